@@ -1,0 +1,1 @@
+"""radapter: robust fine-tuning of CLIP-like models."""

@@ -1,0 +1,89 @@
+"""Everything radapter raises on purpose.
+
+    RAdapterError
+    ├── InputError               the user's input; the command line exits 2
+    │   ├── ConfigError          a key or value of run.yaml or of a call (also a ValueError)
+    │   ├── SiteError            no place, or no exact place, for an adapter
+    │   ├── ModelError           a model name, folder or weights file
+    │   ├── DataError            a data set
+    │   │   └── ImageError       one image
+    │   ├── RunError             a run folder: other settings, other base model, nothing to resume
+    │   ├── UnsafeFileError      a file that could run code when opened
+    │   └── MissingExtraError    an optional dependency (also an ImportError)
+    ├── MergeError               merging would give wrong weights; nothing was merged
+    ├── ExportError              the exported model differs from the one in memory; nothing was written
+    ├── DamagedError             a folder whose files no longer match its manifest
+    └── DivergedError            training gave non-finite values too often
+
+A message says name, requirement, value and remedy, in this order.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class RAdapterError(Exception):
+    """Base of every error that radapter raises on purpose."""
+
+
+class InputError(RAdapterError):
+    """Something the user gave cannot be used; nothing was written or changed."""
+
+
+class ConfigError(InputError, ValueError):
+    """A configuration key or an argument is unknown, of the wrong type or out of range."""
+
+
+class SiteError(InputError):
+    """A module has no place for an adapter, or none where merging would be exact."""
+
+
+class ModelError(InputError):
+    """A model name is unknown, or its files are missing or unreadable."""
+
+
+class DataError(InputError):
+    """A data set is missing, empty, mislabelled or too corrupt."""
+
+
+class ImageError(DataError):
+    """One image cannot be decoded, or exceeds the pixel limit."""
+
+
+class RunError(InputError):
+    """A run folder does not fit what is asked of it."""
+
+
+class UnsafeFileError(InputError):
+    """A file could run code when opened, so it was not opened."""
+
+
+class MissingExtraError(InputError, ImportError):
+    """An optional dependency is not installed; the message names the extra."""
+
+
+class MergeError(RAdapterError):
+    """Merging would give wrong or non-finite weights; nothing was merged."""
+
+
+class ExportError(RAdapterError):
+    """The exported model does not equal the one in memory; nothing was written."""
+
+
+class DamagedError(RAdapterError):
+    """A folder's files do not match its SHA-256 manifest."""
+
+
+class DivergedError(RAdapterError):
+    """Loss or gradients were non-finite for too many steps in a row."""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """The known names most like `name`, best first, at most three."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence with the nearest known names, with a leading space; empty where none is near."""
+    names = nearest(name, known)
+    return f" Did you mean {' or '.join(repr(n) for n in names)}?" if names else ""

@@ -1,0 +1,78 @@
+"""Multi-positive margin NCE over one batch: the paper's loss, with the whole B x B matrix in memory.
+
+Source: Kim et al., ECCV 2024 (arXiv 2408.05749). Symbols: delta is `margin`, eps is `label_smoothing`,
+tau is 1 / `logit_scale`, y_ij is `same_target`, y~_ij is `weights`, P(i) are the rows that share i's target.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from radapter.errors import ConfigError
+from radapter.losses.batch import (
+    check_features,
+    check_label_smoothing,
+    check_targets,
+    full_precision,
+    same_target,
+    scaled_cosines,
+    target_weights,
+    widen,
+)
+
+
+def mpm_nce(
+    image_features: Tensor,
+    text_features: Tensor,
+    targets: Tensor,
+    logit_scale: Tensor | float,
+    *,
+    margin: float = 0.05,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Multi-positive margin NCE over one batch.
+
+    Source: Kim et al., ECCV 2024. delta is `margin`, eps is `label_smoothing`, tau is 1 / `logit_scale`.
+    Differs from the released code: log_softmax instead of log(exp / sum), the margin acts whatever the
+    smoothing, and a row without a negative is defined (target 1 / B, no eps term); see docs/faithfulness.md.
+
+        Z_ij = logit_scale * (x_i . y_j + delta [target_i != target_j])
+        T_ij = (1 - eps) / |P(i)| for positives, eps / (B - |P(i)|) for negatives
+        loss = -1/2 mean_i sum_j T_ij (log_softmax_j Z_i. )_j - 1/2 mean_j sum_i T_ji (log_softmax_i Z_.j )_i
+
+    With unique targets, margin 0 and smoothing 0 it is CLIP's loss.
+
+    Args:
+        image_features: unit norm, (B, E), float; computed in float32 or wider, also under autocast.
+        text_features: unit norm, (B, E), float.
+        targets: (B,), int; equal values are positives of each other.
+        logit_scale: scalar > 0, already exponentiated (CLIP: about 100).
+        margin: delta >= 0, added to the cosine of negatives; 0 gives plain multi-positive NCE.
+        label_smoothing: eps in [0, 1), the target's mass on negatives.
+
+    Returns:
+        Scalar, nats, mean over 2B queries, float32 or wider.
+
+    Raises:
+        ValueError: shapes differ, or targets is not (B,) of integers.
+        ConfigError: margin or label_smoothing is out of range.
+    """
+    check_features(image_features, text_features)
+    check_targets(targets, len(image_features))
+    check_label_smoothing(label_smoothing)
+    if not (margin >= 0.0 and math.isfinite(margin)):
+        raise ConfigError(f"margin must be a finite number >= 0. Got {margin}. The paper uses 0.05.")
+
+    with full_precision(image_features):
+        positive = same_target(targets)  # (B, B)
+        logits = scaled_cosines(image_features, text_features, logit_scale)  # (B, B), rows are images
+        scale = widen(logit_scale) if isinstance(logit_scale, Tensor) else logit_scale
+        logits = logits + scale * margin * (~positive).to(logits.dtype)
+
+        on_positive, on_negative = target_weights(positive.sum(1).to(logits.dtype), label_smoothing)
+        weights = torch.where(positive, on_positive[:, None], on_negative[:, None])  # (B, B), rows sum to 1
+        # positive is symmetric, so the texts' logits and targets are the transposes of the images'.
+        image_to_text = (weights * logits.log_softmax(dim=1)).sum(1).mean()
+        text_to_image = (weights.T * logits.log_softmax(dim=0)).sum(0).mean()
+        return -(image_to_text + text_to_image) / 2

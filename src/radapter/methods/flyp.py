@@ -1,0 +1,31 @@
+"""FLYP: both towers, fine-tuned with the contrastive loss they were pre-trained with.
+
+Source: Goyal et al., "Finetune like you pretrain", CVPR 2023. The temperature stays frozen, as everywhere here.
+"""
+
+from torch import Tensor
+
+from radapter.adapter import RAdapterConfig
+from radapter.methods.learner import ContrastiveLearner, ContrastiveLoss
+from radapter.methods.method import Built, Method
+from radapter.models import DualEncoder
+
+
+def build(encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter: RAdapterConfig) -> Built:
+    """Trains every parameter of both towers. Neither `head` nor `adapter` is used."""
+    encoder.requires_grad_(False)
+    for tower in (*encoder.image_tower(), *encoder.text_tower()):
+        tower.requires_grad_(True)
+    return Built(ContrastiveLearner(encoder, loss), adapters=None)
+
+
+METHOD = Method(
+    name="flyp",
+    summary="both towers, CLIP's loss",
+    source="Goyal et al. 2023",
+    losses=("clip", "mpm-nce", "siglip"),
+    learning_rate=3e-4,
+    alpha=1.0,
+    build=build,
+    runs="flyp",
+)

@@ -1,0 +1,31 @@
+"""Full fine-tuning: the whole image tower and a head that starts as the zero-shot head, by cross-entropy.
+
+Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, where it is the end-to-end baseline.
+"""
+
+from torch import Tensor
+
+from radapter.adapter import RAdapterConfig
+from radapter.methods.learner import ContrastiveLoss, HeadLearner
+from radapter.methods.method import Built, Method
+from radapter.models import DualEncoder
+
+
+def build(encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter: RAdapterConfig) -> Built:
+    """Trains every parameter of the image tower, and the head (C, E). Neither `loss` nor `adapter` is used."""
+    encoder.requires_grad_(False)
+    for tower in encoder.image_tower():
+        tower.requires_grad_(True)
+    return Built(HeadLearner(encoder, head), adapters=None)
+
+
+METHOD = Method(
+    name="full",
+    summary="image tower and head, cross-entropy",
+    source="Wortsman et al. 2022",
+    losses=("cross-entropy",),
+    learning_rate=3e-4,
+    alpha=1.0,
+    build=build,
+    runs="full",
+)

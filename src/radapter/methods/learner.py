@@ -1,0 +1,95 @@
+"""What a method trains: the encoder, perhaps a classification head, and the loss of one batch.
+
+Two kinds, by objective. `ContrastiveLearner` matches images to captions with both towers; `HeadLearner` classifies
+images with a trained head that starts as the zero-shot head. Their `forward` returns the loss itself, so that
+a distributed wrapper sees one module with one call a step.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from radapter.losses import head_cross_entropy
+from radapter.models import DualEncoder
+
+
+@dataclass(frozen=True)
+class LabelledPairs:
+    """One batch of (image, caption) pairs, each distinct caption once.
+
+    pixels: (B, 3, H, W). tokens: (U, L), the U distinct captions. caption_of_image: (B,), into the U captions.
+    targets: (B,), int; equal values are positives of each other.
+    """
+
+    pixels: Tensor
+    tokens: Tensor
+    caption_of_image: Tensor
+    targets: Tensor
+
+
+class ContrastiveLoss(Protocol):
+    """A loss of paired features, such as `mpm_nce` with its margin and smoothing bound."""
+
+    def __call__(
+        self, image_features: Tensor, text_features: Tensor, targets: Tensor, logit_scale: Tensor
+    ) -> Tensor:
+        """The scalar loss of unit-norm (B, E) features."""
+
+
+class ContrastiveLearner(nn.Module):
+    """Both towers, trained to match images and captions; it classifies with the zero-shot head of its text tower."""
+
+    head: None = None
+
+    def __init__(self, encoder: DualEncoder, loss: ContrastiveLoss) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.loss = loss
+
+    def forward(self, pairs: LabelledPairs) -> Tensor:
+        """The loss of one batch, a scalar."""
+        image_features, distinct_text_features = self.encoder(pairs.pixels, pairs.tokens)
+        text_features = distinct_text_features[pairs.caption_of_image]
+        return self.loss(image_features, text_features, pairs.targets, self.encoder.logit_scale)
+
+
+class HeadLearner(nn.Module):
+    """The image tower under a trained head (C, E), by cross-entropy; the text tower only gives the head's start."""
+
+    def __init__(self, encoder: DualEncoder, head: Tensor, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Parameter(head.detach().clone())
+        self.label_smoothing = label_smoothing
+
+    def forward(self, pairs: LabelledPairs) -> Tensor:
+        """The loss of one batch, a scalar. The captions are not read."""
+        image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
+        return head_cross_entropy(
+            image_features,
+            self.head,
+            pairs.targets,
+            self.encoder.logit_scale,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+Learner = ContrastiveLearner | HeadLearner
+
+
+def trained_parameters(learner: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that the optimizer moves, by name."""
+    return {name: p for name, p in learner.named_parameters() if p.requires_grad}
+
+
+def count_trained(learner: nn.Module) -> int:
+    """How many numbers the optimizer moves."""
+    return sum(p.numel() for p in trained_parameters(learner).values())
+
+
+def freeze(module: nn.Module) -> None:
+    """Stops gradients for every parameter of `module`."""
+    module.requires_grad_(False)

@@ -1,0 +1,69 @@
+"""LoRA by PEFT: low-rank updates of every attention and FFN matrix of both towers.
+
+Source: Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022. It is trained with the same
+loss as R-Adapter, so that the two rows differ in the adapter alone.
+"""
+
+from peft import LoraConfig, get_peft_model
+from torch import Tensor, nn
+
+from radapter.adapter import RAdapterConfig, find_sites
+from radapter.methods.learner import ContrastiveLearner, ContrastiveLoss
+from radapter.methods.method import Built, Method
+from radapter.models import DualEncoder
+
+DEFAULT_RANK = 8
+
+
+def build(encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter: RAdapterConfig) -> Built:
+    """Trains rank-r updates, r being the adapter's rank or 8. `head` is not used."""
+    rank = adapter.r or DEFAULT_RANK
+    targets = lora_targets(encoder.module)
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
+    encoder.requires_grad_(False)
+    adapters = get_peft_model(encoder.module, config)
+    return Built(ContrastiveLearner(encoder, loss), adapters)
+
+
+def lora_targets(module: nn.Module) -> list[str]:
+    """The names of the matrices in the residual blocks of both towers.
+
+    An `nn.MultiheadAttention` is named whole: it reads the weights of its projections and never calls them, so an
+    update wrapped around one of those would be inert.
+
+    Raises:
+        SiteError: no block was found.
+    """
+    sites = find_sites(module)
+    attention_sites = [site.name for site in sites if site.kind == "attention"]
+    ffn_sites = [site.name for site in sites if site.kind == "ffn"]
+    blocks = {_common_parent(*pair) for pair in zip(attention_sites, ffn_sites, strict=True)}
+    attentions = [n for n, m in module.named_modules() if isinstance(m, nn.MultiheadAttention)]
+    return [
+        name
+        for name, child in module.named_modules()
+        if any(name.startswith(block + ".") for block in blocks)
+        and isinstance(child, nn.Linear | nn.MultiheadAttention)
+        and not any(name.startswith(attention + ".") for attention in attentions)
+    ]
+
+
+def _common_parent(first: str, second: str) -> str:
+    shared = []
+    for ours, theirs in zip(first.split("."), second.split("."), strict=False):
+        if ours != theirs:
+            break
+        shared.append(ours)
+    return ".".join(shared)
+
+
+METHOD = Method(
+    name="lora",
+    summary="rank-8 updates of both towers, MPM-NCE",
+    source="Hu et al. 2022",
+    losses=("mpm-nce", "clip", "siglip"),
+    learning_rate=1e-2,
+    alpha=1.0,
+    build=build,
+    runs="lora",
+)

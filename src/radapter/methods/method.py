@@ -1,0 +1,55 @@
+"""One row of the table of methods."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from peft import PeftModel
+from torch import Tensor
+
+from radapter.adapter import RAdapterConfig
+from radapter.methods.learner import ContrastiveLoss, Learner
+from radapter.models import DualEncoder
+
+LossName = Literal["mpm-nce", "clip", "siglip", "cross-entropy"]
+CONTRASTIVE: tuple[LossName, ...] = ("mpm-nce", "clip", "siglip")
+
+
+class Built(NamedTuple):
+    """A learner ready to train, and PEFT's handle on its adapters where it has some."""
+
+    learner: Learner
+    adapters: PeftModel | None
+
+
+class Build(Protocol):
+    """Makes an encoder trainable in the method's way; the encoder is changed in place."""
+
+    def __call__(
+        self, encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter: RAdapterConfig
+    ) -> Built:
+        """Builds from the zero-shot head (C, E), the loss of paired features, and the adapter's settings."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of fine-tuning.
+
+    Attributes:
+        name: as users write it.
+        summary: what it trains, in a few words.
+        source: the paper.
+        losses: what it can be trained with; the first is its own.
+        learning_rate: the default; the best of a common grid on the embedded world's ID validation.
+        alpha: where its row stands: a number, or "auto" for the one-standard-error rule on ID validation.
+        build: how an encoder is made trainable; None where nothing is trained.
+        runs: the method whose training it shares, where that is another (WiSE-FT interpolates `full`).
+    """
+
+    name: str
+    summary: str
+    source: str
+    losses: tuple[LossName, ...]
+    learning_rate: float
+    alpha: float | Literal["auto"]
+    build: Build | None
+    runs: str

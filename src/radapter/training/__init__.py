@@ -1,0 +1,20 @@
+"""The one loop: a learner, its data and its captions go in; trained weights and their average come out."""
+
+from radapter.training.captions import ClassCaptions
+from radapter.training.checkpoints import Checkpoint, Checkpoints
+from radapter.training.interruption import Interrupted, StopSignal
+from radapter.training.loop import Precision, Progress, fit, make_accelerator
+from radapter.training.schedule import cosine_with_warmup
+
+__all__ = [
+    "Checkpoint",
+    "Checkpoints",
+    "ClassCaptions",
+    "Interrupted",
+    "Precision",
+    "Progress",
+    "StopSignal",
+    "cosine_with_warmup",
+    "fit",
+    "make_accelerator",
+]

@@ -1,0 +1,119 @@
+"""A run's checkpoints: folders of safetensors and JSON under a SHA-256 manifest, the newest good one counts.
+
+A checkpoint holds the trained parameters, their moving average, the optimizer's moments and the step: everything
+that is not a pure function of (seed, step). The base model is not in it.
+"""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from radapter.errors import DamagedError
+from radapter.storage import (
+    load_weights,
+    read_json,
+    save_tensors,
+    verify_manifest,
+    whole_folder,
+    write_json,
+    write_manifest,
+)
+
+_LOG = logging.getLogger(__name__)
+_PREFIX = "step-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything needed to continue.
+
+    Attributes:
+        step: steps done.
+        parameters: the trained parameters, by name.
+        average: their moving average, by name.
+        optimizer: AdamW's state, `torch.optim.Optimizer.state_dict()["state"]`: tensors by parameter number.
+        counters: whole numbers to carry over, such as skipped steps.
+        scaler: fp16's gradient scaler; empty for other precisions.
+    """
+
+    step: int
+    parameters: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimizer: dict[int, dict[str, Tensor]]
+    counters: dict[str, int]
+    scaler: dict[str, float]
+
+
+class Checkpoints:
+    """The folder `checkpoints/` of one run.
+
+    Args:
+        folder: where they are.
+        keep: how many to keep. Two, because the newest may be damaged.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 2) -> None:
+        self.folder = folder
+        self._keep = keep
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Writes one whole, then removes those beyond `keep`. Returns its folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"{_PREFIX}{checkpoint.step:08d}"
+        with whole_folder(target, replace=True) as draft:
+            save_tensors(draft / "parameters.safetensors", checkpoint.parameters)
+            save_tensors(draft / "average.safetensors", checkpoint.average)
+            save_tensors(draft / "optimizer.safetensors", _flat(checkpoint.optimizer))
+            state = {"step": checkpoint.step, "counters": checkpoint.counters, "scaler": checkpoint.scaler}
+            write_json(draft / "state.json", state)
+            write_manifest(draft)
+        for old in self._all()[: -self._keep]:
+            shutil.rmtree(old)
+        return target
+
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint whose files match their manifest; None where there is no good one.
+
+        A damaged one is logged and passed over.
+        """
+        for folder in reversed(self._all()):
+            try:
+                verify_manifest(folder)
+            except DamagedError as error:
+                _LOG.warning("checkpoint passed over: %s", error)
+                continue
+            state: dict[str, Any] = read_json(folder / "state.json")
+            return Checkpoint(
+                step=state["step"],
+                parameters=load_weights(folder / "parameters.safetensors"),
+                average=load_weights(folder / "average.safetensors"),
+                optimizer=_nested(load_weights(folder / "optimizer.safetensors")),
+                counters=state["counters"],
+                scaler=state["scaler"],
+            )
+        return None
+
+    def _all(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{_PREFIX}*")) if self.folder.is_dir() else []
+
+
+def _flat(state: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {
+        f"{number}.{name}": torch.as_tensor(value)
+        for number, entries in state.items()
+        for name, value in entries.items()
+    }
+
+
+def _nested(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in flat.items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    return state

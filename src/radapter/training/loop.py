@@ -1,0 +1,230 @@
+"""The one training loop, over accelerate.
+
+A step is a pure function of (seed, step): the order of the data, their augmentation, the captions and the coins
+of adapter dropping are counter based, and torch's generator is reseeded at every step for whatever else draws.
+So a checkpoint needs no random state, and a resumed run is bitwise the uninterrupted one.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from radapter.adapter import Ema, coins
+from radapter.data import Batch, TrainLoader
+from radapter.errors import ConfigError, DivergedError
+from radapter.methods import LabelledPairs, Learner, trained_parameters
+from radapter.training.captions import ClassCaptions
+from radapter.training.checkpoints import Checkpoint, Checkpoints
+from radapter.training.interruption import Interrupted, StopSignal
+from radapter.training.schedule import cosine_with_warmup
+
+_LOG = logging.getLogger(__name__)
+
+Precision = Literal["fp32", "bf16", "fp16"]
+_MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop reports after a step.
+
+    step: done, of `steps`. loss: nats. rate: images a second since the last report of this run.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    images_per_second: float
+    skipped: int
+
+
+def make_accelerator(precision: Precision) -> Accelerator:
+    """An accelerator of the wished precision on the device at hand.
+
+    Raises:
+        ConfigError: fp16 without a GPU: its gradients need a scaler that exists on GPUs only.
+    """
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError("train.precision fp16 needs a GPU. There is none here. Use bf16 or fp32.")
+    # accelerate keeps one state a process and refuses a second precision; a program may train twice.
+    AcceleratorState._reset_state()
+    return Accelerator(mixed_precision=_MIXED[precision])
+
+
+def fit(
+    learner: Learner,
+    ema: Ema,
+    loader: TrainLoader,
+    captions: ClassCaptions,
+    accelerator: Accelerator,
+    *,
+    epochs: int,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    warmup_steps: int = 0,
+    grad_clip: float | None = 1.0,
+    seed: int = 0,
+    max_skipped: int = 10,
+    checkpoints: Checkpoints | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    stop: StopSignal | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> int:
+    """Trains `learner` in place and keeps `ema` up to date.
+
+    Args:
+        learner: what is trained; its forward gives the loss of a batch.
+        ema: accumulates the trained parameters after every step that was not skipped.
+        loader: images and labels, epoch by epoch.
+        captions: of the images.
+        accelerator: device and precision.
+        epochs: passes over the data.
+        learning_rate: the peak, reached after the warm-up.
+        weight_decay: AdamW's, decoupled.
+        warmup_steps: of linear rise, before the cosine.
+        grad_clip: largest gradient norm; None does not clip.
+        seed: fixes everything drawn here.
+        max_skipped: that many steps in a row with a non-finite loss or gradient end the run.
+        checkpoints: where to save; None saves nothing.
+        checkpoint_every: steps between them; None is an epoch.
+        resume: continue from the newest good checkpoint, where there is one.
+        stop: asks to save and stop after the step in hand.
+        report: called after each step.
+
+    Returns:
+        Steps skipped in all.
+
+    Raises:
+        DivergedError: `max_skipped` steps in a row were skipped; the message names samples.
+        Interrupted: `stop` asked; a checkpoint was saved.
+    """
+    parameters = trained_parameters(learner)
+    optimizer = torch.optim.AdamW(parameters.values(), lr=learning_rate, weight_decay=weight_decay)
+    state = _LoopState(parameters, ema, optimizer, accelerator.scaler)
+    if resume and checkpoints is not None and (checkpoint := checkpoints.newest()) is not None:
+        state.restore(checkpoint)
+    model, stepper = accelerator.prepare(learner, optimizer)
+    steps = epochs * loader.steps_per_epoch
+    started, images = time.perf_counter(), 0
+    model.train()
+    for epoch, batch in _batches_from(state.step, loader, epochs):
+        torch.manual_seed(seed * 1_000_003 + state.step)
+        rate = learning_rate * cosine_with_warmup(state.step, steps=steps, warmup_steps=warmup_steps)
+        for group in stepper.param_groups:
+            group["lr"] = rate
+        pairs, keys = _pairs(batch, captions, epoch, len(loader.data), accelerator.device)
+        with coins.installed(learner, coins.HashCoins(seed, state.step, keys)):
+            loss = model(pairs)
+        accelerator.backward(loss)
+        limit = float("inf") if grad_clip is None else grad_clip
+        norm = torch.as_tensor(accelerator.clip_grad_norm_(list(parameters.values()), limit))
+        finite = bool(torch.isfinite(loss) and torch.isfinite(norm))
+        if (
+            finite or accelerator.scaler is not None
+        ):  # fp16's scaler skips by itself, and must see that it did
+            stepper.step()
+        stepper.zero_grad(set_to_none=True)
+        state.count(accepted=finite and not accelerator.optimizer_step_was_skipped)
+        images += len(batch.labels)
+        speed = images / (time.perf_counter() - started)
+        report(Progress(state.step, steps, epoch, loss.item(), rate, norm.item(), speed, state.skipped))
+        if state.skipped_in_a_row:
+            _refuse_divergence(state, batch, loader, max_skipped)
+        asked = stop is not None and stop.asked and state.step < steps
+        due = state.step % (checkpoint_every or loader.steps_per_epoch) == 0 or state.step == steps
+        if checkpoints is not None and (due or asked):
+            checkpoints.save(state.checkpoint())
+        if asked:
+            raise Interrupted(f"stopped after step {state.step} of {steps}")
+    return state.skipped
+
+
+class _LoopState:
+    """What changes from step to step, and its checkpoint."""
+
+    def __init__(
+        self,
+        parameters: dict[str, nn.Parameter],
+        ema: Ema,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler | None,
+    ) -> None:
+        self._parameters, self._ema, self._optimizer, self._scaler = parameters, ema, optimizer, scaler
+        self.step = self.skipped = self.skipped_in_a_row = 0
+
+    def count(self, *, accepted: bool) -> None:
+        self.step += 1
+        if accepted:
+            self._ema.update()
+            self.skipped_in_a_row = 0
+        else:
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            step=self.step,
+            parameters={name: p.detach() for name, p in self._parameters.items()},
+            average=self._ema.state_dict(),
+            optimizer=self._optimizer.state_dict()["state"],
+            counters={"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row},
+            scaler=self._scaler.state_dict() if self._scaler is not None else {},
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        with torch.no_grad():
+            for name, parameter in self._parameters.items():
+                parameter.copy_(checkpoint.parameters[name])
+        self._ema.load_state_dict(checkpoint.average)
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": checkpoint.optimizer, "param_groups": groups})
+        if self._scaler is not None:
+            self._scaler.load_state_dict(checkpoint.scaler)
+        self.step = checkpoint.step
+        self.skipped = checkpoint.counters["skipped"]
+        self.skipped_in_a_row = checkpoint.counters["skipped_in_a_row"]
+
+
+def _batches_from(step: int, loader: TrainLoader, epochs: int) -> Iterator[tuple[int, Batch]]:
+    first, offset = divmod(step, loader.steps_per_epoch)
+    for epoch in range(first, epochs):
+        for batch in loader.epoch(epoch, start_step=offset):
+            yield epoch, batch
+        offset = 0
+
+
+def _pairs(
+    batch: Batch, captions: ClassCaptions, epoch: int, samples: int, device: torch.device
+) -> tuple[LabelledPairs, dict[str, Tensor]]:
+    """A batch with its captions, and the keys of its coins: the image's place in the data, the caption's id."""
+    tokens, caption_of_image, caption_ids = captions.of(
+        batch.labels, batch.indices, epoch=epoch, samples=samples
+    )
+    pairs = LabelledPairs(
+        batch.pixels.to(device), tokens.to(device), caption_of_image.to(device), batch.labels.to(device)
+    )
+    return pairs, {"image": batch.indices.to(device), "text": caption_ids.to(device)}
+
+
+def _refuse_divergence(state: _LoopState, batch: Batch, loader: TrainLoader, max_skipped: int) -> None:
+    samples = [loader.data.where(int(i)) for i in batch.indices[:8]]
+    _LOG.warning(
+        "step %d skipped: loss or gradient was not finite; samples: %s", state.step, ", ".join(samples)
+    )
+    if state.skipped_in_a_row >= max_skipped:
+        raise DivergedError(
+            f"loss and gradients must be finite. {state.skipped_in_a_row} steps in a row were not, the last at "
+            f"step {state.step} with samples {', '.join(samples)}. Lower train.lr, use fp32, or look at these "
+            "images."
+        )

@@ -8,7 +8,6 @@ a distributed wrapper sees one module with one call a step.
 from dataclasses import dataclass
 from typing import Protocol
 
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 

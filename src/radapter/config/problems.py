@@ -1,0 +1,155 @@
+"""What is said about a wrong key of run.yaml: where it stands, what it must be, what was given.
+
+pydantic reports one error per member of a union and speaks of types; here there is one line per key, and its
+requirement is read from the annotation, so that the range is written in schema.py alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from radapter.config.schema import RunConfig
+from radapter.config.sources import KINDS
+from radapter.errors import nearest
+
+Location = tuple[str | int, ...]
+Locate = Callable[[Location], str]
+
+
+def describe(error: ValidationError, locate: Locate) -> list[str]:
+    """One sentence for each wrong key.
+
+    Args:
+        error: what pydantic found.
+        locate: gives a place such as "run.yaml:7: " for a location; "" where there is none.
+    """
+    sentences: dict[Location, str] = {}
+    for problem in error.errors(include_url=False):
+        given = tuple(part for part in problem["loc"] if not str(part).startswith("<"))
+        location, field = _find(given)
+        key = ".".join(map(str, location))
+        if problem["type"] == "extra_forbidden":
+            sentence = _unknown(location)
+        elif problem["type"] == "missing":
+            sentence = f"'{key}' is required: {field.description if field else 'it has no default'}."
+        elif problem["type"] == "value_error" and not location:
+            sentence = str(problem["ctx"]["error"])  # a rule between keys, which names them itself
+        else:
+            own = problem["type"] in ("value_error", "source")
+            rule = _own_rule(problem) if own else f"must be {requirement(field)}"
+            sentence = f"{key} {_with_value(rule, problem['input'])}"
+        sentences.setdefault(location, locate(location) + sentence)
+    return list(sentences.values())
+
+
+def known_keys() -> list[str]:
+    """Every dotted key of run.yaml."""
+    return list(_keys(RunConfig, ""))
+
+
+def requirement(field: FieldInfo | None) -> str:
+    """What a field accepts, in words: "null or a whole number >= 1"."""
+    return "as documented" if field is None else _words(field.annotation, field.metadata)
+
+
+def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+
+
+def _find(given: Location) -> tuple[Location, FieldInfo | None]:
+    """The part of pydantic's location that the user wrote, without union members, and the field there."""
+    if given[:2] in _SOURCES_BEGIN:
+        if given[:3] == ("data", "id_test", "id_test"):  # the name that a lone test set is given
+            given = (*given[:2], *given[3:])
+        begin = _SOURCES_BEGIN[given[:2]]
+        fields = {name: field for kind in KINDS.values() for name, field in kind.model_fields.items()}
+        inside = next((depth for depth in begin if depth < len(given) and given[depth] in fields), None)
+        return (given, None) if inside is None else (given[: inside + 1], fields[str(given[inside])])
+    model: type[BaseModel] = RunConfig
+    for depth, part in enumerate(given, start=1):
+        if str(part) not in model.model_fields:
+            return given[:depth], None
+        field = model.model_fields[str(part)]
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return given[:depth], field
+        model = field.annotation
+    return given, field if given else None
+
+
+# Where in a location a source's own keys may begin.
+_SOURCES_BEGIN: dict[Location, tuple[int, ...]] = {
+    ("data", "train"): (2,),
+    ("data", "id_val"): (2,),
+    ("data", "id_test"): (3, 2),
+    ("data", "ood"): (3,),
+}
+
+
+def _siblings(location: Location) -> list[str]:
+    """The keys that may stand where an unknown one stood."""
+    if location[:2] in _SOURCES_BEGIN:
+        return sorted({name for kind in KINDS.values() for name in kind.model_fields})
+    parent = ".".join(map(str, location[:-1]))
+    return [key.rpartition(".")[2] for key in known_keys() if key.rpartition(".")[0] == parent]
+
+
+def _unknown(location: Location) -> str:
+    """A sibling if one is near, else the same name in another section, else everything known there."""
+    prefix, name = ".".join(map(str, location[:-1])), str(location[-1])
+    elsewhere = [key for key in known_keys() if key.rpartition(".")[2] == name]
+    near = nearest(name, _siblings(location))[:1] or elsewhere
+    here = f"{prefix}.{name}".lstrip(".")
+    if not near:
+        return f"unknown key '{here}'. Known here: {', '.join(_siblings(location))}."
+    full = [n if n in elsewhere or not prefix or "." in n else f"{prefix}.{n}" for n in near]
+    return f"unknown key '{here}'. Did you mean {' or '.join(repr(n) for n in full)}?"
+
+
+def _own_rule(problem: Mapping[str, Any]) -> str:
+    return str(problem["ctx"]["error"]) if problem["type"] == "value_error" else str(problem["msg"])
+
+
+def _with_value(rule: str, value: object) -> str:
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    first, _, rest = rule.partition(". ")
+    quotes = " Put it in quotes." if "text" in rule and isinstance(value, bool | int | float) else ""
+    return f"{first.rstrip('.')}. Got {shown}.{' ' + rest if rest else ''}{quotes}"
+
+
+def _words(annotation: Any, metadata: Sequence[object] = ()) -> str:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *extra = get_args(annotation)
+        return _words(inner, [m for e in extra for m in (e.metadata if isinstance(e, FieldInfo) else [e])])
+    if origin in (Union, UnionType):
+        members = sorted(get_args(annotation), key=lambda m: m is not NoneType)
+        return " or ".join(_words(m, metadata) for m in members)
+    if origin is Literal:
+        values = [repr(v) for v in get_args(annotation)]
+        return values[0] if len(values) == 1 else "one of " + ", ".join(values)
+    if origin is list:
+        return f"a list of {_words(get_args(annotation)[0])}"
+    if annotation in (int, float):
+        return ("a whole number" if annotation is int else "a number") + _range(metadata)
+    plain = {bool: "true or false", str: "text", NoneType: "null"}
+    return plain.get(annotation, "a mapping")
+
+
+def _range(metadata: Sequence[object]) -> str:
+    low = next((m for m in metadata if isinstance(m, Ge | Gt)), None)
+    high = next((m for m in metadata if isinstance(m, Le | Lt)), None)
+    if low and high:
+        left, bottom = ("[", low.ge) if isinstance(low, Ge) else ("(", low.gt)
+        right, top = ("]", high.le) if isinstance(high, Le) else (")", high.lt)
+        return f" in {left}{bottom}, {top}{right}"
+    if low:
+        return f" >= {low.ge}" if isinstance(low, Ge) else f" > {low.gt}"
+    return ""

@@ -1,0 +1,159 @@
+"""A YAML file and `key=value` overrides become one checked `RunConfig`, or one error with every mistake."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from radapter.config.problems import Location, describe
+from radapter.config.schema import RunConfig
+from radapter.errors import ConfigError, did_you_mean
+
+# Change where a run writes or how fast it is, never what it computes: it may resume with others.
+_FREE = frozenset({"out", "tracking", "train.workers", "train.checkpoint_every", "allow_download"})
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads 1e-4 as a number: YAML 1.1 wants 1.0e-4 and would give text."""
+
+
+_Loader.yaml_implicit_resolvers = dict(yaml.SafeLoader.yaml_implicit_resolvers)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
+    """Reads and checks a run.yaml.
+
+    Relative paths in it, `out` included, are relative to the current folder, not to the file: a recipe names
+    data beside the project, wherever the recipe lies.
+
+    Args:
+        path: the YAML file.
+        overrides: "train.lr=1e-3", dotted keys and YAML values; later ones win.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or keys or values are wrong: every one, with its place.
+    """
+    file = Path(path)
+    settings, lines = _read(file)
+    origins: dict[Location, str] = {}
+    for override in overrides:
+        origins[_override(settings, override)] = f"override '{override}': "
+    settings.setdefault("out", str(Path("runs") / file.stem))
+
+    def locate(location: Location) -> str:
+        """The override that set the key, else its line, else the line of the section that lacks it."""
+        for end in range(len(location), 0, -1):
+            if location[:end] in origins:
+                return origins[location[:end]]
+            if location[:end] in lines:
+                return f"{file}:{lines[location[:end]]}: "
+        return f"{file}: "
+
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        sentences = describe(error, locate)
+    count = f"{len(sentences)} mistakes:\n  " if len(sentences) > 1 else ""
+    raise ConfigError(count + "\n  ".join(sentences))
+
+
+def resolved_yaml(config: RunConfig) -> str:
+    """The configuration with every default written out; `load_config` reads it back equal."""
+    return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True, width=110)
+
+
+def fingerprint(config: RunConfig) -> str:
+    """SHA-256 of the settings that decide a run's outcome: equal for runs that may resume each other."""
+    return hashlib.sha256(json.dumps(_deciding(config), sort_keys=True).encode()).hexdigest()
+
+
+def differences(config: RunConfig, other: RunConfig) -> list[str]:
+    """What decides the outcome and differs, as "train.lr: 0.01, there 0.001"; empty where runs may resume."""
+    here, there = _deciding(config), _deciding(other)
+    keys = [*here, *(k for k in there if k not in here)]
+    return [f"{k}: {here.get(k)}, there {there.get(k)}" for k in keys if here.get(k) != there.get(k)]
+
+
+def _deciding(config: RunConfig) -> dict[str, Any]:
+    return {k: v for k, v in _flat(config.model_dump(), "") if k not in _FREE}
+
+
+def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, item in value.items():
+        if isinstance(item, dict) and item:
+            yield from _flat(item, f"{prefix}{key}.")
+        else:
+            yield prefix + key, item
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[Location, int]]:
+    """The settings and the line of each key."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        near = did_you_mean(file.name, [f.name for f in _neighbours(file)])
+        raise ConfigError(f"configuration file must exist. '{file}' does not.{near}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration file must be readable UTF-8 text. '{file}': {error}.") from error
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+        if root is None:
+            raise ConfigError(
+                f"{file}: is empty. 'radapter init classification --to FILE' writes one to edit."
+            )
+        lines = dict(_lines(root, (), file))
+        settings = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{file}:{line}: not YAML: {error.problem or error.context}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not YAML: {error}.") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{file}: must be a mapping of keys to values. Got {type(settings).__name__}.")
+    return settings, lines
+
+
+def _neighbours(file: Path) -> list[Path]:
+    return sorted(file.parent.glob("*.y*ml")) if file.parent.is_dir() else []
+
+
+def _lines(node: yaml.Node, location: Location, file: Path) -> Iterator[tuple[Location, int]]:
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in seen and name != "<<":
+            raise ConfigError(
+                f"{file}:{line}: key '{name}' stands twice, first on line {seen[name]}. Remove one."
+            )
+        seen[name] = line
+        yield (*location, name), line
+        yield from _lines(value, (*location, name), file)
+
+
+def _override(settings: dict[str, Any], override: str) -> Location:
+    """Puts one "dotted.key=value" into `settings`; a mapping in its way is made, a value replaced."""
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"override must be key=value, such as train.lr=1e-3. Got '{override}'.")
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override '{override}': the value must be YAML. Put it in quotes.") from error
+    for part in parts[:-1]:
+        inner = settings.get(part)
+        settings[part] = dict(inner) if isinstance(inner, dict) else {}
+        settings = settings[part]
+    settings[parts[-1]] = value
+    return tuple(parts)

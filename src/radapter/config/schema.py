@@ -1,0 +1,162 @@
+"""Every key of run.yaml, its type, its range and its default.
+
+docs/configuration.md tells the same to users; a test holds the two together. A range is written once, here:
+the sentence an error gives is read from the annotation (problems.py).
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
+
+from radapter.config.sources import DataSource, NamedSources
+from radapter.errors import did_you_mean
+
+METHODS = ("zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head")
+
+
+def _crop_scale(value: object) -> object:
+    if isinstance(value, (list, tuple)) and len(value) == 2 and not any(isinstance(v, bool) for v in value):
+        low, high = value
+        if isinstance(low, (int, float)) and isinstance(high, (int, float)) and 0 < low <= high <= 1:
+            return (float(low), float(high))
+    raise ValueError("must be [low, high] with 0 < low <= high <= 1")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """What is trained on, selected on and reported on."""
+
+    train: DataSource = Field(description="images to train on")
+    id_val: DataSource | None = Field(
+        default=None,
+        description="in-distribution validation images: they choose alpha, and nothing else does",
+    )
+    id_test: NamedSources = Field(
+        description="in-distribution test images: one source, or a mapping of names to sources"
+    )
+    ood: dict[str, DataSource] = Field(
+        default_factory=dict, description="shifted test sets: a mapping of names to sources; may be empty"
+    )
+    classnames: list[str] | str | None = Field(
+        default=None,
+        description="class names: a list, a text file with one a line, or null for those of data.train",
+    )
+    templates: list[str] | str = Field(
+        default="short",
+        description="prompts: short, imagenet, a text file with one a line, or a list; each with one {}",
+    )
+    max_pixels: int = Field(
+        default=100_000_000, ge=1, description="larger images are refused from their header"
+    )
+    max_bad: float = Field(
+        default=0.01, ge=0, le=1, description="share of corrupt images above which a run fails"
+    )
+
+
+class AdapterConfig(_Section):
+    """The adapter and its three self-ensembles."""
+
+    r: int | None = Field(default=None, ge=1, description="rank; null is the full matrix")
+    drop: float = Field(
+        default=0.2, ge=0, lt=1, description="probability of dropping an adapter for a sample"
+    )
+    alpha: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        default="auto",
+        description="re-scaling after training; auto is the smallest alpha within one standard error of the "
+        "best on data.id_val",
+    )
+    ema_decay: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = Field(
+        default="auto",
+        description="decay of the accumulated weights; auto is 1 - 25 / steps, between 0 and 0.999",
+    )
+    init_scale: float = Field(default=0.1, gt=0, description="initial value of the learned scale s")
+    layers_to_transform: list[int] | None = Field(
+        default=None, description="indices of the blocks that get adapters; null is all"
+    )
+    towers: list[Literal["image", "text"]] | None = Field(
+        default=None, description="towers that get adapters; null is the method's own choice"
+    )
+
+
+class LossConfig(_Section):
+    """What training minimises."""
+
+    name: Literal["mpm_nce", "clip", "cross_entropy", "siglip"] | None = Field(
+        default=None, description="the loss; null is the method's own"
+    )
+    margin: float = Field(default=0.05, ge=0, description="added to the cosine of negatives (mpm_nce)")
+    label_smoothing: float = Field(
+        default=0.02, ge=0, lt=1, description="share of the target given to negatives"
+    )
+
+
+class TrainConfig(_Section):
+    """How long, how fast and how exactly."""
+
+    epochs: int = Field(default=10, ge=1, description="passes over data.train")
+    batch_size: int = Field(default=64, ge=1, description="images per optimizer step, over all processes")
+    lr: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="peak learning rate of AdamW; null is the method's default"
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay")
+    warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="steps of linear warm-up before the cosine; null is a tenth of all steps"
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="arithmetic of the towers")
+    grad_clip: Annotated[float, Field(gt=0)] | None = Field(
+        default=1.0, description="largest norm of the gradient; null does not clip"
+    )
+    crop_scale: Annotated[tuple[float, float], PlainValidator(_crop_scale)] = Field(
+        default=(0.9, 1.0), description="[low, high] of the area kept by the random crop"
+    )
+    flip: bool = Field(default=True, description="whether images are mirrored at random")
+    workers: int = Field(
+        default=0, ge=0, description="processes that decode images; 0 decodes in the main one"
+    )
+    eval_batch_size: int = Field(default=256, ge=1, description="images per evaluation batch")
+    checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="steps between checkpoints; null is an epoch"
+    )
+    max_skipped: int = Field(
+        default=10, ge=1, description="steps in a row with a non-finite loss or gradient that end a run"
+    )
+
+
+class RunConfig(_Section):
+    """A whole run.yaml."""
+
+    task: Literal["classification"] = Field(default="classification", description="what is learned")
+    model: str = Field(
+        description="world:tiny, a Hugging Face folder, hf:ID, open_clip:ARCH/WEIGHTS or open_clip:ARCH"
+    )
+    method: str = Field(default="r-adapter", description="what is trained: one of " + ", ".join(METHODS))
+    out: str = Field(description="run folder; left out, runs/ and the name of the YAML file")
+    seed: int = Field(default=0, ge=0, description="fixes weights, order, dropping and augmentation")
+    allow_download: bool = Field(default=False, description="whether models and data may come from the hub")
+    tracking: Literal["none", "tensorboard", "wandb"] = Field(
+        default="none", description="where metrics go beside metrics.jsonl (extra: tracking)"
+    )
+    data: DataConfig = Field(description="the data sets")
+    adapter: AdapterConfig = Field(default=AdapterConfig(), description="read by the r-adapter methods")
+    loss: LossConfig = Field(default=LossConfig(), description="the loss")
+    train: TrainConfig = Field(default=TrainConfig(), description="the loop")
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        if value not in METHODS:
+            raise ValueError(f"must be one of {', '.join(METHODS)}.{did_you_mean(value, METHODS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _selection_has_data(self) -> Self:
+        if self.data.id_val is None and self.adapter.alpha == "auto" and self.method != "zero-shot":
+            raise ValueError(
+                "data.id_val is required while adapter.alpha is auto, chosen on it. Give data.id_val, such as"
+                " data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training, or give "
+                "adapter.alpha a number."
+            )
+        return self

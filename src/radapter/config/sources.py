@@ -1,0 +1,150 @@
+"""Where images come from, as written in run.yaml: a path, or a mapping whose kind is its telling key.
+
+    data:
+      train: path/to/folder                                        # one folder a class
+      id_val: {csv: table.csv, image: path, label: species}
+      id_test: {parquet: photo.parquet, part: [0.5, 1.0]}
+      ood:
+        sketch: {hub: user/dataset, split: test, labels: {sneaker: shoe}}
+        drawn: {world: sketch, seed: 1}
+
+The schema checks shape and types; whether a file exists is the business of `radapter.data`, which opens them.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    WrapValidator,
+)
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _interval(value: object) -> object:
+    if isinstance(value, (list, tuple)) and len(value) == 2 and not any(isinstance(v, bool) for v in value):
+        low, high = value
+        if isinstance(low, (int, float)) and isinstance(high, (int, float)) and 0 <= low < high <= 1:
+            return (float(low), float(high))
+    raise ValueError("must be [low, high) with 0 <= low < high <= 1")
+
+
+Part = Annotated[tuple[float, float], PlainValidator(_interval)]
+
+
+class Source(BaseModel):
+    """What every mapping may say beside its own keys."""
+
+    model_config = _STRICT
+    part: Part | None = Field(
+        default=None,
+        description="keep the items whose content hash, as a fraction of its range, lies in [low, high): a "
+        "split that does not move when files are added",
+    )
+    labels: dict[str, str] | None = Field(
+        default=None, description="source class: training class, many to one, for test sets with other names"
+    )
+    classes: list[str] | None = Field(default=None, description="names of integer labels, in order")
+
+
+class FolderSource(Source):
+    """A folder with one folder of images for each class."""
+
+    folder: str = Field(description="the folder")
+
+
+class CsvSource(Source):
+    """A CSV or TSV table of image paths and labels."""
+
+    csv: str = Field(description="the table; paths in it are relative to its folder")
+    image: str = Field(default="image", description="column of image paths")
+    label: str = Field(default="label", description="column of class names or integers")
+
+
+class ParquetSource(Source):
+    """Parquet files with an image and a label column, as the hub stores them."""
+
+    parquet: str | list[str] = Field(description="the file or files")
+    image: str = Field(default="image", description="column of images")
+    label: str = Field(default="label", description="column of class names or integers")
+
+
+class HubSource(Source):
+    """A data set of the Hugging Face hub, or a local copy of one."""
+
+    hub: str = Field(description="the data set's id or folder")
+    split: str = Field(default="train", description="its split")
+    config: str | None = Field(default=None, description="its configuration, where it has several")
+    image: str = Field(default="image", description="column of images")
+    label: str = Field(default="label", description="column of class names or integers")
+
+
+class WorldSource(Source):
+    """Scenes of the embedded world, drawn on the fly."""
+
+    world: str = Field(description="the split: train, id_val, id_test or a shift")
+    seed: int = Field(default=0, ge=0, description="which draw of the split")
+
+
+KINDS: dict[str, type[Source]] = {
+    "folder": FolderSource,
+    "csv": CsvSource,
+    "parquet": ParquetSource,
+    "hub": HubSource,
+    "world": WorldSource,
+}
+
+
+def is_source(value: object) -> bool:
+    """Whether `value` is one source rather than a mapping of names to sources."""
+    return isinstance(value, str) or (isinstance(value, dict) and bool(KINDS.keys() & value.keys()))
+
+
+def _kind(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<path>"
+    if isinstance(value, dict):
+        kinds = [kind for kind in KINDS if kind in value]
+        return f"<{kinds[0]}>" if len(kinds) == 1 else None
+    return None
+
+
+def _as_spec(value: object, validate: Any) -> object:
+    checked = validate(value)
+    return checked.model_dump(exclude_unset=True) if isinstance(checked, Source) else checked
+
+
+if TYPE_CHECKING:
+    DataSource = str | dict[str, Any]
+else:
+    # A source leaves the schema as the plain str or dict that `radapter.data.open_classification` takes.
+    DataSource = Annotated[
+        Annotated[str, Tag("<path>")]
+        | Annotated[FolderSource, Tag("<folder>")]
+        | Annotated[CsvSource, Tag("<csv>")]
+        | Annotated[ParquetSource, Tag("<parquet>")]
+        | Annotated[HubSource, Tag("<hub>")]
+        | Annotated[WorldSource, Tag("<world>")],
+        Discriminator(
+            _kind,
+            custom_error_type="source",
+            custom_error_message="must be a path or a mapping with exactly one of the keys "
+            + ", ".join(repr(kind) for kind in KINDS),
+        ),
+        WrapValidator(_as_spec),
+        PlainSerializer(lambda spec: spec),
+    ]
+
+
+def _named(value: object) -> object:
+    return {"id_test": value} if is_source(value) else value
+
+
+NamedSources = Annotated[dict[str, DataSource], BeforeValidator(_named)]

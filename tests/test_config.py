@@ -1,0 +1,233 @@
+"""run.yaml: what is accepted, what its mistakes are called, what is written back."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radapter.config import RunConfig, differences, fingerprint, load_config, resolved_yaml
+from radapter.config.problems import known_keys
+from radapter.errors import ConfigError
+
+SMALLEST = """\
+model: world:tiny
+data:
+  train: {world: train}
+  id_val: {world: id_val}
+  id_test: {world: id_test}
+"""
+
+
+def written(folder: Path, text: str = SMALLEST) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def message(folder: Path, text: str = SMALLEST, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(folder, text), overrides)
+    return str(caught.value)
+
+
+def test_defaults_are_the_papers(tmp_path):
+    config = load_config(written(tmp_path))
+    assert (config.method, config.adapter.alpha, config.adapter.drop, config.adapter.r) == (
+        "r-adapter",
+        "auto",
+        0.2,
+        None,
+    )
+    assert (config.loss.name, config.loss.margin, config.loss.label_smoothing) == (None, 0.05, 0.02)
+    assert (config.train.precision, config.train.lr, config.train.grad_clip) == ("fp32", None, 1.0)
+
+
+def test_out_defaults_to_the_name_of_the_file(tmp_path):
+    assert load_config(written(tmp_path)).out == str(Path("runs/run"))
+
+
+def test_overrides_are_yaml_and_the_last_one_wins(tmp_path):
+    config = load_config(
+        written(tmp_path),
+        ["train.lr=1e-3", "train.lr=2e-3", "data.ood={drawn: {world: sketch}}", "adapter.r=4"],
+    )
+    assert (config.train.lr, config.adapter.r) == (2e-3, 4)
+    assert config.data.ood == {"drawn": {"world": "sketch"}}
+
+
+def test_a_lone_test_set_is_named_id_test(tmp_path):
+    assert load_config(written(tmp_path)).data.id_test == {"id_test": {"world": "id_test"}}
+
+
+def test_several_test_sets_keep_their_names(tmp_path):
+    config = load_config(
+        written(tmp_path), ["data.id_test={photo: a/folder, more: {csv: b.csv, image: file}}"]
+    )
+    assert config.data.id_test == {"photo": "a/folder", "more": {"csv": "b.csv", "image": "file"}}
+
+
+def test_exponents_without_a_dot_are_numbers(tmp_path):
+    text = SMALLEST + "train: {lr: 1e-4, weight_decay: 1E-2}\n"
+    train = load_config(written(tmp_path, text)).train
+    assert (train.lr, train.weight_decay) == (1e-4, 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "nearest"),
+    [
+        ("metod: full", "metod", "method"),
+        ("train: {epcohs: 3}", "train.epcohs", "train.epochs"),
+        ("epochs: 3", "epochs", "train.epochs"),
+        ("adapter: {dropp: 0.1}", "adapter.dropp", "adapter.drop"),
+    ],
+)
+def test_unknown_key_is_named_with_its_line_and_the_nearest_key(tmp_path, line, key, nearest):
+    text = message(tmp_path, SMALLEST + line + "\n")
+    assert text == f"{tmp_path / 'run.yaml'}:6: unknown key '{key}'. Did you mean '{nearest}'?"
+
+
+def test_unknown_key_in_a_source_is_named_with_the_nearest(tmp_path):
+    text = message(tmp_path, SMALLEST.replace("{world: train}", "{world: train, sed: 1}"))
+    assert text.endswith("run.yaml:3: unknown key 'data.train.sed'. Did you mean 'data.train.seed'?")
+
+
+def test_unknown_key_with_no_near_one_lists_the_known(tmp_path):
+    assert "Known here: name, margin, label_smoothing." in message(tmp_path, SMALLEST + "loss: {zzz: 1}\n")
+
+
+@pytest.mark.parametrize(
+    ("override", "requirement"),
+    [
+        ("adapter.drop=1.0", "adapter.drop must be a number in [0, 1). Got 1.0."),
+        ("adapter.drop=-0.1", "adapter.drop must be a number in [0, 1). Got -0.1."),
+        ("adapter.alpha=1.5", "adapter.alpha must be 'auto' or a number in [0, 1]. Got 1.5."),
+        ("adapter.r=0", "adapter.r must be null or a whole number >= 1. Got 0."),
+        ("adapter.r=four", "adapter.r must be null or a whole number >= 1. Got 'four'."),
+        ("train.epochs=2.5", "train.epochs must be a whole number >= 1. Got 2.5."),
+        ("train.lr=0", "train.lr must be null or a number > 0. Got 0."),
+        ("train.lr=.nan", "train.lr must be null or a number > 0. Got nan."),
+        ("train.flip=1", "train.flip must be true or false. Got 1."),
+        ("train.precision=fp8", "train.precision must be one of 'fp32', 'bf16', 'fp16'. Got 'fp8'."),
+        (
+            "train.crop_scale=[2, 3]",
+            "train.crop_scale must be [low, high] with 0 < low <= high <= 1. Got [2, 3].",
+        ),
+        ("model=3", "model must be text. Got 3. Put it in quotes."),
+        ("loss=3", "loss must be a mapping. Got 3."),
+        ("data.classnames=[a, no]", "data.classnames must be null or a list of text or text. Got False."),
+        ("data.train.part=[0.5, 0.2]", "data.train.part must be [low, high) with 0 <= low < high <= 1."),
+        ("data.id_test.part=[0, 2]", "data.id_test.part must be [low, high) with 0 <= low < high <= 1."),
+        ("method=r-adaptor", "Got 'r-adaptor'. Did you mean 'r-adapter'"),
+    ],
+)
+def test_wrong_value_says_name_requirement_and_value(tmp_path, override, requirement):
+    text = message(tmp_path, SMALLEST, override)
+    assert text.startswith(f"override '{override}': ")
+    assert requirement in text
+
+
+def test_a_source_of_no_kind_or_of_two_says_which_kinds_there_are(tmp_path):
+    for source in ("3", "{path: a}", "{csv: a, folder: b}"):
+        text = message(tmp_path, SMALLEST, f"data.ood={{sketch: {source}}}")
+        assert (
+            "data.ood.sketch must be a path or a mapping with exactly one of the keys 'folder', 'csv'" in text
+        )
+
+
+def test_every_mistake_is_told_at_once(tmp_path):
+    text = message(tmp_path, SMALLEST + "metod: full\nadapter: {r: 0, drop: 2}\n", "train.lr=-1")
+    assert text.startswith("4 mistakes:\n")
+    assert text.count("\n") == 4
+
+
+def test_missing_keys_are_said_to_be_required(tmp_path):
+    text = message(tmp_path, "task: classification\n")
+    assert "'model' is required" in text
+    assert "'data' is required" in text
+
+
+def test_alpha_auto_needs_validation_data(tmp_path):
+    text = SMALLEST.replace("  id_val: {world: id_val}\n", "")
+    assert "data.id_val is required while adapter.alpha is auto" in message(tmp_path, text)
+    assert load_config(written(tmp_path, text), ["adapter.alpha=0.5"]).data.id_val is None
+
+
+def test_a_key_that_stands_twice_is_an_error(tmp_path):
+    assert "run.yaml:6: key 'model' stands twice, first on line 1" in message(
+        tmp_path, SMALLEST + "model: a\n"
+    )
+
+
+def test_text_that_is_no_yaml_gives_the_line(tmp_path):
+    assert "run.yaml:2: not YAML" in message(tmp_path, "model: a\n - b: [\n")
+
+
+def test_missing_file_proposes_the_nearest(tmp_path):
+    written(tmp_path)
+    with pytest.raises(ConfigError, match=r"does not\. Did you mean 'run\.yaml'"):
+        load_config(tmp_path / "rnu.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "3\n"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
+    assert "run.yaml" in message(tmp_path, text)
+
+
+@pytest.mark.parametrize("override", ["train.lr", "=3", "train..lr=3", "train.lr=[1"])
+def test_a_malformed_override_is_refused(tmp_path, override):
+    assert override in message(tmp_path, SMALLEST, override)
+
+
+def test_yaml_cannot_make_objects(tmp_path):
+    assert "not YAML" in message(tmp_path, "model: !!python/object/apply:os.getcwd []\n")
+
+
+def test_resolved_yaml_reads_back_equal(tmp_path):
+    config = load_config(
+        written(tmp_path), ["train.lr=1e-4", "data.ood={s: {parquet: [a, b], part: [0, 0.5]}}"]
+    )
+    again = tmp_path / "again.yaml"
+    again.write_text(resolved_yaml(config))
+    assert load_config(again) == config
+
+
+def test_fingerprint_ignores_only_what_does_not_decide_the_outcome(tmp_path):
+    path = written(tmp_path)
+    config = load_config(path)
+    same = load_config(path, ["out=elsewhere", "train.workers=2", "tracking=tensorboard"])
+    other = load_config(path, ["train.lr=1e-4"])
+    assert fingerprint(config) == fingerprint(same) != fingerprint(other)
+    assert differences(config, same) == []
+    assert differences(config, other) == ["train.lr: None, there 0.0001"]
+
+
+def test_a_configuration_cannot_be_changed(tmp_path):
+    with pytest.raises(ValueError, match="frozen"):
+        load_config(written(tmp_path)).train.lr = 1.0
+
+
+@given(
+    lr=st.floats(1e-8, 1.0),
+    drop=st.floats(0, 0.99),
+    alpha=st.one_of(st.just("auto"), st.floats(0, 1)),
+    names=st.lists(st.text(max_size=8), max_size=3),
+)
+def test_any_valid_configuration_survives_being_written(tmp_path_factory, lr, drop, alpha, names):
+    settings = yaml.safe_load(SMALLEST) | {
+        "out": "o",
+        "train": {"lr": lr},
+        "adapter": {"drop": drop, "alpha": alpha},
+    }
+    settings["data"]["classnames"] = names
+    config = RunConfig.model_validate(settings)
+    path = tmp_path_factory.mktemp("round") / "run.yaml"
+    path.write_text(resolved_yaml(config), encoding="utf-8")
+    assert load_config(path) == config
+
+
+def test_known_keys_are_those_of_the_documentation_of_run_yaml():
+    assert {"data.id_val", "adapter.ema_decay", "loss.label_smoothing", "train.warmup_steps"} <= set(
+        known_keys()
+    )

@@ -1,0 +1,33 @@
+"""Data sets: where pictures and labels come from, and how they are loaded.
+
+images.py          from bytes to an RGB picture, bounded
+pictures.py        where a set's pixels come from
+classification.py  the set: pictures, labels, content hashes
+labels.py          class names, and the map between two label spaces
+splits.py          content-stable splits
+folder.py, table.py, huggingface.py, world.py   the sources
+opening.py         from a specification to a set
+loading.py, augment.py, memory.py, bad_images.py   batches
+"""
+
+from radapter.data.bad_images import MAX_BAD, BadImages
+from radapter.data.classification import ClassificationSet, array_set
+from radapter.data.images import MAX_PIXELS, decode
+from radapter.data.loading import Batch, EvalLoader, TrainLoader, batches
+from radapter.data.memory import Memory
+from radapter.data.opening import open_classification
+
+__all__ = [
+    "MAX_BAD",
+    "MAX_PIXELS",
+    "BadImages",
+    "Batch",
+    "ClassificationSet",
+    "EvalLoader",
+    "Memory",
+    "TrainLoader",
+    "array_set",
+    "batches",
+    "decode",
+    "open_classification",
+]

@@ -1,0 +1,49 @@
+"""Counting pictures that cannot be decoded, and ending the run when they are too many."""
+
+import logging
+from typing import final
+
+from radapter.errors import ConfigError, DataError, ImageError
+
+MAX_BAD = 0.01
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class BadImages:
+    """The unreadable pictures of one set, each logged and counted once.
+
+    Args:
+        name: the set's name, for messages.
+        total: pictures in the set.
+        max_bad: the fraction that may be unreadable.
+    """
+
+    def __init__(self, name: str, total: int, *, max_bad: float = MAX_BAD) -> None:
+        if not 0 <= max_bad <= 1:
+            raise ConfigError(f"max_bad must be in [0, 1]. Got {max_bad}.")
+        self._name = name
+        self._total = total
+        self._max_bad = max_bad
+        self._messages: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def add(self, index: int, error: ImageError) -> None:
+        """Logs and counts the picture at `index`, once however often it is met.
+
+        Raises:
+            DataError: more than the allowed fraction of the set is unreadable; the message shows the first three.
+        """
+        if index in self._messages:
+            return
+        self._messages[index] = str(error)
+        _log.warning("skipped: %s", error)
+        if len(self) > self._max_bad * self._total:
+            shown = " | ".join(list(self._messages.values())[:3])
+            raise DataError(
+                f"at most {self._max_bad:.2%} of the pictures may be unreadable (max_bad). Of the {self._total} "
+                f"in '{self._name}' at least {len(self)} are: {shown} Repair the data, or raise max_bad."
+            )

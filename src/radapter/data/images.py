@@ -1,0 +1,118 @@
+"""From a file's bytes to an RGB image, whatever the file is, with a bound on what may be decoded.
+
+The size is read from the header first, so that a small file that unfolds into gigabytes is refused before any
+memory is spent. Then everything a camera or a painting program may have done is undone: EXIF orientation, CMYK,
+palettes, 16-bit greys, transparency (laid on a stated colour).
+"""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from radapter.errors import ConfigError, ImageError
+
+MAX_PIXELS = 50_000_000
+WHITE = (255, 255, 255)
+# Raster formats only: Pillow hands EPS and PS to Ghostscript, which runs programs.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .ppm .pgm .pbm .jp2 .avif".split()
+)
+
+
+def decode(
+    source: bytes | str | os.PathLike[str],
+    *,
+    where: str,
+    max_pixels: int = MAX_PIXELS,
+    background: tuple[int, int, int] = WHITE,
+) -> Image.Image:
+    """Decodes the first frame of an image file.
+
+    Args:
+        source: the file's bytes, or its path.
+        where: what a message calls this image: its path, or its file and row.
+        max_pixels: an image with more, by its header, is refused undecoded.
+        background: RGB in [0, 255]; transparent pixels show it.
+
+    Returns:
+        An image of mode RGB, upright.
+
+    Raises:
+        ImageError: the file is missing, no known raster format, truncated, corrupt or too large.
+    """
+    try:
+        with Image.open(
+            io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+        ) as image:
+            _check_size(image.size, where=where, max_pixels=max_pixels)
+            image.load()
+            # In place keeps the palette and transparency entries, which a transposed copy would lose.
+            upright = ImageOps.exif_transpose(image)
+            return _rgb(upright, where=where, background=background)
+    except (ImageError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"image must have at most {max_pixels} pixels. '{where}': {error}") from error
+    except Exception as error:  # decoders raise anything at all on corrupt bytes
+        raise ImageError(
+            f"image must be a whole file of a known format ({', '.join(FORMATS)}). '{where}': "
+            f"{type(error).__name__}: {error}. Replace or remove it."
+        ) from error
+
+
+def check_max_pixels(max_pixels: int) -> int:
+    """Returns `max_pixels` if Pillow can honour it.
+
+    Raises:
+        ConfigError: it is below 1 or above Pillow's own limit.
+    """
+    ceiling = Image.MAX_IMAGE_PIXELS
+    if max_pixels < 1 or (ceiling is not None and max_pixels > ceiling):
+        raise ConfigError(
+            f"max_pixels must be in [1, {ceiling}], Pillow's own limit. Got {max_pixels}. For larger images "
+            "set PIL.Image.MAX_IMAGE_PIXELS, or shrink them once beforehand."
+        )
+    return max_pixels
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file's name says that it is an image; hidden files (`._cat.jpg`) are not."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _check_size(size: tuple[int, int], *, where: str, max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"image must have at most {max_pixels} pixels. '{where}' has {width} x {height} = {width * height}. "
+            "Shrink it, or raise max_pixels."
+        )
+
+
+def _rgb(image: Image.Image, *, where: str, background: tuple[int, int, int]) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.copy()  # the copy outlives the file
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _grey(np.asarray(image), where=where)
+    if image.mode == "F":
+        raise ImageError(
+            f"image must have integer pixels. '{where}' has floats, whose range no file states. Save it as 8 bit."
+        )
+    if image.has_transparency_data:
+        canvas = Image.new("RGBA", image.size, (*background, 255))
+        return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey(values: np.ndarray, *, where: str) -> Image.Image:
+    # Pillow's own conversion clips 16-bit values at 255: nearly every picture would come out white.
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise ImageError(
+            f"greys must be of 16 bits, [0, 65535]. '{where}' spans [{low}, {high}]. Save it as 8 bit."
+        )
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,317 @@
+"""Batches: in order for evaluation, shuffled and augmented for training.
+
+Both loaders decode with threads (Pillow and torch release the interpreter for the heavy part), keep what fits the
+memory budget, and skip what cannot be decoded. What a batch holds never depends on the number of workers.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import final
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from radapter.data.augment import CROP_SCALE, draws, random_crop, random_flip
+from radapter.data.bad_images import MAX_BAD, BadImages
+from radapter.data.classification import ClassificationSet
+from radapter.data.memory import Memory
+from radapter.data.splits import Progress
+from radapter.errors import ConfigError, DataError, ImageError
+from radapter.world.hashing import keys as hashed
+
+Preprocess = Callable[[Image.Image], Tensor]
+"""RGB picture to (3, H, W), float: `DualEncoder.preprocess`."""
+
+_AHEAD = 2  # batches that threads work on while one is used
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Batch:
+    """B pictures, ready for an image tower.
+
+    Attributes:
+        pixels: (B, 3, H, W), float; shared with the cache, not to be changed in place.
+        labels: (B,), int64.
+        keys: (B,), int64, the content hashes.
+        indices: (B,), int64, into the data set.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    keys: Tensor
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@final
+class EvalLoader:
+    """A data set in order, preprocessed once if the memory budget allows and replayed from then on.
+
+    Args:
+        dataset: what to load.
+        preprocess: picture to tensor.
+        batch_size: pictures a batch, before unreadable ones are skipped.
+        max_bad: fraction of the set that may be unreadable.
+        workers: decoding threads; 0 decodes in the caller's.
+        memory: shared budget; None caches nothing.
+        progress: told (pictures done, all) after each batch.
+    """
+
+    def __init__(
+        self,
+        dataset: ClassificationSet,
+        preprocess: Preprocess,
+        *,
+        batch_size: int,
+        max_bad: float = MAX_BAD,
+        workers: int = 0,
+        memory: Memory | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        _check(batch_size=batch_size, workers=workers)
+        self.dataset = dataset
+        self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
+        self._preprocess = preprocess
+        self._batch_size = batch_size
+        self._workers = workers
+        self._memory = memory
+        self._progress = progress
+        self._kept: list[Batch] | None = None
+
+    def __len__(self) -> int:
+        """Batches a pass; one less for each batch of unreadable pictures only."""
+        return -(-len(self.dataset) // self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """One pass.
+
+        Raises:
+            DataError: too many pictures are unreadable, or all of them.
+        """
+        total, done = len(self.dataset), 0
+        for batch in self._kept if self._kept is not None else self._decoded():
+            yield batch
+            done = int(batch.indices[-1]) + 1
+            if self._progress is not None:
+                self._progress(done, total)
+
+    def _decoded(self) -> Iterator[Batch]:
+        fresh: list[Batch] | None = None
+        groups = _grouped(list(range(len(self.dataset))), self._batch_size)
+        for first, results in enumerate(_in_threads(groups, self._one, self._workers)):
+            batch = _batch(self.dataset, results, self.bad)
+            if batch is None:
+                continue
+            if fresh is None and first == 0:
+                fresh = [] if self._fits(batch) else None
+            if fresh is not None:
+                fresh.append(batch)
+            yield batch
+        if len(self.bad) == len(self.dataset):
+            raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
+        self._kept = fresh
+
+    def _one(self, index: int) -> Tensor:
+        return self._preprocess(self.dataset.image(index))
+
+    def _fits(self, batch: Batch) -> bool:
+        size = batch.pixels[0].numel() * batch.pixels.element_size() * len(self.dataset)
+        return self._memory is not None and self._memory.take(size)
+
+
+def batches(
+    dataset: ClassificationSet,
+    preprocess: Preprocess,
+    *,
+    batch_size: int,
+    max_bad: float = MAX_BAD,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[Batch]:
+    """One pass over a data set in order; the arguments are `EvalLoader`'s."""
+    return iter(
+        EvalLoader(
+            dataset, preprocess, batch_size=batch_size, max_bad=max_bad, workers=workers, progress=progress
+        )
+    )
+
+
+@final
+class TrainLoader:
+    """A data set shuffled and augmented, every epoch anew: a pure function of (seed, epoch, content).
+
+    Args:
+        dataset: what to load.
+        preprocess: picture to tensor, after augmentation.
+        image_size: side of the square that a crop is stretched to, in pixels: the image tower's.
+        batch_size: pictures a step; the last step of an epoch takes what is left.
+        seed: of order and augmentation.
+        crop_scale: range of a random crop's area, as a fraction of the picture's; None crops nothing.
+        flip: whether every other picture is mirrored.
+        max_bad: fraction of the set that may be unreadable.
+        workers: decoding threads; 0 decodes in the caller's.
+        memory: shared budget for decoded pictures; None decodes in every epoch.
+    """
+
+    def __init__(
+        self,
+        dataset: ClassificationSet,
+        preprocess: Preprocess,
+        *,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        crop_scale: tuple[float, float] | None = CROP_SCALE,
+        flip: bool = True,
+        max_bad: float = MAX_BAD,
+        workers: int = 0,
+        memory: Memory | None = None,
+    ) -> None:
+        _check(batch_size=batch_size, workers=workers)
+        if crop_scale is not None and not 0 < crop_scale[0] <= crop_scale[1] <= 1:
+            raise ConfigError(f"crop_scale must be (low, high) with 0 < low <= high <= 1. Got {crop_scale}.")
+        self.dataset = dataset
+        self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
+        self._preprocess = preprocess
+        self._image_size = image_size
+        self._batch_size = batch_size
+        self._seed = seed
+        self._crop_scale = crop_scale
+        self._flip = flip
+        self._workers = workers
+        self._memory = memory
+        self._identities = _told_apart(dataset.keys)
+        self._decoded: dict[int, Image.Image] = {}
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.dataset) // self._batch_size)
+
+    def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from a step on.
+
+        An unreadable picture is skipped, which makes its batch smaller; the number of batches stays.
+
+        Args:
+            number: the epoch, counted from 0.
+            start_step: the first batch wanted, in [0, steps_per_epoch].
+
+        Raises:
+            DataError: too many pictures are unreadable.
+        """
+        if not 0 <= start_step <= self.steps_per_epoch:
+            raise ValueError(f"start_step must be in [0, {self.steps_per_epoch}]. Got {start_step}.")
+        order = self.order(number)
+        chances = draws(self._seed, number, self._identities).tolist()
+
+        def one(index: int) -> Tensor:
+            return self._preprocess(self._augmented(self._image(index), chances[index]))
+
+        groups = _grouped(order, self._batch_size)[start_step:]
+        for results in _in_threads(groups, one, self._workers):
+            yield _batch(self.dataset, results, self.bad) or self._substitute(order, results[-1][0], one)
+
+    def order(self, epoch: int) -> list[int]:
+        """The data set's indices in the order of an epoch."""
+        ranks = hashed(self._seed, self._identities, f"order {epoch}")
+        return torch.argsort(ranks, stable=True).tolist()
+
+    def _image(self, index: int) -> Image.Image:
+        known = self._decoded.get(index)
+        if known is not None:
+            return known
+        image = self.dataset.image(index)
+        if self._memory is not None and self._memory.take(image.width * image.height * 3):
+            self._decoded[index] = image
+        return image
+
+    def _augmented(self, image: Image.Image, draw: Sequence[float]) -> Image.Image:
+        if self._crop_scale is not None:
+            image = random_crop(image, draw, size=self._image_size, scale=self._crop_scale)
+        return random_flip(image, draw) if self._flip else image
+
+    def _substitute(self, order: list[int], index: int, one: Callable[[int], Tensor]) -> Batch:
+        """The next readable picture, for a batch with none: a step without pictures could not be counted."""
+        position = order.index(index)
+        for other in order[position + 1 :] + order[:position]:
+            batch = _batch(self.dataset, [(other, _attempt(one, other))], self.bad)
+            if batch is not None:
+                return batch
+        raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
+
+
+def _check(*, batch_size: int, workers: int) -> None:
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be >= 1. Got {batch_size}.")
+    if workers < 0:
+        raise ConfigError(f"workers must be >= 0. Got {workers}.")
+
+
+def _told_apart(keys: Tensor) -> Tensor:
+    """Keys that differ also between copies of one picture: copies would always meet in one batch."""
+    seen: collections.Counter[int] = collections.Counter()
+    copies = []
+    for key in keys.tolist():
+        copies.append(seen[key])
+        seen[key] += 1
+    return keys + torch.tensor(copies, dtype=torch.int64)
+
+
+def _grouped(indices: list[int], size: int) -> list[list[int]]:
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
+
+
+def _batch(
+    dataset: ClassificationSet, results: Iterable[tuple[int, Tensor | ImageError]], bad: BadImages
+) -> Batch | None:
+    pixels, indices = [], []
+    for index, result in results:
+        if isinstance(result, ImageError):
+            bad.add(index, result)
+        else:
+            pixels.append(result)
+            indices.append(index)
+    if not pixels:
+        return None
+    chosen = torch.tensor(indices)
+    return Batch(torch.stack(pixels), dataset.labels[chosen], dataset.keys[chosen], chosen)
+
+
+def _attempt(one: Callable[[int], Tensor], index: int) -> Tensor | ImageError:
+    try:
+        return one(index)
+    except ImageError as error:
+        return error
+
+
+def _in_threads(
+    groups: Iterable[list[int]], one: Callable[[int], Tensor], workers: int
+) -> Iterator[list[tuple[int, Tensor | ImageError]]]:
+    if workers == 0:
+        for group in groups:
+            yield [(index, _attempt(one, index)) for index in group]
+        return
+    pool = ThreadPoolExecutor(workers)
+    waiting: collections.deque[tuple[list[int], list[Future[Tensor | ImageError]]]] = collections.deque()
+    try:
+        for group in groups:
+            waiting.append((group, [pool.submit(_attempt, one, index) for index in group]))
+            if len(waiting) > _AHEAD:
+                yield _finished(*waiting.popleft())
+        while waiting:
+            yield _finished(*waiting.popleft())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(
+    group: list[int], futures: list[Future[Tensor | ImageError]]
+) -> list[tuple[int, Tensor | ImageError]]:
+    return [(index, future.result()) for index, future in zip(group, futures, strict=True)]

@@ -1,0 +1,150 @@
+"""Where a data set's pixels come from: one small protocol, three holders of it.
+
+A holder names its pictures for messages, gives the bytes that a picture is known by (its content), and decodes
+one picture at a time. It holds no labels.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from radapter.data.images import MAX_PIXELS, decode
+from radapter.errors import ImageError
+
+
+class Pictures(Protocol):
+    """A sequence of pictures that are decoded when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes one picture to RGB; raises ImageError."""
+        ...
+
+    def content(self, index: int) -> bytes:
+        """The bytes that say which picture this is; raises ImageError where they cannot be read."""
+        ...
+
+    def where(self, index: int) -> str:
+        """What messages call this picture."""
+        ...
+
+
+class FilePictures:
+    """Image files.
+
+    Args:
+        paths: one a picture.
+        max_pixels: larger images are refused from their header.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], *, max_pixels: int = MAX_PIXELS) -> None:
+        self.paths = [os.fspath(path) for path in paths]
+        self._max_pixels = max_pixels
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes one file to RGB; raises ImageError."""
+        path = self.paths[index]
+        return decode(path, where=path, max_pixels=self._max_pixels)
+
+    def content(self, index: int) -> bytes:
+        """The file's bytes; raises ImageError where it cannot be read."""
+        try:
+            return Path(self.paths[index]).read_bytes()
+        except OSError as error:
+            raise ImageError(
+                f"image file must be readable. '{self.paths[index]}': {error.strerror}."
+            ) from error
+
+    def where(self, index: int) -> str:
+        """The file's path."""
+        return self.paths[index]
+
+
+class ColumnPictures:
+    """The image column of a table: each entry is a file's bytes, or its path, or a dict of `bytes` and `path`.
+
+    Args:
+        column: indexable; what Hugging Face `datasets` gives for an image column read with `decode=False`.
+        name: what messages call the table.
+        folder: relative paths in the column start here.
+        max_pixels: larger images are refused from their header.
+    """
+
+    def __init__(
+        self, column: Sequence[Any], *, name: str, folder: Path, max_pixels: int = MAX_PIXELS
+    ) -> None:
+        self._column = column
+        self._name = name
+        self._folder = folder
+        self._max_pixels = max_pixels
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes one entry to RGB; raises ImageError."""
+        return decode(self.content(index), where=self.where(index), max_pixels=self._max_pixels)
+
+    def content(self, index: int) -> bytes:
+        """The stored bytes, or those of the file that the entry names; raises ImageError."""
+        entry = self._column[index]
+        if isinstance(entry, dict):
+            entry = entry.get("bytes") or entry.get("path")
+        if isinstance(entry, bytes) and entry:
+            return entry
+        if isinstance(entry, str) and entry:
+            try:
+                return (self._folder / entry).read_bytes()
+            except OSError as error:
+                raise ImageError(
+                    f"image file must be readable. {self.where(index)} names '{entry}': {error.strerror}."
+                ) from error
+        raise ImageError(
+            f"image entry must hold bytes or a path. {self.where(index)} is empty. Remove the row."
+        )
+
+    def where(self, index: int) -> str:
+        """The table and the row, counted from 0."""
+        return f"{self._name} row {index}"
+
+
+class ArrayPictures:
+    """Pictures in memory, already decoded.
+
+    Args:
+        pixels: (N, 3, H, W), uint8.
+        name: what messages call them.
+    """
+
+    def __init__(self, pixels: Tensor, *, name: str) -> None:
+        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
+            raise ValueError(f"pixels must be uint8 (N, 3, H, W). Got {pixels.dtype} {tuple(pixels.shape)}.")
+        self._pixels: np.ndarray = (
+            pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        )  # (N, H, W, 3), as PIL reads
+        self._name = name
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def image(self, index: int) -> Image.Image:
+        """One picture as RGB."""
+        return Image.fromarray(self._pixels[index])
+
+    def content(self, index: int) -> bytes:
+        """The pixels, row by row."""
+        return self._pixels[index].tobytes()
+
+    def where(self, index: int) -> str:
+        """The name and the index."""
+        return f"{self._name} {index}"

@@ -1,0 +1,111 @@
+"""Splits by content: which side a picture falls on depends on its bytes alone.
+
+The first 8 bytes of a picture's SHA-256, read as a fraction of 2^64, are uniform in [0, 1). A part [low, high)
+holds the pictures whose fraction lies in it. Adding, renaming or reordering files moves no other picture, and two
+copies of one picture always fall on the same side.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from radapter.data.pictures import FilePictures, Pictures
+from radapter.errors import ConfigError, ImageError
+
+UNREADABLE = 0  # the key of a picture whose bytes cannot be read
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+def content_keys(pictures: Pictures, rows: Tensor, *, progress: Progress | None = None) -> Tensor:
+    """Hashes pictures. A file that was hashed before, by path, size and time of change, is not read again.
+
+    Args:
+        pictures: whose content is hashed.
+        rows: (N,), int64, which.
+        progress: told (done, total) now and then.
+
+    Returns:
+        (N,), int64: the first 8 bytes of the SHA-256, big-endian, signed; UNREADABLE where reading failed.
+    """
+    keys = torch.empty(len(rows), dtype=torch.int64)
+    for position, row in enumerate(rows.tolist()):
+        keys[position] = _key(pictures, row)
+        if progress is not None and (position % 256 == 255 or position + 1 == len(rows)):
+            progress(position + 1, len(rows))
+    return keys
+
+
+def in_part(keys: Tensor, low: float, high: float, *, split_seed: int = 0) -> Tensor:
+    """Which pictures belong to the part [low, high) of all.
+
+    Args:
+        keys: (N,), int64, from `content_keys`.
+        low: in [0, 1).
+        high: in (low, 1].
+        split_seed: another number gives another, independent split; 0 takes the keys as they are.
+
+    Returns:
+        (N,), bool.
+
+    Raises:
+        ConfigError: not 0 <= low < high <= 1.
+    """
+    if not 0 <= low < high <= 1:
+        raise ConfigError(f"part must be [low, high) with 0 <= low < high <= 1. Got [{low}, {high}].")
+    # Integers throughout: rounded to a float, the largest keys would become 1.0 and fall out of every part.
+    first, end = _threshold(low), _threshold(high)
+    return torch.tensor(
+        [first <= _position(key, split_seed) < end for key in keys.tolist()], dtype=torch.bool
+    )
+
+
+def _threshold(fraction: float) -> int:
+    return int(Fraction(fraction) * 2**64)
+
+
+def _position(key: int, split_seed: int) -> int:
+    if split_seed == 0:
+        return key % 2**64
+    salted = split_seed.to_bytes(16, "big", signed=True) + key.to_bytes(8, "big", signed=True)
+    return int.from_bytes(hashlib.sha256(salted).digest()[:8], "big")
+
+
+def _key(pictures: Pictures, row: int) -> int:
+    known = _file_identity(pictures, row)
+    if known is not None and known in _seen:
+        return _seen[known]
+    try:
+        key = key_of(pictures.content(row))
+    except ImageError:
+        return UNREADABLE
+    if known is not None:
+        with _lock:
+            _seen[known] = key
+    return key
+
+
+def key_of(content: bytes) -> int:
+    """The first 8 bytes of the SHA-256, big-endian, as a signed 64-bit integer."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)
+
+
+def _file_identity(pictures: Pictures, row: int) -> tuple[str, int, int] | None:
+    if not isinstance(pictures, FilePictures):
+        return None
+    path = os.path.realpath(pictures.paths[row])
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return path, status.st_size, status.st_mtime_ns
+
+
+_seen: dict[tuple[str, int, int], int] = {}
+_lock = threading.Lock()

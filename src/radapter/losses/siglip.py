@@ -1,7 +1,7 @@
 """The sigmoid loss of SigLIP: every image-text pair is a yes-or-no question of its own.
 
-Source: Zhai et al., ICCV 2023 (arXiv 2303.15343), with one extension: pairs that share a target are positives,
-as in `mpm_nce`, where the paper has one positive per row. With unique targets it is the paper's loss.
+Source: Zhai et al., ICCV 2023 (arXiv 2303.15343), with one extension: pairs that share a target are
+positives, as in `mpm_nce`, where the paper has one positive per row. With unique targets it is the paper's loss.
 """
 
 from torch import Tensor

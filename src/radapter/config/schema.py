@@ -49,7 +49,7 @@ class DataConfig(_Section):
         description="prompts: short, imagenet, a text file with one a line, or a list; each with one {}",
     )
     max_pixels: int = Field(
-        default=100_000_000, ge=1, description="larger images are refused from their header"
+        default=50_000_000, ge=1, description="larger images are refused from their header"
     )
     max_bad: float = Field(
         default=0.01, ge=0, le=1, description="share of corrupt images above which a run fails"
@@ -84,10 +84,10 @@ class AdapterConfig(_Section):
 class LossConfig(_Section):
     """What training minimises."""
 
-    name: Literal["mpm_nce", "clip", "cross_entropy", "siglip"] | None = Field(
+    name: Literal["mpm-nce", "clip", "cross-entropy", "siglip"] | None = Field(
         default=None, description="the loss; null is the method's own"
     )
-    margin: float = Field(default=0.05, ge=0, description="added to the cosine of negatives (mpm_nce)")
+    margin: float = Field(default=0.05, ge=0, description="added to the cosine of negatives (mpm-nce)")
     label_smoothing: float = Field(
         default=0.02, ge=0, lt=1, description="share of the target given to negatives"
     )

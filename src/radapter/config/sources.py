@@ -48,6 +48,7 @@ class Source(BaseModel):
         description="keep the items whose content hash, as a fraction of its range, lies in [low, high): a "
         "split that does not move when files are added",
     )
+    split_seed: int = Field(default=0, description="another number gives another, independent part")
     labels: dict[str, str] | None = Field(
         default=None, description="source class: training class, many to one, for test sets with other names"
     )

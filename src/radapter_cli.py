@@ -1,0 +1,240 @@
+"""The command line `radapter`: names, options and help; what a command does stands in `radapter.commands`.
+
+This file lies beside the package and imports it inside each command, so that `radapter --help` answers at once:
+importing the package imports torch and takes seconds.
+"""
+
+import functools
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal, ParamSpec
+
+import typer
+
+_P = ParamSpec("_P")
+
+DONE, OURS, INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="radapter",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Fine-tune CLIP-like models on one distribution and keep them robust on the others.",
+    epilog="Start with [bold]radapter demo[/], then [bold]radapter init classification --to run.yaml[/] and "
+    "[bold]radapter train run.yaml[/]. Exit codes: 0 done, 2 the input is at fault, 1 radapter is, 130 interrupted.",
+)
+
+
+def main() -> None:
+    """The entry point of the `radapter` command."""
+    app()
+
+
+def _answered(command: Callable[_P, None]) -> Callable[_P, None]:
+    """Turns what a command raises into one line and an exit code, here and nowhere else."""
+
+    @functools.wraps(command)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        with _answers():
+            command(*args, **kwargs)
+
+    return run
+
+
+@contextmanager
+def _answers() -> Iterator[None]:
+    _log_to_terminal()
+    try:
+        yield
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
+    except KeyboardInterrupt as interruption:
+        _say(f"Interrupted{f': {interruption}' if str(interruption) else ''}.", "yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        if _is_input_error(error):
+            _say(str(error), "red")
+            raise typer.Exit(INPUT) from None
+        if "operator torchvision::nms does not exist" in str(error):
+            _say(
+                "torchvision must be built for the installed torch. It is not. Install both in one command: "
+                "pip install --force-reinstall torch torchvision.",
+                "red",
+            )
+            raise typer.Exit(INPUT) from None
+        traceback.print_exc()
+        _say("This is a fault of radapter, not of the input. Please report it with the lines above.", "red")
+        raise typer.Exit(OURS) from None
+
+
+def _is_input_error(error: Exception) -> bool:
+    from radapter.errors import InputError
+
+    return isinstance(error, InputError)
+
+
+def _say(text: str, colour: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True).print(Text(text, style=colour), soft_wrap=True)
+
+
+def _log_to_terminal() -> None:
+    import logging
+
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    log = logging.getLogger("radapter")
+    if not log.handlers:
+        log.addHandler(RichHandler(console=Console(stderr=True), show_time=False, show_path=False))
+        log.setLevel(logging.INFO)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(version("radapter"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: [bold]radapter demo --out radapter-demo --seed 0[/]")
+@_answered
+def demo(
+    out: Annotated[Path, typer.Option(help="New folder for results.json, the table and the plot.")] = Path(
+        "radapter-demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other data and other weights.")] = 0,
+) -> None:
+    """Compare every method on the embedded world: offline, on a CPU, in minutes."""
+    from radapter.commands.demo import demo as run
+
+    run(out, seed=seed)
+
+
+@app.command(epilog="Example: [bold]radapter init classification --to run.yaml[/]")
+@_answered
+def init(
+    task: Annotated[Literal["classification"], typer.Argument(help="What is to be learned.")],
+    to: Annotated[Path, typer.Option(help="The file to write; an existing one is left alone.")],
+) -> None:
+    """Write a commented run.yaml that trains as it is, on the embedded world."""
+    from radapter.commands.init import init as run
+
+    run(task, to)
+
+
+@app.command(
+    epilog="Examples:\n\n[bold]radapter train run.yaml[/]\n\n"
+    "[bold]radapter train run.yaml train.lr=3e-3 method=wise-ft --out runs/wise-ft[/]\n\n"
+    "[bold]radapter train run.yaml --resume[/]"
+)
+@_answered
+def train(
+    config: Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The configuration.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Settings that replace the file's: adapter.alpha=0.5"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder, in place of the file's 'out'.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")] = False,
+) -> None:
+    """Fine-tune a model, choose alpha on ID validation, report ID and OOD."""
+    from radapter.commands.train import train as run
+
+    run(config, overrides or [], out=out, resume=resume)
+
+
+@app.command(
+    epilog="Examples:\n\n[bold]radapter evaluate runs/run --data path/to/class/folders[/]\n\n"
+    "[bold]radapter evaluate world:tiny --data 'sketch={world: sketch}' --templates short[/]"
+)
+@_answered
+def evaluate(
+    what: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a model's name.")],
+    data: Annotated[
+        list[str],
+        typer.Option(help="A source as in run.yaml, a path or a YAML mapping, also NAME=SOURCE. Repeatable."),
+    ],
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="Re-scaling in [0, 1]; the run's own if left out.", show_default=False),
+    ] = None,
+    classnames: Annotated[
+        str | None, typer.Option(help="A file or YAML list; the run's, or the data's own, if left out.")
+    ] = None,
+    templates: Annotated[
+        str | None, typer.Option(help="short, imagenet, a file or a YAML list; the run's own if left out.")
+    ] = None,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Measure a run or a model on any labelled images."""
+    from radapter.commands.evaluate import evaluate as run
+
+    run(what, data, alpha=alpha, classnames=classnames, templates=templates, allow_download=allow_download)
+
+
+@app.command(epilog="Example: [bold]radapter sweep runs/run[/]")
+@_answered
+def sweep(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+) -> None:
+    """Show ID against OOD for every alpha of a run."""
+    from radapter.commands.sweep import sweep as run
+
+    run(run_folder)
+
+
+@app.command(epilog="Example: [bold]radapter merge runs/run --alpha 0.5 --to merged --format open_clip[/]")
+@_answered
+def merge(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    to: Annotated[Path, typer.Option(help="New folder for the plain checkpoint.")],
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="Re-scaling in [0, 1]; the run's own if left out.", show_default=False),
+    ] = None,
+    format: Annotated[
+        Literal["transformers", "open_clip", "timm"] | None,
+        typer.Option(help="The library that shall load it; the model's own if left out.", show_default=False),
+    ] = None,
+) -> None:
+    """Write a plain checkpoint that needs no radapter and costs nothing extra to run."""
+    from radapter.commands.merge import merge as run
+
+    run(run_folder, to=to, alpha=alpha, format=format)
+
+
+@app.command(epilog="Example: [bold]radapter inspect open_clip:ViT-B-16 --r 4[/]")
+@_answered
+def inspect(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, as in run.yaml.")],
+    r: Annotated[
+        int | None, typer.Option(help="Rank; the full matrix if left out.", show_default=False)
+    ] = None,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Show a model's towers, adapter sites and parameters to train."""
+    from radapter.commands.inspect import inspect as run
+
+    run(model, r=r, allow_download=allow_download)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,11 +5,11 @@ from functools import partial
 from torch import Tensor
 
 from radapter.errors import ConfigError, did_you_mean
-from radapter.losses import clip_loss, mpm_nce, siglip_loss
+from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, siglip_loss
 from radapter.methods import flyp, full, lora, r_adapter, wise_ft, zero_shot
 from radapter.methods.learner import (
     ContrastiveLearner,
-    ContrastiveLoss,
+    FeatureLoss,
     HeadLearner,
     LabelledPairs,
     Learner,
@@ -22,18 +22,19 @@ __all__ = [
     "METHODS",
     "Built",
     "ContrastiveLearner",
-    "ContrastiveLoss",
+    "FeatureLoss",
     "HeadLearner",
     "LabelledPairs",
     "Learner",
     "LossName",
     "Method",
-    "contrastive_loss",
+    "bound_loss",
     "count_trained",
     "find_method",
     "trained_parameters",
 ]
 
+PAPER_MARGIN, PAPER_SMOOTHING = 0.05, 0.02
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -60,38 +61,46 @@ def find_method(name: str) -> Method:
     return METHODS[name]
 
 
-def contrastive_loss(
-    name: LossName, *, margin: float, label_smoothing: float, logit_bias: Tensor | None
-) -> ContrastiveLoss:
-    """A loss of paired features with its settings bound.
+def bound_loss(
+    name: LossName, *, margin: float | None, label_smoothing: float | None, logit_bias: Tensor | None
+) -> FeatureLoss:
+    """A loss with its settings bound.
 
     Args:
-        name: "mpm-nce", "clip" or "siglip".
-        margin: delta of MPM-NCE.
-        label_smoothing: eps of MPM-NCE.
+        name: which.
+        margin: delta of MPM-NCE; None for the paper's 0.05.
+        label_smoothing: eps of MPM-NCE, None for the paper's 0.02; or of cross-entropy, None for 0.
         logit_bias: scalar, for SigLIP's loss; None for models without one.
 
     Raises:
-        ConfigError: SigLIP's loss for a model without a logit bias.
+        ConfigError: a setting that this loss does not have, or SigLIP's loss for a model without a logit bias.
     """
-    if name == "mpm-nce":
-        return partial(mpm_nce, margin=margin, label_smoothing=label_smoothing)
-    if name == "siglip":
-        if logit_bias is None:
-            raise ConfigError(
-                "loss.name siglip needs a model with a logit bias. This one has none. Use mpm-nce."
+    if margin is not None and name != "mpm-nce":
+        raise ConfigError(f"loss.margin is for mpm-nce. Got {margin} with '{name}'. Leave it out.")
+    if label_smoothing is not None and name not in ("mpm-nce", "cross-entropy"):
+        raise ConfigError(
+            f"loss.label_smoothing is for mpm-nce and cross-entropy. Got {label_smoothing} with '{name}'. "
+            "Leave it out."
+        )
+    match name:
+        case "mpm-nce":
+            return partial(
+                mpm_nce,
+                margin=PAPER_MARGIN if margin is None else margin,
+                label_smoothing=PAPER_SMOOTHING if label_smoothing is None else label_smoothing,
             )
-        bias = logit_bias
+        case "cross-entropy":
+            return partial(head_cross_entropy, label_smoothing=label_smoothing or 0.0)
+        case "siglip":
+            if logit_bias is None:
+                raise ConfigError(
+                    "loss.name siglip needs a model with a logit bias. This one has none. Use mpm-nce."
+                )
+            return partial(siglip_loss, logit_bias=logit_bias)
+        case "clip":
+            return _clip
 
-        def siglip(
-            image_features: Tensor, text_features: Tensor, targets: Tensor, logit_scale: Tensor
-        ) -> Tensor:
-            return siglip_loss(image_features, text_features, targets, logit_scale, bias)
 
-        return siglip
-
-    def clip(image_features: Tensor, text_features: Tensor, targets: Tensor, logit_scale: Tensor) -> Tensor:
-        # CLIP's loss knows no classes: another image of the same class is a negative, as in FLYP's experiments.
-        return clip_loss(image_features, text_features, logit_scale)
-
-    return clip
+def _clip(image_features: Tensor, text_features: Tensor, targets: Tensor, logit_scale: Tensor) -> Tensor:
+    # CLIP's loss knows no classes: another image of the same class is a negative, as in FLYP's experiments.
+    return clip_loss(image_features, text_features, logit_scale)

@@ -6,17 +6,17 @@ Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, wh
 from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import ContrastiveLoss, HeadLearner
+from radapter.methods.learner import FeatureLoss, HeadLearner
 from radapter.methods.method import Built, Method
 from radapter.models import DualEncoder
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter: RAdapterConfig) -> Built:
-    """Trains every parameter of the image tower, and the head (C, E). Neither `loss` nor `adapter` is used."""
+def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains every parameter of the image tower, and the head (C, E). `adapter` is not used."""
     encoder.requires_grad_(False)
     for tower in encoder.image_tower():
         tower.requires_grad_(True)
-    return Built(HeadLearner(encoder, head), adapters=None)
+    return Built(HeadLearner(encoder, head, loss), adapters=None)
 
 
 METHOD = Method(

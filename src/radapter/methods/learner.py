@@ -11,7 +11,6 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radapter.losses import head_cross_entropy
 from radapter.models import DualEncoder
 
 
@@ -29,13 +28,13 @@ class LabelledPairs:
     targets: Tensor
 
 
-class ContrastiveLoss(Protocol):
-    """A loss of paired features, such as `mpm_nce` with its margin and smoothing bound."""
+class FeatureLoss(Protocol):
+    """A loss with its settings bound: `mpm_nce` and the like of paired features, or `head_cross_entropy`."""
 
     def __call__(
-        self, image_features: Tensor, text_features: Tensor, targets: Tensor, logit_scale: Tensor
+        self, image_features: Tensor, others: Tensor, targets: Tensor, logit_scale: Tensor, /
     ) -> Tensor:
-        """The scalar loss of unit-norm (B, E) features."""
+        """The scalar loss of image features (B, E) against text features (B, E), or a head (C, E)."""
 
 
 class ContrastiveLearner(nn.Module):
@@ -43,7 +42,7 @@ class ContrastiveLearner(nn.Module):
 
     head: None = None
 
-    def __init__(self, encoder: DualEncoder, loss: ContrastiveLoss) -> None:
+    def __init__(self, encoder: DualEncoder, loss: FeatureLoss) -> None:
         super().__init__()
         self.encoder = encoder
         self.loss = loss
@@ -58,22 +57,16 @@ class ContrastiveLearner(nn.Module):
 class HeadLearner(nn.Module):
     """The image tower under a trained head (C, E), by cross-entropy; the text tower only gives the head's start."""
 
-    def __init__(self, encoder: DualEncoder, head: Tensor, *, label_smoothing: float = 0.0) -> None:
+    def __init__(self, encoder: DualEncoder, head: Tensor, loss: FeatureLoss) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Parameter(head.detach().clone())
-        self.label_smoothing = label_smoothing
+        self.loss = loss
 
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar. The captions are not read."""
         image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
-        return head_cross_entropy(
-            image_features,
-            self.head,
-            pairs.targets,
-            self.encoder.logit_scale,
-            label_smoothing=self.label_smoothing,
-        )
+        return self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale)
 
 
 Learner = ContrastiveLearner | HeadLearner
@@ -87,8 +80,3 @@ def trained_parameters(learner: nn.Module) -> dict[str, nn.Parameter]:
 def count_trained(learner: nn.Module) -> int:
     """How many numbers the optimizer moves."""
     return sum(p.numel() for p in trained_parameters(learner).values())
-
-
-def freeze(module: nn.Module) -> None:
-    """Stops gradients for every parameter of `module`."""
-    module.requires_grad_(False)

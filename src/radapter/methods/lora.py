@@ -8,14 +8,14 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from radapter.adapter import RAdapterConfig, find_sites
-from radapter.methods.learner import ContrastiveLearner, ContrastiveLoss
+from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.method import Built, Method
 from radapter.models import DualEncoder
 
 DEFAULT_RANK = 8
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter: RAdapterConfig) -> Built:
+def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
     """Trains rank-r updates, r being the adapter's rank or 8. `head` is not used."""
     rank = adapter.r or DEFAULT_RANK
     targets = lora_targets(encoder.module)

@@ -7,11 +7,10 @@ from peft import PeftModel
 from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import ContrastiveLoss, Learner
+from radapter.methods.learner import FeatureLoss, Learner
 from radapter.models import DualEncoder
 
 LossName = Literal["mpm-nce", "clip", "siglip", "cross-entropy"]
-CONTRASTIVE: tuple[LossName, ...] = ("mpm-nce", "clip", "siglip")
 
 
 class Built(NamedTuple):
@@ -25,9 +24,9 @@ class Build(Protocol):
     """Makes an encoder trainable in the method's way; the encoder is changed in place."""
 
     def __call__(
-        self, encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter: RAdapterConfig
+        self, encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig
     ) -> Built:
-        """Builds from the zero-shot head (C, E), the loss of paired features, and the adapter's settings."""
+        """Builds from the zero-shot head (C, E), the loss of features, and the adapter's settings."""
 
 
 @dataclass(frozen=True)

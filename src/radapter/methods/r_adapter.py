@@ -11,12 +11,12 @@ from peft import get_peft_model
 from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import ContrastiveLearner, ContrastiveLoss, HeadLearner
+from radapter.methods.learner import ContrastiveLearner, FeatureLoss, HeadLearner
 from radapter.methods.method import Built, Method
 from radapter.models import DualEncoder
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter: RAdapterConfig) -> Built:
+def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
     """Trains one adapter after each attention and FFN of the adapter's towers. `head` is not used."""
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, adapter)
@@ -24,12 +24,12 @@ def build(encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter:
 
 
 def build_with_head(
-    encoder: DualEncoder, *, head: Tensor, loss: ContrastiveLoss, adapter: RAdapterConfig
+    encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig
 ) -> Built:
-    """Trains the adapters of the image tower, and the head (C, E). `loss` is not used."""
+    """Trains the adapters of the image tower, and the head (C, E)."""
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, replace(adapter, towers=("image",)))
-    return Built(HeadLearner(encoder, head), adapters)
+    return Built(HeadLearner(encoder, head, loss), adapters)
 
 
 METHOD = Method(

@@ -123,7 +123,7 @@ def fit(
         rate = learning_rate * cosine_with_warmup(state.step, steps=steps, warmup_steps=warmup_steps)
         for group in stepper.param_groups:
             group["lr"] = rate
-        pairs, keys = _pairs(batch, captions, epoch, len(loader.data), accelerator.device)
+        pairs, keys = _pairs(batch, captions, epoch, len(loader.dataset), accelerator.device)
         with coins.installed(learner, coins.HashCoins(seed, state.step, keys)):
             loss = model(pairs)
         accelerator.backward(loss)
@@ -218,7 +218,7 @@ def _pairs(
 
 
 def _refuse_divergence(state: _LoopState, batch: Batch, loader: TrainLoader, max_skipped: int) -> None:
-    samples = [loader.data.where(int(i)) for i in batch.indices[:8]]
+    samples = [loader.dataset.where(int(i)) for i in batch.indices[:8]]
     _LOG.warning(
         "step %d skipped: loss or gradient was not finite; samples: %s", state.step, ", ".join(samples)
     )

@@ -1,0 +1,43 @@
+"""How one method is trained: every number that decides it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from radapter.adapter import RAdapterConfig
+from radapter.methods import LossName
+from radapter.training import Precision
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a training run; `experiment.train_method` unpacks them.
+
+    Attributes:
+        adapter: settings of R-Adapter; its rank is LoRA's too.
+        ema_decay: of the accumulated weights; "auto" fits it to the number of steps.
+        loss: None for the method's own.
+        margin, label_smoothing: None for the loss's own.
+        learning_rate: None for the method's own.
+        warmup_steps: None for a tenth of all steps.
+        checkpoint_every: steps; None for an epoch.
+    """
+
+    adapter: RAdapterConfig
+    ema_decay: float | Literal["auto"] = "auto"
+    loss: LossName | None = None
+    margin: float | None = None
+    label_smoothing: float | None = None
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float | None = None
+    weight_decay: float = 0.0
+    warmup_steps: int | None = None
+    precision: Precision = "fp32"
+    grad_clip: float | None = 1.0
+    crop_scale: tuple[float, float] = (0.9, 1.0)
+    flip: bool = True
+    workers: int = 0
+    eval_batch_size: int = 256
+    checkpoint_every: int | None = None
+    max_skipped: int = 10
+    max_bad: float = 0.01

@@ -1,0 +1,131 @@
+"""results.json: what a run reports, its schema and its means.
+
+Accuracies are fractions. A row stands at one alpha; the sweep holds every alpha of every trained method. The file
+says on which split alpha was chosen, by which rule and on how many images.
+"""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from radapter.errors import DamagedError
+from radapter.storage import read_json, write_json
+
+Metrics = dict[str, float]
+RESULTS = "results.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Selection(_Part):
+    """What chose alpha.
+
+    Attributes:
+        split: always "id_val", or None where alpha was given.
+        rule: in words.
+        n: images it was chosen on.
+    """
+
+    split: Literal["id_val"] | None
+    rule: str
+    n: int
+
+
+class SweepRow(_Part):
+    """One method at one alpha: the metrics of every set, and the means of top-1 over ID and over OOD sets."""
+
+    method: str
+    alpha: float
+    id_val: Metrics | None
+    id: dict[str, Metrics]
+    ood: dict[str, Metrics]
+    id_mean: float
+    ood_mean: float | None
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        alpha: float,
+        *,
+        id_val: Metrics | None,
+        id: dict[str, Metrics],
+        ood: dict[str, Metrics],
+    ) -> Self:
+        """Fills in the means."""
+        return cls(
+            method=method,
+            alpha=alpha,
+            id_val=id_val,
+            id=id,
+            ood=ood,
+            id_mean=fmean(m["top1"] for m in id.values()),
+            ood_mean=fmean(m["top1"] for m in ood.values()) if ood else None,
+        )
+
+
+class Row(_Part):
+    """One method at its chosen alpha.
+
+    Attributes:
+        forgetting: top-1 lost against the zero-shot model, per set; negative where it gained.
+        seconds: of training and of saving what it gave; evaluation is not in it.
+    """
+
+    method: str
+    alpha: float
+    trained_parameters: int
+    learning_rate: float | None
+    id: dict[str, Metrics]
+    ood: dict[str, Metrics]
+    id_mean: float
+    ood_mean: float | None
+    forgetting: dict[str, float]
+    seconds: float
+
+
+class Results(_Part):
+    """The whole file."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    model: str
+    fingerprint: str
+    task: Literal["classification"] = "classification"
+    seed: int
+    selection: Selection
+    rows: list[Row]
+    sweep: list[SweepRow]
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def row(self, method: str) -> Row:
+        """The row of that method; KeyError where there is none."""
+        for row in self.rows:
+            if row.method == method:
+                return row
+        raise KeyError(method)
+
+    def as_dict(self) -> dict[str, object]:
+        """As it stands in the file."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def write(self, folder: Path) -> Path:
+        """Writes `results.json` into `folder`, whole."""
+        write_json(folder / RESULTS, self.as_dict())
+        return folder / RESULTS
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads `results.json` of `folder`.
+
+        Raises:
+            DamagedError: the file does not follow the schema.
+        """
+        try:
+            return cls.model_validate(read_json(folder / RESULTS))
+        except ValidationError as error:
+            raise DamagedError(f"'{folder / RESULTS}' does not follow schema 1: {error}") from error

@@ -1,0 +1,166 @@
+"""What training gives: a classifier whose weights before and after are known, and how it is kept in a folder.
+
+Re-scaling R-Adapter by alpha equals interpolating the weights before and after merging, so every method is seen
+as two sets of weights: its own before, and merged after. One alpha sweep serves all.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+
+from radapter.adapter import RAdapterModel, set_alpha
+from radapter.errors import RunError
+from radapter.evaluation import Interpolation
+from radapter.models import DualEncoder, fingerprint
+from radapter.storage import load_weights, read_json, save_tensors, write_json
+
+ADAPTER, WEIGHTS, HEAD, TRAINED = "adapter", "weights.safetensors", "head.safetensors", "trained.json"
+
+
+class Classifier(nn.Module):
+    """An encoder and, for methods that train one, a head (C, E); without it the zero-shot head classifies."""
+
+    def __init__(self, encoder: DualEncoder, head: Tensor | None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = None if head is None else nn.Parameter(head.detach().clone(), requires_grad=False)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A method's outcome.
+
+    Attributes:
+        method: its name.
+        classifier: holds the averaged weights, adapters at alpha 1 and not merged.
+        adapters: PEFT's handle on them; None for methods that train the towers' own weights.
+        before: the tensors that training replaced, adapters aside, by the classifier's names.
+        trained_parameters: how many numbers the optimizer moved.
+        learning_rate: the peak.
+        seconds: that training took.
+    """
+
+    method: str
+    classifier: Classifier
+    adapters: PeftModel | None
+    before: dict[str, Tensor]
+    trained_parameters: int
+    learning_rate: float
+    seconds: float
+
+    @contextmanager
+    def interpolation(self) -> Iterator[Interpolation]:
+        """The weights before and after, as one line; adapters are merged while the block runs."""
+        before = snapshot(self.classifier) | self.before
+        if self.adapters is not None:
+            self.adapters.merge_adapter()
+        try:
+            yield Interpolation(self.classifier, before, snapshot(self.classifier))
+        finally:
+            if self.adapters is not None:
+                self.adapters.unmerge_adapter()
+
+
+def snapshot(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of every parameter and buffer, by name."""
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping[str, Any]) -> None:
+    """Writes the evaluated weights into `folder`.
+
+    `adapter/` is PEFT's own format with alpha in its config; other methods write the tensors they changed, at
+    alpha 1; a trained head is written at `alpha` ("head") and at 1 ("fine_tuned").
+
+    Args:
+        folder: must exist; a run's folder or a draft of it.
+        trained: what to save.
+        alpha: the chosen one.
+        about: further facts for `trained.json`, such as class names; it must be JSON.
+    """
+    encoder, head = trained.classifier.encoder, trained.classifier.head
+    if trained.adapters is not None:
+        if isinstance(trained.adapters.base_model, RAdapterModel):
+            with set_alpha(trained.adapters, alpha):
+                trained.adapters.save_pretrained(folder / ADAPTER)
+        else:
+            trained.adapters.save_pretrained(folder / ADAPTER)
+    else:
+        after = trained.classifier.state_dict()
+        save_tensors(folder / WEIGHTS, {n: after[n] for n in trained.before if n != "head"})
+    if head is not None:
+        at_alpha = torch.lerp(trained.before["head"].to(head), head, alpha)
+        save_tensors(
+            folder / HEAD, {"head": at_alpha, "fine_tuned": head, "zero_shot": trained.before["head"]}
+        )
+    write_json(
+        folder / TRAINED,
+        {
+            "method": trained.method,
+            "alpha": alpha,
+            "fingerprint": fingerprint(encoder),
+            "trained_parameters": trained.trained_parameters,
+            "learning_rate": trained.learning_rate,
+            "seconds": trained.seconds,
+            **about,
+        },
+    )
+
+
+def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
+    """Reads what `save_trained` wrote onto `encoder`, the base model it was trained on; changed in place.
+
+    Raises:
+        RunError: `folder` is no finished run, or `encoder` is not the base model; the message has both
+            fingerprints.
+    """
+    about = read_about(folder)
+    if about["fingerprint"] != (given := fingerprint(encoder)):
+        raise RunError(
+            f"the base model must be the one that '{folder}' was trained on, fingerprint {about['fingerprint']}. "
+            f"'{encoder.name}' has {given}. Give the original model."
+        )
+    heads = load_weights(folder / HEAD) if (folder / HEAD).is_file() else {}
+    classifier = Classifier(encoder, heads.get("fine_tuned"))
+    before = {"head": heads["zero_shot"]} if heads else {}
+    adapters = None
+    if (folder / ADAPTER).is_dir():
+        adapters = PeftModel.from_pretrained(encoder.module, folder / ADAPTER)
+        if isinstance(adapters.base_model, RAdapterModel):
+            set_alpha(adapters, 1.0)
+    else:
+        after = load_weights(folder / WEIGHTS)
+        here = classifier.state_dict()
+        before |= {name: here[name].clone() for name in after}
+        classifier.load_state_dict(after, strict=False)
+    classifier.eval()
+    return Trained(
+        method=about["method"],
+        classifier=classifier,
+        adapters=adapters,
+        before=before,
+        trained_parameters=about["trained_parameters"],
+        learning_rate=about["learning_rate"],
+        seconds=about["seconds"],
+    )
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The facts that `save_trained` wrote: method, model, alpha, fingerprint, class names and so on.
+
+    Raises:
+        RunError: `folder` is not a finished run.
+    """
+    if not (folder / TRAINED).is_file():
+        raise RunError(
+            f"'{folder}' must be a finished run and has no {TRAINED}. Train with 'radapter train', or continue "
+            "an interrupted run with '--resume'."
+        )
+    about: dict[str, Any] = read_json(folder / TRAINED)
+    return about

@@ -1,0 +1,75 @@
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from radapter.training import Checkpoint, Checkpoints
+
+
+def make(step: int) -> Checkpoint:
+    torch.manual_seed(step)
+    return Checkpoint(
+        step=step,
+        parameters={"a.weight": torch.randn(3, 2), "b": torch.randn(())},
+        average={"a.weight": torch.randn(3, 2)},
+        optimizer={0: {"step": torch.tensor(7.0), "exp_avg": torch.randn(3, 2)}},
+        counters={"skipped": 2, "skipped_in_a_row": 0},
+        scaler={},
+    )
+
+
+def same(first: Checkpoint, second: Checkpoint) -> bool:
+    bare = [replace(c, parameters={}, average={}, optimizer={}) for c in (first, second)]
+    return bare[0] == bare[1] and all(
+        torch.equal(a[name], b[name])
+        for a, b in (
+            (first.parameters, second.parameters),
+            (first.average, second.average),
+            (first.optimizer[0], second.optimizer[0]),
+        )
+        for name in a
+    )
+
+
+def test_a_checkpoint_comes_back_bitwise(tmp_path: Path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(make(5))
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert same(newest, make(5))
+
+
+def test_the_newest_counts_and_old_ones_go(tmp_path: Path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (1, 20, 3):
+        checkpoints.save(make(step))
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert newest.step == 20
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["step-00000003", "step-00000020"]
+
+
+@pytest.mark.parametrize("damage", ["flip a bit", "lose a file", "lose the manifest"])
+def test_a_damaged_one_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(make(1))
+    folder = checkpoints.save(make(2))
+    if damage == "flip a bit":
+        content = bytearray((folder / "parameters.safetensors").read_bytes())
+        content[-1] ^= 1
+        (folder / "parameters.safetensors").write_bytes(content)
+    else:
+        (
+            folder / {"lose a file": "average.safetensors", "lose the manifest": "manifest.json"}[damage]
+        ).unlink()
+    with caplog.at_level(logging.WARNING):
+        newest = checkpoints.newest()
+    assert newest is not None
+    assert newest.step == 1
+    assert "step-00000002" in caplog.text
+
+
+def test_no_checkpoint_is_none(tmp_path: Path):
+    assert Checkpoints(tmp_path / "absent").newest() is None

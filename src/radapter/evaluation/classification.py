@@ -1,0 +1,99 @@
+"""A zero-shot or trained head over image features, evaluated on batches of labelled images."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from radapter.errors import DataError
+from radapter.evaluation.metrics import Metrics, classification_metrics
+from radapter.losses.batch import full_precision, scaled_cosines
+from radapter.zeroshot import evaluating
+
+Progress = Callable[[str, int], None]
+"""Called with a set's name and the number of images just done."""
+
+
+class ImageEncoder(Protocol):
+    """What images are classified with; a `DualEncoder` is one."""
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """Scalar, already exponentiated."""
+
+    def encode_image(self, pixels: Tensor, /) -> Tensor:
+        """(B, 3, H, W) -> (B, E), not necessarily of unit norm."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """As `nn.Module.modules`."""
+
+
+class LabelledImages(Protocol):
+    """One batch; `data.Batch` is one."""
+
+    @property
+    def pixels(self) -> Tensor:
+        """(B, 3, H, W), float."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(B,), int."""
+
+
+def zero_shot_logits(encoder: ImageEncoder, head: Tensor, pixels: Tensor) -> Tensor:
+    """Class scores of images under a head, in the encoder's present mode and weights.
+
+        logits = logit_scale * normalise(f(pixels)) @ head.T
+
+    Args:
+        encoder: gives image embeddings.
+        head: (C, E); unit-norm class embeddings, or what training made of them.
+        pixels: (B, 3, H, W), float; moved to the head's device.
+
+    Returns:
+        (B, C), float32 or wider.
+    """
+    embeddings = encoder.encode_image(pixels.to(head.device))
+    with full_precision(embeddings):
+        wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+        return scaled_cosines(F.normalize(wide, dim=-1), head, encoder.logit_scale)
+
+
+@torch.no_grad()
+def evaluate_classification(
+    encoder: ImageEncoder,
+    head: Tensor,
+    batches: Iterable[LabelledImages],
+    *,
+    classes: Tensor | None = None,
+    name: str = "set",
+    progress: Progress | None = None,
+) -> Metrics:
+    """The metrics of one set, in evaluation mode, at the weights the encoder has.
+
+    Args:
+        encoder: gives image embeddings; it is left in the mode it was in.
+        head: (C, E).
+        batches: the set, decoded as it is read; only logits are kept.
+        classes: the columns of the head that the set can hold; see `classification_metrics`.
+        name: what progress and errors call the set.
+        progress: told of each batch.
+
+    Returns:
+        As `classification_metrics`.
+
+    Raises:
+        DataError: there is no image.
+    """
+    logits, labels = [], []
+    with evaluating(encoder):
+        for batch in batches:
+            logits.append(zero_shot_logits(encoder, head, batch.pixels).cpu())
+            labels.append(batch.labels.cpu())
+            if progress is not None:
+                progress(name, len(batch.labels))
+    if not labels:
+        raise DataError(f"data set must hold an image. '{name}' holds none.")
+    return classification_metrics(torch.cat(logits), torch.cat(labels), classes=classes)

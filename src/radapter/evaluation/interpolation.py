@@ -1,0 +1,131 @@
+"""A module at any point between two of its states: the ensemble in weight space.
+
+    theta(alpha) = (1 - alpha) theta_original + alpha theta_tuned
+
+Source: WiSE-FT, Wortsman et al., CVPR 2022 (arXiv 2109.01903). For merged linear adapters it is the paper's
+re-scaling: W_org (alpha A + I) is the point alpha between W_org and W_org (A + I).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Self, final
+
+import torch
+from torch import Tensor, nn
+
+from radapter.errors import ConfigError, did_you_mean
+
+
+@final
+class Interpolation:
+    """Moves a module between its original and its tuned weights, in place.
+
+    Args:
+        module: what is moved; it may hold more than a tower, such as a trained head.
+        original: parameter or buffer name in `module` -> tensor before fine-tuning.
+        tuned: the same names -> tensors after it. Those that equal the original are not kept.
+
+    Raises:
+        ValueError: the names differ, are not in the module, or a shape does not fit.
+    """
+
+    def __init__(
+        self, module: nn.Module, original: Mapping[str, Tensor], tuned: Mapping[str, Tensor]
+    ) -> None:
+        if original.keys() != tuned.keys():
+            only = sorted(original.keys() ^ tuned.keys())
+            raise ValueError(
+                f"original and tuned must hold the same names. {len(only)} stand in one alone: "
+                f"{', '.join(only[:3])}. Take both from the same module."
+            )
+        live = _tensors(module)
+        for name in original:
+            if name not in live:
+                raise ValueError(
+                    f"every name must be a parameter or buffer of the module. '{name}' is none."
+                    f"{did_you_mean(name, live)}"
+                )
+            shapes = {tuple(live[name].shape), tuple(original[name].shape), tuple(tuned[name].shape)}
+            if len(shapes) > 1:
+                raise ValueError(f"'{name}' must have one shape everywhere. Got {sorted(shapes)}.")
+        self.module = module
+        self._ends = {
+            name: (original[name].detach().clone(), tuned[name].detach().clone())
+            for name in original
+            if not _same(original[name], tuned[name])
+        }
+
+    @classmethod
+    def from_models(cls, original_state: Mapping[str, Tensor], tuned_module: nn.Module) -> Self:
+        """Between a state dict taken before fine-tuning and the module as it is now.
+
+        Args:
+            original_state: `{name: tensor.clone()}` of the module's state dict.
+            tuned_module: the same module, fine-tuned.
+
+        Raises:
+            ValueError: the state dict's names or shapes are not the module's.
+        """
+        return cls(tuned_module, original_state, tuned_module.state_dict())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters and buffers that differ between the two ends."""
+        return tuple(self._ends)
+
+    @contextmanager
+    def at(self, alpha: float) -> Iterator[None]:
+        """A block in which the module stands at `alpha`; afterwards it is as it was, bitwise.
+
+        At 0 and 1 the ends are copied, not computed. Between them the sum is in float32 or wider. Integer
+        tensors (a count of batches seen) have no point between: they are the tuned ones but at 0.
+
+        Args:
+            alpha: in [0, 1].
+
+        Raises:
+            ConfigError: alpha is outside [0, 1].
+        """
+        check_alpha(alpha)
+        live = _tensors(self.module)
+        before = {name: live[name].detach().clone() for name in self._ends}
+        try:
+            with torch.no_grad():
+                for name, (original, tuned) in self._ends.items():
+                    live[name].copy_(_between(original, tuned, alpha))
+            yield
+        finally:
+            with torch.no_grad():
+                for name, tensor in before.items():
+                    live[name].copy_(tensor)
+
+
+def check_alpha(alpha: float) -> None:
+    """Raises where `alpha` is outside [0, 1].
+
+    Raises:
+        ConfigError: the value and the range.
+    """
+    if not 0.0 <= alpha <= 1.0:
+        raise ConfigError(f"alpha must be in [0, 1]: 0 is zero-shot, 1 is fine-tuned. Got {alpha}.")
+
+
+def _between(original: Tensor, tuned: Tensor, alpha: float) -> Tensor:
+    if alpha == 0:
+        return original
+    if alpha == 1 or not original.is_floating_point():
+        return tuned
+    wide = torch.promote_types(original.dtype, torch.float32)
+    return torch.lerp(original.to(wide), tuned.to(device=original.device, dtype=wide), alpha)
+
+
+def _same(original: Tensor, tuned: Tensor) -> bool:
+    return original.dtype == tuned.dtype and torch.equal(original, tuned.to(original.device))
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers under every name they have, tied ones included."""
+    return {
+        **dict(module.named_buffers(remove_duplicate=False)),
+        **dict(module.named_parameters(remove_duplicate=False)),
+    }

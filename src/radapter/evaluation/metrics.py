@@ -1,0 +1,179 @@
+"""Classification metrics as pure functions of a matrix of logits: no model, no device, no loader.
+
+All are fractions but `nll`, which is in nats. Ties go to the lower class index, as in `argmax`.
+torchmetrics counts the same (the tests compare them) but for two things that are wanted otherwise here: its
+calibration error gives a confidence of exactly 1, which saturated logits have often, a 16th bin of its own, and
+its macro accuracy counts a class that is predicted but absent from the labels.
+"""
+
+from collections.abc import Mapping
+from statistics import fmean
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Metrics = dict[str, float]
+"""Metric name -> value; `n`, the number of samples, is an int."""
+
+CALIBRATION_BINS = 15
+
+
+def classification_metrics(logits: Tensor, labels: Tensor, *, classes: Tensor | None = None) -> Metrics:
+    """Every metric of a classified set.
+
+    Args:
+        logits: (N, C), float; already multiplied by the logit scale, so that calibration means something.
+        labels: (N,), int in [0, C).
+        classes: (K,), int in [0, C): the columns that a set of fewer classes can hold (ImageNet-R has 200 of
+            ImageNet's 1,000); the others are left out of the argmax and of the softmax. None keeps all.
+
+    Returns:
+        top1, top5, mean_per_class, ece, nll as floats and n as int.
+
+    Raises:
+        ValueError: shapes do not fit, logits are not finite, or a label is outside the classes.
+    """
+    logits, labels = restricted(logits, labels, classes)
+    ranks = _ranks(logits, labels)
+    return {
+        "top1": _share(ranks < 1),
+        "top5": _share(ranks < min(5, logits.shape[1])),
+        "mean_per_class": _mean_per_class(ranks < 1, labels, logits.shape[1]),
+        "ece": expected_calibration_error(logits, labels),
+        "nll": negative_log_likelihood(logits, labels),
+        "n": len(labels),
+    }
+
+
+def top_k_accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
+    """Share of samples whose label is among the min(k, C) largest logits; (N, C), (N,) -> [0, 1]."""
+    logits, labels = restricted(logits, labels, None)
+    return _share(_ranks(logits, labels) < min(k, logits.shape[1]))
+
+
+def mean_per_class_accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Top-1 of each class that occurs in `labels`, averaged over these classes; (N, C), (N,) -> [0, 1]."""
+    logits, labels = restricted(logits, labels, None)
+    return _mean_per_class(_ranks(logits, labels) < 1, labels, logits.shape[1])
+
+
+def expected_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = CALIBRATION_BINS) -> float:
+    """Distance between confidence and accuracy, averaged over equal-width bins of confidence.
+
+    Source: Naeini et al., AAAI 2015; Guo et al., ICML 2017.
+
+        ECE = sum_b (n_b / N) |accuracy_b - confidence_b|,  bin b = [b / bins, (b + 1) / bins), the last closed
+
+    Args:
+        logits: (N, C), float.
+        labels: (N,), int in [0, C).
+        bins: how many.
+
+    Returns:
+        In [0, 1].
+    """
+    logits, labels = restricted(logits, labels, None)
+    confidence, predicted = logits.double().softmax(1).max(1)
+    gap = (predicted == labels).double() - confidence  # summed by bin: n_b (accuracy_b - confidence_b)
+    inner_edges = torch.arange(1, bins, dtype=torch.float64, device=logits.device) / bins
+    of_bin = torch.bucketize(confidence, inner_edges, right=True)
+    gaps = torch.zeros(bins, dtype=torch.float64, device=logits.device).index_add_(0, of_bin, gap)
+    return float(gaps.abs().sum() / len(labels))
+
+
+def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
+    """Mean of -log softmax at the label, nats; (N, C), (N,) -> [0, inf)."""
+    logits, labels = restricted(logits, labels, None)
+    return float(F.cross_entropy(logits.double(), labels))
+
+
+def mean_over_sets(sets: Mapping[str, Metrics], metric: str = "top1") -> float:
+    """The plain mean of one metric over sets, each set counting once whatever its size.
+
+    Raises:
+        ValueError: there is no set.
+    """
+    if not sets:
+        raise ValueError("sets must hold at least one set. Got none.")
+    return fmean(metrics[metric] for metrics in sets.values())
+
+
+def forgetting(
+    zero_shot: Mapping[str, Metrics], tuned: Mapping[str, Metrics], metric: str = "top1"
+) -> dict[str, float]:
+    """What fine-tuning lost on each set: the zero-shot model's metric minus the tuned model's.
+
+    Args:
+        zero_shot: set name -> metrics of the model before fine-tuning.
+        tuned: set name -> metrics after it, of the same sets.
+        metric: one where more is better.
+
+    Returns:
+        Set name -> fraction; positive is forgotten, negative is gained.
+
+    Raises:
+        ValueError: the sets differ.
+    """
+    if zero_shot.keys() != tuned.keys():
+        only = sorted(zero_shot.keys() ^ tuned.keys())
+        raise ValueError(f"zero_shot and tuned must hold the same sets. Only one of them has {only}.")
+    return {name: zero_shot[name][metric] - tuned[name][metric] for name in zero_shot}
+
+
+def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Logits of the columns `classes`, labels counted within them, both checked.
+
+    Args:
+        logits: (N, C), float.
+        labels: (N,), int in [0, C).
+        classes: (K,), int, distinct; None keeps all columns.
+
+    Returns:
+        (N, K) float32 or wider and (N,) int64.
+
+    Raises:
+        ValueError: shapes do not fit, logits are not finite, or a label is outside the classes.
+    """
+    if logits.ndim != 2 or 0 in logits.shape:
+        raise ValueError(f"logits must be (N, C) with N and C at least 1. Got {tuple(logits.shape)}.")
+    if labels.shape != logits.shape[:1]:
+        raise ValueError(f"labels must be (N,) = ({len(logits)},). Got {tuple(labels.shape)}.")
+    logits, labels = logits.detach(), labels.long()
+    if classes is not None:
+        column = torch.full((logits.shape[1],), -1, dtype=torch.int64, device=labels.device)
+        column[classes.to(labels.device)] = torch.arange(len(classes), device=labels.device)
+        logits = logits[:, classes.to(logits.device)]
+        known = (labels >= 0) & (labels < len(column))
+        labels = torch.where(known, column[labels.clamp(0, len(column) - 1)], -1)
+    outside = (labels < 0) | (labels >= logits.shape[1])
+    if outside.any():
+        row = int(outside.nonzero()[0])
+        raise ValueError(
+            f"every label must be one of the {logits.shape[1]} classes. {int(outside.sum())} are not, "
+            f"the first in row {row}. Map the labels, or give classes that hold them."
+        )
+    if not logits.isfinite().all():
+        bad = int((~logits.isfinite()).any(1).sum())
+        raise ValueError(
+            f"logits must be finite. {bad} of {len(logits)} rows are not. Check the model's weights."
+        )
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)), labels
+
+
+def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many classes stand before the label in each row, (N,); 0 is a hit."""
+    own = logits.gather(1, labels[:, None])  # (N, 1)
+    before = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
+    return ((logits > own) | ((logits == own) & before)).sum(1)
+
+
+def _share(hits: Tensor) -> float:
+    return float(hits.double().mean())
+
+
+def _mean_per_class(hits: Tensor, labels: Tensor, classes: int) -> float:
+    size = torch.bincount(labels, minlength=classes)
+    right = torch.bincount(labels[hits], minlength=classes)
+    present = size > 0
+    return float((right[present].double() / size[present]).mean())

@@ -1,0 +1,199 @@
+"""From class names to a classifier: prompts, and the class embeddings that a text tower gives them.
+
+Source: CLIP's prompt ensemble (Radford et al., ICML 2021): a class is the mean of its prompts' unit embeddings,
+scaled back to unit norm. The rows of all classes are the zero-shot head: logits = logit_scale * x @ head.T.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from radapter.errors import ConfigError, DataError, MissingExtraError, did_you_mean
+
+SHORT_TEMPLATES = (
+    "a photo of a {}.",
+    "a picture of a {}.",
+    "a close-up of a {}.",
+    "a {} seen from afar.",
+    "a drawing of a {}.",
+    "a painting of a {}.",
+    "a sketch of a {}.",
+    "an image with a {} in the middle.",
+)
+"""A few common ways of showing a thing, so that no one style is preferred."""
+
+
+class TextEncoder(Protocol):
+    """What class embeddings are made with; a `DualEncoder` is one."""
+
+    def encode_text(self, tokens: Tensor, /) -> Tensor:
+        """(B, L) -> (B, E), not necessarily of unit norm."""
+
+    def tokenize(self, texts: list[str], /) -> Tensor:
+        """B texts -> (B, L), int."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """As `nn.Module.modules`."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """As `nn.Module.parameters`."""
+
+
+def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """The prompt templates that a setting names.
+
+    Args:
+        spec: "short" (built in), "imagenet" (OpenAI's 80, through open_clip), a text file with one template a
+            line, one template, or a list of them.
+
+    Returns:
+        Templates, each with exactly one "{}" where the class name goes.
+
+    Raises:
+        ConfigError: the name is unknown, the file is missing, there is no template, or one of them has not
+            exactly one "{}".
+        MissingExtraError: "imagenet" without open_clip.
+    """
+    if spec == "short":
+        return SHORT_TEMPLATES
+    if spec == "imagenet":
+        return _imagenet_templates()
+    if isinstance(spec, str) and "{}" in spec:
+        found = [spec]
+    elif isinstance(spec, str | os.PathLike):
+        found = _template_file(Path(spec))
+    else:
+        found = list(spec)
+    if not found:
+        raise ConfigError(f"templates must hold at least one template. Got none from {spec!r}.")
+    for template in found:
+        if not isinstance(template, str) or template.count("{}") != 1:
+            raise ConfigError(
+                f"a template must have exactly one '{{}}', where the class name goes. Got {template!r}."
+            )
+    return tuple(found)
+
+
+def prompts(classname: str, templates: Sequence[str]) -> list[str]:
+    """The class name in every template; braces in the name are left as they are."""
+    return [template.replace("{}", classname) for template in templates]
+
+
+@torch.no_grad()
+def class_embeddings(
+    encoder: TextEncoder, classnames: Sequence[str], templates: Sequence[str], *, batch_size: int = 256
+) -> Tensor:
+    """The zero-shot head: for each class the mean of its prompts' unit embeddings, scaled to unit norm.
+
+        head_c = normalise(1/T sum_t normalise(g(template_t with classname_c)))
+
+    The encoder computes in evaluation mode and is left in the mode it was in. A prompt that occurs twice is
+    encoded once.
+
+    Args:
+        encoder: gives text embeddings.
+        classnames: C names, no two alike.
+        templates: T templates, each with one "{}".
+        batch_size: prompts per call of the encoder.
+
+    Returns:
+        Unit norm, (C, E), float32 or wider, on the encoder's device.
+
+    Raises:
+        DataError: there is no class name, or some occur twice.
+        ConfigError: there is no template.
+    """
+    check_classnames(classnames)
+    if not templates:
+        raise ConfigError("templates must hold at least one template. Got none. Use templates('short').")
+    classes_of: dict[str, list[int]] = {}
+    for index, name in enumerate(classnames):
+        for prompt in prompts(name, templates):
+            classes_of.setdefault(prompt, []).append(index)
+
+    distinct = list(classes_of)
+    device = device_of(encoder)
+    sums: Tensor | None = None
+    with evaluating(encoder):
+        for start in range(0, len(distinct), batch_size):
+            chunk = distinct[start : start + batch_size]
+            embeddings = encoder.encode_text(encoder.tokenize(chunk).to(device))
+            wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+            unit = F.normalize(wide, dim=-1)
+            if sums is None:
+                sums = unit.new_zeros(len(classnames), unit.shape[1])
+            pairs = [(row, c) for row, prompt in enumerate(chunk) for c in classes_of[prompt]]
+            rows, classes = torch.tensor(pairs, device=unit.device).unbind(1)
+            sums.index_add_(0, classes, unit[rows])
+    assert sums is not None
+    return F.normalize(sums, dim=-1)
+
+
+def check_classnames(classnames: Sequence[str]) -> None:
+    """Raises where there is no class name or two are alike.
+
+    Raises:
+        DataError: how many occur twice, and the first three.
+    """
+    if not classnames:
+        raise DataError("classnames must hold at least one name. Got none.")
+    repeated = [name for name, count in Counter(classnames).items() if count > 1]
+    if repeated:
+        first = ", ".join(repr(name) for name in repeated[:3])
+        raise DataError(
+            f"class names must differ. {len(repeated)} occur more than once: {first}. "
+            "Join these classes or give them distinct names."
+        )
+
+
+class HasModules(Protocol):
+    """Anything with `nn.Module.modules`."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """As `nn.Module.modules`."""
+
+
+@contextmanager
+def evaluating(module: HasModules) -> Iterator[None]:
+    """A block in which every submodule is in evaluation mode; afterwards each is in the mode it was in."""
+    training = [submodule for submodule in module.modules() if submodule.training]
+    try:
+        for submodule in training:
+            submodule.training = False
+        yield
+    finally:
+        for submodule in training:
+            submodule.training = True
+
+
+def device_of(encoder: TextEncoder) -> torch.device:
+    """Where the encoder's parameters are; the CPU for one that has none."""
+    return next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))
+
+
+def _imagenet_templates() -> tuple[str, ...]:
+    try:
+        from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
+    except ImportError as error:
+        raise MissingExtraError(
+            "templates 'imagenet' needs open_clip, which is not installed. "
+            "Run pip install 'radapter[open_clip]', or use templates 'short'."
+        ) from error
+    return tuple(template("{}") for template in OPENAI_IMAGENET_TEMPLATES)
+
+
+def _template_file(path: Path) -> list[str]:
+    if not path.is_file():
+        known = did_you_mean(str(path), ("short", "imagenet"))
+        raise ConfigError(
+            f"templates must be 'short', 'imagenet', a file or a list. '{path}' is neither name nor file.{known}"
+        )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip()]

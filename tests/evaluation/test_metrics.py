@@ -1,0 +1,170 @@
+"""Metrics of a matrix: by hand, against brute force, against torchmetrics."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import metrics as reference
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+)
+
+from radapter.evaluation.metrics import (
+    classification_metrics,
+    expected_calibration_error,
+    forgetting,
+    mean_over_sets,
+    mean_per_class_accuracy,
+    top_k_accuracy,
+)
+
+BY_HAND = torch.tensor(
+    [
+        [9.0, 1.0, 0.0, 2.0, 3.0, 4.0, 5.0],  # label 0: first
+        [9.0, 1.0, 0.0, 2.0, 3.0, 4.0, 5.0],  # label 3: fifth
+        [9.0, 1.0, 0.0, 2.0, 3.0, 4.0, 5.0],  # label 2: last
+        [0.0, 9.0, 1.0, 2.0, 3.0, 4.0, 5.0],  # label 0: last
+    ]
+)
+
+
+@st.composite
+def classified(draw, decimals=1):
+    # Few distinct values, so that ties occur.
+    samples, classes = draw(st.integers(1, 12)), draw(st.integers(1, 8))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 10_000)))
+    logits = (
+        torch.randn(samples, classes, generator=generator, dtype=torch.float64)
+        .mul(2)
+        .round(decimals=decimals)
+    )
+    return logits, torch.randint(classes, (samples,), generator=generator)
+
+
+@given(classified())
+def test_metrics_equal_counting_one_by_one(case):
+    logits, labels = case
+    rows, truth = logits.tolist(), labels.tolist()
+    assert classification_metrics(logits, labels) == {
+        "top1": pytest.approx(reference.top_k(rows, truth, 1)),
+        "top5": pytest.approx(reference.top_k(rows, truth, 5)),
+        "mean_per_class": pytest.approx(reference.mean_per_class(rows, truth)),
+        "ece": pytest.approx(reference.expected_calibration_error(rows, truth, 15), abs=1e-9),
+        "nll": pytest.approx(reference.negative_log_likelihood(rows, truth)),
+        "n": len(truth),
+    }
+
+
+@given(classified(decimals=9))
+def test_metrics_equal_torchmetrics_where_both_mean_the_same(case):
+    logits, labels = case
+    classes = logits.shape[1]
+    if classes < 2:
+        return  # torchmetrics wants two classes
+    ours = classification_metrics(logits, labels)
+    micro = multiclass_accuracy(logits, labels, classes, average="micro")
+    assert ours["top1"] == pytest.approx(micro.item(), abs=1e-6)
+    ece = multiclass_calibration_error(logits, labels, classes, n_bins=15)
+    assert ours["ece"] == pytest.approx(ece.item(), abs=1e-6)  # torchmetrics sums in float32
+    present = labels.unique()
+    per_class = multiclass_accuracy(logits, labels, classes, average=None)[present]
+    assert ours["mean_per_class"] == pytest.approx(per_class.mean().item(), abs=1e-6)
+
+
+@given(classified(), st.randoms(use_true_random=False))
+def test_order_of_the_samples_does_not_matter(case, random):
+    logits, labels = case
+    order = list(range(len(labels)))
+    random.shuffle(order)
+    assert classification_metrics(logits[order], labels[order]) == pytest.approx(
+        classification_metrics(logits, labels), abs=1e-12
+    )
+
+
+def test_top1_and_top5_worked_by_hand():
+    metrics = classification_metrics(BY_HAND, torch.tensor([0, 3, 2, 0]))
+    assert (metrics["top1"], metrics["top5"], metrics["n"]) == (0.25, 0.5, 4)
+
+
+def test_mean_per_class_counts_each_present_class_once():
+    # Class 0: one of two right. Classes 2 and 3: none. The other four do not occur.
+    assert mean_per_class_accuracy(BY_HAND, torch.tensor([0, 3, 2, 0])) == pytest.approx(0.5 / 3)
+
+
+def test_top5_of_fewer_classes_is_top_c():
+    logits = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
+    assert classification_metrics(logits, torch.tensor([2, 0]))["top5"] == 1.0
+
+
+def test_a_tie_goes_to_the_lower_class():
+    logits = torch.zeros(2, 3)
+    assert top_k_accuracy(logits, torch.tensor([0, 1]), 1) == 0.5
+    assert top_k_accuracy(logits, torch.tensor([1, 2]), 2) == 0.5
+
+
+def test_calibration_error_worked_by_hand():
+    # Four answers at confidence 0.75, one of them wrong: calibrated. All right: off by 0.25.
+    logits = torch.tensor([0.75, 0.25], dtype=torch.float64).log().expand(4, 2)
+    assert expected_calibration_error(logits, torch.tensor([0, 0, 0, 1])) == pytest.approx(0, abs=1e-12)
+    assert expected_calibration_error(logits, torch.tensor([0, 0, 0, 0])) == pytest.approx(0.25)
+
+
+def test_saturated_confidences_share_the_last_bin():
+    # 0.99 and right, 1.0 and wrong: accuracy 0.5 at confidence 0.995. In two bins it would be 0.505.
+    nearly = torch.tensor([0.99, 0.01], dtype=torch.float64).log()
+    logits = torch.stack([nearly, torch.tensor([1000.0, 0.0], dtype=torch.float64)])
+    assert expected_calibration_error(logits, torch.tensor([0, 1])) == pytest.approx(0.495)
+
+
+def test_classes_leave_the_other_columns_out():
+    logits = torch.tensor([[9.0, 1.0, 2.0], [9.0, 2.0, 1.0]])
+    classes, labels = torch.tensor([2, 1]), torch.tensor([2, 1])
+    assert classification_metrics(logits, labels)["top1"] == 0.0
+    restricted = classification_metrics(logits, labels, classes=classes)
+    assert restricted == classification_metrics(logits[:, [2, 1]], torch.tensor([0, 1]))
+    assert restricted["top1"] == 1.0
+
+
+@given(classified())
+def test_keeping_all_classes_changes_nothing(case):
+    logits, labels = case
+    every = torch.arange(logits.shape[1])
+    assert classification_metrics(logits, labels, classes=every) == classification_metrics(logits, labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_logits_are_counted_in_float32(dtype):
+    logits = torch.tensor([[100.0, 0.0]], dtype=dtype)
+    assert classification_metrics(logits, torch.tensor([1]))["nll"] == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "classes", "words"),
+    [
+        (torch.zeros(0, 3), [], None, r"logits must be \(N, C\) .* Got \(0, 3\)"),
+        (torch.zeros(2, 3), [0], None, r"labels must be \(N,\) = \(2,\)"),
+        (torch.zeros(2, 3), [0, 3], None, "one of the 3 classes. 1 are not, the first in row 1"),
+        (torch.zeros(2, 3), [0, -1], None, "one of the 3 classes"),
+        (torch.zeros(2, 3), [0, 1], [0, 2], "one of the 2 classes. 1 are not, the first in row 1"),
+        (torch.full((2, 3), torch.nan), [0, 1], None, "logits must be finite. 2 of 2 rows are not"),
+    ],
+)
+def test_wrong_input_is_named(logits, labels, classes, words):
+    columns = None if classes is None else torch.tensor(classes)
+    with pytest.raises(ValueError, match=words):
+        classification_metrics(logits, torch.tensor(labels, dtype=torch.long), classes=columns)
+
+
+def test_forgetting_is_the_loss_of_each_set():
+    zero_shot = {"photo": {"top1": 0.5}, "sketch": {"top1": 0.75}}
+    tuned = {"photo": {"top1": 0.75}, "sketch": {"top1": 0.5}}
+    assert forgetting(zero_shot, tuned) == {"photo": -0.25, "sketch": 0.25}
+    with pytest.raises(ValueError, match="Only one of them has"):
+        forgetting(zero_shot, {"photo": {"top1": 0.5}})
+
+
+def test_mean_over_sets_counts_each_set_once():
+    assert mean_over_sets({"a": {"top1": 0.25, "n": 10}, "b": {"top1": 0.75, "n": 1000}}) == 0.5
+    with pytest.raises(ValueError, match="at least one set"):
+        mean_over_sets({})

@@ -1,0 +1,215 @@
+"""Evaluating a set, every alpha on each batch, and the rule that chooses one."""
+
+import math
+from collections import Counter
+from typing import NamedTuple
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from radapter.errors import ConfigError, DataError
+from radapter.evaluation import (
+    ALPHAS,
+    Interpolation,
+    alpha_sweep,
+    classification_metrics,
+    evaluate_classification,
+    smallest_within_one_standard_error,
+)
+
+
+class Batch(NamedTuple):
+    pixels: Tensor
+    labels: Tensor
+
+
+class TinyEncoder(nn.Module):
+    """A real image tower of one Linear, with dropout so that its mode shows."""
+
+    def __init__(self, dim=6):
+        super().__init__()
+        self.tower = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 2 * 2, dim))
+        self.logit_scale = torch.tensor(10.0)
+        self.seen = Counter()
+
+    def encode_image(self, pixels):
+        self.seen[tuple(pixels.flatten()[:2].tolist())] += 1
+        return self.tower(pixels)
+
+
+@pytest.fixture
+def tuned():
+    """A fine-tuned encoder, its trained head of 4 classes, and the way between both ends."""
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"encoder": TinyEncoder(), "head": nn.Linear(6, 4, bias=False)})
+    original = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model["encoder"], model["head"], Interpolation.from_models(original, model)
+
+
+def batches(count=3, size=4, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(count):
+        pixels = torch.randn(size, 3, 2, 2, generator=generator)
+        yield Batch(pixels, torch.randint(4, (size,), generator=generator))
+
+
+def test_evaluation_is_the_metrics_of_scaled_cosines(tuned):
+    encoder, head, _ = tuned
+    result = evaluate_classification(encoder, head.weight, batches())
+    pixels = torch.cat([batch.pixels for batch in batches()])
+    labels = torch.cat([batch.labels for batch in batches()])
+    encoder.eval()
+    logits = 10.0 * F.normalize(encoder.encode_image(pixels), dim=-1) @ head.weight.T
+    assert result == pytest.approx(classification_metrics(logits, labels), rel=1e-5)
+
+
+def test_evaluation_leaves_every_submodule_in_its_mode(tuned):
+    encoder, head, _ = tuned
+    encoder.train()
+    encoder.tower[2].eval()
+    before = [module.training for module in encoder.modules()]
+    evaluate_classification(encoder, head.weight, batches())
+    assert [module.training for module in encoder.modules()] == before
+
+
+def test_sweep_equals_evaluating_at_each_alpha(tuned):
+    encoder, head, interpolation = tuned
+    swept = alpha_sweep(
+        encoder, interpolation.at, lambda: head.weight, {"a": batches(), "b": batches(seed=2)}, (0, 0.3, 1)
+    )
+    for alpha, sets in swept.items():
+        with interpolation.at(alpha):
+            assert sets["a"] == evaluate_classification(encoder, head.weight, batches())
+            assert sets["b"] == evaluate_classification(encoder, head.weight, batches(seed=2))
+
+
+@pytest.mark.parametrize("cache_mib", [0, 1e-4, 256])
+def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib):
+    encoder, head, interpolation = tuned
+    read = Counter()
+
+    def reading():
+        for batch in batches():
+            read[tuple(batch.pixels.flatten()[:2].tolist())] += 1
+            yield batch
+
+    alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"a": reading()}, cache_mib=cache_mib)
+    assert list(read.values()) == [1] * 3
+    assert list(encoder.seen.values()) == [len(ALPHAS)] * 3
+
+
+def test_how_much_is_held_does_not_change_the_result(tuned):
+    encoder, head, interpolation = tuned
+    one_by_one, at_once = (
+        alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"a": batches()}, cache_mib=mib)
+        for mib in (0, 256)
+    )
+    assert one_by_one == at_once
+
+
+def test_known_results_are_taken_over_and_not_computed(tuned):
+    encoder, head, interpolation = tuned
+    known = {0.0: {"a": {"top1": 0.125, "n": 12}}}
+    arguments = (encoder, interpolation.at, lambda: head.weight, {"a": batches()}, (0, 1))
+    swept = alpha_sweep(*arguments, known=known)
+    assert swept[0]["a"] == {"top1": 0.125, "n": 12}
+    assert list(encoder.seen.values()) == [1] * 3
+
+
+def test_the_model_is_left_as_it_was(tuned):
+    encoder, head, interpolation = tuned
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"a": batches()}, (0, 0.5))
+    assert encoder.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+
+
+def test_sweep_restricts_a_set_to_its_classes(tuned):
+    encoder, head, interpolation = tuned
+    only = torch.tensor([1, 3])
+
+    def two_classes():
+        return (Batch(batch.pixels, only[batch.labels % 2]) for batch in batches())
+
+    arguments = (encoder, interpolation.at, lambda: head.weight)
+    swept = alpha_sweep(*arguments, {"a": two_classes()}, (1,), classes={"a": only})
+    assert swept[1]["a"] == evaluate_classification(encoder, head.weight, two_classes(), classes=only)
+    assert swept[1]["a"]["top5"] == 1.0
+
+
+def test_progress_tells_every_image_at_every_alpha(tuned):
+    encoder, head, interpolation = tuned
+    told = Counter()
+    alpha_sweep(
+        encoder,
+        interpolation.at,
+        lambda: head.weight,
+        {"a": batches()},
+        (0, 1),
+        progress=lambda name, images: told.update({name: images}),
+    )
+    assert told == {"a": 24}
+
+
+def test_a_set_without_an_image_is_named(tuned):
+    encoder, head, interpolation = tuned
+    with pytest.raises(DataError, match="'b' holds none"):
+        alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"b": []}, (1,))
+    with pytest.raises(DataError, match="'val' holds none"):
+        evaluate_classification(encoder, head.weight, [], name="val")
+
+
+def test_an_alpha_outside_its_range_stops_before_any_batch_is_read(tuned):
+    encoder, head, interpolation = tuned
+    unread = batches()
+    with pytest.raises(ConfigError, match=r"alpha must be in \[0, 1\]"):
+        alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"a": unread}, (0, 1.5))
+    assert len(list(unread)) == 3
+
+
+def test_rule_worked_by_hand():
+    # The best is 0.5 of 100 images: one standard error is 0.05.
+    rule = smallest_within_one_standard_error
+    assert rule([0, 0.5, 1], [0.4, 0.44, 0.5], 100) == 1
+    assert rule([0, 0.5, 1], [0.4, 0.46, 0.5], 100) == 0.5
+    assert rule([1, 0.5, 0], [0.5, 0.46, 0.46], 100) == 0
+
+
+def test_a_perfect_score_has_no_standard_error():
+    assert smallest_within_one_standard_error([0, 0.5, 0.7, 1], [0.9, 0.99, 1.0, 1.0], 100) == 0.7
+
+
+def test_more_images_allow_less_slack():
+    alphas, scores = [0.2, 0.4, 0.6, 0.8], [0.86, 0.88, 0.895, 0.9]
+    chosen = [smallest_within_one_standard_error(alphas, scores, n) for n in (30, 200, 1000, 100_000)]
+    assert chosen == [0.2, 0.4, 0.6, 0.8]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=11), st.integers(1, 10_000))
+def test_chosen_alpha_is_within_the_error_and_no_smaller_one_is(scores, n):
+    alphas = [i / 10 for i in range(len(scores))]
+    chosen = smallest_within_one_standard_error(alphas, scores, n)
+    best = max(scores)
+    floor = best - math.sqrt(best * (1 - best) / n)
+    assert scores[alphas.index(chosen)] >= floor
+    assert all(score < floor for alpha, score in zip(alphas, scores, strict=True) if alpha < chosen)
+
+
+@pytest.mark.parametrize(
+    ("alphas", "scores", "n", "words"),
+    [
+        ([], [], 5, "one length of at least 1"),
+        ([0], [0.5], 0, "n must be"),
+        ([0], [50.0], 9, "Divide percent"),
+    ],
+)
+def test_the_rule_refuses_what_it_cannot_judge(alphas, scores, n, words):
+    with pytest.raises(ValueError, match=words):
+        smallest_within_one_standard_error(alphas, scores, n)

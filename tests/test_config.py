@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from radapter.config import RunConfig, differences, fingerprint, load_config, resolved_yaml
 from radapter.config.problems import known_keys
+from radapter.config.schema import CHOOSE_ALPHA, METHODS
 from radapter.errors import ConfigError
 
 SMALLEST = """\
@@ -32,7 +33,7 @@ def message(folder: Path, text: str = SMALLEST, *overrides: str) -> str:
     return str(caught.value)
 
 
-def test_defaults_are_the_papers(tmp_path):
+def test_defaults_are_the_papers_or_the_methods_own(tmp_path):
     config = load_config(written(tmp_path))
     assert (config.method, config.adapter.alpha, config.adapter.drop, config.adapter.r) == (
         "r-adapter",
@@ -40,7 +41,7 @@ def test_defaults_are_the_papers(tmp_path):
         0.2,
         None,
     )
-    assert (config.loss.name, config.loss.margin, config.loss.label_smoothing) == (None, 0.05, 0.02)
+    assert (config.loss.name, config.loss.margin, config.loss.label_smoothing) == (None, None, None)
     assert (config.train.precision, config.train.lr, config.train.grad_clip) == ("fp32", None, 1.0)
 
 
@@ -225,6 +226,13 @@ def test_any_valid_configuration_survives_being_written(tmp_path_factory, lr, dr
     path = tmp_path_factory.mktemp("round") / "run.yaml"
     path.write_text(resolved_yaml(config), encoding="utf-8")
     assert load_config(path) == config
+
+
+def test_methods_are_the_rows_of_the_table_of_methods():
+    from radapter.methods import METHODS as ROWS
+
+    assert tuple(ROWS) == METHODS
+    assert tuple(name for name, row in ROWS.items() if row.alpha == "auto") == CHOOSE_ALPHA
 
 
 def test_known_keys_are_those_of_the_documentation_of_run_yaml():

@@ -11,7 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validat
 from radapter.config.sources import DataSource, NamedSources
 from radapter.errors import did_you_mean
 
+# The rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test
+# holds the two together.
 METHODS = ("zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head")
+CHOOSE_ALPHA = ("wise-ft", "r-adapter", "r-adapter+head")
 
 
 def _crop_scale(value: object) -> object:
@@ -87,9 +90,13 @@ class LossConfig(_Section):
     name: Literal["mpm-nce", "clip", "cross-entropy", "siglip"] | None = Field(
         default=None, description="the loss; null is the method's own"
     )
-    margin: float = Field(default=0.05, ge=0, description="added to the cosine of negatives (mpm-nce)")
-    label_smoothing: float = Field(
-        default=0.02, ge=0, lt=1, description="share of the target given to negatives"
+    margin: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="mpm-nce: added to the cosine of negatives; null is the paper's 0.05"
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        default=None,
+        description="share of the target given to negatives; null is the paper's 0.02 for mpm-nce, and 0 for "
+        "cross-entropy",
     )
 
 
@@ -153,7 +160,7 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _selection_has_data(self) -> Self:
-        if self.data.id_val is None and self.adapter.alpha == "auto" and self.method != "zero-shot":
+        if self.data.id_val is None and self.adapter.alpha == "auto" and self.method in CHOOSE_ALPHA:
             raise ValueError(
                 "data.id_val is required while adapter.alpha is auto, chosen on it. Give data.id_val, such as"
                 " data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training, or give "

@@ -1,0 +1,60 @@
+# Everyday commands. `make` alone lists them. Everything lives in .venv, made once and made anew when
+# pyproject.toml or constraints.txt change. Another interpreter: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETTINGS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types bench-world bench-step bench-pacs clean python-is-new-enough
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## compare every method on the embedded world, offline, on a CPU
+	@$(BIN)/radapter demo
+
+test: $(VENV)/.installed-test lint types ## ruff, mypy and pytest
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test ## ruff: mistakes and layout
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test ## mypy, strict on the package
+	@$(BIN)/mypy
+
+format: $(VENV)/.installed-test ## lay the code out and fix what ruff can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench-world: $(VENV)/.installed-test ## the learning-rate grid and every method on the embedded world
+	@$(BIN)/python benchmarks/world/run.py
+
+bench-step: $(VENV)/.installed-test ## time and memory of one training step
+	@$(BIN)/python benchmarks/step/run.py
+
+bench-pacs: $(VENV)/.installed-test ## every method on real images, three seeds
+	@$(BIN)/python benchmarks/pacs/run.py
+
+clean: ## remove what these commands made, runs excepted
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The install is editable: a second call sees changed sources without installing again.
+$(VENV)/.installed: $(SETTINGS) | python-is-new-enough
+	@echo "Installing into $(VENV); the first time this downloads about 3 GB (torch)."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(SETTINGS) | python-is-new-enough
+	@echo "Installing into $(VENV) with the test tools; the first time this downloads about 3 GB (torch)."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+python-is-new-enough:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "radapter needs Python 3.11 or newer. '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12 demo" >&2; \
+	  exit 2; }

@@ -1,0 +1,36 @@
+"""`radapter init`: a commented configuration to edit."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+
+from radapter.errors import ConfigError
+from radapter.storage import write_text
+
+
+def init(task: str, to: Path) -> None:
+    """Writes the commented run.yaml of a task.
+
+    Args:
+        task: "classification".
+        to: the file; its folder is made.
+
+    Raises:
+        ConfigError: `to` exists, or is no YAML name; nothing is written.
+    """
+    if to.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"--to must end in .yaml or .yml. Got '{to}'.")
+    if to.exists():
+        raise ConfigError(f"--to must be a new file. '{to}' exists. Give another name or remove it.")
+    write_text(to, template(task))
+    console = Console()
+    console.print(f"Wrote {to}.", highlight=False, soft_wrap=True)
+    console.print(
+        f"Next: edit it, or as it is: [bold]radapter train {to}[/]", highlight=False, soft_wrap=True
+    )
+
+
+def template(task: str) -> str:
+    """The text that `init` writes."""
+    return files("radapter.commands").joinpath(f"{task}.yaml").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ as two sets of weights: its own before, and merged after. One alpha sweep serves
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from radapter.adapter import RAdapterModel, set_alpha
 from radapter.errors import RunError
 from radapter.evaluation import Interpolation
 from radapter.models import DualEncoder, fingerprint
-from radapter.storage import load_weights, read_json, save_tensors, write_json
+from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
 
 ADAPTER, WEIGHTS, HEAD, TRAINED = "adapter", "weights.safetensors", "head.safetensors", "trained.json"
 
@@ -86,11 +86,12 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
     """
     encoder, head = trained.classifier.encoder, trained.classifier.head
     if trained.adapters is not None:
-        if isinstance(trained.adapters.base_model, RAdapterModel):
-            with set_alpha(trained.adapters, alpha):
-                trained.adapters.save_pretrained(folder / ADAPTER)
-        else:
-            trained.adapters.save_pretrained(folder / ADAPTER)
+        rescalable = isinstance(trained.adapters.base_model, RAdapterModel)
+        with (
+            set_alpha(trained.adapters, alpha) if rescalable else nullcontext(),
+            whole_folder(folder / ADAPTER, replace=True) as draft,
+        ):
+            trained.adapters.save_pretrained(draft)
     else:
         after = trained.classifier.state_dict()
         save_tensors(folder / WEIGHTS, {n: after[n] for n in trained.before if n != "head"})

@@ -1,0 +1,171 @@
+"""One method in one folder: trained, interrupted, resumed, evaluated, merged.
+
+A run folder holds config.yaml, metrics.jsonl, checkpoints/, the evaluated weights (adapter/ or weights and head),
+results.json, results.md and frontier.png. Its lock keeps a second process out.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from radapter.data import Memory
+from radapter.errors import ConfigError
+from radapter.methods import Method
+from radapter.models import DualEncoder, export, fingerprint
+from radapter.protocol.comparison import alphas_with
+from radapter.protocol.experiment import Bench, choose_alpha, row_at, train_method, zero_shot_row
+from radapter.protocol.recipe import Recipe
+from radapter.protocol.results import RESULTS, Results, Selection
+from radapter.protocol.suite import Suite
+from radapter.protocol.tracking import Tracking, tracked
+from radapter.protocol.trained import load_trained, read_about, save_trained
+from radapter.storage import lock, write_text
+from radapter.training import Checkpoints, Progress, StopSignal
+
+CONFIG = "config.yaml"
+CHECKPOINTS = "checkpoints"
+
+
+def run_method(
+    out: Path,
+    method: Method,
+    encoder: DualEncoder,
+    suite: Suite,
+    recipe: Recipe,
+    *,
+    settings: str,
+    alpha: float | Literal["auto"] | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    tracking: Tracking = "none",
+    report: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[str, int], None] | None = None,
+) -> Results:
+    """Trains one method in a folder of its own and reports it beside zero-shot.
+
+    Args:
+        out: the run folder; made where it is absent.
+        method: a row of `METHODS`.
+        encoder: fresh; changed in place.
+        suite: the data.
+        recipe: every number of the training.
+        settings: the resolved configuration, kept as config.yaml.
+        alpha: where the method's row stands; None for the method's own.
+        seed: fixes everything.
+        resume: continue where a checkpoint stands; a finished run is read and nothing is done.
+        tracking: where metrics go beside metrics.jsonl.
+        report: told of each training step.
+        progress: told of (set, images) as they are evaluated.
+
+    Raises:
+        Interrupted: a signal came; a checkpoint was saved.
+        RunError: another process works in `out`.
+    """
+    with lock(out):
+        if resume and (out / RESULTS).is_file():
+            return Results.read(out)
+        write_text(out / CONFIG, settings)
+        base = fingerprint(encoder)
+        memory = Memory()
+        bench = Bench(
+            suite,
+            encoder.preprocess,
+            batch_size=recipe.eval_batch_size,
+            max_bad=recipe.max_bad,
+            workers=recipe.workers,
+            memory=memory,
+            progress=progress,
+        )
+        zero_shot = bench.zero_shot(encoder)
+        rows, sweep = [zero_shot_row(zero_shot)], [zero_shot]
+        selection = Selection(split=None, rule="nothing was selected", n=0)
+        if method.build is not None:
+            stop = StopSignal()
+            with stop.listening(), tracked(out, tracking) as log:
+
+                def both(step: Progress) -> None:
+                    log(step)
+                    report(step)
+
+                trained = train_method(
+                    method,
+                    encoder,
+                    suite,
+                    recipe,
+                    seed=seed,
+                    memory=memory,
+                    checkpoints=Checkpoints(out / CHECKPOINTS),
+                    resume=resume,
+                    stop=stop,
+                    report=both,
+                )
+            wanted = method.alpha if alpha is None else alpha
+            alphas = alphas_with(wanted)
+            swept = bench.sweep(trained, zero_shot, alphas)
+            chosen, selection = choose_alpha(swept, wanted)
+            about = {
+                "model": encoder.name,
+                "seed": seed,
+                "classnames": list(suite.classnames),
+                "templates": list(suite.templates),
+            }
+            save_trained(out, trained, alpha=chosen, about=about)
+            rows.append(row_at(chosen, swept, zero_shot, trained=trained))
+            sweep += swept
+        results = Results(
+            model=encoder.name, fingerprint=base, seed=seed, selection=selection, rows=rows, sweep=sweep
+        )
+        results.write(out)
+        return results
+
+
+def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float | None = None) -> Results:
+    """Evaluates a finished run, and zero-shot beside it, on the sets of `bench`.
+
+    Args:
+        run: its folder.
+        encoder: the base model, fresh; changed in place.
+        bench: the sets.
+        alpha: None for the run's chosen one.
+
+    Raises:
+        RunError: `run` is not finished, or the base model is another.
+    """
+    about = read_about(run)
+    at = about["alpha"] if alpha is None else alpha
+    base = fingerprint(encoder)
+    zero_shot = bench.zero_shot(encoder)
+    trained = load_trained(run, encoder)
+    sweep = bench.sweep(trained, zero_shot, (at,))
+    return Results(
+        model=encoder.name,
+        fingerprint=base,
+        seed=about["seed"],
+        selection=Selection(split=None, rule=f"alpha {at:g} of the run", n=0),
+        rows=[zero_shot_row(zero_shot), row_at(at, sweep, zero_shot, trained=trained)],
+        sweep=[zero_shot, *sweep],
+    )
+
+
+def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, alpha: float | None) -> Path:
+    """Writes the plain checkpoint of a finished run at one alpha.
+
+    Args:
+        run: its folder.
+        encoder: the base model, fresh; changed in place.
+        to: must not exist.
+        format: "transformers" or "open_clip"; None for the model's own library.
+        alpha: None for the run's chosen one.
+
+    Raises:
+        RunError: `run` is not finished, the base model is another, or `to` exists.
+        ExportError: the written model differs from the one in memory; nothing is left.
+    """
+    at = read_about(run)["alpha"] if alpha is None else alpha
+    if not 0 <= at <= 1:
+        raise ConfigError(f"alpha must be in [0, 1]. Got {at}.")
+    trained = load_trained(run, encoder)
+    if trained.adapters is not None:
+        return export(encoder, to=to, format=format, alpha=at)
+    with trained.interpolation() as interpolation, interpolation.at(at):
+        return export(encoder, to=to, format=format)

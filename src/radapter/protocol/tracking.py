@@ -1,0 +1,86 @@
+"""Where a run's metrics go: metrics.jsonl always, TensorBoard or Weights & Biases on request."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from radapter.errors import MissingExtraError
+from radapter.storage import write_text
+from radapter.training import Progress
+
+Tracking = Literal["none", "tensorboard", "wandb"]
+METRICS = "metrics.jsonl"
+
+
+@contextmanager
+def tracked(folder: Path, tracking: Tracking, *, every: int = 1) -> Iterator[Callable[[Progress], None]]:
+    """Yields what takes a step's progress and logs it.
+
+    A run that goes on from a checkpoint first drops the lines of steps that are done again, so that every step
+    stands once.
+
+    Args:
+        folder: the run's.
+        tracking: a further place.
+        every: steps between two lines.
+
+    Raises:
+        MissingExtraError: the tracker's package is not installed.
+    """
+    check_tracking(tracking)
+    path = folder / METRICS
+    tracker = _tracker(tracking, folder)
+    started = False
+
+    def log(progress: Progress) -> None:
+        nonlocal started
+        if not started:
+            _drop_from(path, progress.step)
+            started = True
+        if progress.step % every and progress.step != progress.steps:
+            return
+        values = asdict(progress)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+        if tracker is not None:
+            tracker.log(values, step=progress.step)
+
+    try:
+        yield log
+    finally:
+        if tracker is not None:
+            tracker.finish()
+
+
+def check_tracking(tracking: Tracking) -> None:
+    """Raises where the tracker's package is not installed.
+
+    Raises:
+        MissingExtraError: the message names the extra.
+    """
+    if tracking != "none" and find_spec(tracking) is None:
+        raise MissingExtraError(f"tracking {tracking} needs its package: pip install 'radapter[tracking]'.")
+
+
+def _tracker(tracking: Tracking, folder: Path):  # type: ignore[no-untyped-def]  # accelerate ships no types
+    if tracking == "none":
+        return None
+    from accelerate import PartialState
+    from accelerate.tracking import TensorBoardTracker, WandBTracker
+
+    PartialState()  # accelerate's trackers ask it which process they are in
+    if tracking == "tensorboard":
+        return TensorBoardTracker("tensorboard", logging_dir=folder)
+    return WandBTracker(folder.name, dir=str(folder))
+
+
+def _drop_from(path: Path, step: int) -> None:
+    if not path.is_file():
+        return
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    kept = [line for line in lines if json.loads(line)["step"] < step]
+    write_text(path, "".join(line + "\n" for line in kept))

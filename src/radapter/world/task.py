@@ -1,0 +1,115 @@
+"""The fine-tuning task: photos whose colours and backgrounds give the class away, and the shifts where they do not.
+
+Training, validation and ID test pictures are photos in which object colour, background colour and background
+pattern are each the class's own with probability `CORRELATION`. The OOD sets break that correlation: plain
+photos, corrupted photos and the six other styles. A model that learns the shortcut gains ID and loses OOD.
+"""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from radapter.errors import DataError, did_you_mean
+from radapter.world.captions import CLEAN, captions
+from radapter.world.corruptions import corrupted
+from radapter.world.drawing import class_masks, draw
+from radapter.world.scenes import CLASSES, STYLES, Scenes, sample
+
+CORRELATION = 0.85
+DIFFICULTY = 1.4
+
+_ID = ("train", "id_val", "id_test")
+OOD = ("photo", "corrupted", "cartoon", "sketch", "painting", "silhouette", "pixel", "neon")
+SPLITS: dict[str, int] = {"train": 1000, "id_val": 400, "id_test": 800, **dict.fromkeys(OOD, 1000), "scenes": 1000}
+"""Every split and its usual size; "scenes" holds all styles and often two objects, for retrieval and segmentation."""
+
+_SPLIT_BITS = 32  # index = split number << 32 | position, so that no two splits share a scene; 0 is pre-training
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldSplit:
+    """Pictures of the world with everything the world knows about them.
+
+    Attributes:
+        name: of the split.
+        classnames: the class names, the same in every split.
+        images: (N, 3, 48, 48), uint8.
+        labels: (N,), int64, the class of each scene's first object.
+        captions: N clean captions.
+        masks: (N, 48, 48), uint8: 0 background, 1 the first object, 2 the second.
+        keys: (N,), int64, the hash of (seed, index).
+        scenes: the full description.
+    """
+
+    name: str
+    classnames: tuple[str, ...]
+    images: Tensor
+    labels: Tensor
+    captions: tuple[str, ...]
+    masks: Tensor
+    keys: Tensor
+    scenes: Scenes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def class_masks(self) -> Tensor:
+        """(N, 48, 48), int64: 0 background, 1 + class elsewhere."""
+        return class_masks(self.scenes, self.masks)
+
+
+def split(
+    name: str, *, seed: int = 0, size: int | None = None, correlation: float = CORRELATION, difficulty: float = DIFFICULTY
+) -> WorldSplit:
+    """Draws one split; a smaller size gives the first scenes of a larger one, classes stay balanced.
+
+    Args:
+        name: one of `SPLITS`.
+        seed: of the world; every seed is another set of pictures of the same kind.
+        size: number of pictures; the split's usual size when None.
+        correlation: of the training, validation and ID test pictures, in [0, 1]; the others have none.
+        difficulty: of size, place and rotation; 1 is ordinary, above 1 smaller and more turned.
+
+    Returns:
+        The pictures and their descriptions.
+
+    Raises:
+        DataError: no split has this name, the size is negative, or the correlation is out of range.
+    """
+    if name not in SPLITS:
+        raise DataError(
+            f"world split must be one of {', '.join(SPLITS)}. Got {name!r}.{did_you_mean(str(name), SPLITS)}"
+        )
+    count = SPLITS[name] if size is None else size
+    if count < 0:
+        raise DataError(f"size of a world split must be at least 0. Got {size}. Leave it out for the usual size.")
+    if not 0 <= correlation <= 1:
+        raise DataError(f"correlation must be in [0, 1]. Got {correlation}. The usual value is {CORRELATION}.")
+    index = (list(SPLITS).index(name) + 1 << _SPLIT_BITS) + torch.arange(count)
+    if name == "scenes":
+        scenes = sample(seed, index, two_objects=0.3, rank_exponent=0.0)
+    else:
+        scenes = sample(
+            seed,
+            index,
+            styles=(name,) if name in STYLES else ("photo",),
+            classes=torch.arange(count) % len(CLASSES),
+            correlation=correlation if name in _ID else 0.0,
+            two_objects=0.0,
+            difficulty=difficulty,
+        )
+    images, masks = draw(scenes)
+    if name == "corrupted":
+        images = corrupted(images, seed, index)
+    return WorldSplit(
+        name=name,
+        classnames=CLASSES,
+        images=images,
+        labels=scenes.classes[:, 0],
+        captions=tuple(captions(scenes, **CLEAN)),
+        masks=masks,
+        keys=scenes.keys,
+        scenes=scenes,
+    )

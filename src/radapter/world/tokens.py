@@ -1,0 +1,63 @@
+"""The world's words and their numbers: a word-level tokenizer in transformers' own form."""
+
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from radapter.world.captions import HYPERNYMS, STYLE_PHRASES, SYNONYMS
+from radapter.world.scenes import CLASSES, COLOURS, PATTERNS
+
+# transformers' CLIP pools at the first eos id, except where the id is 2: then it pools at the largest id.
+PAD, BOS, UNK, EOS = 0, 1, 2, 3
+CONTEXT = 16
+
+_SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")
+_GRAMMAR = ("a", "an", "the", "of", "and", "on", "small", "large", "background", "picture", "image")
+
+
+def _vocabulary() -> tuple[str, ...]:
+    styles = [word for phrase in STYLE_PHRASES.values() for word in phrase.split()]
+    words = [*_SPECIAL, *_GRAMMAR, *styles, *COLOURS, *PATTERNS, *CLASSES, *SYNONYMS.values(), *HYPERNYMS.values()]
+    return tuple(dict.fromkeys(words))
+
+
+VOCABULARY = _vocabulary()
+_NUMBERS = {word: number for number, word in enumerate(VOCABULARY)}
+
+
+def encode(texts: Sequence[str]) -> Tensor:
+    """Captions in the world's own words (lower case, no punctuation) as token ids, without the tokenizer's cost.
+
+    Args:
+        texts: N captions.
+
+    Returns:
+        (N, CONTEXT), int64: bos, words, eos, padding; cut to the context.
+    """
+    rows = torch.full((len(texts), CONTEXT), PAD)
+    for row, text in enumerate(texts):
+        words = [_NUMBERS.get(word, UNK) for word in text.split()[: CONTEXT - 2]]
+        rows[row, : len(words) + 2] = torch.tensor([BOS, *words, EOS])
+    return rows
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """The same as a transformers tokenizer, which also lowers case and drops punctuation."""
+    core = Tokenizer(models.WordLevel(dict(_NUMBERS), unk_token=_SPECIAL[UNK]))
+    core.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(Regex("[^a-z]+"), " ")])
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    core.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", BOS), ("<eos>", EOS)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=_SPECIAL[PAD],
+        bos_token=_SPECIAL[BOS],
+        unk_token=_SPECIAL[UNK],
+        eos_token=_SPECIAL[EOS],
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+    )

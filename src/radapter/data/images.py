@@ -8,8 +8,10 @@ palettes, 16-bit greys, transparency (laid on a stated colour).
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from radapter.errors import ConfigError, ImageError
@@ -19,7 +21,22 @@ WHITE = (255, 255, 255)
 # Raster formats only: Pillow hands EPS and PS to Ghostscript, which runs programs.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .ppm .pgm .pbm .jp2 .avif".split()
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+    }
+    | {".jp2", ".avif"}
 )
 
 
@@ -108,7 +125,7 @@ def _rgb(image: Image.Image, *, where: str, background: tuple[int, int, int]) ->
     return image.convert("RGB")
 
 
-def _grey(values: np.ndarray, *, where: str) -> Image.Image:
+def _grey(values: npt.NDArray[Any], *, where: str) -> Image.Image:
     # Pillow's own conversion clips 16-bit values at 255: nearly every picture would come out white.
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:

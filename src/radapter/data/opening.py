@@ -1,22 +1,181 @@
-"""Opening a data set from a specification: a path, or a mapping with the source and its options."""
+"""Opening a data set from a specification: a path, or a mapping with the source and its options.
 
-from collections.abc import Callable, Mapping, Sequence
+    path/to/folder                                        one folder a class; or a .parquet, .csv or .tsv file
+    {folder: PATH}
+    {csv: PATH, image: COLUMN, label: COLUMN}             also TSV
+    {parquet: PATH or list, image: COLUMN, label: COLUMN}
+    {hub: NAME or saved folder, split: test, config: ..., image: COLUMN, label: COLUMN}
+    {world: SPLIT, seed: 0, size: 1000, correlation: 0.8}
+
+Every mapping also takes
+    part: [low, high)     the pictures whose content hash lies in that part of all; see splits.py
+    split_seed: 0         another number splits otherwise
+    classes: [a, b]       the source's class list: names of integer labels, or the names that may occur
+    labels: {a: b, c: ~}  source class to training class, many to one; null leaves a class out
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from radapter.data.bad_images import MAX_BAD
+import torch
+
+from radapter.data.bad_images import MAX_BAD, BadImages
 from radapter.data.classification import ClassificationSet
-from radapter.data.images import MAX_PIXELS
+from radapter.data.folder import read_folder
+from radapter.data.huggingface import read_hub, read_parquet
+from radapter.data.images import MAX_PIXELS, check_max_pixels
+from radapter.data.labels import Source, read_classnames, resolve
+from radapter.data.splits import UNREADABLE, Progress, content_keys, in_part
+from radapter.data.table import read_labelled_table
+from radapter.data.world import read_world
+from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
+
+_COLUMNS = {"image": str, "label": str}
+_OWN: dict[str, dict[str, Any]] = {
+    "folder": {},
+    "csv": _COLUMNS,
+    "parquet": _COLUMNS,
+    "hub": {"split": str, "config": str, **_COLUMNS},
+    "world": {"seed": int, "size": int, "correlation": (int, float), "difficulty": (int, float)},
+}
+_COMMON: dict[str, Any] = {"part": Sequence, "split_seed": int, "classes": Sequence, "labels": Mapping}
+_BY_SUFFIX = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv"}
 
 
 def open_classification(
     spec: str | Mapping[str, Any],
     *,
-    classnames: Sequence[str] | None = None,
+    classnames: Sequence[str] | str | os.PathLike[str] | None = None,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
     max_bad: float = MAX_BAD,
     allow_download: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ClassificationSet:
-    """Opens a labelled data set (being filled in)."""
-    raise NotImplementedError
+    """Opens a labelled data set; pictures are decoded later, one at a time.
+
+    Args:
+        spec: see this file's docstring. `$RADAPTER_DATA` and `~` in paths are expanded; `$RADAPTER_DATA` is
+            ../shared/data where it is not set.
+        classnames: the training classes, a list or a text file; None takes the source's own.
+        name: what tables call the set; None takes the source's.
+        max_pixels: larger images are refused from their header.
+        max_bad: fraction of the pictures that may be unreadable; what the disk alone tells is told here.
+        allow_download: whether the hub may be asked.
+        progress: told (done, all) while contents are hashed.
+
+    Raises:
+        ConfigError: a key or value of `spec` is unknown or out of range.
+        DataError: the data are missing, empty, mislabelled or too corrupt, or `classnames` lacks a class.
+    """
+    options = _checked(spec)
+    check_max_pixels(max_pixels)
+    training = None if classnames is None else read_classnames(classnames)
+    source = _read(options, max_pixels=max_pixels, allow_download=allow_download)
+    name = source.name if name is None else name
+    mapping = {str(theirs): _text(ours) for theirs, ours in options.get("labels", {}).items()}
+    classes = read_classnames(options["classes"]) if "classes" in options else None
+    resolved = resolve(source, classes=classes, mapping=mapping, classnames=training)
+    keys = (
+        content_keys(source.pictures, resolved.rows, progress=progress)
+        if source.keys is None
+        else source.keys[resolved.rows]
+    )
+    _refuse_unreadable(source, resolved.rows, keys, name=name, max_bad=max_bad)
+    chosen = torch.ones(len(keys), dtype=torch.bool)
+    if "part" in options:
+        chosen = in_part(keys, *options["part"], split_seed=options.get("split_seed", 0))
+    if not chosen.any():
+        raise DataError(
+            f"data set must hold a picture. Of the {len(source.pictures)} in '{name}' none is left after the "
+            "label map and part."
+        )
+    return ClassificationSet(
+        name,
+        resolved.classnames,
+        resolved.labels[chosen],
+        keys[chosen],
+        source.pictures,
+        resolved.rows[chosen],
+    )
+
+
+def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The specification as a mapping whose keys and types are known."""
+    if isinstance(spec, str):
+        return {_BY_SUFFIX.get(Path(spec).suffix.lower(), "folder"): spec}
+    options = dict(spec)
+    kinds = [kind for kind in _OWN if kind in options]
+    if len(kinds) != 1:
+        raise ConfigError(
+            f"a data source must have exactly one of the keys {', '.join(_OWN)}. Got {sorted(map(str, options))}."
+            f"{''.join(did_you_mean(str(key), _OWN) for key in options if key not in _COMMON) if not kinds else ''}"
+        )
+    (kind,) = kinds
+    known = {kind: (str, list, tuple) if kind == "parquet" else str, **_OWN[kind], **_COMMON}
+    for key in [key for key, value in options.items() if value is None]:
+        del options[key]  # null in YAML is the default
+    for key, value in options.items():
+        if key not in known:
+            raise ConfigError(
+                f"a {kind} source takes the keys {', '.join(known)}. Got {key!r}.{did_you_mean(str(key), known)}"
+            )
+        if not isinstance(value, known[key]) or isinstance(value, bool):
+            raise ConfigError(f"{key} of a {kind} source must be {_kind(known[key])}. Got {value!r}.")
+    if "part" in options and (
+        len(options["part"]) != 2 or not all(isinstance(end, (int, float)) for end in options["part"])
+    ):
+        raise ConfigError(f"part must be [low, high). Got {options['part']!r}.")
+    if "split_seed" in options and "part" not in options:
+        raise ConfigError("split_seed changes only what part takes. Give part, or leave split_seed out.")
+    return options
+
+
+def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) -> Source:
+    columns = {"image": options.get("image", "image"), "label": options.get("label", "label")}
+    if "folder" in options:
+        return read_folder(Path(_expanded(options["folder"])), max_pixels=max_pixels)
+    if "csv" in options:
+        return read_labelled_table(Path(_expanded(options["csv"])), **columns, max_pixels=max_pixels)
+    if "parquet" in options:
+        paths = [options["parquet"]] if isinstance(options["parquet"], str) else options["parquet"]
+        return read_parquet([_expanded(path) for path in paths], **columns, max_pixels=max_pixels)
+    if "hub" in options:
+        return read_hub(
+            _expanded(options["hub"]),
+            split=options.get("split", "train"),
+            config=options.get("config"),
+            **columns,
+            max_pixels=max_pixels,
+            allow_download=allow_download,
+        )
+    return read_world(options["world"], **{key: options[key] for key in _OWN["world"] if key in options})
+
+
+def _expanded(path: str) -> str:
+    root = os.environ.get("RADAPTER_DATA", os.path.join("..", "shared", "data"))  # noqa: PTH118
+    path = path.replace("${RADAPTER_DATA}", root).replace("$RADAPTER_DATA", root)
+    return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
+
+
+def _refuse_unreadable(
+    source: Source, rows: torch.Tensor, keys: torch.Tensor, *, name: str, max_bad: float
+) -> None:
+    bad = BadImages(name, len(rows), max_bad=max_bad)
+    for row in rows[keys == UNREADABLE].tolist():
+        try:
+            source.pictures.content(row)
+        except ImageError as error:
+            bad.add(row, error)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _kind(types: Any) -> str:
+    names = {str: "text", int: "an integer", float: "a number", Sequence: "a list", Mapping: "a mapping"}
+    members = types if isinstance(types, tuple) else (types,)
+    return " or ".join(dict.fromkeys(names.get(member, "a list") for member in members))

@@ -74,7 +74,8 @@ class ColumnPictures:
     """The image column of a table: each entry is a file's bytes, or its path, or a dict of `bytes` and `path`.
 
     Args:
-        column: indexable; what Hugging Face `datasets` gives for an image column read with `decode=False`.
+        table: rows as mappings, such as a Hugging Face data set whose image feature has `decode=False`.
+        column: which entry of a row.
         name: what messages call the table.
         folder: relative paths in the column start here.
         max_pixels: larger images are refused from their header.
@@ -89,7 +90,7 @@ class ColumnPictures:
         self._max_pixels = max_pixels
 
     def __len__(self) -> int:
-        return len(self._column)
+        return len(self._table)
 
     def image(self, index: int) -> Image.Image:
         """Decodes one entry to RGB; raises ImageError."""
@@ -97,7 +98,7 @@ class ColumnPictures:
 
     def content(self, index: int) -> bytes:
         """The stored bytes, or those of the file that the entry names; raises ImageError."""
-        entry = self._column[index]
+        entry = self._table[index][self._column]
         if isinstance(entry, dict):
             entry = entry.get("bytes") or entry.get("path")
         if isinstance(entry, bytes) and entry:
@@ -143,7 +144,7 @@ class ArrayPictures:
 
     def content(self, index: int) -> bytes:
         """The pixels, row by row."""
-        return self._pixels[index].tobytes()
+        return bytes(self._pixels[index])
 
     def where(self, index: int) -> str:
         """The name and the index."""

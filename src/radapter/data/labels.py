@@ -1,0 +1,189 @@
+"""Class names, and how the classes of one source become the classes of another.
+
+A source hands over names or integers. They become names (through the source's own list), then names of the
+training classes (through the user's map), then indices into the training classes. Names are compared as given.
+"""
+
+import collections
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from radapter.data.pictures import Pictures
+from radapter.errors import ConfigError, DataError, did_you_mean
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """What a source of labelled pictures hands over.
+
+    Attributes:
+        name: what messages call it.
+        pictures: N pictures.
+        labels: N names or N integers; None where a row has no label.
+        classnames: the source's own class list; None where it has none.
+        keys: (N,), int64, where the source knows its content hashes; None where they must be computed.
+    """
+
+    name: str
+    pictures: Pictures
+    labels: Sequence[str | int | None]
+    classnames: tuple[str, ...] | None
+    keys: Tensor | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Resolved:
+    """Labels in the training label space.
+
+    Attributes:
+        classnames: C names.
+        labels: (M,), int64, into `classnames`.
+        rows: (M,), int64, ascending: the source's pictures that remain.
+    """
+
+    classnames: tuple[str, ...]
+    labels: Tensor
+    rows: Tensor
+
+
+def read_classnames(names: Sequence[str] | str | os.PathLike[str]) -> tuple[str, ...]:
+    """Class names from a list, or from a UTF-8 text file with one a line.
+
+    Raises:
+        DataError: the file is missing or empty, or two names are alike.
+    """
+    if isinstance(names, (str, os.PathLike)):
+        try:
+            lines = Path(names).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"class names must be a list or a UTF-8 text file. '{names}': {error}."
+            ) from error
+        listed, origin = tuple(line.strip() for line in lines if line.strip()), f"'{os.fspath(names)}'"
+    else:
+        listed, origin = tuple(str(name) for name in names), "the class list"
+    if not listed:
+        raise DataError(f"class names must not be empty. {origin} has none.")
+    _refuse_duplicates(listed, origin)
+    return listed
+
+
+def resolve(
+    source: Source,
+    *,
+    classes: Sequence[str] | None = None,
+    mapping: Mapping[str, str | None] | None = None,
+    classnames: Sequence[str] | None = None,
+) -> Resolved:
+    """Brings a source's labels into the training label space.
+
+    An integer label is a class name where the class list has all of them as names, else an index into it.
+
+    Args:
+        source: pictures and labels.
+        classes: the source's class list, in place of its own.
+        mapping: source class to training class, many to one; to None drops the class; others keep their name.
+        classnames: the training classes; None takes the source's, mapped.
+
+    Raises:
+        ConfigError: the map names a class that the source lacks.
+        DataError: a label is missing or outside the class list, two class names are alike, or `classnames`
+            lacks a class that has pictures.
+    """
+    own = classes if classes is not None else source.classnames
+    labels = _named(source, own if own is not None else classnames, strict=own is not None)
+    if own is None:
+        own = sorted(set(labels), key=_natural)
+    _refuse_duplicates(own, f"the class list of '{source.name}'")
+    target = _mapped(own, mapping or {}, source.name)
+    if classnames is None:
+        training = tuple(dict.fromkeys(name for name in target.values() if name is not None))
+    else:
+        training = tuple(classnames)
+        _refuse_strangers(labels, target, training, source.name)
+    index = {name: number for number, name in enumerate(training)}
+    wanted = [target[label] for label in labels]
+    rows = [row for row, name in enumerate(wanted) if name is not None]
+    numbers = [index[name] for name in wanted if name is not None]
+    return Resolved(training, torch.tensor(numbers, dtype=torch.int64), torch.tensor(rows, dtype=torch.int64))
+
+
+def _named(source: Source, listed: Sequence[str] | None, *, strict: bool) -> list[str]:
+    """Labels as names; refuses those that are missing or, with `strict`, outside the list."""
+    absent = [source.pictures.where(row) for row, label in enumerate(source.labels) if label in (None, "")]
+    if absent:
+        raise DataError(f"every row must have a label. '{source.name}' lacks {_some(absent)}.")
+    names = [str(label) for label in source.labels]
+    if listed is None or set(names) <= set(listed):
+        return names
+    if all(isinstance(label, int) for label in source.labels):
+        numbers = [int(name) for name in names]
+        strangers = collections.Counter(n for n in numbers if not 0 <= n < len(listed))
+        if not strangers:
+            return [listed[number] for number in numbers]
+        raise DataError(
+            f"integer labels must lie in [0, {len(listed) - 1}], the class list of {len(listed)}. "
+            f"'{source.name}' also has {_counted(strangers)}. Correct the labels or give `classes`."
+        )
+    if strict:
+        outside = collections.Counter(name for name in names if name not in set(listed))
+        raise DataError(
+            f"labels must be in the class list of {len(listed)}. '{source.name}' also has {_counted(outside)}. "
+            "Correct the labels or `classes`."
+        )
+    return names
+
+
+def _mapped(own: Sequence[str], mapping: Mapping[str, str | None], name: str) -> dict[str, str | None]:
+    for theirs in mapping:
+        if theirs not in own:
+            raise ConfigError(
+                f"labels must map classes of the source. '{name}' has no class {theirs!r}."
+                f"{did_you_mean(theirs, own)}"
+            )
+    return {theirs: mapping.get(theirs, theirs) for theirs in own}
+
+
+def _refuse_strangers(
+    labels: Sequence[str], target: Mapping[str, str | None], training: tuple[str, ...], name: str
+) -> None:
+    known = set(training)
+    strangers = collections.Counter(
+        label for label in labels if target[label] is not None and target[label] not in known
+    )
+    if strangers:
+        first = min(strangers)
+        raise DataError(
+            f"the classes of '{name}' must be among the {len(training)} training classes. Not among them: "
+            f"{_counted(strangers)}. Give a map from its names to the training names, or to null to leave a "
+            f"class out: labels: {{{first}: {training[0]}}}.{did_you_mean(first, training)}"
+        )
+
+
+def _refuse_duplicates(names: Sequence[str], origin: str) -> None:
+    twice = [name for name, count in collections.Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"class names must differ. {origin} repeats {_some([repr(n) for n in twice])}.")
+
+
+def _counted(strangers: Mapping[str, int] | Mapping[int, int]) -> str:
+    pictures = sum(strangers.values())
+    named = [
+        f"{name!r} ({count})" for name, count in sorted(strangers.items(), key=lambda item: str(item[0]))
+    ]
+    return f"{_some(named)}, {pictures} pictures in all"
+
+
+def _some(items: Sequence[str]) -> str:
+    """How many, and the first three."""
+    shown = ", ".join(items[:3])
+    return shown if len(items) <= 3 else f"{len(items)}: {shown} ..."
+
+
+def _natural(name: str) -> tuple[int, str]:
+    return (int(name), name) if name.isdecimal() else (0, name)

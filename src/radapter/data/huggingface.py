@@ -151,7 +151,7 @@ def _source(table: Any, *, name: str, folder: Path, image: str, label: str, max_
             f"label column must hold class names or integers. '{label}' of '{name}' holds {kind}."
         )
     classnames = tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
-    # Whole columns of ten thousand rows come as one; the image column alone is read row by row.
+    # A row of the image column alone takes 10 us; `table[image][i]` selects the column anew, 270 us.
     labels = table.select_columns([label])[:][label]
     pictures = ColumnPictures(
         table.select_columns([image]), image, name=name, folder=folder, max_pixels=max_pixels

@@ -5,7 +5,7 @@ one picture at a time. It holds no labels.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -82,8 +82,15 @@ class ColumnPictures:
     """
 
     def __init__(
-        self, column: Sequence[Any], *, name: str, folder: Path, max_pixels: int = MAX_PIXELS
+        self,
+        table: Sequence[Mapping[str, Any]],
+        column: str,
+        *,
+        name: str,
+        folder: Path,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self._table = table
         self._column = column
         self._name = name
         self._folder = folder

@@ -29,3 +29,41 @@ def real_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"real data absent: {root} (set RADAPTER_DATA)")
     return root
+
+
+@pytest.fixture
+def encoder():
+    """The embedded world's tiny CLIP, fresh."""
+    import radapter
+
+    return radapter.load("world:tiny")
+
+
+@pytest.fixture(scope="session")
+def suite():
+    """A small suite of the embedded world: 60 training images, 40 of each other set."""
+    from radapter.data import open_classification
+    from radapter.protocol import Suite
+    from radapter.zeroshot import templates
+
+    def split(name: str, size: int):
+        return open_classification({"world": name, "size": size, "seed": 3})
+
+    train = split("train", 60)
+    return Suite(
+        train=train,
+        id_val=split("id_val", 40),
+        id_test={"photo": split("id_test", 40)},
+        ood={"sketch": split("sketch", 40), "neon": split("neon", 40)},
+        classnames=train.classnames,
+        templates=templates("short"),
+    )
+
+
+@pytest.fixture
+def recipe():
+    """Two short epochs of everything."""
+    from radapter.adapter import RAdapterConfig
+    from radapter.protocol import Recipe
+
+    return Recipe(adapter=RAdapterConfig(), epochs=2, batch_size=16, learning_rate=3e-3)

@@ -1,0 +1,158 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+
+import radapter
+from radapter.adapter import RAdapterConfig, RAdapterLayer, find_sites
+from radapter.errors import ConfigError
+from radapter.methods import (
+    METHODS,
+    HeadLearner,
+    LabelledPairs,
+    bound_loss,
+    count_trained,
+    find_method,
+    trained_parameters,
+)
+from radapter.methods.lora import lora_targets
+
+TRAINED = [name for name, method in METHODS.items() if method.build is not None]
+
+
+def built(name: str, encoder, classes: int = 5):
+    torch.manual_seed(0)
+    head = F.normalize(torch.randn(classes, encoder.embed_dim), dim=-1)
+    method = METHODS[name]
+    loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
+    assert method.build is not None
+    return method.build(encoder, head=head, loss=loss, adapter=RAdapterConfig(adapter_drop=0.0))
+
+
+def pairs(encoder) -> LabelledPairs:
+    torch.manual_seed(1)
+    pixels = torch.randn(4, 3, encoder.image_size, encoder.image_size)
+    tokens = encoder.tokenize(["a star", "a sun"])
+    return LabelledPairs(pixels, tokens, torch.tensor([0, 1, 1, 0]), torch.tensor([0, 1, 1, 0]))
+
+
+def tower_names(encoder) -> tuple[set[str], set[str]]:
+    names = {p: n for n, p in encoder.named_parameters()}
+    image = {names[p] for tower in encoder.image_tower() for p in tower.parameters()}
+    text = {names[p] for tower in encoder.text_tower() for p in tower.parameters()}
+    return image, text
+
+
+def test_names_are_those_of_the_documentation():
+    assert list(METHODS) == ["zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"]
+
+
+def test_an_unknown_method_proposes_the_nearest():
+    with pytest.raises(ConfigError, match=r"r-adaptor.*r-adapter"):
+        find_method("r-adaptor")
+
+
+def test_towers_share_no_parameter_and_leave_only_the_temperature(encoder):
+    image, text = tower_names(encoder)
+    assert not image & text
+    rest = {n for n, _ in encoder.named_parameters()} - image - text
+    assert all(encoder.get_parameter(n).ndim == 0 for n in rest)
+
+
+def test_full_trains_the_image_tower_and_the_head(encoder):
+    image, _ = tower_names(encoder)
+    learner = built("full", encoder).learner
+    assert set(trained_parameters(learner)) == {f"encoder.{name}" for name in image} | {"head"}
+
+
+def test_flyp_trains_both_towers_but_not_the_temperature(encoder):
+    image, text = tower_names(encoder)
+    learner = built("flyp", encoder).learner
+    assert set(trained_parameters(learner)) == {f"encoder.{name}" for name in image | text}
+
+
+def test_r_adapter_trains_one_matrix_and_one_scale_a_site(encoder):
+    sites = find_sites(encoder.module)
+    learner = built("r-adapter", encoder).learner
+    assert count_trained(learner) == sum(site.width**2 + 1 for site in sites)
+
+
+def test_r_adapter_with_head_leaves_the_text_tower_alone(encoder):
+    sites = find_sites(encoder.module, towers=("image",))
+    learner = built("r-adapter+head", encoder).learner
+    assert count_trained(learner) == sum(site.width**2 + 1 for site in sites) + 5 * encoder.embed_dim
+    assert sum(isinstance(m, RAdapterLayer) for m in learner.modules()) == len(sites)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_trained_parameter_gets_a_gradient(encoder, name: str):
+    learner = built(name, encoder).learner
+    if name == "lora":  # its B starts at zero, which hides A's gradient
+        for module in learner.modules():
+            if isinstance(module, BaseTunerLayer):
+                for factor in module.lora_B.values():
+                    nn.init.normal_(factor.weight)
+    if name.startswith("r-adapter"):  # likewise s behind the zero matrix
+        for parameter in trained_parameters(learner).values():
+            parameter.data.add_(0.01)
+    learner.train()
+    learner(pairs(encoder)).backward()
+    silent = {
+        n for n, p in trained_parameters(learner).items() if p.grad is None or not p.grad.abs().sum() > 0
+    }
+    # an attention is blind to a constant added to all of its keys; unread rows of an embedding table get none
+    assert {n for n in silent if "k_proj.bias" not in n} == set()
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_method_starts_as_the_zero_shot_model(name: str):
+    encoder = radapter.load("world:tiny").eval()
+    batch = pairs(encoder)
+    with torch.no_grad():
+        before = encoder(batch.pixels, batch.tokens)
+        learner = built(name, encoder).learner.eval()
+        after = learner.encoder(batch.pixels, batch.tokens)
+    assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+def test_the_head_learner_is_cross_entropy_of_scaled_cosines(encoder):
+    learner = built("full", encoder).learner.eval()
+    assert isinstance(learner, HeadLearner)
+    batch = pairs(encoder)
+    features = F.normalize(encoder.encode_image(batch.pixels), dim=-1)
+    expected = F.cross_entropy(encoder.logit_scale * features @ learner.head.T, batch.targets)
+    assert torch.allclose(learner(batch), expected, atol=1e-6)
+
+
+def test_lora_reaches_attention_whole_where_its_projections_are_never_called():
+    open_clip = pytest.importorskip("open_clip")
+    model = open_clip.CLIP(
+        embed_dim=16,
+        vision_cfg={"image_size": 16, "layers": 2, "width": 32, "patch_size": 8, "head_width": 16},
+        text_cfg={"context_length": 8, "vocab_size": 20, "width": 32, "heads": 2, "layers": 2},
+    )
+    targets = lora_targets(model)
+    kinds = {name.rsplit(".", 1)[-1] for name in targets}
+    assert kinds == {"attn", "c_fc", "c_proj"}
+    assert len(targets) == 3 * 4
+
+
+def test_a_setting_that_a_loss_lacks_is_refused():
+    with pytest.raises(ConfigError, match="margin"):
+        bound_loss("clip", margin=0.1, label_smoothing=None, logit_bias=None)
+    with pytest.raises(ConfigError, match="label_smoothing"):
+        bound_loss("siglip", margin=None, label_smoothing=0.1, logit_bias=torch.zeros(()))
+    with pytest.raises(ConfigError, match="logit bias"):
+        bound_loss("siglip", margin=None, label_smoothing=None, logit_bias=None)
+
+
+def test_settings_left_out_are_the_papers():
+    torch.manual_seed(0)
+    image, text = F.normalize(torch.randn(2, 6, 8), dim=-1)
+    targets, scale = torch.tensor([0, 0, 1, 2, 2, 3]), torch.tensor(50.0)
+    default = bound_loss("mpm-nce", margin=None, label_smoothing=None, logit_bias=None)
+    paper = radapter.mpm_nce(image, text, targets, scale, margin=0.05, label_smoothing=0.02)
+    assert math.isclose(default(image, text, targets, scale).item(), paper.item())

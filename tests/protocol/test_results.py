@@ -1,0 +1,77 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from radapter.errors import DamagedError
+from radapter.protocol import Results, Selection, SweepRow
+from radapter.protocol.experiment import choose_alpha, zero_shot_row
+
+
+def metrics(top1: float, n: int = 100) -> dict[str, float]:
+    return {"top1": top1, "top5": 1.0, "mean_per_class": top1, "ece": 0.1, "nll": 1.0, "n": n}
+
+
+def sweep_row(alpha: float, id_val: float) -> SweepRow:
+    ood = {"sketch": metrics(0.4), "neon": metrics(0.2)}
+    return SweepRow.of("r-adapter", alpha, id_val=metrics(id_val), id={"photo": metrics(0.7)}, ood=ood)
+
+
+def results() -> Results:
+    zero_shot = sweep_row(0.0, 0.5)
+    return Results(
+        model="world:tiny",
+        fingerprint="0" * 64,
+        seed=0,
+        selection=Selection(split="id_val", rule="a rule", n=100),
+        rows=[zero_shot_row(zero_shot)],
+        sweep=[zero_shot],
+    )
+
+
+def test_means_are_over_sets_each_counting_once():
+    row = sweep_row(0.5, 0.6)
+    assert row.id_mean == pytest.approx(0.7)
+    assert row.ood_mean == pytest.approx(0.3)
+
+
+def test_no_ood_set_gives_no_mean():
+    assert SweepRow.of("full", 1.0, id_val=None, id={"a": metrics(0.5)}, ood={}).ood_mean is None
+
+
+def test_the_file_follows_the_published_schema_and_reads_back(tmp_path: Path):
+    path = results().write(tmp_path)
+    content = json.loads(path.read_text())
+    assert content["schema"] == 1
+    assert {"model", "task", "seed", "selection", "rows", "sweep"} <= content.keys()
+    assert {
+        "method",
+        "alpha",
+        "trained_parameters",
+        "id",
+        "ood",
+        "id_mean",
+        "ood_mean",
+        "seconds",
+    } <= content["rows"][0].keys()
+    assert Results.read(tmp_path) == results()
+
+
+def test_a_file_of_another_schema_is_refused(tmp_path: Path):
+    path = results().write(tmp_path)
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(DamagedError, match="schema"):
+        Results.read(tmp_path)
+
+
+def test_auto_takes_the_smallest_alpha_within_one_standard_error():
+    # the best is 0.80 at n = 100: one standard error is 0.04, so 0.77 is as good and 0.75 is not
+    sweep = [sweep_row(a, s) for a, s in ((0.0, 0.5), (0.2, 0.75), (0.4, 0.77), (0.6, 0.80), (1.0, 0.79))]
+    alpha, selection = choose_alpha(sweep, "auto")
+    assert alpha == 0.4
+    assert (selection.split, selection.n) == ("id_val", 100)
+
+
+def test_a_given_alpha_is_taken_and_nothing_selected():
+    alpha, selection = choose_alpha([sweep_row(0.5, 0.5)], 0.5)
+    assert (alpha, selection.split) == (0.5, None)

@@ -1,0 +1,1 @@
+"""What `benchmarks/pacs/pretrain.py` is made of; read images, augment, teacher, student, in this order."""

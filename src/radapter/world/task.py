@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from radapter.errors import DataError, did_you_mean
-from radapter.world.captions import CLEAN, captions
+from radapter.world.phrases import CLEAN, captions
 from radapter.world.corruptions import corrupted
 from radapter.world.drawing import class_masks, draw
 from radapter.world.scenes import CLASSES, STYLES, Scenes, sample

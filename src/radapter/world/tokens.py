@@ -7,15 +7,18 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from radapter.world.captions import HYPERNYMS, STYLE_PHRASES, SYNONYMS
+from radapter.world.phrases import HYPERNYMS, STYLE_PHRASES, SYNONYMS
 from radapter.world.scenes import CLASSES, COLOURS, PATTERNS
 
 # transformers' CLIP pools at the first eos id, except where the id is 2: then it pools at the largest id.
 PAD, BOS, UNK, EOS = 0, 1, 2, 3
-CONTEXT = 16
+CONTEXT = 18  # the longest caption has 16 words
 
 _SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")
-_GRAMMAR = ("a", "an", "the", "of", "and", "on", "small", "large", "background", "picture", "image")
+_GRAMMAR = (
+    "a", "an", "the", "of", "and", "on", "with", "in", "from", "small", "large", "background", "middle", "picture",
+    "image", "drawing", "close", "up", "seen", "afar",
+)  # fmt: skip
 
 
 def _vocabulary() -> tuple[str, ...]:

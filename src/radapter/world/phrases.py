@@ -36,6 +36,8 @@ WEB: Mapping[str, float] = {"synonym": 0.35, "hypernym": 0.25, "sibling": 0.12, 
 
 _NO_COLOUR = {STYLES.index("sketch"), STYLES.index("silhouette")}
 _NO_BACKGROUND = {STYLES.index(name) for name in ("sketch", "silhouette", "neon")}
+_FRAMES = ("a picture of", "an image of", "a close up of", "a drawing of", "an image with")
+_ENDINGS = ("in the middle", "seen from afar")
 _VOWELS = ("a", "e", "i", "o", "u")
 _COLOUR_NAMES = tuple(COLOURS)
 
@@ -69,10 +71,10 @@ def captions(
         sibling: of the name of another class with the same hypernym.
         wrong: of the name of any class.
         pair: of the look-alike's name: classes 0 and 1, 2 and 3, ... are look-alikes.
-        careless: of "a" for "an", and of "the" or a general frame ("a picture of").
+        careless: of "a" for "an", of "the", and of general words ("a picture of", "seen from afar").
 
     Returns:
-        N captions without punctuation, at most 14 words.
+        N captions without punctuation, at most 16 words.
     """
     unit = uniform(scenes.seed, scenes.index, stream, 20).tolist()
     noise = (wrong, pair, sibling, hypernym, synonym)
@@ -91,7 +93,7 @@ def captions(
         if u[6] < style:
             words = ["a", *STYLE_PHRASES[STYLES[look]].split(), "of", *words]
         elif u[7] < 0.5 * careless:
-            words = [*("a picture of" if u[8] < 0.5 else "an image of").split(), *words]
+            words = [*_FRAMES[int(u[8] * len(_FRAMES))].split(), *words]
         if two:
             other = [_name(classes[1], u[9:12], noise)]
             if look not in _NO_COLOUR and u[12] < colour:
@@ -100,6 +102,8 @@ def captions(
         if look not in _NO_BACKGROUND and u[14] < background:
             place = ["on", _article(_COLOUR_NAMES[ground], u[15], careless), _COLOUR_NAMES[ground], PATTERNS[pattern]]
             words += [*place, "background"]
+        elif u[16] < 0.2 * careless and not two:
+            words += _ENDINGS[int(u[17] * len(_ENDINGS))].split()
         written.append(" ".join(words))
     return written
 

@@ -49,10 +49,14 @@ class Source(BaseModel):
         "split that does not move when files are added",
     )
     split_seed: int = Field(default=0, description="another number gives another, independent part")
-    labels: dict[str, str] | None = Field(
-        default=None, description="source class: training class, many to one, for test sets with other names"
+    labels: dict[str | int, str | None] | None = Field(
+        default=None,
+        description="source class: training class, many to one, for test sets with other names; null leaves "
+        "a class out",
     )
-    classes: list[str] | None = Field(default=None, description="names of integer labels, in order")
+    classes: list[str] | str | None = Field(
+        default=None, description="the source's class list, a list or a text file: names of integer labels"
+    )
 
 
 class FolderSource(Source):
@@ -88,10 +92,19 @@ class HubSource(Source):
 
 
 class WorldSource(Source):
-    """Scenes of the embedded world, drawn on the fly."""
+    """Scenes of the embedded world, drawn when the run starts."""
 
     world: str = Field(description="the split: train, id_val, id_test or a shift")
     seed: int = Field(default=0, ge=0, description="which draw of the split")
+    size: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="images; null is the split's own"
+    )
+    correlation: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="of colour and background with the class, in the splits that have it"
+    )
+    difficulty: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="of size, place and rotation"
+    )
 
 
 KINDS: dict[str, type[Source]] = {

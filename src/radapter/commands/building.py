@@ -1,0 +1,87 @@
+"""From a checked configuration to the objects that a run is made of. Configurations go no further than here."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from radapter.adapter import RAdapterConfig
+from radapter.config import RunConfig
+from radapter.data import ClassificationSet, open_classification
+from radapter.protocol import Recipe, Suite
+from radapter.zeroshot import templates
+
+
+def recipe_of(config: RunConfig) -> Recipe:
+    """Every number of the training."""
+    adapter, train, loss = config.adapter, config.train, config.loss
+    return Recipe(
+        adapter=RAdapterConfig(
+            r=adapter.r,
+            adapter_drop=adapter.drop,
+            init_scale=adapter.init_scale,
+            layers_to_transform=adapter.layers_to_transform,
+            towers=("image", "text") if adapter.towers is None else tuple(adapter.towers),
+        ),
+        ema_decay=adapter.ema_decay,
+        loss=loss.name,
+        margin=loss.margin,
+        label_smoothing=loss.label_smoothing,
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        learning_rate=train.lr,
+        weight_decay=train.weight_decay,
+        warmup_steps=train.warmup_steps,
+        precision=train.precision,
+        grad_clip=train.grad_clip,
+        crop_scale=train.crop_scale,
+        flip=train.flip,
+        workers=train.workers,
+        eval_batch_size=train.eval_batch_size,
+        checkpoint_every=train.checkpoint_every,
+        max_skipped=train.max_skipped,
+        max_bad=config.data.max_bad,
+    )
+
+
+def suite_of(config: RunConfig) -> Suite:
+    """Every data set, opened; the class names are the user's, else those of the training set.
+
+    Raises:
+        InputError: a data set, a class list or a template is missing or wrong.
+    """
+    data = config.data
+    options = {
+        "max_pixels": data.max_pixels,
+        "max_bad": data.max_bad,
+        "allow_download": config.allow_download,
+    }
+    train = open_classification(data.train, classnames=data.classnames, name="train", **options)
+    options |= {"classnames": train.classnames}
+    return Suite(
+        train=train,
+        id_val=None if data.id_val is None else open_classification(data.id_val, name="id_val", **options),
+        id_test=opened(data.id_test, **options),
+        ood=opened(data.ood, **options),
+        classnames=train.classnames,
+        templates=templates(data.templates),
+    )
+
+
+def opened(sources: Mapping[str, str | dict[str, Any]], **options: Any) -> dict[str, ClassificationSet]:
+    """Data sets by name."""
+    return {name: open_classification(spec, name=name, **options) for name, spec in sources.items()}
+
+
+def test_suite(
+    sets: Mapping[str, ClassificationSet], classnames: Sequence[str], prompts: Sequence[str]
+) -> Suite:
+    """A suite that is only evaluated: nothing is trained or selected on it."""
+    first = next(iter(sets.values()))
+    return Suite(
+        train=first, id_val=None, id_test=sets, ood={}, classnames=tuple(classnames), templates=tuple(prompts)
+    )
+
+
+def absent_folder(path: Path) -> bool:
+    """Whether nothing stands in the way at `path`: it is absent, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))

@@ -1,0 +1,99 @@
+"""What is looked at before a run writes its first file."""
+
+from pathlib import Path
+
+import torch
+
+from radapter.adapter import find_sites
+from radapter.commands.building import absent_folder
+from radapter.config import RunConfig, differences, load_config
+from radapter.config.schema import AdapterConfig
+from radapter.errors import ConfigError, RunError
+from radapter.methods import Method
+from radapter.models import DualEncoder
+from radapter.protocol import CONFIG, check_loss, check_tracking
+
+# Which keys of `adapter` a method reads; another one set is a mistake, since it would do nothing.
+_ALL = frozenset(AdapterConfig.model_fields)
+_READS: dict[str, frozenset[str]] = {
+    "zero-shot": frozenset(),
+    "full": frozenset({"ema_decay"}),
+    "flyp": frozenset({"ema_decay"}),
+    "wise-ft": frozenset({"ema_decay", "alpha"}),
+    "lora": frozenset({"ema_decay", "r"}),
+    "r-adapter": _ALL,
+    "r-adapter+head": _ALL - {"towers"},
+}
+
+
+def check_settings(config: RunConfig, method: Method) -> None:
+    """Checks what can be checked without model and data.
+
+    Raises:
+        InputError: a setting that the method does not read, a loss that does not fit it, a precision that this
+            machine lacks, a tracker that is not installed.
+    """
+    defaults = AdapterConfig()
+    for key in AdapterConfig.model_fields:
+        value = getattr(config.adapter, key)
+        if key not in _READS[method.name] and value != getattr(defaults, key):
+            readers = ", ".join(name for name, keys in _READS.items() if key in keys)
+            raise ConfigError(
+                f"adapter.{key} is for {readers}. Got {value} with method '{method.name}', which does not read "
+                f"it. Leave it out, or set adapter.{key}={_as_yaml(getattr(defaults, key))}."
+            )
+    check_loss(method, config.loss.name)
+    check_tracking(config.tracking)
+    if config.train.precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError("train.precision fp16 needs a GPU. There is none here. Use bf16 or fp32.")
+
+
+def check_rank(encoder: DualEncoder, config: RunConfig, method: Method) -> None:
+    """Checks the rank against the narrowest tower that gets adapters.
+
+    Raises:
+        ConfigError: it is larger.
+    """
+    rank = config.adapter.r
+    if rank is None or "r" not in _READS[method.name]:
+        return
+    towers = config.adapter.towers or (["image"] if method.name == "r-adapter+head" else ["image", "text"])
+    narrowest = min(find_sites(encoder.module, towers=tuple(towers)), key=lambda site: site.width)
+    if rank > narrowest.width:
+        raise ConfigError(
+            f"adapter.r must be null or an int in [1, {narrowest.width}], the width of the {narrowest.tower} tower "
+            f"of '{encoder.name}'. Got {rank}. Use adapter.r=null for the full matrix."
+        )
+
+
+def check_run_folder(config: RunConfig, *, resume: bool) -> None:
+    """Checks that `out` is new, or, to resume, that it holds a run of these settings.
+
+    Raises:
+        RunError: it is in the way; the message has what differs, and the remedy.
+    """
+    out = Path(config.out)
+    if absent_folder(out):
+        if resume:
+            raise RunError(
+                f"--resume needs a run folder. '{out}' has no run. Leave --resume out to start one."
+            )
+        return
+    if not (out / CONFIG).is_file():
+        raise RunError(
+            f"run folder must be new or hold a run. '{out}' holds something else. Give another --out."
+        )
+    changed = differences(config, load_config(out / CONFIG))
+    if changed:
+        raise RunError(
+            f"run folder '{out}' holds a run with other settings: {'; '.join(changed)}. Give another --out, or "
+            "the same settings and --resume."
+        )
+    if not resume:
+        raise RunError(
+            f"run folder '{out}' holds this run already. Continue it with --resume, or give another --out."
+        )
+
+
+def _as_yaml(value: object) -> str:
+    return "null" if value is None else str(value)

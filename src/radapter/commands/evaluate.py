@@ -1,0 +1,129 @@
+"""`radapter evaluate`: a run or a model on any labelled images."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from radapter.commands.building import opened, test_suite
+from radapter.commands.merge import check_alpha
+from radapter.commands.reporting import print_results
+from radapter.commands.terminal import bars, next_steps
+from radapter.config import load_config
+from radapter.config.sources import KINDS, is_source
+from radapter.errors import ConfigError
+from radapter.models import fingerprint, load
+from radapter.protocol import (
+    CONFIG,
+    Bench,
+    Results,
+    Selection,
+    evaluate_run,
+    read_about,
+)
+from radapter.protocol.experiment import zero_shot_row
+from radapter.zeroshot import templates as prompts_of
+
+
+def evaluate(
+    what: str,
+    data: Sequence[str],
+    *,
+    alpha: float | None = None,
+    classnames: str | None = None,
+    templates: str | None = None,
+    allow_download: bool = False,
+) -> Results:
+    """Prints the metrics of a run beside zero-shot, or of a model, on test sets.
+
+    Args:
+        what: a run folder, or a model's name.
+        data: sources as in run.yaml, each a path or a YAML mapping, or NAME=SOURCE.
+        alpha: for a run; None for its chosen one.
+        classnames: a text file or a YAML list; None for the run's, or for those of the first source.
+        templates: short, imagenet, a text file or a YAML list; None for the run's, or short.
+        allow_download: whether the hub may be asked.
+
+    Raises:
+        InputError: the run, the model, a source, or alpha.
+    """
+    check_alpha(alpha)
+    sources = named_sources(data)
+    run = Path(what)
+    is_run = (run / CONFIG).is_file()
+    if not is_run and alpha is not None:
+        raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
+    about = read_about(run) if is_run else {}
+    if is_run:
+        allow_download = allow_download or load_config(run / CONFIG).allow_download
+    encoder = load(about.get("model", what), allow_download=allow_download)
+    names = _parsed(classnames) if classnames is not None else about.get("classnames")
+    if names is None:
+        first = next(
+            iter(opened(dict([next(iter(sources.items()))]), allow_download=allow_download).values())
+        )
+        names = first.classnames
+    sets = opened(sources, classnames=names, allow_download=allow_download)
+    names = next(iter(sets.values())).classnames
+    prompts = prompts_of(_parsed(templates)) if templates is not None else about.get("templates")
+    suite = test_suite(sets, names, prompts or prompts_of("short"))
+    with bars() as bar:
+        bench = Bench(suite, encoder.preprocess, progress=bar.evaluated)
+        if is_run:
+            results = evaluate_run(run, encoder, bench, alpha=alpha)
+        else:
+            zero_shot = bench.zero_shot(encoder)
+            results = Results(
+                model=encoder.name,
+                fingerprint=fingerprint(encoder),
+                seed=0,
+                selection=Selection(split=None, rule="nothing was selected", n=0),
+                rows=[zero_shot_row(zero_shot)],
+                sweep=[zero_shot],
+            )
+    print_results(results)
+    if is_run:
+        next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)} --to merged"))
+    else:
+        next_steps(("fine-tune it", "radapter init classification --to run.yaml"))
+    return results
+
+
+def named_sources(data: Sequence[str]) -> dict[str, str | dict[str, Any]]:
+    """Sources by name: given as NAME=SOURCE, else named after what they read.
+
+    Raises:
+        ConfigError: not YAML, no source, or a name that stands twice.
+    """
+    sources: dict[str, str | dict[str, Any]] = {}
+    for text in data:
+        name, equals, spec = text.partition("=")
+        if not (equals and name.replace("-", "_").isidentifier()):
+            name, spec = "", text
+        parsed = _parsed(spec)
+        value = parsed if isinstance(parsed, dict) else spec  # a folder may be called 2024
+        if not is_source(value):
+            raise ConfigError(
+                f"--data must be a path, a YAML mapping such as '{{csv: a.csv}}', or NAME=SOURCE. Got '{text}'."
+            )
+        name = name or _name_of(value)
+        if name in sources:
+            raise ConfigError(f"--data names must differ. '{name}' stands twice. Use NAME=SOURCE.")
+        sources[name] = value
+    return sources
+
+
+def _name_of(source: str | dict[str, Any]) -> str:
+    if isinstance(source, str):
+        return Path(source).stem
+    told = next((source[kind] for kind in KINDS if kind in source), "data")
+    return Path(told[0] if isinstance(told, list) else str(told)).stem
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error

@@ -1,0 +1,49 @@
+"""`radapter merge`: the plain checkpoint of a run."""
+
+from pathlib import Path
+
+from radapter.commands.building import absent_folder
+from radapter.commands.terminal import next_steps, say
+from radapter.config import load_config
+from radapter.errors import ConfigError, RunError
+from radapter.models import load
+from radapter.protocol import CONFIG, merge_run, read_about
+from radapter.storage import read_json
+
+_LOADING = {
+    "transformers": "CLIPModel.from_pretrained('{to}')",
+    "open_clip": "open_clip.create_model('local-dir:{to}')",
+    "timm": "timm.create_model('local-dir:{to}')",
+}
+
+
+def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None = None) -> Path:
+    """Writes the merged model in its own library's form, or in another's where the architecture exists there.
+
+    Args:
+        run: the folder of a finished run.
+        to: a new folder.
+        alpha: in [0, 1]; None for the run's chosen one.
+        format: "transformers", "open_clip" or "timm"; None for the model's own library.
+
+    Raises:
+        InputError: no finished run, another base model, `to` exists, `alpha` is out of range; nothing is written.
+    """
+    about = read_about(run)
+    check_alpha(alpha)
+    if not absent_folder(to):
+        raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
+    config = load_config(run / CONFIG)
+    encoder = load(about["model"], allow_download=config.allow_download)
+    merged = merge_run(run, encoder, to=to, format=format, alpha=alpha)
+    difference = read_json(merged / "certificate.json")["max_relative_difference"]
+    at = about["alpha"] if alpha is None else alpha
+    say(f"Wrote {merged}: '{about['method']}' at alpha {at:g}, features equal to {difference:.1e}.")
+    next_steps(("load it", _LOADING[format or encoder.library].format(to=to)))
+    return merged
+
+
+def check_alpha(alpha: float | None) -> None:
+    """Raises ConfigError where alpha is given and out of range."""
+    if alpha is not None and not 0 <= alpha <= 1:
+        raise ConfigError(f"--alpha must be in [0, 1]. Got {alpha:g}.")

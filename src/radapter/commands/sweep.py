@@ -1,0 +1,81 @@
+"""`radapter sweep`: every alpha of a finished run, ID against OOD."""
+
+import shlex
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from radapter.commands.reporting import FRONTIER, write_report
+from radapter.commands.terminal import next_steps, say
+from radapter.errors import RunError
+from radapter.protocol import RESULTS, Results, Row, SweepRow
+
+
+def sweep(run: Path) -> None:
+    """Prints the sweep of a run and draws its frontier.
+
+    The figures are those of results.json: alpha = 0 is the zero-shot model, 1 the fine-tuned one.
+
+    Raises:
+        RunError: `run` is no finished run, or trained nothing.
+    """
+    results = finished(run)
+    trained = [row for row in results.rows if row.method != "zero-shot"]
+    if not trained:
+        raise RunError(
+            f"a sweep needs a trained method. '{run}' holds zero-shot alone. Train with another method."
+        )
+    console = Console()
+    for row in trained:
+        points = [point for point in results.sweep if point.method == row.method] or [
+            point for point in results.sweep if point.method != "zero-shot"
+        ]
+        console.print(_table(row, points))
+    write_report(results, run)
+    say(f"{results.selection.rule[:1].upper()}{results.selection.rule[1:]}. Drawn in {run / FRONTIER}.")
+    next_steps(
+        ("another trade", f"radapter evaluate {shlex.quote(str(run))} --alpha 0.3 --data path/to/images"),
+        ("a plain checkpoint", f"radapter merge {shlex.quote(str(run))} --to merged"),
+    )
+
+
+def finished(run: Path) -> Results:
+    """The results of a run.
+
+    Raises:
+        RunError: there are none.
+    """
+    if not (run / RESULTS).is_file():
+        raise RunError(
+            f"'{run}' must be a finished run and has no {RESULTS}. Train with 'radapter train', or continue an "
+            "interrupted run with '--resume'."
+        )
+    return Results.read(run)
+
+
+def _table(row: Row, points: list[SweepRow]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=f"{row.method}: top-1 accuracy in %")
+    table.add_column("Alpha", justify="right")
+    table.add_column("ID validation", justify="right")
+    table.add_column("ID", justify="right")
+    table.add_column("OOD mean", justify="right")
+    table.add_column("")
+    for point in points:
+        validation = "–" if point.id_val is None else _percent(point.id_val["top1"])  # noqa: RUF001
+        ood = "–" if point.ood_mean is None else _percent(point.ood_mean)  # noqa: RUF001
+        is_chosen = point.alpha == row.alpha
+        table.add_row(
+            f"{point.alpha:g}",
+            validation,
+            _percent(point.id_mean),
+            ood,
+            "chosen" if is_chosen else "",
+            style="bold" if is_chosen else "",
+        )
+    return table
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"

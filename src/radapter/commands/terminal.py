@@ -1,0 +1,74 @@
+"""What commands print: a bar while they work, a table, and what to do next."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from radapter.training import Progress as Step
+
+
+def say(text: str, style: str = "") -> None:
+    """Prints one line, as it is: brackets in a path are no markup."""
+    Console().print(Text(text, style=style), soft_wrap=True)
+
+
+def next_steps(*steps: tuple[str, str]) -> None:
+    """Prints what to do next.
+
+    Args:
+        steps: what for, and the command.
+    """
+    say("\nNext:")
+    for purpose, command in steps:
+        line = Text(f"  {purpose}: ")
+        line.append(command, style="bold")
+        Console().print(line, soft_wrap=True)
+
+
+class Bars:
+    """Bars for training and evaluation, on stderr: the standard output holds results alone."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._training: TaskID | None = None
+        self._evaluation: TaskID | None = None
+        self._name = "training"
+
+    def starting(self, name: str) -> None:
+        """A training of that name begins."""
+        self._name, self._training = name, None
+
+    def report(self, step: Step) -> None:
+        """A training step is done."""
+        if self._training is None:
+            self._training = self._progress.add_task(self._name, total=step.steps, note="")
+        skipped = f", {step.skipped} skipped" if step.skipped else ""
+        self._progress.update(
+            self._training,
+            completed=step.step,
+            note=f"loss {step.loss:.3f}, {step.images_per_second:.0f} images/s{skipped}",
+        )
+
+    def evaluated(self, name: str, images: int) -> None:
+        """Images of a set are evaluated."""
+        if self._evaluation is None:
+            self._evaluation = self._progress.add_task("evaluating", total=None, note="")
+        done = self._progress.tasks[self._evaluation].completed + images
+        self._progress.update(self._evaluation, completed=done, note=f"{name}, {done:.0f} images")
+
+
+@contextmanager
+def bars() -> Iterator[Bars]:
+    """Shows bars while the block runs."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        yield Bars(progress)

@@ -1,0 +1,188 @@
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+
+import radapter
+from radapter.data import Memory
+from radapter.errors import ConfigError, RunError
+from radapter.methods import METHODS
+from radapter.protocol import (
+    Bench,
+    Results,
+    compare,
+    evaluate_run,
+    load_trained,
+    merge_run,
+    run_method,
+    train_method,
+)
+from radapter.storage import lock
+from radapter.training import Interrupted, Progress
+
+TRAINED = ["full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"]
+
+
+def run(out: Path, suite, recipe, method: str = "r-adapter", **options) -> Results:
+    return run_method(
+        out, METHODS[method], radapter.load("world:tiny"), suite, recipe, settings="a: 1\n", **options
+    )
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """What a run hands over; not its checkpoints."""
+    files = [f for f in sorted(folder.rglob("*.safetensors")) if "checkpoints" not in f.parts]
+    return {f"{f.name}/{n}": t for f in files for n, t in load_file(f).items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return (
+        bool(first) and first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
+    )
+
+
+def stop_at(step: int):
+    def report(progress: Progress) -> None:
+        if progress.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return report
+
+
+def bench(encoder, suite) -> Bench:
+    return Bench(suite, encoder.preprocess, memory=Memory())
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "r-adapter", "r-adapter+head"])
+def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, suite, recipe, method: str):
+    whole = run(tmp_path / "whole", suite, recipe, method)
+    with pytest.raises(Interrupted, match="step 3 of 8"):
+        run(tmp_path / "cut", suite, recipe, method, report=stop_at(3))
+    resumed = run(tmp_path / "cut", suite, recipe, method, resume=True)
+    assert same(tensors(tmp_path / "whole"), tensors(tmp_path / "cut"))
+    assert resumed.sweep == whole.sweep
+
+
+def test_metrics_hold_every_step_once_after_a_resume(tmp_path: Path, suite, recipe):
+    recipe = replace(recipe, checkpoint_every=2)
+    with pytest.raises(Interrupted):
+        run(tmp_path, suite, recipe, report=stop_at(5))
+    newest = max((tmp_path / "checkpoints").iterdir())
+    (newest / "manifest.json").unlink()  # the newest is damaged: step 4 counts, and step 5 is done again
+    run(tmp_path, suite, recipe, resume=True)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 9))
+
+
+def test_a_finished_run_is_read_and_not_done_again(tmp_path: Path, suite, recipe):
+    first = run(tmp_path, suite, recipe)
+    written = (tmp_path / "results.json").stat().st_mtime_ns
+    assert run(tmp_path, suite, recipe, resume=True) == first
+    assert (tmp_path / "results.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_a_run_reloaded_gives_its_reported_figures(tmp_path: Path, suite, recipe, method: str):
+    results = run(tmp_path, suite, recipe, method)
+    encoder = radapter.load("world:tiny")
+    again = evaluate_run(tmp_path, encoder, bench(encoder, suite))
+    row, other = results.row(method), again.row(method)
+    assert other.alpha == row.alpha
+    assert other.id_mean == pytest.approx(
+        row.id_mean, abs=1 / 40 + 1e-9
+    )  # one image of 40 may sit on the edge
+    assert other.id["photo"]["nll"] == pytest.approx(row.id["photo"]["nll"], rel=1e-4)
+    assert other.ood["sketch"]["nll"] == pytest.approx(row.ood["sketch"]["nll"], rel=1e-4)
+
+
+def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: Path, suite, recipe):
+    results = run(tmp_path, suite, recipe, alpha=0.3)
+    encoder = radapter.load("world:tiny")
+    PeftModel.from_pretrained(encoder.module, tmp_path / "adapter")
+    row = bench(encoder, suite).zero_shot(encoder)  # the model as it is, which now is the adapted one
+    assert row.id["photo"]["nll"] == pytest.approx(results.row("r-adapter").id["photo"]["nll"], rel=1e-4)
+    assert row.id["photo"]["nll"] != pytest.approx(results.row("zero-shot").id["photo"]["nll"], rel=1e-3)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_alpha_zero_is_the_zero_shot_model(suite, recipe, method: str):
+    trained = train_method(METHODS[method], radapter.load("world:tiny"), suite, recipe, seed=0)
+    encoder = radapter.load("world:tiny")
+    zero_shot = bench(encoder, suite).zero_shot(encoder)
+    at_zero = bench(encoder, suite).sweep(trained, None, (0.0,))[0]
+    for name in ("sketch", "neon"):
+        assert at_zero.ood[name]["top1"] == zero_shot.ood[name]["top1"]
+        assert at_zero.ood[name]["nll"] == pytest.approx(zero_shot.ood[name]["nll"], rel=1e-5)
+
+
+def test_the_sweep_of_merged_weights_is_the_adapter_re_scaled(suite, recipe):
+    trained = train_method(METHODS["r-adapter"], radapter.load("world:tiny"), suite, recipe, seed=0)
+    encoder = trained.classifier.encoder
+    swept = bench(encoder, suite).sweep(trained, None, (0.3,))[0]
+    with radapter.set_alpha(encoder, 0.3):
+        adapted = bench(encoder, suite).zero_shot(encoder)
+    assert swept.id["photo"]["nll"] == pytest.approx(adapted.id["photo"]["nll"], rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["wise-ft", "lora", "r-adapter"])
+def test_a_run_merges_to_a_plain_model_at_the_asked_alpha(tmp_path: Path, suite, recipe, method: str):
+    run(tmp_path / "run", suite, recipe, method)
+    merge_run(
+        tmp_path / "run",
+        radapter.load("world:tiny"),
+        to=tmp_path / "merged",
+        format="transformers",
+        alpha=0.4,
+    )
+    merged = radapter.load(str(tmp_path / "merged")).eval()
+    trained = load_trained(tmp_path / "run", radapter.load("world:tiny"))
+    pixels = torch.randn(2, 3, merged.image_size, merged.image_size)
+    with torch.no_grad(), trained.interpolation() as interpolation, interpolation.at(0.4):
+        expected = trained.classifier.encoder.encode_image(pixels)
+    with torch.no_grad():
+        assert torch.allclose(merged.encode_image(pixels), expected, atol=1e-5)
+
+
+def test_another_base_model_is_refused_with_both_fingerprints(tmp_path: Path, suite, recipe):
+    run(tmp_path, suite, recipe)
+    other = radapter.load("world:tiny")
+    with torch.no_grad():
+        next(iter(other.parameters())).add_(1e-3)
+    with pytest.raises(RunError) as error:
+        load_trained(tmp_path, other)
+    about = json.loads((tmp_path / "trained.json").read_text())
+    assert about["fingerprint"] in str(error.value)
+    assert radapter.fingerprint(other) in str(error.value)
+
+
+def test_an_unfinished_run_is_no_run(tmp_path: Path, encoder):
+    with pytest.raises(RunError, match="finished run"):
+        load_trained(tmp_path, encoder)
+
+
+def test_a_second_process_is_kept_out(tmp_path: Path, suite, recipe):
+    with lock(tmp_path), pytest.raises(RunError, match="in use"):
+        run(tmp_path, suite, recipe)
+
+
+def test_auto_alpha_without_validation_is_refused(tmp_path: Path, suite, recipe):
+    with pytest.raises(ConfigError, match="id_val"):
+        run(tmp_path, replace(suite, id_val=None), recipe)
+
+
+def test_comparison_trains_wise_ft_and_full_once(suite, recipe):
+    started: list[str] = []
+    methods = [METHODS[name] for name in ("full", "wise-ft")]
+    results = compare(
+        methods, lambda: radapter.load("world:tiny"), suite, recipe, seed=0, starting=started.append
+    )
+    assert started == ["full"]
+    assert [row.method for row in results.rows] == ["zero-shot", "full", "wise-ft"]
+    assert results.row("full").alpha == 1.0
+    assert results.selection.split == "id_val"

@@ -1,0 +1,153 @@
+import logging
+
+import pytest
+import torch
+
+import radapter
+from radapter.adapter import Ema, RAdapterConfig
+from radapter.data import TrainLoader
+from radapter.errors import ConfigError, DivergedError
+from radapter.methods import METHODS, bound_loss, trained_parameters
+from radapter.training import ClassCaptions, Progress, fit, make_accelerator
+from radapter.zeroshot import class_embeddings
+
+
+class Rig:
+    """A learner of the world's tiny CLIP with everything that `fit` takes."""
+
+    def __init__(
+        self, suite, *, method: str = "r-adapter", preprocess=None, batch_size: int = 15, seed: int = 0
+    ):
+        encoder = radapter.load("world:tiny")
+        head = class_embeddings(encoder, suite.classnames, suite.templates)
+        row = METHODS[method]
+        loss = bound_loss(row.losses[0], margin=None, label_smoothing=None, logit_bias=None)
+        assert row.build is not None
+        torch.manual_seed(seed)
+        self.learner, _ = row.build(encoder, head=head, loss=loss, adapter=RAdapterConfig())
+        self.ema = Ema(self.learner, decay=0.5)
+        self.loader = TrainLoader(
+            suite.train,
+            preprocess or encoder.preprocess,
+            image_size=encoder.image_size,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        self.captions = ClassCaptions(suite.classnames, suite.templates, encoder.tokenize, seed=seed)
+        self.steps: list[Progress] = []
+        self.seed = seed
+
+    def fit(self, *, precision="fp32", learning_rate=3e-3, epochs=1, **options) -> int:
+        return fit(
+            self.learner,
+            self.ema,
+            self.loader,
+            self.captions,
+            make_accelerator(precision),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            seed=self.seed,
+            report=self.steps.append,
+            **options,
+        )
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {n: p.detach().clone() for n, p in trained_parameters(self.learner).items()}
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
+
+
+def test_the_seed_fixes_everything(suite):
+    rigs = [Rig(suite), Rig(suite), Rig(suite, seed=1)]
+    for rig in rigs:
+        rig.fit()
+    assert equal(rigs[0].weights(), rigs[1].weights())
+    assert [s.loss for s in rigs[0].steps] == [s.loss for s in rigs[1].steps]
+    assert not equal(rigs[0].weights(), rigs[2].weights())
+
+
+def test_training_lowers_the_loss(suite):
+    rig = Rig(suite)
+    rig.fit(epochs=6)
+    losses = [step.loss for step in rig.steps]
+    assert sum(losses[-4:]) < sum(losses[:4])
+
+
+def test_every_step_is_reported_with_its_learning_rate(suite):
+    rig = Rig(suite)
+    rig.fit(warmup_steps=2)
+    assert [(s.step, s.steps, s.epoch) for s in rig.steps] == [(i, 4, 0) for i in (1, 2, 3, 4)]
+    assert [s.learning_rate for s in rig.steps] == pytest.approx([1.5e-3, 3e-3, 3e-3, 1.5e-3])
+
+
+def test_gradient_clipping_acts(suite):
+    rigs = [Rig(suite, method="full"), Rig(suite, method="full")]
+    rigs[0].fit(grad_clip=None)
+    rigs[1].fit(grad_clip=1e-6)
+    assert not equal(rigs[0].weights(), rigs[1].weights())
+
+
+def test_weight_decay_acts(suite):
+    rigs = [Rig(suite), Rig(suite)]
+    rigs[0].fit()
+    rigs[1].fit(weight_decay=10.0)
+    assert not equal(rigs[0].weights(), rigs[1].weights())
+
+
+def poison(rig: Rig, steps: set[int]) -> None:
+    """Makes the images of the given batches of the first epoch not-a-number."""
+    plain = rig.loader.epoch
+
+    def epoch(number: int, start_step: int = 0):
+        for step, batch in enumerate(plain(number, start_step), start_step):
+            if step in steps:
+                batch.pixels.fill_(float("nan"))
+            yield batch
+
+    rig.loader.epoch = epoch
+
+
+def test_a_non_finite_step_changes_neither_weights_nor_average_nor_optimizer(suite, caplog):
+    rig = Rig(suite)
+    poison(rig, {0, 1, 2, 3})
+    weights = rig.weights()
+    average = {n: t.clone() for n, t in rig.ema.state_dict().items()}
+    with caplog.at_level(logging.WARNING):
+        assert rig.fit() == 4
+    assert equal(rig.weights(), weights)
+    assert equal(rig.ema.state_dict(), average)
+    assert "step 1 skipped" in caplog.text
+
+
+def test_training_goes_on_after_a_non_finite_step(suite):
+    rig = Rig(suite)
+    poison(rig, {1})
+    weights = rig.weights()
+    assert rig.fit() == 1
+    assert not equal(rig.weights(), weights)
+    assert all(t.isfinite().all() for t in rig.weights().values())
+
+
+def test_too_many_non_finite_steps_in_a_row_end_the_run_and_name_samples(suite):
+    rig = Rig(suite)
+    poison(rig, {0, 1, 2})
+    with pytest.raises(DivergedError, match=r"3 steps in a row.*world train"):
+        rig.fit(max_skipped=3)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can do fp16")
+def test_fp16_without_a_gpu_is_refused():
+    with pytest.raises(ConfigError, match="fp16 needs a GPU"):
+        make_accelerator("fp16")
+
+
+def test_bf16_trains_and_keeps_weights_in_float32(suite):
+    rig = Rig(suite)
+    assert rig.fit(precision="bf16") == 0
+    assert {t.dtype for t in rig.weights().values()} == {torch.float32}
+    plain = Rig(suite)
+    plain.fit()
+    assert rig.steps[0].loss == pytest.approx(plain.steps[0].loss, rel=0.05)
+    assert rig.steps[0].loss != plain.steps[0].loss

@@ -79,8 +79,11 @@ class DivergedError(RAdapterError):
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """The known names most like `name`, best first, at most three."""
-    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    """The known names most like `name`, whatever their case, best first, at most three."""
+    folded: dict[str, str] = {}
+    for candidate in known:
+        folded.setdefault(candidate.casefold(), candidate)
+    return [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

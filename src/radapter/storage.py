@@ -8,8 +8,10 @@ import hashlib
 import json
 import os
 import pickle
+import pickletools
+import secrets
 import shutil
-import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,32 +32,33 @@ MANIFEST = "manifest.json"
 def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
     """Yields a new folder beside `path` that takes its place when the block ends without an error.
 
+    A process killed while the block runs leaves `path` as it was, and a `.NAME.*.part` beside it. A folder that is
+    replaced steps aside as `.NAME.*.old` first: no rename swaps two folders. Killed between the two renames, a
+    process leaves it there, whole.
+
     Args:
         path: where the folder shall be.
         replace: whether an existing folder may be replaced.
 
     Raises:
-        RunError: `path` exists and `replace` is False; nothing is written.
+        RunError: `path` exists and `replace` is False, or is a file; nothing is written.
     """
     target = Path(path).absolute()
-    if target.exists() and not replace:
+    if os.path.lexists(target) and not (replace and target.is_dir()):
         raise RunError(f"output folder must not exist. '{path}' does. Give another folder or remove it.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-    draft.chmod(0o755)  # mkdtemp's 0o700 would keep a shared folder's other readers out
+    draft = _beside(target, "part")
+    draft.mkdir()
     try:
         yield draft
         for file in sorted(draft.rglob("*")):
-            _flush(file)
+            if not file.is_symlink():
+                _flush(file)
         _flush(draft)
-        if target.exists():
-            # A rename cannot replace a folder that has files: the old one steps aside first and goes last.
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-            target.rename(old / target.name)
-            draft.rename(target)
-            shutil.rmtree(old)
+        if replace and target.exists():
+            _swap(draft, target)
         else:
-            draft.rename(target)
+            _rename(draft, target)
         _flush(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -65,14 +68,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a UTF-8 text file whole: a reader sees the old or the new content, never a part."""
     target = Path(path).absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-    ) as draft:
-        draft.write(text)
-        draft.flush()
-        os.fsync(draft.fileno())
-    Path(draft.name).chmod(0o644)
-    Path(draft.name).replace(target)
+    draft = _beside(target, "part")
+    try:
+        with draft.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
     _flush(target.parent)
 
 
@@ -85,11 +89,12 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Reads a JSON file.
 
     Raises:
+        FileNotFoundError: there is no such file.
         DamagedError: the file is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedError(f"'{path}' must be JSON. {error}. Write it again or remove it.") from error
 
 
@@ -102,7 +107,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 def write_manifest(folder: str | os.PathLike[str]) -> dict[str, str]:
     """Writes `manifest.json`, the SHA-256 of every other file below `folder`, and returns it."""
     root = Path(folder)
-    hashes = {str(f.relative_to(root)): sha256(f) for f in _files(root)}
+    hashes = {f.relative_to(root).as_posix(): sha256(f) for f in _files(root)}
     write_json(root / MANIFEST, {"sha256": hashes})
     return hashes
 
@@ -116,17 +121,28 @@ def verify_manifest(folder: str | os.PathLike[str]) -> None:
     root = Path(folder)
     if not (root / MANIFEST).is_file():
         raise DamagedError(f"'{root}' has no {MANIFEST}: it was not finished. Use an older one.")
-    for name, expected in read_json(root / MANIFEST)["sha256"].items():
+    manifest = read_json(root / MANIFEST)
+    hashes = manifest.get("sha256") if isinstance(manifest, dict) else None
+    if not isinstance(hashes, dict):
+        raise DamagedError(
+            f"'{root / MANIFEST}' must hold the SHA-256 of each file. It does not. Use an older one."
+        )
+    for name, expected in hashes.items():
         file = root / name
         if not file.is_file():
             raise DamagedError(f"'{file}' is in the manifest and missing. Use an older one.")
-        if sha256(file) != expected:
+        try:
+            found = sha256(file)
+        except OSError as error:
+            raise DamagedError(f"'{file}' cannot be read: {error}. Use an older one.") from error
+        if found != expected:
             raise DamagedError(f"'{file}' does not match its SHA-256 in the manifest. Use an older one.")
 
 
 def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> None:
     """Writes tensors as safetensors; each gets its own contiguous memory on the CPU."""
-    save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, Path(path))
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(own, Path(path), metadata={"format": "pt"})  # transformers asks for the format
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -137,30 +153,18 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             is unwrapped.
 
     Raises:
-        ModelError: the file is missing or truncated.
-        UnsafeFileError: the file holds anything but tensors and plain containers.
+        ModelError: the file is missing, truncated, or holds something else than named tensors.
+        UnsafeFileError: the file is a pickle of other objects, or TorchScript.
     """
     file = Path(path)
     if not file.is_file():
         raise ModelError(f"weights file must exist. '{file}' does not.")
-    if file.suffix == ".safetensors":
-        try:
-            return load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(
-                f"weights file must be whole safetensors. '{file}': {error}. Copy it again."
-            ) from error
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if zipfile.is_zipfile(file) or file.stat().st_size < 1 << 16:
-            raise _unsafe(file) from error
-        raise ModelError(f"weights file must be whole. '{file}' is truncated. Copy it again.") from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ModelError(f"weights file must be whole. '{file}': {error}. Copy it again.") from error
+    content = _load_safetensors(file) if file.suffix == ".safetensors" else _load_torch(file)
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    ):
         raise ModelError(f"weights file must hold a dict of tensors. '{file}' does not. Save a state_dict.")
     return dict(content)
 
@@ -179,20 +183,96 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunError(f"run folder '{folder}' is in use by another process. Wait or use another.") from error
+            raise RunError(
+                f"run folder '{folder}' is in use by another process. Wait or use another."
+            ) from error
         yield
 
 
-def _unsafe(file: Path) -> UnsafeFileError:
+def _load_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"weights file must be whole safetensors. '{file}': {error}. Copy it again."
+        ) from error
+
+
+def _load_torch(file: Path) -> Any:
+    # torch.load fails on a script with the same RuntimeError as on a truncated file.
+    if _is_torchscript(file):
+        raise _unsafe(file, "a TorchScript program", "torch.jit.load(FILE).state_dict()")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the pickle's protocol, before it is refused
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises anything at all on damaged bytes
+        if isinstance(error, pickle.UnpicklingError) and (zipfile.is_zipfile(file) or _is_pickle(file)):
+            raise _unsafe(
+                file, "pickled objects", "torch.load(FILE, weights_only=False)['state_dict']"
+            ) from error
+        raise ModelError(
+            f"weights file must be whole. '{file}' is damaged or no weights file: {type(error).__name__}. "
+            "Copy it again."
+        ) from error
+
+
+def _unsafe(file: Path, content: str, loading: str) -> UnsafeFileError:
     return UnsafeFileError(
-        f"weights file must hold only tensors. '{file}' holds pickled objects, which can run code, and was not "
-        "opened. Where you trust its source, convert it once on a machine you can lose: "
-        "safetensors.torch.save_file(torch.load(FILE, weights_only=False)['state_dict'], 'weights.safetensors')."
+        f"weights file must hold only tensors. '{file}' holds {content}, which can run code, and was not opened. "
+        "Where you trust its source, convert it once on a machine you can lose: "
+        f"safetensors.torch.save_file({loading}, 'weights.safetensors')."
     )
 
 
+def _is_torchscript(file: Path) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(Path(name).name == "constants.pkl" for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return False
+
+
+def _is_pickle(file: Path) -> bool:
+    """Whether the file starts as pickles do; looks at the opcodes and runs none."""
+    with file.open("rb") as stream:
+        if stream.read(1) == pickle.PROTO:
+            return True
+        stream.seek(0)
+        try:
+            return any(opcode.name == "STOP" for opcode, _, _ in pickletools.genops(stream))
+        except Exception:  # text, or protocol 0 cut short
+            return False
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    """A new hidden name in the target's folder. tempfile would ignore the user's umask."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.{suffix}")
+
+
+def _rename(draft: Path, target: Path) -> None:
+    try:
+        draft.rename(target)
+    except OSError as error:
+        if os.path.lexists(target):
+            raise RunError(f"output folder must not exist. '{target}' has appeared meanwhile.") from error
+        raise
+
+
+def _swap(draft: Path, target: Path) -> None:
+    old = _beside(target, "old")
+    target.rename(old)
+    try:
+        draft.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)
+
+
 def _files(root: Path) -> list[Path]:
-    return sorted(f for f in root.rglob("*") if f.is_file() and f.name not in {MANIFEST, ".lock"})
+    own = {root / MANIFEST, root / ".lock"}
+    return sorted(file for file in root.rglob("*") if file.is_file() and file not in own)
 
 
 def _flush(path: Path) -> None:

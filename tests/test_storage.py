@@ -1,0 +1,353 @@
+"""Folders are whole or absent; damage is noticed; no file that is read runs code."""
+
+import json
+import os
+import pickle
+import signal
+import stat
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from radapter import storage
+from radapter.errors import DamagedError, ModelError, RunError, UnsafeFileError
+
+
+class _Exploit:
+    """Writes a file when unpickled."""
+
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.mark),)
+
+
+def _left_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- folders ---------------------------------------------------------------------------------------------------
+
+
+def test_folder_appears_when_the_block_ends(tmp_path):
+    with storage.whole_folder(tmp_path / "run") as draft:
+        (draft / "sub").mkdir()
+        (draft / "sub" / "a.txt").write_text("a")
+        assert not (tmp_path / "run").exists()
+    assert (tmp_path / "run" / "sub" / "a.txt").read_text() == "a"
+    assert _left_in(tmp_path) == ["run"]
+
+
+def test_folder_stays_absent_when_the_block_fails(tmp_path):
+    def write_and_fail(draft):
+        (draft / "a.txt").write_text("a")
+        raise KeyError
+
+    with pytest.raises(KeyError), storage.whole_folder(tmp_path / "run") as draft:
+        write_and_fail(draft)
+    assert _left_in(tmp_path) == []
+
+
+def test_existing_folder_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(RunError, match="must not exist"), storage.whole_folder(tmp_path / "run"):
+        pytest.fail("the block must not run")
+    assert _left_in(tmp_path) == ["run"]
+
+
+def test_replace_swaps_the_folder_and_leaves_nothing_of_the_old(tmp_path):
+    for text in ("old", "new"):
+        with storage.whole_folder(tmp_path / "run", replace=True) as draft:
+            (draft / f"{text}.txt").write_text(text)
+    assert _left_in(tmp_path) == ["run"]
+    assert _left_in(tmp_path / "run") == ["new.txt"]
+
+
+def test_failed_block_leaves_the_old_folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "old.txt").write_text("old")
+    with pytest.raises(KeyError), storage.whole_folder(tmp_path / "run", replace=True):
+        raise KeyError
+    assert (tmp_path / "run" / "old.txt").read_text() == "old"
+    assert _left_in(tmp_path) == ["run"]
+
+
+def test_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "old.txt").write_text("old")
+    rename = Path.rename
+
+    def full_disk(self, target):
+        if self.suffix == ".part":
+            raise OSError("No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full_disk)
+    with pytest.raises(OSError, match="No space"), storage.whole_folder(tmp_path / "run", replace=True):
+        pass
+    assert (tmp_path / "run" / "old.txt").read_text() == "old"
+    assert _left_in(tmp_path) == ["run"]
+
+
+def test_file_is_never_replaced_by_a_folder(tmp_path):
+    (tmp_path / "run").write_text("precious")
+    with pytest.raises(RunError), storage.whole_folder(tmp_path / "run", replace=True):
+        pytest.fail("the block must not run")
+    assert (tmp_path / "run").read_text() == "precious"
+
+
+def test_folder_that_appears_meanwhile_is_kept(tmp_path):
+    theirs = tmp_path / "run" / "theirs.txt"
+    with pytest.raises(RunError, match="meanwhile"), storage.whole_folder(tmp_path / "run"):
+        storage.write_text(theirs, "theirs")
+    assert _left_in(tmp_path) == ["run"]
+    assert theirs.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_process_killed_between_write_and_rename_leaves_the_old_state(tmp_path, replace):
+    if replace:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "old.txt").write_text("old")
+    code = (
+        "import os, signal, sys; from radapter.storage import whole_folder\n"
+        f"with whole_folder(sys.argv[1], replace={replace}) as draft:\n"
+        "    (draft / 'new.txt').write_text('new'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert (tmp_path / "run").exists() == replace
+    if replace:
+        assert _left_in(tmp_path / "run") == ["old.txt"]
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        with storage.whole_folder(tmp_path / "run"):
+            pass
+        storage.write_text(tmp_path / "note.txt", "private")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "note.txt").stat().st_mode) == 0o600
+
+
+# --- text and JSON ---------------------------------------------------------------------------------------------
+
+
+def test_text_is_replaced_whole_and_leaves_no_draft(tmp_path):
+    storage.write_text(tmp_path / "deep" / "note.txt", "eins\n")
+    storage.write_text(tmp_path / "deep" / "note.txt", "zwei ß\n")
+    assert (tmp_path / "deep" / "note.txt").read_text(encoding="utf-8") == "zwei ß\n"
+    assert _left_in(tmp_path / "deep") == ["note.txt"]
+
+
+def test_failed_write_keeps_the_old_text_and_no_draft(tmp_path):
+    storage.write_text(tmp_path / "note.txt", "old")
+    with pytest.raises(UnicodeEncodeError):
+        storage.write_text(tmp_path / "note.txt", "half \ud800")
+    assert (tmp_path / "note.txt").read_text() == "old"
+    assert _left_in(tmp_path) == ["note.txt"]
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
+def test_json_round_trips(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("json") / "value.json"
+    storage.write_json(path, value)
+    assert storage.read_json(path) == value
+
+
+def test_json_without_nan(tmp_path):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        storage.write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert _left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b'{"half": ', b"\xff\xfe", b"[" * 100_000, b""])
+def test_damaged_json_names_the_file(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DamagedError, match=r"a\.json"):
+        storage.read_json(tmp_path / "a.json")
+
+
+# --- manifest --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A folder with two files, one of them in a folder that has a manifest of its own, and its manifest."""
+    folder = tmp_path / "checkpoint"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(b"\x00" * 100)
+    (folder / "inner" / "manifest.json").write_text("{}")
+    storage.write_manifest(folder)
+    return folder
+
+
+def test_untouched_folder_verifies(checkpoint):
+    storage.verify_manifest(checkpoint)
+
+
+def test_manifest_covers_files_in_folders_but_not_itself_and_the_lock(checkpoint):
+    (checkpoint / ".lock").touch()
+    assert set(storage.write_manifest(checkpoint)) == {"weights.bin", "inner/manifest.json"}
+
+
+def test_one_flipped_bit_is_noticed(checkpoint):
+    content = bytearray((checkpoint / "weights.bin").read_bytes())
+    content[50] ^= 1
+    (checkpoint / "weights.bin").write_bytes(content)
+    with pytest.raises(DamagedError, match=r"weights\.bin.* does not match"):
+        storage.verify_manifest(checkpoint)
+
+
+def test_missing_file_is_noticed(checkpoint):
+    (checkpoint / "inner" / "manifest.json").unlink()
+    with pytest.raises(DamagedError, match="missing"):
+        storage.verify_manifest(checkpoint)
+
+
+def test_folder_without_manifest_was_not_finished(tmp_path):
+    with pytest.raises(DamagedError, match="not finished"):
+        storage.verify_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"sha256": ["a"]}', '{"sha256": {"weights.bin": 3}}'])
+def test_damaged_manifest_is_damage(checkpoint, content):
+    (checkpoint / "manifest.json").write_text(content)
+    with pytest.raises(DamagedError):
+        storage.verify_manifest(checkpoint)
+
+
+# --- weights ---------------------------------------------------------------------------------------------------
+
+_WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}
+
+
+def _same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_tensors_round_trip_as_safetensors(tmp_path):
+    storage.save_tensors(tmp_path / "w.safetensors", _WEIGHTS)
+    assert _same(storage.load_weights(tmp_path / "w.safetensors"), _WEIGHTS)
+    with safe_open(tmp_path / "w.safetensors", "pt") as file:
+        assert file.metadata() == {"format": "pt"}
+
+
+def test_views_of_one_tensor_are_saved_as_two(tmp_path):
+    whole = torch.arange(6.0).reshape(2, 3)
+    storage.save_tensors(tmp_path / "w.safetensors", {"whole": whole, "turned": whole.T})
+    assert torch.equal(storage.load_weights(tmp_path / "w.safetensors")["turned"], whole.T)
+
+
+@pytest.mark.parametrize("content", [_WEIGHTS, {"state_dict": _WEIGHTS, "epoch": 3}])
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_torch_files_of_tensors_are_read(tmp_path, content, is_zip):
+    torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=is_zip)
+    assert _same(storage.load_weights(tmp_path / "w.pt"), _WEIGHTS)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".pkl", ""])
+def test_bare_pickle_is_refused_and_does_not_run(tmp_path, protocol, suffix):
+    file = tmp_path / f"weights{suffix}"
+    file.write_bytes(pickle.dumps({"a": _Exploit(tmp_path / "ran")}, protocol))
+    with pytest.raises(UnsafeFileError, match=r"convert it once.*save_file"):
+        storage.load_weights(file)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_pickled_module_is_refused(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pt")
+    with pytest.raises(UnsafeFileError, match=r"model\.pt"):
+        storage.load_weights(tmp_path / "model.pt")
+
+
+def test_large_pickle_of_arrays_is_refused_as_a_pickle(tmp_path):
+    (tmp_path / "w.bin").write_bytes(pickle.dumps({"a": np.zeros(50_000)}))
+    with pytest.raises(UnsafeFileError):
+        storage.load_weights(tmp_path / "w.bin")
+
+
+def test_torchscript_is_refused_with_its_own_remedy(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated; files that it wrote stay around
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "clip.pt"))
+    with pytest.raises(UnsafeFileError, match=r"torch\.jit\.load"):
+        storage.load_weights(tmp_path / "clip.pt")
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pt"])
+@pytest.mark.parametrize("kept", [0, 1, 7, 60, -9])
+def test_truncated_weights_are_a_model_error(tmp_path, name, kept):
+    storage.save_tensors(tmp_path / name, _WEIGHTS) if name == "w.safetensors" else torch.save(
+        _WEIGHTS, tmp_path / name
+    )
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:kept])
+    with pytest.raises(ModelError, match="whole"):
+        storage.load_weights(tmp_path / name)
+
+
+@given(content=st.binary(max_size=64))
+def test_no_bytes_make_it_fail_otherwise(tmp_path_factory, content):
+    file = tmp_path_factory.mktemp("bytes") / "w.pt"
+    file.write_bytes(content)
+    with pytest.raises((ModelError, UnsafeFileError)):
+        storage.load_weights(file)
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(2)], {"a": 3}, {3: torch.zeros(2)}, torch.zeros(2)])
+def test_anything_but_named_tensors_is_a_model_error(tmp_path, content):
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match="dict of tensors"):
+        storage.load_weights(tmp_path / "w.pt")
+
+
+def test_missing_weights_are_a_model_error(tmp_path):
+    with pytest.raises(ModelError, match="must exist"):
+        storage.load_weights(tmp_path / "w.pt")
+
+
+# --- lock ------------------------------------------------------------------------------------------------------
+
+_HOLD = (
+    "import sys, time; from radapter.storage import lock\n"
+    "with lock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+)
+
+
+def test_second_process_is_refused_until_the_first_is_killed(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", _HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match="in use"), storage.lock(tmp_path):
+            pytest.fail("the block must not run")
+    finally:
+        holder.kill()
+        holder.communicate()
+    with storage.lock(tmp_path):
+        pass
+
+
+def test_lock_is_free_after_an_exception(tmp_path):
+    with pytest.raises(KeyError), storage.lock(tmp_path / "new"):
+        raise KeyError
+    with storage.lock(tmp_path / "new"):
+        pass
+
+
+def test_json_file_is_readable_text(tmp_path):
+    storage.write_json(tmp_path / "a.json", {"name": "Käse", "n": 1})
+    assert "Käse" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": "Käse", "n": 1}

@@ -91,8 +91,9 @@ def compare(
             report=report,
         )
         sweep = bench.sweep(trained, zero_shot)
-        sweeps += sweep
-        standing, chosen_by = rows_of([m for m in methods if m.runs == name], trained, sweep, zero_shot)
+        sharing = [method for method in methods if method.runs == name]
+        sweeps += [row.model_copy(update={"method": method.name}) for method in sharing for row in sweep]
+        standing, chosen_by = rows_of(sharing, trained, sweep, zero_shot)
         rows |= {row.method: row for row in standing}
         selection = chosen_by or selection
     ordered = ["zero-shot", *(method.name for method in methods if method.build is not None)]

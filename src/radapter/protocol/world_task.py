@@ -1,0 +1,38 @@
+"""The embedded default: the world's fine-tuning task and the recipe that goes with it.
+
+`radapter demo` and `benchmarks/world` are made of these two.
+"""
+
+from radapter import world
+from radapter.adapter import RAdapterConfig
+from radapter.data import ClassificationSet, open_classification
+from radapter.protocol.recipe import Recipe
+from radapter.protocol.suite import Suite
+from radapter.zeroshot import templates
+
+
+def world_suite(seed: int, *, ood_size: int | None = None) -> Suite:
+    """1,000 training photos with a spurious correlation, validation and ID test alike, eight shifts without it.
+
+    Args:
+        seed: of the scenes.
+        ood_size: pictures of each shifted set; None for the usual 1,000.
+    """
+
+    def split(name: str, size: int | None = None) -> ClassificationSet:
+        return open_classification({"world": name, "seed": seed, **({} if size is None else {"size": size})})
+
+    train = split("train")
+    return Suite(
+        train=train,
+        id_val=split("id_val"),
+        id_test={"id_test": split("id_test")},
+        ood={name: split(name, ood_size) for name in world.OOD},
+        classnames=train.classnames,
+        templates=templates("short"),
+    )
+
+
+def world_recipe() -> Recipe:
+    """Eight epochs of 25 steps; each method at its own learning rate."""
+    return Recipe(adapter=RAdapterConfig(), epochs=8, batch_size=40)

@@ -6,10 +6,12 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from radapter.config import RunConfig, differences, fingerprint, load_config, resolved_yaml
-from radapter.config.problems import known_keys
+from radapter.config.problems import known_keys, requirement
 from radapter.config.schema import CHOOSE_ALPHA, METHODS
+from radapter.config.sources import KINDS
 from radapter.errors import ConfigError
 
 SMALLEST = """\
@@ -117,7 +119,10 @@ def test_unknown_key_with_no_near_one_lists_the_known(tmp_path):
         ),
         ("model=3", "model must be text. Got 3. Put it in quotes."),
         ("loss=3", "loss must be a mapping. Got 3."),
-        ("data.classnames=[a, no]", "data.classnames must be null or a list of text or text. Got False."),
+        (
+            "data.classnames=[a, no]",
+            "data.classnames must be null or text or a list, each item text. Got False.",
+        ),
         ("data.train.part=[0.5, 0.2]", "data.train.part must be [low, high) with 0 <= low < high <= 1."),
         ("data.id_test.part=[0, 2]", "data.id_test.part must be [low, high) with 0 <= low < high <= 1."),
         ("method=r-adaptor", "Got 'r-adaptor'. Did you mean 'r-adapter'"),
@@ -235,7 +240,24 @@ def test_methods_are_the_rows_of_the_table_of_methods():
     assert tuple(name for name, row in ROWS.items() if row.alpha == "auto") == CHOOSE_ALPHA
 
 
-def test_known_keys_are_those_of_the_documentation_of_run_yaml():
-    assert {"data.id_val", "adapter.ema_decay", "loss.label_smoothing", "train.warmup_steps"} <= set(
-        known_keys()
-    )
+@pytest.mark.parametrize("key", known_keys())
+def test_documentation_tells_what_a_key_accepts_its_default_and_what_it_does(key):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if line.startswith(f"| `{key}` |"))
+    model, field = RunConfig, None
+    for part in key.split("."):
+        model, field = (field.annotation if field else model), None
+        field = model.model_fields[part]
+    assert field.description in line
+    if "source" not in line:
+        assert requirement(field) in line
+    if not (field.is_required() or field.default_factory or isinstance(field.default, tuple | BaseModel)):
+        assert f"| {yaml.safe_dump(field.default).splitlines()[0]} |" in line
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_documentation_tells_every_key_of_a_source(kind):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    section = page[page.index("## Sources") :]
+    for name, field in KINDS[kind].model_fields.items():
+        assert any(f"| `{name}` |" in line and field.description in line for line in section.splitlines())

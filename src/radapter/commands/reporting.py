@@ -6,7 +6,7 @@ from rich.console import Console
 
 from radapter.commands.terminal import say
 from radapter.protocol import RESULTS, Results
-from radapter.report import draw_frontier, results_markdown, results_table
+from radapter.report import draw, results_markdown, results_table
 from radapter.storage import write_text
 
 TABLE, FRONTIER = "results.md", "frontier.png"
@@ -16,7 +16,7 @@ def write_report(results: Results, folder: Path) -> None:
     """Writes results.md and, where something was swept, frontier.png beside results.json."""
     write_text(folder / TABLE, results_markdown(results.as_dict()))
     if _has_curve(results):
-        draw_frontier(results.as_dict(), folder / FRONTIER)
+        draw(results.as_dict(), folder / FRONTIER)
 
 
 def print_results(results: Results, folder: Path | None = None) -> None:

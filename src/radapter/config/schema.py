@@ -120,9 +120,7 @@ class TrainConfig(_Section):
         default=(0.9, 1.0), description="[low, high] of the area kept by the random crop"
     )
     flip: bool = Field(default=True, description="whether images are mirrored at random")
-    workers: int = Field(
-        default=0, ge=0, description="processes that decode images; 0 decodes in the main one"
-    )
+    workers: int = Field(default=0, ge=0, description="threads that decode images; 0 decodes in the main one")
     eval_batch_size: int = Field(default=256, ge=1, description="images per evaluation batch")
     checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="steps between checkpoints; null is an epoch"

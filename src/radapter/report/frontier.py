@@ -1,0 +1,318 @@
+"""The frontier: accuracy in distribution against accuracy out of it, one curve over alpha per method.
+
+Every curve starts at the zero-shot model (alpha 0, the star) and ends at the fine-tuned one (alpha 1). Up and to
+the right is better. Labels stand beside what they name; colours are Okabe and Ito's, which colour-blind readers
+tell apart, and every method has a marker of its own.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, final
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from radapter.report.curves import Curve, Json, curves
+from radapter.report.table import PAPER_ALPHA
+
+SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
+_INK, _FAINT = "#222222", "#9a9a9a"
+_OWN_MARKER, _TOUCH = 16, 4  # pixels
+# Okabe & Ito 2008, without yellow, which is unreadable on white. Fixed, so that figures can be compared.
+_STYLE_OF = {
+    "full": ("#D55E00", "s"),
+    "flyp": ("#E69F00", "^"),
+    "lora": ("#CC79A7", "D"),
+    "wise-ft": ("#D55E00", "P"),
+    "r-adapter": ("#0072B2", "o"),
+    "r-adapter+head": ("#009E73", "v"),
+}
+_OTHER_STYLES = [("#56B4E9", "p"), ("#666666", "h"), ("#8C510A", "<"), ("#4B0092", ">"), ("#000000", "X")]
+
+
+def draw(results: Json, path: str | os.PathLike[str]) -> Path:
+    """Draws the frontier of a run into a file.
+
+    Args:
+        results: the whole of results.json.
+        path: a file of a kind matplotlib writes (png, pdf, svg); its folder must exist.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ValueError: a row has no mean over OOD sets.
+    """
+    frontier_figure(results).savefig(path)
+    return Path(path)
+
+
+def frontier_figure(results: Json) -> Figure:
+    """The frontier of a run as a figure, to be saved or shown.
+
+    Large markers are the table's rows, at their chosen alpha; a ring is the paper's alpha of 0.5; the small dots
+    of a curve are the other alphas of the sweep. Bars are one standard deviation over seeds, where known.
+
+    Args:
+        results: the whole of results.json.
+
+    Raises:
+        ValueError: a row has no mean over OOD sets.
+    """
+    without = [row["method"] for row in results["rows"] if row["ood_mean"] is None]
+    if without or not results["rows"]:
+        raise ValueError(
+            f"a frontier needs rows with OOD sets. Got none for: {', '.join(without) or 'no row at all'}. "
+            "Give data.ood."
+        )
+    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    _dress(axes, results)
+
+    styles = _styles([row["method"] for row in results["rows"]])
+    ends: list[_Label] = []
+    others: list[_Label] = []
+    covered: list[tuple[float, float]] = []  # what labels keep off
+    found = curves(results)
+    for curve in found:
+        name = _name(curve)
+        colour, marker = styles.get(name, (_FAINT, "o"))
+        covered += _draw_curve(axes, curve, colour, marker)
+        ends.append(_Label(*_place(curve.points[-1]), name, colour))
+    named = {label.text for label in ends}
+    for row in results["rows"]:
+        if row["method"] == "zero-shot":
+            continue
+        colour, marker = styles[row["method"]]
+        _draw_row(axes, row, colour, marker)
+        covered += [_place(row)] * 8  # a large marker counts as several dots
+        on_its_curve = row["method"] in named
+        if not (on_its_curve and row["alpha"] == 1):
+            alpha = f"α {row['alpha']:.2g}"  # noqa: RUF001
+            text = alpha if on_its_curve else f"{row['method']} {alpha}"
+            others.append(_Label(*_place(row), text, colour))
+    for row in results["rows"]:
+        if row["method"] == "zero-shot":
+            _draw_zero_shot(axes, row)
+            others.insert(0, _Label(*_place(row), "zero-shot", _INK))
+            covered += [_place(row)] * 8
+    axes.margins(0.08, 0.12)
+    _write_ends(figure, axes, ends)
+    _write_beside(figure, axes, others, covered)
+    return figure
+
+
+@final
+@dataclass(frozen=True)
+class _Label:
+    x: float
+    y: float
+    text: str
+    colour: str
+
+
+def _dress(axes: Any, results: Json) -> None:
+    id_sets = list(dict.fromkeys(name for row in results["rows"] for name in row["id"]))
+    ood_sets = list(dict.fromkeys(name for row in results["rows"] for name in row["ood"]))
+    axes.set_xlabel(f"In distribution: {_listed(id_sets)}, top-1 in %", color=_INK)
+    axes.set_ylabel(f"Out of distribution: {_listed(ood_sets)}, top-1 in %", color=_INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_FAINT)
+    axes.tick_params(color=_FAINT, labelcolor="#555555", labelsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    axes.set_title(
+        f"{results['model']}: from zero-shot to fine-tuned", loc="left", fontsize=12, color=_INK, pad=24
+    )
+    axes.text(
+        0,
+        1.025,
+        "dots: alpha 0.1 to 1    ring: the paper's alpha, 0.5    large: the alpha of the table",
+        transform=axes.transAxes,
+        fontsize=8.5,
+        color="#666666",
+    )
+    axes.text(
+        0.995,
+        0.995,
+        "better than zero-shot on both",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8.5,
+        style="italic",
+        color=_FAINT,
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"mean of {len(names)} sets"
+
+
+def _styles(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
+    others = [method for method in methods if method not in _STYLE_OF]
+    spare = {method: _OTHER_STYLES[i % len(_OTHER_STYLES)] for i, method in enumerate(others)}
+    return {method: _STYLE_OF.get(method) or spare[method] for method in methods}
+
+
+def _name(curve: Curve) -> str:
+    """What a curve is called: the row nearest its fine-tuned end, or its sweep where no row stands on it."""
+    row: Json = max(curve.rows, key=lambda row: row["alpha"], default=curve.points[0])
+    return str(row["method"])
+
+
+def _place(row: Json) -> tuple[float, float]:
+    return 100 * row["id_mean"], 100 * row["ood_mean"]
+
+
+def _draw_curve(axes: Any, curve: Curve, colour: str, marker: str) -> list[tuple[float, float]]:
+    """Draws line and dots; returns points along the line, for labels to keep off."""
+    places = [_place(point) for point in curve.points]
+    x, y = zip(*places, strict=True)
+    axes.plot(x, y, color=colour, linewidth=1.8, alpha=0.8, zorder=2, solid_capstyle="round")
+    axes.plot(x[1:], y[1:], linestyle="none", marker=marker, markersize=3.4, color=colour, zorder=3)
+    half = curve.at(PAPER_ALPHA)
+    if half is not None:
+        axes.plot(*_place(half), marker="o", markersize=6, color="white", mec=colour, mew=1.5, zorder=4)
+    along = np.linspace(0, len(places) - 1, 16 * len(places))
+    return list(zip(np.interp(along, range(len(x)), x), np.interp(along, range(len(y)), y), strict=True))
+
+
+def _draw_row(axes: Any, row: Json, colour: str, marker: str) -> None:
+    x, y = _place(row)
+    id_spread, ood_spread = row.get("id_mean_std"), row.get("ood_mean_std")
+    if id_spread is not None and ood_spread is not None:
+        axes.errorbar(
+            x, y, xerr=100 * id_spread, yerr=100 * ood_spread, color=colour, elinewidth=1, alpha=0.6, zorder=4
+        )
+    size = 13 if marker == "P" else 11  # the plus covers less than the others
+    axes.plot(x, y, marker=marker, markersize=size, color=colour, mec="white", mew=1.2, zorder=6)
+
+
+def _draw_zero_shot(axes: Any, row: Json) -> None:
+    x, y = _place(row)
+    axes.axvline(x, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
+    axes.axhline(y, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
+    axes.plot(x, y, marker="*", markersize=17, color=_INK, mec="white", mew=1.2, zorder=7)
+
+
+def _write_ends(figure: Figure, axes: Any, labels: Sequence[_Label]) -> None:
+    """Writes the curves' names in a column at the right, in the order of their ends, with a thin line to each."""
+    size = 10.5
+    width = max((len(label.text) for label in labels), default=0) * 0.65 * size / 72  # inches, bold letters
+    figure.subplots_adjust(left=0.085, right=1 - (width + 0.3) / SIZE_INCHES[0], bottom=0.1, top=0.89)
+    bottom, top = axes.get_ylim()
+    step = 1.5 * size / 72 / (0.79 * SIZE_INCHES[1])  # the distance of two labels, as a share of the axes
+    order = sorted(labels, key=lambda label: label.y)
+    heights = _spread([(label.y - bottom) / (top - bottom) for label in order], step)
+    for label, height in zip(order, heights, strict=True):
+        axes.annotate(
+            label.text,
+            (label.x, label.y),
+            xytext=(1.03, height),
+            textcoords=axes.transAxes,
+            va="center",
+            fontsize=size,
+            fontweight="bold",
+            color=label.colour,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": label.colour,
+                "linewidth": 0.8,
+                "alpha": 0.55,
+                "relpos": (0, 0.5),
+                "shrinkA": 1,
+                "shrinkB": 3,
+            },
+            zorder=1,
+        )
+
+
+def _spread(heights: Sequence[float], step: float) -> list[float]:
+    """Ascending heights moved apart to at least `step`, around where they were."""
+    groups: list[list[float]] = []  # of neighbours that touch; each is centred on its members' mean
+    for height in heights:
+        groups.append([height])
+        while len(groups) > 1 and _low(groups[-1], step) - _high(groups[-2], step) < step:
+            last = groups.pop()
+            groups[-1] += last
+    return [_low(group, step) + step * index for group in groups for index in range(len(group))]
+
+
+def _low(group: Sequence[float], step: float) -> float:
+    return fmean(group) - step * (len(group) - 1) / 2
+
+
+def _high(group: Sequence[float], step: float) -> float:
+    return fmean(group) + step * (len(group) - 1) / 2
+
+
+def _write_beside(
+    figure: Figure, axes: Any, labels: Sequence[_Label], covered: Sequence[tuple[float, float]]
+) -> None:
+    """Writes each label beside its point, where it covers least of markers, curves and labels before it."""
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    dots = axes.transData.transform(np.array(covered))  # (points, 2), in pixels
+    frame = axes.get_window_extent(renderer)
+    taken: list[Any] = []
+    for label in labels:
+        text = axes.annotate(
+            label.text,
+            (label.x, label.y),
+            xytext=(0, 0),
+            textcoords="offset pixels",
+            ha="center",
+            va="center",
+            fontsize=9.5,
+            fontweight="bold",
+            color=label.colour,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            zorder=8,
+        )
+        size = text.get_window_extent(renderer)
+        offsets = list(_offsets(size.width, size.height, figure.dpi / 72))
+        point = axes.transData.transform((label.x, label.y))
+        costs = [
+            _cost(size.translated(x, y), dots, taken, frame) + _between(point, (x, y), dots) + far / 8
+            for x, y, far in offsets
+        ]
+        x, y, _ = offsets[costs.index(min(costs))]
+        text.set_position((x, y))
+        taken.append(size.translated(x, y))
+
+
+def _offsets(width: float, height: float, scale: float) -> Iterator[tuple[float, float, float]]:
+    """Places of a label's centre around its point, in pixels, with the gap between both in points."""
+    for gap in (9, 13, 18, 25, 34):
+        for angle in range(0, 360, 15):
+            x, y = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+            yield x * (gap * scale + width / 2), y * (gap * scale + height / 2), gap
+
+
+def _cost(box: Any, dots: np.ndarray[Any, Any], taken: Sequence[Any], frame: Any) -> float:
+    """How much a label in `box` would cover, and whether it would leave the axes."""
+    near = box.padded(3)
+    inside = (dots[:, 0] > near.x0) & (dots[:, 0] < near.x1) & (dots[:, 1] > near.y0) & (dots[:, 1] < near.y1)
+    overlaps = sum(near.overlaps(other) for other in taken)
+    outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
+    return float(inside.sum() + 40 * overlaps + 60 * outside)
+
+
+def _between(point: np.ndarray[Any, Any], offset: tuple[float, float], dots: np.ndarray[Any, Any]) -> float:
+    """How much of another curve lies between a point and its label, which would then seem to name that curve."""
+    steps = np.linspace(0.2, 1, 9)[:, None] * np.array(offset)
+    steps = steps[np.hypot(*steps.T) > _OWN_MARKER]
+    if not len(steps):
+        return 0.0
+    gaps = np.linalg.norm((point + steps)[:, None] - dots[None], axis=2).min(1)
+    return float(2 * (gaps < _TOUCH).sum())

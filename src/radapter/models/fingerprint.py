@@ -1,0 +1,63 @@
+"""A model's identity: one hash over its base weights, whatever adapters are installed on them."""
+
+import hashlib
+from collections.abc import Iterator
+
+import torch
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import AuxiliaryTrainingWrapper
+from torch import nn
+
+from radapter.errors import ModelError
+from radapter.models.encoder import DualEncoder
+
+
+def fingerprint(encoder: DualEncoder | nn.Module) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of the base parameters, sorted by name.
+
+    The same on every device, and with or without adapters, active or not.
+
+    Args:
+        encoder: an encoder, or the module in it.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        ModelError: an adapter is merged into the weights.
+    """
+    module = encoder.module if isinstance(encoder, DualEncoder) else encoder
+    if isinstance(module, PeftModel):
+        module = module.get_base_model()
+    digest = hashlib.sha256()
+    for name, parameter in sorted(base_parameters(module), key=lambda item: item[0]):
+        digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
+        plain = parameter.detach().cpu().contiguous().reshape(-1)
+        digest.update(plain.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def base_parameters(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters that were there before PEFT, by the names they had then.
+
+    PEFT puts a layer of its own in the place of one it adapts and keeps the original inside; which layers are
+    PEFT's is told by their type.
+
+    Raises:
+        ModelError: an adapter is merged into a layer.
+    """
+    if isinstance(module, BaseTunerLayer):
+        if module.merged:
+            raise ModelError(
+                f"adapters must not be merged here. '{prefix}' is. Call unmerge_adapter() first."
+            )
+        yield from base_parameters(module.base_layer, prefix)
+        return
+    if isinstance(module, AuxiliaryTrainingWrapper):
+        yield from base_parameters(module.original_module, prefix)
+        return
+    for name, parameter in module.named_parameters(recurse=False):
+        yield prefix + name, parameter
+    for name, child in module.named_children():
+        yield from base_parameters(child, f"{prefix}{name}.")

@@ -1,0 +1,244 @@
+"""Dual encoders of transformers: CLIPModel, SiglipModel and Siglip2Model, from a folder or the hub's cache.
+
+Traps: a folder reloads in the dtype it was saved in, so the dtype is always given; the default image processor
+uses torchvision where present and Pillow elsewhere, with pixels differing by 0.015, so Pillow is named; missing
+weights are only a log line there and an error here.
+"""
+
+import logging
+import math
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    Siglip2ImageProcessorPil,
+    Siglip2Model,
+    SiglipImageProcessorPil,
+    SiglipModel,
+)
+from transformers.utils import logging as transformers_logging
+
+from radapter.errors import ModelError, did_you_mean
+from radapter.models import hub
+from radapter.models.encoder import Channels, DualEncoder
+from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer, tokenizer_from_folder
+from radapter.storage import load_weights, read_json
+
+logger = logging.getLogger(__name__)
+
+MODELS: dict[str, type[nn.Module]] = {"clip": CLIPModel, "siglip": SiglipModel, "siglip2": Siglip2Model}
+_PROCESSORS = {
+    "clip": CLIPImageProcessorPil,
+    "siglip": SiglipImageProcessorPil,
+    "siglip2": Siglip2ImageProcessorPil,
+}
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+class HfTowers:
+    """Runs a transformers dual encoder.
+
+    Args:
+        config: the model's.
+        processor: its image processor, of the Pillow backend.
+        tokenizer: its tokenizer.
+    """
+
+    library = "transformers"
+
+    def __init__(self, config: Any, processor: Any, tokenizer: LazyTokenizer) -> None:
+        text, vision = config.text_config, config.vision_config
+        self.config = config
+        self.processor = processor
+        self.tokenizer = tokenizer
+        self.embed_dim = config.projection_dim if config.model_type == "clip" else text.projection_size
+        self.image_mean = channels(processor.image_mean)
+        self.image_std = channels(processor.image_std)
+        self.context_length: int = text.max_position_embeddings
+        self.vocab_size: int = text.vocab_size
+        # An eos id of 2 is a legacy mark: transformers then pools at the largest id, which is the vocabulary's last.
+        self.eos_id: int = text.vocab_size - 1 if text.eos_token_id in (2, None) else text.eos_token_id
+        self.patch_size: int | None = None
+        self._prepare = processor
+        if config.model_type == "siglip2":
+            self.patch_size = vision.patch_size
+            self.image_size = math.isqrt(processor.max_num_patches) * vision.patch_size
+            # Its own processor keeps each image's shape, which a batch (B, 3, H, W) cannot: images are made square,
+            # as SigLIP's fixed-size processor does.
+            self._prepare = SiglipImageProcessorPil(
+                size={"height": self.image_size, "width": self.image_size},
+                resample=processor.resample,
+                image_mean=processor.image_mean,
+                image_std=processor.image_std,
+            )
+        else:
+            self.image_size = vision.image_size
+
+    def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, E), not normalised."""
+        inputs = {"pixel_values": pixels} if self.patch_size is None else patches_of(pixels, self.patch_size)
+        return pooled(module.get_image_features(**inputs))  # type: ignore[operator]
+
+    def encode_text(self, module: nn.Module, tokens: Tensor) -> Tensor:
+        """(B, L) to (B, E), not normalised. Padding needs no mask: CLIP is causal, SigLIP was trained without."""
+        return pooled(module.get_text_features(input_ids=tokens))  # type: ignore[operator]
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """(3, H, W), float32, by the folder's own image processor."""
+        pixels: Tensor = self._prepare(images=image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
+        return pixels
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """N texts to (N, L), int64."""
+        return self.tokenizer(texts)
+
+    def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
+        """The vision model and, for CLIP, its projection."""
+        return _children(module, "vision_model", "visual_projection")
+
+    def text_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
+        """The text model and, for CLIP, its projection."""
+        return _children(module, "text_model", "text_projection")
+
+
+def patches_of(pixels: Tensor, patch_size: int) -> dict[str, Tensor]:
+    """What Siglip2Model takes instead of pixels: patches, their mask, and how many lie down and across.
+
+    Args:
+        pixels: (B, 3, H, W); H and W multiples of the patch.
+        patch_size: P, pixels.
+
+    Returns:
+        pixel_values (B, N, 3 P P) with N = H W / P P, row by row, channels last; pixel_attention_mask (B, N), all
+        ones; spatial_shapes (B, 2).
+
+    Raises:
+        ValueError: H or W is not a multiple of the patch.
+    """
+    batch, _, height, width = pixels.shape
+    down, across = height // patch_size, width // patch_size
+    if (down * patch_size, across * patch_size) != (height, width):
+        raise ValueError(f"height and width must be multiples of {patch_size}. Got {height} x {width}.")
+    grid = pixels.reshape(batch, -1, down, patch_size, across, patch_size)
+    patches = grid.permute(0, 2, 4, 3, 5, 1).reshape(batch, down * across, -1)  # B, N, P P 3
+    return {
+        "pixel_values": patches,
+        "pixel_attention_mask": torch.ones(patches.shape[:2], dtype=torch.int32, device=pixels.device),
+        "spatial_shapes": torch.tensor([[down, across]], device=pixels.device).expand(batch, 2),
+    }
+
+
+def load_hub(
+    repository: str, *, name: str, dtype: torch.dtype, allow_download: bool, tokenizer: TokenizerSpec | None
+) -> DualEncoder:
+    """A transformers dual encoder by its hub id, "owner/name"."""
+    folder = hub.folder_of(repository, allow_download=allow_download)
+    return load_folder(folder, name=name, dtype=dtype, tokenizer=tokenizer)
+
+
+def load_folder(
+    folder: Path, *, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None = None
+) -> DualEncoder:
+    """A transformers dual encoder from a local folder, in evaluation mode.
+
+    Raises:
+        ModelError: the folder's model is none of `MODELS`, or weights are missing, truncated or do not fit.
+        UnsafeFileError: the weights are a pickle of more than tensors.
+    """
+    model_type = read_json(folder / "config.json").get("model_type")
+    if model_type not in MODELS:
+        raise ModelError(
+            f"model_type in '{folder}/config.json' must be one of {', '.join(MODELS)}. Got {model_type!r}."
+            f"{did_you_mean(str(model_type), MODELS)}"
+        )
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    module = _with_weights(MODELS[model_type], config, folder, dtype)
+    make: Callable[[], Any] = (
+        (lambda: tokenizer_from_folder(folder)) if tokenizer is None else given_tokenizer(tokenizer)
+    )
+    lazy = LazyTokenizer(make, config.text_config.max_position_embeddings)
+    return DualEncoder(name, module, HfTowers(config, _processor(folder, config), lazy))
+
+
+def pooled(output: Any) -> Tensor:
+    """The features (B, E): transformers 5 wraps them in an output object, transformers 4 did not."""
+    features: Tensor = output if isinstance(output, Tensor) else output.pooler_output
+    return features
+
+
+def channels(values: Sequence[float]) -> Channels:
+    """Three floats."""
+    red, green, blue = values
+    return float(red), float(green), float(blue)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """A block without transformers' progress bars, which are for downloads and distract here."""
+    was_on = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            transformers_logging.enable_progress_bar()
+
+
+def _with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
+    weights: dict[str, Tensor] = {}
+    for file in _weight_files(folder):
+        weights |= load_weights(file)
+    try:
+        with quiet():
+            module, info = model.from_pretrained(  # type: ignore[attr-defined]
+                None, config=config, state_dict=weights, dtype=dtype, output_loading_info=True
+            )
+    except (RuntimeError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
+        raise ModelError(f"weights in '{folder}' must fit its config.json: {error}.") from error
+    if missing := sorted(info["missing_keys"]):
+        raise ModelError(
+            f"weights in '{folder}' must be complete. {len(missing)} tensors are missing: "
+            f"{', '.join(missing[:3])}. Copy the folder again."
+        )
+    loaded: nn.Module = module.eval()
+    return loaded
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    for name in _WEIGHTS:
+        if (folder / name).is_file():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            return [folder / shard for shard in sorted(set(read_json(index)["weight_map"].values()))]
+    raise ModelError(
+        f"weights must be in '{folder}'. Looked for {', '.join(_WEIGHTS)} and their index files."
+    )
+
+
+def _processor(folder: Path, config: Any) -> Any:
+    if any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        return AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+    logger.warning("'%s' has no preprocessor_config.json: transformers' defaults are used.", folder)
+    vision = config.vision_config
+    if config.model_type == "siglip2":
+        return Siglip2ImageProcessorPil(patch_size=vision.patch_size, max_num_patches=vision.num_patches)
+    size = {"height": vision.image_size, "width": vision.image_size}
+    if config.model_type == "siglip":
+        return SiglipImageProcessorPil(size=size)
+    return CLIPImageProcessorPil(size={"shortest_edge": vision.image_size}, crop_size=size)
+
+
+def _children(module: nn.Module, *names: str) -> tuple[nn.Module, ...]:
+    return tuple(getattr(module, name) for name in names if hasattr(module, name))

@@ -1,0 +1,68 @@
+"""Files from the Hugging Face hub: its local cache always, the network only when the user allows it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub import errors as hub_errors
+
+from radapter.errors import ModelError
+
+_MODEL_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
+_OTHER_FORMATS = ("open_clip_*", "*/*")
+_ABSENT = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, OSError, ValueError)
+
+
+def folder_of(repository: str, *, allow_download: bool) -> Path:
+    """The local folder of a transformers model on the hub.
+
+    Args:
+        repository: "owner/name".
+        allow_download: whether the hub may be asked; without it only the local cache is read.
+
+    Raises:
+        ModelError: it is not in the cache, or cannot be downloaded.
+    """
+    folder = _snapshot(repository, _MODEL_FILES, allow_download)
+    if not any(folder.glob("*.safetensors")):
+        folder = _snapshot(repository, (*_MODEL_FILES, "*.bin"), allow_download)
+    return folder
+
+
+def file_of(repository: str, names: Sequence[str], *, allow_download: bool) -> Path:
+    """The local path of the first of `names` that a hub repository has.
+
+    Raises:
+        ModelError: none is in the cache, or none can be downloaded.
+    """
+    for name in names:
+        try:
+            found = huggingface_hub.hf_hub_download(repository, name, local_files_only=not allow_download)
+            return Path(found)
+        except _ABSENT as error:
+            failure = error
+    raise _missing(repository, f" for {' or '.join(names)}", allow_download, failure) from failure
+
+
+def _snapshot(repository: str, patterns: Sequence[str], allow_download: bool) -> Path:
+    try:
+        found = huggingface_hub.snapshot_download(
+            repository,
+            allow_patterns=list(patterns),
+            ignore_patterns=list(_OTHER_FORMATS),
+            local_files_only=not allow_download,
+        )
+        return Path(found)
+    except _ABSENT as error:
+        raise _missing(repository, "", allow_download, error) from error
+
+
+def _missing(repository: str, files: str, allow_download: bool, error: Exception) -> ModelError:
+    if allow_download:
+        return ModelError(
+            f"'{repository}' cannot be downloaded from the hub: {error}. Check name and network."
+        )
+    return ModelError(
+        f"'{repository}' must be in the local hub cache{files}, because downloads are not allowed. "
+        "Allow them (allow_download=True), or download it once with 'hf download' and try again."
+    )

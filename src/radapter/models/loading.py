@@ -1,0 +1,79 @@
+"""`load`: from a name to a dual encoder. Nothing is downloaded unless the user allows it."""
+
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+import torch
+
+from radapter.errors import ModelError, did_you_mean
+from radapter.models import hf, openclip, timm_vit
+from radapter.models.encoder import DualEncoder
+from radapter.models.tokenizing import TokenizerSpec
+from radapter.storage import read_json
+from radapter.world.clip import TINY
+
+FORMS = "a local folder, hf:OWNER/NAME, open_clip:NAME[/TAG or /PATH], timm:NAME, world:tiny"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    dtype: torch.dtype = torch.float32,
+    allow_download: bool = False,
+    tokenizer: TokenizerSpec | None = None,
+    seed: int = 0,
+) -> DualEncoder:
+    """A dual encoder by name, in evaluation mode on the CPU.
+
+    Args:
+        name: "world:tiny" (shipped); a local folder of transformers, open_clip or timm; "hf:OWNER/NAME";
+            "open_clip:NAME" (random weights), "open_clip:NAME/TAG", "open_clip:NAME/PATH"; "timm:NAME" (image
+            tower only).
+        dtype: of the weights, whatever they were saved in.
+        allow_download: whether the Hugging Face hub may be asked; without it only local files are read.
+        tokenizer: instead of the model's own: a callable from texts to (N, L) ids, a transformers tokenizer, or a
+            folder with one's files.
+        seed: of random weights; torch's global generator is left as it was.
+
+    Raises:
+        ModelError: the name is unknown (with the nearest known ones), or files are missing or truncated.
+        MissingExtraError: the library is not installed.
+        UnsafeFileError: a weights file is a pickle of more than tensors.
+    """
+    text = os.fspath(name)
+    scheme, _, rest = text.partition(":")
+    if text == "world:tiny":
+        return hf.load_folder(TINY, name=text, dtype=dtype, tokenizer=tokenizer)
+    if scheme == "open_clip" and rest:
+        return openclip.load_named(
+            rest, name=text, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer, seed=seed
+        )
+    if scheme == "timm" and rest:
+        return timm_vit.load_named(rest, name=text, dtype=dtype, allow_download=allow_download, seed=seed)
+    if scheme == "hf" and rest:
+        return hf.load_hub(rest, name=text, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer)
+    if Path(text).is_dir():
+        return _load_folder(Path(text), dtype=dtype, tokenizer=tokenizer)
+    raise ModelError(f"model must be {FORMS}. Got '{text}', which is no folder here.{_nearest(text)}")
+
+
+def _load_folder(folder: Path, *, dtype: torch.dtype, tokenizer: TokenizerSpec | None) -> DualEncoder:
+    if (folder / openclip.CONFIG).is_file():
+        return openclip.load_folder(folder, name=str(folder), dtype=dtype, tokenizer=tokenizer)
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"model folder must have config.json or {openclip.CONFIG}. '{folder}' has neither.")
+    if "architecture" in read_json(folder / "config.json"):  # timm's key; transformers writes "architectures"
+        return timm_vit.load_folder(folder, name=str(folder), dtype=dtype)
+    return hf.load_folder(folder, name=str(folder), dtype=dtype, tokenizer=tokenizer)
+
+
+def _nearest(name: str) -> str:
+    known = ["world:tiny"]
+    if importlib.util.find_spec("open_clip") is not None:
+        known += [f"open_clip:{architecture}" for architecture in openclip.import_open_clip().list_models()]
+    if _HUB_ID.fullmatch(name):
+        return f" Did you mean 'hf:{name}'?"
+    return did_you_mean(name, known)

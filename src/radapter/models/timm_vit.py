@@ -1,0 +1,170 @@
+"""Plain vision transformers of timm: an image tower without a text tower."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from radapter.errors import MissingExtraError, ModelError, did_you_mean
+from radapter.models import hub
+from radapter.models.encoder import Channels, DualEncoder
+from radapter.models.openclip import import_open_clip
+from radapter.storage import load_weights, read_json
+
+WEIGHTS = "model.safetensors"
+
+
+class TimmTowers:
+    """Runs a timm ViT up to the features before its classifier.
+
+    Args:
+        module: read for its sizes, not kept.
+        architecture: timm's name of it.
+    """
+
+    library = "timm"
+    context_length = 0
+    vocab_size = 0
+    eos_id = 0
+
+    def __init__(self, module: Any, architecture: str) -> None:
+        from timm.data import create_transform, resolve_data_config
+
+        data = resolve_data_config({}, model=module)
+        _, height, width = data["input_size"]
+        if height != width:
+            raise ModelError(f"image size of '{architecture}' must be square. Got {height} x {width}.")
+        self.architecture = architecture
+        self.embed_dim: int = module.num_features
+        self.image_size: int = height
+        self.image_mean: Channels = tuple(data["mean"])
+        self.image_std: Channels = tuple(data["std"])
+        self._transform = create_transform(**data, is_training=False)
+
+    def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, E), not normalised."""
+        tokens = module.forward_features(pixels.to(next(module.parameters()).dtype))  # type: ignore[operator]
+        features: Tensor = module.forward_head(tokens, pre_logits=True)  # type: ignore[operator]
+        return features
+
+    def encode_text(self, module: nn.Module, tokens: Tensor) -> Tensor:
+        """Raises ModelError: there is no text tower."""
+        raise self._no_text()
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """(3, H, W), float32, by timm's evaluation transform."""
+        pixels: Tensor = self._transform(image.convert("RGB"))
+        return pixels
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Raises ModelError: there is no text tower."""
+        raise self._no_text()
+
+    def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
+        """The whole module."""
+        return (module,)
+
+    def text_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
+        """Empty."""
+        return ()
+
+    def _no_text(self) -> ModelError:
+        return ModelError(
+            f"'{self.architecture}' has an image tower only; texts need a dual encoder, such as open_clip:ViT-B-16."
+        )
+
+
+def load_named(
+    rest: str, *, name: str, dtype: torch.dtype, allow_download: bool = False, seed: int = 0
+) -> DualEncoder:
+    """A timm ViT by architecture, in evaluation mode.
+
+    Args:
+        rest: "NAME" (random weights from `seed`), "NAME.TAG" (pretrained, from the hub's cache) or "NAME/PATH".
+        name: the full name that the user gave.
+        dtype: of the weights.
+        allow_download: whether the hub may be asked for a tag's weights.
+        seed: of random weights.
+
+    Raises:
+        MissingExtraError: timm is not installed.
+        ModelError: the name is unknown or no plain ViT, or weights are missing, truncated or do not fit.
+    """
+    timm = import_timm()
+    tagged, _, path = rest.partition("/")
+    architecture, _, tag = tagged.partition(".")
+    if not timm.is_model(architecture):
+        raise ModelError(f"timm has no '{architecture}'.{did_you_mean(architecture, timm.list_models())}")
+    module = build(architecture, seed=seed)
+    if path:
+        load_into(module, Path(path))
+    elif tag:
+        about = timm.get_pretrained_cfg(tagged)
+        if about is None or not about.hf_hub_id:
+            known = timm.list_pretrained(f"{architecture}.*")
+            raise ModelError(f"timm has no weights '{tag}' of {architecture}.{did_you_mean(tagged, known)}")
+        load_into(module, hub.file_of(about.hf_hub_id, (WEIGHTS,), allow_download=allow_download))
+        module.pretrained_cfg = about.to_dict()
+    return DualEncoder(name, module.to(dtype).eval(), TimmTowers(module, tagged))
+
+
+def load_folder(folder: Path, *, name: str, dtype: torch.dtype) -> DualEncoder:
+    """A timm ViT from a folder that `timm.create_model('local-dir:...')` loads, in evaluation mode."""
+    import_timm()
+    about = read_json(folder / "config.json")
+    module = build(about["architecture"], num_classes=about.get("num_classes"), **about.get("model_args", {}))
+    module.pretrained_cfg = about.get("pretrained_cfg", {})
+    load_into(module, folder / WEIGHTS)
+    return DualEncoder(name, module.to(dtype).eval(), TimmTowers(module, about["architecture"]))
+
+
+def build(architecture: str, *, seed: int = 0, **options: Any) -> Any:
+    """A timm ViT with random weights; torch's global generator is left as it was.
+
+    Raises:
+        ModelError: the architecture is no plain vision transformer.
+    """
+    timm = import_timm()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = timm.create_model(architecture, pretrained=False, **options)
+    plain = (timm.models.vision_transformer.VisionTransformer, timm.models.eva.Eva)
+    if not isinstance(module, plain):
+        raise ModelError(
+            f"timm model must be a plain vision transformer. '{architecture}' is a {type(module).__name__}. "
+            "Use a vit_* or eva02_* architecture."
+        )
+    return module
+
+
+def load_into(module: nn.Module, file: Path) -> None:
+    """Loads a weights file.
+
+    Raises:
+        ModelError: it is missing, truncated, or does not fit.
+    """
+    try:
+        module.load_state_dict(load_weights(file))
+    except RuntimeError as error:
+        raise ModelError(f"weights file must fit the architecture. '{file}': {error}") from error
+
+
+def import_timm() -> ModuleType:
+    """The library.
+
+    Raises:
+        MissingExtraError: it is not installed; it comes with open_clip's extra.
+    """
+    import_open_clip()
+    try:
+        import timm
+    except ImportError as error:
+        raise MissingExtraError(
+            "this model needs timm, which is not installed. Run pip install 'radapter[open_clip]'."
+        ) from error
+    module: ModuleType = timm
+    return module

@@ -1,13 +1,14 @@
 """The procedural image-text world: labelled, captioned, masked scenes, a task with shifts, and a tiny CLIP.
 
-Reading order: `hashing` (randomness), `shapes` (the objects), `scenes` (what is where), `backgrounds`, `styles`
-and `drawing` (pixels), `phrases` and `tokens` (words), `corruptions` and `task` (the fine-tuning task), `clip`
-(the encoder), `pretrain` (how its weights were made). `TINY` is the folder of the shipped encoder.
+Reading order: `hashing` (randomness), `distances` and `shapes` (the objects), `scenes` (what is where),
+`backgrounds`, `styles` and `drawing` (pixels), `phrases` and `tokens` (words), `corruptions` and `task` (the
+fine-tuning task), `clip` (the encoder), `stages` and `pretrain` (how its weights were made), `score` (what it can
+do). `TINY` is the folder of the shipped encoder.
 """
 
-from radapter.world.phrases import CLEAN, FULL, WEB, captions
 from radapter.world.clip import MEAN, STD, TINY, new_model, normalised
 from radapter.world.drawing import SIZE, class_masks, draw
+from radapter.world.phrases import CLEAN, FULL, WEB, captions
 from radapter.world.scenes import CLASSES, COLOURS, PATTERNS, STYLES, Scenes, sample
 from radapter.world.task import CORRELATION, DIFFICULTY, OOD, SPLITS, WorldSplit, split
 

@@ -26,7 +26,12 @@ def new_model(seed: int, *, width: int = 128, image_layers: int = 4, text_layers
     Returns:
         In evaluation mode, float32.
     """
-    shared = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": 4, "hidden_act": "gelu"}
+    shared = {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_attention_heads": 4,
+        "hidden_act": "gelu",
+    }
     text = CLIPTextConfig(
         **shared,
         num_hidden_layers=text_layers,
@@ -41,7 +46,10 @@ def new_model(seed: int, *, width: int = 128, image_layers: int = 4, text_layers
         **shared, num_hidden_layers=image_layers, image_size=SIZE, patch_size=PATCH, projection_dim=width
     )
     config = CLIPConfig(
-        text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=width, logit_scale_init_value=2.659
+        text_config=text.to_dict(),
+        vision_config=vision.to_dict(),
+        projection_dim=width,
+        logit_scale_init_value=2.659,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -65,7 +73,10 @@ def save(model: CLIPModel, folder: Path) -> None:
 def image_processor() -> CLIPImageProcessor:
     """The world's pixels are SIZE x SIZE already: resizing and cropping to SIZE change nothing."""
     return CLIPImageProcessor(
-        size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}, image_mean=MEAN, image_std=STD
+        size={"shortest_edge": SIZE},
+        crop_size={"height": SIZE, "width": SIZE},
+        image_mean=MEAN,
+        image_std=STD,
     )
 
 

@@ -91,7 +91,10 @@ def _placed(scenes: Scenes, slot: int) -> tuple[Tensor, Tensor]:
     x = axis[None, None, :] - scenes.offset[:, slot, 0, None, None]
     y = axis[None, :, None] - scenes.offset[:, slot, 1, None, None]
     scale = scenes.scale[:, slot, None, None]
-    cosine, sine = scenes.rotation[:, slot].cos()[:, None, None], scenes.rotation[:, slot].sin()[:, None, None]
+    cosine, sine = (
+        scenes.rotation[:, slot].cos()[:, None, None],
+        scenes.rotation[:, slot].sin()[:, None, None],
+    )
     stretch = (0.5 * scenes.aspect[:, slot]).exp()[:, None, None]
     across = (cosine * x + sine * y) / (scale * stretch) * scenes.flip[:, slot, None, None]
     down = (cosine * y - sine * x) / scale * stretch

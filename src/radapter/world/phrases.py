@@ -6,7 +6,7 @@ Each part in brackets is present at random, and only where it can be seen. Web-l
 synonym, a hypernym, a sibling, the class's look-alike, or the whole caption's class by any other.
 """
 
-from collections.abc import Mapping
+from typing import TypedDict
 
 import torch
 
@@ -30,9 +30,31 @@ HYPERNYMS = {
     "boat": "vehicle", "umbrella": "tool", "flower": "plant",
 }  # fmt: skip
 
-CLEAN: Mapping[str, float] = {}
-FULL: Mapping[str, float] = {"style": 1.0, "colour": 1.0, "size": 1.0, "background": 1.0}
-WEB: Mapping[str, float] = {"synonym": 0.35, "hypernym": 0.25, "sibling": 0.12, "wrong": 0.10, "careless": 0.3}
+
+class Rates(TypedDict, total=False):
+    """Probabilities of `captions`."""
+
+    style: float
+    colour: float
+    size: float
+    background: float
+    synonym: float
+    hypernym: float
+    sibling: float
+    wrong: float
+    pair: float
+    careless: float
+
+
+CLEAN: Rates = {}
+FULL: Rates = {"style": 1.0, "colour": 1.0, "size": 1.0, "background": 1.0}
+WEB: Rates = {
+    "synonym": 0.35,
+    "hypernym": 0.25,
+    "sibling": 0.12,
+    "wrong": 0.10,
+    "careless": 0.3,
+}
 
 _NO_COLOUR = {STYLES.index("sketch"), STYLES.index("silhouette")}
 _NO_BACKGROUND = {STYLES.index(name) for name in ("sketch", "silhouette", "neon")}
@@ -81,7 +103,9 @@ def captions(
     sizes = _size_words(scenes)
     written = []
     columns = (scenes.style, scenes.background, scenes.pattern, scenes.classes, scenes.colour)
-    for row, (look, ground, pattern, classes, colours) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+    for row, (look, ground, pattern, classes, colours) in enumerate(
+        zip(*(c.tolist() for c in columns), strict=True)
+    ):
         u = unit[row]
         two = classes[1] >= 0
         words = [_name(classes[0], u[0:3], noise)]
@@ -100,7 +124,12 @@ def captions(
                 other.insert(0, _COLOUR_NAMES[colours[1]])
             words += ["and", _article(other[0], u[13], careless), *other]
         if look not in _NO_BACKGROUND and u[14] < background:
-            place = ["on", _article(_COLOUR_NAMES[ground], u[15], careless), _COLOUR_NAMES[ground], PATTERNS[pattern]]
+            place = [
+                "on",
+                _article(_COLOUR_NAMES[ground], u[15], careless),
+                _COLOUR_NAMES[ground],
+                PATTERNS[pattern],
+            ]
             words += [*place, "background"]
         elif u[16] < 0.2 * careless and not two:
             words += _ENDINGS[int(u[17] * len(_ENDINGS))].split()

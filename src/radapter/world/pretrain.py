@@ -1,24 +1,19 @@
 """Makes the shipped encoder from nothing: `python -m radapter.world.pretrain --seed 0 --out DIR`.
 
-Contrastive learning from scratch stays at chance on a CPU's budget, so it starts from help that only a drawn
-world can give, and ends without it:
-
     objects  image tower alone: class cross-entropy and object masks through two throw-away heads; difficulty
              rises while the accuracy holds
     pairs    noisy captions, contrastive; the two helpers fade out by half-time
     long     the same with less noise and a floor under the logit scale that rises from 14 to 50 by half-time
-             (learned, it would stay near 14)
     names    clean captions; text tower and projections alone
 
-Everything follows from the seed: weights from its generator, scenes from their hash. A run that is cut off
-continues where it last saved.
+The figures of each stage are in `stages.py`. Everything follows from the seed: weights from its generator, scenes
+from their hash. A run that is cut off continues where it last saved.
 """
 
 import argparse
 import dataclasses
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,51 +26,14 @@ from transformers import CLIPModel
 
 from radapter.losses import mpm_nce
 from radapter.world import clip, tokens
-from radapter.world.phrases import WEB, captions
 from radapter.world.drawing import SIZE, draw
 from radapter.world.hashing import uniform
+from radapter.world.phrases import captions
 from radapter.world.scenes import CLASSES, sample
+from radapter.world.stages import STAGES, Stage
 
-_SCALE_LOW, _SCALE_HIGH = 14.0, 50.0
-_WARMUP = 100
 _SAVE_EVERY = 200  # steps
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """One part of the recipe.
-
-    Attributes:
-        name: of the stage.
-        images: drawn in it.
-        batch_size: images a step.
-        lr: the highest learning rate, after the warm-up; cosine to zero where `cosine`.
-        noise: of the captions; None trains without captions.
-        helpers: weight of the class and mask losses at the start of the stage; they fade to zero by half-time
-            where there are captions.
-        difficulty: lowest and highest of the scenes, one draw a step; None raises it while accuracy holds.
-        cosine: whether the learning rate decays.
-        text_only: whether the image tower stays as it is.
-    """
-
-    name: str
-    images: int
-    batch_size: int
-    lr: float
-    noise: Mapping[str, float] | None
-    helpers: tuple[float, float] = (0.0, 0.0)
-    difficulty: tuple[float, float] | None = (0.7, 1.5)
-    cosine: bool = True
-    text_only: bool = False
-
-
-_LESS_NOISE = {"synonym": 0.3, "hypernym": 0.2, "sibling": 0.05, "wrong": 0.05, "pair": 0.1, "careless": 0.3}
-STAGES = (
-    Stage("objects", 90_000, 128, 1e-3, None, helpers=(1.0, 2.0), difficulty=None, cosine=False),
-    Stage("pairs", 160_000, 256, 1e-3, WEB, helpers=(1.0, 2.0), difficulty=(0.7, 1.2)),
-    Stage("long", 1_150_000, 320, 8e-4, _LESS_NOISE, helpers=(0.5, 0.5)),
-    Stage("names", 100_000, 320, 6e-4, {"synonym": 0.15, "careless": 0.3}, text_only=True),
-)
+_HIGHEST_SCALE = 100.0  # CLIP's
 
 
 class Trainee(nn.Module):
@@ -164,19 +122,24 @@ def _train_step(
 ) -> dict[str, float]:
     done = step / steps
     for group in optimizer.param_groups:
-        group["lr"] = stage.lr * min(1.0, (step + 1) / _WARMUP) * (math.cos(math.pi * done / 2) ** 2 if stage.cosine else 1)
+        group["lr"] = stage.lr_at(step, steps)
     difficulty = _difficulty(stage, step, seed, progress)
     index = torch.arange(progress.drawn, progress.drawn + stage.batch_size)
-    single = stage.noise is None
-    scenes = sample(seed, index, difficulty=difficulty, two_objects=0.0 if single else 0.15, rank_exponent=0.0 if single else 0.5)
+    if stage.noise is None:
+        scenes, texts = sample(seed, index, difficulty=difficulty, two_objects=0.0, rank_exponent=0.0), None
+    else:
+        scenes = sample(seed, index, difficulty=difficulty)
+        texts = captions(scenes, **stage.noise)
     images, masks = draw(scenes)
-    loss, figures = _loss(trainee, stage, done, clip.normalised(images), masks, scenes.classes[:, 0], _texts(stage, scenes))
-    loss.backward()
+    loss, figures = _loss(trainee, stage, done, clip.normalised(images), masks, scenes.classes[:, 0], texts)
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_([p for p in trainee.parameters() if p.grad is not None], 1.0)
     optimizer.step()
     optimizer.zero_grad()
     if stage.noise is not None:
-        _raise_scale(trainee.model, stage, done)
+        with torch.no_grad():
+            floor = math.log(stage.scale_floor_at(done))
+            trainee.model.logit_scale.clamp_(floor, math.log(_HIGHEST_SCALE))
     progress.drawn += stage.batch_size
     progress.accuracy += 0.05 * (figures["label_accuracy"] - progress.accuracy)
     if stage.difficulty is None and progress.accuracy > 0.6:
@@ -184,15 +147,17 @@ def _train_step(
     return {**figures, "difficulty": difficulty}
 
 
-def _texts(stage: Stage, scenes: Any) -> list[str] | None:
-    return None if stage.noise is None else captions(scenes, **stage.noise)
-
-
 def _loss(
-    trainee: Trainee, stage: Stage, done: float, pixels: Tensor, masks: Tensor, labels: Tensor, texts: list[str] | None
+    trainee: Trainee,
+    stage: Stage,
+    done: float,
+    pixels: Tensor,
+    masks: Tensor,
+    labels: Tensor,
+    texts: list[str] | None,
 ) -> tuple[Tensor, dict[str, float]]:
     model = trainee.model
-    fading = 1.0 if texts is None else max(0.0, 1 - 2 * done)
+    fading = stage.helper_share(done)
     figures = {"label_accuracy": 0.0}
     loss = torch.zeros(())
     with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(not stage.text_only):
@@ -232,13 +197,6 @@ def _difficulty(stage: Stage, step: int, seed: int, progress: Progress) -> float
         return progress.difficulty
     low, high = stage.difficulty
     return low + (high - low) * uniform(seed, torch.tensor([step]), f"difficulty {stage.name}").item()
-
-
-def _raise_scale(model: CLIPModel, stage: Stage, done: float) -> None:
-    rise = {"long": min(1.0, 2 * done), "names": 1.0}.get(stage.name, 0.0)
-    floor = math.log(_SCALE_LOW) + rise * (math.log(_SCALE_HIGH) - math.log(_SCALE_LOW))
-    with torch.no_grad():
-        model.logit_scale.clamp_(floor, math.log(100.0))
 
 
 def _optimizer(trainee: Trainee, stage: Stage) -> torch.optim.Optimizer:
@@ -283,7 +241,7 @@ def _save(path: Path, trainee: Trainee, optimizer: torch.optim.Optimizer | None,
         "progress": dataclasses.asdict(progress),
     }
     torch.save(state, path.with_suffix(".part"))
-    os.replace(path.with_suffix(".part"), path)
+    path.with_suffix(".part").replace(path)
 
 
 def _load(path: Path, trainee: Trainee, progress: Progress) -> dict[str, Any] | None:
@@ -299,10 +257,12 @@ def _load(path: Path, trainee: Trainee, progress: Progress) -> dict[str, Any] | 
 
 def main() -> None:
     """The command line of this file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log and the encoder")
-    parser.add_argument("--images", type=float, default=1.0, help="multiplies the number of images of every stage")
+    parser.add_argument(
+        "--images", type=float, default=1.0, help="multiplies the number of images of every stage"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     pretrain(arguments.out, seed=arguments.seed, scale=arguments.images)

@@ -165,7 +165,11 @@ def own_attributes(classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         Three (N,) tensors, into COLOURS, COLOURS and PATTERNS.
     """
     # Each colour serves two classes, whose backgrounds differ; no class has the colour of its background.
-    return classes % 10, (3 * classes + 2 * (classes // 10) + 5) % 10, (classes + classes // 7) % len(PATTERNS)
+    return (
+        classes % 10,
+        (3 * classes + 2 * (classes // 10) + 5) % 10,
+        (classes + classes // 7) % len(PATTERNS),
+    )
 
 
 def _colours(seed: int, index: Tensor, first: Tensor, correlation: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,7 +15,9 @@ from radapter.world.task import OOD, WorldSplit, split
 _BATCH = 200
 
 
-def scores(model: CLIPModel, templates: Sequence[str], *, seed: int = 0, images: int = 1000) -> dict[str, float]:
+def scores(
+    model: CLIPModel, templates: Sequence[str], *, seed: int = 0, images: int = 1000
+) -> dict[str, float]:
     """Zero-shot top-1 on the task's ID test set and on every OOD set, and retrieval on held-out scenes.
 
     Args:
@@ -59,7 +61,10 @@ def recall_at_1(model: CLIPModel, pictures: WorldSplit) -> tuple[float, float]:
 
 def image_features(model: CLIPModel, images: Tensor) -> Tensor:
     """Unit-norm features (N, E) of images (N, 3, 48, 48), uint8."""
-    parts = (model.vision_model(pixel_values=normalised(part)).pooler_output for part in images.split(_BATCH))
+    parts = (
+        model.vision_model(pixel_values=normalised(part)).pooler_output
+        for part in torch.split(images, _BATCH)
+    )
     return F.normalize(torch.cat([model.visual_projection(part) for part in parts]), dim=-1)
 
 
@@ -68,5 +73,5 @@ def text_features(model: CLIPModel, texts: Sequence[str]) -> Tensor:
     ids = tokens.tokenizer()(
         list(texts), padding="max_length", truncation=True, max_length=tokens.CONTEXT, return_tensors="pt"
     ).input_ids
-    parts = (model.text_model(input_ids=part).pooler_output for part in ids.split(_BATCH))
+    parts = (model.text_model(input_ids=part).pooler_output for part in torch.split(ids, _BATCH))
     return F.normalize(torch.cat([model.text_projection(part) for part in parts]), dim=-1)

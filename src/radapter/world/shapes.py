@@ -1,10 +1,8 @@
 """The twenty objects of the world as signed distance fields: negative inside, in units of half the object's size.
 
 Each class has six variants (proportions differ) and two channels: the body, and the inner detail (a door, an eye,
-spots). They are built once from exact distances to circles, boxes and polygons on a 64 x 64 grid over
+spots). They are built once from distances to circles, boxes and polygons on a 64 x 64 grid over
 [-1.35, 1.35] x [-1.35, 1.35], x to the right and y down; drawing only samples the grid.
-
-Source of the distance formulas: Inigo Quilez, "2D distance functions".
 """
 
 import functools
@@ -14,13 +12,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from radapter.world.distances import box, circle, cut, line, polygon, spikes, union
 from radapter.world.hashing import uniform
 
 VARIANTS = 6
 GRID = 64
 EXTENT = 1.35
 
-Point = tuple[float, float]
 Jitter = Sequence[float]  # four numbers in [-1, 1]
 
 
@@ -41,57 +39,6 @@ def bank() -> Tensor:
             body, detail = build(points, (2 * unit - 1).tolist())
             fields.append(torch.stack([body, torch.maximum(detail, body)]))
     return torch.stack(fields).reshape(len(SHAPES), VARIANTS, 2, GRID, GRID)
-
-
-def circle(points: Tensor, x: float, y: float, radius: float) -> Tensor:
-    """Distance to a disc."""
-    return (points - torch.tensor([x, y])).norm(dim=-1) - radius
-
-
-def box(points: Tensor, x: float, y: float, half_width: float, half_height: float) -> Tensor:
-    """Distance to an upright rectangle."""
-    away = (points - torch.tensor([x, y])).abs() - torch.tensor([half_width, half_height])
-    return away.clamp(min=0).norm(dim=-1) + away.amax(-1).clamp(max=0)
-
-
-def line(points: Tensor, start: Point, end: Point, radius: float) -> Tensor:
-    """Distance to a thick line with round ends."""
-    a, b = torch.tensor(start), torch.tensor(end)
-    along = (((points - a) @ (b - a)) / (b - a).square().sum()).clamp(0, 1)
-    return (points - a - along[..., None] * (b - a)).norm(dim=-1) - radius
-
-
-def polygon(points: Tensor, corners: Sequence[Point]) -> Tensor:
-    """Distance to a simple polygon, corners in either order."""
-    corner = torch.tensor(corners)
-    previous = corner.roll(1, 0)
-    edge = previous - corner
-    w = points[..., None, :] - corner
-    along = ((w * edge).sum(-1) / edge.square().sum(-1)).clamp(0, 1)
-    distance = (w - along[..., None] * edge).norm(dim=-1).amin(-1)
-    y = points[..., 1, None]
-    straddles = (corner[:, 1] > y) != (previous[:, 1] > y)
-    rise = torch.where(edge[:, 1] == 0, 1.0, edge[:, 1])
-    crosses = straddles & (points[..., 0, None] < corner[:, 0] + (y - corner[:, 1]) * edge[:, 0] / rise)
-    inside = crosses.sum(-1) % 2 == 1
-    return torch.where(inside, -distance, distance)
-
-
-def union(*fields: Tensor) -> Tensor:
-    """Everything inside any of the fields."""
-    return torch.stack(fields).amin(0)
-
-
-def cut(field: Tensor, hole: Tensor) -> Tensor:
-    """`field` without `hole`."""
-    return torch.maximum(field, -hole)
-
-
-def spikes(count: int, inner: float, outer: float = 1.0) -> list[Point]:
-    """Corners of a star with `count` points, the first pointing up."""
-    radii = (outer, inner)
-    angles = [math.pi * i / count for i in range(2 * count)]
-    return [(radii[i % 2] * math.sin(a), -radii[i % 2] * math.cos(a)) for i, a in enumerate(angles)]
 
 
 def _star(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
@@ -132,7 +79,18 @@ def _fish(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
 
 def _rocket(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
     wide = 0.32 + 0.05 * j[0]
-    hull = polygon(p, [(0, -1.1), (wide * 0.7, -0.7), (wide, -0.2), (wide, 0.6), (-wide, 0.6), (-wide, -0.2), (-wide * 0.7, -0.7)])
+    hull = polygon(
+        p,
+        [
+            (0, -1.1),
+            (wide * 0.7, -0.7),
+            (wide, -0.2),
+            (wide, 0.6),
+            (-wide, 0.6),
+            (-wide, -0.2),
+            (-wide * 0.7, -0.7),
+        ],
+    )
     left = polygon(p, [(-wide, 0.1), (-wide - 0.38, 0.85 + 0.1 * j[1]), (-wide, 0.6)])
     right = polygon(p, [(wide, 0.1), (wide + 0.38, 0.85 + 0.1 * j[1]), (wide, 0.6)])
     flame = polygon(p, [(-wide * 0.6, 0.6), (wide * 0.6, 0.6), (0, 1.1)])
@@ -163,7 +121,10 @@ def _castle(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
 def _tree(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
     trunk = box(p, 0, 0.78, 0.13 + 0.03 * j[1], 0.28)
     if j[0] > 0:  # a fir
-        layers = [polygon(p, [(0, t - 0.6), (w, t + 0.15), (-w, t + 0.15)]) for t, w in ((-0.45, 0.42), (-0.02, 0.6), (0.42, 0.78))]
+        layers = [
+            polygon(p, [(0, t - 0.6), (w, t + 0.15), (-w, t + 0.15)])
+            for t, w in ((-0.45, 0.42), (-0.02, 0.6), (0.42, 0.78))
+        ]
         return union(trunk, *layers), trunk
     crown = union(circle(p, 0, -0.5, 0.52), circle(p, -0.38, -0.05, 0.46), circle(p, 0.38, -0.05, 0.46))
     return union(trunk, crown), trunk
@@ -189,7 +150,10 @@ def _bottle(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
     wide = 0.36 + 0.05 * j[0]
     shoulder = -0.2 + 0.1 * j[1]
     body = box(p, 0, (shoulder + 1.05) / 2, wide, (1.05 - shoulder) / 2)
-    slope = polygon(p, [(-wide, shoulder + 0.02), (wide, shoulder + 0.02), (0.14, shoulder - 0.3), (-0.14, shoulder - 0.3)])
+    slope = polygon(
+        p,
+        [(-wide, shoulder + 0.02), (wide, shoulder + 0.02), (0.14, shoulder - 0.3), (-0.14, shoulder - 0.3)],
+    )
     neck = box(p, 0, -0.75, 0.14, 0.35)
     return union(body, slope, neck, box(p, 0, -1.0, 0.19, 0.09)), box(p, 0, 0.45, wide, 0.22 + 0.05 * j[2])
 
@@ -203,7 +167,10 @@ def _key(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
 
 
 def _hammer(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
-    head = union(box(p, 0.12, -0.65, 0.55, 0.24 + 0.03 * j[0]), polygon(p, [(-0.4, -0.88), (-0.4, -0.42), (-0.95, -0.5 - 0.1 * j[1])]))
+    head = union(
+        box(p, 0.12, -0.65, 0.55, 0.24 + 0.03 * j[0]),
+        polygon(p, [(-0.4, -0.88), (-0.4, -0.42), (-0.95, -0.5 - 0.1 * j[1])]),
+    )
     return union(head, box(p, 0.1, 0.25, 0.12, 0.85)), head
 
 
@@ -224,11 +191,21 @@ def _cloud(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
 def _car(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
     cabin_left, cabin_right = -0.52 + 0.1 * j[0], 0.38 + 0.1 * j[1]
     body = box(p, 0, 0.12, 1.0, 0.24)
-    cabin = polygon(p, [(cabin_left - 0.12, -0.1), (cabin_left + 0.12, -0.56), (cabin_right - 0.12, -0.56), (cabin_right + 0.2, -0.1)])
+    cabin = polygon(
+        p,
+        [
+            (cabin_left - 0.12, -0.1),
+            (cabin_left + 0.12, -0.56),
+            (cabin_right - 0.12, -0.56),
+            (cabin_right + 0.2, -0.1),
+        ],
+    )
     wheels = union(circle(p, -0.56, 0.38, 0.25), circle(p, 0.56, 0.38, 0.25))
     middle = (cabin_left + cabin_right) / 2
     windows = union(box(p, middle - 0.2, -0.3, 0.15, 0.14), box(p, middle + 0.2, -0.3, 0.15, 0.14))
-    return union(body, cabin, wheels), union(windows, circle(p, -0.56, 0.38, 0.13), circle(p, 0.56, 0.38, 0.13))
+    return union(body, cabin, wheels), union(
+        windows, circle(p, -0.56, 0.38, 0.13), circle(p, 0.56, 0.38, 0.13)
+    )
 
 
 def _boat(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:

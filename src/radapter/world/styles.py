@@ -42,7 +42,9 @@ def photo(canvas: Canvas) -> Tensor:
     slope_x = F.pad(canvas.body[:, :, 2:] - canvas.body[:, :, :-2], (1, 1))
     slope_y = F.pad(canvas.body[:, 2:] - canvas.body[:, :-2], (0, 0, 1, 1))
     rim = (1 + 0.3 * canvas.body).clamp(0, 1) * _coverage(canvas.body)
-    shade = 0.92 - 0.22 * rim * (slope_x + slope_y) * (0.6 + 0.4 * light[:, 0]) - 0.02 * canvas.body.clamp(-6, 0)
+    shade = (
+        0.92 - 0.22 * rim * (slope_x + slope_y) * (0.6 + 0.4 * light[:, 0]) - 0.02 * canvas.body.clamp(-6, 0)
+    )
     shade = shade * (1 - 0.38 * _coverage(canvas.detail))
     image = _over(canvas.rgb * shade[:, None], ground, _coverage(canvas.body))
     exposure = 0.82 + 0.3 * light[:, 1:2] + 0.25 * (light[:, 2:3] - 0.5) * _ramp()
@@ -65,7 +67,11 @@ def sketch(canvas: Canvas) -> Tensor:
     waver = 0.8 * ((0.45 * x + 6.28 * unit[:, 0]).sin() + (0.4 * y + 6.28 * unit[:, 1]).sin()) * 0.5
     lines = torch.maximum(_line(canvas.body + waver, 0.55), 0.7 * _line(canvas.detail + 0.5 * waver, 0.4))
     slant = x + (2 * unit[:, 2] - 1) * y
-    hatch = (0.9 * slant + 6.28 * unit[:, 3]).sin().clamp(min=0) * _coverage(canvas.body + 1) * (slant > 48 * unit[:, 0])
+    hatch = (
+        (0.9 * slant + 6.28 * unit[:, 3]).sin().clamp(min=0)
+        * _coverage(canvas.body + 1)
+        * (slant > 48 * unit[:, 0])
+    )
     paper = 0.9 + 0.06 * unit[:, 1:2] + 0.02 * _noise(canvas)
     return paper - (0.62 * lines + 0.22 * hatch)[:, None].expand(-1, 3, -1, -1)
 

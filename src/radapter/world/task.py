@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from radapter.errors import DataError, did_you_mean
-from radapter.world.phrases import CLEAN, captions
 from radapter.world.corruptions import corrupted
 from radapter.world.drawing import class_masks, draw
+from radapter.world.phrases import CLEAN, captions
 from radapter.world.scenes import CLASSES, STYLES, Scenes, sample
 
 CORRELATION = 0.85
@@ -21,10 +21,17 @@ DIFFICULTY = 1.4
 
 _ID = ("train", "id_val", "id_test")
 OOD = ("photo", "corrupted", "cartoon", "sketch", "painting", "silhouette", "pixel", "neon")
-SPLITS: dict[str, int] = {"train": 1000, "id_val": 400, "id_test": 800, **dict.fromkeys(OOD, 1000), "scenes": 1000}
-"""Every split and its usual size; "scenes" holds all styles and often two objects, for retrieval and segmentation."""
+SPLITS: dict[str, int] = {
+    "train": 1000,
+    "id_val": 400,
+    "id_test": 800,
+    **dict.fromkeys(OOD, 1000),
+    "scenes": 1000,
+}
+"""Every split and its usual size; "scenes" holds all styles and often two objects."""
 
-_SPLIT_BITS = 32  # index = split number << 32 | position, so that no two splits share a scene; 0 is pre-training
+# index = split number << 32 | position, so that no two splits share a scene; number 0 is pre-training.
+_SPLIT_BITS = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +68,12 @@ class WorldSplit:
 
 
 def split(
-    name: str, *, seed: int = 0, size: int | None = None, correlation: float = CORRELATION, difficulty: float = DIFFICULTY
+    name: str,
+    *,
+    seed: int = 0,
+    size: int | None = None,
+    correlation: float = CORRELATION,
+    difficulty: float = DIFFICULTY,
 ) -> WorldSplit:
     """Draws one split; a smaller size gives the first scenes of a larger one, classes stay balanced.
 
@@ -84,9 +96,13 @@ def split(
         )
     count = SPLITS[name] if size is None else size
     if count < 0:
-        raise DataError(f"size of a world split must be at least 0. Got {size}. Leave it out for the usual size.")
+        raise DataError(
+            f"size of a world split must be at least 0. Got {size}. Leave it out for the usual size."
+        )
     if not 0 <= correlation <= 1:
-        raise DataError(f"correlation must be in [0, 1]. Got {correlation}. The usual value is {CORRELATION}.")
+        raise DataError(
+            f"correlation must be in [0, 1]. Got {correlation}. The usual value is {CORRELATION}."
+        )
     index = (list(SPLITS).index(name) + 1 << _SPLIT_BITS) + torch.arange(count)
     if name == "scenes":
         scenes = sample(seed, index, two_objects=0.3, rank_exponent=0.0)

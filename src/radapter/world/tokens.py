@@ -23,7 +23,16 @@ _GRAMMAR = (
 
 def _vocabulary() -> tuple[str, ...]:
     styles = [word for phrase in STYLE_PHRASES.values() for word in phrase.split()]
-    words = [*_SPECIAL, *_GRAMMAR, *styles, *COLOURS, *PATTERNS, *CLASSES, *SYNONYMS.values(), *HYPERNYMS.values()]
+    words = [
+        *_SPECIAL,
+        *_GRAMMAR,
+        *styles,
+        *COLOURS,
+        *PATTERNS,
+        *CLASSES,
+        *SYNONYMS.values(),
+        *HYPERNYMS.values(),
+    ]
     return tuple(dict.fromkeys(words))
 
 
@@ -50,7 +59,9 @@ def encode(texts: Sequence[str]) -> Tensor:
 def tokenizer() -> PreTrainedTokenizerFast:
     """The same as a transformers tokenizer, which also lowers case and drops punctuation."""
     core = Tokenizer(models.WordLevel(dict(_NUMBERS), unk_token=_SPECIAL[UNK]))
-    core.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(Regex("[^a-z]+"), " ")])
+    core.normalizer = normalizers.Sequence(
+        [normalizers.Lowercase(), normalizers.Replace(Regex("[^a-z]+"), " ")]
+    )
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     core.post_processor = processors.TemplateProcessing(
         single="<bos> $A <eos>", special_tokens=[("<bos>", BOS), ("<eos>", EOS)]

@@ -1,0 +1,67 @@
+"""The fine-tuning task: its splits and their shifts."""
+
+import pytest
+import torch
+
+from radapter import world
+from radapter.errors import DataError
+from radapter.world.scenes import own_attributes
+
+
+def test_splits_are_deterministic_and_smaller_ones_are_prefixes():
+    whole, part = world.split("train", size=100), world.split("train", size=40)
+    assert torch.equal(part.images, whole.images[:40])
+    assert torch.equal(part.keys, whole.keys[:40])
+    assert part.captions == whole.captions[:40]
+
+
+def test_splits_share_no_scene():
+    keys = [key for name in world.SPLITS for key in world.split(name, size=40).keys.tolist()]
+    assert len(set(keys)) == 40 * len(world.SPLITS)
+
+
+def test_labels_are_balanced_and_name_the_first_object():
+    pictures = world.split("id_val", size=100)
+    assert torch.bincount(pictures.labels).tolist() == [5] * 20
+    assert all(world.CLASSES[y] in text for y, text in zip(pictures.labels, pictures.captions, strict=True))
+    assert pictures.classnames == world.CLASSES
+
+
+@pytest.mark.parametrize("name", ["train", "id_val", "id_test", "photo", "corrupted", "sketch"])
+def test_only_id_splits_are_correlated(name):
+    pictures = world.split(name, size=600, correlation=0.8)
+    own = own_attributes(pictures.labels)[0] == pictures.scenes.colour[:, 0]
+    expected = 0.82 if name in ("train", "id_val", "id_test") else 0.1
+    assert own.float().mean().item() == pytest.approx(expected, abs=0.06)
+
+
+def test_ood_splits_show_their_style():
+    for name in world.OOD:
+        style = name if name in world.STYLES else "photo"
+        assert set(world.split(name, size=20).scenes.style.tolist()) == {world.STYLES.index(style)}
+
+
+def test_corrupted_pictures_differ_from_plain_ones_and_keep_their_masks():
+    pictures = world.split("corrupted", size=300)
+    clean, masks = world.draw(pictures.scenes)
+    assert torch.equal(masks, pictures.masks)
+    assert ((clean.float() - pictures.images).abs().flatten(1).mean(1) > 0.5).float().mean() > 0.95
+    assert torch.equal(world.split("corrupted", size=30).images, pictures.images[:30])
+
+
+def test_scenes_split_has_two_objects_and_class_masks():
+    pictures = world.split("scenes", size=100)
+    assert pictures.scenes.has_two.sum() > 10
+    assert pictures.class_masks.max() <= len(world.CLASSES)
+    assert len(set(pictures.scenes.style.tolist())) == len(world.STYLES)
+
+
+def test_unknown_split_names_the_nearest():
+    with pytest.raises(DataError, match="'sketch'"):
+        world.split("skech")
+
+
+@pytest.mark.parametrize("wrong", [{"size": -1}, {"correlation": 1.5}])
+def test_values_out_of_range_are_refused(wrong):
+    with pytest.raises(DataError, match="must be"):
+        world.split("train", **wrong)

@@ -1,0 +1,26 @@
+"""The method: a linear adapter after every attention and FFN output, as a PEFT tuner.
+
+Read in this order: `layer` (the algebra), `sites` (where), `selection` (which of them), `config`, `tuner` (PEFT),
+`coins` (adapter dropping), `alpha` (re-scaling), `ema` (accumulation). Importing this package registers the tuner
+with PEFT.
+"""
+
+from radapter.adapter import coins
+from radapter.adapter.alpha import set_alpha
+from radapter.adapter.config import RAdapterConfig
+from radapter.adapter.ema import Ema, auto_decay
+from radapter.adapter.layer import RAdapterLayer
+from radapter.adapter.sites import Site, find_sites
+from radapter.adapter.tuner import RAdapterModel
+
+__all__ = [
+    "Ema",
+    "RAdapterConfig",
+    "RAdapterLayer",
+    "RAdapterModel",
+    "Site",
+    "auto_decay",
+    "coins",
+    "find_sites",
+    "set_alpha",
+]

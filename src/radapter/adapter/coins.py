@@ -1,0 +1,148 @@
+"""Where the coins of adapter dropping come from.
+
+An adapter asks its coin source which samples keep their branch. `TorchCoins`, the default, draws from torch's
+generator. `HashCoins` computes the coin of one sample from (seed, step, site, key) alone, key being the data
+set's number of the image or caption: it depends on neither the position in the batch, nor the chunk, nor the
+number of processes, and running the same step again gives the same coins, bitwise on every device.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from radapter.errors import ConfigError
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_BITS = 53  # of the 64 hashed bits: what a Python float resolves
+
+
+class CoinSource(Protocol):
+    """Decides which samples of a batch keep the adapter branch at one site."""
+
+    def draw(self, site: str, tower: str, samples: int, keep: float, device: torch.device) -> Tensor:
+        """One coin per sample.
+
+        Args:
+            site: the site's name, which tells its coins from those of the other sites.
+            tower: "image" or "text".
+            samples: B, the number of samples in the batch that the tower sees.
+            keep: the probability that a sample keeps the branch, in (0, 1].
+            device: where the coins are wanted.
+
+        Returns:
+            (B,), bool; True where the branch is kept.
+        """
+        ...
+
+
+class TorchCoins:
+    """Coins from torch's generator: independent for every call.
+
+    Args:
+        generator: a CPU generator; None is torch's global one. Under gradient checkpointing only the global one
+            is replayed by torch, so leave it None there or use `HashCoins`.
+    """
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        self.generator = generator
+
+    def draw(self, site: str, tower: str, samples: int, keep: float, device: torch.device) -> Tensor:
+        """One independent coin per sample, (B,) bool; see `CoinSource.draw`."""
+        # drawn on the CPU on purpose: the same seed gives the same coins with and without a GPU
+        return (torch.rand(samples, generator=self.generator) < keep).to(device)
+
+
+class HashCoins:
+    """Coins that are a hash of (seed, step, site, key), the same wherever and however often they are drawn.
+
+    Args:
+        seed: of the run.
+        step: of the optimizer; every step has coins of its own.
+        keys: for each tower, (B,), int64: which image or caption stands at each position of the batch.
+    """
+
+    def __init__(self, seed: int, step: int, keys: Mapping[str, Tensor]) -> None:
+        for tower, key in keys.items():
+            if key.dtype != torch.int64 or key.ndim != 1:
+                raise ConfigError(
+                    f"keys[{tower!r}] must be int64 of shape (B,). Got {key.dtype} of shape {tuple(key.shape)}."
+                )
+        self.seed = seed
+        self.step = step
+        self.keys = keys
+
+    def draw(self, site: str, tower: str, samples: int, keep: float, device: torch.device) -> Tensor:
+        """The coins of the batch's keys at `site`, (B,) bool; see `CoinSource.draw`.
+
+        Raises:
+            ConfigError: the tower has no keys, or not one per sample.
+        """
+        if tower not in self.keys:
+            raise ConfigError(f"keys must hold the tower {tower!r}, which was run. Got {sorted(self.keys)}.")
+        key = self.keys[tower]
+        if len(key) != samples:
+            raise ConfigError(
+                f"keys[{tower!r}] must hold one key per sample, {samples} at site {site!r}. Got {len(key)}. "
+                "Give the keys of the batch that the tower is run on."
+            )
+        stream = _mixed(_mixed(_mixed(self.seed) ^ self.step) ^ _text_hash(site))
+        hashed = _mixed_tensor(key.to(device) ^ _as_int64(stream))
+        # integers are compared, not floats: the coin is the same bit on every device
+        return _shifted(hashed, 64 - _BITS) < round(keep * (1 << _BITS))
+
+
+@contextmanager
+def installed(module: nn.Module, source: CoinSource) -> Iterator[None]:
+    """A block in which every adapter inside `module` asks `source` for its coins.
+
+    With gradient checkpointing the backward pass runs the towers again: keep it inside the block.
+
+    Args:
+        module: an adapted module, a PeftModel, or anything that contains them.
+        source: where the coins come from.
+    """
+    from radapter.adapter.layer import RAdapterLayer  # layer.py imports this file
+
+    layers = [part for part in module.modules() if isinstance(part, RAdapterLayer)]
+    before = [layer.coin_source for layer in layers]
+    for layer in layers:
+        layer.coin_source = source
+    try:
+        yield
+    finally:
+        for layer, previous in zip(layers, before, strict=True):
+            layer.coin_source = previous
+
+
+def _text_hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _mixed(value: int) -> int:
+    """splitmix64 (Steele, Lea, Flood 2014) on the host."""
+    value = (value + _GOLDEN) & _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+def _mixed_tensor(value: Tensor) -> Tensor:
+    """splitmix64 in int64 arithmetic, whose sums and products wrap as unsigned ones do; (B,) -> (B,)."""
+    value = value + _as_int64(_GOLDEN)
+    value = (value ^ _shifted(value, 30)) * _as_int64(0xBF58476D1CE4E5B9)
+    value = (value ^ _shifted(value, 27)) * _as_int64(0x94D049BB133111EB)
+    return value ^ _shifted(value, 31)
+
+
+def _shifted(value: Tensor, bits: int) -> Tensor:
+    """Logical shift to the right; int64's own shift copies the sign bit in from the left."""
+    return (value >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _as_int64(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value

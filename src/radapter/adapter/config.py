@@ -1,0 +1,139 @@
+"""What is adapted, and how: the configuration that PEFT saves as `adapter_config.json`.
+
+The file holds what a user sets. The learned scalar s and the matrices live in the layers; alpha lives here, since
+it belongs to the adapter and is saved with it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from peft import PeftConfig
+from peft.utils import PeftType
+
+from radapter.errors import ConfigError, did_you_mean
+
+TOWERS = ("image", "text")
+
+
+@dataclass
+class RAdapterConfig(PeftConfig):  # type: ignore[misc]
+    """Configuration of an R-Adapter for `peft.get_peft_model`.
+
+    Source: Kim et al., ECCV 2024. `adapter_drop` is p, `alpha` the re-scaling coefficient, `init_scale` the first
+    value of the learned scalar s.
+
+    Args:
+        r: rank of the adapter matrix; None is the full matrix. At most the narrowest adapted tower's width.
+        adapter_drop: probability in [0, 1) that a training sample skips the adapter branch of a site.
+        alpha: in [0, 1]; multiplies the branch in evaluation and when merging, never in training. 0 is the base
+            model, 1 the fine-tuned one; `radapter.set_alpha` changes it.
+        init_scale: first value of s, finite and not 0 (with s = 0 and a zero matrix nothing would ever train).
+        init_weights: True starts as the base model, bitwise; False draws random adapters, for tests.
+        target_modules: None finds the sites of the known families. A list of names or endings of names, or a
+            regular expression for the whole name, as in PEFT, names others: `nn.Linear` or
+            `nn.MultiheadAttention`.
+        exclude_modules: sites to leave out, matched as `target_modules`.
+        layers_to_transform: numbers of the blocks to adapt, in every tower; None adapts all.
+        modules_to_save: further modules to train and save, by their name's ending (a head).
+        towers: which of "image" and "text" to adapt.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    r: int | None = field(default=None, metadata={"help": "Rank; None is the full matrix."})
+    adapter_drop: float = field(default=0.2, metadata={"help": "Probability that a sample skips a branch."})
+    alpha: float = field(default=1.0, metadata={"help": "Re-scaling of the branch, in [0, 1]."})
+    init_scale: float = field(default=0.1, metadata={"help": "First value of the learned scalar s."})
+    init_weights: bool = field(default=True, metadata={"help": "Start as the base model; False: random."})
+    target_modules: list[str] | str | None = field(default=None, metadata={"help": "None finds the sites."})
+    exclude_modules: list[str] | str | None = field(default=None, metadata={"help": "Sites to leave out."})
+    layers_to_transform: list[int] | int | None = field(default=None, metadata={"help": "Blocks to adapt."})
+    modules_to_save: list[str] | None = field(default=None, metadata={"help": "Further modules to train."})
+    towers: tuple[str, ...] = field(default=TOWERS, metadata={"help": "Towers to adapt."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # a string until tuner.py has extended PEFT's enumeration, which importing radapter.adapter always does
+        self.peft_type = PeftType("RADAPTER")
+        if self.r is not None and (not _is_int(self.r) or self.r < 1):
+            raise ConfigError(
+                f"r must be None or an int of at least 1. Got {self.r!r}. Use r=None for the full matrix."
+            )
+        if not _is_number(self.adapter_drop) or not 0.0 <= self.adapter_drop < 1.0:
+            raise ConfigError(
+                f"adapter_drop must be in [0, 1). Got {self.adapter_drop!r}. The paper uses 0.2; 0 turns it off."
+            )
+        check_alpha(self.alpha)
+        if not _is_number(self.init_scale) or not math.isfinite(self.init_scale) or self.init_scale == 0:
+            raise ConfigError(
+                f"init_scale must be finite and not 0. Got {self.init_scale!r}. The released code uses 0.1."
+            )
+        self.target_modules = _patterns("target_modules", self.target_modules)
+        self.exclude_modules = _patterns("exclude_modules", self.exclude_modules)
+        if isinstance(self.modules_to_save, str):
+            raise ConfigError(
+                f"modules_to_save must be a list of names. Got {self.modules_to_save!r}. Put it in brackets."
+            )
+        self.towers = check_towers(self.towers)
+        self.layers_to_transform = _layers(self.layers_to_transform)
+
+
+def check_alpha(alpha: object) -> float:
+    """`alpha` as a float.
+
+    Raises:
+        ConfigError: it is outside [0, 1].
+    """
+    if not _is_number(alpha) or not 0.0 <= alpha <= 1.0:  # type: ignore[operator]
+        raise ConfigError(
+            f"alpha must be in [0, 1]. Got {alpha!r}. 0 is the base model, 1 the fine-tuned one."
+        )
+    return float(alpha)  # type: ignore[arg-type]
+
+
+def check_towers(towers: Sequence[str]) -> tuple[str, ...]:
+    """`towers` as a tuple.
+
+    Raises:
+        ConfigError: it is empty, or names something else than "image" and "text".
+    """
+    names = (towers,) if isinstance(towers, str) else tuple(towers)
+    for name in names:
+        if name not in TOWERS:
+            raise ConfigError(
+                f"towers must be among {TOWERS}. Got {name!r}.{did_you_mean(str(name), TOWERS)}"
+            )
+    if not names:
+        raise ConfigError(f"towers must name at least one of {TOWERS}. Got {towers!r}.")
+    return names
+
+
+def _patterns(name: str, patterns: Any) -> list[str] | str | None:
+    if patterns is None or isinstance(patterns, str):
+        return patterns
+    names = sorted(patterns) if isinstance(patterns, set | frozenset) else list(patterns)
+    if not names:
+        raise ConfigError(f"{name} must be None, a regular expression or names. Got {patterns!r}. Use None.")
+    return names
+
+
+def _layers(layers: Any) -> list[int] | None:
+    if layers is None:
+        return None
+    numbers = [layers] if isinstance(layers, int) else list(layers)
+    if not numbers or not all(_is_int(number) and number >= 0 for number in numbers):
+        raise ConfigError(
+            f"layers_to_transform must hold ints of at least 0. Got {layers!r}. Use None to adapt all blocks."
+        )
+    return numbers
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

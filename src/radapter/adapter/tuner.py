@@ -1,0 +1,180 @@
+"""R-Adapter among PEFT's methods: the tuner, and its registration.
+
+PEFT accepts only names in its `PeftType` enumeration, so importing this file extends the enumeration and PEFT's
+tables; it is the one import in radapter that does something. After it, `peft.get_peft_model` and
+`PeftModel.from_pretrained` know R-Adapters.
+"""
+
+import copy
+import enum
+from typing import Any
+
+import peft
+from peft.tuners.tuners_utils import BaseTuner
+from peft.utils import PeftType
+from torch import nn
+
+from radapter.adapter.config import RAdapterConfig
+from radapter.adapter.layer import RAdapterLayer
+from radapter.adapter.selection import named_sites, select_sites
+from radapter.adapter.sites import Site
+from radapter.errors import ConfigError, did_you_mean
+
+_NAME = "radapter"
+
+try:
+    from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
+    from peft.tuners.tuners_utils import _ExcludedModule
+    from peft.utils import register_peft_method
+except ImportError as error:  # pragma: no cover - a PEFT of the future
+    raise ImportError(
+        f"radapter cannot register with peft {peft.__version__}, whose internals have moved: {error}. "
+        "Install a tested version: pip install -c constraints.txt peft"
+    ) from error
+
+
+class RAdapterModel(BaseTuner):  # type: ignore[misc]
+    """Puts adapters into a module; `peft.get_peft_model(module, RAdapterConfig())` makes one.
+
+    All of PEFT's verbs work. What differs: `merge_adapter(safe_merge=True)` and
+    `merge_and_unload(safe_merge=True)` check every layer before they change any, and sites are found by type where
+    `target_modules` is None.
+    """
+
+    prefix = f"{_NAME}_"
+    tuner_layer_cls = RAdapterLayer
+    target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 - PEFT's declaration
+
+    def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
+        """PEFT's entry for every new adapter: the sites are chosen and checked before anything changes.
+
+        Raises:
+            SiteError: the configuration and the model do not fit.
+            ConfigError: r exceeds the narrowest width.
+        """
+        # a copy of its own: alpha belongs to this adapter, and the user may use the configuration again
+        config = copy.deepcopy(self.peft_config[adapter_name])
+        state_dict = kwargs.get("state_dict")
+        if state_dict is None:
+            sites = select_sites(model, config)
+        else:
+            names = {key.rsplit(f".{self.prefix}", 1)[0].removeprefix("_orig_mod.") for key in state_dict}
+            present = [name for name, _ in model.named_modules() if name in names]
+            sites = named_sites(model, present, config.towers)
+        self._sites: dict[str, Site] = {site.name: site for site in sites}
+        self.peft_config[adapter_name] = config
+        super().inject_adapter(model, adapter_name, *args, **kwargs)
+
+    def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
+        """Merges adapters into the base weights; `unmerge_adapter` restores them bitwise.
+
+        Args:
+            adapter_names: None merges the active adapters; several are composed in their order.
+            safe_merge: look for non-finite results in all layers before the first is changed.
+
+        Raises:
+            MergeError: `safe_merge`, and a merged weight would not be finite; nothing was merged.
+            ConfigError: an adapter of that name does not exist.
+        """
+        for name in adapter_names or ():
+            if name not in self.peft_config:
+                known = list(self.peft_config)
+                raise ConfigError(
+                    f"adapter_names must be among {known}. Got {name!r}.{did_you_mean(name, known)}"
+                )
+        if safe_merge:
+            for layer in self.model.modules():
+                if isinstance(layer, RAdapterLayer):
+                    layer.check_mergeable(adapter_names)
+        super().merge_adapter(adapter_names=adapter_names)
+
+    def _unload_and_optionally_merge(
+        self,
+        merge: bool = True,
+        progressbar: bool = False,
+        safe_merge: bool = False,
+        adapter_names: list[str] | None = None,
+    ) -> nn.Module:
+        if merge:
+            # every layer is merged before the first is unloaded, so that an error leaves the model as it was
+            self.merge_adapter(adapter_names, safe_merge)
+        module: nn.Module = super()._unload_and_optionally_merge(
+            merge=merge, progressbar=progressbar, adapter_names=adapter_names
+        )
+        return module
+
+    def _prepare_adapter_config(
+        self, peft_config: RAdapterConfig, model_config: dict[str, Any]
+    ) -> RAdapterConfig:
+        return peft_config  # target_modules stays None: the sites are found again when the adapter is loaded
+
+    def _check_target_module_exists(self, config: RAdapterConfig, key: str) -> Any:
+        if key in self._sites:
+            return True
+        # PEFT warns when exclude_modules excluded nothing; `select_sites` has made sure that it did
+        return _ExcludedModule() if config.exclude_modules else False
+
+    def _create_and_replace(
+        self,
+        peft_config: RAdapterConfig,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        **unused: Any,
+    ) -> None:
+        if isinstance(target, RAdapterLayer):
+            target.update_layer(adapter_name, peft_config)
+            return
+        layer = RAdapterLayer(target, self._sites[current_key])
+        layer.set_adapter(self.active_adapters)
+        layer.update_layer(adapter_name, peft_config)
+        self._replace_module(parent, target_name, layer, target)
+
+    def _replace_module(
+        self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module
+    ) -> None:
+        # PEFT's own copies `child.weight`, which nn.MultiheadAttention lacks; layers place their own parameters
+        setattr(parent, child_name, new_module)
+
+
+def _register() -> None:
+    """Makes PEFT know the method; a second import finds it known."""
+    member = _NAME.upper()
+    if member not in PeftType.__members__:
+        _extend(PeftType, member)
+    if PeftType(member) not in PEFT_TYPE_TO_TUNER_MAPPING:
+        register_peft_method(name=_NAME, config_cls=RAdapterConfig, model_cls=RAdapterModel)
+
+
+def _extend(enumeration: type[enum.Enum], name: str) -> None:
+    """Adds a member to a string enumeration, which Python means to be closed."""
+    try:
+        member = str.__new__(enumeration, name)  # type: ignore[type-var]
+        member._name_ = name  # type: ignore[attr-defined]
+        member._value_ = name  # type: ignore[attr-defined]
+        member._sort_order_ = len(enumeration.__members__)  # type: ignore[attr-defined]
+        type.__setattr__(enumeration, name, member)
+        enumeration._member_names_.append(name)
+        enumeration._member_map_[name] = member  # type: ignore[assignment]
+        enumeration._value2member_map_[name] = member  # type: ignore[assignment]
+        known = (
+            enumeration(name) is member
+            and member in list(enumeration)
+            and getattr(enumeration, name) is member
+        )
+    except Exception as error:
+        raise ImportError(_moved(str(error))) from error
+    if not known:
+        raise ImportError(_moved("its PeftType does not keep the new member"))
+
+
+def _moved(reason: str) -> str:
+    return (
+        f"radapter cannot register with peft {peft.__version__}, whose internals have moved: {reason}. "
+        "Install a tested version: pip install -c constraints.txt peft"
+    )
+
+
+_register()

@@ -91,7 +91,7 @@ class Row(_Part):
 class Results(_Part):
     """The whole file."""
 
-    schema_version: Literal[1] = Field(1, alias="schema")
+    schema_version: Literal[1] = Field(default=1, alias="schema")
     model: str
     fingerprint: str
     task: Literal["classification"] = "classification"

@@ -1,8 +1,8 @@
 """From a checked configuration to the objects that a run is made of. Configurations go no further than here."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from radapter.adapter import RAdapterConfig
 from radapter.config import RunConfig
@@ -50,26 +50,22 @@ def suite_of(config: RunConfig) -> Suite:
         InputError: a data set, a class list or a template is missing or wrong.
     """
     data = config.data
-    options = {
-        "max_pixels": data.max_pixels,
-        "max_bad": data.max_bad,
-        "allow_download": config.allow_download,
-    }
-    train = open_classification(data.train, classnames=data.classnames, name="train", **options)
-    options |= {"classnames": train.classnames}
+    read = partial(
+        open_classification,
+        max_pixels=data.max_pixels,
+        max_bad=data.max_bad,
+        allow_download=config.allow_download,
+    )
+    train = read(data.train, classnames=data.classnames, name="train")
+    names = train.classnames
     return Suite(
         train=train,
-        id_val=None if data.id_val is None else open_classification(data.id_val, name="id_val", **options),
-        id_test=opened(data.id_test, **options),
-        ood=opened(data.ood, **options),
-        classnames=train.classnames,
+        id_val=None if data.id_val is None else read(data.id_val, classnames=names, name="id_val"),
+        id_test={name: read(spec, classnames=names, name=name) for name, spec in data.id_test.items()},
+        ood={name: read(spec, classnames=names, name=name) for name, spec in data.ood.items()},
+        classnames=names,
         templates=templates(data.templates),
     )
-
-
-def opened(sources: Mapping[str, str | dict[str, Any]], **options: Any) -> dict[str, ClassificationSet]:
-    """Data sets by name."""
-    return {name: open_classification(spec, name=name, **options) for name, spec in sources.items()}
 
 
 def test_suite(

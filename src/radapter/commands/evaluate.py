@@ -2,17 +2,19 @@
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from radapter.commands.building import opened, test_suite
+from radapter.commands.building import test_suite
 from radapter.commands.merge import check_alpha
 from radapter.commands.reporting import print_results
 from radapter.commands.terminal import bars, next_steps
 from radapter.config import load_config
 from radapter.config.sources import KINDS, is_source
+from radapter.data import open_classification
 from radapter.errors import ConfigError
 from radapter.models import fingerprint, load
 from radapter.protocol import (
@@ -59,14 +61,12 @@ def evaluate(
     if is_run:
         allow_download = allow_download or load_config(run / CONFIG).allow_download
     encoder = load(about.get("model", what), allow_download=allow_download)
-    names = _parsed(classnames) if classnames is not None else about.get("classnames")
-    if names is None:
-        first = next(
-            iter(opened(dict([next(iter(sources.items()))]), allow_download=allow_download).values())
-        )
-        names = first.classnames
-    sets = opened(sources, classnames=names, allow_download=allow_download)
-    names = next(iter(sets.values())).classnames
+    names = about.get("classnames") if classnames is None else _parsed(classnames)
+    read = partial(open_classification, allow_download=allow_download)
+    (first_name, first), *others = sources.items()
+    sets = {first_name: read(first, classnames=names, name=first_name)}
+    names = sets[first_name].classnames
+    sets |= {name: read(spec, classnames=names, name=name) for name, spec in others}
     prompts = prompts_of(_parsed(templates)) if templates is not None else about.get("templates")
     suite = test_suite(sets, names, prompts or prompts_of("short"))
     with bars() as bar:

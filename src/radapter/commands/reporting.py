@@ -10,6 +10,7 @@ from radapter.report import draw, results_markdown, results_table
 from radapter.storage import write_text
 
 TABLE, FRONTIER = "results.md", "frontier.png"
+FILES = (RESULTS, TABLE, FRONTIER)
 
 
 def write_report(results: Results, folder: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.data.labels import refuse_duplicates
 from radapter.data.pictures import ArrayPictures, Pictures
 from radapter.data.splits import content_keys
 from radapter.errors import DataError
@@ -41,6 +42,13 @@ class ClassificationSet:
             raise ValueError(f"labels, keys and rows must each be (N,). Got {sorted(shapes)}.")
         if len(self) == 0:
             raise DataError(f"data set must hold a picture. '{self.name}' holds none.")
+        refuse_duplicates(self.classnames, f"the class list of '{self.name}'")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.classnames):
+            raise DataError(
+                f"labels must lie in [0, {len(self.classnames) - 1}], the class list. '{self.name}' has "
+                f"[{low}, {high}]. Correct the labels or the class list."
+            )
 
     def __len__(self) -> int:
         return len(self.labels)

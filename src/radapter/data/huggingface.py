@@ -134,32 +134,28 @@ def _source(table: Any, *, name: str, folder: Path, image: str, label: str, max_
             )
     if isinstance(table.features[image], datasets.Image):
         table = table.cast_column(image, datasets.Image(decode=False))
-    elif getattr(table.features[image], "dtype", None) not in {
-        "binary",
-        "large_binary",
-        "string",
-        "large_string",
-    }:
+    elif not _holds_files(table.features[image]):
         raise DataError(
             f"image column must hold images, bytes or paths. '{image}' of '{name}' holds {table.features[image]}."
         )
     kind = table.features[label]
-    if not isinstance(kind, datasets.ClassLabel) and not str(getattr(kind, "dtype", "")).startswith(
-        _LABEL_TYPES
-    ):
+    classnames = tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
+    if not str(getattr(kind, "dtype", "")).startswith(("int", "uint", "string", "large_string")):
         raise DataError(
             f"label column must hold class names or integers. '{label}' of '{name}' holds {kind}."
         )
-    classnames = tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
-    # A row of the image column alone takes 10 us; `table[image][i]` selects the column anew, 270 us.
     labels = table.select_columns([label])[:][label]
+    # A row of the image column alone takes 10 us; `table[image][i]` selects the column anew, 270 us.
     pictures = ColumnPictures(
         table.select_columns([image]), image, name=name, folder=folder, max_pixels=max_pixels
     )
     return Source(name, pictures, labels, classnames)
 
 
-_LABEL_TYPES = ("int", "uint", "string", "large_string")
+def _holds_files(feature: Any) -> bool:
+    if isinstance(feature, dict):  # the image feature, written by a program that did not name it so
+        return "bytes" in feature or "path" in feature
+    return getattr(feature, "dtype", None) in {"binary", "large_binary", "string", "large_string"}
 
 
 @contextmanager

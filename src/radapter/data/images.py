@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from radapter.errors import ConfigError, ImageError
 
@@ -38,6 +38,16 @@ SUFFIXES = frozenset(
     }
     | {".jp2", ".avif"}
 )
+
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode(
@@ -67,9 +77,11 @@ def decode(
         ) as image:
             _check_size(image.size, where=where, max_pixels=max_pixels)
             image.load()
-            # In place keeps the palette and transparency entries, which a transposed copy would lose.
-            upright = ImageOps.exif_transpose(image)
-            return _rgb(upright, where=where, background=background)
+            rgb = _rgb(image, where=where, background=background)
+            turn = _TURNS.get(_orientation(image))
+        upright = rgb if turn is None else rgb.transpose(turn)
+        upright.info = {}  # else what is done is done again by whoever reads the EXIF orientation next
+        return upright
     except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -110,9 +122,16 @@ def _check_size(size: tuple[int, int], *, where: str, max_pixels: int) -> None:
         )
 
 
+def _orientation(image: Image.Image) -> object:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # a camera's broken notes do not make its picture unreadable
+        return None
+
+
 def _rgb(image: Image.Image, *, where: str, background: tuple[int, int, int]) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
-        return image.copy()  # the copy outlives the file
+        return image.copy()
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _grey(np.asarray(image), where=where)
     if image.mode == "F":

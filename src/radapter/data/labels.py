@@ -69,7 +69,7 @@ def read_classnames(names: Sequence[str] | str | os.PathLike[str]) -> tuple[str,
         listed, origin = tuple(str(name) for name in names), "the class list"
     if not listed:
         raise DataError(f"class names must not be empty. {origin} has none.")
-    _refuse_duplicates(listed, origin)
+    refuse_duplicates(listed, origin)
     return listed
 
 
@@ -82,7 +82,8 @@ def resolve(
 ) -> Resolved:
     """Brings a source's labels into the training label space.
 
-    An integer label is a class name where the class list has all of them as names, else an index into it.
+    Integer labels count in the source's class list. Where it has none, they are names if all are among
+    `classnames`, or if there is a map; else they count in `classnames`.
 
     Args:
         source: pictures and labels.
@@ -96,44 +97,62 @@ def resolve(
             lacks a class that has pictures.
     """
     own = classes if classes is not None else source.classnames
-    labels = _named(source, own if own is not None else classnames, strict=own is not None)
-    if own is None:
-        own = sorted(set(labels), key=_natural)
-    _refuse_duplicates(own, f"the class list of '{source.name}'")
-    target = _mapped(own, mapping or {}, source.name)
+    if own is not None:
+        refuse_duplicates(own, f"the class list of '{source.name}'")
+    names = _named(source, own, training=None if mapping else classnames)
+    target = _mapped(sorted(set(names), key=_natural) if own is None else own, mapping or {}, source.name)
     if classnames is None:
         training = tuple(dict.fromkeys(name for name in target.values() if name is not None))
     else:
         training = tuple(classnames)
-        _refuse_strangers(labels, target, training, source.name)
+        _refuse_strangers(names, target, training, source.name)
     index = {name: number for number, name in enumerate(training)}
-    wanted = [target[label] for label in labels]
+    wanted = [target[name] for name in names]
     rows = [row for row, name in enumerate(wanted) if name is not None]
     numbers = [index[name] for name in wanted if name is not None]
     return Resolved(training, torch.tensor(numbers, dtype=torch.int64), torch.tensor(rows, dtype=torch.int64))
 
 
-def _named(source: Source, listed: Sequence[str] | None, *, strict: bool) -> list[str]:
-    """Labels as names; refuses those that are missing or, with `strict`, outside the list."""
+def refuse_duplicates(names: Sequence[str], origin: str) -> None:
+    """Raises DataError where two names are alike; `origin` says whose names they are."""
+    twice = [repr(name) for name, count in collections.Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"class names must differ. {origin} repeats {_some(twice)}. Rename all but one of each."
+        )
+
+
+def _named(source: Source, own: Sequence[str] | None, *, training: Sequence[str] | None) -> list[str]:
+    """Labels as names; `training` is None where integers must not count in the training classes."""
     absent = [source.pictures.where(row) for row, label in enumerate(source.labels) if label in (None, "")]
     if absent:
-        raise DataError(f"every row must have a label. '{source.name}' lacks {_some(absent)}.")
-    names = [str(label) for label in source.labels]
-    if listed is None or set(names) <= set(listed):
-        return names
-    if all(isinstance(label, int) for label in source.labels):
-        numbers = [int(name) for name in names]
-        strangers = collections.Counter(n for n in numbers if not 0 <= n < len(listed))
-        if not strangers:
-            return [listed[number] for number in numbers]
+        raise DataError(f"every row must have a label. In '{source.name}' {_some(absent)} lack one.")
+    labels = [label for label in source.labels if label is not None]
+    are_integers = all(isinstance(label, int) for label in labels)
+    if own is not None:
+        return (_numbered if are_integers else _listed)(labels, own, source.name)
+    if are_integers and training is not None and not {str(label) for label in labels} <= set(training):
+        return _numbered(labels, training, source.name)
+    return [str(label) for label in labels]
+
+
+def _numbered(labels: Sequence[str | int], listed: Sequence[str], name: str) -> list[str]:
+    numbers = [int(label) for label in labels]
+    outside = collections.Counter(str(number) for number in numbers if not 0 <= number < len(listed))
+    if outside:
         raise DataError(
-            f"integer labels must lie in [0, {len(listed) - 1}], the class list of {len(listed)}. "
-            f"'{source.name}' also has {_counted(strangers)}. Correct the labels or give `classes`."
+            f"integer labels must lie in [0, {len(listed) - 1}], the class list. '{name}' also has "
+            f"{_counted(outside)}. Correct the labels, or give the whole list as `classes`."
         )
-    if strict:
-        outside = collections.Counter(name for name in names if name not in set(listed))
+    return [listed[number] for number in numbers]
+
+
+def _listed(labels: Sequence[str | int], listed: Sequence[str], name: str) -> list[str]:
+    names, known = [str(label) for label in labels], set(listed)
+    outside = collections.Counter(label for label in names if label not in known)
+    if outside:
         raise DataError(
-            f"labels must be in the class list of {len(listed)}. '{source.name}' also has {_counted(outside)}. "
+            f"labels must be in the class list of {len(listed)}. '{name}' also has {_counted(outside)}. "
             "Correct the labels or `classes`."
         )
     return names
@@ -150,39 +169,31 @@ def _mapped(own: Sequence[str], mapping: Mapping[str, str | None], name: str) ->
 
 
 def _refuse_strangers(
-    labels: Sequence[str], target: Mapping[str, str | None], training: tuple[str, ...], name: str
+    names: Sequence[str], target: Mapping[str, str | None], training: tuple[str, ...], name: str
 ) -> None:
-    known = set(training)
-    strangers = collections.Counter(
-        label for label in labels if target[label] is not None and target[label] not in known
-    )
+    known = {None, *training}
+    strangers = collections.Counter(label for label in names if target[label] not in known)
     if strangers:
         first = min(strangers)
+        shown = {
+            label if target[label] == label else f"{label}, mapped to {target[label]}": count
+            for label, count in strangers.items()
+        }
         raise DataError(
-            f"the classes of '{name}' must be among the {len(training)} training classes. Not among them: "
-            f"{_counted(strangers)}. Give a map from its names to the training names, or to null to leave a "
-            f"class out: labels: {{{first}: {training[0]}}}.{did_you_mean(first, training)}"
+            f"the classes of '{name}' must be among the {len(training)} training classes. {_counted(shown)} are "
+            f"not. Give a map from its names to the training names, or to null to leave a class out: "
+            f"labels: {{{first}: {training[0]}}}.{did_you_mean(str(target[first]), training)}"
         )
 
 
-def _refuse_duplicates(names: Sequence[str], origin: str) -> None:
-    twice = [name for name, count in collections.Counter(names).items() if count > 1]
-    if twice:
-        raise DataError(f"class names must differ. {origin} repeats {_some([repr(n) for n in twice])}.")
-
-
-def _counted(strangers: Mapping[str, int] | Mapping[int, int]) -> str:
-    pictures = sum(strangers.values())
-    named = [
-        f"{name!r} ({count})" for name, count in sorted(strangers.items(), key=lambda item: str(item[0]))
-    ]
-    return f"{_some(named)}, {pictures} pictures in all"
+def _counted(strangers: Mapping[str, int]) -> str:
+    named = [f"{name!r} ({count} pictures)" for name, count in sorted(strangers.items())]
+    return _some(named)
 
 
 def _some(items: Sequence[str]) -> str:
     """How many, and the first three."""
-    shown = ", ".join(items[:3])
-    return shown if len(items) <= 3 else f"{len(items)}: {shown} ..."
+    return f"{len(items)}: {', '.join(items[:3])}" + (" ..." if len(items) > 3 else "")
 
 
 def _natural(name: str) -> tuple[int, str]:

@@ -102,27 +102,32 @@ class EvalLoader:
                 self._progress(done, total)
 
     def _decoded(self) -> Iterator[Batch]:
-        fresh: list[Batch] | None = None
         groups = _grouped(list(range(len(self.dataset))), self._batch_size)
-        for first, results in enumerate(_in_threads(groups, self._one, self._workers)):
-            batch = _batch(self.dataset, results, self.bad)
-            if batch is None:
-                continue
-            if fresh is None and first == 0:
-                fresh = [] if self._fits(batch) else None
-            if fresh is not None:
-                fresh.append(batch)
-            yield batch
-        if len(self.bad) == len(self.dataset):
-            raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
-        self._kept = fresh
+        fresh: list[Batch] = []
+        taken = 0  # bytes reserved from the first picture on
+        fits = self._memory is not None
+        try:
+            for results in _in_threads(groups, self._one, self._workers):
+                batch = _batch(self.dataset, results, self.bad)
+                if batch is None:
+                    continue
+                if fits and self._memory is not None and taken == 0:
+                    size = batch.pixels[0].nbytes * len(self.dataset)
+                    fits = self._memory.take(size)
+                    taken = size if fits else 0
+                if fits:
+                    fresh.append(batch)
+                yield batch
+            if not len(self.bad) < len(self.dataset):
+                raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
+            if fits and self._kept is None:
+                self._kept, taken = fresh, 0
+        finally:
+            if taken and self._memory is not None:  # the pass was left early
+                self._memory.give_back(taken)
 
     def _one(self, index: int) -> Tensor:
         return self._preprocess(self.dataset.image(index))
-
-    def _fits(self, batch: Batch) -> bool:
-        size = batch.pixels[0].numel() * batch.pixels.element_size() * len(self.dataset)
-        return self._memory is not None and self._memory.take(size)
 
 
 def batches(

@@ -106,7 +106,7 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     """The specification as a mapping whose keys and types are known."""
     if isinstance(spec, str):
         return {_BY_SUFFIX.get(Path(spec).suffix.lower(), "folder"): spec}
-    options = dict(spec)
+    options = {key: value for key, value in spec.items() if value is not None}  # null in YAML is the default
     kinds = [kind for kind in _OWN if kind in options]
     if len(kinds) != 1:
         raise ConfigError(
@@ -115,8 +115,6 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
         )
     (kind,) = kinds
     known = {kind: (str, list, tuple) if kind == "parquet" else str, **_OWN[kind], **_COMMON}
-    for key in [key for key, value in options.items() if value is None]:
-        del options[key]  # null in YAML is the default
     for key, value in options.items():
         if key not in known:
             raise ConfigError(

@@ -59,11 +59,19 @@ def read_labelled_table(path: Path, *, image: str, label: str, max_pixels: int =
         max_pixels: larger images are refused from their header.
 
     Raises:
-        ConfigError, DataError: as `read_table`.
+        ConfigError: the table has no such column.
+        DataError: as `read_table`, or a row names no image.
     """
     paths, labels = read_table(path, [image, label])
-    files = [str(path.parent / cell) if cell else "" for cell in paths]
-    are_integers = all(cell.isdecimal() for cell in labels)
+    blank = [number for number, cell in enumerate(paths, start=1) if not cell.strip()]
+    if blank:
+        raise DataError(
+            f"every row must name an image. In '{path}' {len(blank)} of {len(paths)} do not, first rows "
+            f"{', '.join(map(str, blank[:3]))}. Fill column {image!r} or remove them."
+        )
+    files = [str(path.parent / cell) for cell in paths]
+    # "007" is a name: as a number it would lose its zeros.
+    are_integers = all(cell.isdecimal() and cell == str(int(cell)) for cell in labels)
     return Source(
         path.stem,
         FilePictures(files, max_pixels=max_pixels),

@@ -17,14 +17,17 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from radapter.report.curves import Curve, Json, curves
 from radapter.report.table import PAPER_ALPHA
 
 SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
+_ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 _INK, _FAINT = "#222222", "#9a9a9a"
 _OWN_MARKER, _TOUCH = 16, 4  # pixels
+_OVERLAP = 60.0  # what covering a label costs, in dots covered
 # Okabe & Ito 2008, without yellow, which is unreadable on white. Fixed, so that figures can be compared.
 _STYLE_OF = {
     "full": ("#D55E00", "s"),
@@ -96,7 +99,7 @@ def frontier_figure(results: Json) -> Figure:
         covered += [_place(row)] * 8  # a large marker counts as several dots
         on_its_curve = row["method"] in named
         if not (on_its_curve and row["alpha"] == 1):
-            alpha = f"α {row['alpha']:.2g}"  # noqa: RUF001
+            alpha = f"{_ALPHA} {row['alpha']:.2g}"
             text = alpha if on_its_curve else f"{row['method']} {alpha}"
             others.append(_Label(*_place(row), text, colour))
     for row in results["rows"]:
@@ -158,9 +161,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _styles(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
-    others = [method for method in methods if method not in _STYLE_OF]
+    others = [method for method in methods if method not in _STYLE_OF and method != "zero-shot"]
     spare = {method: _OTHER_STYLES[i % len(_OTHER_STYLES)] for i, method in enumerate(others)}
-    return {method: _STYLE_OF.get(method) or spare[method] for method in methods}
+    return {**_STYLE_OF, **spare}
 
 
 def _name(curve: Curve) -> str:
@@ -259,12 +262,20 @@ def _high(group: Sequence[float], step: float) -> float:
 def _write_beside(
     figure: Figure, axes: Any, labels: Sequence[_Label], covered: Sequence[tuple[float, float]]
 ) -> None:
-    """Writes each label beside its point, where it covers least of markers, curves and labels before it."""
+    """Writes each label beside its point, with a thin line to it where they cannot be close.
+
+    A label goes where it covers least of markers, curves and other labels. The places depend on each other, so
+    each is chosen again, a few times over, with the others where they are.
+    """
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     dots = axes.transData.transform(np.array(covered))  # (points, 2), in pixels
     frame = axes.get_window_extent(renderer)
-    taken: list[Any] = []
+    written = [
+        text.get_window_extent(renderer) for text in axes.texts if text.get_transform() is axes.transAxes
+    ]
+    candidates: list[list[tuple[float, Any, tuple[float, float]]]] = []  # per label: cost, box, offset
+    texts = []
     for label in labels:
         text = axes.annotate(
             label.text,
@@ -276,36 +287,55 @@ def _write_beside(
             fontsize=9.5,
             fontweight="bold",
             color=label.colour,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": label.colour,
+                "linewidth": 0.8,
+                "shrinkA": 0,
+                "shrinkB": 5,
+            },
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
             zorder=8,
         )
-        size = text.get_window_extent(renderer)
-        offsets = list(_offsets(size.width, size.height, figure.dpi / 72))
+        text.update_positions(renderer)
+        centred = Text.get_window_extent(text, renderer)  # Annotation's own would add the line to the point
         point = axes.transData.transform((label.x, label.y))
-        costs = [
-            _cost(size.translated(x, y), dots, taken, frame) + _between(point, (x, y), dots) + far / 8
-            for x, y, far in offsets
-        ]
-        x, y, _ = offsets[costs.index(min(costs))]
-        text.set_position((x, y))
-        taken.append(size.translated(x, y))
+        places = []
+        for x, y, gap in _offsets(centred.width, centred.height, figure.dpi / 72):
+            box = centred.translated(x, y)
+            places.append(
+                (_cost(box, dots, written, frame) + _between(point, (x, y), dots) + gap / 6, box, (x, y))
+            )
+        candidates.append(places)
+        texts.append(text)
+    chosen = [min(places, key=lambda place: place[0]) for places in candidates]
+    for _ in range(4):
+        for index, places in enumerate(candidates):
+            others = [box for other, (_, box, _) in enumerate(chosen) if other != index]
+            chosen[index] = min(places, key=lambda place: place[0] + _OVERLAP * _overlaps(place[1], others))
+    for text, (_, _, offset) in zip(texts, chosen, strict=True):
+        text.set_position(offset)
 
 
 def _offsets(width: float, height: float, scale: float) -> Iterator[tuple[float, float, float]]:
     """Places of a label's centre around its point, in pixels, with the gap between both in points."""
-    for gap in (9, 13, 18, 25, 34):
+    for gap in (8, 12, 17, 24, 32, 42, 54):
         for angle in range(0, 360, 15):
             x, y = math.cos(math.radians(angle)), math.sin(math.radians(angle))
             yield x * (gap * scale + width / 2), y * (gap * scale + height / 2), gap
 
 
-def _cost(box: Any, dots: np.ndarray[Any, Any], taken: Sequence[Any], frame: Any) -> float:
+def _cost(box: Any, dots: np.ndarray[Any, Any], written: Sequence[Any], frame: Any) -> float:
     """How much a label in `box` would cover, and whether it would leave the axes."""
     near = box.padded(3)
     inside = (dots[:, 0] > near.x0) & (dots[:, 0] < near.x1) & (dots[:, 1] > near.y0) & (dots[:, 1] < near.y1)
-    overlaps = sum(near.overlaps(other) for other in taken)
     outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
-    return float(inside.sum() + 40 * overlaps + 60 * outside)
+    return float(inside.sum() + _OVERLAP * (_overlaps(box, written) + outside))
+
+
+def _overlaps(box: Any, others: Sequence[Any]) -> int:
+    near = box.padded(3)
+    return sum(bool(near.overlaps(other)) for other in others)
 
 
 def _between(point: np.ndarray[Any, Any], offset: tuple[float, float], dots: np.ndarray[Any, Any]) -> float:

@@ -16,7 +16,7 @@ from radapter.report.curves import Json, curves
 
 PAPER_ALPHA = 0.5
 LOWER_IS_BETTER = frozenset({"ece", "nll"})
-_ABSENT = "–"  # noqa: RUF001
+_ABSENT = "-"
 
 
 @final
@@ -132,12 +132,14 @@ def results_table(
     if width is not None and _measure(whole, columns) > width:
         columns = [*range(whole.summary), columns[-1]]
     hidden = len(whole.headers) - len(columns)
-    note = caption(results)
+    notes = [caption(results)]
+    notes += [f"Dim: the paper's alpha, {PAPER_ALPHA:g}."] if any(line.beside for line in whole.lines) else []
+    notes += [f"{hidden} more columns in a wider terminal."] if hidden else []
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
         title=f"{_METRIC_NAMES.get(metric, metric)}, {results['model']}",
-        caption=note + (f"\n{hidden} more columns in a wider terminal." if hidden else ""),
+        caption="\n".join(notes),
         caption_justify="left",
     )
     for index in columns:
@@ -171,7 +173,12 @@ def results_markdown(
     rule = f"| {'-' * widths[0]} | " + " | ".join("-" * (width - 1) + ":" for width in widths[1:]) + " |"
     table = "\n".join([drawn(whole.headers), rule, *map(drawn, body)])
     title = f"{_METRIC_NAMES.get(metric, metric)}, {results['model']}"
-    return f"{title}\n\n{table}\n\n{caption(results)}\n"
+    italics = (
+        f" In italics: the paper's alpha, {PAPER_ALPHA:g}."
+        if any(line.beside for line in whole.lines)
+        else ""
+    )
+    return f"{title}\n\n{table}\n\n{caption(results)}{italics}\n"
 
 
 def caption(results: Json) -> str:

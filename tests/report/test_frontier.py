@@ -1,0 +1,75 @@
+"""The frontier: everything drawn is named, and no name covers another."""
+
+from itertools import combinations
+
+import pytest
+from matplotlib.text import Text
+from PIL import Image
+
+from radapter.report.frontier import _spread, draw, frontier_figure
+
+ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
+
+
+def boxes(figure):
+    """Where each text inside the figure stands, in pixels."""
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    # Text's own extent: an annotation's holds the line to its point, which may pass under another label.
+    return {text.get_text(): Text.get_window_extent(text, renderer) for text in figure.axes[0].texts}
+
+
+def test_draw_writes_a_picture_of_the_stated_size(results, tmp_path):
+    path = draw(results, tmp_path / "frontier.png")
+    with Image.open(path) as picture:
+        assert picture.size == (7 * 160, 5.5 * 160)
+
+
+def test_every_method_is_named_and_alphas_stand_at_chosen_points(results):
+    texts = set(boxes(frontier_figure(results)))
+    assert {"zero-shot", "full", "r-adapter", f"wise-ft {ALPHA} 0.4", f"{ALPHA} 0.7"} <= texts
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.002, 0.02, 0.2])
+def test_no_label_covers_another_however_close_the_curves(results, gap):
+    # All methods end within `gap` of full fine-tuning.
+    for point in results["sweep"] + results["rows"]:
+        if point["method"] == "r-adapter":
+            alpha = point["alpha"]
+            point["id_mean"] = 0.6 + 0.2 * alpha
+            point["ood_mean"] = 0.6 + (gap - 0.1) * alpha + 0.12 * alpha * (1 - alpha)
+    for (one, a), (other, b) in combinations(boxes(frontier_figure(results)).items(), 2):
+        assert not a.overlaps(b), (one, other)
+
+
+def test_every_label_is_inside_the_picture(results):
+    figure = frontier_figure(results)
+    for name, box in boxes(figure).items():
+        assert box.x0 >= 0, name
+        assert box.x1 <= figure.bbox.x1, name
+        assert box.y0 >= 0, name
+        assert box.y1 <= figure.bbox.y1, name
+
+
+def test_a_method_that_the_figure_does_not_know_gets_a_style_of_its_own(results):
+    for part in results["rows"] + results["sweep"]:
+        part["method"] = part["method"].replace("r-adapter", "lp-ft")
+    lines = frontier_figure(results).axes[0].lines
+    assert "#56B4E9" in {line.get_color() for line in lines}
+
+
+def test_rows_without_a_sweep_are_drawn_as_points(results):
+    results["sweep"] = []
+    assert f"r-adapter {ALPHA} 0.7" in boxes(frontier_figure(results))
+
+
+def test_without_ood_sets_there_is_no_frontier(results):
+    results["rows"][1]["ood_mean"] = None
+    with pytest.raises(ValueError, match="a frontier needs rows with OOD sets"):
+        frontier_figure(results)
+
+
+def test_labels_are_moved_apart_by_no_more_than_needed():
+    assert _spread([0.1, 0.5], 0.1) == [0.1, 0.5]
+    assert _spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    assert _spread([0.3, 0.5, 0.52, 0.9], 0.1) == pytest.approx([0.3, 0.46, 0.56, 0.9])

@@ -32,7 +32,7 @@ Zero-shot top-1 with radapter's short templates, on the half of every PACS domai
 
 - Data: PACS pictures whose content fraction (first 8 bytes of the SHA-256 of the image's bytes, big-endian, over
   2^64) is in [0, 0.45); CIFAR-10's training set; Flickr8k's training pictures and captions. Pictures in
-  [0.45, 0.5) showed how training went. Those in [0.5, 1) were read once, for the table above.
+  [0.45, 0.5) showed how training went. Those in [0.5, 1) were read for the table above alone.
 - Stage 1, {teacher}: a small convolutional network on the labels of PACS and CIFAR-10 and on the words of
   Flickr8k's captions. It is not shipped.
 - Stage 2, {student}: this model, from random weights whose attention starts by looking at neighbouring patches.

@@ -1,7 +1,13 @@
-"""Models: one dual encoder over transformers, open_clip and timm, loaded by name and exported as plain folders."""
+"""Models: one dual encoder over transformers, open_clip and timm, loaded by name and exported as plain folders.
+
+Reading order: `encoder` (what everybody uses), `loading` (names), `hf`, `openclip`, `timm_vit` (one library each),
+`fingerprint`, `merging`, `crossing`, `certificate`, `export`, `inspection`.
+"""
 
 from radapter.models.encoder import DualEncoder
+from radapter.models.export import export
 from radapter.models.fingerprint import fingerprint
+from radapter.models.inspection import Inspection, inspect
 from radapter.models.loading import load
 
-__all__ = ["DualEncoder", "fingerprint", "load"]
+__all__ = ["DualEncoder", "Inspection", "export", "fingerprint", "inspect", "load"]

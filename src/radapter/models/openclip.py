@@ -322,7 +322,7 @@ def _simple_tokenizer(config: dict[str, Any]) -> Any:
 def _hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
     text = config["text_cfg"]
     tokenizer_from_folder(folder)  # says which files are missing
-    return import_open_clip().HFTokenizer(
+    return import_open_clip().tokenizer.HFTokenizer(
         str(folder),
         context_length=text.get("context_length", 77),
         tokenizer_mode=text.get("tokenizer_mode"),

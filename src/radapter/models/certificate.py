@@ -1,0 +1,139 @@
+"""What an exported folder must show: the library alone loads it, and its features are those of the model in memory.
+
+The folder is reloaded with the library's own function, through no code of radapter's, and fed a fixed batch.
+"""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from radapter.errors import ExportError
+from radapter.models.encoder import Towers
+from radapter.models.hf import patches_of, pooled, quiet
+from radapter.storage import sha256
+
+CERTIFICATE = "certificate.json"
+TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
+SAMPLES = 4
+SEED = 0
+_PACKAGES = ("torch", "transformers", "open_clip_torch", "timm", "peft", "safetensors", "radapter")
+
+Features = dict[str, Tensor]
+"""(B, E) features by tower, "image" and, where there is one, "text"."""
+
+
+def fixed_batch(towers: Towers, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """Images (B, 3, H, W) of normal noise, and token ids (B, L) of random words up to an end-of-text id.
+
+    The same for every call with equal sizes; no tokens where there is no text tower.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    size = towers.image_size
+    pixels = torch.randn(SAMPLES, 3, size, size, generator=generator).to(dtype)
+    if not towers.context_length:
+        return pixels, None
+    shape = (SAMPLES, towers.context_length)
+    words = torch.randint(1, max(2, towers.vocab_size - 1), shape, generator=generator)
+    words[words == towers.eos_id] = 1 if towers.eos_id != 1 else 0
+    place = torch.arange(towers.context_length)
+    end = torch.linspace(2, towers.context_length - 1, SAMPLES).long()[:, None]
+    return pixels, words.masked_fill(place == end, towers.eos_id).masked_fill(place > end, 0)
+
+
+@torch.no_grad()
+def features_of(module: nn.Module, towers: Towers, batch: tuple[Tensor, Tensor | None]) -> Features:
+    """The features of a module in memory."""
+    pixels, tokens = batch
+    features = {"image": towers.encode_image(module, pixels)}
+    if tokens is not None:
+        features["text"] = towers.encode_text(module, tokens)
+    return features
+
+
+@torch.no_grad()
+def plain_features(
+    folder: Path, library: str, batch: tuple[Tensor, Tensor | None], dtype: torch.dtype
+) -> Features:
+    """The features of a folder that its library alone has loaded."""
+    pixels, tokens = batch
+    if library == "timm":
+        import timm
+
+        vit = timm.create_model(f"local-dir:{folder}", pretrained=True).to(dtype).eval()
+        return {"image": vit.forward_head(vit.forward_features(pixels), pre_logits=True)}
+    assert tokens is not None
+    if library == "open_clip":
+        import open_clip
+
+        precision = {torch.float16: "pure_fp16", torch.bfloat16: "pure_bf16"}.get(dtype, "fp32")
+        clip = open_clip.create_model(f"local-dir:{folder}", precision=precision).eval()
+        return {
+            "image": clip.encode_image(pixels, normalize=False),
+            "text": clip.encode_text(tokens, normalize=False),
+        }
+    from transformers import AutoModel
+
+    with quiet():
+        model = AutoModel.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
+    images = {"pixel_values": pixels}
+    if model.config.model_type == "siglip2":
+        images = patches_of(pixels, model.config.vision_config.patch_size)
+    return {
+        "image": pooled(model.get_image_features(**images)),
+        "text": pooled(model.get_text_features(input_ids=tokens)),
+    }
+
+
+def relative_difference(before: Tensor, after: Tensor) -> float:
+    """max_b |after_b - before_b| / |before_b| over the rows of (B, E) features; infinite where one is not finite."""
+    gap = (after.double() - before.double()).norm(dim=-1) / before.double().norm(dim=-1)
+    return float(gap.max()) if bool(torch.isfinite(gap).all()) else float("inf")
+
+
+def certify(before: Features, after: Features, dtype: torch.dtype) -> dict[str, float]:
+    """The difference per tower.
+
+    Raises:
+        ExportError: one is above the tolerance of the dtype.
+    """
+    differences = {tower: relative_difference(before[tower], after[tower]) for tower in before}
+    worst, tolerance = max(differences.values()), TOLERANCES[dtype]
+    if not worst <= tolerance:
+        raise ExportError(
+            f"features of the exported folder must equal those in memory to {tolerance:g} in {dtype}. They differ "
+            f"by {worst:.2g} ({', '.join(f'{t} {d:.2g}' for t, d in differences.items())}). Nothing was written. "
+            "Export in float32, or into the model's own library."
+        )
+    return differences
+
+
+def certificate(
+    folder: Path, differences: dict[str, float], dtype: torch.dtype, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """The content of `certificate.json`."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {
+        "schema": 1,
+        **facts,
+        "dtype": str(dtype).removeprefix("torch."),
+        "max_relative_difference": max(differences.values()),
+        "differences": differences,
+        "tolerance": TOLERANCES[dtype],
+        "measured_on": {"samples": SAMPLES, "seed": SEED, "device": "cpu"},
+        "versions": {"python": platform.python_version(), **_versions()},
+        "sha256": {str(file.relative_to(folder)): sha256(file) for file in files},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

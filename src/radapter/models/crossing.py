@@ -1,0 +1,268 @@
+"""CLIP ViTs between transformers and open_clip: the same numbers under the other library's names.
+
+The architecture exists on both sides where: the image tower is CLIP's ViT with a class token, the text tower is
+causal and pooled at the end-of-text token, and both towers share one activation, GELU or QuickGELU. What differs:
+- open_clip fuses the query, key and value matrices and stores its projections transposed;
+- transformers pools at the first eos id, but at the largest id where its eos id is 2; open_clip names the two
+  `pool_type` "eos" (with `eos_id`) and "argmax".
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPVisionConfig
+
+from radapter.errors import ModelError
+
+_ARGMAX_EOS = 2  # transformers' mark of CLIP models that pool at the largest id
+_ACTIVATIONS = {"gelu": False, "quick_gelu": True}
+_PILLOW = {"bilinear": 2, "bicubic": 3}
+_PLAIN_VISION = {"image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size", "norm_kwargs"}
+_PLAIN_TEXT = {
+    "context_length", "vocab_size", "hf_tokenizer_name", "tokenizer_mode", "tokenizer_kwargs", "width", "heads",
+    "layers", "mlp_ratio", "pad_id", "eos_id", "pool_type", "norm_kwargs",
+}  # fmt: skip
+_PLAIN_MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
+
+# transformers' name to open_clip's, for what is neither fused nor transposed
+_BLOCK_NAMES = (
+    ("self_attn.out_proj", "attn.out_proj"),
+    ("layer_norm1", "ln_1"),
+    ("layer_norm2", "ln_2"),
+    ("mlp.fc1", "mlp.c_fc"),
+    ("mlp.fc2", "mlp.c_proj"),
+)
+_NAMES = (
+    ("logit_scale", "logit_scale"),
+    ("text_model.embeddings.token_embedding.weight", "token_embedding.weight"),
+    ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
+    ("text_model.final_layer_norm.weight", "ln_final.weight"),
+    ("text_model.final_layer_norm.bias", "ln_final.bias"),
+    ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
+    ("vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"),
+    ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
+    ("vision_model.pre_layrnorm.weight", "visual.ln_pre.weight"),
+    ("vision_model.pre_layrnorm.bias", "visual.ln_pre.bias"),
+    ("vision_model.post_layernorm.weight", "visual.ln_post.weight"),
+    ("vision_model.post_layernorm.bias", "visual.ln_post.bias"),
+)
+_TRANSPOSED = (("text_projection.weight", "text_projection"), ("visual_projection.weight", "visual.proj"))
+_TOWERS = (("vision_model.encoder.layers", "visual.transformer.resblocks"),
+           ("text_model.encoder.layers", "transformer.resblocks"))  # fmt: skip
+
+
+def open_clip_config(config: Any) -> dict[str, Any]:
+    """open_clip's `model_cfg` for a transformers CLIP configuration; tokens are made by the folder's own tokenizer.
+
+    Raises:
+        ModelError: open_clip has no such architecture; the message says what differs.
+    """
+    if config.model_type != "clip":
+        raise ModelError(
+            f"only CLIP crosses to open_clip. Got '{config.model_type}'. Use format='transformers'."
+        )
+    text, vision = config.text_config, config.vision_config
+    if text.hidden_act != vision.hidden_act or text.hidden_act not in _ACTIVATIONS:
+        acts = f"{vision.hidden_act} and {text.hidden_act}"
+        raise ModelError(f"open_clip's CLIP has one activation, gelu or quick_gelu. This model has {acts}.")
+    if vision.num_channels != 3:
+        raise ModelError(f"open_clip's CLIP takes 3 channels. This model takes {vision.num_channels}.")
+    if text.eos_token_id is None:
+        raise ModelError("the eos_token_id of the text tower must be set to cross to open_clip. It is None.")
+    by_largest = text.eos_token_id == _ARGMAX_EOS
+    return {
+        "embed_dim": config.projection_dim,
+        "quick_gelu": _ACTIVATIONS[text.hidden_act],
+        "vision_cfg": {
+            "image_size": vision.image_size,
+            "patch_size": vision.patch_size,
+            "layers": vision.num_hidden_layers,
+            "width": vision.hidden_size,
+            "head_width": vision.hidden_size // vision.num_attention_heads,
+            "mlp_ratio": vision.intermediate_size / vision.hidden_size,
+            "norm_kwargs": {"eps": vision.layer_norm_eps},
+        },
+        "text_cfg": {
+            "context_length": text.max_position_embeddings,
+            "vocab_size": text.vocab_size,
+            "hf_tokenizer_name": ".",  # any name: from a folder, open_clip takes the tokenizer in it
+            "width": text.hidden_size,
+            "heads": text.num_attention_heads,
+            "layers": text.num_hidden_layers,
+            "mlp_ratio": text.intermediate_size / text.hidden_size,
+            "pool_type": "argmax" if by_largest else "eos",
+            "eos_id": text.eos_token_id,
+            "norm_kwargs": {"eps": text.layer_norm_eps},
+        },
+    }
+
+
+def transformers_config(config: Mapping[str, Any]) -> CLIPConfig:
+    """transformers' CLIP configuration for open_clip's `model_cfg`.
+
+    Raises:
+        ModelError: transformers' CLIP has no such architecture; the message names what differs.
+    """
+    vision, text = dict(config["vision_cfg"]), dict(config["text_cfg"])
+    for part, given, plain in (
+        ("model", config, _PLAIN_MODEL), ("vision_cfg", vision, _PLAIN_VISION), ("text_cfg", text, _PLAIN_TEXT)
+    ):  # fmt: skip
+        if strange := sorted(key for key, value in given.items() if key not in plain and value):
+            raise ModelError(
+                f"transformers' CLIP has no counterpart of {', '.join(strange)} in open_clip's {part}. "
+                "Use format='open_clip'."
+            )
+    if not isinstance(vision.get("layers", 12), int):
+        raise ModelError(
+            "transformers' CLIP has a ViT as image tower. This one is a ResNet. Use format='open_clip'."
+        )
+    pool_type, eos_id = text.get("pool_type", "argmax"), text.get("eos_id", 2)
+    if pool_type not in ("argmax", "eos") or (pool_type == "eos" and eos_id == _ARGMAX_EOS):
+        raise ModelError(
+            f"transformers' CLIP pools text at an eos id other than 2, or at the largest id. This model has "
+            f"pool_type '{pool_type}' and eos_id {eos_id}. Use format='open_clip'."
+        )
+    activation = "quick_gelu" if config.get("quick_gelu") else "gelu"
+    width, text_width = vision.get("width", 768), text.get("width", 512)
+    shared = {"projection_dim": config["embed_dim"], "hidden_act": activation}
+    vision_config = CLIPVisionConfig(
+        **shared,
+        hidden_size=width,
+        intermediate_size=int(width * vision.get("mlp_ratio", 4.0)),
+        num_hidden_layers=vision.get("layers", 12),
+        num_attention_heads=width // vision.get("head_width", 64),
+        image_size=vision.get("image_size", 224),
+        patch_size=vision.get("patch_size", 16),
+        layer_norm_eps=(vision.get("norm_kwargs") or {}).get("eps", 1e-5),
+    )
+    text_config = CLIPTextConfig(
+        **shared,
+        hidden_size=text_width,
+        intermediate_size=int(text_width * text.get("mlp_ratio", 4.0)),
+        num_hidden_layers=text.get("layers", 12),
+        num_attention_heads=text.get("heads", 8),
+        vocab_size=text.get("vocab_size", 49408),
+        max_position_embeddings=text.get("context_length", 77),
+        layer_norm_eps=(text.get("norm_kwargs") or {}).get("eps", 1e-5),
+        bos_token_id=0,
+        pad_token_id=text.get("pad_id", 0),
+        eos_token_id=_ARGMAX_EOS if pool_type == "argmax" else eos_id,
+    )
+    return CLIPConfig(
+        text_config=text_config.to_dict(),
+        vision_config=vision_config.to_dict(),
+        projection_dim=config["embed_dim"],
+    )
+
+
+def open_clip_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A transformers CLIPModel's state dict under open_clip's names."""
+    crossed = {theirs: weights[ours] for ours, theirs in _NAMES}
+    crossed |= {theirs: weights[ours].T for ours, theirs in _TRANSPOSED}
+    for ours, theirs in _TOWERS:
+        for block in range(_depth(weights, ours, "layer_norm1.weight")):
+            for kind in ("weight", "bias"):
+                fused = [weights[f"{ours}.{block}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+                crossed[f"{theirs}.{block}.attn.in_proj_{kind}"] = torch.cat(fused)
+                for name, their_name in _BLOCK_NAMES:
+                    crossed[f"{theirs}.{block}.{their_name}.{kind}"] = weights[
+                        f"{ours}.{block}.{name}.{kind}"
+                    ]
+    return {name: tensor.contiguous() for name, tensor in crossed.items()}
+
+
+def transformers_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An open_clip CLIP's state dict under transformers' names."""
+    crossed = {ours: weights[theirs] for ours, theirs in _NAMES}
+    crossed["logit_scale"] = crossed["logit_scale"].reshape(())
+    crossed |= {ours: weights[theirs].T for ours, theirs in _TRANSPOSED}
+    for ours, theirs in _TOWERS:
+        for block in range(_depth(weights, theirs, "ln_1.weight")):
+            for kind in ("weight", "bias"):
+                parts = weights[f"{theirs}.{block}.attn.in_proj_{kind}"].chunk(3)
+                for part, tensor in zip("qkv", parts, strict=True):
+                    crossed[f"{ours}.{block}.self_attn.{part}_proj.{kind}"] = tensor
+                for name, their_name in _BLOCK_NAMES:
+                    crossed[f"{ours}.{block}.{name}.{kind}"] = weights[
+                        f"{theirs}.{block}.{their_name}.{kind}"
+                    ]
+    return {name: tensor.contiguous() for name, tensor in crossed.items()}
+
+
+def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
+    """open_clip's `preprocess_cfg` for a transformers image processor.
+
+    Raises:
+        ModelError: open_clip has no such preparation of images.
+    """
+    size, names = dict(processor.size), {number: name for name, number in _PILLOW.items()}
+    crops = bool(getattr(processor, "do_center_crop", False))
+    if crops and size.get("shortest_edge") == image_size:
+        mode = "shortest"
+    elif not crops and size.get("height") == size.get("width") == image_size:
+        mode = "squash"
+    else:
+        raise ModelError(
+            f"open_clip resizes the shorter side, or both, to the model's {image_size} pixels. This model's image "
+            f"processor resizes to {size}, cropping: {crops}. Use format='transformers'."
+        )
+    if int(processor.resample) not in names:
+        raise ModelError(
+            f"open_clip resizes bicubic or bilinear. This model uses resample={processor.resample}."
+        )
+    return {
+        "size": image_size,
+        "mode": "RGB",
+        "mean": list(processor.image_mean),
+        "std": list(processor.image_std),
+        "interpolation": names[int(processor.resample)],
+        "resize_mode": mode,
+        "fill_color": 0,
+    }
+
+
+def transformers_processor(preprocess: Mapping[str, Any]) -> CLIPImageProcessorPil:
+    """transformers' image processor for open_clip's `preprocess_cfg`.
+
+    Raises:
+        ModelError: transformers' CLIP has no such preparation of images.
+    """
+    square = {"height": preprocess["size"], "width": preprocess["size"]}
+    mode = preprocess["resize_mode"]
+    if mode not in ("shortest", "squash") or preprocess["interpolation"] not in _PILLOW:
+        raise ModelError(
+            f"transformers' CLIP resizes the shorter side or both, bicubic or bilinear. This model has resize_mode "
+            f"'{mode}' and interpolation '{preprocess['interpolation']}'. Use format='open_clip'."
+        )
+    return CLIPImageProcessorPil(
+        size={"shortest_edge": preprocess["size"]} if mode == "shortest" else square,
+        do_center_crop=mode == "shortest",
+        crop_size=square,
+        resample=_PILLOW[preprocess["interpolation"]],
+        image_mean=list(preprocess["mean"]),
+        image_std=list(preprocess["std"]),
+    )
+
+
+def check_plain(module: nn.Module) -> None:
+    """Raises where an open_clip module is not the class that has a counterpart in transformers.
+
+    Raises:
+        ModelError: it is CustomTextCLIP or CoCa, or has a logit bias.
+    """
+    import open_clip
+
+    if not isinstance(module, open_clip.CLIP) or module.logit_bias is not None:
+        raise ModelError(
+            f"only open_clip's plain CLIP crosses to transformers. This model is a {type(module).__name__}"
+            f"{' with a logit bias' if module.logit_bias is not None else ''}. Use format='open_clip'."
+        )
+
+
+def _depth(weights: Mapping[str, Tensor], prefix: str, last: str) -> int:
+    depth = 0
+    while f"{prefix}.{depth}.{last}" in weights:
+        depth += 1
+    return depth

@@ -1,0 +1,191 @@
+"""`export`: a plain folder of the model's own library, or of another where the architecture exists there.
+
+The adapters are merged into a copy, so the model in memory stays as it was. The folder appears only when the
+library alone has loaded it and given the same features; the measurement lies in it as `certificate.json`.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from radapter.errors import ConfigError, ModelError, did_you_mean
+from radapter.models import crossing
+from radapter.models.certificate import (
+    CERTIFICATE,
+    TOLERANCES,
+    certificate,
+    certify,
+    features_of,
+    fixed_batch,
+    plain_features,
+)
+from radapter.models.encoder import DualEncoder
+from radapter.models.fingerprint import fingerprint
+from radapter.models.hf import HfTowers, quiet
+from radapter.models.merging import adapted_copy, merge_in_place
+from radapter.models.openclip import CONFIG, WEIGHTS, OpenClipTowers, import_open_clip
+from radapter.models.timm_vit import TimmTowers
+from radapter.storage import save_tensors, whole_folder, write_json
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("transformers", "open_clip", "timm")
+
+
+def export(
+    model: DualEncoder, *, to: str | os.PathLike[str], format: str | None = None, alpha: float | None = None
+) -> Path:
+    """Writes a plain folder that a library loads with no radapter installed, adapters merged.
+
+    Args:
+        model: adapted (by any of PEFT's tuners) or plain; it stays as it is.
+        to: a folder that does not exist.
+        format: "transformers", "open_clip" or "timm"; None for the model's own library. CLIP ViTs cross between
+            transformers and open_clip.
+        alpha: of the R-Adapters, in [0, 1]; None keeps theirs.
+
+    Returns:
+        `to`, which holds the weights in the model's dtype, the configuration, the preparation of images, the
+        tokenizer where its files are here, and `certificate.json`.
+
+    Raises:
+        ConfigError: `format` or `alpha` is none of these, or `alpha` is given and there is no R-Adapter.
+        ModelError: the other library has no such architecture; the message says what differs.
+        RunError: `to` exists.
+        MergeError: merging would give non-finite weights.
+        ExportError: the reloaded folder's features differ by more than 1e-5 (float32) or 1e-2 (16 bits).
+    """
+    library = format or model.library
+    if library not in FORMATS:
+        raise ConfigError(
+            f"format must be one of {', '.join(FORMATS)}. Got '{library}'.{did_you_mean(library, FORMATS)}"
+        )
+    if library != model.library and "timm" in (library, model.library):
+        raise ModelError(
+            f"a {model.library} model cannot be written in {library}'s form. Use format='{model.library}'."
+        )
+    dtype = _dtype(model)
+    with whole_folder(to) as draft:
+        _check_crosses(model, library)
+        twin = adapted_copy(model.module, alpha=alpha)
+        batch = fixed_batch(model.towers, dtype)
+        before = features_of(twin, model.towers, batch)
+        plain = merge_in_place(twin)
+        has_tokenizer = _write(plain, model, library, draft)
+        differences = certify(before, plain_features(draft, library, batch, dtype), dtype)
+        facts = {
+            "model": model.name,
+            "format": library,
+            "alpha": alpha,
+            "tokenizer_included": has_tokenizer,
+            "weights_fingerprint": fingerprint(plain),
+        }
+        write_json(draft / CERTIFICATE, certificate(draft, differences, dtype, facts))
+    return Path(to)
+
+
+def _dtype(model: DualEncoder) -> torch.dtype:
+    dtype = next(p.dtype for p in model.module.parameters() if p.is_floating_point())
+    if dtype not in TOLERANCES:
+        raise ModelError(
+            f"dtype of the weights must be one of {', '.join(map(str, TOLERANCES))}. Got {dtype}."
+        )
+    return dtype
+
+
+def _check_crosses(model: DualEncoder, library: str) -> None:
+    """Raises before anything costly where the other library has no such architecture."""
+    if library == model.library:
+        return
+    if isinstance(model.towers, HfTowers):
+        import_open_clip()
+        crossing.open_clip_config(model.towers.config)
+        crossing.open_clip_preprocess(model.towers.processor, model.image_size)
+    elif isinstance(model.towers, OpenClipTowers):
+        crossing.check_plain(model.module)
+        crossing.transformers_config(model.towers.model_config)
+        crossing.transformers_processor(model.towers.preprocess_config)
+
+
+def _write(plain: nn.Module, model: DualEncoder, library: str, folder: Path) -> bool:
+    """Writes everything but the certificate; returns whether texts can be tokenised from the folder."""
+    towers = model.towers
+    if isinstance(towers, TimmTowers):
+        from timm.models import save_for_hf
+
+        save_for_hf(plain, str(folder), safe_serialization=True)
+        return False
+    if isinstance(towers, HfTowers):
+        if library == "transformers":
+            _write_transformers(plain, towers.processor, folder)
+        else:
+            config = crossing.open_clip_config(towers.config)
+            preprocess = crossing.open_clip_preprocess(towers.processor, towers.image_size)
+            _write_open_clip(crossing.open_clip_weights(plain.state_dict()), config, preprocess, folder)
+        return _write_tokenizer(towers, folder)
+    assert isinstance(towers, OpenClipTowers)
+    if library == "transformers":
+        crossed = _as_transformers(plain, towers)
+        _write_transformers(crossed, crossing.transformers_processor(towers.preprocess_config), folder)
+        return _write_tokenizer(towers, folder)
+    _write_open_clip(plain.state_dict(), towers.model_config, towers.preprocess_config, folder)
+    return not towers.model_config["text_cfg"].get("hf_tokenizer_name") or _write_tokenizer(towers, folder)
+
+
+def _write_transformers(plain: Any, processor: Any, folder: Path) -> None:
+    with quiet():
+        plain.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def _write_open_clip(
+    weights: dict[str, torch.Tensor], config: dict[str, Any], preprocess: dict[str, Any], folder: Path
+) -> None:
+    save_tensors(folder / WEIGHTS, weights)
+    write_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess})
+
+
+def _as_transformers(plain: nn.Module, towers: OpenClipTowers) -> nn.Module:
+    from transformers import CLIPModel
+
+    weights = crossing.transformers_weights(plain.state_dict())
+    config = crossing.transformers_config(towers.model_config)
+    with torch.device("meta"):
+        crossed: nn.Module = CLIPModel(config)
+    crossed = crossed.to_empty(device="cpu").to(weights["logit_scale"].dtype)
+    crossed.load_state_dict(weights)
+    return crossed.eval()
+
+
+def _write_tokenizer(towers: HfTowers | OpenClipTowers, folder: Path) -> bool:
+    """Writes the tokenizer where it can be written; a model without one still exports, as it still loads."""
+    try:
+        tokenizer = towers.tokenizer.get()
+    except ModelError as error:
+        logger.warning("exported without a tokenizer: %s", error)
+        return False
+    if hasattr(tokenizer, "save_pretrained"):
+        tokenizer.save_pretrained(str(folder))
+        return True
+    if _is_clip_bpe(tokenizer):
+        _clip_tokenizer(tokenizer, towers.context_length).save_pretrained(folder)
+        return True
+    logger.warning("exported without a tokenizer: a callable given to load() cannot be written.")
+    return False
+
+
+def _is_clip_bpe(tokenizer: Any) -> bool:
+    return isinstance(tokenizer, import_open_clip().SimpleTokenizer)
+
+
+def _clip_tokenizer(simple: Any, context_length: int) -> Any:
+    """open_clip's own tokenizer as transformers' CLIPTokenizer: the same ids up to the end of text."""
+    from transformers import CLIPTokenizer
+
+    renamed = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocabulary = {renamed.get(token, token): number for token, number in simple.encoder.items()}
+    return CLIPTokenizer(vocab=vocabulary, merges=list(simple.bpe_ranks), model_max_length=context_length)

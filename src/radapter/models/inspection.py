@@ -1,0 +1,128 @@
+"""What a model is made of and what adapting it would train and merge, as plain data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from radapter.adapter import RAdapterConfig, Site
+from radapter.adapter.selection import select_sites
+from radapter.models.encoder import DualEncoder
+from radapter.models.fingerprint import base_parameters
+
+TOWERS = ("image", "text")
+
+
+@dataclass(frozen=True)
+class TowerFacts:
+    """One tower.
+
+    Attributes:
+        tower: "image" or "text".
+        blocks: residual blocks, each with an attention and an FFN site.
+        width: D of the sites; where sites differ, the widest.
+        sites: how many.
+        parameters: of the tower, its embeddings and projection included.
+        trained_parameters: of the adapters in it.
+    """
+
+    tower: str
+    blocks: int
+    width: int
+    sites: int
+    parameters: int
+    trained_parameters: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A model and its adapters-to-be.
+
+    Attributes:
+        name, library, dtype: of the model.
+        embed_dim, image_size, context_length: E, pixels, tokens.
+        parameters: of the whole model.
+        rank: r; None for full rank.
+        trained_parameters: of all adapters.
+        towers: those adapted.
+        sites: in the model's order.
+        merged_into: the names of the tensors that merging changes.
+    """
+
+    name: str
+    library: str
+    dtype: str
+    embed_dim: int
+    image_size: int
+    context_length: int
+    parameters: int
+    rank: int | None
+    trained_parameters: int
+    towers: tuple[TowerFacts, ...]
+    sites: tuple[Site, ...]
+    merged_into: tuple[str, ...]
+
+
+def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str] = TOWERS) -> Inspection:
+    """What an R-Adapter of rank `r` would train in `encoder`, and what it would be merged into.
+
+    Args:
+        encoder: not changed.
+        r: rank, in [1, narrowest width]; None for full rank.
+        towers: which to adapt.
+
+    Raises:
+        SiteError: a tower has no site.
+        ConfigError: `r` is out of range.
+    """
+    sites = select_sites(encoder.module, RAdapterConfig(r=r, towers=tuple(towers)))
+    parts = {"image": encoder.image_tower(), "text": encoder.text_tower()}
+    facts = []
+    for tower in dict.fromkeys(site.tower for site in sites):
+        own = [site for site in sites if site.tower == tower]
+        facts.append(
+            TowerFacts(
+                tower=tower,
+                blocks=sum(site.kind == "attention" for site in own),
+                width=max(site.width for site in own),
+                sites=len(own),
+                parameters=sum(_size(part) for part in parts[tower]),
+                trained_parameters=sum(adapter_size(site.width, r) for site in own),
+            )
+        )
+    dtype = next(p.dtype for p in encoder.module.parameters() if p.is_floating_point())
+    return Inspection(
+        name=encoder.name,
+        library=encoder.library,
+        dtype=str(dtype).removeprefix("torch."),
+        embed_dim=encoder.embed_dim,
+        image_size=encoder.image_size,
+        context_length=encoder.context_length,
+        parameters=_size(encoder.module),
+        rank=r,
+        trained_parameters=sum(tower.trained_parameters for tower in facts),
+        towers=tuple(facts),
+        sites=tuple(sites),
+        merged_into=tuple(name for site in sites for name in merged_tensors(encoder.module, site)),
+    )
+
+
+def adapter_size(width: int, r: int | None) -> int:
+    """Numbers in one adapter: A (D x D), or B and C (D x r, r x D), and the scalar s."""
+    return (width * width if r is None else 2 * width * r) + 1
+
+
+def merged_tensors(module: nn.Module, site: Site) -> list[str]:
+    """The weight and bias that the site's adapter is merged into, by name."""
+    target = dict(module.named_modules())[site.name]
+    target = getattr(target, "base_layer", target)
+    # nn.MultiheadAttention is wrapped whole and holds its output matrix inside.
+    prefix = f"{site.name}.out_proj" if isinstance(target, nn.MultiheadAttention) else site.name
+    output = target.out_proj if isinstance(target, nn.MultiheadAttention) else target
+    return [f"{prefix}.{kind}" for kind in ("weight", "bias") if getattr(output, kind) is not None]
+
+
+def _size(part: nn.Module | nn.Parameter) -> int:
+    if isinstance(part, nn.Parameter):
+        return part.numel()
+    return sum(parameter.numel() for _, parameter in base_parameters(part))

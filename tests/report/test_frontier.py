@@ -51,6 +51,15 @@ def test_every_label_is_inside_the_picture(results):
         assert box.y1 <= figure.bbox.y1, name
 
 
+def test_a_long_model_name_is_cut_at_its_start(results):
+    results["model"] = "open_clip:ViT-B-16/" + "folder/" * 10 + "weights.pt"
+    figure = frontier_figure(results)
+    figure.draw_without_rendering()
+    title = figure.axes[0]._left_title
+    assert "weights.pt: from" in title.get_text()
+    assert title.get_window_extent(figure.canvas.get_renderer()).x1 <= figure.bbox.x1
+
+
 def test_a_method_that_the_figure_does_not_know_gets_a_style_of_its_own(results):
     for part in results["rows"] + results["sweep"]:
         part["method"] = part["method"].replace("r-adapter", "lp-ft")

@@ -27,6 +27,7 @@ SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
 _ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 _INK, _FAINT = "#222222", "#9a9a9a"
 _OWN_MARKER, _TOUCH = 16, 4  # pixels
+_TITLE = 38  # letters of a model's name
 _OVERLAP = 60.0  # what covering a label costs, in dots covered
 # Okabe & Ito 2008, without yellow, which is unreadable on white. Fixed, so that figures can be compared.
 _STYLE_OF = {
@@ -132,9 +133,9 @@ def _dress(axes: Any, results: Json) -> None:
     axes.tick_params(color=_FAINT, labelcolor="#555555", labelsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    axes.set_title(
-        f"{results['model']}: from zero-shot to fine-tuned", loc="left", fontsize=12, color=_INK, pad=24
-    )
+    model = results["model"]
+    model = model if len(model) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + model[-_TITLE:]
+    axes.set_title(f"{model}: from zero-shot to fine-tuned", loc="left", fontsize=12, color=_INK, pad=24)
     axes.text(
         0,
         1.025,

@@ -91,7 +91,8 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             set_alpha(trained.adapters, alpha) if rescalable else nullcontext(),
             whole_folder(folder / ADAPTER, replace=True) as draft,
         ):
-            trained.adapters.save_pretrained(draft)
+            # "auto" would ask the hub for the base model's configuration.
+            trained.adapters.save_pretrained(draft, save_embedding_layers=False)
     else:
         after = trained.classifier.state_dict()
         save_tensors(folder / WEIGHTS, {n: after[n] for n in trained.before if n != "head"})

@@ -6,6 +6,7 @@ importing the package imports torch and takes seconds.
 
 import functools
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,9 @@ def _answered(command: Callable[_P, None]) -> Callable[_P, None]:
 def _answers() -> Iterator[None]:
     _log_to_terminal()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # libraries speak of their own next versions
+            yield
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except KeyboardInterrupt as interruption:

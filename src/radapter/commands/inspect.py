@@ -1,0 +1,71 @@
+"""`radapter inspect`: a model's towers, adapter sites and what adapting it would train and merge."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from radapter.commands.terminal import next_steps, say
+from radapter.models import Inspection, load
+from radapter.models import inspect as facts_of
+from radapter.report.table import parameters
+
+
+def inspect(model: str, *, r: int | None = None, allow_download: bool = False) -> Inspection:
+    """Prints what `radapter train` would adapt in a model.
+
+    Args:
+        model: its name.
+        r: rank; None for the full matrix.
+        allow_download: whether the hub may be asked.
+
+    Raises:
+        InputError: the model is unknown or has no site, or `r` is out of range.
+    """
+    facts = facts_of(load(model, allow_download=allow_download), r=r)
+    share = facts.trained_parameters / facts.parameters
+    say(
+        f"{facts.name} ({facts.library}, {facts.dtype}): {parameters(facts.parameters)} parameters, images of "
+        f"{facts.image_size} px, {facts.context_length} tokens, embeddings of {facts.embed_dim}."
+    )
+    console = Console()
+    console.print(_towers(facts))
+    console.print(_sites(facts))
+    say(
+        f"To train at {'full rank' if facts.rank is None else f'rank {facts.rank}'}: {facts.trained_parameters:,} "
+        f"parameters, {share:.1%} of the model. Merged into {len(facts.merged_into)} tensors that are there "
+        "already: the merged model runs as the original."
+    )
+    next_steps(("fine-tune it", f"radapter init classification --to run.yaml, then model: {model}"))
+    return facts
+
+
+def _towers(facts: Inspection) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("Tower", "Blocks", "Width", "Sites", "Parameters", "To train"):
+        table.add_column(column, justify="left" if column == "Tower" else "right")
+    for tower in facts.towers:
+        table.add_row(
+            tower.tower,
+            str(tower.blocks),
+            str(tower.width),
+            str(tower.sites),
+            parameters(tower.parameters),
+            parameters(tower.trained_parameters),
+        )
+    return table
+
+
+def _sites(facts: Inspection) -> Table:
+    """Every site, with the tensors that its adapter is merged into."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("Site", "After", "Width", "Merged into"):
+        table.add_column(column, justify="right" if column == "Width" else "left", overflow="fold")
+    for site in facts.sites:
+        merged = [name for name in facts.merged_into if name.startswith(f"{site.name}.")]
+        table.add_row(
+            site.name,
+            site.kind,
+            str(site.width),
+            ", ".join(name.removeprefix(f"{site.name}.") for name in merged),
+        )
+    return table

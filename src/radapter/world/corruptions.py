@@ -28,7 +28,8 @@ def corrupted(images: Tensor, seed: int, index: Tensor) -> Tensor:
     kind = (unit[:, 0] * len(_KINDS)).long()
     result = torch.empty_like(images)
     for number, corrupt in enumerate(_KINDS):
-        for rows in torch.split(torch.nonzero(kind == number)[:, 0], 128):
+        chosen = torch.nonzero(kind == number)[:, 0]
+        for rows in torch.split(chosen, 128) if len(chosen) else ():
             strength = unit[rows, 1:, None, None, None]
             changed = corrupt(images[rows] / 255, strength, seed, index[rows])
             result[rows] = (changed.clamp(0, 1) * 255 + 0.5).to(torch.uint8)

@@ -44,7 +44,7 @@ class Stage:
 
     def lr_at(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0."""
-        decay = math.cos(math.pi * step / steps / 2) ** 2 if self.cosine else 1.0
+        decay = math.cos(math.pi * (step / steps) / 2) ** 2 if self.cosine else 1.0
         return self.lr * min(1.0, (step + 1) / WARMUP_STEPS) * decay
 
     def helper_share(self, done: float) -> float:
@@ -65,6 +65,6 @@ NAMES: Rates = {"synonym": 0.15, "careless": 0.3}
 STAGES = (
     Stage("objects", 90_000, 128, 1e-3, None, helpers=(1.0, 2.0), difficulty=None, cosine=False),
     Stage("pairs", 160_000, 256, 1e-3, WEB, helpers=(1.0, 2.0), difficulty=(0.7, 1.2)),
-    Stage("long", 1_150_000, 320, 8e-4, LESS_NOISE, helpers=(0.5, 0.5), scale_floor=(14.0, 50.0)),
+    Stage("long", 700_000, 320, 8e-4, LESS_NOISE, helpers=(0.5, 0.5), scale_floor=(14.0, 50.0)),
     Stage("names", 100_000, 320, 6e-4, NAMES, scale_floor=(50.0, 50.0), text_only=True),
 )

@@ -56,16 +56,19 @@ def _towers(facts: Inspection) -> Table:
 
 
 def _sites(facts: Inspection) -> Table:
-    """Every site, with the tensors that its adapter is merged into."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("Site", "After", "Width", "Merged into"):
-        table.add_column(column, justify="right" if column == "Width" else "left", overflow="fold")
+    """The sites and the tensors that their adapters are merged into, like blocks in one line."""
+    alike: dict[tuple[str, str, int, str], int] = {}
     for site in facts.sites:
-        merged = [name for name in facts.merged_into if name.startswith(f"{site.name}.")]
-        table.add_row(
-            site.name,
-            site.kind,
-            str(site.width),
-            ", ".join(name.removeprefix(f"{site.name}.") for name in merged),
-        )
+        merged = [n.removeprefix(f"{site.name}.") for n in facts.merged_into if n.startswith(f"{site.name}.")]
+        name = ".".join("*" if part.isdecimal() else part for part in site.name.split("."))
+        line = (name, site.kind, site.width, ", ".join(merged))
+        alike[line] = alike.get(line, 0) + 1
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("Sites (* is the block)", overflow="fold")
+    table.add_column("Blocks", justify="right")
+    table.add_column("After")
+    table.add_column("Width", justify="right")
+    table.add_column("Merged into", overflow="fold")
+    for (name, kind, width, merged_into), blocks in alike.items():
+        table.add_row(name, str(blocks), kind, str(width), merged_into)
     return table

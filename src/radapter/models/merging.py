@@ -10,7 +10,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
-from radapter.adapter import set_alpha
+from radapter.adapter import RAdapterLayer, set_alpha
 from radapter.errors import ModelError
 
 
@@ -73,17 +73,17 @@ def _without_adapter(layer: Any, name: str) -> nn.Module:
         layer.unmerge()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Already following adapters were merged")
-        if hasattr(layer, "unload_and_optionally_merge_module"):
+        if isinstance(layer, RAdapterLayer) or not hasattr(layer, "unload_and_optionally_merge_module"):
+            if not hasattr(layer, "base_layer"):
+                raise ModelError(f"adapter at '{name}', a {type(layer).__name__}, cannot be merged.")
+            if merge:
+                layer.merge(safe_merge=True, adapter_names=None)
+        else:
+            # LoRA of nn.MultiheadAttention: its parameters must be put back before it is whole
             plain: nn.Module = layer.unload_and_optionally_merge_module(
                 merge=merge, safe_merge=True, adapter_names=None
             )
             return merge_in_place(plain)
-        if not hasattr(layer, "base_layer"):
-            raise ModelError(
-                f"adapter at '{name}', a {type(layer).__name__}, cannot be merged: use another tuner."
-            )
-        if merge:
-            layer.merge(safe_merge=True, adapter_names=None)
     base: nn.Module = layer.base_layer
     return base if not is_wrapper(base) else _without_adapter(base, name)
 

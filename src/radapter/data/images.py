@@ -5,6 +5,7 @@ memory is spent. Then everything a camera or a painting program may have done is
 palettes, 16-bit greys, transparency (laid on a stated colour).
 """
 
+import functools
 import io
 import os
 from pathlib import Path
@@ -19,7 +20,7 @@ from radapter.errors import ConfigError, ImageError
 MAX_PIXELS = 50_000_000
 WHITE = (255, 255, 255)
 # Raster formats only: Pillow hands EPS and PS to Ghostscript, which runs programs.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 SUFFIXES = frozenset(
     {
         ".jpg",
@@ -73,7 +74,7 @@ def decode(
     """
     try:
         with Image.open(
-            io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+            io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()
         ) as image:
             _check_size(image.size, where=where, max_pixels=max_pixels)
             image.load()
@@ -111,6 +112,13 @@ def check_max_pixels(max_pixels: int) -> int:
 def is_image_file(path: Path) -> bool:
     """Whether a file's name says that it is an image; hidden files (`._cat.jpg`) are not."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those that this build of Pillow reads: AVIF and JPEG 2000 are optional."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _check_size(size: tuple[int, int], *, where: str, max_pixels: int) -> None:

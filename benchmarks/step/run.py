@@ -74,11 +74,13 @@ class Step:
         self.precision = precision
 
     def loss(self) -> Tensor:
+        """A scalar of the features."""
         wide = self.precision == torch.float32
         with torch.autocast(self.pixels.device.type, dtype=self.precision, enabled=not wide):
             return self.model(self.pixels).float().square().mean()
 
     def seconds(self) -> float:
+        """Of one step."""
         _wait(self.pixels.device)
         started = time.perf_counter()
         self.loss().backward()

@@ -1,1 +1,41 @@
-"""radapter: robust fine-tuning of CLIP-like models."""
+"""radapter: fine-tune CLIP-like models robustly, and get a plain checkpoint back.
+
+The pieces for a loop of your own:
+
+    encoder = radapter.load("open_clip:ViT-B-16/openai")
+    model = peft.get_peft_model(encoder.module, radapter.RAdapterConfig())
+    ema = radapter.Ema(model, decay=0.999)
+    loss = radapter.mpm_nce(image_features, text_features, labels, encoder.logit_scale, margin=0.05)
+    radapter.export(encoder, to="merged", alpha=0.5)
+
+Importing this package registers the adapter with PEFT, so that `PeftModel.from_pretrained` knows it.
+Reading order of the rooms: docs/architecture.md.
+"""
+
+from importlib.metadata import version
+
+from radapter.adapter import Ema, RAdapterConfig, RAdapterModel, set_alpha
+from radapter.evaluation import alpha_sweep
+from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, siglip_loss
+from radapter.models import DualEncoder, fingerprint, load
+from radapter.zeroshot import class_embeddings, templates
+
+__version__ = version("radapter")
+
+__all__ = [
+    "DualEncoder",
+    "Ema",
+    "RAdapterConfig",
+    "RAdapterModel",
+    "__version__",
+    "alpha_sweep",
+    "class_embeddings",
+    "clip_loss",
+    "fingerprint",
+    "head_cross_entropy",
+    "load",
+    "mpm_nce",
+    "set_alpha",
+    "siglip_loss",
+    "templates",
+]

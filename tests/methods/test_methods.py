@@ -41,9 +41,12 @@ def pairs(encoder) -> LabelledPairs:
 
 def tower_names(encoder) -> tuple[set[str], set[str]]:
     names = {p: n for n, p in encoder.named_parameters()}
-    image = {names[p] for tower in encoder.image_tower() for p in tower.parameters()}
-    text = {names[p] for tower in encoder.text_tower() for p in tower.parameters()}
-    return image, text
+
+    def of(parts) -> set[str]:
+        found = (part.parameters() if isinstance(part, nn.Module) else [part] for part in parts)
+        return {names[p] for parameters in found for p in parameters}
+
+    return of(encoder.image_tower()), of(encoder.text_tower())
 
 
 def test_names_are_those_of_the_documentation():
@@ -90,14 +93,11 @@ def test_r_adapter_with_head_leaves_the_text_tower_alone(encoder):
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_trained_parameter_gets_a_gradient(encoder, name: str):
     learner = built(name, encoder).learner
-    if name == "lora":  # its B starts at zero, which hides A's gradient
-        for module in learner.modules():
-            if isinstance(module, BaseTunerLayer):
-                for factor in module.lora_B.values():
-                    nn.init.normal_(factor.weight)
-    if name.startswith("r-adapter"):  # likewise s behind the zero matrix
-        for parameter in trained_parameters(learner).values():
-            parameter.data.add_(0.01)
+    for module in learner.modules():  # the factors that start at zero hide the others' gradients
+        if isinstance(module, RAdapterLayer):
+            nn.init.normal_(module.radapter_A["default"], std=0.1)
+        elif isinstance(module, BaseTunerLayer):
+            nn.init.normal_(module.lora_B["default"].weight)
     learner.train()
     learner(pairs(encoder)).backward()
     silent = {

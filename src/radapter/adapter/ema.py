@@ -34,7 +34,7 @@ class Ema:
     unless `applied`, removed by PEFT's `delete_adapter("ema")`. Averages are float32 or wider.
 
     Args:
-        model: a PeftModel, any nn.Module (adapted or not, with a head or without), or anything whose `.module` is one.
+        model: a PeftModel, any nn.Module (adapted or not, with or without a head), or what has one as `.module`.
         decay: m, in [0, 1]; taken literally. `auto_decay` fits it to the number of steps.
 
     Raises:
@@ -109,6 +109,25 @@ class Ema:
                 for value, flag in requires_grad:
                     value.requires_grad_(flag)
 
+    @torch.no_grad()
+    def adopt(self) -> None:
+        """Ends the accumulation: what was trained takes the averages for good, and the adapter "ema" goes.
+
+        Raises:
+            RuntimeError: inside `applied()`.
+        """
+        if self._applied:
+            raise RuntimeError("adopt() must be called outside applied(). Leave the block first.")
+        for value, average in zip(self._trained, self._averages, strict=True):
+            value.copy_(average)
+        for part in (*self._layers, *self._wrappers):
+            part.delete_adapter(EMA_ADAPTER)
+        for part in self._module.modules():
+            configs = vars(part).get("peft_config")
+            if isinstance(configs, dict):
+                configs.pop(EMA_ADAPTER, None)
+        self._layers, self._wrappers, self._beside = [], [], list(range(len(self._trained)))
+
     def state_dict(self) -> dict[str, Tensor]:
         """The averages under the names of what they average, for a checkpoint; not copied."""
         return {name: average.detach() for name, average in zip(self._names, self._averages, strict=True)}
@@ -178,7 +197,8 @@ class Ema:
             raise ConfigError(
                 'the model must not have an adapter "ema" yet. Remove it by delete_adapter("ema").'
             )
-        return next(iter(active))[0]
+        name: str = next(iter(active))[0]
+        return name
 
     @contextmanager
     def _ema_active(self) -> Iterator[None]:
@@ -190,21 +210,19 @@ class Ema:
             if with_ema
             else []
         )
-        inner = [(part, part._active_adapter) for part in (*with_ema, *wrappers)]
-        outer = [(part, part.active_adapter) for part in tuners]
+        inner = [(part, ("_active_adapter", part._active_adapter)) for part in (*with_ema, *wrappers)]
+        outer = [(part, ("active_adapter", part.active_adapter)) for part in tuners]
         try:
             for layer in with_ema:
-                layer._active_adapter = [EMA_ADAPTER]
-            for part in wrappers:
-                part._active_adapter = EMA_ADAPTER
-            for part in tuners:
-                part.active_adapter = EMA_ADAPTER
+                layer._active_adapter = [EMA_ADAPTER]  # type: ignore[assignment]
+            for wrapper in wrappers:
+                wrapper._active_adapter = EMA_ADAPTER
+            for tuner in tuners:
+                tuner.active_adapter = EMA_ADAPTER
             yield
         finally:
-            for part, before in inner:
-                part._active_adapter = before
-            for part, before in outer:
-                part.active_adapter = before
+            for part, before in (*inner, *outer):
+                setattr(part, *before)
 
     @contextmanager
     def _swapped_in(self) -> Iterator[None]:

@@ -26,11 +26,16 @@ from transformers import CLIPModel
 
 from radapter.losses import mpm_nce
 from radapter.world import clip, tokens
+from radapter.world.card import write_card
 from radapter.world.drawing import SIZE, draw
 from radapter.world.hashing import uniform
 from radapter.world.phrases import captions
 from radapter.world.scenes import CLASSES, sample
+from radapter.world.score import scores
 from radapter.world.stages import STAGES, Stage
+from radapter.zeroshot import SHORT_TEMPLATES
+
+SCORED_SEED = 1000  # of the pictures behind the card's figures
 
 _SAVE_EVERY = 200  # steps
 _HIGHEST_SCALE = 100.0  # CLIP's
@@ -106,9 +111,8 @@ def pretrain(
         _save(out / "state.pt", trainee, None, progress)
         _save(out / f"after-{stage.name}.pt", trainee, None, progress)
     trainee.model.set_attn_implementation("sdpa")
-    model = trainee.model.eval()
-    clip.save(model, out / "encoder")
-    return model
+    clip.save(trainee.model, out / "encoder")
+    return trainee.model.eval()
 
 
 def _train_step(
@@ -265,7 +269,16 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    pretrain(arguments.out, seed=arguments.seed, scale=arguments.images)
+    model = pretrain(arguments.out, seed=arguments.seed, scale=arguments.images)
+    progress = Progress()
+    _load(arguments.out / "state.pt", Trainee(model, arguments.seed), progress)
+    write_card(
+        arguments.out / "encoder",
+        seed=arguments.seed,
+        images=progress.drawn,
+        minutes=progress.seconds / 60,
+        scores=scores(model, SHORT_TEMPLATES, seed=SCORED_SEED),
+    )
 
 
 if __name__ == "__main__":

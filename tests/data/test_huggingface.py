@@ -83,6 +83,7 @@ def test_paths_in_parquet_start_at_its_folder(tmp_path):
 def test_saved_set_is_read(tmp_path):
     _table().save_to_disk(tmp_path / "birds")
     assert len(open_classification({"hub": str(tmp_path / "birds")})) == 3
+    assert len(open_classification(str(tmp_path / "birds"))) == 3
 
 
 def test_saved_splits_are_chosen_by_name(tmp_path):

@@ -83,6 +83,16 @@ def test_without_memory_every_pass_decodes(dataset, memory):
     assert len(decoded) == 20
 
 
+def test_memory_returns_when_the_loader_goes(dataset):
+    size = 10 * 3 * 8 * 8 * 4
+    memory = Memory(size / 2**20)
+    loader = EvalLoader(dataset, _to_tensor, batch_size=4, memory=memory)
+    assert len(_pass(loader)) == 3
+    assert not memory.take(1)
+    del loader
+    assert memory.take(size)
+
+
 def test_pass_left_early_gives_its_memory_back(dataset):
     size = 10 * 3 * 8 * 8 * 4
     memory = Memory(size / 2**20)

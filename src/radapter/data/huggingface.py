@@ -1,7 +1,7 @@
 """Parquet files, saved data sets and hub data sets, through Hugging Face `datasets`.
 
-Images stay as stored until they are asked for; `datasets` keeps the table memory-mapped, so that its size does
-not matter. Class names come from the label column where it has them (`ClassLabel`).
+Images stay as stored until they are asked for; `datasets` keeps the table memory-mapped (of parquet, a copy in its
+cache), so that its size does not matter. Class names come from the label column where it has them (`ClassLabel`).
 """
 
 import glob

@@ -17,7 +17,7 @@ from torch import Tensor
 from radapter.data.augment import CROP_SCALE, draws, random_crop, random_flip
 from radapter.data.bad_images import MAX_BAD, BadImages
 from radapter.data.classification import ClassificationSet
-from radapter.data.memory import Memory
+from radapter.data.memory import Lease, Memory
 from radapter.data.splits import Progress
 from radapter.errors import ConfigError, DataError, ImageError
 from radapter.world.hashing import keys as hashed
@@ -83,6 +83,7 @@ class EvalLoader:
         self._memory = memory
         self._progress = progress
         self._kept: list[Batch] | None = None
+        self._lease: Lease | None = None
 
     def __len__(self) -> int:
         """Batches a pass; one less for each batch of unreadable pictures only."""
@@ -103,28 +104,23 @@ class EvalLoader:
 
     def _decoded(self) -> Iterator[Batch]:
         groups = _grouped(list(range(len(self.dataset))), self._batch_size)
-        fresh: list[Batch] = []
-        taken = 0  # bytes reserved from the first picture on
-        fits = self._memory is not None
-        try:
-            for results in _in_threads(groups, self._one, self._workers):
-                batch = _batch(self.dataset, results, self.bad)
-                if batch is None:
-                    continue
-                if fits and self._memory is not None and taken == 0:
-                    size = batch.pixels[0].nbytes * len(self.dataset)
-                    fits = self._memory.take(size)
-                    taken = size if fits else 0
-                if fits:
-                    fresh.append(batch)
-                yield batch
-            if not len(self.bad) < len(self.dataset):
-                raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
-            if fits and self._kept is None:
-                self._kept, taken = fresh, 0
-        finally:
-            if taken and self._memory is not None:  # the pass was left early
-                self._memory.give_back(taken)
+        lease = Lease(self._memory)  # goes with the list below, or with a pass that is left early
+        fresh: list[Batch] | None = None
+        fits: bool | None = None
+        for results in _in_threads(groups, self._one, self._workers):
+            batch = _batch(self.dataset, results, self.bad)
+            if batch is None:
+                continue
+            if fits is None:  # the first picture says how large all are
+                fits = lease.take(batch.pixels[0].nbytes * len(self.dataset))
+                fresh = [] if fits else None
+            if fresh is not None:
+                fresh.append(batch)
+            yield batch
+        if len(self.bad) == len(self.dataset):
+            raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
+        if fresh is not None:
+            self._kept, self._lease = fresh, lease
 
     def _one(self, index: int) -> Tensor:
         return self._preprocess(self.dataset.image(index))
@@ -190,7 +186,7 @@ class TrainLoader:
         self._crop_scale = crop_scale
         self._flip = flip
         self._workers = workers
-        self._memory = memory
+        self._lease = Lease(memory)
         self._identities = _told_apart(dataset.keys)
         self._decoded: dict[int, Image.Image] = {}
 
@@ -233,7 +229,7 @@ class TrainLoader:
         if known is not None:
             return known
         image = self.dataset.image(index)
-        if self._memory is not None and self._memory.take(image.width * image.height * 3):
+        if self._lease.take(image.width * image.height * 3):
             self._decoded[index] = image
         return image
 

@@ -32,3 +32,32 @@ class Memory:
         """Returns `size` bytes that were taken."""
         with self._lock:
             self._left += size
+
+
+@final
+class Lease:
+    """What one holder took of a budget; all of it returns when the holder goes.
+
+    Args:
+        memory: the budget; None has nothing to give.
+    """
+
+    def __init__(self, memory: Memory | None) -> None:
+        self._memory = memory
+        self._taken = 0
+
+    def __del__(self) -> None:
+        self.release()
+
+    def take(self, size: int) -> bool:
+        """As `Memory.take`."""
+        if self._memory is None or not self._memory.take(size):
+            return False
+        self._taken += size
+        return True
+
+    def release(self) -> None:
+        """Returns everything."""
+        if self._memory is not None:
+            self._memory.give_back(self._taken)
+            self._taken = 0

@@ -1,6 +1,6 @@
 """Opening a data set from a specification: a path, or a mapping with the source and its options.
 
-    path/to/folder                                        one folder a class; or a .parquet, .csv or .tsv file
+    path/to/folder                                        class folders, a saved set, a .parquet, .csv or .tsv file
     {folder: PATH}
     {csv: PATH, image: COLUMN, label: COLUMN}             also TSV
     {parquet: PATH or list, image: COLUMN, label: COLUMN}
@@ -105,7 +105,7 @@ def open_classification(
 def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     """The specification as a mapping whose keys and types are known."""
     if isinstance(spec, str):
-        return {_BY_SUFFIX.get(Path(spec).suffix.lower(), "folder"): spec}
+        return {_kind_of(spec): spec}
     options = {key: value for key, value in spec.items() if value is not None}  # null in YAML is the default
     kinds = [kind for kind in _OWN if kind in options]
     if len(kinds) != 1:
@@ -129,6 +129,13 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     if "split_seed" in options and "part" not in options:
         raise ConfigError("split_seed changes only what part takes. Give part, or leave split_seed out.")
     return options
+
+
+def _kind_of(path: str) -> str:
+    folder = Path(_expanded(path))
+    if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
+        return "hub"  # save_to_disk wrote it
+    return _BY_SUFFIX.get(folder.suffix.lower(), "folder")
 
 
 def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) -> Source:

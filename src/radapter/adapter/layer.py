@@ -239,7 +239,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         *front, last = self._factors(name)
         return [factor.to(dtype) for factor in (*front, last * (self.radapter_s[name] * scale))]
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _kept(self, site: str, samples: int, keep: float) -> Tensor | None:
         """Positions of the samples whose branch is kept, (K,), on the CPU; None where all are."""
         # on the CPU, because the number of kept samples sizes the product and is needed by the host

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable
 
 from peft.tuners.tuners_utils import BaseTunerLayer, _maybe_include_all_linear_layers
-from peft.utils import ModulesToSaveWrapper
 from torch import nn
 
 from radapter.adapter.config import RAdapterConfig

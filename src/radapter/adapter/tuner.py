@@ -152,13 +152,13 @@ def _extend(enumeration: type[enum.Enum], name: str) -> None:
     """Adds a member to a string enumeration, which Python means to be closed."""
     try:
         member = str.__new__(enumeration, name)  # type: ignore[type-var]
-        member._name_ = name  # type: ignore[attr-defined]
-        member._value_ = name  # type: ignore[attr-defined]
+        member._name_ = name
+        member._value_ = name
         member._sort_order_ = len(enumeration.__members__)  # type: ignore[attr-defined]
         type.__setattr__(enumeration, name, member)
         enumeration._member_names_.append(name)
-        enumeration._member_map_[name] = member  # type: ignore[assignment]
-        enumeration._value2member_map_[name] = member  # type: ignore[assignment]
+        enumeration._member_map_[name] = member
+        enumeration._value2member_map_[name] = member
         known = (
             enumeration(name) is member
             and member in list(enumeration)

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from radapter.adapter import Ema, RAdapterConfig, RAdapterModel, set_alpha
 from radapter.evaluation import alpha_sweep
 from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, siglip_loss
-from radapter.models import DualEncoder, fingerprint, load
+from radapter.models import DualEncoder, export, fingerprint, load
 from radapter.zeroshot import class_embeddings, templates
 
 __version__ = version("radapter")
@@ -31,6 +31,7 @@ __all__ = [
     "alpha_sweep",
     "class_embeddings",
     "clip_loss",
+    "export",
     "fingerprint",
     "head_cross_entropy",
     "load",

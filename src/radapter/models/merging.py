@@ -72,7 +72,7 @@ def _without_adapter(layer: Any, name: str) -> nn.Module:
     if layer.merged and not merge:
         layer.unmerge()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Already following adapters were merged")
+        warnings.filterwarnings("ignore", message="(Already following|All) adapters .*merged")
         if isinstance(layer, RAdapterLayer) or not hasattr(layer, "unload_and_optionally_merge_module"):
             if not hasattr(layer, "base_layer"):
                 raise ModelError(f"adapter at '{name}', a {type(layer).__name__}, cannot be merged.")

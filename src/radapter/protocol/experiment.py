@@ -30,7 +30,7 @@ from radapter.methods import (
     count_trained,
     trained_parameters,
 )
-from radapter.models import DualEncoder
+from radapter.models import DualEncoder, fingerprint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Row, Selection, SweepRow
 from radapter.protocol.suite import Suite
@@ -71,6 +71,7 @@ def train_method(
     if method.build is None:
         raise ConfigError(f"method '{method.name}' trains nothing.")
     started = time.perf_counter()
+    base = fingerprint(encoder)
     accelerator = make_accelerator(recipe.precision)
     encoder.to(accelerator.device)
     head = class_embeddings(encoder, suite.classnames, suite.templates)
@@ -126,6 +127,7 @@ def train_method(
         method=method.name,
         classifier=classifier,
         adapters=adapters,
+        base=base,
         before=before,
         trained_parameters=trained_count,
         learning_rate=learning_rate,

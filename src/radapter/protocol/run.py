@@ -165,7 +165,7 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
     if not 0 <= at <= 1:
         raise ConfigError(f"alpha must be in [0, 1]. Got {at}.")
     trained = load_trained(run, encoder)
-    if trained.adapters is not None:
+    if trained.rescalable:
         return export(encoder, to=to, format=format, alpha=at)
     with trained.interpolation() as interpolation, interpolation.at(at):
         return export(encoder, to=to, format=format)

@@ -40,6 +40,7 @@ class Trained:
         method: its name.
         classifier: holds the averaged weights, adapters at alpha 1 and not merged.
         adapters: PEFT's handle on them; None for methods that train the towers' own weights.
+        base: fingerprint of the model before training.
         before: the tensors that training replaced, adapters aside, by the classifier's names.
         trained_parameters: how many numbers the optimizer moved.
         learning_rate: the peak.
@@ -49,10 +50,16 @@ class Trained:
     method: str
     classifier: Classifier
     adapters: PeftModel | None
+    base: str
     before: dict[str, Tensor]
     trained_parameters: int
     learning_rate: float
     seconds: float
+
+    @property
+    def rescalable(self) -> bool:
+        """Whether its adapters have an alpha of their own: R-Adapter's do, LoRA's do not."""
+        return self.adapters is not None and isinstance(self.adapters.base_model, RAdapterModel)
 
     @contextmanager
     def interpolation(self) -> Iterator[Interpolation]:
@@ -84,11 +91,10 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
         alpha: the chosen one.
         about: further facts for `trained.json`, such as class names; it must be JSON.
     """
-    encoder, head = trained.classifier.encoder, trained.classifier.head
+    head = trained.classifier.head
     if trained.adapters is not None:
-        rescalable = isinstance(trained.adapters.base_model, RAdapterModel)
         with (
-            set_alpha(trained.adapters, alpha) if rescalable else nullcontext(),
+            set_alpha(trained.adapters, alpha) if trained.rescalable else nullcontext(),
             whole_folder(folder / ADAPTER, replace=True) as draft,
         ):
             # "auto" would ask the hub for the base model's configuration.
@@ -106,7 +112,7 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
         {
             "method": trained.method,
             "alpha": alpha,
-            "fingerprint": fingerprint(encoder),
+            "fingerprint": trained.base,
             "trained_parameters": trained.trained_parameters,
             "learning_rate": trained.learning_rate,
             "seconds": trained.seconds,
@@ -146,6 +152,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
         method=about["method"],
         classifier=classifier,
         adapters=adapters,
+        base=given,
         before=before,
         trained_parameters=about["trained_parameters"],
         learning_rate=about["learning_rate"],

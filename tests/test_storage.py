@@ -21,6 +21,13 @@ from radapter import storage
 from radapter.errors import DamagedError, ModelError, RunError, UnsafeFileError
 
 
+# A process that imports storage alone: the whole package would take it seconds.
+_ALONE = (
+    "import sys, types; package = types.ModuleType('radapter'); sys.modules['radapter'] = package\n"
+    f"package.__path__ = [{str(Path(storage.__file__).parent)!r}]\n"
+)
+
+
 class _Exploit:
     """Writes a file when unpickled."""
 
@@ -119,7 +126,7 @@ def test_process_killed_between_write_and_rename_leaves_the_old_state(tmp_path, 
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "old.txt").write_text("old")
     code = (
-        "import os, signal, sys; from radapter.storage import whole_folder\n"
+        f"{_ALONE}import os, signal; from radapter.storage import whole_folder\n"
         f"with whole_folder(sys.argv[1], replace={replace}) as draft:\n"
         "    (draft / 'new.txt').write_text('new'); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -322,7 +329,7 @@ def test_missing_weights_are_a_model_error(tmp_path):
 # --- lock ------------------------------------------------------------------------------------------------------
 
 _HOLD = (
-    "import sys, time; from radapter.storage import lock\n"
+    f"{_ALONE}import time; from radapter.storage import lock\n"
     "with lock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
 )
 

@@ -20,7 +20,6 @@ from safetensors import safe_open
 from radapter import storage
 from radapter.errors import DamagedError, ModelError, RunError, UnsafeFileError
 
-
 # A process that imports storage alone: the whole package would take it seconds.
 _ALONE = (
     "import sys, types; package = types.ModuleType('radapter'); sys.modules['radapter'] = package\n"

@@ -72,6 +72,7 @@ class DualEncoder(nn.Module):
         self.name = name
         self.module = module
         self.towers = towers
+        self.training = module.training
 
     @property
     def library(self) -> str:

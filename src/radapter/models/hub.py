@@ -35,12 +35,17 @@ def file_of(repository: str, names: Sequence[str], *, allow_download: bool) -> P
     Raises:
         ModelError: none is in the cache, or none can be downloaded.
     """
+    failure: Exception | None = None
     for name in names:
-        try:
-            found = huggingface_hub.hf_hub_download(repository, name, local_files_only=not allow_download)
-            return Path(found)
-        except _ABSENT as error:
-            failure = error
+        # The hub's own hf_hub_download asks the network who calls it, even when told to use local files only.
+        cached = huggingface_hub.try_to_load_from_cache(repository, name)
+        if isinstance(cached, str):
+            return Path(cached)
+        if allow_download:
+            try:
+                return Path(huggingface_hub.hf_hub_download(repository, name))
+            except _ABSENT as error:
+                failure = error
     raise _missing(repository, f" for {' or '.join(names)}", allow_download, failure) from failure
 
 
@@ -57,7 +62,7 @@ def _snapshot(repository: str, patterns: Sequence[str], allow_download: bool) ->
         raise _missing(repository, "", allow_download, error) from error
 
 
-def _missing(repository: str, files: str, allow_download: bool, error: Exception) -> ModelError:
+def _missing(repository: str, files: str, allow_download: bool, error: Exception | None) -> ModelError:
     if allow_download:
         return ModelError(
             f"'{repository}' cannot be downloaded from the hub: {error}. Check name and network."

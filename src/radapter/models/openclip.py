@@ -307,8 +307,8 @@ def _named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
             found = hub.file_of(repository, (file,), allow_download=allow_download)
     except ModelError as error:
         raise ModelError(
-            f"the tokenizer of this model is on the hub: {', '.join(_TOKENIZER_FILES)} of {error} "
-            "Or give load(..., tokenizer=) a folder or a callable."
+            f"tokenizer files {' and '.join(_TOKENIZER_FILES)} of '{repository}' must be in the local hub cache. "
+            "Allow downloads (allow_download=True), or give load(..., tokenizer=) a folder or a callable."
         ) from error
     return _hf_tokenizer(config, found.parent)
 

@@ -103,10 +103,10 @@ def load_named(
     if path:
         load_into(module, Path(path))
     elif tag:
-        about = timm.get_pretrained_cfg(tagged)
-        if about is None or not about.hf_hub_id:
-            known = timm.list_pretrained(f"{architecture}.*")
+        known = timm.list_pretrained(f"{architecture}.*")
+        if tagged not in known:
             raise ModelError(f"timm has no weights '{tag}' of {architecture}.{did_you_mean(tagged, known)}")
+        about = timm.get_pretrained_cfg(tagged)
         load_into(module, hub.file_of(about.hf_hub_id, (WEIGHTS,), allow_download=allow_download))
         module.pretrained_cfg = about.to_dict()
     return DualEncoder(name, module.to(dtype).eval(), TimmTowers(module, tagged))
@@ -116,8 +116,7 @@ def load_folder(folder: Path, *, name: str, dtype: torch.dtype) -> DualEncoder:
     """A timm ViT from a folder that `timm.create_model('local-dir:...')` loads, in evaluation mode."""
     import_timm()
     about = read_json(folder / "config.json")
-    module = build(about["architecture"], num_classes=about.get("num_classes"), **about.get("model_args", {}))
-    module.pretrained_cfg = about.get("pretrained_cfg", {})
+    module = build(f"local-dir:{folder}")
     load_into(module, folder / WEIGHTS)
     return DualEncoder(name, module.to(dtype).eval(), TimmTowers(module, about["architecture"]))
 

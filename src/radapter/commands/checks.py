@@ -1,17 +1,19 @@
 """What is looked at before a run writes its first file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from radapter.adapter import find_sites
+from radapter.adapter.selection import select_sites
 from radapter.commands.building import absent_folder
 from radapter.config import RunConfig, differences, load_config
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
-from radapter.methods import Method
+from radapter.methods import Method, bound_loss
 from radapter.models import DualEncoder
-from radapter.protocol import CONFIG, check_loss, check_tracking
+from radapter.protocol import CONFIG, Recipe, check_loss, check_tracking
 
 # Which keys of `adapter` a method reads; another one set is a mistake, since it would do nothing.
 _ALL = frozenset(AdapterConfig.model_fields)
@@ -48,22 +50,33 @@ def check_settings(config: RunConfig, method: Method) -> None:
         raise ConfigError("train.precision fp16 needs a GPU. There is none here. Use bf16 or fp32.")
 
 
-def check_rank(encoder: DualEncoder, config: RunConfig, method: Method) -> None:
-    """Checks the rank against the narrowest tower that gets adapters.
+def check_model(encoder: DualEncoder, config: RunConfig, recipe: Recipe, method: Method) -> None:
+    """Checks the adapter's settings and the loss against the model.
 
     Raises:
-        ConfigError: it is larger.
+        ConfigError: the rank is larger than the narrowest tower that gets adapters, or the loss does not take a
+            setting, or does not fit the model.
+        SiteError: towers or layers that the model lacks.
     """
-    rank = config.adapter.r
-    if rank is None or "r" not in _READS[method.name]:
+    if method.losses:
+        bound_loss(
+            recipe.loss or method.losses[0],
+            margin=recipe.margin,
+            label_smoothing=recipe.label_smoothing,
+            logit_bias=encoder.logit_bias,
+        )
+    if "drop" not in _READS[method.name]:
         return
-    towers = config.adapter.towers or (["image"] if method.name == "r-adapter+head" else ["image", "text"])
-    narrowest = min(find_sites(encoder.module, towers=tuple(towers)), key=lambda site: site.width)
-    if rank > narrowest.width:
+    adapter = (
+        replace(recipe.adapter, towers=("image",)) if method.name == "r-adapter+head" else recipe.adapter
+    )
+    narrowest = min(find_sites(encoder.module, towers=adapter.towers), key=lambda site: site.width)
+    if config.adapter.r is not None and config.adapter.r > narrowest.width:
         raise ConfigError(
             f"adapter.r must be null or an int in [1, {narrowest.width}], the width of the {narrowest.tower} tower "
-            f"of '{encoder.name}'. Got {rank}. Use adapter.r=null for the full matrix."
+            f"of '{encoder.name}'. Got {config.adapter.r}. Use adapter.r=null for the full matrix."
         )
+    select_sites(encoder.module, adapter)
 
 
 def check_run_folder(config: RunConfig, *, resume: bool) -> None:

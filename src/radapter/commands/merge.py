@@ -11,7 +11,7 @@ from radapter.protocol import CONFIG, merge_run, read_about
 from radapter.storage import read_json
 
 _LOADING = {
-    "transformers": "CLIPModel.from_pretrained('{to}')",
+    "transformers": "AutoModel.from_pretrained('{to}')",
     "open_clip": "open_clip.create_model('local-dir:{to}')",
     "timm": "timm.create_model('local-dir:{to}')",
 }

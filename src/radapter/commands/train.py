@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radapter.commands.building import recipe_of, suite_of
-from radapter.commands.checks import check_rank, check_run_folder, check_settings
+from radapter.commands.checks import check_model, check_run_folder, check_settings
 from radapter.commands.reporting import print_results, write_report
 from radapter.commands.terminal import bars, next_steps
 from radapter.config import load_config, resolved_yaml
@@ -35,7 +35,8 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
     check_settings(config, method)
     check_run_folder(config, resume=resume)
     encoder = load(config.model, allow_download=config.allow_download)
-    check_rank(encoder, config, method)
+    recipe = recipe_of(config)
+    check_model(encoder, config, recipe, method)
     suite = suite_of(config)
     with bars() as bar:
         bar.starting(method.name)
@@ -45,7 +46,7 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
                 method,
                 encoder,
                 suite,
-                recipe_of(config),
+                recipe,
                 settings=resolved_yaml(config),
                 alpha=config.adapter.alpha if method.alpha == "auto" else None,
                 seed=config.seed,
@@ -63,8 +64,14 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
             ) from None
     write_report(results, Path(config.out))
     print_results(results, Path(config.out))
-    next_steps(
-        ("every alpha", f"radapter sweep {shlex.quote(config.out)}"),
-        ("a plain checkpoint", f"radapter merge {shlex.quote(config.out)} --to merged"),
-    )
+    run = shlex.quote(config.out)
+    if method.build is None:
+        next_steps(
+            ("fine-tune it", f"radapter train {shlex.quote(str(path))} method=r-adapter --out {run}-tuned")
+        )
+    else:
+        next_steps(
+            ("every alpha", f"radapter sweep {run}"),
+            ("a plain checkpoint", f"radapter merge {run} --to merged"),
+        )
     return results

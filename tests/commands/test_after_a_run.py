@@ -1,0 +1,126 @@
+"""`radapter sweep`, `evaluate`, `merge`, `inspect`: what is done with a run or a model."""
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from transformers import CLIPModel
+
+from radapter.models import load
+from radapter.world import TINY
+
+SKETCHES = "sketch={world: sketch, size: 40}"
+
+
+def test_sweep_shows_every_alpha_and_marks_the_chosen(radapter, run):
+    answer = radapter("sweep", run)
+    lines = [line.split() for line in answer.printed.splitlines()]
+    alphas = [line[0] for line in lines if len(line) >= 4 and line[0].replace(".", "").isdigit()]
+    assert alphas == ["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1"]
+    assert sum("chosen" in line for line in lines) == 1
+
+
+def test_sweep_of_a_run_that_trained_nothing_is_refused(radapter, small, written, tmp_path):
+    assert radapter("train", written, *small, "method=zero-shot", "--out", tmp_path / "run").code == 0
+    answer = radapter("sweep", tmp_path / "run")
+    assert answer.code == 2
+    assert "a sweep needs a trained method" in answer.said
+
+
+def test_evaluate_of_a_run_gives_the_reported_accuracy(radapter, run):
+    reported = json.loads((run / "results.json").read_text())["rows"][1]["ood"]["sketch"]["top1"]
+    answer = radapter("evaluate", run, "--data", SKETCHES)
+    line = next(line for line in answer.printed.splitlines() if "r-adapter" in line)
+    assert f"{100 * reported:.1f}" in line.split()
+
+
+def test_evaluate_at_alpha_zero_is_zero_shot(radapter, run):
+    answer = radapter("evaluate", run, "--data", SKETCHES, "--alpha", "0")
+    rows = [line for line in answer.printed.splitlines() if "zero-shot " in line or "r-adapter " in line]
+    accuracies = [re.findall(r"\d+\.\d", row)[0] for row in rows[:2]]
+    assert accuracies[0] == accuracies[1]
+
+
+def test_evaluate_of_a_model_needs_no_run(radapter):
+    answer = radapter("evaluate", "world:tiny", "--data", SKETCHES, "--templates", "['a sketch of a {}.']")
+    assert answer.code == 0
+    assert "zero-shot" in answer.printed
+    assert "radapter init" in answer.printed
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (["{csv: a, folder: b}"], "exactly one of the keys"),
+        (["{sketch: 1}"], "--data must be a path"),
+        (["a={world: sketch}", "a={world: neon}"], "'a' stands twice"),
+        (["nosuch"], "'nosuch' does not"),
+    ],
+)
+def test_evaluate_refuses_what_is_no_data(radapter, data, said):
+    options = [word for source in data for word in ("--data", source)]
+    answer = radapter("evaluate", "world:tiny", *options)
+    assert answer.code == 2
+    assert said in answer.said
+
+
+def test_evaluate_refuses_an_alpha_for_a_model(radapter):
+    answer = radapter("evaluate", "world:tiny", "--data", SKETCHES, "--alpha", "0.5")
+    assert answer.code == 2
+    assert "--alpha is for a run" in answer.said
+
+
+def test_merge_writes_a_model_that_transformers_loads_alone(radapter, run, tmp_path):
+    answer = radapter("merge", run, "--alpha", "1", "--to", tmp_path / "merged")
+    assert answer.code == 0, answer.result.output
+    merged = CLIPModel.from_pretrained(tmp_path / "merged", dtype=torch.float32)
+    base = CLIPModel.from_pretrained(TINY, dtype=torch.float32)
+    changed = [
+        name for name, tensor in merged.state_dict().items() if not tensor.equal(base.state_dict()[name])
+    ]
+    assert changed
+    assert all("out_proj" in name or "fc2" in name for name in changed)
+    assert "AutoModel.from_pretrained" in answer.printed
+
+
+def test_merge_at_alpha_zero_gives_the_base_model(radapter, run, tmp_path):
+    assert radapter("merge", run, "--alpha", "0", "--to", tmp_path / "merged").code == 0
+    pixels = torch.randn(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        merged, base = (load(name).encode_image(pixels) for name in (tmp_path / "merged", "world:tiny"))
+    assert torch.equal(merged, base)
+
+
+def test_merge_to_open_clip_is_loaded_again(radapter, run, tmp_path):
+    pytest.importorskip("open_clip")
+    answer = radapter("merge", run, "--to", tmp_path / "merged", "--format", "open_clip")
+    assert answer.code == 0, answer.result.output
+    assert load(tmp_path / "merged").library == "open_clip"
+
+
+def test_inspect_tells_sites_and_parameters(radapter):
+    answer = radapter("inspect", "world:tiny", "--r", "4")
+    assert answer.code == 0
+    sites = 2 * (4 + 2)
+    assert f"{sites * (2 * 4 * 128 + 1):,} parameters" in answer.printed
+    assert "out_proj" in answer.printed
+    assert f"Merged into {2 * sites} tensors" in answer.printed
+
+
+def test_inspect_refuses_a_rank_above_the_width(radapter):
+    answer = radapter("inspect", "world:tiny", "--r", "129")
+    assert answer.code == 2
+    assert "129" in answer.said
+
+
+def test_demo_leaves_a_folder_that_is_not_its_own_alone(radapter, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    answer = radapter("demo", "--out", tmp_path)
+    assert (answer.code, [file.name for file in tmp_path.iterdir()]) == (2, ["letter.txt"])
+
+
+def test_a_copied_run_serves_as_well(radapter, run, tmp_path):
+    shutil.copytree(run, tmp_path / "copy")
+    assert radapter("sweep", tmp_path / "copy").code == 0

@@ -1,0 +1,42 @@
+"""`radapter init`: a file to edit that is complete as it is."""
+
+import yaml
+
+from radapter.commands.init import template
+from radapter.config import load_config
+from radapter.config.problems import known_keys
+from radapter.world import SPLITS
+
+
+def test_the_file_names_the_next_step(radapter, tmp_path):
+    path = tmp_path / "new" / "run.yaml"
+    answer = radapter("init", "classification", "--to", path)
+    assert answer.code == 0
+    assert f"radapter train {path}" in answer.printed.replace("\n", "")
+
+
+def test_an_existing_file_is_left_alone(radapter, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("mine")
+    answer = radapter("init", "classification", "--to", path)
+    assert (answer.code, path.read_text()) == (2, "mine")
+    assert "exists" in answer.said
+
+
+def test_a_name_that_is_no_yaml_is_refused(radapter, tmp_path):
+    assert radapter("init", "classification", "--to", tmp_path / "run.txt").code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_a_valid_configuration_on_the_world(written):
+    config = load_config(written)
+    assert (config.model, config.method) == ("world:tiny", "r-adapter")
+    assert {source["world"] for source in config.data.ood.values()} <= set(SPLITS)
+
+
+def test_comments_speak_of_known_keys_only():
+    commented = [line.strip("# \n") for line in template("classification").splitlines()]
+    keys = {key.rpartition(".")[2] for key in known_keys()}
+    options = [line.split("  ")[0] for line in commented if line.split(":")[0] in keys]
+    assert {"allow_download", "margin", "label_smoothing", "classnames"} <= {o.split(":")[0] for o in options}
+    assert all(isinstance(yaml.safe_load(option), dict) for option in options)

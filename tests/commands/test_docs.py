@@ -1,0 +1,75 @@
+"""The blocks of the README and of docs/method.md do what they say, pasted as they are."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from radapter.config import load_config
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+COMMANDS = [line.strip() for line in README.splitlines() if line.startswith("    radapter ")]
+TRAINING = [command for command in COMMANDS if command.startswith("radapter train")]
+OTHERS = [
+    command for command in COMMANDS if command.startswith(("radapter sweep", "radapter eval", "radapter ins"))
+]
+
+
+@pytest.fixture
+def after_the_tour(radapter, run, written, tmp_path, monkeypatch):
+    """A folder in which the README's first commands were run."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run, "runs/world")
+    shutil.copy(written, "run.yaml")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
+
+
+@pytest.mark.usefixtures("after_the_tour")
+@pytest.mark.parametrize("command", OTHERS)
+def test_readme_command_runs(radapter, command):
+    answer = radapter(*shlex.split(command)[1:])
+    assert answer.code == 0, answer.result.output
+
+
+@pytest.mark.usefixtures("after_the_tour")
+@pytest.mark.parametrize("command", TRAINING)
+def test_readme_training_command_is_accepted(command):
+    _, _, path, *rest = shlex.split(command)
+    assert load_config(path, [word for word in rest if "=" in word])
+
+
+@pytest.mark.usefixtures("after_the_tour")
+def test_readme_merge_and_its_python_run(radapter):
+    (merge,) = (command for command in COMMANDS if command.startswith("radapter merge"))
+    assert radapter(*shlex.split(merge)[1:]).code == 0
+    (loading,) = (block for block in blocks(README, "python") if "merged" in block)
+    exec(loading, {})
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(README + METHOD, "python") if "get_peft_model" in b])
+def test_python_block_runs(block):
+    exec(block, {})
+
+
+def test_yaml_blocks_are_read(tmp_path):
+    for block in blocks(README, "yaml"):
+        (tmp_path / "run.yaml").write_text(block)
+        assert load_config(tmp_path / "run.yaml").data.ood
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/method.md", "docs/data.md", "docs/faithfulness.md"]
+)
+def test_links_between_pages_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = [
+        t for t in re.findall(r"\]\(([^)#]+)", text) if not t.startswith("http") and not t.endswith(".png")
+    ]
+    assert all(((ROOT / page).parent / target).exists() for target in targets)

@@ -10,7 +10,7 @@
     │   ├── RunError             a run folder: other settings, other base model, nothing to resume
     │   ├── UnsafeFileError      a file that could run code when opened
     │   └── MissingExtraError    an optional dependency (also an ImportError)
-    ├── MergeError               merging would give wrong weights; nothing was merged
+    ├── MergeError               merging would give wrong weights; nothing was merged (also a ValueError, as in PEFT)
     ├── ExportError              the exported model differs from the one in memory; nothing was written
     ├── DamagedError             a folder whose files no longer match its manifest
     └── DivergedError            training gave non-finite values too often
@@ -62,7 +62,7 @@ class MissingExtraError(InputError, ImportError):
     """An optional dependency is not installed; the message names the extra."""
 
 
-class MergeError(RAdapterError):
+class MergeError(RAdapterError, ValueError):
     """Merging would give wrong or non-finite weights; nothing was merged."""
 
 

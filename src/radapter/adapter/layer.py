@@ -81,7 +81,9 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
                 nn.init.normal_(up, std=1 / math.sqrt(rank))
             self.radapter_B[adapter_name] = nn.Parameter(down)
             self.radapter_C[adapter_name] = nn.Parameter(up)
-        self.radapter_s[adapter_name] = nn.Parameter(torch.full((1,), config.init_scale))
+        # float32 would round the scalar of a float64 model
+        dtype = torch.promote_types(_output_linear(self.get_base_layer()).weight.dtype, torch.float32)
+        self.radapter_s[adapter_name] = nn.Parameter(torch.full((1,), config.init_scale, dtype=dtype))
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from radapter.errors import MissingExtraError, ModelError, UnsafeFileError
 from radapter.models import load
+from radapter.world import tokens
 
 
 def copied(folder: Path, to: Path) -> Path:
@@ -65,7 +66,7 @@ def test_local_names_try_no_connection(
 @pytest.mark.usefixtures("no_network")
 def test_a_model_in_the_hub_cache_loads_without_a_download(clip: Path, hub_cache: Path) -> None:
     shutil.copytree(clip, cached_repository(hub_cache, "owner/clip"), dirs_exist_ok=True)
-    assert load("hf:owner/clip").tokenize(["a red star"]).shape == (1, 16)
+    assert load("hf:owner/clip").tokenize(["a red star"]).shape == (1, tokens.CONTEXT)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from radapter.errors import ModelError, did_you_mean
 from radapter.models import hf, openclip, timm_vit
 from radapter.models.encoder import DualEncoder
+from radapter.models.openclip_files import import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
 from radapter.storage import read_json
 from radapter.world.clip import TINY
@@ -73,7 +74,7 @@ def _load_folder(folder: Path, *, dtype: torch.dtype, tokenizer: TokenizerSpec |
 def _nearest(name: str) -> str:
     known = ["world:tiny"]
     if importlib.util.find_spec("open_clip") is not None:
-        known += [f"open_clip:{architecture}" for architecture in openclip.import_open_clip().list_models()]
+        known += [f"open_clip:{architecture}" for architecture in import_open_clip().list_models()]
     if _HUB_ID.fullmatch(name):
         return f" Did you mean 'hf:{name}'?"
     return did_you_mean(name, known)

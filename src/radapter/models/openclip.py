@@ -7,23 +7,29 @@ called: weights come from a path or from the hub's cache. Random weights are dra
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from radapter.errors import MissingExtraError, ModelError, did_you_mean
-from radapter.models import hub
+from radapter.errors import ModelError, did_you_mean
 from radapter.models.encoder import Channels, DualEncoder
-from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer, tokenizer_from_folder
-from radapter.storage import load_weights, read_json
+from radapter.models.openclip_files import (
+    WEIGHT_FILES,
+    hf_tokenizer,
+    import_open_clip,
+    load_into,
+    named_tokenizer,
+    resolve_text_config,
+    shared_preprocess,
+    simple_tokenizer,
+    weights_of,
+)
+from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer
+from radapter.storage import read_json
 
 CONFIG = "open_clip_config.json"
-WEIGHTS = "open_clip_model.safetensors"
-_WEIGHT_FILES = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 class OpenClipTowers:
@@ -119,17 +125,17 @@ def load_named(
         raise ModelError(
             f"open_clip has no architecture '{architecture}'.{did_you_mean(architecture, open_clip.list_models())}"
         )
-    file, tag = _weights_of(architecture, weights, allow_download) if weights else (None, {})
+    file, tag = weights_of(architecture, weights, allow_download) if weights else (None, {})
     # The openai weights were trained with QuickGELU; their architecture's name does not say so.
     config["quick_gelu"] = bool(config.get("quick_gelu") or tag.get("quick_gelu"))
-    preprocess = tag or _shared_preprocess(architecture)
-    _resolve_text_config(config, allow_download)
+    preprocess = tag or shared_preprocess(architecture)
+    resolve_text_config(config, allow_download)
     module = build(config, seed=seed)
     if file is not None:
-        _load_into(module, file)
+        load_into(module, file)
 
     def make() -> Any:
-        return _named_tokenizer(config, allow_download)
+        return named_tokenizer(config, allow_download)
 
     return _encoder(name, module, config, preprocess, make, tokenizer, dtype)
 
@@ -143,17 +149,17 @@ def load_folder(
     if "model_cfg" not in about:
         raise ModelError(f"'{folder}/{CONFIG}' must have the key 'model_cfg' and lacks it.")
     config, preprocess = about["model_cfg"], about.get("preprocess_cfg", {})
-    file = next((folder / n for n in _WEIGHT_FILES if (folder / n).is_file()), None)
+    file = next((folder / n for n in WEIGHT_FILES if (folder / n).is_file()), None)
     if file is None:
-        raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(_WEIGHT_FILES)}.")
-    _resolve_text_config(config, allow_download=False)
+        raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(WEIGHT_FILES)}.")
+    resolve_text_config(config, allow_download=False)
     module = build(config)
-    _load_into(module, file)
+    load_into(module, file)
 
     def make() -> Any:
         if not config["text_cfg"].get("hf_tokenizer_name"):
-            return _simple_tokenizer(config)
-        return _hf_tokenizer(config, folder)
+            return simple_tokenizer(config)
+        return hf_tokenizer(config, folder)
 
     return _encoder(name, module, config, preprocess, make, tokenizer, dtype)
 
@@ -182,29 +188,6 @@ def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
     return module
 
 
-def import_open_clip() -> ModuleType:
-    """The library.
-
-    Raises:
-        MissingExtraError: it is not installed, or torchvision does not fit torch.
-    """
-    try:
-        import open_clip
-    except ImportError as error:
-        raise MissingExtraError(
-            "this model needs open_clip, which is not installed. Run pip install 'radapter[open_clip]'."
-        ) from error
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-        raise MissingExtraError(
-            f"torchvision does not fit torch: {error}. They were installed from different places: reinstall both "
-            "in one command, pip install --force-reinstall torch torchvision."
-        ) from error
-    module: ModuleType = open_clip
-    return module
-
-
 def _encoder(
     name: str,
     module: nn.Module,
@@ -224,108 +207,3 @@ def _encoder(
     length = config["text_cfg"].get("context_length", 77)
     lazy = LazyTokenizer(make if tokenizer is None else given_tokenizer(tokenizer), length)
     return DualEncoder(name, module.to(dtype).eval(), OpenClipTowers(config, merged, lazy))
-
-
-def _weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[Path, dict[str, Any]]:
-    """The weights file that a tag or a path names, and what open_clip says about the tag."""
-    open_clip = import_open_clip()
-    if (tag := open_clip.get_pretrained_cfg(architecture, weights)) and not Path(weights).is_file():
-        repository, _, file = tag.get("hf_hub", "").rpartition("/")
-        if not repository:
-            raise ModelError(
-                f"weights '{weights}' of {architecture} are not on the hub. Download {tag.get('url')} and give "
-                f"open_clip:{architecture}/PATH."
-            )
-        names = (file,) if file else (*_WEIGHT_FILES[:1], _WEIGHT_FILES[-1])
-        safe = tuple(n.rsplit(".", 1)[0] + ".safetensors" for n in names)
-        names = tuple(dict.fromkeys((*safe[:1], *names)))
-        return hub.file_of(repository, names, allow_download=allow_download), dict(tag)
-    if Path(weights).is_file():
-        return Path(weights), {}
-    tags = open_clip.list_pretrained_tags_by_model(architecture)
-    raise ModelError(
-        f"'{weights}' must be a weights file or a pretrained tag of {architecture}, and is neither."
-        f"{did_you_mean(weights, tags)} Tags: {', '.join(tags) or 'none'}."
-    )
-
-
-def _shared_preprocess(architecture: str) -> dict[str, Any]:
-    """What all pretrained tags of an architecture say alike about images: weights from a path were made so too."""
-    open_clip = import_open_clip()
-    tags = [
-        open_clip.get_pretrained_cfg(architecture, tag)
-        for tag in open_clip.list_pretrained_tags_by_model(architecture)
-    ]
-    keys = ("mean", "std", "interpolation", "resize_mode")
-    return {
-        key: tags[0][key] for key in keys if tags and all(t.get(key, ...) == tags[0].get(key) for t in tags)
-    }
-
-
-def _load_into(module: nn.Module, file: Path) -> None:
-    """Loads weights in any form that open_clip reads, except pickles and numpy archives.
-
-    The steps are those of open_clip's `load_checkpoint`, which opens the file itself.
-    """
-    factory = import_open_clip().factory
-    weights = load_weights(file)
-    if weights and all(key.startswith("module.") for key in weights):  # saved from a distributed wrapper
-        weights = {key.removeprefix("module."): value for key, value in weights.items()}
-    weights = factory.convert_state_dict(module, weights)
-    if "positional_embedding" in weights and not hasattr(module, "positional_embedding"):
-        weights = factory.convert_to_custom_text_state_dict(weights)
-    for key in ("logit_scale", "logit_bias"):
-        if key in weights and getattr(module, key) is not None:
-            weights[key] = weights[key].reshape(getattr(module, key).shape)
-    try:
-        factory.resize_pos_embed(weights, module)
-        factory.resize_text_pos_embed(weights, module)
-        missing, unexpected = module.load_state_dict(weights, strict=False)
-    except (RuntimeError, KeyError, AttributeError) as error:
-        raise ModelError(f"weights file must fit the architecture. '{file}': {error}.") from error
-    if missing or unexpected:
-        raise ModelError(
-            f"weights file must fit the architecture. '{file}' lacks {len(missing)} tensors "
-            f"({', '.join(missing[:3])}) and has {len(unexpected)} others ({', '.join(unexpected[:3])})."
-        )
-
-
-def _resolve_text_config(config: dict[str, Any], allow_download: bool) -> None:
-    """Points a text tower from transformers to its configuration on disk: open_clip would ask the hub."""
-    text = config["text_cfg"]
-    if (hub_name := text.get("hf_model_name")) and not Path(hub_name).is_dir():
-        file = hub.file_of(hub_name, ("config.json",), allow_download=allow_download)
-        text["hf_model_name"] = str(file.parent)
-
-
-def _named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
-    repository = config["text_cfg"].get("hf_tokenizer_name")
-    if not repository:
-        return _simple_tokenizer(config)
-    try:
-        for file in _TOKENIZER_FILES:
-            found = hub.file_of(repository, (file,), allow_download=allow_download)
-    except ModelError as error:
-        raise ModelError(
-            f"tokenizer files {' and '.join(_TOKENIZER_FILES)} of '{repository}' must be in the local hub cache. "
-            "Allow downloads (allow_download=True), or give load(..., tokenizer=) a folder or a callable."
-        ) from error
-    return _hf_tokenizer(config, found.parent)
-
-
-def _simple_tokenizer(config: dict[str, Any]) -> Any:
-    text = config["text_cfg"]
-    options = text.get("tokenizer_kwargs") or {}
-    return import_open_clip().SimpleTokenizer(context_length=text.get("context_length", 77), **options)
-
-
-def _hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
-    text = config["text_cfg"]
-    tokenizer_from_folder(folder)  # says which files are missing
-    return import_open_clip().tokenizer.HFTokenizer(
-        str(folder),
-        context_length=text.get("context_length", 77),
-        tokenizer_mode=text.get("tokenizer_mode"),
-        local_files_only=True,
-        **(text.get("tokenizer_kwargs") or {}),
-    )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from radapter.errors import MissingExtraError, ModelError, did_you_mean
 from radapter.models import hub
 from radapter.models.encoder import Channels, DualEncoder
-from radapter.models.openclip import import_open_clip
+from radapter.models.openclip_files import import_open_clip
 from radapter.storage import load_weights, read_json
 
 WEIGHTS = "model.safetensors"

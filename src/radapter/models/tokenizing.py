@@ -48,6 +48,8 @@ class LazyTokenizer:
             ModelError: the files are missing, or a given callable returns another shape.
         """
         tokenizer, length = self.get(), self._context_length
+        if not texts:
+            return torch.empty(0, length, dtype=torch.long)
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             encoded = tokenizer(list(texts), padding="max_length", max_length=length, truncation=True)
             tokens = torch.tensor(encoded["input_ids"], dtype=torch.long).reshape(len(texts), -1)

@@ -1,0 +1,169 @@
+"""The files of an open_clip model: weights by tag or path, tokenizers, and what its tags say about images.
+
+Here stands in for open_clip's own download functions, which are never called: they ask the network first.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from radapter.errors import MissingExtraError, ModelError, did_you_mean
+from radapter.models import hub
+from radapter.models.tokenizing import tokenizer_from_folder
+from radapter.storage import load_weights
+
+WEIGHTS = "open_clip_model.safetensors"
+WEIGHT_FILES = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def import_open_clip() -> ModuleType:
+    """The library.
+
+    Raises:
+        MissingExtraError: it is not installed, or torchvision does not fit torch.
+    """
+    try:
+        import open_clip
+    except ImportError as error:
+        raise MissingExtraError(
+            "this model needs open_clip, which is not installed. Run pip install 'radapter[open_clip]'."
+        ) from error
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        raise MissingExtraError(
+            f"torchvision does not fit torch: {error}. They were installed from different places: reinstall both "
+            "in one command, pip install --force-reinstall torch torchvision."
+        ) from error
+    module: ModuleType = open_clip
+    return module
+
+
+def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[Path, dict[str, Any]]:
+    """The weights file that a tag or a path names, and what open_clip says about the tag.
+
+    Args:
+        architecture: open_clip's name.
+        weights: a pretrained tag of it, or a path; an existing file wins.
+        allow_download: whether the hub may be asked for a tag's file.
+
+    Raises:
+        ModelError: neither, or the tag's file is not here.
+    """
+    open_clip = import_open_clip()
+    if (tag := open_clip.get_pretrained_cfg(architecture, weights)) and not Path(weights).is_file():
+        repository, _, file = tag.get("hf_hub", "").rpartition("/")
+        if not repository:
+            raise ModelError(
+                f"weights '{weights}' of {architecture} are not on the hub. Download {tag.get('url')} and give "
+                f"open_clip:{architecture}/PATH."
+            )
+        names = (Path(file).with_suffix(".safetensors").name, file) if file else (WEIGHTS, WEIGHT_FILES[-1])
+        return hub.file_of(repository, names, allow_download=allow_download), dict(tag)
+    if Path(weights).is_file():
+        return Path(weights), {}
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    raise ModelError(
+        f"'{weights}' must be a weights file or a pretrained tag of {architecture}, and is neither."
+        f"{did_you_mean(weights, tags)} Tags: {', '.join(tags) or 'none'}."
+    )
+
+
+def shared_preprocess(architecture: str) -> dict[str, Any]:
+    """What all pretrained tags of an architecture say alike about images: weights from a path were made so too."""
+    open_clip = import_open_clip()
+    tags = [
+        open_clip.get_pretrained_cfg(architecture, tag)
+        for tag in open_clip.list_pretrained_tags_by_model(architecture)
+    ]
+    keys = ("mean", "std", "interpolation", "resize_mode")
+    return {
+        key: tags[0][key] for key in keys if tags and all(t.get(key, ...) == tags[0].get(key) for t in tags)
+    }
+
+
+def load_into(module: nn.Module, file: Path) -> None:
+    """Loads weights in any form that open_clip reads, except pickles and numpy archives.
+
+    The steps are those of open_clip's `load_checkpoint`, which opens the file itself.
+
+    Raises:
+        ModelError: the file is missing or truncated, or does not fit the architecture.
+        UnsafeFileError: the file is a pickle of more than tensors.
+    """
+    factory = import_open_clip().factory
+    weights = load_weights(file)
+    if weights and all(key.startswith("module.") for key in weights):  # saved from a distributed wrapper
+        weights = {key.removeprefix("module."): value for key, value in weights.items()}
+    weights = factory.convert_state_dict(module, weights)
+    if "positional_embedding" in weights and not hasattr(module, "positional_embedding"):
+        weights = factory.convert_to_custom_text_state_dict(weights)
+    for key in ("logit_scale", "logit_bias"):
+        if key in weights and getattr(module, key) is not None:
+            weights[key] = weights[key].reshape(getattr(module, key).shape)
+    try:
+        factory.resize_pos_embed(weights, module)
+        factory.resize_text_pos_embed(weights, module)
+        missing, unexpected = module.load_state_dict(weights, strict=False)
+    except (RuntimeError, KeyError, AttributeError) as error:
+        raise ModelError(f"weights file must fit the architecture. '{file}': {error}.") from error
+    if missing or unexpected:
+        raise ModelError(
+            f"weights file must fit the architecture. '{file}' lacks {len(missing)} tensors "
+            f"({', '.join(missing[:3])}) and has {len(unexpected)} others ({', '.join(unexpected[:3])})."
+        )
+
+
+def resolve_text_config(config: dict[str, Any], allow_download: bool) -> None:
+    """Points a text tower from transformers to its configuration on disk: open_clip would ask the hub."""
+    text = config["text_cfg"]
+    if (hub_name := text.get("hf_model_name")) and not Path(hub_name).is_dir():
+        file = hub.file_of(hub_name, ("config.json",), allow_download=allow_download)
+        text["hf_model_name"] = str(file.parent)
+
+
+def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
+    """The tokenizer of an architecture: built in, or from the hub's cache.
+
+    Raises:
+        ModelError: its files are not here; the message names them.
+    """
+    repository = config["text_cfg"].get("hf_tokenizer_name")
+    if not repository:
+        return simple_tokenizer(config)
+    try:
+        for file in _TOKENIZER_FILES:
+            found = hub.file_of(repository, (file,), allow_download=allow_download)
+    except ModelError as error:
+        raise ModelError(
+            f"tokenizer files {' and '.join(_TOKENIZER_FILES)} of '{repository}' must be in the local hub cache. "
+            "Allow downloads (allow_download=True), or give load(..., tokenizer=) a folder or a callable."
+        ) from error
+    return hf_tokenizer(config, found.parent)
+
+
+def simple_tokenizer(config: dict[str, Any]) -> Any:
+    """open_clip's built-in byte-pair tokenizer."""
+    text = config["text_cfg"]
+    options = text.get("tokenizer_kwargs") or {}
+    return import_open_clip().SimpleTokenizer(context_length=text.get("context_length", 77), **options)
+
+
+def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
+    """open_clip's wrapper of the transformers tokenizer in a local folder.
+
+    Raises:
+        ModelError: the folder has none.
+    """
+    text = config["text_cfg"]
+    tokenizer_from_folder(folder)  # says which files are missing
+    return import_open_clip().tokenizer.HFTokenizer(
+        str(folder),
+        context_length=text.get("context_length", 77),
+        tokenizer_mode=text.get("tokenizer_mode"),
+        local_files_only=True,
+        **(text.get("tokenizer_kwargs") or {}),
+    )

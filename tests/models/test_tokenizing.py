@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from radapter.errors import ModelError
+from radapter.models import load
+from radapter.world import tokens
+
+
+def letters(texts: list[str]) -> torch.Tensor:
+    """A stand-in tokenizer: one id per letter, 1 at the end."""
+    rows = [[2 + ord(c) % 90 for c in text[: tokens.CONTEXT - 1]] for text in texts]
+    return torch.tensor([row + [1] * (tokens.CONTEXT - len(row)) for row in rows])
+
+
+def test_texts_are_padded_and_cut_to_the_context(clip: Path) -> None:
+    ids = load(clip).tokenize(["a red star", "a red star " * 20])
+    assert ids.shape == (2, tokens.CONTEXT)
+    assert torch.equal(ids[:1], tokens.encode(["a red star"]))
+    assert ids[1, -1] == tokens.EOS
+
+
+def test_a_model_without_tokenizer_files_loads_and_says_which_are_missing(siglip: Path) -> None:
+    encoder = load(siglip)
+    with pytest.raises(ModelError, match=r"Looked for tokenizer\.json.*give load\(\.\.\., tokenizer=\)"):
+        encoder.tokenize(["a red star"])
+
+
+def test_a_tokenizer_on_the_hub_is_named_when_it_is_first_needed(
+    tiny_architecture: str, hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import open_clip
+
+    config = open_clip.factory._MODEL_CONFIGS[tiny_architecture]
+    monkeypatch.setitem(config["text_cfg"], "hf_tokenizer_name", "owner/words")
+    encoder = load(f"open_clip:{tiny_architecture}")
+    with pytest.raises(ModelError, match=r"tokenizer\.json and tokenizer_config\.json of 'owner/words'"):
+        encoder.tokenize(["a red star"])
+
+
+def test_a_tokenizer_can_be_given_as_callable_tokenizer_or_folder(clip: Path, siglip: Path) -> None:
+    expected = load(clip).tokenize(["a red star"])
+    assert torch.equal(load(siglip, tokenizer=letters).tokenize(["ab"]), letters(["ab"]))
+    assert torch.equal(load(siglip, tokenizer=clip).tokenize(["a red star"]), expected)
+    given = AutoTokenizer.from_pretrained(clip)
+    assert torch.equal(load(siglip, tokenizer=given).tokenize(["a red star"]), expected)
+
+
+def test_a_tokenizer_of_another_context_length_is_refused(siglip: Path) -> None:
+    encoder = load(siglip, tokenizer=lambda texts: letters(texts)[:, 1:])
+    with pytest.raises(ModelError, match=rf"shape \(1, {tokens.CONTEXT}\)"):
+        encoder.tokenize(["ab"])
+
+
+def test_no_texts_give_no_rows(clip: Path) -> None:
+    assert load(clip).tokenize([]).shape == (0, tokens.CONTEXT)

@@ -270,3 +270,10 @@ def test_gradient_checkpointing_replays_torch_s_coins():
     replayed = torch.utils.checkpoint.checkpoint(layer, tokens, use_reentrant=False)
     got = torch.autograd.grad(replayed.square().sum(), trained)
     assert all(torch.equal(*pair) for pair in zip(got, expected, strict=True))
+
+
+def test_affine_is_not_rounded_by_autocast():
+    layer = make(3, dtype=torch.float32)
+    expected = layer.affine()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer.affine(), expected)

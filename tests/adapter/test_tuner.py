@@ -89,6 +89,14 @@ def test_saved_adapters_load_with_their_alpha(encoder, tmp_path, r):
     assert not any(value.requires_grad for value in loaded.parameters())
 
 
+def test_adapters_load_without_a_second_copy_in_memory(encoder, tmp_path):
+    module, features = encoder
+    adapt(module).save_pretrained(tmp_path)
+    fresh, fresh_features = build("CLIPModel")
+    peft.PeftModel.from_pretrained(fresh, tmp_path, low_cpu_mem_usage=True)
+    assert same(fresh_features(), features())
+
+
 def test_loading_for_training_makes_the_adapters_trainable(encoder, tmp_path):
     adapt(encoder[0]).save_pretrained(tmp_path)
     loaded = peft.PeftModel.from_pretrained(build("CLIPModel")[0], tmp_path, is_trainable=True)
@@ -234,8 +242,8 @@ def test_modules_to_save_are_saved_and_loaded_with_the_adapter(tmp_path):
     assert torch.equal(loaded(rows), model(rows))
 
 
-def test_the_adapted_towers_train_under_autocast_and_gradient_checkpointing(encoder):
-    module, features = encoder
+def test_the_adapted_towers_train_under_autocast_and_gradient_checkpointing():
+    module, features = build("CLIPModel", batch=8)
     model = adapt(module).train()
     _checkpointing(module, True)
     torch.manual_seed(5)

@@ -56,7 +56,7 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # a string until tuner.py has extended PEFT's enumeration, which importing radapter.adapter always does
+        # a member since tuner.py extended PEFT's enumeration, which importing radapter.adapter does
         self.peft_type = PeftType("RADAPTER")
         if self.r is not None and (not _is_int(self.r) or self.r < 1):
             raise ConfigError(

@@ -114,12 +114,12 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         weight = _output_linear(self.get_base_layer()).weight
         dtype = torch.promote_types(weight.dtype, torch.float32)
         total = torch.eye(self.site.width, device=weight.device, dtype=dtype)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
             for name in names:
                 factors = [factor.to(weight.device, dtype) for factor in self._factors(name)]
+                matrix = factors[0] if len(factors) == 1 else factors[0] @ factors[1]
                 scale = self.radapter_s[name].to(weight.device, dtype) * self.configs[name].alpha
-                branch = scale * torch.linalg.multi_dot(factors) if len(factors) > 1 else scale * factors[0]
-                total = total @ branch + total
+                total = total + total @ (scale * matrix)
         return total
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 
-EVERY = 250
+EVERY = 200
 
 
 class Run:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from radapter.errors import ModelError
+from radapter.errors import ConfigError, ModelError
 from radapter.models import load
 from radapter.world import tokens
 
@@ -56,3 +56,8 @@ def test_a_tokenizer_of_another_context_length_is_refused(siglip: Path) -> None:
 
 def test_no_texts_give_no_rows(clip: Path) -> None:
     assert load(clip).tokenize([]).shape == (0, tokens.CONTEXT)
+
+
+def test_a_tokenizer_for_a_model_without_a_text_tower_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no text tower"):
+        load("timm:vit_tiny_patch16_224", tokenizer=letters)

@@ -46,6 +46,8 @@ def file_of(repository: str, names: Sequence[str], *, allow_download: bool) -> P
                 return Path(huggingface_hub.hf_hub_download(repository, name))
             except _ABSENT as error:
                 failure = error
+                if isinstance(error, hub_errors.LocalEntryNotFoundError):
+                    break  # the hub was not reached: another name would wait as long
     raise _missing(repository, f" for {' or '.join(names)}", allow_download, failure) from failure
 
 

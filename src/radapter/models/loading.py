@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from radapter.errors import ModelError, did_you_mean
+from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models import hf, openclip, timm_vit
 from radapter.models.encoder import DualEncoder
 from radapter.models.openclip_files import import_open_clip
@@ -41,6 +41,7 @@ def load(
 
     Raises:
         ModelError: the name is unknown (with the nearest known ones), or files are missing or truncated.
+        ConfigError: a tokenizer is given for a model without a text tower.
         MissingExtraError: the library is not installed.
         UnsafeFileError: a weights file is a pickle of more than tensors.
     """
@@ -53,6 +54,7 @@ def load(
             rest, name=text, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer, seed=seed
         )
     if scheme == "timm" and rest:
+        _check_no_tokenizer(text, tokenizer)
         return timm_vit.load_named(rest, name=text, dtype=dtype, allow_download=allow_download, seed=seed)
     if scheme == "hf" and rest:
         return hf.load_hub(rest, name=text, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer)
@@ -67,8 +69,14 @@ def _load_folder(folder: Path, *, dtype: torch.dtype, tokenizer: TokenizerSpec |
     if not (folder / "config.json").is_file():
         raise ModelError(f"model folder must have config.json or {openclip.CONFIG}. '{folder}' has neither.")
     if "architecture" in read_json(folder / "config.json"):  # timm's key; transformers writes "architectures"
+        _check_no_tokenizer(str(folder), tokenizer)
         return timm_vit.load_folder(folder, name=str(folder), dtype=dtype)
     return hf.load_folder(folder, name=str(folder), dtype=dtype, tokenizer=tokenizer)
+
+
+def _check_no_tokenizer(name: str, tokenizer: TokenizerSpec | None) -> None:
+    if tokenizer is not None:
+        raise ConfigError(f"tokenizer must be None for '{name}', which has no text tower.")
 
 
 def _nearest(name: str) -> str:

@@ -5,11 +5,14 @@ importing the package imports torch and takes seconds.
 """
 
 import functools
+import signal
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal, ParamSpec
 
 import typer
@@ -51,13 +54,14 @@ def _answered(command: Callable[_P, None]) -> Callable[_P, None]:
 def _answers() -> Iterator[None]:
     _log_to_terminal()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _termination_interrupts():
             warnings.simplefilter("ignore", FutureWarning)  # libraries speak of their own next versions
             yield
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except KeyboardInterrupt as interruption:
-        _say(f"Interrupted{f': {interruption}' if str(interruption) else ''}.", "yellow")
+        # no full stop: the message ends in a command to copy
+        _say(f"Interrupted: {interruption}" if str(interruption) else "Interrupted.", "yellow")
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
         if _is_input_error(error):
@@ -73,6 +77,23 @@ def _answers() -> Iterator[None]:
         traceback.print_exc()
         _say("This is a fault of radapter, not of the input. Please report it with the lines above.", "red")
         raise typer.Exit(OURS) from None
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """SIGTERM acts as Ctrl-C: what is half written is cleaned up, and the exit code is 130."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_input_error(error: Exception) -> bool:

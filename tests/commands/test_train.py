@@ -82,6 +82,15 @@ def test_sigterm_saves_exits_130_and_tells_how_to_resume_to_the_same_weights(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_sigterm_while_evaluating_exits_130_and_tells_how_to_resume(
+    radapter, small, written, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Bars, "evaluated", lambda *_: signal.raise_signal(signal.SIGTERM))
+    answer = radapter("train", written, *small, "--out", tmp_path / "out")
+    assert answer.code == 130
+    assert answer.said.rstrip().endswith(f"--out {tmp_path / 'out'} --resume")
+
+
 def test_a_fault_of_radapter_exits_1_with_the_traceback(radapter, written, small, tmp_path, monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError("our fault")

@@ -79,5 +79,5 @@ def test_suite(
 
 
 def absent_folder(path: Path) -> bool:
-    """Whether nothing stands in the way at `path`: it is absent, or an empty folder."""
-    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+    """Whether nothing stands in the way at `path`: it is absent, or a folder that holds at most a lock."""
+    return not path.exists() or (path.is_dir() and all(file.name == ".lock" for file in path.iterdir()))

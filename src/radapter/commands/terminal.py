@@ -39,6 +39,8 @@ class Bars:
 
     def starting(self, name: str) -> None:
         """A training of that name begins."""
+        if self._training is not None:
+            self._progress.remove_task(self._training)
         self._name, self._training = name, None
 
     def report(self, step: Step) -> None:
@@ -51,6 +53,10 @@ class Bars:
             completed=step.step,
             note=f"loss {step.loss:.3f}, {step.images_per_second:.0f} images/s{skipped}",
         )
+        if not self._progress.console.is_terminal and step.step % max(1, step.steps // 10) == 0:
+            # a log keeps no bar
+            line = f"{self._name}: step {step.step} of {step.steps}, loss {step.loss:.3f}{skipped}"
+            self._progress.console.print(line, highlight=False, markup=False)
 
     def evaluated(self, name: str, images: int) -> None:
         """Images of a set are evaluated."""

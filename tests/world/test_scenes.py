@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from radapter import world
-from radapter.world.hashing import pick, uniform
+from radapter.hashing import pick, uniform
 from radapter.world.scenes import own_attributes
 
 

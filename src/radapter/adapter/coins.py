@@ -6,7 +6,6 @@ set's number of the image or caption: it depends on neither the position in the 
 number of processes, and running the same step again gives the same coins, bitwise on every device.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
@@ -15,10 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from radapter.errors import ConfigError
-
-_MASK = (1 << 64) - 1
-_GOLDEN = 0x9E3779B97F4A7C15
-_BITS = 53  # of the 64 hashed bits: what a Python float resolves
+from radapter.hashing import uniform
 
 
 class CoinSource(Protocol):
@@ -91,10 +87,9 @@ class HashCoins:
                 f"keys[{tower!r}] must hold one key per sample, {samples} at site {site!r}. Got {len(key)}. "
                 "Give the keys of the batch that the tower is run on."
             )
-        stream = _mixed(_mixed(_mixed(self.seed) ^ self.step) ^ _text_hash(site))
-        hashed = _mixed_tensor(key.to(device) ^ _as_int64(stream))
-        # integers are compared, not floats: the coin is the same bit on every device
-        return _shifted(hashed, 64 - _BITS) < round(keep * (1 << _BITS))
+        # multiples of 2^-24 from integers: the coin is the same bit on every device
+        drawn = uniform(self.seed, key.to(device), f"dropping at {site} in step {self.step}")
+        return drawn.squeeze(1) < keep
 
 
 @contextmanager
@@ -118,32 +113,3 @@ def installed(module: nn.Module, source: CoinSource) -> Iterator[None]:
     finally:
         for layer, previous in zip(layers, before, strict=True):
             layer.coin_source = previous
-
-
-def _text_hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def _mixed(value: int) -> int:
-    """splitmix64 (Steele, Lea, Flood 2014) on the host."""
-    value = (value + _GOLDEN) & _MASK
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
-    return value ^ (value >> 31)
-
-
-def _mixed_tensor(value: Tensor) -> Tensor:
-    """splitmix64 in int64 arithmetic, whose sums and products wrap as unsigned ones do; (B,) -> (B,)."""
-    value = value + _as_int64(_GOLDEN)
-    value = (value ^ _shifted(value, 30)) * _as_int64(0xBF58476D1CE4E5B9)
-    value = (value ^ _shifted(value, 27)) * _as_int64(0x94D049BB133111EB)
-    return value ^ _shifted(value, 31)
-
-
-def _shifted(value: Tensor, bits: int) -> Tensor:
-    """Logical shift to the right; int64's own shift copies the sign bit in from the left."""
-    return (value >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _as_int64(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value

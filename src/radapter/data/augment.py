@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from PIL import Image
 from torch import Tensor
 
-from radapter.world.hashing import uniform
+from radapter.hashing import uniform
 
 CROP_SCALE = (0.9, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)

@@ -20,7 +20,7 @@ from radapter.data.classification import ClassificationSet
 from radapter.data.memory import Lease, Memory
 from radapter.data.splits import Progress
 from radapter.errors import ConfigError, DataError, ImageError
-from radapter.world.hashing import keys as hashed
+from radapter.hashing import keys as hashed
 
 Preprocess = Callable[[Image.Image], Tensor]
 """RGB picture to (3, H, W), float: `DualEncoder.preprocess`."""

@@ -6,7 +6,7 @@ table. Nothing here reads an OOD label before the last evaluation: alpha is chos
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -213,7 +213,7 @@ class Bench:
         self,
         method: str,
         classifier: Classifier,
-        at: Callable[[float], object],
+        at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
         known: Mapping[float, Mapping[str, Metrics]],
     ) -> list[SweepRow]:
@@ -232,7 +232,7 @@ class Bench:
     def _metrics(
         self,
         classifier: Classifier,
-        at: Callable[[float], object],
+        at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
         known: Mapping[float, Mapping[str, Metrics]],
         names: Sequence[str],

@@ -134,7 +134,7 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
 
 
 def _mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    mean = _mean(list(rows))
+    mean: dict[str, Any] = _mean(list(rows))
     for key in ("id_mean", "ood_mean"):
         values = [row[key] for row in rows]
         if None not in values:

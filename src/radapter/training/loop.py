@@ -214,7 +214,7 @@ def _pairs(
     pairs = LabelledPairs(
         batch.pixels.to(device), tokens.to(device), caption_of_image.to(device), batch.labels.to(device)
     )
-    return pairs, {"image": batch.indices.to(device), "text": caption_ids.to(device)}
+    return pairs, {"image": batch.indices, "text": caption_ids}  # on the CPU, where coins are drawn
 
 
 def _refuse_divergence(state: _LoopState, batch: Batch, loader: TrainLoader, max_skipped: int) -> None:

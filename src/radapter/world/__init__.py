@@ -1,6 +1,6 @@
 """The procedural image-text world: labelled, captioned, masked scenes, a task with shifts, and a tiny CLIP.
 
-Reading order: `hashing` (randomness), `distances` and `shapes` (the objects), `scenes` (what is where),
+Reading order: `radapter.hashing` (randomness), `distances` and `shapes` (the objects), `scenes` (what is where),
 `backgrounds`, `styles` and `drawing` (pixels), `phrases` and `tokens` (words), `corruptions` and `task` (the
 fine-tuning task), `clip` (the encoder), `stages` and `pretrain` (how its weights were made), `score` (what it can
 do). `TINY` is the folder of the shipped encoder.

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from radapter.world.hashing import uniform
+from radapter.hashing import uniform
 from radapter.world.scenes import PATTERNS, Scenes
 
 _SIZE = 48

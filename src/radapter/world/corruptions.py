@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from radapter.world.hashing import uniform
+from radapter.hashing import uniform
 
 
 def corrupted(images: Tensor, seed: int, index: Tensor) -> Tensor:

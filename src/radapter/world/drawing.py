@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from radapter.hashing import uniform
 from radapter.world import shapes
-from radapter.world.hashing import uniform
 from radapter.world.scenes import STYLES, Scenes
 from radapter.world.styles import PAINTERS, Canvas
 

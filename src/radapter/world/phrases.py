@@ -10,7 +10,7 @@ from typing import TypedDict
 
 import torch
 
-from radapter.world.hashing import uniform
+from radapter.hashing import uniform
 from radapter.world.scenes import CLASSES, COLOURS, PATTERNS, STYLES, Scenes
 
 STYLE_PHRASES = {

@@ -24,11 +24,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel
 
+from radapter.hashing import uniform
 from radapter.losses import mpm_nce
 from radapter.world import clip, tokens
 from radapter.world.card import write_card
 from radapter.world.drawing import SIZE, draw
-from radapter.world.hashing import uniform
 from radapter.world.phrases import captions
 from radapter.world.scenes import CLASSES, sample
 from radapter.world.score import scores

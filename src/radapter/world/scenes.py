@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from radapter.world.hashing import between, keys, pick, uniform
+from radapter.hashing import between, keys, pick, uniform
 from radapter.world.shapes import SHAPES, VARIANTS
 
 CLASSES: tuple[str, ...] = tuple(SHAPES)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from radapter.hashing import uniform
 from radapter.world.distances import box, circle, cut, line, polygon, spikes, union
-from radapter.world.hashing import uniform
 
 VARIANTS = 6
 GRID = 64

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from radapter.hashing import uniform
 from radapter.world.backgrounds import patterned
-from radapter.world.hashing import uniform
 from radapter.world.scenes import Scenes
 
 

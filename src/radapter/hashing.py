@@ -1,7 +1,7 @@
 """Random numbers that are a pure function of (seed, index, stream): a counter hash instead of a generator.
 
-A generator's n-th draw depends on everything drawn before it; a hash does not, so the scene at (seed, index) is
-bitwise the same whatever batch it is drawn in. The mixer is SplitMix64's finaliser.
+A generator's n-th draw depends on everything drawn before it; a hash does not, so a scene, an augmentation or the
+coin of adapter dropping is bitwise the same whatever batch it is drawn in. The mixer is SplitMix64's finaliser.
 
 Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 """
@@ -41,7 +41,7 @@ def keys(seed: int, index: Tensor, stream: str) -> Tensor:
     Returns:
         (N,), int64.
     """
-    start = mixed(torch.tensor(seed * 4 + 1, dtype=torch.int64) * _GOLDEN)
+    start = mixed(torch.tensor(_wrapped(seed * 4 + 1), dtype=torch.int64) * _GOLDEN)
     return mixed(mixed(index.to(torch.int64) * _GOLDEN + start) + zlib.crc32(stream.encode()))
 
 
@@ -57,7 +57,7 @@ def uniform(seed: int, index: Tensor, stream: str, count: int = 1) -> Tensor:
     Returns:
         (N, count), float32, multiples of 2^-24.
     """
-    column = torch.arange(1, count + 1, dtype=torch.int64) * _GOLDEN
+    column = torch.arange(1, count + 1, dtype=torch.int64, device=index.device) * _GOLDEN
     bits = mixed(keys(seed, index, stream)[:, None] + column)
     return _shifted(bits, 40).to(torch.float32) * 2.0**-24
 
@@ -80,6 +80,11 @@ def pick(unit: Tensor, weights: Tensor) -> Tensor:
     edges = torch.cumsum(weights.to(torch.float64), 0)
     edges = (edges / edges[-1]).to(torch.float32)[:-1].contiguous()
     return torch.searchsorted(edges, unit.contiguous(), right=True)
+
+
+def _wrapped(value: int) -> int:
+    """A Python integer as int64 arithmetic would have it."""
+    return (value + 2**63) % 2**64 - 2**63
 
 
 def _shifted(values: Tensor, bits: int) -> Tensor:

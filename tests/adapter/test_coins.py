@@ -19,7 +19,7 @@ def hashed(seed=0, step=0, image=range(100)):
     st.integers(0, 2**63 - 1),
     st.integers(0, 2**31),
     st.lists(int64, min_size=1, max_size=8),
-    st.floats(0.01, 1, width=32),
+    st.floats(2**-6, 1, width=32),
 )
 def test_hash_coins_are_those_of_the_literal_hash(seed, step, keys, keep):
     got = coins.HashCoins(seed, step, {"image": torch.tensor(keys)}).draw(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import radapter
 from radapter.methods import METHODS
-from radapter.protocol.study import over_seeds, study
+from radapter.protocol.seeds import over_seeds
+from radapter.protocol.study import study
 from radapter.protocol.world_task import world_recipe, world_suite
 from radapter.report.study import write_study
 
@@ -19,7 +20,9 @@ SEARCH_SEED = 100
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--grid", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3, 1e-2])
     parser.add_argument("--to", type=Path, default=Path(__file__).parent)
@@ -35,7 +38,16 @@ def main() -> None:
         say=lambda line: print(line, flush=True),
     )
     results = over_seeds(found.results)
-    print(write_study(options.to, results, found.grid, title="The embedded world", command=COMMAND))
+    print(
+        write_study(
+            options.to,
+            results,
+            found.search,
+            found.learning_rates,
+            title="The embedded world",
+            command=COMMAND,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -185,4 +185,5 @@ def test_comparison_trains_wise_ft_and_full_once(suite, recipe):
     assert started == ["full"]
     assert [row.method for row in results.rows] == ["zero-shot", "full", "wise-ft"]
     assert results.row("full").alpha == 1.0
+    assert {row.method for row in results.sweep} == {"zero-shot", "full", "wise-ft"}
     assert results.selection.split == "id_val"

@@ -55,11 +55,6 @@ def test_a_row_tells_the_alphas_it_stood_at() -> None:
     assert merged["rows"][2]["alpha"] == 0.6
 
 
-def test_the_sweep_bears_the_name_of_every_row_that_stands_on_it() -> None:
-    merged = over_seeds([_results(0, top1=0.6, alpha=0.5), _results(1, top1=0.8, alpha=0.7)])
-    assert {point["method"] for point in merged["sweep"]} == {"zero-shot", "full", "wise-ft"}
-
-
 def test_the_table_shows_the_spread() -> None:
     merged = over_seeds([_results(0, top1=0.6, alpha=0.5), _results(1, top1=0.8, alpha=0.7)])
     assert "70.0 ± 14.1" in results_markdown(merged)

@@ -1,7 +1,7 @@
 """How methods are compared honestly: one suite, one loop, selection on ID validation, one results file.
 
 Reading order: suite, recipe, experiment (one method), trained (its outcome), results, run (in a folder),
-comparison (several methods).
+comparison (several methods), search (learning rates), seeds and study (several seeds), world_task (the default).
 """
 
 from radapter.protocol.comparison import compare

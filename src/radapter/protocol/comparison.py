@@ -11,7 +11,7 @@ from radapter.data import Memory
 from radapter.evaluation import ALPHAS
 from radapter.methods import METHODS, Method
 from radapter.models import DualEncoder, fingerprint
-from radapter.protocol.experiment import Bench, choose_alpha, row_at, train_method, zero_shot_row
+from radapter.protocol.experiment import bench_of, choose_alpha, row_at, train_method, zero_shot_row
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Results, Row, Selection, SweepRow
 from radapter.protocol.suite import Suite
@@ -65,15 +65,7 @@ def compare(
     """
     memory = memory or Memory()
     encoder = load()
-    bench = Bench(
-        suite,
-        encoder.preprocess,
-        batch_size=recipe.eval_batch_size,
-        max_bad=recipe.max_bad,
-        workers=recipe.workers,
-        memory=memory,
-        progress=progress,
-    )
+    bench = bench_of(suite, encoder, recipe, memory=memory, progress=progress)
     zero_shot = bench.zero_shot(encoder)
     rows: dict[str, Row] = {"zero-shot": zero_shot_row(zero_shot)}
     sweeps, selection = [zero_shot], Selection(split=None, rule="nothing was selected", n=0)

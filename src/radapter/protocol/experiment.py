@@ -253,6 +253,26 @@ class Bench:
         )
 
 
+def bench_of(
+    suite: Suite,
+    encoder: DualEncoder,
+    recipe: Recipe,
+    *,
+    memory: Memory,
+    progress: Callable[[str, int], None] | None = None,
+) -> Bench:
+    """The bench of a suite with the loading settings of a recipe."""
+    return Bench(
+        suite,
+        encoder.preprocess,
+        batch_size=recipe.eval_batch_size,
+        max_bad=recipe.max_bad,
+        workers=recipe.workers,
+        memory=memory,
+        progress=progress,
+    )
+
+
 def choose_alpha(sweep: Sequence[SweepRow], alpha: float | Literal["auto"]) -> tuple[float, Selection]:
     """The alpha a row stands at, and what chose it.
 

@@ -13,7 +13,7 @@ from radapter.errors import ConfigError
 from radapter.methods import Method
 from radapter.models import DualEncoder, export, fingerprint
 from radapter.protocol.comparison import alphas_with
-from radapter.protocol.experiment import Bench, choose_alpha, row_at, train_method, zero_shot_row
+from radapter.protocol.experiment import Bench, bench_of, choose_alpha, row_at, train_method, zero_shot_row
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Selection
 from radapter.protocol.suite import Suite
@@ -67,15 +67,7 @@ def run_method(
         write_text(out / CONFIG, settings)
         base = fingerprint(encoder)
         memory = Memory()
-        bench = Bench(
-            suite,
-            encoder.preprocess,
-            batch_size=recipe.eval_batch_size,
-            max_bad=recipe.max_bad,
-            workers=recipe.workers,
-            memory=memory,
-            progress=progress,
-        )
+        bench = bench_of(suite, encoder, recipe, memory=memory, progress=progress)
         zero_shot = bench.zero_shot(encoder)
         rows, sweep = [zero_shot_row(zero_shot)], [zero_shot]
         selection = Selection(split=None, rule="nothing was selected", n=0)

@@ -11,7 +11,7 @@ from radapter.errors import ConfigError
 from radapter.evaluation import Metrics
 from radapter.methods import METHODS, Method
 from radapter.models import DualEncoder
-from radapter.protocol.experiment import Bench, train_method
+from radapter.protocol.experiment import bench_of, train_method
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Suite
 from radapter.training import Progress
@@ -61,14 +61,7 @@ def search_learning_rates(
         for rate in grid:
             starting(name, rate)
             encoder = load()
-            bench = Bench(
-                seen,
-                encoder.preprocess,
-                batch_size=recipe.eval_batch_size,
-                max_bad=recipe.max_bad,
-                workers=recipe.workers,
-                memory=memory,
-            )
+            bench = bench_of(seen, encoder, recipe, memory=memory)
             at_rate = replace(recipe, learning_rate=rate)
             trained = train_method(
                 METHODS[name], encoder, seen, at_rate, seed=seed, memory=memory, report=report

@@ -5,7 +5,6 @@ from statistics import fmean, stdev
 from typing import Any
 
 from radapter.errors import ConfigError
-from radapter.methods import METHODS
 from radapter.protocol.results import Metrics, Results, Row, SweepRow
 
 
@@ -29,21 +28,12 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
     if len(shapes) > 1:
         raise ConfigError("results must be of one model and the same methods. Run them again alike.")
     first = results[0]
-    sweep = []
-    for same in zip(*(r.sweep for r in results), strict=True):
-        sweep += [_point(same, method) for method in _names(same[0].method, first)]
     return {
         **first.as_dict(),
         "seeds": [r.seed for r in results],
         "rows": [_row(rows) for rows in zip(*(r.rows for r in results), strict=True)],
-        "sweep": sweep,
+        "sweep": [_point(points) for points in zip(*(r.sweep for r in results), strict=True)],
     }
-
-
-def _names(training: str, results: Results) -> list[str]:
-    """The rows that stand on a sweep: a mean over seeds is no point of it, so the sweep bears every name."""
-    standing = [row.method for row in results.rows if METHODS[row.method].runs == training]
-    return standing if training in standing else [training, *standing]
 
 
 def _row(rows: Sequence[Row]) -> dict[str, Any]:
@@ -60,10 +50,10 @@ def _row(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _point(points: Sequence[SweepRow], method: str) -> dict[str, Any]:
+def _point(points: Sequence[SweepRow]) -> dict[str, Any]:
     found = [point.id_val for point in points if point.id_val is not None]
     id_val = _metrics(found) if found else None
-    return {**_figures(points), "method": method, "alpha": points[0].alpha, "id_val": id_val}
+    return {**_figures(points), "method": points[0].method, "alpha": points[0].alpha, "id_val": id_val}
 
 
 def _figures(rows: Sequence[Row] | Sequence[SweepRow]) -> dict[str, Any]:

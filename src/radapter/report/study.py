@@ -10,35 +10,42 @@ from radapter.storage import write_json, write_text
 
 
 def write_study(
-    folder: Path, results: Json, grid: Mapping[str, Mapping[float, float]], *, title: str, command: str
+    folder: Path,
+    results: Json,
+    search: Mapping[str, Mapping[float, Json]],
+    rates: Mapping[str, float],
+    *,
+    title: str,
+    command: str,
 ) -> str:
     """Writes the three files and returns the Markdown.
 
     Args:
         folder: made where it is absent.
-        results: `protocol.study.over_seeds` of the seeds' results.
-        grid: training -> learning rate -> top-1 on ID validation at alpha 1.
+        results: `protocol.seeds.over_seeds` of the seeds' results.
+        search: training -> learning rate -> metrics on ID validation at alpha 1.
+        rates: training -> the chosen learning rate.
         title: of the page.
         command: that made it.
     """
-    text = f"# {title}\n\n    {command}\n\n{results_markdown(results)}\n{grid_markdown(grid)}"
+    text = f"# {title}\n\n    {command}\n\n{results_markdown(results)}\n{search_markdown(search, rates)}"
     write_text(folder / "results.md", text)
     write_json(folder / "results.json", results)
     draw(results, folder / "frontier.png")
     return text
 
 
-def grid_markdown(grid: Mapping[str, Mapping[float, float]]) -> str:
+def search_markdown(search: Mapping[str, Mapping[float, Json]], rates: Mapping[str, float]) -> str:
     """The search of learning rates: ID validation at alpha 1 of every training, the chosen rate in bold."""
-    rates = sorted({rate for of_rate in grid.values() for rate in of_rate})
+    grid = sorted({rate for of_rate in search.values() for rate in of_rate})
     lines = [
         "Learning rates, the same grid for every method; top-1 on ID validation at alpha 1, in %:",
         "",
-        "| training | " + " | ".join(f"{rate:g}" for rate in rates) + " |",
-        "|---|" + "---:|" * len(rates),
+        "| training | " + " | ".join(f"{rate:g}" for rate in grid) + " |",
+        "|---|" + "---:|" * len(grid),
     ]
-    for name, of_rate in grid.items():
-        best = max(sorted(of_rate), key=of_rate.__getitem__)
-        cells = (f"**{100 * of_rate[r]:.1f}**" if r == best else f"{100 * of_rate[r]:.1f}" for r in rates)
+    for name, of_rate in search.items():
+        texts = {rate: f"{100 * of_rate[rate]['top1']:.1f}" for rate in grid}
+        cells = (f"**{text}**" if rate == rates[name] else text for rate, text in texts.items())
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

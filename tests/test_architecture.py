@@ -1,0 +1,93 @@
+"""The house: a room imports only rooms above it, and importing brings nothing that was not asked for."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import radapter
+
+PACKAGE = Path(radapter.__file__).parent
+ROOMS = (
+    "errors",
+    "storage",
+    "hashing",
+    "adapter",
+    "losses",
+    "world",
+    "models",
+    "zeroshot",
+    "data",
+    "evaluation",
+    "methods",
+    "training",
+    "protocol",
+    "report",
+    "config",
+    "commands",
+)
+FREE = {PACKAGE / "world" / "pretrain.py", PACKAGE / "__init__.py"}
+COLLECTIONS = {
+    "methods": ("zero_shot", "full", "flyp", "lora", "r_adapter"),
+    "data": ("folder", "table", "huggingface", "world"),
+    "losses": ("mpm_nce", "clip", "cross_entropy", "siglip"),
+}
+
+
+def imported(file: Path) -> set[str]:
+    """Dotted names below `radapter` that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.removeprefix("radapter.") for name in names if name.startswith("radapter.")}
+
+
+def test_every_room_is_in_the_plan():
+    found = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
+    assert found - {"__init__"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_above_it(room: str):
+    files = [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").is_file() else (PACKAGE / room).rglob("*.py")
+    allowed = set(ROOMS[: ROOMS.index(room) + 1])
+    for file in files:
+        if file not in FREE:
+            used = {name.split(".")[0] for name in imported(file)} & set(ROOMS)
+            assert used <= allowed, f"{file.name} imports {used - allowed}"
+
+
+@pytest.mark.parametrize("room", COLLECTIONS)
+def test_entries_of_a_collection_do_not_import_each_other(room: str):
+    entries = {f"{room}.{name}" for name in COLLECTIONS[room]}
+    for entry in entries:
+        assert not imported(PACKAGE / f"{entry.replace('.', '/')}.py") & entries
+
+
+@pytest.mark.parametrize("name", radapter.__all__)
+def test_every_public_name_exists(name: str):
+    assert getattr(radapter, name) is not None
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_import_brings_no_extra():
+    brought = modules_after("import radapter")
+    assert not brought & {"open_clip", "timm", "webdataset", "skimage", "gradio", "wandb", "tensorboard"}
+
+
+def test_import_registers_the_adapter_with_peft():
+    code = "import peft, radapter; print(peft.PeftType('RADAPTER').value)"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "RADAPTER"

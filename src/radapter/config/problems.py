@@ -125,7 +125,7 @@ def _with_value(rule: str, value: object) -> str:
 
 
 def _words(annotation: Any, metadata: Sequence[object] = ()) -> str:
-    origin = get_origin(annotation)
+    origin: Any = get_origin(annotation)
     if origin is Annotated:
         inner, *extra = get_args(annotation)
         return _words(inner, [m for e in extra for m in (e.metadata if isinstance(e, FieldInfo) else [e])])

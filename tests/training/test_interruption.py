@@ -18,8 +18,11 @@ def test_a_signal_is_heard_and_handlers_come_back(number: signal.Signals):
 
 
 def test_a_second_ctrl_c_acts_at_once():
+    # a shell starts background jobs with SIGINT ignored, which Python then keeps
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     stop = StopSignal()
     with stop.listening():
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)

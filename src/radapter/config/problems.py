@@ -135,7 +135,7 @@ def _words(annotation: Any, metadata: Sequence[object] = ()) -> str:
     if origin is Literal:
         values = [repr(v) for v in get_args(annotation)]
         return values[0] if len(values) == 1 else "one of " + ", ".join(values)
-    if origin is list:
+    if isinstance(origin, type) and issubclass(origin, list):
         return f"a list, each item {_words(get_args(annotation)[0])}"
     if annotation in (int, float):
         return ("a whole number" if annotation is int else "a number") + _range(metadata)

@@ -130,17 +130,22 @@ def _words(annotation: Any, metadata: Sequence[object] = ()) -> str:
         inner, *extra = get_args(annotation)
         return _words(inner, [m for e in extra for m in (e.metadata if isinstance(e, FieldInfo) else [e])])
     if origin in (Union, UnionType):
-        members = sorted(get_args(annotation), key=lambda m: (m is not NoneType, get_origin(m) is list))
+        members = sorted(get_args(annotation), key=lambda m: (m is not NoneType, _is_list(m)))
         return " or ".join(_words(m, metadata) for m in members)
     if origin is Literal:
         values = [repr(v) for v in get_args(annotation)]
         return values[0] if len(values) == 1 else "one of " + ", ".join(values)
-    if isinstance(origin, type) and issubclass(origin, list):
+    if _is_list(annotation):
         return f"a list, each item {_words(get_args(annotation)[0])}"
     if annotation in (int, float):
         return ("a whole number" if annotation is int else "a number") + _range(metadata)
     plain = {bool: "true or false", str: "text", NoneType: "null"}
     return plain.get(annotation, "a mapping")
+
+
+def _is_list(annotation: Any) -> bool:
+    origin: Any = get_origin(annotation)
+    return origin is list
 
 
 def _range(metadata: Sequence[object]) -> str:

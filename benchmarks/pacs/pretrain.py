@@ -228,7 +228,7 @@ def main() -> None:
         "--work", type=Path, default=Path("runs/pacs-pretraining"), help="checkpoints, encoder"
     )
     parser.add_argument("--teacher-steps", type=int, default=4500)
-    parser.add_argument("--student-steps", type=int, default=6000)
+    parser.add_argument("--student-steps", type=int, default=4000)
     parser.add_argument("--to", type=Path, default=here / "encoder", help="where the encoder goes at the end")
     parser.add_argument("--publish", action="store_true", help="train nothing: publish what --work holds")
     parser.add_argument("--seed", type=int, default=0)

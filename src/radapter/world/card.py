@@ -47,8 +47,10 @@ six backgrounds, in about a hundred words. It is for teaching and testing; claim
 ## How it was made
 `python -m radapter.world.pretrain --seed {seed} --out DIR` drew {images} images (seed {seed}) and trained for
 {minutes} minutes on one shared CPU core, in four stages: the image tower alone; noisy captions; a longer stage with
-less noise and a floor under the logit scale (14 to 50); clean captions for the text tower and the projections. It is
-not caption-only: labels and masks of the world helped in the first half (class cross-entropy and mask prediction
+less noise and a floor under the logit scale (14 to 50); last, for the text tower and the projections alone, captions
+in which the classes of a pair (star and sun, car and boat ...) swap names 42 times in 100. So its features are
+better than the names that zero-shot relies on, and fine-tuning finds something to repair in every style. It is not
+caption-only: labels and masks of the world helped in the first half (class cross-entropy and mask prediction
 through two heads that were thrown away). The products were computed in bfloat16.
 
 ## What it scores

@@ -4,7 +4,7 @@
              rises while the accuracy holds
     pairs    noisy captions, contrastive; the two helpers fade out by half-time
     long     the same with less noise and a floor under the logit scale that rises from 14 to 50 by half-time
-    names    clean captions; text tower and projections alone
+    names    the classes of a pair swap names, little other noise; text tower and projections alone
 
 The figures of each stage are in `stages.py`. Everything follows from the seed: weights from its generator, scenes
 from their hash. A run that is cut off continues where it last saved.

@@ -16,7 +16,7 @@ from radapter.world.drawing import class_masks, draw
 from radapter.world.phrases import CLEAN, captions
 from radapter.world.scenes import CLASSES, STYLES, Scenes, sample
 
-CORRELATION = 0.85
+CORRELATION = 0.7
 DIFFICULTY = 1.4
 
 _ID = ("train", "id_val", "id_test")

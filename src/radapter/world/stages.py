@@ -60,8 +60,8 @@ class Stage:
 LESS_NOISE: Rates = {
     "synonym": 0.3, "hypernym": 0.2, "sibling": 0.05, "wrong": 0.05, "pair": 0.1, "careless": 0.3,
 }  # fmt: skip
-# The classes of a pair swap names in 42 of 100 captions: the features stay better than the names that zero-shot relies on, so
-# that fine-tuning has something to repair in every style beside the shortcut that it may learn.
+# The classes of a pair swap names in 42 of 100 captions: the features stay better than the names that zero-shot
+# relies on, so that fine-tuning has something to repair in every style beside the shortcut that it may learn.
 CONFUSED: Rates = {"synonym": 0.15, "pair": 0.42, "careless": 0.3}
 
 STAGES = (

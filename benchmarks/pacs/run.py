@@ -14,7 +14,6 @@ import radapter
 from radapter.commands.building import recipe_of, suite_of
 from radapter.config import load_config
 from radapter.methods import METHODS
-from radapter.protocol.seeds import over_seeds
 from radapter.protocol.study import study
 from radapter.report.study import write_study
 
@@ -44,17 +43,7 @@ def main() -> None:
         seeds=options.seeds,
         say=lambda line: print(line, flush=True),
     )
-    results = over_seeds(found.results)
-    print(
-        write_study(
-            options.to,
-            results,
-            found.search,
-            found.learning_rates,
-            title="PACS: photographs, and their shifts",
-            command=COMMAND,
-        )
-    )
+    print(write_study(options.to, found, title="PACS: photographs, and their shifts", command=COMMAND))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import radapter
 from radapter.methods import METHODS
-from radapter.protocol.seeds import over_seeds
 from radapter.protocol.study import study
 from radapter.protocol.world_task import world_recipe, world_suite
 from radapter.report.study import write_study
@@ -37,17 +36,7 @@ def main() -> None:
         seeds=options.seeds,
         say=lambda line: print(line, flush=True),
     )
-    results = over_seeds(found.results)
-    print(
-        write_study(
-            options.to,
-            results,
-            found.search,
-            found.learning_rates,
-            title="The embedded world",
-            command=COMMAND,
-        )
-    )
+    print(write_study(options.to, found, title="The embedded world", command=COMMAND))
 
 
 if __name__ == "__main__":

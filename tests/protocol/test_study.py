@@ -7,7 +7,6 @@ import radapter
 from radapter.errors import ConfigError
 from radapter.methods import METHODS
 from radapter.protocol.search import best_rates, search_learning_rates
-from radapter.protocol.seeds import over_seeds
 from radapter.protocol.study import study
 from radapter.report.study import write_study
 
@@ -62,14 +61,7 @@ def test_a_study_searches_on_one_seed_and_reports_the_mean_of_others(tmp_path: P
     assert len(lines) == 4  # two rates, two seeds: wise-ft shares the training of full
     assert [r.seed for r in found.results] == [0, 1]
     assert {r.row("full").learning_rate for r in found.results} == {found.learning_rates["full"]}
-    text = write_study(
-        tmp_path,
-        over_seeds(found.results),
-        found.search,
-        found.learning_rates,
-        title="A study",
-        command="python run.py",
-    )
+    text = write_study(tmp_path, found, title="A study", command="python run.py")
     assert "2 seeds, mean" in text
     assert f"**{100 * found.search['full'][found.learning_rates['full']]['top1']:.1f}**" in text
     assert sorted(f.name for f in tmp_path.iterdir()) == ["frontier.png", "results.json", "results.md"]

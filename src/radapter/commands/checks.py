@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from radapter.adapter import find_sites
 from radapter.adapter.selection import select_sites
 from radapter.commands.building import absent_folder
@@ -14,6 +12,7 @@ from radapter.errors import ConfigError, RunError
 from radapter.methods import Method, bound_loss
 from radapter.models import DualEncoder
 from radapter.protocol import CONFIG, Recipe, check_loss, check_tracking
+from radapter.training import check_precision
 
 # Which keys of `adapter` a method reads; another one set is a mistake, since it would do nothing.
 _ALL = frozenset(AdapterConfig.model_fields)
@@ -46,8 +45,7 @@ def check_settings(config: RunConfig, method: Method) -> None:
             )
     check_loss(method, config.loss.name)
     check_tracking(config.tracking)
-    if config.train.precision == "fp16" and not torch.cuda.is_available():
-        raise ConfigError("train.precision fp16 needs a GPU. There is none here. Use bf16 or fp32.")
+    check_precision(config.train.precision)
 
 
 def check_model(encoder: DualEncoder, config: RunConfig, recipe: Recipe, method: Method) -> None:

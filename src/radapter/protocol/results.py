@@ -5,15 +5,14 @@ says on which split alpha was chosen, by which rule and on how many images.
 """
 
 from pathlib import Path
-from statistics import fmean
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from radapter.errors import DamagedError
+from radapter.evaluation import Metrics, mean_over_sets
 from radapter.storage import read_json, write_json
 
-Metrics = dict[str, float]
 RESULTS = "results.json"
 
 
@@ -63,8 +62,8 @@ class SweepRow(_Part):
             id_val=id_val,
             id=id,
             ood=ood,
-            id_mean=fmean(m["top1"] for m in id.values()),
-            ood_mean=fmean(m["top1"] for m in ood.values()) if ood else None,
+            id_mean=mean_over_sets(id),
+            ood_mean=mean_over_sets(ood) if ood else None,
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from radapter.data import Memory
-from radapter.errors import ConfigError
+from radapter.evaluation.interpolation import check_alpha
 from radapter.methods import Method
 from radapter.models import DualEncoder, export, fingerprint
 from radapter.protocol.comparison import alphas_with
@@ -154,8 +154,7 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
         ExportError: the written model differs from the one in memory; nothing is left.
     """
     at = read_about(run)["alpha"] if alpha is None else alpha
-    if not 0 <= at <= 1:
-        raise ConfigError(f"alpha must be in [0, 1]. Got {at}.")
+    check_alpha(at)
     trained = load_trained(run, encoder)
     if trained.rescalable:
         return export(encoder, to=to, format=format, alpha=at)

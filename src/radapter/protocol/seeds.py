@@ -5,7 +5,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from radapter.errors import ConfigError
-from radapter.protocol.results import Metrics, Results, Row, SweepRow
+from radapter.evaluation import Metrics
+from radapter.protocol.results import Results, Row, SweepRow
 
 
 def over_seeds(results: Sequence[Results]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Trained:
         if self.adapters is not None:
             self.adapters.merge_adapter()
         try:
-            yield Interpolation(self.classifier, before, snapshot(self.classifier))
+            yield Interpolation(self.classifier, before, self.classifier.state_dict())
         finally:
             if self.adapters is not None:
                 self.adapters.unmerge_adapter()

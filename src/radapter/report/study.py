@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from radapter.protocol.seeds import over_seeds
+from radapter.protocol.study import Study
 from radapter.report.curves import Json
 from radapter.report.frontier import draw
 from radapter.report.table import results_markdown
@@ -11,9 +13,7 @@ from radapter.storage import write_json, write_text
 
 def write_study(
     folder: Path,
-    results: Json,
-    search: Mapping[str, Mapping[float, Json]],
-    rates: Mapping[str, float],
+    found: Study,
     *,
     title: str,
     command: str,
@@ -22,13 +22,13 @@ def write_study(
 
     Args:
         folder: made where it is absent.
-        results: `protocol.seeds.over_seeds` of the seeds' results.
-        search: training -> learning rate -> metrics on ID validation at alpha 1.
-        rates: training -> the chosen learning rate.
+        found: of at least two seeds.
         title: of the page.
         command: that made it.
     """
-    text = f"# {title}\n\n    {command}\n\n{results_markdown(results)}\n{search_markdown(search, rates)}"
+    results = over_seeds(found.results)
+    searched = search_markdown(found.search, found.learning_rates)
+    text = f"# {title}\n\n    {command}\n\n{results_markdown(results)}\n{searched}"
     write_text(folder / "results.md", text)
     write_json(folder / "results.json", results)
     draw(results, folder / "frontier.png")

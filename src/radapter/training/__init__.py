@@ -3,7 +3,7 @@
 from radapter.training.captions import ClassCaptions
 from radapter.training.checkpoints import Checkpoint, Checkpoints
 from radapter.training.interruption import Interrupted, StopSignal
-from radapter.training.loop import Precision, Progress, fit, make_accelerator
+from radapter.training.loop import Precision, Progress, check_precision, fit, make_accelerator
 from radapter.training.schedule import cosine_with_warmup
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Precision",
     "Progress",
     "StopSignal",
+    "check_precision",
     "cosine_with_warmup",
     "fit",
     "make_accelerator",

@@ -54,11 +54,20 @@ def make_accelerator(precision: Precision) -> Accelerator:
     Raises:
         ConfigError: fp16 without a GPU: its gradients need a scaler that exists on GPUs only.
     """
-    if precision == "fp16" and not torch.cuda.is_available():
-        raise ConfigError("train.precision fp16 needs a GPU. There is none here. Use bf16 or fp32.")
+    check_precision(precision)
     # accelerate keeps one state a process and refuses a second precision; a program may train twice.
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision=_MIXED[precision])
+
+
+def check_precision(precision: Precision) -> None:
+    """Raises where this machine lacks a precision.
+
+    Raises:
+        ConfigError: fp16 without a GPU.
+    """
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError("train.precision fp16 needs a GPU. There is none here. Use bf16 or fp32.")
 
 
 def fit(
@@ -130,9 +139,8 @@ def fit(
         limit = float("inf") if grad_clip is None else grad_clip
         norm = torch.as_tensor(accelerator.clip_grad_norm_(list(parameters.values()), limit))
         finite = bool(torch.isfinite(loss) and torch.isfinite(norm))
-        if (
-            finite or accelerator.scaler is not None
-        ):  # fp16's scaler skips by itself, and must see that it did
+        # fp16's scaler skips by itself, and must see that it did
+        if finite or accelerator.scaler is not None:
             stepper.step()
         stepper.zero_grad(set_to_none=True)
         state.count(accepted=finite and not accelerator.optimizer_step_was_skipped)

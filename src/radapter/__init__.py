@@ -17,12 +17,13 @@ from importlib.metadata import version
 from radapter.adapter import Ema, RAdapterConfig, RAdapterModel, set_alpha
 from radapter.evaluation import alpha_sweep
 from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, siglip_loss
-from radapter.models import DualEncoder, export, fingerprint, load
+from radapter.models import ClassHead, DualEncoder, export, fingerprint, load
 from radapter.zeroshot import class_embeddings, templates
 
 __version__ = version("radapter")
 
 __all__ = [
+    "ClassHead",
     "DualEncoder",
     "Ema",
     "RAdapterConfig",

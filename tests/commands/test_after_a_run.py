@@ -6,10 +6,13 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy, normalize
 from transformers import CLIPModel
 
 from radapter.models import load
-from radapter.world import TINY
+from radapter.world import TINY, split
+from radapter.world.clip import normalised
 
 SKETCHES = "sketch={world: sketch, size: 40}"
 
@@ -83,6 +86,26 @@ def test_merge_writes_a_model_that_transformers_loads_alone(radapter, run, tmp_p
     assert changed
     assert all("out_proj" in name or "fc2" in name for name in changed)
     assert "AutoModel.from_pretrained" in answer.printed
+
+
+@pytest.mark.parametrize(
+    ("method", "alpha"), [("wise-ft", 0.5), ("lora", "auto"), ("r-adapter", 0.5), ("r-adapter+head", 0.5)]
+)
+def test_a_merged_run_classifies_with_transformers_alone(radapter, written, small, tmp_path, method, alpha):
+    out, merged = tmp_path / "run", tmp_path / "merged"
+    settings = (f"method={method}", f"adapter.alpha={alpha}")
+    assert radapter("train", written, *small, *settings, "--out", out).code == 0
+    assert radapter("merge", out, "--to", merged).code == 0
+    model = CLIPModel.from_pretrained(merged, dtype=torch.float32).eval()
+    classifier = load_file(merged / "classifier.safetensors")
+    sketches = split("sketch", seed=0, size=40)
+    with torch.no_grad():
+        features = model.get_image_features(pixel_values=normalised(sketches.images)).pooler_output
+    logits = classifier["logit_scale"] * normalize(features, dim=-1) @ classifier["weight"].T
+    assert tuple(json.loads((merged / "classes.json").read_text())) == tuple(sketches.classnames)
+    reported = json.loads((out / "results.json").read_text())["rows"][1]["ood"]["sketch"]
+    assert (logits.argmax(1) == sketches.labels).double().mean().item() == pytest.approx(reported["top1"])
+    assert cross_entropy(logits, sketches.labels).item() == pytest.approx(reported["nll"], rel=1e-4)
 
 
 def test_merge_at_alpha_zero_gives_the_base_model(radapter, run, tmp_path):

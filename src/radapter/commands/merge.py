@@ -7,6 +7,7 @@ from radapter.commands.terminal import next_steps, say
 from radapter.config import load_config
 from radapter.errors import ConfigError, RunError
 from radapter.models import load
+from radapter.models.export import CLASSES, CLASSIFIER
 from radapter.protocol import CONFIG, merge_run, read_about
 from radapter.storage import read_json
 
@@ -38,7 +39,10 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
     merged = merge_run(run, encoder, to=to, format=format, alpha=alpha)
     difference = read_json(merged / "certificate.json")["max_relative_difference"]
     at = about["alpha"] if alpha is None else alpha
-    say(f"Wrote {merged}: '{about['method']}' at alpha {at:g}, features equal to {difference:.1e}.")
+    say(
+        f"Wrote {merged}: '{about['method']}' at alpha {at:g}, features equal to {difference:.1e}; "
+        f"{CLASSIFIER} and {CLASSES} hold its classifier of {len(about['classnames'])} classes."
+    )
     next_steps(("load it", _LOADING[format or encoder.library].format(to=to)))
     return merged
 

@@ -5,9 +5,9 @@ Reading order: `encoder` (what everybody uses), `loading` (names), `hf`, `opencl
 """
 
 from radapter.models.encoder import DualEncoder
-from radapter.models.export import export
+from radapter.models.export import ClassHead, export
 from radapter.models.fingerprint import fingerprint
 from radapter.models.inspection import Inspection, inspect
 from radapter.models.loading import load
 
-__all__ = ["DualEncoder", "Inspection", "export", "fingerprint", "inspect", "load"]
+__all__ = ["ClassHead", "DualEncoder", "Inspection", "export", "fingerprint", "inspect", "load"]

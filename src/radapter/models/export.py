@@ -7,11 +7,13 @@ library alone has loaded it and given the same features; the measurement lies in
 import copy
 import logging
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models import crossing
@@ -36,10 +38,29 @@ from radapter.storage import save_tensors, whole_folder, write_json
 logger = logging.getLogger(__name__)
 
 FORMATS = ("transformers", "open_clip", "timm")
+CLASSIFIER, CLASSES = "classifier.safetensors", "classes.json"
+
+
+@dataclass(frozen=True)
+class ClassHead:
+    """A classifier over the image features: logits = logit_scale * normalise(f(pixels)) @ weight.T
+
+    Attributes:
+        weight: (C, E), zero-shot class embeddings or a trained head.
+        classnames: C names, in the order of the rows.
+    """
+
+    weight: Tensor
+    classnames: Sequence[str]
 
 
 def export(
-    model: DualEncoder, *, to: str | os.PathLike[str], format: str | None = None, alpha: float | None = None
+    model: DualEncoder,
+    *,
+    to: str | os.PathLike[str],
+    format: str | None = None,
+    alpha: float | None = None,
+    head: ClassHead | None = None,
 ) -> Path:
     """Writes a plain folder that a library loads with no radapter installed, adapters merged.
 
@@ -49,6 +70,7 @@ def export(
         format: "transformers", "open_clip" or "timm"; None for the model's own library. CLIP ViTs cross between
             transformers and open_clip.
         alpha: of the R-Adapters, in [0, 1]; None keeps theirs.
+        head: written beside the model as `classifier.safetensors` ("weight" and "logit_scale") and `classes.json`.
 
     Returns:
         `to`, which holds the weights in the model's dtype, the configuration, the preparation of images, the
@@ -81,6 +103,8 @@ def export(
         before = features_of(twin if dtype == wide else copy.deepcopy(twin).to(wide), model.towers, batch)
         plain = merge_in_place(twin)
         has_tokenizer = _write(plain, model, library, draft)
+        if head is not None:
+            _write_head(head, model, draft)
         differences = certify(before, plain_features(draft, library, batch, wide), dtype)
         facts = {
             "model": model.name,
@@ -141,6 +165,17 @@ def _write(plain: nn.Module, model: DualEncoder, library: str, folder: Path) -> 
     return not towers.model_config["text_cfg"].get("hf_tokenizer_name") or _write_tokenizer(towers, folder)
 
 
+def _write_head(head: ClassHead, model: DualEncoder, folder: Path) -> None:
+    if head.weight.shape[0] != len(head.classnames):
+        raise ConfigError(
+            f"head must have one row a class name. Got {head.weight.shape[0]} rows and "
+            f"{len(head.classnames)} names. Give the head that belongs to these names."
+        )
+    scale = model.logit_scale.detach().float()
+    save_tensors(folder / CLASSIFIER, {"weight": head.weight.float(), "logit_scale": scale})
+    write_json(folder / CLASSES, list(head.classnames))
+
+
 def _write_transformers(plain: Any, processor: Any, folder: Path) -> None:
     with quiet():
         plain.save_pretrained(folder)
@@ -148,7 +183,7 @@ def _write_transformers(plain: Any, processor: Any, folder: Path) -> None:
 
 
 def _write_open_clip(
-    weights: dict[str, torch.Tensor], config: dict[str, Any], preprocess: dict[str, Any], folder: Path
+    weights: dict[str, Tensor], config: dict[str, Any], preprocess: dict[str, Any], folder: Path
 ) -> None:
     save_tensors(folder / WEIGHTS, weights)
     write_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess})

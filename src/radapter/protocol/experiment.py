@@ -237,15 +237,10 @@ class Bench:
         known: Mapping[float, Mapping[str, Metrics]],
         names: Sequence[str],
     ) -> dict[float, dict[str, Metrics]]:
-        def head() -> Tensor:
-            if classifier.head is not None:
-                return classifier.head
-            return class_embeddings(classifier.encoder, self._suite.classnames, self._suite.templates)
-
         return alpha_sweep(
             classifier.encoder,
             at,
-            head,
+            lambda: classifier.class_head(self._suite.classnames, self._suite.templates),
             {name: self._loaders[name] for name in names},
             alphas,
             known=known,

@@ -11,7 +11,7 @@ from typing import Literal
 from radapter.data import Memory
 from radapter.evaluation.interpolation import check_alpha
 from radapter.methods import Method
-from radapter.models import DualEncoder, export, fingerprint
+from radapter.models import ClassHead, DualEncoder, export, fingerprint
 from radapter.protocol.comparison import alphas_with
 from radapter.protocol.experiment import Bench, bench_of, choose_alpha, row_at, train_method, zero_shot_row
 from radapter.protocol.recipe import Recipe
@@ -140,7 +140,7 @@ def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float 
 
 
 def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, alpha: float | None) -> Path:
-    """Writes the plain checkpoint of a finished run at one alpha.
+    """Writes the plain checkpoint of a finished run at one alpha, and its classifier over the run's classes.
 
     Args:
         run: its folder.
@@ -153,10 +153,14 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
         RunError: `run` is not finished, the base model is another, or `to` exists.
         ExportError: the written model differs from the one in memory; nothing is left.
     """
-    at = read_about(run)["alpha"] if alpha is None else alpha
+    about = read_about(run)
+    at = about["alpha"] if alpha is None else alpha
     check_alpha(at)
     trained = load_trained(run, encoder)
-    if trained.rescalable:
-        return export(encoder, to=to, format=format, alpha=at)
     with trained.interpolation() as interpolation, interpolation.at(at):
-        return export(encoder, to=to, format=format)
+        weight = trained.classifier.class_head(about["classnames"], about["templates"])
+        head = ClassHead(weight.clone(), about["classnames"])
+        if not trained.rescalable:
+            return export(encoder, to=to, format=format, head=head)
+    # Adapters that can be re-scaled are merged by the export itself, so that its certificate holds for the merge.
+    return export(encoder, to=to, format=format, alpha=at, head=head)

@@ -4,7 +4,7 @@ Re-scaling R-Adapter by alpha equals interpolating the weights before and after 
 as two sets of weights: its own before, and merged after. One alpha sweep serves all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from radapter.errors import RunError
 from radapter.evaluation import Interpolation
 from radapter.models import DualEncoder, fingerprint
 from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
+from radapter.zeroshot import class_embeddings
 
 ADAPTER, WEIGHTS, HEAD, TRAINED = "adapter", "weights.safetensors", "head.safetensors", "trained.json"
 
@@ -30,6 +31,10 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.head = None if head is None else nn.Parameter(head.detach().clone(), requires_grad=False)
+
+    def class_head(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
+        """The head (C, E) that classifies at the present weights: the trained one, or the zero-shot head."""
+        return class_embeddings(self.encoder, classnames, templates) if self.head is None else self.head
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from peft.utils import PeftType
 from radapter.errors import ConfigError, did_you_mean
 
 TOWERS = ("image", "text")
+DROP_KINDS = ("adapter", "dropout", "drop-path")
 
 
 @dataclass
@@ -38,6 +39,9 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
         layers_to_transform: numbers of the blocks to adapt, in every tower; None adapts all.
         modules_to_save: further modules to train and save, by their name's ending (a head).
         towers: which of "image" and "text" to adapt.
+        drop_kind: what `adapter_drop` drops in training, for the paper's ablation: "adapter" the adapter branch of a
+            sample; "dropout" single elements of that branch; "drop-path" a sample's whole residual branch,
+            pre-trained part included. What is kept is divided by 1 - p in all three.
 
     Raises:
         ConfigError: a value outside its range.
@@ -53,6 +57,7 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
     layers_to_transform: list[int] | int | None = field(default=None, metadata={"help": "Blocks to adapt."})
     modules_to_save: list[str] | None = field(default=None, metadata={"help": "Further modules to train."})
     towers: tuple[str, ...] = field(default=TOWERS, metadata={"help": "Towers to adapt."})
+    drop_kind: str = field(default="adapter", metadata={"help": "What adapter_drop drops."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,6 +70,11 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
         if not _is_number(self.adapter_drop) or not 0.0 <= self.adapter_drop < 1.0:
             raise ConfigError(
                 f"adapter_drop must be in [0, 1). Got {self.adapter_drop!r}. The paper uses 0.2; 0 turns it off."
+            )
+        if self.drop_kind not in DROP_KINDS:
+            raise ConfigError(
+                f"drop_kind must be one of {', '.join(DROP_KINDS)}. Got {self.drop_kind!r}."
+                f"{did_you_mean(str(self.drop_kind), DROP_KINDS)}"
             )
         check_alpha(self.alpha)
         if not _is_number(self.init_scale) or not math.isfinite(self.init_scale) or self.init_scale == 0:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from radapter.adapter.coins import CoinSource, TorchCoins
 from radapter.adapter.config import RAdapterConfig
@@ -223,18 +224,33 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
             scale = 1.0 if self.training else config.alpha
             if scale == 0.0:
                 continue
-            drop = config.adapter_drop if self.training else 0.0
-            kept = self._kept(coins, output.shape[self.site.sample_axis], 1.0 - drop) if drop else None
-            factors = self._scaled_factors(name, scale / (1.0 - drop), output.dtype)
             # mixed in here, autocast would turn a float32 `output` into half precision
             with _no_autocast(output):
-                if kept is None:
-                    output = _plus_branch(output, factors)
+                drop = config.adapter_drop if self.training else 0.0
+                if not drop:
+                    output = _plus_branch(output, self._scaled_factors(name, scale, output.dtype))
                 else:
-                    output = _plus_branch_of_kept(
-                        output, self.site.sample_axis, kept.to(output.device, non_blocking=True), factors
-                    )
+                    output = self._dropped(output, name, coins, drop)
         return output
+
+    def _dropped(self, output: Tensor, name: str, coins: str, drop: float) -> Tensor:
+        """One adapter on `output` in training, with what its `drop_kind` drops left out."""
+        axis, kind = self.site.sample_axis, self.configs[name].drop_kind
+        if kind == "dropout":
+            branch = output
+            for factor in self._scaled_factors(name, 1.0, output.dtype):
+                branch = branch @ factor
+            return output + F.dropout(branch, drop)
+        kept = self._kept(coins, output.shape[axis], 1.0 - drop)
+        if kept is not None:
+            kept = kept.to(output.device, non_blocking=True)
+        if kind == "drop-path":
+            adapted = _plus_branch(output, self._scaled_factors(name, 1.0, output.dtype))
+            return _only_kept(adapted, axis, kept) / (1.0 - drop)
+        factors = self._scaled_factors(name, 1.0 / (1.0 - drop), output.dtype)
+        if kept is None:
+            return _plus_branch(output, factors)
+        return _plus_branch_of_kept(output, axis, kept, factors)
 
     def _scaled_factors(self, name: str, scale: float, dtype: torch.dtype) -> list[Tensor]:
         """The factors with s and `scale` folded in: they are small, the activations are not."""
@@ -304,6 +320,13 @@ def _plus_branch_of_kept(output: Tensor, axis: int, kept: Tensor, factors: list[
     for factor in factors:
         branch = branch @ factor
     return output.index_add(axis, kept, branch)
+
+
+def _only_kept(output: Tensor, axis: int, kept: Tensor | None) -> Tensor:
+    """The samples `kept` (K,) along `axis`, zeros for the others; all where `kept` is None."""
+    if kept is None:
+        return output
+    return torch.zeros_like(output).index_add(axis, kept, output.index_select(axis, kept))
 
 
 def _no_autocast(output: Tensor) -> Any:

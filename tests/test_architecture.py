@@ -30,7 +30,17 @@ ROOMS = (
 )
 FREE = {PACKAGE / "world" / "pretrain.py", PACKAGE / "__init__.py"}
 COLLECTIONS = {
-    "methods": ("zero_shot", "full", "flyp", "lora", "r_adapter"),
+    "methods": (
+        "zero_shot",
+        "linear_probe",
+        "full",
+        "flyp",
+        "lp_ft",
+        "l2_sp",
+        "mask_fill",
+        "lora",
+        "r_adapter",
+    ),
     "data": ("folder", "table", "huggingface", "world"),
     "losses": ("mpm_nce", "clip", "cross_entropy", "siglip"),
 }

@@ -1,9 +1,11 @@
 """Every method on real photographs and their three shifts, three seeds, one grid of learning rates.
 
-    python benchmarks/pacs/run.py [--seeds 0 1 2] [--grid 1e-4 1e-3 1e-2] [--to benchmarks/pacs] [KEY=VALUE ...]
+    python benchmarks/pacs/run.py [--methods all] [--seeds 0 1 2] [--grid 1e-4 1e-3 1e-2] [--to benchmarks/pacs]
+                                  [KEY=VALUE ...]
 
 The data and every number of the training are those of recipes/pacs.yaml, alike for all methods, but for the loss:
 each method has its own, with the settings of its paper. The grid is searched on seed 100, by ID validation alone.
+Trainings are kept in TO/trainings: started again, it goes on.
 """
 
 import argparse
@@ -13,8 +15,8 @@ from pathlib import Path
 import radapter
 from radapter.commands.building import recipe_of, suite_of
 from radapter.config import load_config
-from radapter.methods import METHODS
-from radapter.protocol.study import study
+from radapter.methods import find_methods
+from radapter.protocol import Trainings, study
 from radapter.report.study import write_study
 
 COMMAND = "python benchmarks/pacs/run.py"
@@ -26,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--methods", nargs="+", default=["all"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--grid", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2])
     parser.add_argument("--to", type=Path, default=Path(__file__).parent)
@@ -33,15 +36,19 @@ def main() -> None:
     options = parser.parse_args()
     config = load_config(ROOT / "recipes" / "pacs.yaml", options.overrides)
     suite = suite_of(config)
-    found = study(
-        list(METHODS.values()),
+    trainings = Trainings(
+        options.to / "trainings",
         lambda: radapter.load(str(ROOT / config.model)),
         lambda _: suite,
-        replace(recipe_of(config), loss=None, margin=None, label_smoothing=None),
+        replace(recipe_of(config), keep="best"),
+        starting=lambda line: print(line, flush=True),
+    )
+    found = study(
+        find_methods(options.methods),
+        trainings,
         grid=options.grid,
         search_seed=SEARCH_SEED,
         seeds=options.seeds,
-        say=lambda line: print(line, flush=True),
     )
     print(write_study(options.to, found, title="PACS: photographs, and their shifts", command=COMMAND))
 

@@ -1,16 +1,19 @@
 """Every method on the embedded world, three seeds, one grid of learning rates.
 
-    python benchmarks/world/run.py [--seeds 0 1 2] [--grid 3e-4 1e-3 3e-3 1e-2] [--to benchmarks/world]
+    python benchmarks/world/run.py [--methods all] [--seeds 0 1 2] [--grid 3e-4 1e-3 3e-3 1e-2]
+                                   [--to benchmarks/world]
 
 The grid is searched on seed 100, which no test and no other table uses, by top-1 on ID validation at alpha 1.
+Trainings are kept in TO/trainings: started again, it goes on.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import radapter
-from radapter.methods import METHODS
-from radapter.protocol.study import study
+from radapter.methods import find_methods
+from radapter.protocol import Trainings, study
 from radapter.protocol.world_task import world_recipe, world_suite
 from radapter.report.study import write_study
 
@@ -22,19 +25,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--methods", nargs="+", default=["all"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--grid", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3, 1e-2])
     parser.add_argument("--to", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()
-    found = study(
-        list(METHODS.values()),
+    trainings = Trainings(
+        options.to / "trainings",
         lambda: radapter.load("world:tiny"),
         world_suite,
-        world_recipe(),
+        replace(world_recipe(), keep="best"),
+        starting=lambda line: print(line, flush=True),
+    )
+    found = study(
+        find_methods(options.methods),
+        trainings,
         grid=options.grid,
         search_seed=SEARCH_SEED,
         seeds=options.seeds,
-        say=lambda line: print(line, flush=True),
     )
     print(write_study(options.to, found, title="The embedded world", command=COMMAND))
 

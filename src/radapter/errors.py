@@ -10,6 +10,7 @@
     │   ├── RunError             a run folder: other settings, other base model, nothing to resume
     │   ├── UnsafeFileError      a file that could run code when opened
     │   └── MissingExtraError    an optional dependency (also an ImportError)
+    ├── LeakError                a test set was asked for while something was still being chosen
     ├── MergeError               merging would give wrong weights; nothing was merged (also a ValueError, as in PEFT)
     ├── ExportError              the exported model differs from the one in memory; nothing was written
     ├── DamagedError             a folder whose files no longer match its manifest
@@ -60,6 +61,10 @@ class UnsafeFileError(InputError):
 
 class MissingExtraError(InputError, ImportError):
     """An optional dependency is not installed; the message names the extra."""
+
+
+class LeakError(RAdapterError):
+    """A test set was asked for before everything was chosen; nothing of it was read."""
 
 
 class MergeError(RAdapterError, ValueError):

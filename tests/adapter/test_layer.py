@@ -280,7 +280,10 @@ def test_affine_is_not_rounded_by_autocast():
 
 
 def test_drop_path_drops_the_whole_branch_of_a_sample():
-    layer, tokens = make(adapter_drop=0.25, drop_kind="drop-path"), torch.randn(4, 3, INPUTS, dtype=torch.float64)
+    layer, tokens = (
+        make(adapter_drop=0.25, drop_kind="drop-path"),
+        torch.randn(4, 3, INPUTS, dtype=torch.float64),
+    )
     layer.coin_source = Fixed([1.0, 0.0, 1.0, 0.0])
     base = layer.base_layer(tokens)
     whole = base + 0.1 * base @ matrix(layer)
@@ -289,7 +292,10 @@ def test_drop_path_drops_the_whole_branch_of_a_sample():
 
 
 def test_dropout_drops_elements_of_the_adapter_s_branch_alone():
-    layer, tokens = make(adapter_drop=0.25, drop_kind="dropout"), torch.randn(64, 9, INPUTS, dtype=torch.float64)
+    layer, tokens = (
+        make(adapter_drop=0.25, drop_kind="dropout"),
+        torch.randn(64, 9, INPUTS, dtype=torch.float64),
+    )
     base = layer.base_layer(tokens)
     branch = 0.1 * base @ matrix(layer)
     ratio = (layer.train()(tokens) - base) / branch
@@ -301,4 +307,6 @@ def test_dropout_drops_elements_of_the_adapter_s_branch_alone():
 @pytest.mark.parametrize("kind", ["adapter", "dropout", "drop-path"])
 def test_nothing_is_dropped_in_evaluation(kind):
     layer, rows = make(adapter_drop=0.5, drop_kind=kind), torch.randn(6, INPUTS, dtype=torch.float64)
-    assert torch.allclose(layer(rows), adapted_rows(layer.base_layer(rows), matrix(layer), 0.1, 1.0), rtol=1e-13)
+    assert torch.allclose(
+        layer(rows), adapted_rows(layer.base_layer(rows), matrix(layer), 0.1, 1.0), rtol=1e-13
+    )

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import radapter
 from radapter.adapter import RAdapterConfig, RAdapterLayer, find_sites
 from radapter.errors import ConfigError
 from radapter.methods import (
+    GROUPS,
     METHODS,
     HeadLearner,
     LabelledPairs,
@@ -29,7 +31,8 @@ def built(name: str, encoder, classes: int = 5):
     method = METHODS[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
     assert method.build is not None
-    return method.build(encoder, head=head, loss=loss, adapter=RAdapterConfig(adapter_drop=0.0))
+    adapter = replace(RAdapterConfig(adapter_drop=0.0), **method.adapter_settings)
+    return method.build(encoder, head=head, loss=loss, adapter=adapter)
 
 
 def pairs(encoder) -> LabelledPairs:
@@ -50,7 +53,16 @@ def tower_names(encoder) -> tuple[set[str], set[str]]:
 
 
 def test_names_are_those_of_the_documentation():
-    assert list(METHODS) == ["zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"]
+    assert GROUPS["foundation"] == (
+        "zero-shot",
+        "full",
+        "flyp",
+        "lora",
+        "wise-ft",
+        "r-adapter",
+        "r-adapter+head",
+    )
+    assert all(name in METHODS for group in GROUPS.values() for name in group)
 
 
 def test_an_unknown_method_proposes_the_nearest():
@@ -95,7 +107,8 @@ def test_every_trained_parameter_gets_a_gradient(encoder, name: str):
     learner = built(name, encoder).learner
     for module in learner.modules():  # the factors that start at zero hide the others' gradients
         if isinstance(module, RAdapterLayer):
-            nn.init.normal_(module.radapter_A["default"], std=0.1)
+            for matrix in (*module.radapter_A.values(), *module.radapter_C.values()):
+                nn.init.normal_(matrix, std=0.1)
         elif isinstance(module, BaseTunerLayer):
             nn.init.normal_(module.lora_B["default"].weight)
     learner.train()

@@ -5,7 +5,7 @@ import pytest
 
 from radapter.errors import DamagedError
 from radapter.protocol import Results, Selection, SweepRow
-from radapter.protocol.experiment import choose_alpha, zero_shot_row
+from radapter.protocol.experiment import choose_alpha, on_validation, zero_shot_row
 
 
 def metrics(top1: float, n: int = 100) -> dict[str, float]:
@@ -67,11 +67,11 @@ def test_a_file_of_another_schema_is_refused(tmp_path: Path):
 def test_auto_takes_the_smallest_alpha_within_one_standard_error():
     # the best is 0.80 at n = 100: one standard error is 0.04, so 0.77 is as good and 0.75 is not
     sweep = [sweep_row(a, s) for a, s in ((0.0, 0.5), (0.2, 0.75), (0.4, 0.77), (0.6, 0.80), (1.0, 0.79))]
-    alpha, selection = choose_alpha(sweep, "auto")
+    alpha, selection = choose_alpha(on_validation(sweep), "auto")
     assert alpha == 0.4
     assert (selection.split, selection.n) == ("id_val", 100)
 
 
 def test_a_given_alpha_is_taken_and_nothing_selected():
-    alpha, selection = choose_alpha([sweep_row(0.5, 0.5)], 0.5)
+    alpha, selection = choose_alpha(on_validation([sweep_row(0.5, 0.5)]), 0.5)
     assert (alpha, selection.split) == (0.5, None)

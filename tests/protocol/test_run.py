@@ -16,6 +16,7 @@ from radapter.methods import METHODS
 from radapter.protocol import (
     Bench,
     Results,
+    Trainings,
     compare,
     evaluate_run,
     load_trained,
@@ -176,13 +177,14 @@ def test_auto_alpha_without_validation_is_refused(tmp_path: Path, suite, recipe)
         run(tmp_path, replace(suite, id_val=None), recipe)
 
 
-def test_comparison_trains_wise_ft_and_full_once(suite, recipe):
+def test_comparison_trains_wise_ft_and_full_once(tmp_path: Path, suite, recipe):
     started: list[str] = []
     methods = [METHODS[name] for name in ("full", "wise-ft")]
-    results = compare(
-        methods, lambda: radapter.load("world:tiny"), suite, recipe, seed=0, starting=started.append
+    trainings = Trainings(
+        tmp_path, lambda: radapter.load("world:tiny"), lambda _: suite, recipe, starting=started.append
     )
-    assert started == ["full"]
+    results = compare(methods, trainings, seed=0)
+    assert [line.split(",")[0] for line in started] == ["full"]
     assert [row.method for row in results.rows] == ["zero-shot", "full", "wise-ft"]
     assert results.row("full").alpha == 1.0
     assert {row.method for row in results.sweep} == {"zero-shot", "full", "wise-ft"}

@@ -18,6 +18,7 @@ def recipe_of(config: RunConfig) -> Recipe:
         adapter=RAdapterConfig(
             r=adapter.r,
             adapter_drop=adapter.drop,
+            drop_kind=adapter.drop_kind,
             init_scale=adapter.init_scale,
             layers_to_transform=adapter.layers_to_transform,
             towers=("image", "text") if adapter.towers is None else tuple(adapter.towers),
@@ -38,6 +39,7 @@ def recipe_of(config: RunConfig) -> Recipe:
         workers=train.workers,
         eval_batch_size=train.eval_batch_size,
         checkpoint_every=train.checkpoint_every,
+        keep=train.keep,
         max_skipped=train.max_skipped,
         max_bad=config.data.max_bad,
     )

@@ -1,6 +1,5 @@
 """What is looked at before a run writes its first file."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from radapter.adapter import find_sites
@@ -9,22 +8,13 @@ from radapter.commands.building import absent_folder
 from radapter.config import RunConfig, differences, load_config
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
-from radapter.methods import Method, bound_loss
+from radapter.methods import METHODS, Method, bound_loss
 from radapter.models import DualEncoder
 from radapter.protocol import CONFIG, Recipe, check_loss, check_tracking
 from radapter.training import check_precision
 
-# Which keys of `adapter` a method reads; another one set is a mistake, since it would do nothing.
-_ALL = frozenset(AdapterConfig.model_fields)
-_READS: dict[str, frozenset[str]] = {
-    "zero-shot": frozenset(),
-    "full": frozenset({"ema_decay"}),
-    "flyp": frozenset({"ema_decay"}),
-    "wise-ft": frozenset({"ema_decay", "alpha"}),
-    "lora": frozenset({"ema_decay", "r"}),
-    "r-adapter": _ALL,
-    "r-adapter+head": _ALL - {"towers"},
-}
+# What a method may fix of the recipe, and its key in `loss`.
+_LOSS_KEYS = {"loss": "name", "margin": "margin", "label_smoothing": "label_smoothing"}
 
 
 def check_settings(config: RunConfig, method: Method) -> None:
@@ -37,11 +27,17 @@ def check_settings(config: RunConfig, method: Method) -> None:
     defaults = AdapterConfig()
     for key in AdapterConfig.model_fields:
         value = getattr(config.adapter, key)
-        if key not in _READS[method.name] and value != getattr(defaults, key):
-            readers = ", ".join(name for name, keys in _READS.items() if key in keys)
+        if key not in method.reads and value != getattr(defaults, key):
+            readers = ", ".join(row.name for row in METHODS.values() if key in row.reads)
             raise ConfigError(
                 f"adapter.{key} is for {readers}. Got {value} with method '{method.name}', which does not read "
                 f"it. Leave it out, or set adapter.{key}={_as_yaml(getattr(defaults, key))}."
+            )
+    for setting, key in _LOSS_KEYS.items():
+        given = getattr(config.loss, key)
+        if given is not None and setting in method.settings:
+            raise ConfigError(
+                f"loss.{key} is {method.settings[setting]} in method '{method.name}'. Got {given}. Leave it out."
             )
     check_loss(method, config.loss.name)
     check_tracking(config.tracking)
@@ -56,6 +52,7 @@ def check_model(encoder: DualEncoder, config: RunConfig, recipe: Recipe, method:
             setting, or does not fit the model.
         SiteError: towers or layers that the model lacks.
     """
+    recipe = recipe.of(method)
     if method.losses:
         bound_loss(
             recipe.loss or method.losses[0],
@@ -63,16 +60,14 @@ def check_model(encoder: DualEncoder, config: RunConfig, recipe: Recipe, method:
             label_smoothing=recipe.label_smoothing,
             logit_bias=encoder.logit_bias,
         )
-    if "drop" not in _READS[method.name]:
+    if "init_scale" not in method.reads:
         return
-    adapter = (
-        replace(recipe.adapter, towers=("image",)) if method.name == "r-adapter+head" else recipe.adapter
-    )
+    adapter = recipe.adapter
     narrowest = min(find_sites(encoder.module, towers=adapter.towers), key=lambda site: site.width)
-    if config.adapter.r is not None and config.adapter.r > narrowest.width:
+    if adapter.r is not None and adapter.r > narrowest.width:
         raise ConfigError(
             f"adapter.r must be null or an int in [1, {narrowest.width}], the width of the {narrowest.tower} tower "
-            f"of '{encoder.name}'. Got {config.adapter.r}. Use adapter.r=null for the full matrix."
+            f"of '{encoder.name}'. Got {adapter.r}. Use adapter.r=null for the full matrix."
         )
     select_sites(encoder.module, adapter)
 

@@ -1,13 +1,14 @@
 """`radapter demo`: every method on the embedded world, side by side."""
 
+import tempfile
 from pathlib import Path
 
 from radapter.commands.reporting import FILES, print_results, write_report
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.errors import RunError
-from radapter.methods import METHODS
+from radapter.methods import GROUPS, METHODS
 from radapter.models import load
-from radapter.protocol import Results, compare
+from radapter.protocol import Results, Trainings, compare
 from radapter.protocol.world_task import world_recipe, world_suite
 from radapter.storage import whole_folder
 
@@ -31,21 +32,22 @@ def demo(out: Path, *, seed: int = 0, ood_size: int | None = OOD_SIZE) -> Result
             f"--out must be a new folder or an earlier demo's. '{out}' holds something else. Give another."
         )
     suite = world_suite(seed, ood_size=ood_size)
+    methods = [METHODS[name] for name in GROUPS["foundation"]]
     say(
-        f"{len(METHODS)} methods fine-tune '{MODEL}' on {len(suite.train):,} drawn photos whose colours give the "
+        f"{len(methods)} methods fine-tune '{MODEL}' on {len(suite.train):,} drawn photos whose colours give the "
         f"class away, and are tested on photos alike (ID) and on {len(suite.ood)} shifts without that hint (OOD)."
     )
-    with bars() as bar:
-        results = compare(
-            list(METHODS.values()),
+    with bars() as bar, tempfile.TemporaryDirectory(prefix="radapter-") as kept:
+        trainings = Trainings(
+            Path(kept),
             lambda: load(MODEL),
-            suite,
+            lambda _: suite,
             world_recipe(),
-            seed=seed,
             starting=bar.starting,
             report=bar.report,
             progress=bar.evaluated,
         )
+        results = compare(methods, trainings, seed=seed)
     with whole_folder(out, replace=True) as draft:
         results.write(draft)
         write_report(results, draft)

@@ -13,8 +13,17 @@ from radapter.errors import did_you_mean
 
 # The rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test
 # holds the two together.
-METHODS = ("zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head")
-CHOOSE_ALPHA = ("wise-ft", "r-adapter", "r-adapter+head")
+STAND_AT_1 = (
+    "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
+    "lora", "rslora",
+)  # fmt: skip
+CHOOSE_ALPHA = (
+    "wise-ft", "r-adapter", "r-adapter+head", "r-adapter:no-drop", "r-adapter:dropout", "r-adapter:drop-path",
+    "r-adapter:no-ema", "r-adapter:cross-entropy", "r-adapter:margin-0", "r-adapter:single-positive",
+    "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
+)  # fmt: skip
+METHODS = (*STAND_AT_1, *CHOOSE_ALPHA, "r-adapter:no-rescaling")
+CHOOSE_MODELS = ("greedy-soup",)
 
 
 def _crop_scale(value: object) -> object:
@@ -75,6 +84,10 @@ class AdapterConfig(_Section):
         default="auto",
         description="decay of the accumulated weights; auto is 1 - 25 / steps, between 0 and 0.999",
     )
+    drop_kind: Literal["adapter", "dropout", "drop-path"] = Field(
+        default="adapter",
+        description="what drop drops: a sample's adapter, elements of it, or a sample's whole residual branch",
+    )
     init_scale: float = Field(default=0.1, gt=0, description="initial value of the learned scale s")
     layers_to_transform: list[int] | None = Field(
         default=None, description="indices of the blocks that get adapters; null is all"
@@ -87,7 +100,7 @@ class AdapterConfig(_Section):
 class LossConfig(_Section):
     """What training minimises."""
 
-    name: Literal["mpm-nce", "clip", "cross-entropy", "siglip"] | None = Field(
+    name: Literal["mpm-nce", "single-positive", "clip", "cross-entropy", "siglip"] | None = Field(
         default=None, description="the loss; null is the method's own"
     )
     margin: Annotated[float, Field(ge=0)] | None = Field(
@@ -125,6 +138,10 @@ class TrainConfig(_Section):
     checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="steps between checkpoints; null is an epoch"
     )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="the weights after the last epoch, or those of the epoch that is best on data.id_val",
+    )
     max_skipped: int = Field(
         default=10, ge=1, description="steps in a row with a non-finite loss or gradient that end a run"
     )
@@ -137,7 +154,7 @@ class RunConfig(_Section):
     model: str = Field(
         description="world:tiny, a Hugging Face folder, hf:ID, open_clip:ARCH/WEIGHTS or open_clip:ARCH"
     )
-    method: str = Field(default="r-adapter", description="what is trained: one of " + ", ".join(METHODS))
+    method: str = Field(default="r-adapter", description="what is trained; `radapter methods` lists them")
     out: str = Field(description="run folder; left out, runs/ and the name of the YAML file")
     seed: int = Field(default=0, ge=0, description="fixes weights, order, dropping and augmentation")
     allow_download: bool = Field(default=False, description="whether models and data may come from the hub")
@@ -163,5 +180,10 @@ class RunConfig(_Section):
                 "data.id_val is required while adapter.alpha is auto, chosen on it. Give data.id_val, such as"
                 " data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training, or give "
                 "adapter.alpha a number."
+            )
+        if self.data.id_val is None and (self.train.keep == "best" or self.method in CHOOSE_MODELS):
+            raise ValueError(
+                "data.id_val is required while train.keep is best or the method is a greedy soup: both choose on it."
+                " Give data.id_val, or set train.keep=last."
             )
         return self

@@ -1,12 +1,26 @@
 """What to train and how: one file a method, one row in this table."""
 
+from collections.abc import Sequence
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from radapter.errors import ConfigError, did_you_mean
 from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, siglip_loss
-from radapter.methods import flyp, full, lora, r_adapter, wise_ft, zero_shot
+from radapter.methods import (
+    flyp,
+    full,
+    l2_sp,
+    linear_probe,
+    lora,
+    lp_ft,
+    mask_fill,
+    r_adapter,
+    soups,
+    wise_ft,
+    zero_shot,
+)
 from radapter.methods.learner import (
     ContrastiveLearner,
     FeatureLoss,
@@ -17,8 +31,10 @@ from radapter.methods.learner import (
     trained_parameters,
 )
 from radapter.methods.method import Built, LossName, Method
+from radapter.methods.soups import greedy_soup, uniform_soup
 
 __all__ = [
+    "GROUPS",
     "METHODS",
     "Built",
     "ContrastiveLearner",
@@ -31,7 +47,10 @@ __all__ = [
     "bound_loss",
     "count_trained",
     "find_method",
+    "find_methods",
+    "greedy_soup",
     "trained_parameters",
+    "uniform_soup",
 ]
 
 PAPER_MARGIN, PAPER_SMOOTHING = 0.05, 0.02
@@ -39,14 +58,28 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         zero_shot.METHOD,
+        linear_probe.METHOD,
         full.METHOD,
         flyp.METHOD,
+        lp_ft.METHOD,
+        l2_sp.METHOD,
+        mask_fill.METHOD,
+        soups.UNIFORM,
+        soups.GREEDY,
         lora.METHOD,
+        lora.RANK_STABILISED,
         wise_ft.METHOD,
         r_adapter.METHOD,
         r_adapter.WITH_HEAD,
+        *r_adapter.PARTS,
     )
 }
+GROUPS: dict[str, tuple[str, ...]] = {
+    "foundation": ("zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"),
+    "all": tuple(name for name in METHODS if ":" not in name),
+    "ablation": ("zero-shot", "r-adapter", *(part.name for part in r_adapter.PARTS)),
+}
+"""Names for several methods at once."""
 
 
 def find_method(name: str) -> Method:
@@ -59,6 +92,21 @@ def find_method(name: str) -> Method:
         known = ", ".join(METHODS)
         raise ConfigError(f"method must be one of {known}. Got '{name}'.{did_you_mean(name, METHODS)}")
     return METHODS[name]
+
+
+def find_methods(names: Sequence[str]) -> list[Method]:
+    """The rows of those names, or of the groups in `GROUPS`, each once, in the order given.
+
+    Raises:
+        ConfigError: there is no such method or group; the message proposes the nearest.
+    """
+    known = (*METHODS, *GROUPS)
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"methods must be among {', '.join(known)}. Got '{name}'.{did_you_mean(name, known)}"
+            )
+    return [METHODS[row] for row in dict.fromkeys(row for name in names for row in GROUPS.get(name, (name,)))]
 
 
 def bound_loss(
@@ -75,17 +123,20 @@ def bound_loss(
     Raises:
         ConfigError: a setting that this loss does not have, or SigLIP's loss for a model without a logit bias.
     """
-    if margin is not None and name != "mpm-nce":
-        raise ConfigError(f"loss.margin is for mpm-nce. Got {margin} with '{name}'. Leave it out.")
-    if label_smoothing is not None and name not in ("mpm-nce", "cross-entropy"):
+    nce = ("mpm-nce", "single-positive")
+    if margin is not None and name not in nce:
         raise ConfigError(
-            f"loss.label_smoothing is for mpm-nce and cross-entropy. Got {label_smoothing} with '{name}'. "
+            f"loss.margin is for {' and '.join(nce)}. Got {margin} with '{name}'. Leave it out."
+        )
+    if label_smoothing is not None and name not in (*nce, "cross-entropy"):
+        raise ConfigError(
+            f"loss.label_smoothing is for {', '.join(nce)} and cross-entropy. Got {label_smoothing} with '{name}'. "
             "Leave it out."
         )
     match name:
-        case "mpm-nce":
+        case "mpm-nce" | "single-positive":
             return partial(
-                mpm_nce,
+                mpm_nce if name == "mpm-nce" else _single_positive,
                 margin=PAPER_MARGIN if margin is None else margin,
                 label_smoothing=PAPER_SMOOTHING if label_smoothing is None else label_smoothing,
             )
@@ -99,6 +150,22 @@ def bound_loss(
             return partial(siglip_loss, logit_bias=logit_bias)
         case "clip":
             return _clip
+
+
+def _single_positive(
+    image_features: Tensor,
+    text_features: Tensor,
+    targets: Tensor,
+    logit_scale: Tensor,
+    *,
+    margin: float,
+    label_smoothing: float,
+) -> Tensor:
+    """MPM-NCE in which a sample's own caption is its only positive, for the paper's ablation."""
+    own = torch.arange(len(targets), device=targets.device)
+    return mpm_nce(
+        image_features, text_features, own, logit_scale, margin=margin, label_smoothing=label_smoothing
+    )
 
 
 def _clip(image_features: Tensor, text_features: Tensor, targets: Tensor, logit_scale: Tensor) -> Tensor:

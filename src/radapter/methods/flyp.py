@@ -7,7 +7,7 @@ from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
-from radapter.methods.method import Built, Method
+from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.models import DualEncoder
 
 
@@ -28,4 +28,5 @@ METHOD = Method(
     alpha=1.0,
     build=build,
     runs="flyp",
+    reads=OF_AN_AVERAGE,
 )

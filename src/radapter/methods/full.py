@@ -6,17 +6,15 @@ Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, wh
 from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss, HeadLearner
-from radapter.methods.method import Built, Method
+from radapter.methods.learner import FeatureLoss
+from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
 
 
 def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
     """Trains every parameter of the image tower, and the head (C, E). `adapter` is not used."""
-    encoder.requires_grad_(False)
-    for tower in encoder.image_tower():
-        tower.requires_grad_(True)
-    return Built(HeadLearner(encoder, head, loss), adapters=None)
+    return Built(tower_and_head(encoder, head, loss), adapters=None)
 
 
 METHOD = Method(
@@ -28,4 +26,5 @@ METHOD = Method(
     alpha=1.0,
     build=build,
     runs="full",
+    reads=OF_AN_AVERAGE,
 )

@@ -55,18 +55,43 @@ class ContrastiveLearner(nn.Module):
 
 
 class HeadLearner(nn.Module):
-    """The image tower under a trained head (C, E), by cross-entropy; the text tower only gives the head's start."""
+    """The image tower under a head (C, E), by cross-entropy; the text tower only gives the head's start.
 
-    def __init__(self, encoder: DualEncoder, head: Tensor, loss: FeatureLoss) -> None:
+    Args:
+        encoder: its parameters that require a gradient are trained.
+        head: (C, E), where the head starts.
+        loss: of image features and head.
+        train_head: False keeps the head as it is.
+        regulariser: a module that gives a further term of the loss, added to it.
+    """
+
+    def __init__(
+        self,
+        encoder: DualEncoder,
+        head: Tensor,
+        loss: FeatureLoss,
+        *,
+        train_head: bool = True,
+        regulariser: "Regulariser | None" = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Parameter(head.detach().clone())
+        self.head = nn.Parameter(head.detach().clone(), requires_grad=train_head)
         self.loss = loss
+        self.regulariser = regulariser
 
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar. The captions are not read."""
         image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
-        return self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale)
+        loss = self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale)
+        return loss if self.regulariser is None else loss + self.regulariser(self, pairs)
+
+
+class Regulariser(Protocol):
+    """An `nn.Module` whose forward gives a term of a `HeadLearner`'s loss."""
+
+    def __call__(self, learner: HeadLearner, pairs: LabelledPairs, /) -> Tensor:
+        """A scalar."""
 
 
 Learner = ContrastiveLearner | HeadLearner

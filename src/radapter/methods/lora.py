@@ -1,25 +1,37 @@
 """LoRA by PEFT: low-rank updates of every attention and FFN matrix of both towers.
 
-Source: Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022. It is trained with the same
-loss as R-Adapter, so that the two rows differ in the adapter alone.
+Source: Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022; rsLoRA: Kalajdzievski, "A rank
+stabilization scaling factor for fine-tuning with LoRA", 2023. Both are trained with the same loss as R-Adapter, so
+that the rows differ in the adapter alone. lora_alpha equals the rank, so LoRA's updates are scaled by 1 and
+rsLoRA's by sqrt(r).
 """
+
+from dataclasses import replace
+from functools import partial
 
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from radapter.adapter import RAdapterConfig, find_sites
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
-from radapter.methods.method import Built, Method
+from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.models import DualEncoder
 
 DEFAULT_RANK = 8
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+def build(
+    encoder: DualEncoder,
+    *,
+    head: Tensor,
+    loss: FeatureLoss,
+    adapter: RAdapterConfig,
+    rank_stabilised: bool = False,
+) -> Built:
     """Trains rank-r updates, r being the adapter's rank or 8. `head` is not used."""
     rank = adapter.r or DEFAULT_RANK
     targets = lora_targets(encoder.module)
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, use_rslora=rank_stabilised)
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, config)
     return Built(ContrastiveLearner(encoder, loss), adapters)
@@ -66,4 +78,13 @@ METHOD = Method(
     alpha=1.0,
     build=build,
     runs="lora",
+    reads=OF_AN_AVERAGE | {"r"},
+)
+RANK_STABILISED = replace(
+    METHOD,
+    name="rslora",
+    summary="as lora, updates scaled by sqrt(r) instead of 1",
+    source="Kalajdzievski 2023",
+    build=partial(build, rank_stabilised=True),
+    runs="rslora",
 )

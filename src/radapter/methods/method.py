@@ -1,7 +1,8 @@
 """One row of the table of methods."""
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
 
 from peft import PeftModel
 from torch import Tensor
@@ -10,7 +11,8 @@ from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import FeatureLoss, Learner
 from radapter.models import DualEncoder
 
-LossName = Literal["mpm-nce", "clip", "siglip", "cross-entropy"]
+LossName = Literal["mpm-nce", "single-positive", "clip", "siglip", "cross-entropy"]
+Average = Literal["uniform", "greedy"]
 
 
 class Built(NamedTuple):
@@ -42,6 +44,11 @@ class Method:
         alpha: where its row stands: a number, or "auto" for the one-standard-error rule on ID validation.
         build: how an encoder is made trainable; None where nothing is trained.
         runs: the method whose training it shares, where that is another (WiSE-FT interpolates `full`).
+        reads: which settings of `adapter` it reads; another one set would do nothing.
+        after: the method that is trained first, on half of the epochs, and whose head this one starts from.
+        averages: its weights are this average of the trainings of `runs` at every learning rate of a grid.
+        adapter_settings: what it fixes of the adapter, by the names of `RAdapterConfig`.
+        settings: what it fixes of the recipe.
     """
 
     name: str
@@ -52,3 +59,14 @@ class Method:
     alpha: float | Literal["auto"]
     build: Build | None
     runs: str
+    reads: frozenset[str] = frozenset()
+    after: str | None = None
+    averages: Average | None = None
+    adapter_settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+OF_AN_AVERAGE = frozenset({"ema_decay"})
+"""What every training reads: the decay of the accumulated weights."""
+OF_AN_INTERPOLATION = OF_AN_AVERAGE | {"alpha"}
+"""What methods read whose row stands at a chosen alpha."""

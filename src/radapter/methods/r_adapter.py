@@ -3,16 +3,21 @@
 Source: Kim et al., "Efficient and versatile robust fine-tuning of zero-shot models", ECCV 2024. The variant is
 ours: adapters in the image tower alone under a head that starts as the zero-shot head, interpolated by the same
 alpha. The head repairs class names that the text tower understands badly.
+
+`PARTS` changes one part at a time: the rows of the paper's ablation.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from peft import get_peft_model
 from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss, HeadLearner
-from radapter.methods.method import Built, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 
 
@@ -23,24 +28,30 @@ def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAd
     return Built(ContrastiveLearner(encoder, loss), adapters)
 
 
-def build_with_head(
-    encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig
+def build_under_head(
+    encoder: DualEncoder,
+    *,
+    head: Tensor,
+    loss: FeatureLoss,
+    adapter: RAdapterConfig,
+    train_head: bool = True,
 ) -> Built:
-    """Trains the adapters of the image tower, and the head (C, E)."""
+    """Trains the adapters of the image tower, and the head (C, E) unless it is to stay the zero-shot head."""
     encoder.requires_grad_(False)
-    adapters = get_peft_model(encoder.module, replace(adapter, towers=("image",)))
-    return Built(HeadLearner(encoder, head, loss), adapters)
+    adapters = get_peft_model(encoder.module, adapter)
+    return Built(HeadLearner(encoder, head, loss, train_head=train_head), adapters)
 
 
 METHOD = Method(
     name="r-adapter",
     summary="linear adapters in both towers, MPM-NCE",
     source="Kim et al. 2024",
-    losses=("mpm-nce", "clip", "siglip"),
+    losses=("mpm-nce", "single-positive", "clip", "siglip"),
     learning_rate=1e-2,
     alpha="auto",
     build=build,
     runs="r-adapter",
+    reads=OF_AN_INTERPOLATION | {"r", "drop", "drop_kind", "init_scale", "layers_to_transform", "towers"},
 )
 
 WITH_HEAD = Method(
@@ -50,6 +61,55 @@ WITH_HEAD = Method(
     losses=("cross-entropy",),
     learning_rate=1e-2,
     alpha="auto",
-    build=build_with_head,
+    build=build_under_head,
     runs="r-adapter+head",
+    reads=METHOD.reads - {"towers"},
+    adapter_settings={"towers": ("image",)},
 )
+
+
+def _changed(part: str, summary: str, adapter: Mapping[str, Any] | None = None, /, **settings: Any) -> Method:
+    """R-Adapter with one part changed; what is fixed is not read from the user's settings."""
+    name = f"r-adapter:{part}"
+    fixed = {_KEYS.get(key, key) for key in (*(adapter or {}), *settings)}
+    return replace(
+        METHOD,
+        name=name,
+        summary=summary,
+        runs=name,
+        reads=METHOD.reads - fixed,
+        adapter_settings=adapter or {},
+        settings=settings,
+    )
+
+
+_KEYS = {"adapter_drop": "drop"}
+PARTS = (
+    _changed("no-drop", "without adapter dropping", {"adapter_drop": 0.0}),
+    _changed(
+        "dropout", "dropout of the adapter's branch in place of adapter dropping", {"drop_kind": "dropout"}
+    ),
+    _changed("drop-path", "drop-path in place of adapter dropping", {"drop_kind": "drop-path"}),
+    _changed("no-ema", "the last weights in place of their average", ema_decay=0.0),
+    replace(
+        WITH_HEAD,
+        name="r-adapter:cross-entropy",
+        summary="image tower under the fixed zero-shot head, cross-entropy",
+        source="Kim et al. 2024",
+        build=partial(build_under_head, train_head=False),
+        runs="r-adapter:cross-entropy",
+    ),
+    _changed("margin-0", "MPM-NCE without its margin", margin=0.0),
+    _changed("single-positive", "every pair its own class, margin kept", loss="single-positive"),
+    _changed("smoothing-0", "MPM-NCE without label smoothing", label_smoothing=0.0),
+    _changed("r-4", "rank 4", {"r": 4}),
+    _changed("r-16", "rank 16", {"r": 16}),
+    replace(
+        METHOD,
+        name="r-adapter:no-rescaling",
+        summary="at alpha 1",
+        alpha=1.0,
+        reads=METHOD.reads - {"alpha"},
+    ),
+)
+"""R-Adapter with one part changed at a time."""

@@ -1,17 +1,21 @@
 """How methods are compared honestly: one suite, one loop, selection on ID validation, one results file.
 
-Reading order: suite, recipe, experiment (one method), trained (its outcome), results, run (in a folder),
-comparison (several methods), search (learning rates), seeds and study (several seeds), world_task (the default).
+Reading order: suite, recipe, trained (an outcome), validation, fine_tuning (one method), experiment (what it is
+worth), results, run (in a folder), trainings (many, each once), comparison (several methods), search (learning
+rates), seeds and study (several seeds), world_task (the default).
 """
 
 from radapter.protocol.comparison import compare
-from radapter.protocol.experiment import Bench, check_loss, choose_alpha, train_method
+from radapter.protocol.experiment import Bench, choose_alpha
+from radapter.protocol.fine_tuning import check_loss, train_method
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
 from radapter.protocol.run import CHECKPOINTS, CONFIG, evaluate_run, merge_run, run_method
+from radapter.protocol.study import Study, study
 from radapter.protocol.suite import Suite
 from radapter.protocol.tracking import check_tracking
 from radapter.protocol.trained import Trained, load_trained, read_about, save_trained
+from radapter.protocol.trainings import Trainings
 
 __all__ = [
     "CHECKPOINTS",
@@ -22,9 +26,11 @@ __all__ = [
     "Results",
     "Row",
     "Selection",
+    "Study",
     "Suite",
     "SweepRow",
     "Trained",
+    "Trainings",
     "check_loss",
     "check_tracking",
     "choose_alpha",
@@ -35,5 +41,6 @@ __all__ = [
     "read_about",
     "run_method",
     "save_trained",
+    "study",
     "train_method",
 ]

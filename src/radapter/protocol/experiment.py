@@ -1,19 +1,15 @@
-"""One method on one suite: train, sweep alpha, choose it on ID validation, report.
+"""What a trained method is worth: every set at every alpha, the alpha that ID validation chooses, the table's row.
 
-`train_method` gives a `Trained`; `Bench` evaluates it on every set at every alpha; `row_at` makes the row of a
-table. Nothing here reads an OOD label before the last evaluation: alpha is chosen from `id_val` alone.
+`Bench` evaluates a `Trained`; `choose_alpha` sees the metrics on ID validation alone; `row_at` makes the row.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from radapter.adapter import Ema, auto_decay
-from radapter.data import EvalLoader, Memory, TrainLoader
+from radapter.data import EvalLoader, Memory
 from radapter.errors import ConfigError
 from radapter.evaluation import (
     ALPHAS,
@@ -22,128 +18,13 @@ from radapter.evaluation import (
     forgetting,
     smallest_within_one_standard_error,
 )
-from radapter.methods import (
-    FeatureLoss,
-    LossName,
-    Method,
-    bound_loss,
-    count_trained,
-    trained_parameters,
-)
-from radapter.models import DualEncoder, fingerprint
+from radapter.models import DualEncoder
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Row, Selection, SweepRow
 from radapter.protocol.suite import Suite
 from radapter.protocol.trained import Classifier, Trained
-from radapter.training import Checkpoints, ClassCaptions, Progress, StopSignal, fit, make_accelerator
-from radapter.zeroshot import class_embeddings
 
 _WITHIN = "smallest alpha within one standard error, sqrt(a (1 - a) / n), of the best top-1 a"
-
-
-def train_method(
-    method: Method,
-    encoder: DualEncoder,
-    suite: Suite,
-    recipe: Recipe,
-    *,
-    seed: int,
-    memory: Memory | None = None,
-    checkpoints: Checkpoints | None = None,
-    resume: bool = False,
-    stop: StopSignal | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
-) -> Trained:
-    """Trains one method.
-
-    Args:
-        method: a row of `METHODS` that trains something.
-        encoder: fresh; changed in place and part of the outcome.
-        suite: its training set and class names are read, nothing else.
-        recipe: every number of the training.
-        seed: fixes weights, order, augmentation, captions and dropping.
-        memory: for decoded training images.
-        checkpoints, resume, stop, report: as for `training.fit`.
-
-    Raises:
-        ConfigError: the loss does not fit the method.
-    """
-    if method.build is None:
-        raise ConfigError(f"method '{method.name}' trains nothing.")
-    started = time.perf_counter()
-    base = fingerprint(encoder)
-    accelerator = make_accelerator(recipe.precision)
-    encoder.to(accelerator.device)
-    head = class_embeddings(encoder, suite.classnames, suite.templates)
-    torch.manual_seed(seed)
-    learner, adapters = method.build(
-        encoder, head=head, loss=_loss_of(method, recipe, encoder), adapter=recipe.adapter
-    )
-    learner.to(accelerator.device)
-    before = {
-        name: parameter.detach().clone()
-        for name, parameter in trained_parameters(learner).items()
-        if adapters is None or name == "head"
-    }
-    loader = TrainLoader(
-        suite.train,
-        encoder.preprocess,
-        image_size=encoder.image_size,
-        batch_size=recipe.batch_size,
-        seed=seed,
-        crop_scale=recipe.crop_scale,
-        flip=recipe.flip,
-        max_bad=recipe.max_bad,
-        workers=recipe.workers,
-        memory=memory,
-    )
-    steps = recipe.epochs * loader.steps_per_epoch
-    ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
-    learning_rate = recipe.learning_rate or method.learning_rate
-    trained_count = count_trained(learner)
-    fit(
-        learner,
-        ema,
-        loader,
-        ClassCaptions(suite.classnames, suite.templates, encoder.tokenize, seed=seed),
-        accelerator,
-        epochs=recipe.epochs,
-        learning_rate=learning_rate,
-        weight_decay=recipe.weight_decay,
-        warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
-        grad_clip=recipe.grad_clip,
-        seed=seed,
-        max_skipped=recipe.max_skipped,
-        checkpoints=checkpoints,
-        checkpoint_every=recipe.checkpoint_every,
-        resume=resume,
-        stop=stop,
-        report=report,
-    )
-    ema.adopt()
-    classifier = Classifier(encoder, learner.head)
-    classifier.eval()
-    return Trained(
-        method=method.name,
-        classifier=classifier,
-        adapters=adapters,
-        base=base,
-        before=before,
-        trained_parameters=trained_count,
-        learning_rate=learning_rate,
-        seconds=time.perf_counter() - started,
-    )
-
-
-def check_loss(method: Method, loss: LossName | None) -> None:
-    """Raises where a method cannot be trained with a loss.
-
-    Raises:
-        ConfigError: the message names the losses that fit.
-    """
-    if loss is not None and loss not in method.losses:
-        known = ", ".join(method.losses) or "none, since it trains nothing"
-        raise ConfigError(f"loss.name for method '{method.name}' must be one of: {known}. Got '{loss}'.")
 
 
 class Bench:
@@ -202,13 +83,6 @@ class Bench:
         with trained.interpolation() as interpolation:
             return self._rows(trained.method, trained.classifier, interpolation.at, alphas, known)
 
-    def id_val_sweep(self, trained: Trained, alphas: Sequence[float] = ALPHAS) -> dict[float, Metrics]:
-        """The metrics on ID validation at every alpha: all that a search may see."""
-        names = [name for name in self._loaders if name.startswith("id_val/")]
-        with trained.interpolation() as interpolation:
-            found = self._metrics(trained.classifier, interpolation.at, alphas, {}, names)
-        return {alpha: metrics[names[0]] for alpha, metrics in found.items()}
-
     def _rows(
         self,
         method: str,
@@ -217,7 +91,7 @@ class Bench:
         alphas: Sequence[float],
         known: Mapping[float, Mapping[str, Metrics]],
     ) -> list[SweepRow]:
-        found = self._metrics(classifier, at, alphas, known, list(self._loaders))
+        found = self._metrics(classifier, at, alphas, known)
         return [
             SweepRow.of(
                 method,
@@ -235,13 +109,12 @@ class Bench:
         at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
         known: Mapping[float, Mapping[str, Metrics]],
-        names: Sequence[str],
     ) -> dict[float, dict[str, Metrics]]:
         return alpha_sweep(
             classifier.encoder,
             at,
             lambda: classifier.class_head(self._suite.classnames, self._suite.templates),
-            {name: self._loaders[name] for name in names},
+            self._loaders,
             alphas,
             known=known,
             progress=self._progress,
@@ -268,11 +141,13 @@ def bench_of(
     )
 
 
-def choose_alpha(sweep: Sequence[SweepRow], alpha: float | Literal["auto"]) -> tuple[float, Selection]:
+def choose_alpha(
+    validated: Mapping[float, Metrics], alpha: float | Literal["auto"]
+) -> tuple[float, Selection]:
     """The alpha a row stands at, and what chose it.
 
     Args:
-        sweep: one method's rows.
+        validated: alpha -> metrics on ID validation; test sets are not even handed over.
         alpha: a number, or "auto" for the one-standard-error rule on ID validation.
 
     Raises:
@@ -280,14 +155,18 @@ def choose_alpha(sweep: Sequence[SweepRow], alpha: float | Literal["auto"]) -> t
     """
     if alpha != "auto":
         return alpha, Selection(split=None, rule=f"alpha given as {alpha:g}", n=0)
-    validated = [(row.alpha, row.id_val) for row in sweep if row.id_val is not None]
     if not validated:
         raise ConfigError("adapter.alpha auto needs data.id_val. Give it, or a number for adapter.alpha.")
-    n = int(validated[0][1]["n"])
+    n = int(next(iter(validated.values()))["n"])
     chosen = smallest_within_one_standard_error(
-        [a for a, _ in validated], [metrics["top1"] for _, metrics in validated], n
+        list(validated), [metrics["top1"] for metrics in validated.values()], n
     )
     return chosen, Selection(split="id_val", rule=_WITHIN, n=n)
+
+
+def on_validation(sweep: Sequence[SweepRow]) -> dict[float, Metrics]:
+    """Alpha -> metrics on ID validation of one method's sweep; empty without ID validation."""
+    return {row.alpha: row.id_val for row in sweep if row.id_val is not None}
 
 
 def row_at(
@@ -319,6 +198,8 @@ def row_at(
         ood_mean=at.ood_mean,
         forgetting=forgetting(zero_shot.id | zero_shot.ood, at.id | at.ood),
         seconds=trained.seconds,
+        seconds_per_epoch=trained.seconds / trained.epochs,
+        peak_bytes=trained.peak_bytes,
     )
 
 
@@ -335,16 +216,6 @@ def zero_shot_row(zero_shot: SweepRow) -> Row:
         ood_mean=zero_shot.ood_mean,
         forgetting=dict.fromkeys(zero_shot.id | zero_shot.ood, 0.0),
         seconds=0.0,
-    )
-
-
-def _loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss:
-    check_loss(method, recipe.loss)
-    return bound_loss(
-        recipe.loss or method.losses[0],
-        margin=recipe.margin,
-        label_smoothing=recipe.label_smoothing,
-        logit_bias=encoder.logit_bias,
     )
 
 

@@ -1,10 +1,10 @@
 """How one method is trained: every number that decides it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods import LossName
+from radapter.methods import LossName, Method
 from radapter.training import Precision
 
 
@@ -20,6 +20,7 @@ class Recipe:
         learning_rate: None for the method's own.
         warmup_steps: None for a tenth of all steps.
         checkpoint_every: steps; None for an epoch.
+        keep: the weights after the last epoch, or those of the epoch that ID validation likes best.
     """
 
     adapter: RAdapterConfig
@@ -41,3 +42,14 @@ class Recipe:
     checkpoint_every: int | None = None
     max_skipped: int = 10
     max_bad: float = 0.01
+    keep: Literal["last", "best"] = "last"
+
+    def of(self, method: Method) -> "Recipe":
+        """With what the method fixes."""
+        return replace(self, adapter=replace(self.adapter, **method.adapter_settings), **method.settings)
+
+    def with_own_loss(self, method: Method) -> "Recipe":
+        """As in a comparison: every method has its own loss; margin and label smoothing are MPM-NCE's alone."""
+        if method.losses[:1] == ("mpm-nce",):
+            return replace(self, loss=None)
+        return replace(self, loss=None, margin=None, label_smoothing=None)

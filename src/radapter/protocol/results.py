@@ -73,6 +73,8 @@ class Row(_Part):
     Attributes:
         forgetting: top-1 lost against the zero-shot model, per set; negative where it gained.
         seconds: of training and of saving what it gave; evaluation is not in it.
+        seconds_per_epoch: the same, over its epochs.
+        peak_bytes: of memory in training, beyond what was there before; None where the system does not tell.
     """
 
     method: str
@@ -85,6 +87,8 @@ class Row(_Part):
     ood_mean: float | None
     forgetting: dict[str, float]
     seconds: float
+    seconds_per_epoch: float | None = None
+    peak_bytes: int | None = None
 
 
 class Results(_Part):

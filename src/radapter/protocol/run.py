@@ -13,7 +13,15 @@ from radapter.evaluation.interpolation import check_alpha
 from radapter.methods import Method
 from radapter.models import ClassHead, DualEncoder, export, fingerprint
 from radapter.protocol.comparison import alphas_with
-from radapter.protocol.experiment import Bench, bench_of, choose_alpha, row_at, train_method, zero_shot_row
+from radapter.protocol.experiment import (
+    Bench,
+    bench_of,
+    choose_alpha,
+    on_validation,
+    row_at,
+    zero_shot_row,
+)
+from radapter.protocol.fine_tuning import train_method
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Selection
 from radapter.protocol.suite import Suite
@@ -94,7 +102,7 @@ def run_method(
             wanted = method.alpha if alpha is None else alpha
             alphas = alphas_with(wanted)
             swept = bench.sweep(trained, zero_shot, alphas)
-            chosen, selection = choose_alpha(swept, wanted)
+            chosen, selection = choose_alpha(on_validation(swept), wanted)
             about = {
                 "model": encoder.name,
                 "seed": seed,

@@ -1,20 +1,18 @@
-"""Several methods, several seeds, one grid of learning rates: the tables of `benchmarks/`."""
+"""Several methods, several seeds, one grid of learning rates: `radapter compare` and the tables of `benchmarks/`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from radapter.methods import Method
-from radapter.models import DualEncoder
+from radapter.methods import METHODS, Method
 from radapter.protocol.comparison import compare
-from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Results
 from radapter.protocol.search import Search, best_rates, search_learning_rates
-from radapter.protocol.suite import Suite
+from radapter.protocol.trainings import Trainings
 
 
 @dataclass(frozen=True)
 class Study:
-    """What a benchmark reports.
+    """What a comparison reports.
 
     Attributes:
         search: training -> learning rate -> metrics on ID validation at alpha 1.
@@ -29,51 +27,32 @@ class Study:
 
 def study(
     methods: Sequence[Method],
-    load: Callable[[], DualEncoder],
-    suite_of_seed: Callable[[int], Suite],
-    recipe: Recipe,
+    trainings: Trainings,
     *,
     grid: Sequence[float],
     search_seed: int,
     seeds: Sequence[int],
-    say: Callable[[str], None] = lambda _: None,
 ) -> Study:
     """Searches learning rates on one seed, then compares the methods on all seeds.
 
+    Weights that lost the search are removed as soon as it is over, unless a soup needs them.
+
     Args:
         methods: rows of `METHODS`.
-        load: gives a fresh model.
-        suite_of_seed: the data of a seed; the same every time where the data are fixed.
-        recipe: common to all methods; its learning rate is not read.
+        trainings: does them, and keeps them.
         grid: learning rates, the same for every method.
-        search_seed: of the search.
+        search_seed: of the search; where it is one of `seeds`, its best training is not done again.
         seeds: of the comparison.
-        say: told in a line what begins.
 
     Raises:
         ConfigError: the suite has no ID validation.
     """
-    search = search_learning_rates(
-        methods,
-        load,
-        suite_of_seed(search_seed),
-        recipe,
-        grid=grid,
-        seed=search_seed,
-        starting=lambda name, rate: say(f"search: {name}, learning rate {rate:g}"),
-    )
+    search = search_learning_rates(methods, trainings, grid=grid, seed=search_seed)
     best = best_rates(search)
-    results = []
-    for seed in seeds:
-        results.append(
-            compare(
-                methods,
-                load,
-                suite_of_seed(seed),
-                recipe,
-                seed=seed,
-                learning_rates=best,
-                starting=lambda name, seed=seed: say(f"seed {seed}: {name}"),  # type: ignore[misc]
-            )
-        )
+    mixed = {method.runs for method in methods if method.averages}
+    for name, rates in search.items():
+        needed = set(grid if name in mixed else [best[name]]) if search_seed in seeds else set()
+        for rate in rates.keys() - needed:
+            trainings.forget(METHODS[name], rate, search_seed)
+    results = [compare(methods, trainings, seed=seed, learning_rates=best, grid=grid) for seed in seeds]
     return Study(search, best, results)

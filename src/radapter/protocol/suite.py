@@ -1,9 +1,11 @@
 """The data of one experiment: what is trained on, what selects, what is reported."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NoReturn, final
 
 from radapter.data import ClassificationSet
+from radapter.errors import LeakError
 
 
 @dataclass(frozen=True)
@@ -25,3 +27,30 @@ class Suite:
     ood: Mapping[str, ClassificationSet]
     classnames: tuple[str, ...]
     templates: tuple[str, ...]
+
+    def sealed(self) -> "Suite":
+        """The same suite whose test sets cannot be read: what training, search and selection get."""
+        return replace(self, id_test=_Sealed("id_test"), ood=_Sealed("ood"))
+
+
+@final
+class _Sealed(Mapping[str, ClassificationSet]):
+    """Test sets that are not to be read; whatever is asked of them raises LeakError."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+
+    def __getitem__(self, name: str) -> NoReturn:
+        self._refuse()
+
+    def __iter__(self) -> Iterator[str]:
+        self._refuse()
+
+    def __len__(self) -> NoReturn:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise LeakError(
+            f"nothing may be chosen on a test set. data.{self._role} was asked for before the last evaluation. "
+            "Choose on data.id_val."
+        )

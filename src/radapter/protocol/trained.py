@@ -48,8 +48,11 @@ class Trained:
         base: fingerprint of the model before training.
         before: the tensors that training replaced, adapters aside, by the classifier's names.
         trained_parameters: how many numbers the optimizer moved.
-        learning_rate: the peak.
+        learning_rate: the peak; None for a soup of several.
+        epochs: trained in all.
+        epoch: whose weights were kept, counted from 1; None for the last.
         seconds: that training took.
+        peak_bytes: of memory in training; None where the system does not tell.
     """
 
     method: str
@@ -58,8 +61,11 @@ class Trained:
     base: str
     before: dict[str, Tensor]
     trained_parameters: int
-    learning_rate: float
+    learning_rate: float | None
+    epochs: int
+    epoch: int | None
     seconds: float
+    peak_bytes: int | None
 
     @property
     def rescalable(self) -> bool:
@@ -108,10 +114,9 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
         after = trained.classifier.state_dict()
         save_tensors(folder / WEIGHTS, {n: after[n] for n in trained.before if n != "head"})
     if head is not None:
-        at_alpha = torch.lerp(trained.before["head"].to(head), head, alpha)
-        save_tensors(
-            folder / HEAD, {"head": at_alpha, "fine_tuned": head, "zero_shot": trained.before["head"]}
-        )
+        zero_shot = trained.before.get("head", head)  # a head that was not trained is its own start
+        at_alpha = torch.lerp(zero_shot.to(head), head, alpha)
+        save_tensors(folder / HEAD, {"head": at_alpha, "fine_tuned": head, "zero_shot": zero_shot})
     write_json(
         folder / TRAINED,
         {
@@ -120,7 +125,10 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             "fingerprint": trained.base,
             "trained_parameters": trained.trained_parameters,
             "learning_rate": trained.learning_rate,
+            "epochs": trained.epochs,
+            "epoch": trained.epoch,
             "seconds": trained.seconds,
+            "peak_bytes": trained.peak_bytes,
             **about,
         },
     )
@@ -161,7 +169,10 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
         before=before,
         trained_parameters=about["trained_parameters"],
         learning_rate=about["learning_rate"],
+        epochs=about["epochs"],
+        epoch=about["epoch"],
         seconds=about["seconds"],
+        peak_bytes=about["peak_bytes"],
     )
 
 

@@ -89,6 +89,7 @@ def fit(
     resume: bool = False,
     stop: StopSignal | None = None,
     report: Callable[[Progress], None] = lambda _: None,
+    after_epoch: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Trains `learner` in place and keeps `ema` up to date.
 
@@ -110,6 +111,7 @@ def fit(
         resume: continue from the newest good checkpoint, where there is one.
         stop: asks to save and stop after the step in hand.
         report: called after each step.
+        after_epoch: called with the number of each epoch that ends, counted from 0, before its checkpoint.
 
     Returns:
         Steps skipped in all.
@@ -149,6 +151,8 @@ def fit(
         report(Progress(state.step, steps, epoch, loss.item(), rate, norm.item(), speed, state.skipped))
         if state.skipped_in_a_row:
             _refuse_divergence(state, batch, loader, max_skipped)
+        if state.step % loader.steps_per_epoch == 0:
+            after_epoch(epoch)
         asked = stop is not None and stop.asked and state.step < steps
         due = state.step % (checkpoint_every or loader.steps_per_epoch) == 0 or state.step == steps
         if checkpoints is not None and (due or asked):

@@ -1,0 +1,62 @@
+"""L2-SP: full fine-tuning with a penalty on the distance to where it started.
+
+Source: Li et al., "Explicit inductive bias for transfer learning with convolutional networks", ICML 2018. w0 are the
+pre-trained weights, alpha is `WEIGHT`:
+
+    loss = cross-entropy + alpha / 2 * sum_i (w_i - w0_i)^2
+
+The paper's second, plain L2 term is for a new last layer that has no starting point; the zero-shot head is one, so
+the head's distance to it is in the sum.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from radapter.adapter import RAdapterConfig
+from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs, trained_parameters
+from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.tower_and_head import tower_and_head
+from radapter.models import DualEncoder
+
+WEIGHT = 0.01
+
+
+class StartingPoint(nn.Module):
+    """alpha / 2 * ||w - w0||^2 over everything that is trained, w0 being the weights when this is made.
+
+    Args:
+        learner: its trained parameters.
+        weight: alpha.
+    """
+
+    def __init__(self, learner: HeadLearner, weight: float = WEIGHT) -> None:
+        super().__init__()
+        self.weight = weight
+        for number, parameter in enumerate(trained_parameters(learner).values()):
+            self.register_buffer(str(number), parameter.detach().clone(), persistent=False)
+
+    def forward(self, learner: HeadLearner, pairs: LabelledPairs) -> Tensor:
+        """A scalar. The batch is not read."""
+        trained = trained_parameters(learner).values()
+        distances = [(now - start).square().sum() for now, start in zip(trained, self.buffers(), strict=True)]
+        return self.weight / 2 * torch.stack(distances).sum()
+
+
+def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains the image tower and the head (C, E) near their start. `adapter` is not used."""
+    learner = tower_and_head(encoder, head, loss)
+    learner.regulariser = StartingPoint(learner)
+    return Built(learner, adapters=None)
+
+
+METHOD = Method(
+    name="l2-sp",
+    summary="as full, with a penalty on the distance from the start",
+    source="Li et al. 2018",
+    losses=("cross-entropy",),
+    learning_rate=3e-4,
+    alpha=1.0,
+    build=build,
+    runs="l2-sp",
+    reads=OF_AN_AVERAGE,
+)

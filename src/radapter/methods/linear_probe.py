@@ -1,0 +1,31 @@
+"""Linear probe: a head on frozen features, by cross-entropy, started from the zero-shot head.
+
+Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021, where
+the probe starts from zero; started from the zero-shot head it cannot begin below zero-shot (Wortsman et al. 2022).
+"""
+
+from torch import Tensor
+
+from radapter.adapter import RAdapterConfig
+from radapter.methods.learner import FeatureLoss, HeadLearner
+from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.models import DualEncoder
+
+
+def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains the head (C, E) alone. `adapter` is not used."""
+    encoder.requires_grad_(False)
+    return Built(HeadLearner(encoder, head, loss), adapters=None)
+
+
+METHOD = Method(
+    name="linear-probe",
+    summary="head alone, cross-entropy",
+    source="Radford et al. 2021",
+    losses=("cross-entropy",),
+    learning_rate=1e-2,
+    alpha=1.0,
+    build=build,
+    runs="linear-probe",
+    reads=OF_AN_AVERAGE,
+)

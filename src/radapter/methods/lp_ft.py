@@ -1,0 +1,33 @@
+"""LP-FT: a linear probe first, then full fine-tuning from its head, so that a poor head does not distort features.
+
+Source: Kumar et al., "Fine-tuning can distort pretrained features and underperform out-of-distribution", ICLR 2022.
+Both stages together have the epochs that any other method has: half for the probe, at the probe's own learning
+rate, and half for fine-tuning.
+"""
+
+from torch import Tensor
+
+from radapter.adapter import RAdapterConfig
+from radapter.methods.learner import FeatureLoss
+from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.tower_and_head import tower_and_head
+from radapter.models import DualEncoder
+
+
+def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains the image tower and the head (C, E), which is the probe's. `adapter` is not used."""
+    return Built(tower_and_head(encoder, head, loss), adapters=None)
+
+
+METHOD = Method(
+    name="lp-ft",
+    summary="linear probe, then image tower and head",
+    source="Kumar et al. 2022",
+    losses=("cross-entropy",),
+    learning_rate=3e-4,
+    alpha=1.0,
+    build=build,
+    runs="lp-ft",
+    reads=OF_AN_AVERAGE,
+    after="linear-probe",
+)

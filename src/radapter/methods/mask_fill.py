@@ -1,0 +1,101 @@
+"""Mask-Fill: full fine-tuning that keeps the frozen model's features on images with foreign patches.
+
+Source: Xiao et al., "Masked images are counterfactual samples for robust fine-tuning", CVPR 2023, in its variant of
+random masks and a single fill. f is the image tower, f0 as it came, x' the image with patches of another one:
+
+    loss = cross-entropy(x) + beta * mean_b || f(x'_b) - f0(x'_b) ||^2        features of unit norm
+
+The released code weighs the mean over 512 dimensions of features of norm about 10 by 30; on unit norm and summed
+over dimensions that is about beta = 6.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from radapter.adapter import RAdapterConfig
+from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs
+from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.tower_and_head import tower_and_head
+from radapter.models import DualEncoder
+
+WEIGHT = 6.0
+MASKED_SHARE = 0.5
+PATCHES = 7  # a side: those of the paper's ViT-B/32 at 224 pixels
+
+
+def filled(pixels: Tensor, masked: Tensor, source: Tensor) -> Tensor:
+    """Images whose masked patches are those of another image, at the same place.
+
+        x'_b = x_b where masked_b is False, x_source(b) where it is True
+
+    Args:
+        pixels: (B, 3, H, W).
+        masked: (B, P, P), bool, a grid of patches over the image.
+        source: (B,), int, the image that fills.
+
+    Returns:
+        (B, 3, H, W).
+    """
+    grid = masked[:, None].to(torch.uint8)
+    mask = F.interpolate(grid, size=pixels.shape[-2:], mode="nearest").bool()  # (B, 1, H, W)
+    return torch.where(mask, pixels[source], pixels)
+
+
+class CounterfactualDistillation(nn.Module):
+    """beta * mean_b ||f(x'_b) - f0(x'_b)||^2, with random masks and fills from torch's generator.
+
+    A batch of one image has nothing to fill from and gives 0.
+
+    Args:
+        teacher: gives f0; it is copied and frozen.
+        weight: beta.
+    """
+
+    def __init__(self, teacher: DualEncoder, weight: float = WEIGHT) -> None:
+        super().__init__()
+        self.weight = weight
+        self.teacher = copy.deepcopy(teacher).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "CounterfactualDistillation":
+        """The teacher stays in evaluation mode."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, learner: HeadLearner, pairs: LabelledPairs) -> Tensor:
+        """A scalar. Labels and captions are not read."""
+        images = len(pairs.pixels)
+        if images == 1:
+            return pairs.pixels.new_zeros(())
+        # on the CPU, so that a seed gives the same masks on every device
+        masked = torch.rand(images, PATCHES, PATCHES) < MASKED_SHARE
+        source = (
+            torch.arange(images) + torch.randint(1, images, (images,))
+        ) % images  # never the image itself
+        mixed = filled(pairs.pixels, masked.to(pairs.pixels.device), source.to(pairs.pixels.device))
+        kept = F.normalize(learner.encoder.encode_image(mixed), dim=-1)
+        with torch.no_grad():
+            wanted = F.normalize(self.teacher.encode_image(mixed), dim=-1)
+        return self.weight * (kept - wanted).square().sum(1).mean()
+
+
+def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains the image tower and the head (C, E) beside a frozen copy. `adapter` is not used."""
+    distillation = CounterfactualDistillation(encoder)
+    return Built(tower_and_head(encoder, head, loss, distillation), adapters=None)
+
+
+METHOD = Method(
+    name="mask-fill",
+    summary="as full, with features kept on images filled with foreign patches",
+    source="Xiao et al. 2023",
+    losses=("cross-entropy",),
+    learning_rate=3e-4,
+    alpha=1.0,
+    build=build,
+    runs="mask-fill",
+    reads=OF_AN_AVERAGE,
+)

@@ -1,0 +1,92 @@
+"""Model soups: the average of several fine-tuned models' weights, all of them or those that help.
+
+Source: Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
+increasing inference time", ICML 2022. The ingredients are the trainings of `full` at every learning rate of a grid.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from radapter.errors import ConfigError
+from radapter.methods.full import METHOD as FULL
+from radapter.methods.method import OF_AN_AVERAGE, Method
+
+Weights = Mapping[str, Tensor]
+
+
+def uniform_soup(ingredients: Sequence[Weights]) -> dict[str, Tensor]:
+    """The mean of every tensor, computed in float32 or wider; integer tensors are the first ingredient's.
+
+    Args:
+        ingredients: state dicts of one architecture.
+
+    Raises:
+        ConfigError: there is none, or their names or shapes differ.
+    """
+    if not ingredients:
+        raise ConfigError("a soup needs at least one ingredient. Got none.")
+    shapes = [{name: tuple(tensor.shape) for name, tensor in weights.items()} for weights in ingredients]
+    if any(of_one != shapes[0] for of_one in shapes):
+        raise ConfigError("ingredients of a soup must be models of one architecture. Names or shapes differ.")
+    return {name: _mean([weights[name] for weights in ingredients]) for name in ingredients[0]}
+
+
+def greedy_soup(
+    ingredients: Sequence[Weights], score: Callable[[Weights], float]
+) -> tuple[dict[str, Tensor], tuple[int, ...]]:
+    """Adds ingredients from the best to the worst, keeping each that does not make the soup worse.
+
+    Recipe 1 of the paper: sort by `score`; add the next one if score(mean of soup and it) >= score(soup).
+
+    Args:
+        ingredients: state dicts of one architecture.
+        score: accuracy on ID validation of a model with these weights; ties go to the earlier ingredient.
+
+    Returns:
+        The soup, and the positions of what is in it, in the order of their adding.
+    """
+    uniform_soup(ingredients)  # raises where they cannot be mixed
+    alone = [score(weights) for weights in ingredients]
+    order = sorted(range(len(ingredients)), key=lambda number: -alone[number])
+    chosen, best = [order[0]], alone[order[0]]
+    for number in order[1:]:
+        tried = score(uniform_soup([ingredients[i] for i in (*chosen, number)]))
+        if tried >= best:
+            chosen, best = [*chosen, number], tried
+    return uniform_soup([ingredients[i] for i in chosen]), tuple(chosen)
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    first = tensors[0]
+    if not first.is_floating_point():
+        return first.clone()
+    wide = torch.promote_types(first.dtype, torch.float32)
+    return torch.stack([tensor.to(wide) for tensor in tensors]).mean(0).to(first.dtype)
+
+
+UNIFORM = Method(
+    name="uniform-soup",
+    summary="the mean of full at every learning rate",
+    source="Wortsman et al. 2022",
+    losses=FULL.losses,
+    learning_rate=FULL.learning_rate,
+    alpha=1.0,
+    build=FULL.build,
+    runs="full",
+    reads=OF_AN_AVERAGE,
+    averages="uniform",
+)
+GREEDY = Method(
+    name="greedy-soup",
+    summary="the mean of those of full that help on ID validation",
+    source="Wortsman et al. 2022",
+    losses=FULL.losses,
+    learning_rate=FULL.learning_rate,
+    alpha=1.0,
+    build=FULL.build,
+    runs="full",
+    reads=OF_AN_AVERAGE,
+    averages="greedy",
+)

@@ -1,0 +1,16 @@
+"""What full fine-tuning and its relatives share: the whole image tower under a trained head."""
+
+from torch import Tensor
+
+from radapter.methods.learner import FeatureLoss, HeadLearner, Regulariser
+from radapter.models import DualEncoder
+
+
+def tower_and_head(
+    encoder: DualEncoder, head: Tensor, loss: FeatureLoss, regulariser: Regulariser | None = None
+) -> HeadLearner:
+    """A learner of every parameter of the image tower, and of the head (C, E)."""
+    encoder.requires_grad_(False)
+    for part in encoder.image_tower():
+        part.requires_grad_(True)
+    return HeadLearner(encoder, head, loss, regulariser=regulariser)

@@ -1,0 +1,56 @@
+"""The epoch that ID validation likes best: its averaged weights are kept while training goes on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from radapter.adapter import Ema
+from radapter.evaluation import Metrics
+from radapter.protocol.validation import better
+from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
+
+_AVERAGE, _CHOICE = "average.safetensors", "choice.json"
+
+
+class BestEpoch:
+    """Called after every epoch; keeps the averages of the best one, in memory and in a folder.
+
+    Args:
+        ema: the averages.
+        validated: the metrics on ID validation at the weights of the moment.
+        folder: where they outlive the process; None keeps them in memory alone.
+        resume: continue from what the folder holds. A killed epoch is done again and gives the same figures, so
+            a choice that is ahead of the checkpoint does no harm.
+    """
+
+    def __init__(
+        self, ema: Ema, validated: Callable[[], Metrics], *, folder: Path | None, resume: bool
+    ) -> None:
+        self._ema, self._validated, self._folder = ema, validated, folder
+        self.epoch: int | None = None
+        self._metrics: Metrics | None = None
+        self._average: dict[str, Tensor] = {}
+        if resume and folder is not None and (folder / _CHOICE).is_file():
+            choice = read_json(folder / _CHOICE)
+            self.epoch, self._metrics = choice["epoch"], choice["metrics"]
+            self._average = load_weights(folder / _AVERAGE)
+
+    def __call__(self, epoch: int) -> None:
+        """Looks at the averages after `epoch`, counted from 0; the earlier of equals stays."""
+        with self._ema.applied():
+            found = self._validated()
+        if not better(found, self._metrics):
+            return
+        self.epoch, self._metrics = epoch, found
+        self._average = {name: average.clone() for name, average in self._ema.state_dict().items()}
+        if self._folder is not None:
+            with whole_folder(self._folder, replace=True) as draft:
+                save_tensors(draft / _AVERAGE, self._average)
+                write_json(draft / _CHOICE, {"epoch": epoch, "metrics": found})
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Puts the best epoch's averages back."""
+        self._ema.load_state_dict(self._average)

@@ -1,0 +1,287 @@
+"""One method, trained: from a fresh encoder and a training set to a `Trained`.
+
+Training gets the suite with its test sets sealed, so that nothing here can read them.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from radapter.adapter import Ema, auto_decay
+from radapter.data import Memory, TrainLoader
+from radapter.errors import ConfigError
+from radapter.methods import (
+    METHODS,
+    FeatureLoss,
+    LossName,
+    Method,
+    bound_loss,
+    count_trained,
+    greedy_soup,
+    trained_parameters,
+    uniform_soup,
+)
+from radapter.models import DualEncoder, fingerprint
+from radapter.protocol.best_epoch import BestEpoch
+from radapter.protocol.recipe import Recipe
+from radapter.protocol.suite import Suite
+from radapter.protocol.trained import Classifier, Trained
+from radapter.protocol.validation import Validation
+from radapter.training import (
+    Checkpoints,
+    ClassCaptions,
+    Progress,
+    StopSignal,
+    fit,
+    make_accelerator,
+    peak_memory,
+)
+from radapter.zeroshot import class_embeddings
+
+
+def train_method(
+    method: Method,
+    encoder: DualEncoder,
+    suite: Suite,
+    recipe: Recipe,
+    *,
+    seed: int,
+    memory: Memory | None = None,
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
+    stop: StopSignal | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Trained:
+    """Trains one method.
+
+    Args:
+        method: a row of `METHODS` that trains something.
+        encoder: fresh; changed in place, and part of the outcome unless that is a soup.
+        suite: its training set and class names are read, and its ID validation where something is chosen on it.
+        recipe: every number of the training; what the method fixes goes before it.
+        seed: fixes weights, order, augmentation, captions and dropping.
+        memory: for decoded images.
+        checkpoints, resume, stop, report: as for `training.fit`.
+
+    Raises:
+        ConfigError: the loss does not fit the method, or something is to be chosen and there is no ID validation.
+    """
+    if method.build is None:
+        raise ConfigError(f"method '{method.name}' trains nothing.")
+    recipe, suite = recipe.of(method), suite.sealed()
+
+    def stage(name: str) -> Checkpoints | None:
+        return None if checkpoints is None else Checkpoints(checkpoints.folder / name)
+
+    def train(
+        this: Method, encoder: DualEncoder, recipe: Recipe, head: Tensor | None, at: Checkpoints | None
+    ) -> Trained:
+        return _trained(
+            this,
+            encoder,
+            suite,
+            recipe,
+            head=head,
+            seed=seed,
+            memory=memory,
+            checkpoints=at,
+            resume=resume,
+            stop=stop,
+            report=report,
+        )
+
+    if method.averages is not None:
+        rates = soup_rates(recipe.learning_rate or method.learning_rate)
+        ingredients = [
+            train(
+                METHODS[method.runs],
+                copy.deepcopy(encoder),
+                replace(recipe, learning_rate=rate),
+                None,
+                stage(f"{number}"),
+            )
+            for number, rate in enumerate(rates)
+        ]
+        return soup(method, ingredients, Validation(suite, encoder, recipe, memory=memory))
+    if method.after is None:
+        return train(method, encoder, recipe, None, checkpoints)
+    if recipe.epochs < 2:
+        raise ConfigError(
+            f"train.epochs must be at least 2 for '{method.name}', half of them for '{method.after}'. "
+            f"Got {recipe.epochs}."
+        )
+    first = METHODS[method.after]
+    shorter = replace(recipe, epochs=recipe.epochs // 2, learning_rate=first.learning_rate)
+    before = train(first, encoder, shorter, None, stage(first.name))
+    rest = replace(recipe, epochs=recipe.epochs - shorter.epochs)
+    then = train(method, encoder, rest, before.classifier.head, checkpoints)
+    return replace(
+        then,
+        before={**then.before, "head": before.before["head"]},  # alpha 0 is zero-shot, not the probe
+        seconds=before.seconds + then.seconds,
+        epochs=recipe.epochs,
+    )
+
+
+def soup_rates(learning_rate: float) -> tuple[float, ...]:
+    """The learning rates of a soup's ingredients where no grid is given: one lower, its own, one higher."""
+    return (learning_rate / 3, learning_rate, learning_rate * 3)
+
+
+def soup(method: Method, ingredients: Sequence[Trained], validation: Validation) -> Trained:
+    """The average of trainings of one base model.
+
+    Args:
+        method: says which average.
+        ingredients: changed: the first one's classifier carries the soup.
+        validation: scores what a greedy soup adds.
+
+    Raises:
+        ConfigError: the ingredients have different base models.
+    """
+    first = ingredients[0]
+    if len({trained.base for trained in ingredients}) > 1:
+        raise ConfigError("a soup must be of one base model. These trainings started from different ones.")
+    carrier = first.classifier
+    weights = []
+    for trained in ingredients:
+        state = trained.classifier.state_dict()
+        weights.append({name: state[name].detach().clone() for name in first.before})
+
+    def score(state: object) -> float:
+        carrier.load_state_dict(state, strict=False)  # type: ignore[arg-type]
+        return validation.metrics(carrier)["top1"]
+
+    mixed = uniform_soup(weights) if method.averages == "uniform" else greedy_soup(weights, score)[0]
+    carrier.load_state_dict(mixed, strict=False)
+    return replace(
+        first,
+        method=method.name,
+        learning_rate=None,
+        seconds=sum(trained.seconds for trained in ingredients),
+        epochs=sum(trained.epochs for trained in ingredients),
+    )
+
+
+def check_loss(method: Method, loss: LossName | None) -> None:
+    """Raises where a method cannot be trained with a loss.
+
+    Raises:
+        ConfigError: the message names the losses that fit.
+    """
+    if loss is not None and loss not in method.losses:
+        known = ", ".join(method.losses) or "none, since it trains nothing"
+        raise ConfigError(f"loss.name for method '{method.name}' must be one of: {known}. Got '{loss}'.")
+
+
+def _trained(
+    method: Method,
+    encoder: DualEncoder,
+    suite: Suite,
+    recipe: Recipe,
+    *,
+    head: Tensor | None,
+    seed: int,
+    memory: Memory | None,
+    checkpoints: Checkpoints | None,
+    resume: bool,
+    stop: StopSignal | None,
+    report: Callable[[Progress], None],
+) -> Trained:
+    """One stage of training, from the zero-shot head or from `head`."""
+    assert method.build is not None
+    started = time.perf_counter()
+    base = fingerprint(encoder)
+    accelerator = make_accelerator(recipe.precision)
+    encoder.to(accelerator.device)
+    if head is None:
+        head = class_embeddings(encoder, suite.classnames, suite.templates)
+    torch.manual_seed(seed)
+    learner, adapters = method.build(
+        encoder, head=head, loss=_loss_of(method, recipe, encoder), adapter=recipe.adapter
+    )
+    learner.to(accelerator.device)
+    before = {
+        name: parameter.detach().clone()
+        for name, parameter in trained_parameters(learner).items()
+        if adapters is None or name == "head"
+    }
+    loader = TrainLoader(
+        suite.train,
+        encoder.preprocess,
+        image_size=encoder.image_size,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        crop_scale=recipe.crop_scale,
+        flip=recipe.flip,
+        max_bad=recipe.max_bad,
+        workers=recipe.workers,
+        memory=memory,
+    )
+    steps = recipe.epochs * loader.steps_per_epoch
+    ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
+    best = None
+    if recipe.keep == "best":
+        validation = Validation(suite, encoder, recipe, memory=memory)
+        best = BestEpoch(
+            ema,
+            lambda: validation.metrics(Classifier(encoder, learner.head)),
+            folder=None if checkpoints is None else checkpoints.folder / "best-epoch",
+            resume=resume,
+        )
+    learning_rate = recipe.learning_rate or method.learning_rate
+    trained_count = count_trained(learner)
+    with peak_memory(accelerator.device) as peak:
+        fit(
+            learner,
+            ema,
+            loader,
+            ClassCaptions(suite.classnames, suite.templates, encoder.tokenize, seed=seed),
+            accelerator,
+            epochs=recipe.epochs,
+            learning_rate=learning_rate,
+            weight_decay=recipe.weight_decay,
+            warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
+            grad_clip=recipe.grad_clip,
+            seed=seed,
+            max_skipped=recipe.max_skipped,
+            checkpoints=checkpoints,
+            checkpoint_every=recipe.checkpoint_every,
+            resume=resume,
+            stop=stop,
+            report=report,
+            after_epoch=best or (lambda _: None),
+        )
+        peak_bytes = peak()
+    if best is not None:
+        best.restore()
+    ema.adopt()
+    classifier = Classifier(encoder, learner.head)
+    classifier.eval()
+    return Trained(
+        method=method.name,
+        classifier=classifier,
+        adapters=adapters,
+        base=base,
+        before=before,
+        trained_parameters=trained_count,
+        learning_rate=learning_rate,
+        epochs=recipe.epochs,
+        epoch=None if best is None or best.epoch is None else best.epoch + 1,
+        seconds=time.perf_counter() - started,
+        peak_bytes=peak_bytes,
+    )
+
+
+def _loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss:
+    check_loss(method, recipe.loss)
+    return bound_loss(
+        recipe.loss or method.losses[0],
+        margin=recipe.margin,
+        label_smoothing=recipe.label_smoothing,
+        logit_bias=encoder.logit_bias,
+    )

@@ -1,0 +1,177 @@
+"""The trainings of a comparison, each done once and kept in a folder.
+
+A training is a method at a learning rate and a seed. What was asked for and is there is read, what is half done
+goes on from its checkpoint, and what is missing is done: so a comparison that was killed continues by being started
+again, and methods that share a training share it.
+
+    FOLDER/METHOD/seed-S/lr-R/   the weights, validation.json, sweep.json; checkpoints/ while it is not done
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from radapter.data import Memory
+from radapter.evaluation import ALPHAS, Metrics
+from radapter.methods import METHODS, Method
+from radapter.models import DualEncoder
+from radapter.protocol.experiment import Bench, bench_of
+from radapter.protocol.fine_tuning import soup, train_method
+from radapter.protocol.recipe import Recipe
+from radapter.protocol.results import SweepRow
+from radapter.protocol.suite import Suite
+from radapter.protocol.trained import TRAINED, Trained, load_trained, save_trained
+from radapter.protocol.validation import Validation
+from radapter.storage import read_json, write_json
+from radapter.training import Checkpoints, Progress, StopSignal
+
+_CHECKPOINTS, _VALIDATION, _SWEEP, _ZERO_SHOT = "checkpoints", "validation.json", "sweep.json", "zero-shot"
+_ROWS = TypeAdapter(list[SweepRow])
+
+
+class Trainings:
+    """Gives trained methods, their accuracy on ID validation, and their sweeps.
+
+    Args:
+        folder: of this comparison alone.
+        load: gives a fresh model.
+        suite_of_seed: the data of a seed; the same every time where the data are fixed.
+        recipe: common to all methods, but for the learning rate and the loss, which are each method's own.
+        memory: for decoded images.
+        stop: asks a training to save and stop.
+        starting: told what begins, such as "full, learning rate 0.001, seed 0".
+        report: told of each training step.
+        progress: told of (set, images) as they are evaluated.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        load: Callable[[], DualEncoder],
+        suite_of_seed: Callable[[int], Suite],
+        recipe: Recipe,
+        *,
+        memory: Memory | None = None,
+        stop: StopSignal | None = None,
+        starting: Callable[[str], None] = lambda _: None,
+        report: Callable[[Progress], None] = lambda _: None,
+        progress: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self._folder, self._load, self._suite_of_seed, self._recipe = folder, load, suite_of_seed, recipe
+        self._memory = memory or Memory()
+        self._stop, self._starting, self._report, self._progress = stop, starting, report, progress
+        self._suite: tuple[int, Suite] | None = None
+        self._bench: tuple[int, Bench] | None = None
+
+    def encoder(self) -> DualEncoder:
+        """A fresh model."""
+        return self._load()
+
+    def validated(self, method: Method, rate: float | None, seed: int) -> Metrics:
+        """A training's metrics on ID validation, at alpha 1.
+
+        Raises:
+            ConfigError: the suite has no ID validation.
+        """
+        file = self._place(method, rate, seed) / _VALIDATION
+        if not file.is_file():
+            trained = self.trained(method, rate, seed)
+            validation = self._validation(trained.classifier.encoder, seed)
+            write_json(file, validation.metrics(trained.classifier))
+        found: Metrics = read_json(file)
+        return found
+
+    def trained(self, method: Method, rate: float | None, seed: int) -> Trained:
+        """A training's outcome.
+
+        Args:
+            method: a row of `METHODS` that trains something and is no soup.
+            rate: peak learning rate; None for the method's own.
+            seed: fixes everything.
+        """
+        place = self._place(method, rate, seed)
+        encoder = self._load()
+        if (place / TRAINED).is_file():
+            return load_trained(place, encoder)
+        self._starting(f"{method.name}, learning rate {rate or method.learning_rate:g}, seed {seed}")
+        place.mkdir(parents=True, exist_ok=True)
+        trained = train_method(
+            method,
+            encoder,
+            self._suite_at(seed),
+            replace(self._recipe.with_own_loss(method), learning_rate=rate),
+            seed=seed,
+            memory=self._memory,
+            checkpoints=Checkpoints(place / _CHECKPOINTS),
+            resume=True,
+            stop=self._stop,
+            report=self._report,
+        )
+        save_trained(place, trained, alpha=1.0, about={"seed": seed})
+        shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
+        return trained
+
+    def mixed(self, method: Method, rates: Sequence[float], seed: int) -> Trained:
+        """A soup of the trainings that a method averages, at every learning rate of a grid."""
+        place = self._place(method, None, seed)
+        if (place / TRAINED).is_file():
+            return load_trained(place, self._load())
+        ingredients = [self.trained(METHODS[method.runs], rate, seed) for rate in rates]
+        mixed = soup(method, ingredients, self._validation(ingredients[0].classifier.encoder, seed))
+        place.mkdir(parents=True, exist_ok=True)
+        save_trained(place, mixed, alpha=1.0, about={"seed": seed})
+        return mixed
+
+    def zero_shot(self, seed: int) -> SweepRow:
+        """The model as it is, on the data of a seed."""
+        file = self._folder / _ZERO_SHOT / f"seed-{seed}" / _SWEEP
+        return _kept(file, lambda: [self._bench_at(seed).zero_shot(self._load())])[0]
+
+    def sweep(
+        self, trained: Trained, seed: int, rate: float | None, alphas: Sequence[float] = ALPHAS
+    ) -> list[SweepRow]:
+        """A training's rows at every alpha: the only place where test sets are read.
+
+        Args:
+            trained: at that seed and rate.
+            alphas: each in [0, 1].
+        """
+        file = self._place(METHODS[trained.method], rate, seed) / _SWEEP
+        return _kept(file, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas))
+
+    def forget(self, method: Method, rate: float, seed: int) -> None:
+        """Removes the weights of a training that is not needed again; its accuracy on ID validation stays."""
+        place = self._place(method, rate, seed)
+        for path in place.iterdir() if place.is_dir() else ():
+            if path.name not in (_VALIDATION, _SWEEP):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _place(self, method: Method, rate: float | None, seed: int) -> Path:
+        number = "mixed" if method.averages else "own" if rate is None else f"{rate:g}"
+        return self._folder / method.name.replace(":", "-") / f"seed-{seed}" / f"lr-{number}"
+
+    def _suite_at(self, seed: int) -> Suite:
+        if self._suite is None or self._suite[0] != seed:
+            self._suite = (seed, self._suite_of_seed(seed))
+        return self._suite[1]
+
+    def _bench_at(self, seed: int) -> Bench:
+        if self._bench is None or self._bench[0] != seed:
+            suite, encoder = self._suite_at(seed), self._load()
+            bench = bench_of(suite, encoder, self._recipe, memory=self._memory, progress=self._progress)
+            self._bench = (seed, bench)
+        return self._bench[1]
+
+    def _validation(self, encoder: DualEncoder, seed: int) -> Validation:
+        return Validation(self._suite_at(seed).sealed(), encoder, self._recipe, memory=self._memory)
+
+
+def _kept(file: Path, make: Callable[[], list[SweepRow]]) -> list[SweepRow]:
+    if file.is_file():
+        return _ROWS.validate_python(read_json(file))
+    rows = make()
+    write_json(file, [row.model_dump(mode="json") for row in rows])
+    return rows

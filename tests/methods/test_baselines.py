@@ -1,0 +1,178 @@
+"""What each baseline is exactly: a closed form or a literal reference for its loss."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from peft.tuners.lora import LoraLayer
+
+from radapter.adapter import RAdapterConfig, RAdapterLayer
+from radapter.losses import mpm_nce
+from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
+from radapter.methods.l2_sp import StartingPoint
+from radapter.methods.mask_fill import MASKED_SHARE, PATCHES, WEIGHT, CounterfactualDistillation, filled
+
+
+def built(name: str, encoder, classes: int = 5):
+    torch.manual_seed(0)
+    head = F.normalize(torch.randn(classes, encoder.embed_dim), dim=-1)
+    method = METHODS[name]
+    loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
+    adapter = RAdapterConfig(**{"adapter_drop": 0.0, **method.adapter_settings})
+    return method.build(encoder, head=head, loss=loss, adapter=adapter).learner
+
+
+def batch(encoder, images: int = 4) -> LabelledPairs:
+    torch.manual_seed(1)
+    pixels = torch.randn(images, 3, encoder.image_size, encoder.image_size)
+    targets = torch.arange(images) % 2
+    return LabelledPairs(pixels, encoder.tokenize(["a star", "a sun"]), targets, targets)
+
+
+def test_linear_probe_trains_the_head_alone_and_its_gradient_is_that_of_softmax_regression(encoder):
+    learner = built("linear-probe", encoder)
+    assert set(trained_parameters(learner)) == {"head"}
+    pairs = batch(encoder)
+    learner.train()
+    learner(pairs).backward()
+    with torch.no_grad():
+        features = F.normalize(encoder.encode_image(pairs.pixels), dim=-1)
+        logits = encoder.logit_scale * features @ learner.head.T
+        error = logits.softmax(1) - F.one_hot(pairs.targets, 5)
+        expected = encoder.logit_scale * error.T @ features / len(features)
+    assert torch.allclose(learner.head.grad, expected, atol=1e-5)
+
+
+def test_l2_sp_is_half_alpha_times_the_squared_distance_and_pulls_back(encoder):
+    learner = built("l2-sp", encoder)
+    start = {name: p.detach().clone() for name, p in trained_parameters(learner).items()}
+    assert learner.regulariser(learner, batch(encoder)).item() == 0.0
+    with torch.no_grad():
+        for parameter in trained_parameters(learner).values():
+            parameter.add_(torch.randn_like(parameter), alpha=0.01)
+    term = learner.regulariser(learner, batch(encoder))
+    moved = {name: p.detach() - start[name] for name, p in trained_parameters(learner).items()}
+    assert term.item() == pytest.approx(
+        0.5 * 0.01 * sum(float(d.square().sum()) for d in moved.values()), rel=1e-4
+    )
+    gradients = torch.autograd.grad(term, list(trained_parameters(learner).values()))
+    for gradient, distance in zip(gradients, moved.values(), strict=True):
+        assert torch.allclose(gradient, 0.01 * distance, atol=1e-8)
+
+
+def test_l2_sp_adds_to_the_loss_of_full(encoder):
+    learner, pairs = built("l2-sp", encoder), batch(encoder)
+    with torch.no_grad():
+        learner.head.add_(1.0)
+    plain = learner.loss(
+        F.normalize(encoder.encode_image(pairs.pixels), dim=-1),
+        learner.head,
+        pairs.targets,
+        encoder.logit_scale,
+    )
+    assert learner(pairs).item() == pytest.approx(plain.item() + 0.005 * learner.head.numel(), rel=1e-4)
+    assert isinstance(learner.regulariser, StartingPoint)
+
+
+def test_masked_patches_are_those_of_the_other_image_by_hand():
+    pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).view(2, 3, 4, 4)
+    masked = torch.tensor([[[True, False], [False, False]], [[False, False], [False, True]]])
+    mixed = filled(pixels, masked, torch.tensor([1, 0]))
+    assert torch.equal(mixed[0, :, :2, :2], pixels[1, :, :2, :2])
+    assert torch.equal(mixed[0, :, 2:], pixels[0, :, 2:])
+    assert torch.equal(mixed[1, :, 2:, 2:], pixels[0, :, 2:, 2:])
+    assert torch.equal(mixed[1, :, :2], pixels[1, :, :2])
+
+
+def test_mask_fill_is_the_squared_distance_to_the_frozen_features_of_the_same_counterfactuals(encoder):
+    learner, pairs = built("mask-fill", encoder), batch(encoder)
+    distillation = learner.regulariser
+    assert isinstance(distillation, CounterfactualDistillation)
+    torch.manual_seed(5)
+    assert distillation(learner, pairs).item() == 0.0  # the student is the teacher yet
+    teacher_before = [p.clone() for p in distillation.teacher.parameters()]
+    with torch.no_grad():
+        for name, parameter in trained_parameters(learner).items():
+            if name != "head":
+                parameter.add_(torch.randn_like(parameter), alpha=0.02)
+    torch.manual_seed(5)
+    found = distillation(learner, pairs)
+    torch.manual_seed(5)
+    masked = torch.rand(4, PATCHES, PATCHES) < MASKED_SHARE
+    source = (torch.arange(4) + torch.randint(1, 4, (4,))) % 4
+    mixed = filled(pairs.pixels, masked, source)
+    with torch.no_grad():
+        kept = F.normalize(encoder.encode_image(mixed), dim=-1)
+        wanted = F.normalize(distillation.teacher.encode_image(mixed), dim=-1)
+    expected = sum(float((k - w).square().sum()) for k, w in zip(kept, wanted, strict=True)) / 4
+    assert found.item() == pytest.approx(WEIGHT * expected, rel=1e-4)
+    found.backward()
+    assert all(p.grad is None for p in distillation.teacher.parameters())
+    assert all(
+        torch.equal(a, b) for a, b in zip(teacher_before, distillation.teacher.parameters(), strict=True)
+    )
+
+
+def test_mask_fill_of_one_image_has_nothing_to_fill_from(encoder):
+    learner = built("mask-fill", encoder)
+    assert learner.regulariser(learner, batch(encoder, images=1)).item() == 0.0
+
+
+def test_the_teacher_of_mask_fill_stays_in_evaluation_mode(encoder):
+    learner = built("mask-fill", encoder).train()
+    assert not any(module.training for module in learner.regulariser.teacher.modules())
+
+
+@pytest.mark.parametrize(("name", "scale"), [("lora", 1.0), ("rslora", math.sqrt(8))])
+def test_the_scale_of_low_rank_updates(encoder, name, scale):
+    learner = built(name, encoder)
+    scales = {m.scaling["default"] for m in learner.modules() if isinstance(m, LoraLayer)}
+    assert sorted(scales) == pytest.approx([scale])
+
+
+def test_a_single_positive_keeps_the_margin_and_counts_the_class_mates_as_negatives():
+    torch.manual_seed(0)
+    x, y = (F.normalize(torch.randn(4, 8), dim=-1) for _ in range(2))
+    targets, scale = torch.tensor([0, 0, 1, 1]), torch.tensor(10.0)
+    loss = bound_loss("single-positive", margin=0.1, label_smoothing=0.02, logit_bias=None)
+    expected = mpm_nce(x, y, torch.arange(4), scale, margin=0.1, label_smoothing=0.02)
+    assert torch.equal(loss(x, y, targets, scale), expected)
+    assert not torch.equal(expected, mpm_nce(x, y, targets, scale, margin=0.1, label_smoothing=0.02))
+
+
+def test_r_adapter_by_cross_entropy_keeps_the_zero_shot_head(encoder):
+    learner = built("r-adapter:cross-entropy", encoder)
+    assert "head" not in trained_parameters(learner)
+    adapted = [name for name, module in learner.named_modules() if isinstance(module, RAdapterLayer)]
+    assert adapted
+    assert all("vision_model" in name for name in adapted)
+
+
+@pytest.mark.parametrize(
+    ("part", "setting"),
+    [
+        ("no-drop", {"adapter_drop": 0.0}),
+        ("dropout", {"drop_kind": "dropout"}),
+        ("drop-path", {"drop_kind": "drop-path"}),
+        ("r-4", {"r": 4}),
+        ("r-16", {"r": 16}),
+    ],
+)
+def test_a_part_of_the_adapter_changes_alone(part, setting):
+    assert dict(METHODS[f"r-adapter:{part}"].adapter_settings) == setting
+    assert not METHODS[f"r-adapter:{part}"].settings
+
+
+@pytest.mark.parametrize(
+    ("part", "setting"),
+    [
+        ("no-ema", {"ema_decay": 0.0}),
+        ("margin-0", {"margin": 0.0}),
+        ("single-positive", {"loss": "single-positive"}),
+        ("smoothing-0", {"label_smoothing": 0.0}),
+    ],
+)
+def test_a_part_of_the_recipe_changes_alone(part, setting):
+    assert dict(METHODS[f"r-adapter:{part}"].settings) == setting
+    assert not METHODS[f"r-adapter:{part}"].adapter_settings

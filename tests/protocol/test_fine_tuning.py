@@ -1,0 +1,154 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import radapter
+from radapter.data import Memory
+from radapter.errors import ConfigError, LeakError
+from radapter.methods import METHODS
+from radapter.protocol import Bench, Selection, train_method
+from radapter.protocol.best_epoch import BestEpoch
+from radapter.protocol.validation import Validation, better
+from radapter.training import Checkpoints, peak_memory
+
+
+def trained(name, suite, recipe, **options):
+    return train_method(METHODS[name], radapter.load("world:tiny"), suite, recipe, seed=0, **options)
+
+
+def test_lp_ft_starts_from_the_probe_s_head_and_alpha_0_is_still_zero_shot(suite, recipe):
+    probe = trained(
+        "linear-probe", suite, replace(recipe, epochs=1, learning_rate=METHODS["linear-probe"].learning_rate)
+    )
+    nothing_more = trained("lp-ft", suite, replace(recipe, epochs=2, learning_rate=1e-12))
+    assert torch.allclose(nothing_more.classifier.head, probe.classifier.head, atol=1e-6)
+    assert torch.equal(nothing_more.before["head"], probe.before["head"])
+    assert not torch.equal(probe.before["head"], probe.classifier.head)
+
+
+def test_lp_ft_has_the_epochs_of_any_other_method(suite, recipe):
+    steps: list[int] = []
+    found = trained("lp-ft", suite, replace(recipe, epochs=3), report=lambda p: steps.append(p.step))
+    assert found.epochs == 3
+    assert len(steps) == 3 * 4  # 60 images in batches of 16: 4 steps an epoch
+
+
+def test_lp_ft_needs_an_epoch_for_each_stage(suite, recipe):
+    with pytest.raises(ConfigError, match=r"train\.epochs must be at least 2"):
+        trained("lp-ft", suite, replace(recipe, epochs=1))
+
+
+def test_lp_ft_resumes_bitwise_in_either_stage(tmp_path: Path, suite, recipe):
+    whole = trained("lp-ft", suite, recipe)
+    for stop_at in (3, 6):
+
+        class StoppedError(Exception):
+            pass
+
+        done = 0
+
+        def report(progress, stop_at=stop_at, stopped=StoppedError):
+            nonlocal done
+            done += 1
+            if done == stop_at:
+                raise stopped
+
+        folder = Checkpoints(tmp_path / f"{stop_at}")
+        frequent = replace(recipe, checkpoint_every=1)
+        with pytest.raises(StoppedError):
+            trained("lp-ft", suite, frequent, checkpoints=folder, report=report)
+        again = trained("lp-ft", suite, frequent, checkpoints=folder, resume=True)
+        state, expected = again.classifier.state_dict(), whole.classifier.state_dict()
+        assert all(torch.equal(state[name], expected[name]) for name in expected)
+
+
+def test_a_training_alone_mixes_a_soup_of_three_rates(suite, recipe):
+    mixed = trained("uniform-soup", suite, replace(recipe, learning_rate=3e-4, epochs=1))
+    parts = [
+        trained("full", suite, replace(recipe, learning_rate=rate, epochs=1)) for rate in (1e-4, 3e-4, 9e-4)
+    ]
+    heads = torch.stack([part.classifier.head for part in parts])
+    assert torch.allclose(mixed.classifier.head, heads.mean(0), atol=1e-6)
+    assert mixed.learning_rate is None
+
+
+def test_what_trains_cannot_read_a_test_set(suite):
+    sealed = suite.sealed()
+    for read in (
+        lambda: sealed.ood["sketch"],
+        lambda: list(sealed.ood),
+        lambda: len(sealed.id_test),
+        lambda: dict(sealed.id_test.items()),
+    ):
+        with pytest.raises(LeakError, match="nothing may be chosen on a test set"):
+            read()
+    assert sealed.id_val is suite.id_val
+
+
+def test_selection_on_ood_is_an_error(suite, recipe, encoder):
+    with pytest.raises(LeakError):
+        Bench(suite.sealed(), encoder.preprocess, memory=Memory())
+    with pytest.raises(ValueError, match="id_val"):
+        Selection(split="sketch", rule="the best on sketch", n=40)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="id_val"):
+        Validation(replace(suite.sealed(), id_val=None), encoder, recipe)
+
+
+class Epochs:
+    """An average that is a number, and validation that knows its accuracy."""
+
+    def __init__(self, accuracies):
+        self.accuracies = accuracies
+        self.state = {"w": torch.zeros(1)}
+        self.loaded = None
+
+    def applied(self):
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+    def state_dict(self):
+        return self.state
+
+    def load_state_dict(self, state):
+        self.loaded = float(state["w"])
+
+    def validated(self):
+        return {"top1": self.accuracies[int(self.state["w"])], "nll": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"), [((0.1, 0.9, 0.5), 1), ((0.9, 0.9), 0), ((0.1, 0.2, 0.3), 2)]
+)
+def test_the_best_epoch_s_average_is_kept_also_across_processes(tmp_path: Path, accuracies, best):
+    ema = Epochs(accuracies)
+    keeper = BestEpoch(ema, ema.validated, folder=tmp_path / "best", resume=False)
+    for epoch in range(len(accuracies)):
+        ema.state = {"w": torch.tensor([float(epoch)])}
+        keeper(epoch)
+    keeper.restore()
+    assert (keeper.epoch, ema.loaded) == (best, float(best))
+    again = Epochs(accuracies)
+    resumed = BestEpoch(again, again.validated, folder=tmp_path / "best", resume=True)
+    resumed.restore()
+    assert again.loaded == float(best)
+
+
+def test_keeping_the_best_epoch_gives_weights_at_least_as_good_on_validation(suite, recipe, encoder):
+    longer = replace(recipe, epochs=4, learning_rate=3e-2)
+    validation = Validation(suite, encoder, longer)
+    last = validation.metrics(trained("r-adapter", suite, longer).classifier)
+    kept = trained("r-adapter", suite, replace(longer, keep="best"))
+    assert not better(last, validation.metrics(kept.classifier))
+    assert kept.epoch in (1, 2, 3, 4)
+
+
+def test_peak_memory_sees_a_large_tensor():
+    with peak_memory(torch.device("cpu")) as peak:
+        before = peak()
+        if before is None:
+            pytest.skip("this system does not tell its peak")
+        held = torch.ones(64 * 2**20)
+        assert peak() - before > 0.9 * held.nbytes

@@ -186,6 +186,40 @@ def train(
 
 
 @app.command(
+    epilog="Examples:\n\n"
+    "[bold]radapter compare run.yaml --methods full,wise-ft,r-adapter --seeds 3 --out compared[/]\n\n"
+    "[bold]radapter compare run.yaml --methods ablation --seeds 3 --out ablation[/]\n\n"
+    "Started again, it goes on where it was stopped."
+)
+@_answered
+def compare(
+    config: Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The configuration, for all methods.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Settings that replace the file's: train.epochs=5"),
+    ] = None,
+    methods: Annotated[
+        str,
+        typer.Option(help="Names with commas between, or the groups foundation, all, ablation."),
+    ] = "foundation",
+    seeds: Annotated[int, typer.Option(min=1, help="How many, from the file's 'seed' on.")] = 3,
+    grid: Annotated[
+        str | None,
+        typer.Option(help="Learning rates, the same for every method.", show_default="3e-4,1e-3,1e-2"),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Whose frontier the others are compared with.", show_default="wise-ft"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder, in place of the file's 'out'.")] = None,
+) -> None:
+    """Compare methods at several seeds: learning rate, epoch and alpha chosen on ID validation alone."""
+    from radapter.commands.compare import compare as run
+
+    run(config, overrides or [], methods=methods, seeds=seeds, grid=grid, against=against, out=out)
+
+
+@app.command(
     epilog="Examples:\n\n[bold]radapter evaluate runs/run --data path/to/class/folders[/]\n\n"
     "[bold]radapter evaluate world:tiny --data 'sketch={world: sketch}' --templates short[/]"
 )
@@ -258,6 +292,22 @@ def inspect(
     from radapter.commands.inspect import inspect as run
 
     run(model, r=r, allow_download=allow_download)
+
+
+@app.command(epilog="Example: [bold]radapter methods open_clip:ViT-B-16 --classes 1000[/]")
+@_answered
+def methods(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A model's name, as in run.yaml; its parameters are counted."),
+    ] = "world:tiny",
+    classes: Annotated[int, typer.Option(min=1, help="Of the task: a head has a row for each.")] = 20,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """List what can be trained, how many parameters that is on a model, and where it comes from."""
+    from radapter.commands.methods import methods as run
+
+    run(model, classes=classes, allow_download=allow_download)
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ def test_a_folder_that_is_no_finished_run_is_named(radapter, here, command):
     [
         (
             ("method=full", "adapter.r=4"),
-            "adapter.r is for lora, r-adapter, r-adapter+head. Got 4 with method 'full'",
+            "adapter.r is for lora, rslora, r-adapter, r-adapter+head. Got 4 with method 'full'",
         ),
         (("method=lora", "adapter.alpha=0.5"), "adapter.alpha is for wise-ft, r-adapter, r-adapter+head"),
         (("method=full", "loss.name=clip"), "loss.name for method 'full' must be one of: cross-entropy"),

@@ -11,7 +11,7 @@ from radapter.methods import METHODS
 from radapter.protocol import Bench, Selection, train_method
 from radapter.protocol.best_epoch import BestEpoch
 from radapter.protocol.validation import Validation, better
-from radapter.training import Checkpoints, peak_memory
+from radapter.training import Checkpoints
 
 
 def trained(name, suite, recipe, **options):
@@ -143,12 +143,3 @@ def test_keeping_the_best_epoch_gives_weights_at_least_as_good_on_validation(sui
     kept = trained("r-adapter", suite, replace(longer, keep="best"))
     assert not better(last, validation.metrics(kept.classifier))
     assert kept.epoch in (1, 2, 3, 4)
-
-
-def test_peak_memory_sees_a_large_tensor():
-    with peak_memory(torch.device("cpu")) as peak:
-        before = peak()
-        if before is None:
-            pytest.skip("this system does not tell its peak")
-        held = torch.ones(64 * 2**20)
-        assert peak() - before > 0.9 * held.nbytes

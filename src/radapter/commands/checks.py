@@ -8,7 +8,7 @@ from radapter.commands.building import absent_folder
 from radapter.config import RunConfig, differences, load_config
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
-from radapter.methods import METHODS, Method, bound_loss
+from radapter.methods import GROUPS, METHODS, Method, bound_loss
 from radapter.models import DualEncoder
 from radapter.protocol import CONFIG, Recipe, check_loss, check_tracking
 from radapter.training import check_precision
@@ -28,7 +28,7 @@ def check_settings(config: RunConfig, method: Method) -> None:
     for key in AdapterConfig.model_fields:
         value = getattr(config.adapter, key)
         if key not in method.reads and value != getattr(defaults, key):
-            readers = ", ".join(row.name for row in METHODS.values() if key in row.reads)
+            readers = ", ".join(name for name in GROUPS["all"] if key in METHODS[name].reads)
             raise ConfigError(
                 f"adapter.{key} is for {readers}. Got {value} with method '{method.name}', which does not read "
                 f"it. Leave it out, or set adapter.{key}={_as_yaml(getattr(defaults, key))}."

@@ -5,8 +5,10 @@ from pathlib import Path
 from rich.console import Console
 
 from radapter.commands.terminal import say
-from radapter.protocol import RESULTS, Results
+from radapter.protocol import RESULTS, Results, Study
 from radapter.report import draw, results_markdown, results_table
+from radapter.report.study import FILES as STUDY_FILES
+from radapter.report.study import study_results
 from radapter.storage import write_text
 
 TABLE, FRONTIER = "results.md", "frontier.png"
@@ -27,6 +29,24 @@ def print_results(results: Results, folder: Path | None = None) -> None:
     if folder is not None:
         files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
         say(f"In {folder}: {', '.join(files)}.")
+
+
+def print_study(found: Study, folder: Path, *, against: str | None) -> None:
+    """Prints the table of a comparison, the frontiers compared, the learning rates, and where files are."""
+    console = Console()
+    results = study_results(found, against=against)
+    console.print(results_table(results, width=console.width))
+    for row in results["frontiers"]:
+        if row["gap"] is not None:
+            spread = "" if row["gap_std"] is None else f" ± {100 * row['gap_std']:.1f}"
+            known = sum(gap is not None for gap in row["gaps"])
+            say(
+                f"OOD at equal ID: {row['method']} {100 * row['gap']:+.1f}{spread} points against "
+                f"{row['reference']}, above at {row['above']} of {known} seeds."
+            )
+    rates = ", ".join(f"{name} {rate:g}" for name, rate in found.learning_rates.items())
+    say(f"Learning rates, each the best of one grid on ID validation: {rates}.")
+    say(f"In {folder}: {', '.join(name for name in STUDY_FILES if (folder / name).is_file())}.")
 
 
 def _has_curve(results: Results) -> bool:

@@ -35,6 +35,7 @@ class Bars:
         self._progress = progress
         self._training: TaskID | None = None
         self._evaluation: TaskID | None = None
+        self._evaluated = 0
         self._name = "training"
 
     def starting(self, name: str) -> None:
@@ -62,8 +63,10 @@ class Bars:
         """Images of a set are evaluated."""
         if self._evaluation is None:
             self._evaluation = self._progress.add_task("evaluating", total=None, note="")
-        done = self._progress.tasks[self._evaluation].completed + images
-        self._progress.update(self._evaluation, completed=done, note=f"{name}, {done:.0f} images")
+        self._evaluated += images
+        self._progress.update(
+            self._evaluation, completed=self._evaluated, note=f"{name}, {self._evaluated:,} images"
+        )
 
 
 @contextmanager

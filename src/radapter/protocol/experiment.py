@@ -199,7 +199,7 @@ def row_at(
         forgetting=forgetting(zero_shot.id | zero_shot.ood, at.id | at.ood),
         seconds=trained.seconds,
         seconds_per_epoch=trained.seconds / trained.epochs,
-        peak_bytes=trained.peak_bytes,
+        step_bytes=trained.step_bytes,
     )
 
 

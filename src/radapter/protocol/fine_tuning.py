@@ -38,7 +38,8 @@ from radapter.training import (
     StopSignal,
     fit,
     make_accelerator,
-    peak_memory,
+    sample_step,
+    step_bytes,
 )
 from radapter.zeroshot import class_embeddings
 
@@ -235,28 +236,29 @@ def _trained(
         )
     learning_rate = recipe.learning_rate or method.learning_rate
     trained_count = count_trained(learner)
-    with peak_memory(accelerator.device) as peak:
-        fit(
-            learner,
-            ema,
-            loader,
-            ClassCaptions(suite.classnames, suite.templates, encoder.tokenize, seed=seed),
-            accelerator,
-            epochs=recipe.epochs,
-            learning_rate=learning_rate,
-            weight_decay=recipe.weight_decay,
-            warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
-            grad_clip=recipe.grad_clip,
-            seed=seed,
-            max_skipped=recipe.max_skipped,
-            checkpoints=checkpoints,
-            checkpoint_every=recipe.checkpoint_every,
-            resume=resume,
-            stop=stop,
-            report=report,
-            after_epoch=best or (lambda _: None),
-        )
-        peak_bytes = peak()
+    captions = ClassCaptions(suite.classnames, suite.templates, encoder.tokenize, seed=seed)
+    learner.train()
+    memory_bytes = step_bytes(learner, sample_step(learner, loader, captions, accelerator))
+    fit(
+        learner,
+        ema,
+        loader,
+        captions,
+        accelerator,
+        epochs=recipe.epochs,
+        learning_rate=learning_rate,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
+        grad_clip=recipe.grad_clip,
+        seed=seed,
+        max_skipped=recipe.max_skipped,
+        checkpoints=checkpoints,
+        checkpoint_every=recipe.checkpoint_every,
+        resume=resume,
+        stop=stop,
+        report=report,
+        after_epoch=best or (lambda _: None),
+    )
     if best is not None:
         best.restore()
     ema.adopt()
@@ -273,7 +275,7 @@ def _trained(
         epochs=recipe.epochs,
         epoch=None if best is None or best.epoch is None else best.epoch + 1,
         seconds=time.perf_counter() - started,
-        peak_bytes=peak_bytes,
+        step_bytes=memory_bytes,
     )
 
 

@@ -74,7 +74,7 @@ class Row(_Part):
         forgetting: top-1 lost against the zero-shot model, per set; negative where it gained.
         seconds: of training and of saving what it gave; evaluation is not in it.
         seconds_per_epoch: the same, over its epochs.
-        peak_bytes: of memory in training, beyond what was there before; None where the system does not tell.
+        step_bytes: that one training step keeps beyond the weights: activations, gradients, moments.
     """
 
     method: str
@@ -88,7 +88,7 @@ class Row(_Part):
     forgetting: dict[str, float]
     seconds: float
     seconds_per_epoch: float | None = None
-    peak_bytes: int | None = None
+    step_bytes: int | None = None
 
 
 class Results(_Part):

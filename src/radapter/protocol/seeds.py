@@ -6,6 +6,7 @@ from typing import Any
 
 from radapter.errors import ConfigError
 from radapter.evaluation import Metrics
+from radapter.evaluation.frontiers import frontier_gap
 from radapter.protocol.results import Results, Row, SweepRow
 
 
@@ -37,6 +38,57 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
     }
 
 
+def frontiers(results: Sequence[Results], reference: str) -> list[dict[str, Any]]:
+    """OOD at equal ID of every trained method against one of them, seed by seed.
+
+    The pairs have the data, the order and the zero-shot model in common, so the spread of their differences says
+    more than the spread of either.
+
+    Args:
+        results: of the same comparison, one per seed.
+        reference: the method compared against.
+
+    Returns:
+        For each other method: "method", "reference", "gaps" (one per seed, None where there is no frontier), and,
+        over the seeds that have one, "gap" (mean), "gap_std" (None for one seed) and "above" (how many are
+        positive).
+
+    Raises:
+        ConfigError: the reference is not one of the trained methods, or there is no OOD set.
+    """
+    swept = list(dict.fromkeys(row.method for row in results[0].sweep if row.method != "zero-shot"))
+    if reference not in swept:
+        raise ConfigError(
+            f"frontiers are compared against one of {', '.join(swept)}. Got '{reference}'. "
+            "Add it to the methods or name another."
+        )
+    found = []
+    for method in swept:
+        if method == reference:
+            continue
+        gaps = [frontier_gap(_path(one, method), _path(one, reference)) for one in results]
+        known = [gap for gap in gaps if gap is not None]
+        found.append(
+            {
+                "method": method,
+                "reference": reference,
+                "gaps": gaps,
+                "gap": fmean(known) if known else None,
+                "gap_std": stdev(known) if len(known) > 1 else None,
+                "above": sum(gap > 0 for gap in known),
+            }
+        )
+    return found
+
+
+def _path(results: Results, method: str) -> list[tuple[float, float]]:
+    points = sorted((row for row in results.sweep if row.method == method), key=lambda row: row.alpha)
+    without = [row for row in points if row.ood_mean is None]
+    if without:
+        raise ConfigError("a frontier needs OOD sets. Got none. Give data.ood.")
+    return [(row.id_mean, row.ood_mean) for row in points if row.ood_mean is not None]
+
+
 def _row(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         **_figures(rows),
@@ -48,7 +100,14 @@ def _row(rows: Sequence[Row]) -> dict[str, Any]:
         "learning_rate": rows[0].learning_rate,
         "forgetting": {name: fmean(row.forgetting[name] for row in rows) for name in rows[0].forgetting},
         "seconds": fmean(row.seconds for row in rows),
+        "seconds_per_epoch": _mean_of_known([row.seconds_per_epoch for row in rows]),
+        "step_bytes": _mean_of_known([row.step_bytes for row in rows]),
     }
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _point(points: Sequence[SweepRow]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Trained:
         epochs: trained in all.
         epoch: whose weights were kept, counted from 1; None for the last.
         seconds: that training took.
-        peak_bytes: of memory in training; None where the system does not tell.
+        step_bytes: that one training step keeps beyond the weights.
     """
 
     method: str
@@ -65,7 +65,7 @@ class Trained:
     epochs: int
     epoch: int | None
     seconds: float
-    peak_bytes: int | None
+    step_bytes: int
 
     @property
     def rescalable(self) -> bool:
@@ -128,7 +128,7 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             "epochs": trained.epochs,
             "epoch": trained.epoch,
             "seconds": trained.seconds,
-            "peak_bytes": trained.peak_bytes,
+            "step_bytes": trained.step_bytes,
             **about,
         },
     )
@@ -172,7 +172,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
         epochs=about["epochs"],
         epoch=about["epoch"],
         seconds=about["seconds"],
-        peak_bytes=about["peak_bytes"],
+        step_bytes=about["step_bytes"],
     )
 
 

@@ -1,14 +1,40 @@
-"""What a benchmark over several seeds leaves behind: results.json, results.md and frontier.png."""
+"""What a comparison over seeds leaves behind: results.json, tables in Markdown, CSV and LaTeX, frontier.png."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from radapter.protocol.seeds import over_seeds
+from radapter.protocol.seeds import frontiers, over_seeds
 from radapter.protocol.study import Study
 from radapter.report.curves import Json
 from radapter.report.frontier import draw
+from radapter.report.paper import results_csv, results_latex
 from radapter.report.table import results_markdown
 from radapter.storage import write_json, write_text
+
+FILES = ("results.json", "results.md", "results.csv", "results.tex", "frontier.png")
+
+
+def study_results(found: Study, *, against: str | None = None) -> Json:
+    """The comparison in the form of results.json: means and spread over seeds, the search, frontiers compared.
+
+    Args:
+        found: of one seed or more.
+        against: the method that frontiers are compared with; None for wise-ft where it is there, else for none.
+
+    Raises:
+        ConfigError: `against` is not one of the methods.
+    """
+    several = len(found.results) > 1
+    results: Json = over_seeds(found.results) if several else found.results[0].as_dict()
+    shifted = all(row["ood_mean"] is not None for row in results["rows"])
+    if against is None and any(row["method"] == "wise-ft" for row in results["rows"]) and shifted:
+        against = "wise-ft"
+    compared = [] if against is None else frontiers(found.results, against)
+    search = {
+        name: {f"{rate:g}": metrics for rate, metrics in rates.items()}
+        for name, rates in found.search.items()
+    }
+    return {**results, "search": search, "learning_rates": found.learning_rates, "frontiers": compared}
 
 
 def write_study(
@@ -17,22 +43,51 @@ def write_study(
     *,
     title: str,
     command: str,
+    against: str | None = None,
 ) -> str:
-    """Writes the three files and returns the Markdown.
+    """Writes the files and returns the Markdown.
 
     Args:
         folder: made where it is absent.
-        found: of at least two seeds.
+        found: of one seed or more.
         title: of the page.
         command: that made it.
+        against: the method that frontiers are compared with; see `study_results`.
     """
-    results = over_seeds(found.results)
-    searched = search_markdown(found.search, found.learning_rates)
-    text = f"# {title}\n\n    {command}\n\n{results_markdown(results)}\n{searched}"
+    results = study_results(found, against=against)
+    parts = [f"# {title}", f"    {command}", results_markdown(results)]
+    parts += [frontiers_markdown(results["frontiers"])] if results["frontiers"] else []
+    parts.append(search_markdown(found.search, found.learning_rates))
+    text = "\n\n".join(part.strip("\n") for part in parts) + "\n"
     write_text(folder / "results.md", text)
+    write_text(folder / "results.csv", results_csv(results))
+    write_text(folder / "results.tex", results_latex(results))
     write_json(folder / "results.json", results)
-    draw(results, folder / "frontier.png")
+    if all(row["ood_mean"] is not None for row in results["rows"]) and len(results["sweep"]) > 1:
+        draw(results, folder / "frontier.png")
     return text
+
+
+def frontiers_markdown(compared: Sequence[Json]) -> str:
+    """OOD at equal ID against one method: mean and spread of the difference over seeds, and each seed's."""
+    lines = [
+        f"OOD at equal ID, against {compared[0]['reference']}, in points of top-1: the mean difference of the two "
+        "alpha curves over the upper half of the ID accuracies that both reach, paired by seed.",
+        "",
+        "| method | difference | above | each seed |",
+        "|---|---:|---:|---|",
+    ]
+    for row in compared:
+        each = ", ".join("-" if gap is None else f"{100 * gap:+.1f}" for gap in row["gaps"])
+        if row["gap"] is None:
+            lines.append(f"| {row['method']} | - | - | {each} |")
+            continue
+        spread = "" if row["gap_std"] is None else f" ± {100 * row['gap_std']:.1f}"
+        known = sum(gap is not None for gap in row["gaps"])
+        lines.append(
+            f"| {row['method']} | {100 * row['gap']:+.1f}{spread} | {row['above']} of {known} | {each} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def search_markdown(search: Mapping[str, Mapping[float, Json]], rates: Mapping[str, float]) -> str:

@@ -17,6 +17,7 @@ from radapter.report.curves import Json, curves
 PAPER_ALPHA = 0.5
 LOWER_IS_BETTER = frozenset({"ece", "nll"})
 _ABSENT = "-"
+_COSTS = {"Memory": "step_bytes", "Epoch": "seconds_per_epoch"}
 
 
 @final
@@ -62,7 +63,7 @@ def grid(results: Json, *, metric: str = "top1", interpolated: Collection[str] |
 
     Returns:
         Columns: method, alpha, trained parameters, ID mean, OOD mean, OOD against zero-shot; then each set
-        where a role has several, ID calibration error, seconds.
+        where a role has several, ID calibration error, memory of a step and seconds an epoch where known, seconds.
     """
     rows = results["rows"]
     id_sets = list(dict.fromkeys(name for row in rows for name in row["id"]))
@@ -74,7 +75,8 @@ def grid(results: Json, *, metric: str = "top1", interpolated: Collection[str] |
     headers += ood_sets if len(ood_sets) > 1 else []
     calibrated = metric == "top1" and all("ece" in m for row in rows for m in row["id"].values())
     headers += ["ID ECE"] if calibrated else []
-    headers += ["Time"]
+    costs = [name for name, key in _COSTS.items() if any(row.get(key) is not None for row in rows)]
+    headers += [*costs, "Time"]
 
     reference = next((_mean(row, "ood", metric) for row in rows if row["method"] == "zero-shot"), None)
 
@@ -101,14 +103,16 @@ def grid(results: Json, *, metric: str = "top1", interpolated: Collection[str] |
     lines = []
     for index, row in enumerate(rows):
         head = (row["method"], _alpha(row), parameters(row["trained_parameters"]))
-        cells = (*head, *(text for text, _ in contest[index]), duration(row["seconds"]))
+        spent = (_cost(name, row.get(_COSTS[name])) for name in costs)
+        cells = (*head, *(text for text, _ in contest[index]), *spent, duration(row["seconds"]))
         lines.append(
             Line(cells, frozenset(3 + i for i, winners in enumerate(best) if index in winners), False)
         )
         point = _beside(results, row, interpolated)
         if point is not None:
             texts = (text for text, _ in numbers(point))
-            lines.append(Line((row["method"], f"{PAPER_ALPHA:g}", "", *texts, ""), frozenset(), True))
+            empty = ("",) * (len(costs) + 1)
+            lines.append(Line((row["method"], f"{PAPER_ALPHA:g}", "", *texts, *empty), frozenset(), True))
     return Grid(tuple(headers), tuple(lines), summary)
 
 
@@ -211,6 +215,12 @@ def duration(seconds: float) -> str:
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _cost(name: str, value: float | None) -> str:
+    if value is None:
+        return _ABSENT
+    return f"{value / 2**20:.0f} MiB" if name == "Memory" else f"{value:.1f} s"
 
 
 _METRIC_NAMES = {

@@ -3,8 +3,8 @@
 from radapter.training.captions import ClassCaptions
 from radapter.training.checkpoints import Checkpoint, Checkpoints
 from radapter.training.interruption import Interrupted, StopSignal
-from radapter.training.loop import Precision, Progress, check_precision, fit, make_accelerator
-from radapter.training.peak import peak_memory
+from radapter.training.loop import Precision, Progress, check_precision, fit, make_accelerator, sample_step
+from radapter.training.memory import step_bytes
 from radapter.training.schedule import cosine_with_warmup
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "cosine_with_warmup",
     "fit",
     "make_accelerator",
-    "peak_memory",
+    "sample_step",
+    "step_bytes",
 ]

@@ -162,6 +162,21 @@ def fit(
     return state.skipped
 
 
+def sample_step(
+    learner: Learner, loader: TrainLoader, captions: ClassCaptions, accelerator: Accelerator
+) -> Callable[[], Tensor]:
+    """The loss of the first batch as a function of nothing, to be measured; it trains nothing."""
+    batch = next(iter(loader.epoch(0)))
+    pairs, _ = _pairs(batch, captions, 0, len(loader.dataset), accelerator.device)
+
+    def loss() -> Tensor:
+        with accelerator.autocast():
+            found: Tensor = learner(pairs)
+        return found
+
+    return loss
+
+
 class _LoopState:
     """What changes from step to step, and its checkpoint."""
 

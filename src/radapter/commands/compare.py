@@ -1,0 +1,186 @@
+"""`radapter compare`: several methods on the user's data, at several seeds, selected alike and honestly."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from radapter.commands.building import absent_folder, recipe_of, suite_of
+from radapter.commands.checks import check_model
+from radapter.commands.reporting import print_study
+from radapter.commands.terminal import bars, next_steps, say
+from radapter.config import RunConfig, load_config, resolved_yaml
+from radapter.errors import ConfigError, RunError
+from radapter.methods import Method, find_methods
+from radapter.models import load
+from radapter.protocol import Study, Trainings, study
+from radapter.report.study import write_study
+from radapter.storage import lock, write_text
+from radapter.training import Interrupted, StopSignal, check_precision
+
+GRID = (3e-4, 1e-3, 1e-2)
+COMPARISON, TRAININGS = "comparison.yaml", "trainings"
+
+
+def compare(
+    path: Path,
+    overrides: Sequence[str],
+    *,
+    methods: str,
+    seeds: int = 3,
+    grid: str | None = None,
+    against: str | None = None,
+    out: Path | None = None,
+) -> Study:
+    """Trains every method at every learning rate on the first seed, and the best on all; writes tables and plot.
+
+    Started again, it goes on where it was stopped.
+
+    Args:
+        path: the run.yaml; its data, model, adapter and loop serve all methods.
+        overrides: "key=value", dotted.
+        methods: names, or groups of names, with commas between.
+        seeds: how many, from the configuration's seed on.
+        grid: learning rates with commas between; None for `GRID`.
+        against: the method whose frontier the others are compared with; None for wise-ft where it is there.
+        out: the folder, in place of the file's.
+
+    Raises:
+        InputError: a method, a setting, the model or the data does not fit, or the folder holds another comparison.
+        Interrupted: a signal came; what was done is kept.
+    """
+    chosen_out = [] if out is None else [f"out={out}"]
+    config = load_config(path, [*overrides, *chosen_out])
+    rows = find_methods([name.strip() for name in methods.split(",") if name.strip()])
+    rates = _rates(grid)
+    _check(config, rows, seeds=seeds, against=against)
+    folder = Path(config.out)
+    plan = _plan(config, rows, seeds=seeds, rates=rates)
+    _check_folder(folder, plan)
+    encoder = load(config.model, allow_download=config.allow_download)
+    recipe = recipe_of(config)
+    for method in rows:
+        check_model(encoder, config, recipe.with_own_loss(method), method)
+    suite = suite_of(config)
+    say(
+        f"{len(rows)} methods, {seeds} seeds, learning rates {', '.join(f'{rate:g}' for rate in rates)}: learning "
+        "rate, epoch and alpha are chosen on ID validation, the same way for every method."
+    )
+    stop = StopSignal()
+    with lock(folder), bars() as bar, stop.listening():
+        write_text(folder / COMPARISON, plan)
+        trainings = Trainings(
+            folder / TRAININGS,
+            lambda: load(config.model, allow_download=config.allow_download),
+            lambda _: suite,
+            recipe,
+            stop=stop,
+            starting=bar.starting,
+            report=bar.report,
+            progress=bar.evaluated,
+        )
+        first = config.seed
+        try:
+            found = study(rows, trainings, grid=rates, search_seed=first, seeds=range(first, first + seeds))
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"stopped. What was done is in '{folder}'. Continue with the same command."
+            ) from None
+    command = shlex.join(
+        ["radapter", "compare", str(path), *overrides, "--methods", methods, "--seeds", str(seeds)]
+    )
+    write_study(folder, found, title="Comparison", command=command, against=against)
+    print_study(found, folder, against=against)
+    best = max(
+        (row for row in found.results[0].rows if row.method != "zero-shot"), key=lambda row: row.id_mean
+    )
+    next_steps(
+        ("the whole table", f"{folder / 'results.md'}"),
+        (
+            "one method as a run of its own",
+            f"radapter train {shlex.quote(str(path))} method={best.method} train.keep=best "
+            f"train.lr={found.learning_rates.get(best.method, 'null')} --out runs/{best.method}",
+        ),
+    )
+    return found
+
+
+def _rates(grid: str | None) -> tuple[float, ...]:
+    if grid is None:
+        return GRID
+    try:
+        rates = tuple(float(part) for part in grid.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"--grid must be numbers with commas between, such as 3e-4,1e-3,1e-2. Got '{grid}'."
+        ) from None
+    if not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
+        raise ConfigError(f"--grid must hold distinct learning rates above 0. Got '{grid}'.")
+    return rates
+
+
+def _check(config: RunConfig, methods: Sequence[Method], *, seeds: int, against: str | None) -> None:
+    """Checks what can be checked without model and data."""
+    trained = [method for method in methods if method.build is not None]
+    if not trained:
+        raise ConfigError("--methods must hold one that trains. Got zero-shot alone. Add r-adapter, say.")
+    if config.data.id_val is None:
+        raise ConfigError(
+            "data.id_val is required: learning rate, epoch and alpha are chosen on it, and on nothing else. Give it,"
+            " such as data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training."
+        )
+    if not config.data.ood:
+        raise ConfigError(
+            "data.ood must name at least one shifted test set: a comparison is of ID against OOD. Got none."
+        )
+    if seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1. Got {seeds}.")
+    for key, given, usual, why in (
+        ("adapter.alpha", config.adapter.alpha, "auto", "alpha is chosen for every method"),
+        ("loss.name", config.loss.name, None, "every method has its own loss"),
+        (
+            "train.lr",
+            config.train.lr,
+            None,
+            "the learning rate is searched for every method; --grid says where",
+        ),
+    ):
+        if given != usual:
+            raise ConfigError(f"{key} must be left out of a comparison: {why}. Got {given}.")
+    if against is not None and against not in {method.name for method in trained}:
+        raise ConfigError(
+            f"--against must be one of the methods that train: {', '.join(m.name for m in trained)}. "
+            f"Got '{against}'."
+        )
+    check_precision(config.train.precision)
+
+
+def _plan(config: RunConfig, methods: Sequence[Method], *, seeds: int, rates: Sequence[float]) -> str:
+    facts = {"methods": [method.name for method in methods], "seeds": seeds, "grid": list(rates)}
+    head = "# What radapter compare was asked for; the folder can be continued with the same.\n"
+    return head + yaml.safe_dump(facts, sort_keys=False) + resolved_yaml(config)
+
+
+def _check_folder(folder: Path, plan: str) -> None:
+    if absent_folder(folder):
+        return
+    file = folder / COMPARISON
+    if not file.is_file():
+        raise RunError(
+            f"the folder must be new or hold a comparison. '{folder}' holds something else. Give another --out."
+        )
+    then, now = (_deciding(text) for text in (file.read_text(encoding="utf-8"), plan))
+    changed = [
+        f"{key}: {now.get(key)}, there {then.get(key)}" for key in now if now.get(key) != then.get(key)
+    ]
+    if changed:
+        raise RunError(
+            f"'{folder}' holds another comparison: {'; '.join(changed)}. Give another --out, or the same settings."
+        )
+
+
+def _deciding(plan: str) -> dict[str, object]:
+    """What must be the same to go on. Methods and seeds may be added: every training stands for itself."""
+    free = {"methods", "seeds", "out", "tracking"}
+    return {key: value for key, value in yaml.safe_load(plan).items() if key not in free}

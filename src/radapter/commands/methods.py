@@ -1,0 +1,69 @@
+"""`radapter methods`: what can be trained, how many parameters on a given model, and where it comes from."""
+
+from dataclasses import replace
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from radapter.adapter import RAdapterConfig
+from radapter.commands.terminal import next_steps, say
+from radapter.errors import SiteError
+from radapter.methods import GROUPS, METHODS, Method, bound_loss, count_trained
+from radapter.models import DualEncoder, load
+from radapter.report.table import parameters
+
+
+def methods(model: str, *, classes: int = 20, allow_download: bool = False) -> None:
+    """Prints the table of methods.
+
+    Args:
+        model: whose parameters are counted.
+        classes: of the task; heads have a row for each.
+        allow_download: whether the hub may be asked.
+
+    Raises:
+        ModelError: the model is unknown.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=f"Methods, on {model} with {classes} classes")
+    table.add_column("Method", no_wrap=True)
+    table.add_column("Trains")
+    table.add_column("Parameters", justify="right", no_wrap=True)
+    table.add_column("Alpha", justify="right")
+    table.add_column("Source")
+    for method in METHODS.values():
+        encoder = load(model, allow_download=allow_download)
+        trained = _count(method, encoder, classes)
+        table.add_row(method.name, method.summary, trained, _alpha(method), method.source)
+    Console().print(table)
+    say(
+        "Every one merges into the model's own weights and costs nothing extra to run. Groups for --methods: "
+        + ", ".join(f"{name} ({len(rows)})" for name, rows in GROUPS.items())
+        + "."
+    )
+    next_steps(
+        ("train one", "radapter train run.yaml method=wise-ft"),
+        ("compare some", "radapter compare run.yaml --methods full,wise-ft,r-adapter --seeds 3"),
+    )
+
+
+def _alpha(method: Method) -> str:
+    if method.build is None:
+        return "-"
+    return "auto" if method.alpha == "auto" else f"{method.alpha:g}"
+
+
+def _count(method: Method, encoder: DualEncoder, classes: int) -> str:
+    """How many numbers it moves on this model; what it lacks where it does not fit."""
+    if method.build is None:
+        return "0"
+    if not encoder.context_length:
+        return "needs a text tower"
+    loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
+    head = next(encoder.parameters()).new_zeros(classes, encoder.embed_dim)
+    adapter = replace(RAdapterConfig(), **method.adapter_settings)
+    try:
+        learner, _ = method.build(encoder, head=head, loss=loss, adapter=adapter)
+    except SiteError:
+        return "no adapter site"
+    return parameters(count_trained(learner))

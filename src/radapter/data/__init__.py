@@ -5,7 +5,8 @@ pictures.py        where a set's pixels come from
 classification.py  the set: pictures, labels, content hashes
 labels.py          class names, and the map between two label spaces
 splits.py          content-stable splits
-folder.py, table.py, huggingface.py, world.py   the sources
+shots.py           K pictures of each class
+folder.py, table.py, huggingface.py, world.py, coop.py   the sources
 opening.py         from a specification to a set
 loading.py, augment.py, memory.py, bad_images.py   batches
 """

@@ -178,6 +178,19 @@ else:
     ]
 
 
+def _with_templates(value: object, validate: Any) -> object:
+    if not (isinstance(value, dict) and value.get("templates") is not None):
+        return validate(value)
+    given = value["templates"]
+    if not (isinstance(given, str) or (isinstance(given, list) and all(isinstance(t, str) for t in given))):
+        raise ValueError("must have templates that are text or a list of text")
+    return {**validate({key: of for key, of in value.items() if key != "templates"}), "templates": given}
+
+
+TransferSources = dict[str, Annotated[DataSource, WrapValidator(_with_templates)]]
+"""Sources that may also say their `templates`, since their classes are their own."""
+
+
 def _named(value: object) -> object:
     return {"id_test": value} if is_source(value) else value
 

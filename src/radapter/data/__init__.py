@@ -17,10 +17,12 @@ from radapter.data.images import MAX_PIXELS, decode
 from radapter.data.loading import Batch, EvalLoader, TrainLoader, batches
 from radapter.data.memory import Memory
 from radapter.data.opening import open_classification
+from radapter.data.splits import UNREADABLE
 
 __all__ = [
     "MAX_BAD",
     "MAX_PIXELS",
+    "UNREADABLE",
     "BadImages",
     "Batch",
     "ClassificationSet",

@@ -12,6 +12,7 @@ from radapter.evaluation import ALPHAS
 from radapter.methods import METHODS, Method
 from radapter.models import DualEncoder, fingerprint
 from radapter.protocol.experiment import bench_of, choose_alpha, row_at, train_method, zero_shot_row
+from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Results, Row, Selection, SweepRow
 from radapter.protocol.suite import Suite
@@ -62,7 +63,11 @@ def compare(
         starting: told of each training's name before it begins.
         report: told of each training step.
         progress: told of (set, images) as they are evaluated.
+
+    Raises:
+        DataError: an image that is validated or tested on is also trained on.
     """
+    check_disjoint(suite)
     memory = memory or Memory()
     encoder = load()
     bench = bench_of(suite, encoder, recipe, memory=memory, progress=progress)

@@ -7,6 +7,7 @@ table. Nothing here reads an OOD label before the last evaluation: alpha is chos
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Literal
 
 import torch
@@ -176,6 +177,7 @@ class Bench:
             **({} if suite.id_val is None else {("id_val", suite.id_val.name): suite.id_val}),
             **{("id", name): data for name, data in suite.id_test.items()},
             **{("ood", name): data for name, data in suite.ood.items()},
+            **{("transfer", name): other.data for name, other in suite.transfer.items()},
         }
         self._loaders = {
             f"{role}/{name}": EvalLoader(
@@ -225,6 +227,7 @@ class Bench:
                 id_val=next(iter(_of_role("id_val", metrics).values()), None),
                 id=_of_role("id", metrics),
                 ood=_of_role("ood", metrics),
+                transfer=_of_role("transfer", metrics),
             )
             for alpha, metrics in found.items()
         ]
@@ -237,15 +240,24 @@ class Bench:
         known: Mapping[float, Mapping[str, Metrics]],
         names: Sequence[str],
     ) -> dict[float, dict[str, Metrics]]:
-        return alpha_sweep(
-            classifier.encoder,
-            at,
-            lambda: classifier.class_head(self._suite.classnames, self._suite.templates),
-            {name: self._loaders[name] for name in names},
-            alphas,
-            known=known,
-            progress=self._progress,
+        """One sweep for the sets that share the training classes, one for each transfer set under its own head."""
+        sweep = partial(
+            alpha_sweep, classifier.encoder, at, alphas=alphas, known=known, progress=self._progress
         )
+        transferred = {
+            f"transfer/{name}": partial(
+                class_embeddings, classifier.encoder, other.data.classnames, other.templates
+            )
+            for name, other in self._suite.transfer.items()
+        }
+        found = sweep(
+            head=lambda: classifier.class_head(self._suite.classnames, self._suite.templates),
+            sets={name: self._loaders[name] for name in names if name not in transferred},
+        )
+        for name in (name for name in names if name in transferred):
+            of_set = sweep(head=transferred[name], sets={name: self._loaders[name]})
+            found = {alpha: metrics | of_set[alpha] for alpha, metrics in found.items()}
+        return found
 
 
 def bench_of(
@@ -310,15 +322,11 @@ def row_at(
     at = next(row for row in sweep if row.alpha == alpha)
     return Row(
         method=method or trained.method,
-        alpha=alpha,
         trained_parameters=trained.trained_parameters,
         learning_rate=trained.learning_rate,
-        id=at.id,
-        ood=at.ood,
-        id_mean=at.id_mean,
-        ood_mean=at.ood_mean,
-        forgetting=forgetting(zero_shot.id | zero_shot.ood, at.id | at.ood),
+        forgetting=forgetting(_of_all(zero_shot), _of_all(at)),
         seconds=trained.seconds,
+        **at.figures(),
     )
 
 
@@ -326,15 +334,11 @@ def zero_shot_row(zero_shot: SweepRow) -> Row:
     """The table's row of the model as it came."""
     return Row(
         method="zero-shot",
-        alpha=0.0,
         trained_parameters=0,
         learning_rate=None,
-        id=zero_shot.id,
-        ood=zero_shot.ood,
-        id_mean=zero_shot.id_mean,
-        ood_mean=zero_shot.ood_mean,
-        forgetting=dict.fromkeys(zero_shot.id | zero_shot.ood, 0.0),
+        forgetting=dict.fromkeys(_of_all(zero_shot), 0.0),
         seconds=0.0,
+        **zero_shot.figures(),
     )
 
 
@@ -354,4 +358,9 @@ def _of_role(role: str, metrics: Mapping[str, Metrics]) -> dict[str, Metrics]:
 
 def _by_loader(row: SweepRow, suite: Suite) -> dict[str, Metrics]:
     val = {} if row.id_val is None or suite.id_val is None else {f"id_val/{suite.id_val.name}": row.id_val}
-    return val | {f"id/{n}": m for n, m in row.id.items()} | {f"ood/{n}": m for n, m in row.ood.items()}
+    roles = {"id": row.id, "ood": row.ood, "transfer": row.transfer}
+    return val | {f"{role}/{name}": m for role, sets in roles.items() for name, m in sets.items()}
+
+
+def _of_all(row: SweepRow) -> dict[str, Metrics]:
+    return row.id | row.ood | row.transfer

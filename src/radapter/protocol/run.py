@@ -14,6 +14,7 @@ from radapter.methods import Method
 from radapter.models import ClassHead, DualEncoder, export, fingerprint
 from radapter.protocol.comparison import alphas_with
 from radapter.protocol.experiment import Bench, bench_of, choose_alpha, row_at, train_method, zero_shot_row
+from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Selection
 from radapter.protocol.suite import Suite
@@ -58,9 +59,11 @@ def run_method(
         progress: told of (set, images) as they are evaluated.
 
     Raises:
+        DataError: an image that is validated or tested on is also trained on; nothing was written.
         Interrupted: a signal came; a checkpoint was saved.
         RunError: another process works in `out`.
     """
+    check_disjoint(suite)
     with lock(out):
         if resume and (out / RESULTS).is_file():
             return Results.read(out)

@@ -54,7 +54,7 @@ def search_learning_rates(
         raise ConfigError("grid must hold at least one learning rate. Got none.")
     memory = memory or Memory()
     # Test sets are left out, so that they cannot be read.
-    seen = replace(suite, id_test={}, ood={})
+    seen = replace(suite, id_test={}, ood={}, transfer={})
     found: Search = {}
     for name in dict.fromkeys(method.runs for method in methods if method.build is not None):
         found[name] = {}

@@ -17,8 +17,8 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
 
     Returns:
         As `Results.as_dict()`, every figure a mean; beside each top-1, and beside each mean over sets, its
-        standard deviation over seeds under the name with `_std`; `harmonic_mean` is the mean of each seed's. Rows say
-        the number of `seeds` and the `alphas` they stood at; `alpha` is their mean.
+        standard deviation over seeds under the name with `_std`; `harmonic_mean` is the mean of each seed's. Rows
+        say the number of `seeds` and the `alphas` they stood at; `alpha` is their mean.
 
     Raises:
         ConfigError: fewer than two results, or results of different models or methods.

@@ -179,10 +179,10 @@ else:
 
 
 def _with_templates(value: object, validate: Any) -> object:
-    if not (isinstance(value, dict) and value.get("templates") is not None):
+    if not (isinstance(value, dict) and "templates" in value):
         return validate(value)
     given = value["templates"]
-    if not (isinstance(given, str) or (isinstance(given, list) and all(isinstance(t, str) for t in given))):
+    if not all(isinstance(prompt, str) for prompt in (given if isinstance(given, list) else [given])):
         raise ValueError("must have templates that are text or a list of text")
     return {**validate({key: of for key, of in value.items() if key != "templates"}), "templates": given}
 

@@ -27,9 +27,14 @@ def stand_in_tokenizer(texts: list[str]) -> torch.Tensor:
 def photographs(request) -> Suite:
     root = request.getfixturevalue("real_data")
     photos = open_classification({"parquet": str(root / "pacs" / "photo.parquet"), "part": [0.5, 1.0]})
-    few = photos.subset([int((photos.labels == c).nonzero()[0]) for c in range(7)])
+    train, test = (photos.subset([int((photos.labels == c).nonzero()[n]) for c in range(7)]) for n in (0, 1))
     return Suite(
-        train=few, id_val=None, id_test={"photo": few}, ood={}, classnames=photos.classnames, templates=PROMPT
+        train=train,
+        id_val=None,
+        id_test={"photo": test},
+        ood={},
+        classnames=photos.classnames,
+        templates=PROMPT,
     )
 
 

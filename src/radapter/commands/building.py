@@ -1,13 +1,14 @@
 """From a checked configuration to the objects that a run is made of. Configurations go no further than here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from radapter.adapter import RAdapterConfig
 from radapter.config import RunConfig
 from radapter.data import ClassificationSet, open_classification
-from radapter.protocol import Recipe, Suite
+from radapter.protocol import Recipe, Suite, TransferSet
 from radapter.zeroshot import templates
 
 
@@ -67,7 +68,22 @@ def suite_of(config: RunConfig) -> Suite:
         ood={name: read(spec, classnames=names, name=name) for name, spec in data.ood.items()},
         classnames=names,
         templates=templates(data.templates),
+        transfer={
+            name: _transfer_set(name, spec, data.templates, read) for name, spec in data.transfer.items()
+        },
     )
+
+
+def _transfer_set(
+    name: str,
+    spec: str | Mapping[str, Any],
+    common: Sequence[str] | str,
+    read: Callable[..., ClassificationSet],
+) -> TransferSet:
+    """A set under its own class names; its templates stand beside its source."""
+    own = dict(spec) if isinstance(spec, Mapping) else {}
+    prompts = own.pop("templates", common)
+    return TransferSet(read(own or spec, name=name), templates(prompts))
 
 
 def test_suite(

@@ -26,6 +26,7 @@ from radapter.protocol import (
     read_about,
 )
 from radapter.protocol.experiment import zero_shot_row
+from radapter.protocol.trained import HEAD
 from radapter.zeroshot import templates as prompts_of
 
 
@@ -67,6 +68,11 @@ def evaluate(
     sets = {first_name: read(first, classnames=names, name=first_name)}
     names = sets[first_name].classnames
     sets |= {name: read(spec, classnames=names, name=name) for name, spec in others}
+    if (run / HEAD).is_file() and list(names) != about["classnames"]:
+        raise ConfigError(
+            f"--classnames must be those of '{what}', whose method '{about['method']}' trained a head for them. "
+            f"Got {len(names)} others. Leave it out, or evaluate a run of a method without a head."
+        )
     prompts = prompts_of(_parsed(templates)) if templates is not None else about.get("templates")
     suite = test_suite(sets, names, prompts or prompts_of("short"))
     with bars() as bar:

@@ -34,7 +34,8 @@ def sweep(run: Path) -> None:
         ]
         console.print(_table(row, points))
     write_report(results, run)
-    say(f"{results.selection.rule[:1].upper()}{results.selection.rule[1:]}. Drawn in {run / FRONTIER}.")
+    drawn = f" Drawn in {run / FRONTIER}." if (run / FRONTIER).is_file() else ""
+    say(f"{results.selection.rule[:1].upper()}{results.selection.rule[1:]}.{drawn}")
     next_steps(
         ("another trade", f"radapter evaluate {shlex.quote(str(run))} --alpha 0.3 --data path/to/images"),
         ("a plain checkpoint", f"radapter merge {shlex.quote(str(run))} --to merged"),
@@ -61,21 +62,23 @@ def _table(row: Row, points: list[SweepRow]) -> Table:
     table.add_column("ID validation", justify="right")
     table.add_column("ID", justify="right")
     table.add_column("OOD mean", justify="right")
+    has_transfer = row.transfer_mean is not None
+    for header in ("Transfer mean", "H") if has_transfer else ():
+        table.add_column(header, justify="right")
     table.add_column("")
     for point in points:
-        validation = "–" if point.id_val is None else _percent(point.id_val["top1"])  # noqa: RUF001
-        ood = "–" if point.ood_mean is None else _percent(point.ood_mean)  # noqa: RUF001
         is_chosen = point.alpha == row.alpha
         table.add_row(
             f"{point.alpha:g}",
-            validation,
+            _percent(None if point.id_val is None else point.id_val["top1"]),
             _percent(point.id_mean),
-            ood,
+            _percent(point.ood_mean),
+            *([_percent(point.transfer_mean), _percent(point.harmonic_mean)] if has_transfer else []),
             "chosen" if is_chosen else "",
             style="bold" if is_chosen else "",
         )
     return table
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.1f}"  # noqa: RUF001

@@ -89,13 +89,15 @@ _SOURCES_BEGIN: dict[Location, tuple[int, ...]] = {
     ("data", "id_val"): (2,),
     ("data", "id_test"): (3, 2),
     ("data", "ood"): (3,),
+    ("data", "transfer"): (3,),
 }
 
 
 def _siblings(location: Location) -> list[str]:
     """The keys that may stand where an unknown one stood."""
     if location[:2] in _SOURCES_BEGIN:
-        return sorted({name for kind in KINDS.values() for name in kind.model_fields})
+        beside = {"templates"} if location[1] == "transfer" else set()
+        return sorted(beside | {name for kind in KINDS.values() for name in kind.model_fields})
     parent = ".".join(map(str, location[:-1]))
     return [key.rpartition(".")[2] for key in known_keys() if key.rpartition(".")[0] == parent]
 

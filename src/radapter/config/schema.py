@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
 
-from radapter.config.sources import DataSource, NamedSources
+from radapter.config.sources import DataSource, NamedSources, TransferSources
 from radapter.errors import did_you_mean
 
 # The rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test
@@ -51,6 +51,11 @@ class DataConfig(_Section):
     )
     ood: dict[str, DataSource] = Field(
         default_factory=dict, description="shifted test sets: a mapping of names to sources; may be empty"
+    )
+    transfer: TransferSources = Field(
+        default_factory=dict,
+        description="test sets with classes of their own, novel or of another task: a mapping of names to "
+        "sources, each with its templates if not data.templates; may be empty",
     )
     classnames: list[str] | str | None = Field(
         default=None,
@@ -172,6 +177,17 @@ class RunConfig(_Section):
         if value not in METHODS:
             raise ValueError(f"must be one of {', '.join(METHODS)}.{did_you_mean(value, METHODS)}")
         return value
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        taken = self.data.id_test.keys() | self.data.ood.keys()
+        for name in self.data.transfer:
+            if name in taken:
+                raise ValueError(
+                    f"names of data.transfer must differ from those of data.id_test and data.ood. '{name}' "
+                    "stands in both. Rename one."
+                )
+        return self
 
     @model_validator(mode="after")
     def _selection_has_data(self) -> Self:

@@ -7,11 +7,13 @@
       ood:
         sketch: {hub: user/dataset, split: test, labels: {sneaker: shoe}}
         drawn: {world: sketch, seed: 1}
+      transfer:
+        pets: {coop: split_zhou_OxfordPets.json, images: images, split: test, templates: "a photo of a {}."}
 
 The schema checks shape and types; whether a file exists is the business of `radapter.data`, which opens them.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -49,6 +51,15 @@ class Source(BaseModel):
         "split that does not move when files are added",
     )
     split_seed: int = Field(default=0, description="another number gives another, independent part")
+    shots: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="keep this many images of each class, drawn by their content: fewer are always among more",
+    )
+    shots_seed: int = Field(default=0, description="another number draws other shots")
+    half: Literal["base", "novel"] | None = Field(
+        default=None,
+        description="keep the first half of the source's class list, the larger one, or the rest",
+    )
     labels: dict[str | int, str | None] | None = Field(
         default=None,
         description="source class: training class, many to one, for test sets with other names; null leaves "
@@ -107,12 +118,21 @@ class WorldSource(Source):
     )
 
 
+class CoopSource(Source):
+    """A split file of CoOp and its pictures."""
+
+    coop: str = Field(description="the split_zhou JSON file")
+    images: str = Field(description="the folder that its paths start at")
+    split: Literal["train", "val", "test"] = Field(default="train", description="which of its splits")
+
+
 KINDS: dict[str, type[Source]] = {
     "folder": FolderSource,
     "csv": CsvSource,
     "parquet": ParquetSource,
     "hub": HubSource,
     "world": WorldSource,
+    "coop": CoopSource,
 }
 
 
@@ -145,7 +165,8 @@ else:
         | Annotated[CsvSource, Tag("<csv>")]
         | Annotated[ParquetSource, Tag("<parquet>")]
         | Annotated[HubSource, Tag("<hub>")]
-        | Annotated[WorldSource, Tag("<world>")],
+        | Annotated[WorldSource, Tag("<world>")]
+        | Annotated[CoopSource, Tag("<coop>")],
         Discriminator(
             _kind,
             custom_error_type="source",
@@ -155,6 +176,19 @@ else:
         WrapValidator(_as_spec),
         PlainSerializer(lambda spec: spec),
     ]
+
+
+def _with_templates(value: object, validate: Any) -> object:
+    if not (isinstance(value, dict) and "templates" in value):
+        return validate(value)
+    given = value["templates"]
+    if not all(isinstance(prompt, str) for prompt in (given if isinstance(given, list) else [given])):
+        raise ValueError("must have templates that are text or a list of text")
+    return {**validate({key: of for key, of in value.items() if key != "templates"}), "templates": given}
+
+
+TransferSources = dict[str, Annotated[DataSource, WrapValidator(_with_templates)]]
+"""Sources that may also say their `templates`, since their classes are their own."""
 
 
 def _named(value: object) -> object:

@@ -5,7 +5,8 @@ pictures.py        where a set's pixels come from
 classification.py  the set: pictures, labels, content hashes
 labels.py          class names, and the map between two label spaces
 splits.py          content-stable splits
-folder.py, table.py, huggingface.py, world.py   the sources
+shots.py           K pictures of each class
+folder.py, table.py, huggingface.py, world.py, coop.py   the sources
 opening.py         from a specification to a set
 loading.py, augment.py, memory.py, bad_images.py   batches
 """
@@ -16,10 +17,12 @@ from radapter.data.images import MAX_PIXELS, decode
 from radapter.data.loading import Batch, EvalLoader, TrainLoader, batches
 from radapter.data.memory import Memory
 from radapter.data.opening import open_classification
+from radapter.data.splits import UNREADABLE
 
 __all__ = [
     "MAX_BAD",
     "MAX_PIXELS",
+    "UNREADABLE",
     "BadImages",
     "Batch",
     "ClassificationSet",

@@ -16,6 +16,9 @@ from torch import Tensor
 from radapter.data.pictures import Pictures
 from radapter.errors import ConfigError, DataError, did_you_mean
 
+HALVES = ("base", "novel")
+"""The two halves of a class list."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
@@ -79,6 +82,7 @@ def resolve(
     classes: Sequence[str] | None = None,
     mapping: Mapping[str, str | None] | None = None,
     classnames: Sequence[str] | None = None,
+    half: str | None = None,
 ) -> Resolved:
     """Brings a source's labels into the training label space.
 
@@ -90,9 +94,10 @@ def resolve(
         classes: the source's class list, in place of its own.
         mapping: source class to training class, many to one; to None drops the class; others keep their name.
         classnames: the training classes; None takes the source's, mapped.
+        half: "base" or "novel" keeps that half of the source's classes, mapped; None keeps all.
 
     Raises:
-        ConfigError: the map names a class that the source lacks.
+        ConfigError: the map names a class that the source lacks, or `half` has no class list to halve.
         DataError: a label is missing or outside the class list, two class names are alike, or `classnames`
             lacks a class that has pictures.
     """
@@ -101,6 +106,8 @@ def resolve(
         refuse_duplicates(own, f"the class list of '{source.name}'")
     names = _named(source, own, training=None if mapping else classnames)
     target = _mapped(sorted(set(names), key=_natural) if own is None else own, mapping or {}, source.name)
+    if half is not None:
+        target = _halved(target, half, source.name, is_whole=own is not None)
     if classnames is None:
         training = tuple(dict.fromkeys(name for name in target.values() if name is not None))
     else:
@@ -166,6 +173,25 @@ def _mapped(own: Sequence[str], mapping: Mapping[str, str | None], name: str) ->
                 f"{did_you_mean(theirs, own)}"
             )
     return {theirs: mapping.get(theirs, theirs) for theirs in own}
+
+
+def _halved(
+    target: Mapping[str, str | None], half: str, name: str, *, is_whole: bool
+) -> dict[str, str | None]:
+    """The map with the other half's classes left out; base is the first half, and the larger one, as in CoOp."""
+    if half not in HALVES:
+        raise ConfigError(
+            f"half must be one of {', '.join(HALVES)}. Got {half!r}.{did_you_mean(half, HALVES)}"
+        )
+    if not is_whole:
+        # From the rows alone, a set that lacks a class would be halved elsewhere than the others.
+        raise ConfigError(f"half needs the whole class list. '{name}' has none. Give it as classes: [...].")
+    ours = list(dict.fromkeys(name for name in target.values() if name is not None))
+    if len(ours) < 2:
+        raise ConfigError(f"half needs at least two classes. '{name}' has {len(ours)}. Leave half out.")
+    middle = (len(ours) + 1) // 2
+    kept = set(ours[:middle] if half == "base" else ours[middle:])
+    return {theirs: our if our in kept else None for theirs, our in target.items()}
 
 
 def _refuse_strangers(

@@ -6,10 +6,14 @@
     {parquet: PATH or list, image: COLUMN, label: COLUMN}
     {hub: NAME or saved folder, split: test, config: ..., image: COLUMN, label: COLUMN}
     {world: SPLIT, seed: 0, size: 1000, correlation: 0.8}
+    {coop: split_zhou_NAME.json, images: FOLDER, split: test}
 
 Every mapping also takes
     part: [low, high)     the pictures whose content hash lies in that part of all; see splits.py
     split_seed: 0         another number splits otherwise
+    shots: K              K pictures of each class; fewer are always among more; see shots.py
+    shots_seed: 0         another number draws others
+    half: base            the first half of the class list; novel is the rest
     classes: [a, b]       the source's class list: names of integer labels, or the names that may occur
     labels: {a: b, c: ~}  source class to training class, many to one; null leaves a class out
 """
@@ -23,10 +27,12 @@ import torch
 
 from radapter.data.bad_images import MAX_BAD, BadImages
 from radapter.data.classification import ClassificationSet
+from radapter.data.coop import read_coop
 from radapter.data.folder import read_folder
 from radapter.data.huggingface import read_hub, read_parquet
 from radapter.data.images import MAX_PIXELS, check_max_pixels
 from radapter.data.labels import Source, read_classnames, resolve
+from radapter.data.shots import few_shots
 from radapter.data.splits import UNREADABLE, Progress, content_keys, in_part
 from radapter.data.table import read_labelled_table
 from radapter.data.world import read_world
@@ -39,8 +45,17 @@ _OWN: dict[str, dict[str, Any]] = {
     "parquet": _COLUMNS,
     "hub": {"split": str, "config": str, **_COLUMNS},
     "world": {"seed": int, "size": int, "correlation": (int, float), "difficulty": (int, float)},
+    "coop": {"images": str, "split": str},
 }
-_COMMON: dict[str, Any] = {"part": Sequence, "split_seed": int, "classes": Sequence, "labels": Mapping}
+_COMMON: dict[str, Any] = {
+    "part": Sequence,
+    "split_seed": int,
+    "shots": int,
+    "shots_seed": int,
+    "half": str,
+    "classes": Sequence,
+    "labels": Mapping,
+}
 _BY_SUFFIX = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv"}
 
 
@@ -77,7 +92,9 @@ def open_classification(
     name = source.name if name is None else name
     mapping = {str(theirs): _text(ours) for theirs, ours in options.get("labels", {}).items()}
     classes = read_classnames(options["classes"]) if "classes" in options else None
-    resolved = resolve(source, classes=classes, mapping=mapping, classnames=training)
+    resolved = resolve(
+        source, classes=classes, mapping=mapping, classnames=training, half=options.get("half")
+    )
     keys = (
         content_keys(source.pictures, resolved.rows, progress=progress)
         if source.keys is None
@@ -90,15 +107,27 @@ def open_classification(
     if not chosen.any():
         raise DataError(
             f"data set must hold a picture. Of the {len(source.pictures)} in '{name}' none is left after the "
-            "label map and part."
+            "label map, half and part."
         )
-    return ClassificationSet(
+    opened = ClassificationSet(
         name,
         resolved.classnames,
         resolved.labels[chosen],
         keys[chosen],
         source.pictures,
         resolved.rows[chosen],
+    )
+    if "shots" not in options:
+        return opened
+    return opened.subset(
+        few_shots(
+            opened.keys,
+            opened.labels,
+            opened.classnames,
+            shots=options["shots"],
+            shots_seed=options.get("shots_seed", 0),
+            name=name,
+        )
     )
 
 
@@ -126,8 +155,11 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
         len(options["part"]) != 2 or not all(isinstance(end, (int, float)) for end in options["part"])
     ):
         raise ConfigError(f"part must be [low, high). Got {options['part']!r}.")
-    if "split_seed" in options and "part" not in options:
-        raise ConfigError("split_seed changes only what part takes. Give part, or leave split_seed out.")
+    for seed, what in (("split_seed", "part"), ("shots_seed", "shots")):
+        if seed in options and what not in options:
+            raise ConfigError(f"{seed} changes only what {what} takes. Give {what}, or leave {seed} out.")
+    if kind == "coop" and "images" not in options:
+        raise ConfigError("a coop source needs images, the folder that its paths start at. Give images.")
     return options
 
 
@@ -155,6 +187,13 @@ def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) 
             **columns,
             max_pixels=max_pixels,
             allow_download=allow_download,
+        )
+    if "coop" in options:
+        return read_coop(
+            Path(_expanded(options["coop"])),
+            images=Path(_expanded(options["images"])),
+            split=options.get("split", "train"),
+            max_pixels=max_pixels,
         )
     return read_world(options["world"], **{key: options[key] for key in _OWN["world"] if key in options})
 

@@ -99,6 +99,11 @@ def mean_over_sets(sets: Mapping[str, Metrics], metric: str = "top1") -> float:
     return fmean(metrics[metric] for metrics in sets.values())
 
 
+def harmonic_mean(base: float, novel: float) -> float:
+    """H = 2 b n / (b + n) of two accuracies, fractions; 0 where both are 0."""
+    return 2 * base * novel / (base + novel) if base + novel else 0.0
+
+
 def forgetting(
     zero_shot: Mapping[str, Metrics], tuned: Mapping[str, Metrics], metric: str = "top1"
 ) -> dict[str, float]:

@@ -1,18 +1,20 @@
 """How methods are compared honestly: one suite, one loop, selection on ID validation, one results file.
 
-Reading order: suite, recipe, trained (an outcome), validation, fine_tuning (one method), experiment (what it is
-worth), results, run (in a folder), trainings (many, each once), comparison (several methods), search (learning
-rates), seeds and study (several seeds), world_task (the default).
+Reading order: suite, leaks, recipe, trained (an outcome), validation, fine_tuning (one method), experiment (what it
+is worth), results, run (in a folder), trainings (many, each once), comparison (several methods), search (learning
+rates), seeds and study (several seeds), generalisation (base to novel), world_task (the default).
 """
 
 from radapter.protocol.comparison import compare
 from radapter.protocol.experiment import Bench, choose_alpha
 from radapter.protocol.fine_tuning import check_loss, train_method
+from radapter.protocol.generalisation import BaseToNovel, base_to_novel
+from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
 from radapter.protocol.run import CHECKPOINTS, CONFIG, evaluate_run, merge_run, run_method
 from radapter.protocol.study import Study, study
-from radapter.protocol.suite import Suite
+from radapter.protocol.suite import Suite, TransferSet
 from radapter.protocol.tracking import check_tracking
 from radapter.protocol.trained import Trained, load_trained, read_about, save_trained
 from radapter.protocol.trainings import Trainings
@@ -21,6 +23,7 @@ __all__ = [
     "CHECKPOINTS",
     "CONFIG",
     "RESULTS",
+    "BaseToNovel",
     "Bench",
     "Recipe",
     "Results",
@@ -31,6 +34,9 @@ __all__ = [
     "SweepRow",
     "Trained",
     "Trainings",
+    "TransferSet",
+    "base_to_novel",
+    "check_disjoint",
     "check_loss",
     "check_tracking",
     "choose_alpha",

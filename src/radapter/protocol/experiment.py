@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Literal
 
 from torch import Tensor
@@ -23,6 +24,7 @@ from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Row, Selection, SweepRow
 from radapter.protocol.suite import Suite
 from radapter.protocol.trained import Classifier, Trained
+from radapter.zeroshot import class_embeddings
 
 _WITHIN = "smallest alpha within one standard error, sqrt(a (1 - a) / n), of the best top-1 a"
 
@@ -57,6 +59,7 @@ class Bench:
             **({} if suite.id_val is None else {("id_val", suite.id_val.name): suite.id_val}),
             **{("id", name): data for name, data in suite.id_test.items()},
             **{("ood", name): data for name, data in suite.ood.items()},
+            **{("transfer", name): other.data for name, other in suite.transfer.items()},
         }
         self._loaders = {
             f"{role}/{name}": EvalLoader(
@@ -99,6 +102,7 @@ class Bench:
                 id_val=next(iter(_of_role("id_val", metrics).values()), None),
                 id=_of_role("id", metrics),
                 ood=_of_role("ood", metrics),
+                transfer=_of_role("transfer", metrics),
             )
             for alpha, metrics in found.items()
         ]
@@ -110,15 +114,24 @@ class Bench:
         alphas: Sequence[float],
         known: Mapping[float, Mapping[str, Metrics]],
     ) -> dict[float, dict[str, Metrics]]:
-        return alpha_sweep(
-            classifier.encoder,
-            at,
-            lambda: classifier.class_head(self._suite.classnames, self._suite.templates),
-            self._loaders,
-            alphas,
-            known=known,
-            progress=self._progress,
+        """One sweep for the sets that share the training classes, one for each transfer set under its own head."""
+        sweep = partial(
+            alpha_sweep, classifier.encoder, at, alphas=alphas, known=known, progress=self._progress
         )
+        transferred = {
+            f"transfer/{name}": partial(
+                class_embeddings, classifier.encoder, other.data.classnames, other.templates
+            )
+            for name, other in self._suite.transfer.items()
+        }
+        found = sweep(
+            head=lambda: classifier.class_head(self._suite.classnames, self._suite.templates),
+            sets={name: loader for name, loader in self._loaders.items() if name not in transferred},
+        )
+        for name, head in transferred.items():
+            of_set = sweep(head=head, sets={name: self._loaders[name]})
+            found = {alpha: metrics | of_set[alpha] for alpha, metrics in found.items()}
+        return found
 
 
 def bench_of(
@@ -189,17 +202,13 @@ def row_at(
     at = next(row for row in sweep if row.alpha == alpha)
     return Row(
         method=method or trained.method,
-        alpha=alpha,
         trained_parameters=trained.trained_parameters,
         learning_rate=trained.learning_rate,
-        id=at.id,
-        ood=at.ood,
-        id_mean=at.id_mean,
-        ood_mean=at.ood_mean,
-        forgetting=forgetting(zero_shot.id | zero_shot.ood, at.id | at.ood),
+        forgetting=forgetting(_of_all(zero_shot), _of_all(at)),
         seconds=trained.seconds,
         seconds_per_epoch=trained.seconds / trained.epochs,
         step_bytes=trained.step_bytes,
+        **at.figures(),
     )
 
 
@@ -207,15 +216,11 @@ def zero_shot_row(zero_shot: SweepRow) -> Row:
     """The table's row of the model as it came."""
     return Row(
         method="zero-shot",
-        alpha=0.0,
         trained_parameters=0,
         learning_rate=None,
-        id=zero_shot.id,
-        ood=zero_shot.ood,
-        id_mean=zero_shot.id_mean,
-        ood_mean=zero_shot.ood_mean,
-        forgetting=dict.fromkeys(zero_shot.id | zero_shot.ood, 0.0),
+        forgetting=dict.fromkeys(_of_all(zero_shot), 0.0),
         seconds=0.0,
+        **zero_shot.figures(),
     )
 
 
@@ -225,4 +230,9 @@ def _of_role(role: str, metrics: Mapping[str, Metrics]) -> dict[str, Metrics]:
 
 def _by_loader(row: SweepRow, suite: Suite) -> dict[str, Metrics]:
     val = {} if row.id_val is None or suite.id_val is None else {f"id_val/{suite.id_val.name}": row.id_val}
-    return val | {f"id/{n}": m for n, m in row.id.items()} | {f"ood/{n}": m for n, m in row.ood.items()}
+    roles = {"id": row.id, "ood": row.ood, "transfer": row.transfer}
+    return val | {f"{role}/{name}": m for role, sets in roles.items() for name, m in sets.items()}
+
+
+def _of_all(row: SweepRow) -> dict[str, Metrics]:
+    return row.id | row.ood | row.transfer

@@ -5,12 +5,12 @@ says on which split alpha was chosen, by which rule and on how many images.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from radapter.errors import DamagedError
-from radapter.evaluation import Metrics, mean_over_sets
+from radapter.evaluation import Metrics, harmonic_mean, mean_over_sets
 from radapter.storage import read_json, write_json
 
 RESULTS = "results.json"
@@ -34,16 +34,33 @@ class Selection(_Part):
     n: int
 
 
-class SweepRow(_Part):
-    """One method at one alpha: the metrics of every set, and the means of top-1 over ID and over OOD sets."""
+class _Figures(_Part):
+    """The metrics of every set, and the means of top-1 over the sets of each role.
+
+    Attributes:
+        transfer: of sets with other classes than the training set's.
+        harmonic_mean: of `id_mean` and `transfer_mean`: with novel classes as transfer, base-to-novel's H.
+    """
 
     method: str
     alpha: float
-    id_val: Metrics | None
     id: dict[str, Metrics]
     ood: dict[str, Metrics]
+    transfer: dict[str, Metrics] = Field(default_factory=dict)
     id_mean: float
     ood_mean: float | None
+    transfer_mean: float | None = None
+    harmonic_mean: float | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """What a row at this alpha takes over."""
+        return {name: getattr(self, name) for name in _Figures.model_fields if name != "method"}
+
+
+class SweepRow(_Figures):
+    """One method at one alpha."""
+
+    id_val: Metrics | None
 
     @classmethod
     def of(
@@ -54,20 +71,26 @@ class SweepRow(_Part):
         id_val: Metrics | None,
         id: dict[str, Metrics],
         ood: dict[str, Metrics],
+        transfer: dict[str, Metrics] | None = None,
     ) -> Self:
         """Fills in the means."""
+        id_mean = mean_over_sets(id)
+        transfer_mean = mean_over_sets(transfer) if transfer else None
         return cls(
             method=method,
             alpha=alpha,
             id_val=id_val,
             id=id,
             ood=ood,
-            id_mean=mean_over_sets(id),
+            transfer=transfer or {},
+            id_mean=id_mean,
             ood_mean=mean_over_sets(ood) if ood else None,
+            transfer_mean=transfer_mean,
+            harmonic_mean=None if transfer_mean is None else harmonic_mean(id_mean, transfer_mean),
         )
 
 
-class Row(_Part):
+class Row(_Figures):
     """One method at its chosen alpha.
 
     Attributes:
@@ -77,14 +100,8 @@ class Row(_Part):
         step_bytes: that one training step keeps beyond the weights: activations, gradients, moments.
     """
 
-    method: str
-    alpha: float
     trained_parameters: int
     learning_rate: float | None
-    id: dict[str, Metrics]
-    ood: dict[str, Metrics]
-    id_mean: float
-    ood_mean: float | None
     forgetting: dict[str, float]
     seconds: float
     seconds_per_epoch: float | None = None

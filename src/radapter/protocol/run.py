@@ -22,6 +22,7 @@ from radapter.protocol.experiment import (
     zero_shot_row,
 )
 from radapter.protocol.fine_tuning import train_method
+from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Selection
 from radapter.protocol.suite import Suite
@@ -66,9 +67,11 @@ def run_method(
         progress: told of (set, images) as they are evaluated.
 
     Raises:
+        DataError: an image that is validated or tested on is also trained on; nothing was written.
         Interrupted: a signal came; a checkpoint was saved.
         RunError: another process works in `out`.
     """
+    check_disjoint(suite)
     with lock(out):
         if resume and (out / RESULTS).is_file():
             return Results.read(out)

@@ -17,9 +17,9 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
         results: of one model and the same methods, one per seed.
 
     Returns:
-        As `Results.as_dict()`, every figure a mean; beside each top-1, and beside `id_mean` and `ood_mean`, its
-        standard deviation over seeds under the name with `_std`. Rows say the number of `seeds` and the `alphas`
-        they stood at; `alpha` is their mean.
+        As `Results.as_dict()`, every figure a mean; beside each top-1, and beside each mean over sets, its
+        standard deviation over seeds under the name with `_std`; `harmonic_mean` is the mean of each seed's. Rows
+        say the number of `seeds` and the `alphas` they stood at; `alpha` is their mean.
 
     Raises:
         ConfigError: fewer than two results, or results of different models or methods.
@@ -120,13 +120,11 @@ def _figures(rows: Sequence[Row] | Sequence[SweepRow]) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "id": {name: _metrics([row.id[name] for row in rows]) for name in rows[0].id},
         "ood": {name: _metrics([row.ood[name] for row in rows]) for name in rows[0].ood},
-        "id_mean": fmean(row.id_mean for row in rows),
-        "id_mean_std": stdev(row.id_mean for row in rows),
-        "ood_mean": None,
+        "transfer": {name: _metrics([row.transfer[name] for row in rows]) for name in rows[0].transfer},
     }
-    shifted = [row.ood_mean for row in rows if row.ood_mean is not None]
-    if shifted:
-        figures |= {"ood_mean": fmean(shifted), "ood_mean_std": stdev(shifted)}
+    for mean in ("id_mean", "ood_mean", "transfer_mean", "harmonic_mean"):
+        found = [value for row in rows if (value := getattr(row, mean)) is not None]
+        figures |= {mean: fmean(found), f"{mean}_std": stdev(found)} if found else {mean: None}
     return figures
 
 

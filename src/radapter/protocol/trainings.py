@@ -20,6 +20,7 @@ from radapter.methods import METHODS, Method
 from radapter.models import DualEncoder
 from radapter.protocol.experiment import Bench, bench_of
 from radapter.protocol.fine_tuning import soup, train_method
+from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import SweepRow
 from radapter.protocol.suite import Suite
@@ -155,7 +156,9 @@ class Trainings:
 
     def _suite_at(self, seed: int) -> Suite:
         if self._suite is None or self._suite[0] != seed:
-            self._suite = (seed, self._suite_of_seed(seed))
+            suite = self._suite_of_seed(seed)
+            check_disjoint(suite)
+            self._suite = (seed, suite)
         return self._suite[1]
 
     def _bench_at(self, seed: int) -> Bench:

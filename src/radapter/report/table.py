@@ -62,17 +62,24 @@ def grid(results: Json, *, metric: str = "top1", interpolated: Collection[str] |
             stands below alpha 1.
 
     Returns:
-        Columns: method, alpha, trained parameters, ID mean, OOD mean, OOD against zero-shot; then each set
-        where a role has several, ID calibration error, memory of a step and seconds an epoch where known, seconds.
+        Columns: method, alpha, trained parameters, ID mean, OOD mean, OOD against zero-shot, the mean over sets
+        with other classes (transfer) and, of top-1, its harmonic mean with ID; then each set where a role has
+        several, ID calibration error, memory of a step and seconds an epoch where known, seconds.
     """
     rows = results["rows"]
-    id_sets = list(dict.fromkeys(name for row in rows for name in row["id"]))
-    ood_sets = list(dict.fromkeys(name for row in rows for name in row["ood"]))
+    sets_of = {
+        role: list(dict.fromkeys(name for row in rows for name in row.get(role, {})))
+        for role in ("id", "ood", "transfer")
+    }
+    ood_sets, transfer_sets = sets_of["ood"], sets_of["transfer"]
+    single = [(role, name) for role, names in sets_of.items() if len(names) > 1 for name in names]
+    harmonic = bool(transfer_sets) and metric == "top1"
     headers = ["Method", "Alpha", "Trained", "ID"]
     headers += ["OOD mean", "vs zero-shot"] if ood_sets else []
+    headers += ["Transfer mean"] if transfer_sets else []
+    headers += ["H"] if harmonic else []
     summary = len(headers)
-    headers += id_sets if len(id_sets) > 1 else []
-    headers += ood_sets if len(ood_sets) > 1 else []
+    headers += [name for _, name in single]
     calibrated = metric == "top1" and all("ece" in m for row in rows for m in row["id"].values())
     headers += ["ID ECE"] if calibrated else []
     costs = [name for name, key in _COSTS.items() if any(row.get(key) is not None for row in rows)]
@@ -90,9 +97,9 @@ def grid(results: Json, *, metric: str = "top1", interpolated: Collection[str] |
             )
             columns.append(_with_spread(row, "ood", metric))
             columns.append((_ABSENT if gain is None else _shown(gain, metric, sign=True), None))
-        sets = [("id", name) for name in id_sets if len(id_sets) > 1]
-        sets += [("ood", name) for name in ood_sets if len(ood_sets) > 1]
-        columns += [_of_set(row[role].get(name, {}), metric) for role, name in sets]
+        columns += [_with_spread(row, "transfer", metric)] if transfer_sets else []
+        columns += [_with_spread(row, "harmonic", metric)] if harmonic else []
+        columns += [_of_set(row.get(role, {}).get(name, {}), metric) for role, name in single]
         if calibrated:
             ece = _mean(row, "id", "ece")
             columns.append((_ABSENT, None) if ece is None else (_shown(ece, "ece"), -_rounded(ece, "ece")))
@@ -246,9 +253,10 @@ def _beside(results: Json, row: Json, interpolated: Collection[str] | None) -> J
 def _mean(row: Json, role: str, metric: str) -> float | None:
     """The row's own mean of top-1, or the mean of another metric over its sets."""
     if metric == "top1":
-        value: float | None = row[f"{role}_mean"]
+        value: float | None = row.get(f"{role}_mean")
         return value
-    return fmean(m[metric] for m in row[role].values()) if row[role] else None
+    sets = row.get(role, {})
+    return fmean(m[metric] for m in sets.values()) if sets else None
 
 
 def _with_spread(row: Json, role: str, metric: str) -> tuple[str, float | None]:

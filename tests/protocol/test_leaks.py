@@ -1,0 +1,106 @@
+"""No test image's content hash is in training: in a run, and in the recipes."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from radapter.commands.building import suite_of
+from radapter.config import load_config
+from radapter.config.sources import KINDS
+from radapter.data import open_classification
+from radapter.errors import DataError
+from radapter.methods import METHODS
+from radapter.protocol import Suite, TransferSet, check_disjoint, run_method
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+ON_PACS = [path for path in RECIPES if "RADAPTER_DATA" in path.read_text(encoding="utf-8")]
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Training and test pictures without a common one; the test set is another file of the same name."""
+    for number, place in enumerate(("train", "test")):
+        for name in ("star", "sun"):
+            (tmp_path / place / name).mkdir(parents=True)
+            for shade in range(4):
+                colour = (100 * number + shade, len(name), 0)
+                Image.new("RGB", (8, 8), colour).save(tmp_path / place / name / f"{shade}.png")
+    return tmp_path
+
+
+def opened(folders: Path, role: str = "id_test") -> Suite:
+    train, test = (open_classification(str(folders / name)) for name in ("train", "test"))
+    names = train.classnames
+    suite = Suite(train, None, {}, {}, names, ("a {}.",))
+    roles = {
+        "id_val": Suite(train, test, {}, {}, names, ("a {}.",)),
+        "id_test": Suite(train, None, {"other": test}, {}, names, ("a {}.",)),
+        "ood": Suite(train, None, {}, {"other": test}, names, ("a {}.",)),
+        "transfer": Suite(train, None, {}, {}, names, ("a {}.",), {"other": TransferSet(test, ("a {}.",))}),
+    }
+    return roles.get(role, suite)
+
+
+def keys_of(suite: Suite) -> tuple[set[int], set[int]]:
+    tests = [*suite.id_test.values(), *suite.ood.values(), *(t.data for t in suite.transfer.values())]
+    validation = [] if suite.id_val is None else [suite.id_val]
+    return set(suite.train.keys.tolist()), {key for data in tests + validation for key in data.keys.tolist()}
+
+
+def test_sets_that_share_no_content_are_accepted(folders):
+    check_disjoint(opened(folders))
+
+
+@pytest.mark.parametrize("role", ["id_val", "id_test", "ood", "transfer"])
+def test_a_copy_under_another_name_is_found_in_every_role(folders, role):
+    for shade in range(4):
+        copy = folders / "test" / "sun" / f"copy {shade}.png"
+        copy.write_bytes((folders / "train" / "star" / f"{shade}.png").read_bytes())
+    name = "id_val" if role == "id_val" else "other"
+    with pytest.raises(DataError, match=rf"Of the 12 in '{name}' 4 are also in 'train'") as error:
+        check_disjoint(opened(folders, role))
+    assert str(error.value).count("copy ") == 3
+    assert "part: [0.0, 0.8]" in str(error.value)
+
+
+def test_unreadable_pictures_are_no_leak(folders):
+    suite = opened(folders)
+    suite.train.keys[0] = suite.id_test["other"].keys[0] = 0
+    check_disjoint(suite)
+
+
+def test_a_run_that_leaks_writes_nothing(folders, encoder, recipe):
+    suite = opened(folders)
+    leaking = Suite(suite.train, None, {"same": suite.train}, {}, suite.classnames, suite.templates)
+    with pytest.raises(DataError, match="8 are also in"):
+        run_method(
+            folders / "out", METHODS["r-adapter"], encoder, leaking, recipe, settings="a: 1\n", alpha=0.5
+        )
+    assert not (folders / "out").exists()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_parts_and_splits_of_a_recipe_never_overlap(path):
+    """By what is written alone: where a file occurs twice, so do other splits, halves or parts of it."""
+    data = load_config(path, []).data
+    sources = [data.train, data.id_val, *data.id_test.values(), *data.ood.values(), *data.transfer.values()]
+    places: dict[tuple[object, ...], list[list[float]]] = {}
+    for spec in sources:
+        place = (*(spec.get(kind) for kind in KINDS), spec.get("split"))
+        halves = [spec["half"]] if "half" in spec else ["base", "novel"]
+        for half in halves:
+            places.setdefault((*place, half), []).append(spec.get("part", [0.0, 1.0]))
+    for parts in places.values():
+        assert all(first[1] <= second[0] for first, second in pairwise(sorted(parts)))
+
+
+@pytest.mark.parametrize("path", ON_PACS, ids=lambda path: path.stem)
+def test_no_test_image_of_a_recipe_is_in_training(path, real_data, monkeypatch):
+    monkeypatch.setenv("RADAPTER_DATA", str(real_data))
+    suite = suite_of(load_config(path, []))
+    trained, tested = keys_of(suite)
+    assert trained
+    assert tested
+    assert not trained & tested

@@ -27,6 +27,9 @@ class Source:
         labels: N names or N integers; None where a row has no label.
         classnames: the source's own class list; None where it has none.
         keys: (N,), int64, where the source knows its content hashes; None where they must be computed.
+        candidates: the classes that a picture of this source may show, each with every name that the training
+            classes may have for it; None where it may show any training class.
+        groups: N names, one a picture; None where the source has no groups.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Source:
     labels: Sequence[str | int | None]
     classnames: tuple[str, ...] | None
     keys: Tensor | None = None
+    candidates: Mapping[str, Sequence[str]] | None = None
+    groups: Sequence[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,11 +49,13 @@ class Resolved:
         classnames: C names.
         labels: (M,), int64, into `classnames`.
         rows: (M,), int64, ascending: the source's pictures that remain.
+        candidates: (K, S), int64, into `classnames`, as in `ClassificationSet`; None where all are possible.
     """
 
     classnames: tuple[str, ...]
     labels: Tensor
     rows: Tensor
+    candidates: Tensor | None
 
 
 def read_classnames(names: Sequence[str] | str | os.PathLike[str]) -> tuple[str, ...]:
@@ -110,7 +117,12 @@ def resolve(
     wanted = [target[name] for name in names]
     rows = [row for row, name in enumerate(wanted) if name is not None]
     numbers = [index[name] for name in wanted if name is not None]
-    return Resolved(training, torch.tensor(numbers, dtype=torch.int64), torch.tensor(rows, dtype=torch.int64))
+    return Resolved(
+        training,
+        torch.tensor(numbers, dtype=torch.int64),
+        torch.tensor(rows, dtype=torch.int64),
+        None if source.candidates is None else _columns(source.candidates, target, index),
+    )
 
 
 def refuse_duplicates(names: Sequence[str], origin: str) -> None:
@@ -120,6 +132,23 @@ def refuse_duplicates(names: Sequence[str], origin: str) -> None:
         raise DataError(
             f"class names must differ. {origin} repeats {_some(twice)}. Rename all but one of each."
         )
+
+
+def _columns(
+    candidates: Mapping[str, Sequence[str]], target: Mapping[str, str | None], index: Mapping[str, int]
+) -> Tensor | None:
+    """The training classes that each class of the source goes by, one row a class, filled by repeating."""
+    rows: dict[int, list[int]] = {}
+    for theirs, names in candidates.items():
+        ours = [target.get(name, name) for name in (theirs, *names)]
+        known = list(dict.fromkeys(index[name] for name in ours if name is not None and name in index))
+        if known:  # two classes that are mapped to one training class are one
+            rows.setdefault(known[0], []).extend(known)
+    if len(rows) == len(index):
+        return None
+    widest = max((len(row) for row in rows.values()), default=0)
+    filled = [row + row[:1] * (widest - len(row)) for row in rows.values()]
+    return torch.tensor(filled, dtype=torch.int64).reshape(len(rows), widest)
 
 
 def _named(source: Source, own: Sequence[str] | None, *, training: Sequence[str] | None) -> list[str]:

@@ -183,6 +183,11 @@ class Bench:
             )
             for (role, name), data in named.items()
         }
+        self._classes = {
+            f"{role}/{name}": data.candidates
+            for (role, name), data in named.items()
+            if data.candidates is not None
+        }
 
     def zero_shot(self, encoder: DualEncoder) -> SweepRow:
         """The model as it is, as the row "zero-shot" at alpha 0."""
@@ -244,6 +249,7 @@ class Bench:
             {name: self._loaders[name] for name in names},
             alphas,
             known=known,
+            classes=self._classes,
             progress=self._progress,
         )
 

@@ -86,6 +86,7 @@ def resolve(
     classes: Sequence[str] | None = None,
     mapping: Mapping[str, str | None] | None = None,
     classnames: Sequence[str] | None = None,
+    shared: bool = False,
 ) -> Resolved:
     """Brings a source's labels into the training label space.
 
@@ -97,6 +98,7 @@ def resolve(
         classes: the source's class list, in place of its own.
         mapping: source class to training class, many to one; to None drops the class; others keep their name.
         classnames: the training classes; None takes the source's, mapped.
+        shared: whether classes that `classnames` lacks are left out; else they are an error.
 
     Raises:
         ConfigError: the map names a class that the source lacks.
@@ -112,6 +114,9 @@ def resolve(
         training = tuple(dict.fromkeys(name for name in target.values() if name is not None))
     else:
         training = tuple(classnames)
+        target |= _by_another_name(source.candidates or {}, target, frozenset(training))
+        if shared:
+            target |= {theirs: None for theirs, ours in target.items() if ours not in training}
         _refuse_strangers(names, target, training, source.name)
     index = {name: number for number, name in enumerate(training)}
     wanted = [target[name] for name in names]
@@ -134,14 +139,27 @@ def refuse_duplicates(names: Sequence[str], origin: str) -> None:
         )
 
 
+def _by_another_name(
+    candidates: Mapping[str, Sequence[str]], target: Mapping[str, str | None], training: frozenset[str]
+) -> dict[str, str]:
+    """The classes that training knows only by another of their names, and that name."""
+    return {
+        theirs: next(name for name in names if name in training)
+        for theirs, names in candidates.items()
+        if target.get(theirs) == theirs and theirs not in training and not training.isdisjoint(names)
+    }
+
+
 def _columns(
     candidates: Mapping[str, Sequence[str]], target: Mapping[str, str | None], index: Mapping[str, int]
 ) -> Tensor | None:
     """The training classes that each class of the source goes by, one row a class, filled by repeating."""
     rows: dict[int, list[int]] = {}
     for theirs, names in candidates.items():
-        ours = [target.get(name, name) for name in (theirs, *names)]
-        known = list(dict.fromkeys(index[name] for name in ours if name is not None and name in index))
+        ours = target.get(theirs)
+        if ours is None:  # left out by the map, or by the class list that the user gave
+            continue
+        known = list(dict.fromkeys(index[name] for name in (ours, *names) if name in index))
         if known:  # two classes that are mapped to one training class are one
             rows.setdefault(known[0], []).extend(known)
     if len(rows) == len(index):

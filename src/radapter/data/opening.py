@@ -2,16 +2,19 @@
 
     path/to/folder                                        class folders, a saved set, a .parquet, .csv or .tsv file
     {folder: PATH}
-    {csv: PATH, image: COLUMN, label: COLUMN}             also TSV
+    {csv: PATH, image: COLUMN, label: COLUMN}             also TSV; group, where and images as in table.py
     {parquet: PATH or list, image: COLUMN, label: COLUMN}
     {hub: NAME or saved folder, split: test, config: ..., image: COLUMN, label: COLUMN}
     {world: SPLIT, seed: 0, size: 1000, correlation: 0.8}
+    {layout: imagenet-r, path: PATH}                      and the layout's options; see layouts.py
 
 Every mapping also takes
     part: [low, high)     the pictures whose content hash lies in that part of all; see splits.py
     split_seed: 0         another number splits otherwise
     classes: [a, b]       the source's class list: names of integer labels, or the names that may occur
     labels: {a: b, c: ~}  source class to training class, many to one; null leaves a class out
+    shared: false         true leaves out the classes that training lacks, which else are an error
+    corrupt: {type: fog, severity: 3, seed: 0}            one of the 15 of corruptions.py
 """
 
 import os
@@ -23,10 +26,13 @@ import torch
 
 from radapter.data.bad_images import MAX_BAD, BadImages
 from radapter.data.classification import ClassificationSet
+from radapter.data.corruptions import check_corruption, corrupted
 from radapter.data.folder import read_folder
 from radapter.data.huggingface import read_hub, read_parquet
 from radapter.data.images import MAX_PIXELS, check_max_pixels
 from radapter.data.labels import Source, read_classnames, resolve
+from radapter.data.layouts import OPTIONS, read_layout
+from radapter.data.pictures import ChangedPictures
 from radapter.data.splits import UNREADABLE, Progress, content_keys, in_part
 from radapter.data.table import read_labelled_table
 from radapter.data.world import read_world
@@ -35,12 +41,21 @@ from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
 _COLUMNS = {"image": str, "label": str}
 _OWN: dict[str, dict[str, Any]] = {
     "folder": {},
-    "csv": _COLUMNS,
+    "csv": {**_COLUMNS, "group": (str, list, tuple), "where": Mapping, "images": str},
     "parquet": _COLUMNS,
     "hub": {"split": str, "config": str, **_COLUMNS},
     "world": {"seed": int, "size": int, "correlation": (int, float), "difficulty": (int, float)},
+    "layout": {"path": str, "severity": int, "leave_out": (str, list, tuple)}
+    | {name: str for name in OPTIONS if name not in ("severity", "leave_out")},
 }
-_COMMON: dict[str, Any] = {"part": Sequence, "split_seed": int, "classes": Sequence, "labels": Mapping}
+_COMMON: dict[str, Any] = {
+    "part": Sequence,
+    "split_seed": int,
+    "classes": Sequence,
+    "labels": Mapping,
+    "shared": bool,
+    "corrupt": Mapping,
+}
 _BY_SUFFIX = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv"}
 
 
@@ -77,7 +92,13 @@ def open_classification(
     name = source.name if name is None else name
     mapping = {str(theirs): _text(ours) for theirs, ours in options.get("labels", {}).items()}
     classes = read_classnames(options["classes"]) if "classes" in options else None
-    resolved = resolve(source, classes=classes, mapping=mapping, classnames=training)
+    resolved = resolve(
+        source,
+        classes=classes,
+        mapping=mapping,
+        classnames=training,
+        shared=options.get("shared", False),
+    )
     keys = (
         content_keys(source.pictures, resolved.rows, progress=progress)
         if source.keys is None
@@ -92,14 +113,35 @@ def open_classification(
             f"data set must hold a picture. Of the {len(source.pictures)} in '{name}' none is left after the "
             "label map and part."
         )
+    rows = resolved.rows[chosen]
+    groupnames = () if source.groups is None else tuple(sorted({source.groups[row] for row in rows.tolist()}))
+    pictures = source.pictures
+    if "corrupt" in options:
+        key_of_row = dict(zip(rows.tolist(), keys[chosen].tolist(), strict=True))
+        pictures = ChangedPictures(
+            pictures, lambda image, row: corrupted(image, key=key_of_row[row], **options["corrupt"])
+        )
     return ClassificationSet(
         name,
         resolved.classnames,
         resolved.labels[chosen],
         keys[chosen],
-        source.pictures,
-        resolved.rows[chosen],
+        pictures,
+        rows,
+        resolved.candidates,
+        _numbers(source.groups, rows, groupnames),
+        groupnames,
     )
+
+
+def _numbers(
+    groups: Sequence[str] | None, rows: torch.Tensor, groupnames: tuple[str, ...]
+) -> torch.Tensor | None:
+    """The group of each row, as an index into `groupnames`."""
+    if groups is None:
+        return None
+    number = {name: index for index, name in enumerate(groupnames)}
+    return torch.tensor([number[groups[row]] for row in rows.tolist()], dtype=torch.int64)
 
 
 def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -120,7 +162,7 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(
                 f"a {kind} source takes the keys {', '.join(known)}. Got {key!r}.{did_you_mean(str(key), known)}"
             )
-        if not isinstance(value, known[key]) or isinstance(value, bool):
+        if not isinstance(value, known[key]) or (isinstance(value, bool) and known[key] is not bool):
             raise ConfigError(f"{key} of a {kind} source must be {_kind(known[key])}. Got {value!r}.")
     if "part" in options and (
         len(options["part"]) != 2 or not all(isinstance(end, (int, float)) for end in options["part"])
@@ -128,6 +170,10 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"part must be [low, high). Got {options['part']!r}.")
     if "split_seed" in options and "part" not in options:
         raise ConfigError("split_seed changes only what part takes. Give part, or leave split_seed out.")
+    if "layout" in options and "path" not in options:
+        raise ConfigError("a layout source needs path, its folder. Give path.")
+    if "corrupt" in options:
+        check_corruption(options["corrupt"])
     return options
 
 
@@ -143,7 +189,12 @@ def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) 
     if "folder" in options:
         return read_folder(Path(_expanded(options["folder"])), max_pixels=max_pixels)
     if "csv" in options:
-        return read_labelled_table(Path(_expanded(options["csv"])), **columns, max_pixels=max_pixels)
+        return read_labelled_table(
+            Path(_expanded(options["csv"])),
+            **columns,
+            **{key: options[key] for key in ("group", "where", "images") if key in options},
+            max_pixels=max_pixels,
+        )
     if "parquet" in options:
         paths = [options["parquet"]] if isinstance(options["parquet"], str) else options["parquet"]
         return read_parquet([_expanded(path) for path in paths], **columns, max_pixels=max_pixels)
@@ -155,6 +206,13 @@ def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) 
             **columns,
             max_pixels=max_pixels,
             allow_download=allow_download,
+        )
+    if "layout" in options:
+        chosen = {key: options[key] for key in OPTIONS if key in options}
+        if "wnids" in chosen:
+            chosen["wnids"] = Path(_expanded(chosen["wnids"]))
+        return read_layout(
+            options["layout"], Path(_expanded(options["path"])), chosen, max_pixels=max_pixels
         )
     return read_world(options["world"], **{key: options[key] for key in _OWN["world"] if key in options})
 
@@ -181,6 +239,6 @@ def _text(value: object) -> str | None:
 
 
 def _kind(types: Any) -> str:
-    names = {str: "text", int: "an integer", float: "a number", Sequence: "a list", Mapping: "a mapping"}
+    names = {str: "text", bool: "true or false", int: "an integer", float: "a number", Sequence: "a list", Mapping: "a mapping"}
     members = types if isinstance(types, tuple) else (types,)
     return " or ".join(dict.fromkeys(names.get(member, "a list") for member in members))

@@ -31,7 +31,7 @@ ROOMS = (
 FREE = {PACKAGE / "world" / "pretrain.py", PACKAGE / "__init__.py"}
 COLLECTIONS = {
     "methods": ("zero_shot", "full", "flyp", "lora", "r_adapter"),
-    "data": ("folder", "table", "huggingface", "world"),
+    "data": ("folder", "table", "huggingface", "world", "imagenet", "objectnet", "domains"),
     "losses": ("mpm_nce", "clip", "cross_entropy", "siglip"),
 }
 

@@ -71,7 +71,9 @@ def _chosen(path: Path, domain: str | None, leave_out: str | Sequence[str] | Non
     domains = folders_in(path)
     left_out = [leave_out] if isinstance(leave_out, str) else list(leave_out or ())
     if domain is not None and left_out:
-        raise ConfigError(f"domain and leave_out exclude each other. Got {domain!r} and {left_out}. Give one.")
+        raise ConfigError(
+            f"domain and leave_out exclude each other. Got {domain!r} and {left_out}. Give one."
+        )
     for name in [*left_out, *([] if domain is None else [domain])]:
         if name not in domains:
             raise ConfigError(

@@ -1,10 +1,10 @@
 """ImageNet and the test sets that share its classes and its WordNet ids.
 
-    imagenet          train/ and val/, each of folders such as n01443537; or the path of one of the two
-    imagenet-v2       folders 0 to 999, the class numbers
-    imagenet-r, -a    200 folders of ids: evaluation chooses among these 200 classes
-    imagenet-sketch   1,000 folders of ids
-    imagenet-c        CORRUPTION/SEVERITY/ID
+imagenet          train/ and val/, each of folders such as n01443537; or the path of one of the two
+imagenet-v2       folders 0 to 999, the class numbers
+imagenet-r, -a    200 folders of ids: evaluation chooses among these 200 classes
+imagenet-sketch   1,000 folders of ids
+imagenet-c        CORRUPTION/SEVERITY/ID
 """
 
 from pathlib import Path

@@ -65,9 +65,7 @@ def _with_built_in_names(wnids: list[str]) -> dict[str, str]:
         from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
     except ImportError as error:
         raise _missing() from error
-    return {
-        wnid: _TOLD_APART.get(wnid, name) for wnid, name in zip(wnids, IMAGENET_CLASSNAMES, strict=True)
-    }
+    return {wnid: _TOLD_APART.get(wnid, name) for wnid, name in zip(wnids, IMAGENET_CLASSNAMES, strict=True)}
 
 
 def _built_in_wnids() -> list[str]:
@@ -95,7 +93,7 @@ def _listed(path: Path) -> dict[str, str]:
         lines = _of_class_index(text, path)
     else:
         # LOC_synset_mapping.txt gives synonyms after commas: the first is the name.
-        lines = [(line.split(maxsplit=1) + [""])[:2] for line in text.splitlines() if line.strip()]
+        lines = [[*line.split(maxsplit=1), ""][:2] for line in text.splitlines() if line.strip()]
     wrong = [wnid for wnid, _ in lines if not _WNID.fullmatch(wnid)]
     if wrong or not lines:
         raise DataError(

@@ -62,9 +62,7 @@ LAYOUTS: dict[str, Layout] = {
 OPTIONS = tuple(dict.fromkeys(name for layout in LAYOUTS.values() for name in layout.options))
 
 
-def read_layout(
-    name: str, path: Path, options: Mapping[str, Any], *, max_pixels: int = MAX_PIXELS
-) -> Source:
+def read_layout(name: str, path: Path, options: Mapping[str, Any], *, max_pixels: int = MAX_PIXELS) -> Source:
     """Reads a data set of a known layout.
 
     Args:

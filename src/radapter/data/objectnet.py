@@ -75,8 +75,8 @@ def _imagenet_names(path: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
         }
     except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
-            f"the mappings of ObjectNet must fit each other and ImageNet's classes. Those in '{path / 'mappings'}' do "
-            f"not: {type(error).__name__}: {error}. Unpack them again, all four from one release."
+            f"the mappings of ObjectNet must fit each other and ImageNet's classes. Those in '{path / 'mappings'}' "
+            f"do not: {type(error).__name__}: {error}. Unpack them again, all four from one release."
         ) from error
 
 
@@ -95,6 +95,6 @@ def _text(path: Path, name: str) -> str:
         return (path / "mappings" / name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"ObjectNet needs its own mappings. '{path / 'mappings' / name}': {error}. Unpack the whole archive; give "
-            "the folder that holds images and mappings."
+            f"ObjectNet needs its own mappings. '{path / 'mappings' / name}': {error}. Unpack the whole archive and "
+            "give the folder that holds images and mappings."
         ) from error

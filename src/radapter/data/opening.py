@@ -211,9 +211,7 @@ def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) 
         chosen = {key: options[key] for key in OPTIONS if key in options}
         if "wnids" in chosen:
             chosen["wnids"] = Path(_expanded(chosen["wnids"]))
-        return read_layout(
-            options["layout"], Path(_expanded(options["path"])), chosen, max_pixels=max_pixels
-        )
+        return read_layout(options["layout"], Path(_expanded(options["path"])), chosen, max_pixels=max_pixels)
     return read_world(options["world"], **{key: options[key] for key in _OWN["world"] if key in options})
 
 
@@ -239,6 +237,13 @@ def _text(value: object) -> str | None:
 
 
 def _kind(types: Any) -> str:
-    names = {str: "text", bool: "true or false", int: "an integer", float: "a number", Sequence: "a list", Mapping: "a mapping"}
+    names = {
+        str: "text",
+        bool: "true or false",
+        int: "an integer",
+        float: "a number",
+        Sequence: "a list",
+        Mapping: "a mapping",
+    }
     members = types if isinstance(types, tuple) else (types,)
     return " or ".join(dict.fromkeys(names.get(member, "a list") for member in members))

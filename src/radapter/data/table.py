@@ -100,9 +100,7 @@ def read_labelled_table(
     )
 
 
-def _selected(
-    path: Path, columns: list[list[str]], conditions: Mapping[str, list[str]]
-) -> list[list[str]]:
+def _selected(path: Path, columns: list[list[str]], conditions: Mapping[str, list[str]]) -> list[list[str]]:
     """The columns but those of the conditions, and of them the rows that meet every condition."""
     kept, tested = columns[: len(columns) - len(conditions)], columns[len(columns) - len(conditions) :]
     for cells, (column, wanted) in zip(tested, conditions.items(), strict=True):

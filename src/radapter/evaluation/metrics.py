@@ -1,6 +1,7 @@
 """Classification metrics as pure functions of a matrix of logits: no model, no device, no loader.
 
-All are fractions but `nll`, which is in nats, and `brier`, which lies in [0, 2]. Ties go to the lower class index, as in `argmax`.
+All are fractions but `nll`, which is in nats, and `brier`, which lies in [0, 2]. Ties go to the lower class index,
+as in `argmax`.
 torchmetrics counts the same (the tests compare them) but for two things that are wanted otherwise here: its
 calibration error gives a confidence of exactly 1, which saturated logits have often, a 16th bin of its own, and
 its macro accuracy counts a class that is predicted but absent from the labels.
@@ -257,7 +258,7 @@ def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
 def _worst_group(hits: Tensor, groups: Tensor) -> float:
     if groups.shape != hits.shape:
         raise ValueError(f"groups must be (N,) = ({len(hits)},). Got {tuple(groups.shape)}.")
-    return min(_share(hits[groups == group]) for group in groups.unique())
+    return min(_share(hits[groups == group]) for group in set(groups.tolist()))
 
 
 def _share(hits: Tensor) -> float:

@@ -41,7 +41,7 @@ COLLECTIONS = {
         "lora",
         "r_adapter",
     ),
-    "data": ("folder", "table", "huggingface", "world", "coop"),
+    "data": ("folder", "table", "huggingface", "world", "coop", "imagenet", "objectnet", "domains"),
     "losses": ("mpm_nce", "clip", "cross_entropy", "siglip"),
 }
 

@@ -11,12 +11,16 @@ from torchmetrics.functional.classification import (
 )
 
 from radapter.evaluation.metrics import (
+    agreement,
+    brier_score,
     classification_metrics,
     expected_calibration_error,
     forgetting,
+    macro_f1,
     mean_over_sets,
     mean_per_class_accuracy,
     top_k_accuracy,
+    worst_group_accuracy,
 )
 
 BY_HAND = torch.tensor(
@@ -52,6 +56,8 @@ def test_metrics_equal_counting_one_by_one(case):
         "mean_per_class": pytest.approx(reference.mean_per_class(rows, truth)),
         "ece": pytest.approx(reference.expected_calibration_error(rows, truth, 15), abs=1e-9),
         "nll": pytest.approx(reference.negative_log_likelihood(rows, truth)),
+        "macro_f1": pytest.approx(reference.macro_f1(rows, truth)),
+        "brier": pytest.approx(reference.brier(rows, truth)),
         "n": len(truth),
     }
 
@@ -115,6 +121,52 @@ def test_saturated_confidences_share_the_last_bin():
     nearly = torch.tensor([0.99, 0.01], dtype=torch.float64).log()
     logits = torch.stack([nearly, torch.tensor([1000.0, 0.0], dtype=torch.float64)])
     assert expected_calibration_error(logits, torch.tensor([0, 1])) == pytest.approx(0.495)
+
+
+@given(classified(), st.integers(0, 10_000))
+def test_worst_group_equals_counting_one_by_one(case, seed):
+    logits, labels = case
+    groups = torch.randint(-1, 3, labels.shape, generator=torch.Generator().manual_seed(seed))
+    expected = reference.worst_group(logits.tolist(), labels.tolist(), groups.tolist())
+    assert worst_group_accuracy(logits, labels, groups) == pytest.approx(expected)
+    assert classification_metrics(logits, labels, groups=groups)["worst_group"] == pytest.approx(expected)
+
+
+def test_worst_group_worked_by_hand():
+    # Right, wrong, wrong, wrong.
+    labels = torch.tensor([0, 3, 2, 0])
+    assert worst_group_accuracy(BY_HAND, labels, torch.tensor([7, 7, 7, 7])) == 0.25
+    assert worst_group_accuracy(BY_HAND[:2], labels[:2], torch.tensor([1, 1])) == 0.5
+    assert worst_group_accuracy(BY_HAND, labels, torch.tensor([7, 7, 2, 2])) == 0.0
+    with pytest.raises(ValueError, match=r"groups must be \(N,\)"):
+        worst_group_accuracy(BY_HAND, labels, torch.tensor([7]))
+
+
+def test_macro_f1_worked_by_hand():
+    # Predicted 0, 0, 0, 1 for labels 0, 3, 2, 0. Class 0: 2 * 1 / (2 + 3). Classes 2 and 3: never predicted, 0.
+    assert macro_f1(BY_HAND, torch.tensor([0, 3, 2, 0])) == pytest.approx(0.4 / 3)
+
+
+def test_brier_score_worked_by_hand():
+    logits = torch.tensor([[0.75, 0.25]], dtype=torch.float64).log()
+    assert brier_score(logits, torch.tensor([0])) == pytest.approx(2 * 0.25**2)
+    assert brier_score(logits, torch.tensor([1])) == pytest.approx(2 * 0.75**2)
+    assert brier_score(torch.tensor([[1000.0, 0.0]]), torch.tensor([1])) == 2
+
+
+def test_agreement_counts_equal_answers_right_or_wrong():
+    assert agreement(BY_HAND, BY_HAND.flip(1)) == 0
+    assert agreement(BY_HAND, BY_HAND[[0, 1, 3, 2]]) == 0.5
+    with pytest.raises(ValueError, match=r"\(4, 7\) and \(4, 3\)"):
+        agreement(BY_HAND, BY_HAND[:, :3])
+
+
+def test_a_class_of_several_columns_is_as_good_as_its_best_one():
+    # Columns 1 and 2 are one class, 0 another; 3 is left out.
+    logits = torch.tensor([[2.0, 1.0, 3.0, 9.0], [2.0, 1.0, 0.0, 9.0]])
+    classes = torch.tensor([[0, 0], [1, 2]])
+    merged = classification_metrics(logits, torch.tensor([1, 2]), classes=classes)
+    assert merged == classification_metrics(torch.tensor([[2.0, 3.0], [2.0, 1.0]]), torch.tensor([1, 1]))
 
 
 def test_classes_leave_the_other_columns_out():

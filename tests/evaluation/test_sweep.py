@@ -25,6 +25,7 @@ from radapter.evaluation import (
 class Batch(NamedTuple):
     pixels: Tensor
     labels: Tensor
+    groups: Tensor | None = None
 
 
 class TinyEncoder(nn.Module):

@@ -9,6 +9,7 @@
         drawn: {world: sketch, seed: 1}
       transfer:
         pets: {coop: split_zhou_OxfordPets.json, images: images, split: test, templates: "a photo of a {}."}
+        renditions: {layout: imagenet-r, path: imagenet-r}
 
 The schema checks shape and types; whether a file exists is the business of `radapter.data`, which opens them.
 """
@@ -38,7 +39,17 @@ def _interval(value: object) -> object:
     raise ValueError("must be [low, high) with 0 <= low < high <= 1")
 
 
+def _corruption(value: object) -> object:
+    known = {"type": str, "severity": int, "seed": int}
+    if isinstance(value, dict) and {"type", "severity"} <= value.keys() <= known.keys():
+        typed = all(isinstance(v, known[key]) and not isinstance(v, bool) for key, v in value.items())
+        if typed and 1 <= value["severity"] <= 5 and value.get("seed", 0) >= 0:
+            return value
+    raise ValueError("must be {type: a corruption, severity: 1 to 5, seed: 0}; seed may be left out")
+
+
 Part = Annotated[tuple[float, float], PlainValidator(_interval)]
+Corruption = Annotated[dict[str, str | int], PlainValidator(_corruption)]
 
 
 class Source(BaseModel):
@@ -68,6 +79,13 @@ class Source(BaseModel):
     classes: list[str] | str | None = Field(
         default=None, description="the source's class list, a list or a text file: names of integer labels"
     )
+    shared: bool = Field(
+        default=False,
+        description="whether classes that training lacks are left out; otherwise they are an error",
+    )
+    corrupt: Corruption | None = Field(
+        default=None, description="one of 15 corruptions, drawn over each image when it is read"
+    )
 
 
 class FolderSource(Source):
@@ -82,6 +100,15 @@ class CsvSource(Source):
     csv: str = Field(description="the table; paths in it are relative to its folder")
     image: str = Field(default="image", description="column of image paths")
     label: str = Field(default="label", description="column of class names or integers")
+    group: str | list[str] | None = Field(
+        default=None, description="column or columns whose values make the groups of worst_group"
+    )
+    where: dict[str, str | int | list[str | int]] | None = Field(
+        default=None, description="columns and the value, or list of values, of the rows to read"
+    )
+    images: str | None = Field(
+        default=None, description="folder, seen from the table's, where relative image paths start"
+    )
 
 
 class ParquetSource(Source):
@@ -126,6 +153,28 @@ class CoopSource(Source):
     split: Literal["train", "val", "test"] = Field(default="train", description="which of its splits")
 
 
+class LayoutSource(Source):
+    """A public data set as its authors released it."""
+
+    layout: str = Field(
+        description="imagenet, imagenet-v2, imagenet-r, imagenet-a, imagenet-sketch, imagenet-c, objectnet, pacs, "
+        "vlcs, office-home, domainnet or domains"
+    )
+    path: str = Field(description="its folder")
+    split: str | None = Field(default=None, description="imagenet: train or val; domainnet: train or test")
+    wnids: str | None = Field(
+        default=None, description="imagenet and its kin: a file of WordNet ids; null is ImageNet's 1,000"
+    )
+    corruption: str | None = Field(default=None, description="imagenet-c: which corruption")
+    severity: Annotated[int, Field(ge=1, le=5)] | None = Field(
+        default=None, description="imagenet-c: how severe"
+    )
+    domain: str | None = Field(default=None, description="domain folders: the one to read; null is all")
+    leave_out: str | list[str] | None = Field(
+        default=None, description="domain folders: the domain, or list of domains, not to read"
+    )
+
+
 KINDS: dict[str, type[Source]] = {
     "folder": FolderSource,
     "csv": CsvSource,
@@ -133,6 +182,7 @@ KINDS: dict[str, type[Source]] = {
     "hub": HubSource,
     "world": WorldSource,
     "coop": CoopSource,
+    "layout": LayoutSource,
 }
 
 
@@ -166,7 +216,8 @@ else:
         | Annotated[ParquetSource, Tag("<parquet>")]
         | Annotated[HubSource, Tag("<hub>")]
         | Annotated[WorldSource, Tag("<world>")]
-        | Annotated[CoopSource, Tag("<coop>")],
+        | Annotated[CoopSource, Tag("<coop>")]
+        | Annotated[LayoutSource, Tag("<layout>")],
         Discriminator(
             _kind,
             custom_error_type="source",

@@ -7,6 +7,9 @@ labels.py          class names, and the map between two label spaces
 splits.py          content-stable splits
 shots.py           K pictures of each class
 folder.py, table.py, huggingface.py, world.py, coop.py   the sources
+layouts.py         the table of public data sets; imagenet.py, objectnet.py, domains.py read them
+class_folders.py, imagenet_classes.py   what readers share
+corruptions.py     the 15 corruptions of ImageNet-C; picture_arrays.py is their arithmetic
 opening.py         from a specification to a set
 loading.py, augment.py, memory.py, bad_images.py   batches
 """

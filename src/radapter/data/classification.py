@@ -27,6 +27,11 @@ class ClassificationSet:
             dropping and splits depend on, wherever the picture lies.
         pictures: where the pixels come from, M >= N pictures.
         rows: (N,), int64, into `pictures`.
+        candidates: (K, S), int64, into `classnames`: the K classes that the set can hold, for a test set of fewer
+            classes, each with the up to S training classes that mean it, filled by repeating; evaluation leaves
+            the others out of the argmax. None where every class is possible.
+        groups: (N,), int64, into `groupnames`, for the accuracy of the worst group; None where there are none.
+        groupnames: G names.
     """
 
     name: str
@@ -35,6 +40,9 @@ class ClassificationSet:
     keys: Tensor
     pictures: Pictures
     rows: Tensor
+    candidates: Tensor | None = None
+    groups: Tensor | None = None
+    groupnames: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shapes = {tuple(self.labels.shape), tuple(self.keys.shape), tuple(self.rows.shape)}
@@ -80,6 +88,7 @@ class ClassificationSet:
             labels=self.labels[chosen],
             keys=self.keys[chosen],
             rows=self.rows[chosen],
+            groups=None if self.groups is None else self.groups[chosen],
         )
 
 

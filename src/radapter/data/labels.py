@@ -30,6 +30,9 @@ class Source:
         labels: N names or N integers; None where a row has no label.
         classnames: the source's own class list; None where it has none.
         keys: (N,), int64, where the source knows its content hashes; None where they must be computed.
+        candidates: the classes that a picture of this source may show, each with every name that the training
+            classes may have for it; None where it may show any training class.
+        groups: N names, one a picture; None where the source has no groups.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Source:
     labels: Sequence[str | int | None]
     classnames: tuple[str, ...] | None
     keys: Tensor | None = None
+    candidates: Mapping[str, Sequence[str]] | None = None
+    groups: Sequence[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,11 +52,13 @@ class Resolved:
         classnames: C names.
         labels: (M,), int64, into `classnames`.
         rows: (M,), int64, ascending: the source's pictures that remain.
+        candidates: (K, S), int64, into `classnames`, as in `ClassificationSet`; None where all are possible.
     """
 
     classnames: tuple[str, ...]
     labels: Tensor
     rows: Tensor
+    candidates: Tensor | None
 
 
 def read_classnames(names: Sequence[str] | str | os.PathLike[str]) -> tuple[str, ...]:
@@ -83,6 +90,7 @@ def resolve(
     mapping: Mapping[str, str | None] | None = None,
     classnames: Sequence[str] | None = None,
     half: str | None = None,
+    shared: bool = False,
 ) -> Resolved:
     """Brings a source's labels into the training label space.
 
@@ -95,6 +103,7 @@ def resolve(
         mapping: source class to training class, many to one; to None drops the class; others keep their name.
         classnames: the training classes; None takes the source's, mapped.
         half: "base" or "novel" keeps that half of the source's classes, mapped; None keeps all.
+        shared: whether classes that `classnames` lacks are left out; else they are an error.
 
     Raises:
         ConfigError: the map names a class that the source lacks, or `half` has no class list to halve.
@@ -112,12 +121,20 @@ def resolve(
         training = tuple(dict.fromkeys(name for name in target.values() if name is not None))
     else:
         training = tuple(classnames)
+        target |= _by_another_name(source.candidates or {}, target, frozenset(training))
+        if shared:
+            target |= {theirs: None for theirs, ours in target.items() if ours not in training}
         _refuse_strangers(names, target, training, source.name)
     index = {name: number for number, name in enumerate(training)}
     wanted = [target[name] for name in names]
     rows = [row for row, name in enumerate(wanted) if name is not None]
     numbers = [index[name] for name in wanted if name is not None]
-    return Resolved(training, torch.tensor(numbers, dtype=torch.int64), torch.tensor(rows, dtype=torch.int64))
+    return Resolved(
+        training,
+        torch.tensor(numbers, dtype=torch.int64),
+        torch.tensor(rows, dtype=torch.int64),
+        None if source.candidates is None else _columns(source.candidates, target, index),
+    )
 
 
 def refuse_duplicates(names: Sequence[str], origin: str) -> None:
@@ -127,6 +144,36 @@ def refuse_duplicates(names: Sequence[str], origin: str) -> None:
         raise DataError(
             f"class names must differ. {origin} repeats {_some(twice)}. Rename all but one of each."
         )
+
+
+def _by_another_name(
+    candidates: Mapping[str, Sequence[str]], target: Mapping[str, str | None], training: frozenset[str]
+) -> dict[str, str]:
+    """The classes that training knows only by another of their names, and that name."""
+    return {
+        theirs: next(name for name in names if name in training)
+        for theirs, names in candidates.items()
+        if target.get(theirs) == theirs and theirs not in training and not training.isdisjoint(names)
+    }
+
+
+def _columns(
+    candidates: Mapping[str, Sequence[str]], target: Mapping[str, str | None], index: Mapping[str, int]
+) -> Tensor | None:
+    """The training classes that each class of the source goes by, one row a class, filled by repeating."""
+    rows: dict[int, list[int]] = {}
+    for theirs, names in candidates.items():
+        ours = target.get(theirs)
+        if ours is None:  # left out by the map, or by the class list that the user gave
+            continue
+        known = list(dict.fromkeys(index[name] for name in (ours, *names) if name in index))
+        if known:  # two classes that are mapped to one training class are one
+            rows.setdefault(known[0], []).extend(known)
+    if len(rows) == len(index):
+        return None
+    widest = max((len(row) for row in rows.values()), default=0)
+    filled = [row + row[:1] * (widest - len(row)) for row in rows.values()]
+    return torch.tensor(filled, dtype=torch.int64).reshape(len(rows), widest)
 
 
 def _named(source: Source, own: Sequence[str] | None, *, training: Sequence[str] | None) -> list[str]:

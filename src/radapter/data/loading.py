@@ -38,12 +38,14 @@ class Batch:
         labels: (B,), int64.
         keys: (B,), int64, the content hashes.
         indices: (B,), int64, into the data set.
+        groups: (B,), int64; None where the data set has none.
     """
 
     pixels: Tensor
     labels: Tensor
     keys: Tensor
     indices: Tensor
+    groups: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -282,7 +284,8 @@ def _batch(
     if not pixels:
         return None
     chosen = torch.tensor(indices)
-    return Batch(torch.stack(pixels), dataset.labels[chosen], dataset.keys[chosen], chosen)
+    groups = None if dataset.groups is None else dataset.groups[chosen]
+    return Batch(torch.stack(pixels), dataset.labels[chosen], dataset.keys[chosen], chosen, groups)
 
 
 def _attempt(one: Callable[[int], Tensor], index: int) -> Tensor | ImageError:

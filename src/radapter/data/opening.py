@@ -2,11 +2,12 @@
 
     path/to/folder                                        class folders, a saved set, a .parquet, .csv or .tsv file
     {folder: PATH}
-    {csv: PATH, image: COLUMN, label: COLUMN}             also TSV
+    {csv: PATH, image: COLUMN, label: COLUMN}             also TSV; group, where and images as in table.py
     {parquet: PATH or list, image: COLUMN, label: COLUMN}
     {hub: NAME or saved folder, split: test, config: ..., image: COLUMN, label: COLUMN}
     {world: SPLIT, seed: 0, size: 1000, correlation: 0.8}
     {coop: split_zhou_NAME.json, images: FOLDER, split: test}
+    {layout: imagenet-r, path: PATH}                      and the layout's options; see layouts.py
 
 Every mapping also takes
     part: [low, high)     the pictures whose content hash lies in that part of all; see splits.py
@@ -16,6 +17,8 @@ Every mapping also takes
     half: base            the first half of the class list; novel is the rest
     classes: [a, b]       the source's class list: names of integer labels, or the names that may occur
     labels: {a: b, c: ~}  source class to training class, many to one; null leaves a class out
+    shared: false         true leaves out the classes that training lacks, which else are an error
+    corrupt: {type: fog, severity: 3, seed: 0}            one of the 15 of corruptions.py
 """
 
 import os
@@ -28,10 +31,13 @@ import torch
 from radapter.data.bad_images import MAX_BAD, BadImages
 from radapter.data.classification import ClassificationSet
 from radapter.data.coop import read_coop
+from radapter.data.corruptions import check_corruption, corrupted
 from radapter.data.folder import read_folder
 from radapter.data.huggingface import read_hub, read_parquet
 from radapter.data.images import MAX_PIXELS, check_max_pixels
 from radapter.data.labels import Source, read_classnames, resolve
+from radapter.data.layouts import OPTIONS, read_layout
+from radapter.data.pictures import ChangedPictures
 from radapter.data.shots import few_shots
 from radapter.data.splits import UNREADABLE, Progress, content_keys, in_part
 from radapter.data.table import read_labelled_table
@@ -41,11 +47,13 @@ from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
 _COLUMNS = {"image": str, "label": str}
 _OWN: dict[str, dict[str, Any]] = {
     "folder": {},
-    "csv": _COLUMNS,
+    "csv": {**_COLUMNS, "group": (str, list, tuple), "where": Mapping, "images": str},
     "parquet": _COLUMNS,
     "hub": {"split": str, "config": str, **_COLUMNS},
     "world": {"seed": int, "size": int, "correlation": (int, float), "difficulty": (int, float)},
     "coop": {"images": str, "split": str},
+    "layout": {"path": str, "severity": int, "leave_out": (str, list, tuple)}
+    | {name: str for name in OPTIONS if name not in ("severity", "leave_out")},
 }
 _COMMON: dict[str, Any] = {
     "part": Sequence,
@@ -55,6 +63,8 @@ _COMMON: dict[str, Any] = {
     "half": str,
     "classes": Sequence,
     "labels": Mapping,
+    "shared": bool,
+    "corrupt": Mapping,
 }
 _BY_SUFFIX = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv"}
 
@@ -93,7 +103,12 @@ def open_classification(
     mapping = {str(theirs): _text(ours) for theirs, ours in options.get("labels", {}).items()}
     classes = read_classnames(options["classes"]) if "classes" in options else None
     resolved = resolve(
-        source, classes=classes, mapping=mapping, classnames=training, half=options.get("half")
+        source,
+        classes=classes,
+        mapping=mapping,
+        classnames=training,
+        half=options.get("half"),
+        shared=options.get("shared", False),
     )
     keys = (
         content_keys(source.pictures, resolved.rows, progress=progress)
@@ -109,13 +124,24 @@ def open_classification(
             f"data set must hold a picture. Of the {len(source.pictures)} in '{name}' none is left after the "
             "label map, half and part."
         )
+    rows = resolved.rows[chosen]
+    groupnames = () if source.groups is None else tuple(sorted({source.groups[row] for row in rows.tolist()}))
+    pictures = source.pictures
+    if "corrupt" in options:
+        key_of_row = dict(zip(rows.tolist(), keys[chosen].tolist(), strict=True))
+        pictures = ChangedPictures(
+            pictures, lambda image, row: corrupted(image, key=key_of_row[row], **options["corrupt"])
+        )
     opened = ClassificationSet(
         name,
         resolved.classnames,
         resolved.labels[chosen],
         keys[chosen],
-        source.pictures,
-        resolved.rows[chosen],
+        pictures,
+        rows,
+        resolved.candidates,
+        _numbers(source.groups, rows, groupnames),
+        groupnames,
     )
     if "shots" not in options:
         return opened
@@ -129,6 +155,16 @@ def open_classification(
             name=name,
         )
     )
+
+
+def _numbers(
+    groups: Sequence[str] | None, rows: torch.Tensor, groupnames: tuple[str, ...]
+) -> torch.Tensor | None:
+    """The group of each row, as an index into `groupnames`."""
+    if groups is None:
+        return None
+    number = {name: index for index, name in enumerate(groupnames)}
+    return torch.tensor([number[groups[row]] for row in rows.tolist()], dtype=torch.int64)
 
 
 def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +185,7 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(
                 f"a {kind} source takes the keys {', '.join(known)}. Got {key!r}.{did_you_mean(str(key), known)}"
             )
-        if not isinstance(value, known[key]) or isinstance(value, bool):
+        if not isinstance(value, known[key]) or (isinstance(value, bool) and known[key] is not bool):
             raise ConfigError(f"{key} of a {kind} source must be {_kind(known[key])}. Got {value!r}.")
     if "part" in options and (
         len(options["part"]) != 2 or not all(isinstance(end, (int, float)) for end in options["part"])
@@ -160,6 +196,10 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"{seed} changes only what {what} takes. Give {what}, or leave {seed} out.")
     if kind == "coop" and "images" not in options:
         raise ConfigError("a coop source needs images, the folder that its paths start at. Give images.")
+    if "layout" in options and "path" not in options:
+        raise ConfigError("a layout source needs path, its folder. Give path.")
+    if "corrupt" in options:
+        check_corruption(options["corrupt"])
     return options
 
 
@@ -175,7 +215,12 @@ def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) 
     if "folder" in options:
         return read_folder(Path(_expanded(options["folder"])), max_pixels=max_pixels)
     if "csv" in options:
-        return read_labelled_table(Path(_expanded(options["csv"])), **columns, max_pixels=max_pixels)
+        return read_labelled_table(
+            Path(_expanded(options["csv"])),
+            **columns,
+            **{key: options[key] for key in ("group", "where", "images") if key in options},
+            max_pixels=max_pixels,
+        )
     if "parquet" in options:
         paths = [options["parquet"]] if isinstance(options["parquet"], str) else options["parquet"]
         return read_parquet([_expanded(path) for path in paths], **columns, max_pixels=max_pixels)
@@ -195,6 +240,11 @@ def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) 
             split=options.get("split", "train"),
             max_pixels=max_pixels,
         )
+    if "layout" in options:
+        chosen = {key: options[key] for key in OPTIONS if key in options}
+        if "wnids" in chosen:
+            chosen["wnids"] = Path(_expanded(chosen["wnids"]))
+        return read_layout(options["layout"], Path(_expanded(options["path"])), chosen, max_pixels=max_pixels)
     return read_world(options["world"], **{key: options[key] for key in _OWN["world"] if key in options})
 
 
@@ -220,6 +270,13 @@ def _text(value: object) -> str | None:
 
 
 def _kind(types: Any) -> str:
-    names = {str: "text", int: "an integer", float: "a number", Sequence: "a list", Mapping: "a mapping"}
+    names = {
+        str: "text",
+        bool: "true or false",
+        int: "an integer",
+        float: "a number",
+        Sequence: "a list",
+        Mapping: "a mapping",
+    }
     members = types if isinstance(types, tuple) else (types,)
     return " or ".join(dict.fromkeys(names.get(member, "a list") for member in members))

@@ -1,11 +1,11 @@
-"""Where a data set's pixels come from: one small protocol, three holders of it.
+"""Where a data set's pixels come from: one small protocol, four holders of it.
 
 A holder names its pictures for messages, gives the bytes that a picture is known by (its content), and decodes
 one picture at a time. It holds no labels.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -156,3 +156,31 @@ class ArrayPictures:
     def where(self, index: int) -> str:
         """The name and the index."""
         return f"{self._name} {index}"
+
+
+class ChangedPictures:
+    """Pictures of another holder, each changed after it is decoded; their content stays what it was.
+
+    Args:
+        pictures: the others.
+        change: (RGB picture, its index) -> RGB picture; a pure function.
+    """
+
+    def __init__(self, pictures: Pictures, change: Callable[[Image.Image, int], Image.Image]) -> None:
+        self.unchanged = pictures
+        self._change = change
+
+    def __len__(self) -> int:
+        return len(self.unchanged)
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes one picture and changes it; raises ImageError."""
+        return self._change(self.unchanged.image(index), index)
+
+    def content(self, index: int) -> bytes:
+        """The bytes of the picture as it was; raises ImageError."""
+        return self.unchanged.content(index)
+
+    def where(self, index: int) -> str:
+        """What the picture was called."""
+        return self.unchanged.where(index)

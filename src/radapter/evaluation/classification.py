@@ -1,6 +1,6 @@
 """A zero-shot or trained head over image features, evaluated on batches of labelled images."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -40,6 +40,10 @@ class LabelledImages(Protocol):
     @property
     def labels(self) -> Tensor:
         """(B,), int."""
+
+    @property
+    def groups(self) -> Tensor | None:
+        """(B,), int; None where the set has no groups."""
 
 
 def zero_shot_logits(encoder: ImageEncoder, head: Tensor, pixels: Tensor) -> Tensor:
@@ -87,13 +91,22 @@ def evaluate_classification(
     Raises:
         DataError: there is no image.
     """
-    logits, labels = [], []
+    logits, labels, groups = [], [], []
     with evaluating(encoder):
         for batch in batches:
             logits.append(zero_shot_logits(encoder, head, batch.pixels).cpu())
             labels.append(batch.labels.cpu())
+            groups.append(batch.groups)
             if progress is not None:
                 progress(name, len(batch.labels))
     if not labels:
         raise DataError(f"data set must hold an image. '{name}' holds none.")
-    return classification_metrics(torch.cat(logits), torch.cat(labels), classes=classes)
+    return classification_metrics(
+        torch.cat(logits), torch.cat(labels), classes=classes, groups=joined_groups(groups)
+    )
+
+
+def joined_groups(groups: Sequence[Tensor | None]) -> Tensor | None:
+    """The groups of all batches, (N,); None where a batch has none."""
+    known = [of_batch.cpu() for of_batch in groups if of_batch is not None]
+    return torch.cat(known) if len(known) == len(groups) else None

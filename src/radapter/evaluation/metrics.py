@@ -1,6 +1,7 @@
 """Classification metrics as pure functions of a matrix of logits: no model, no device, no loader.
 
-All are fractions but `nll`, which is in nats. Ties go to the lower class index, as in `argmax`.
+All are fractions but `nll`, which is in nats, and `brier`, which lies in [0, 2]. Ties go to the lower class index,
+as in `argmax`.
 torchmetrics counts the same (the tests compare them) but for two things that are wanted otherwise here: its
 calibration error gives a confidence of exactly 1, which saturated logits have often, a 16th bin of its own, and
 its macro accuracy counts a class that is predicted but absent from the labels.
@@ -19,29 +20,37 @@ Metrics = dict[str, float]
 CALIBRATION_BINS = 15
 
 
-def classification_metrics(logits: Tensor, labels: Tensor, *, classes: Tensor | None = None) -> Metrics:
+def classification_metrics(
+    logits: Tensor, labels: Tensor, *, classes: Tensor | None = None, groups: Tensor | None = None
+) -> Metrics:
     """Every metric of a classified set.
 
     Args:
         logits: (N, C), float; already multiplied by the logit scale, so that calibration means something.
         labels: (N,), int in [0, C).
         classes: (K,), int in [0, C): the columns that a set of fewer classes can hold (ImageNet-R has 200 of
-            ImageNet's 1,000); the others are left out of the argmax and of the softmax. None keeps all.
+            ImageNet's 1,000); the others are left out of the argmax and of the softmax. (K, M) where a class of
+            the set goes by several columns (ObjectNet), see `restricted`. None keeps all.
+        groups: (N,), int: the group of each sample; None where there are none.
 
     Returns:
-        top1, top5, mean_per_class, ece, nll as floats and n as int.
+        top1, top5, mean_per_class, macro_f1, ece, nll, brier as floats and n as int; with groups, worst_group.
 
     Raises:
         ValueError: shapes do not fit, logits are not finite, or a label is outside the classes.
     """
     logits, labels = restricted(logits, labels, classes)
     ranks = _ranks(logits, labels)
+    by_group = {} if groups is None else {"worst_group": _worst_group(ranks < 1, groups)}
     return {
         "top1": _share(ranks < 1),
         "top5": _share(ranks < min(5, logits.shape[1])),
         "mean_per_class": _mean_per_class(ranks < 1, labels, logits.shape[1]),
+        "macro_f1": macro_f1(logits, labels),
         "ece": expected_calibration_error(logits, labels),
         "nll": negative_log_likelihood(logits, labels),
+        "brier": brier_score(logits, labels),
+        **by_group,
         "n": len(labels),
     }
 
@@ -56,6 +65,40 @@ def mean_per_class_accuracy(logits: Tensor, labels: Tensor) -> float:
     """Top-1 of each class that occurs in `labels`, averaged over these classes; (N, C), (N,) -> [0, 1]."""
     logits, labels = restricted(logits, labels, None)
     return _mean_per_class(_ranks(logits, labels) < 1, labels, logits.shape[1])
+
+
+def worst_group_accuracy(logits: Tensor, labels: Tensor, groups: Tensor) -> float:
+    """Top-1 of the group of samples where it is lowest; (N, C), (N,), (N,) int -> [0, 1].
+
+    Source: Sagawa et al., ICLR 2020.
+    """
+    logits, labels = restricted(logits, labels, None)
+    return _worst_group(_ranks(logits, labels) < 1, groups)
+
+
+def macro_f1(logits: Tensor, labels: Tensor) -> float:
+    """F1 of each class that occurs in `labels`, averaged over these classes.
+
+        F1_c = 2 hits_c / (labelled_c + predicted_c)
+
+    A class that is never predicted, or never rightly, has F1 = 0. A class that is predicted but absent from the
+    labels is left out of the average, as in `mean_per_class_accuracy`.
+
+    Args:
+        logits: (N, C), float.
+        labels: (N,), int in [0, C).
+
+    Returns:
+        In [0, 1].
+    """
+    logits, labels = restricted(logits, labels, None)
+    predicted = logits.argmax(1)
+    labelled, guessed, right = (
+        torch.bincount(chosen, minlength=logits.shape[1]).double()
+        for chosen in (labels, predicted, labels[predicted == labels])
+    )
+    present = labelled > 0
+    return float((2 * right / (labelled + guessed))[present].mean())
 
 
 def expected_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = CALIBRATION_BINS) -> float:
@@ -86,6 +129,46 @@ def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
     """Mean of -log softmax at the label, nats; (N, C), (N,) -> [0, inf)."""
     logits, labels = restricted(logits, labels, None)
     return float(F.cross_entropy(logits.double(), labels))
+
+
+def brier_score(logits: Tensor, labels: Tensor) -> float:
+    """Squared distance between the probabilities and the label as a one-hot row, averaged over samples.
+
+    Source: Brier, Monthly Weather Review 1950: summed over classes, not averaged, so 0 is best and 2 is worst.
+
+        1/N sum_i sum_c (p_ic - [c = label_i])^2
+
+    Args:
+        logits: (N, C), float.
+        labels: (N,), int in [0, C).
+
+    Returns:
+        In [0, 2].
+    """
+    logits, labels = restricted(logits, labels, None)
+    errors = logits.double().softmax(1) - F.one_hot(labels, logits.shape[1])
+    return float(errors.square().sum(1).mean())
+
+
+def agreement(logits: Tensor, zero_shot_logits: Tensor) -> float:
+    """Share of samples on which two models predict the same class, whether it is right or not.
+
+    Args:
+        logits: (N, C), float: those of the fine-tuned model.
+        zero_shot_logits: (N, C), float: those of the model before fine-tuning, on the same samples.
+
+    Returns:
+        In [0, 1].
+
+    Raises:
+        ValueError: the shapes differ, or there is no sample.
+    """
+    if logits.shape != zero_shot_logits.shape or logits.ndim != 2 or 0 in logits.shape:
+        raise ValueError(
+            "logits and zero_shot_logits must both be (N, C) with N and C at least 1. Got "
+            f"{tuple(logits.shape)} and {tuple(zero_shot_logits.shape)}."
+        )
+    return _share(logits.argmax(1) == zero_shot_logits.argmax(1))
 
 
 def mean_over_sets(sets: Mapping[str, Metrics], metric: str = "top1") -> float:
@@ -132,7 +215,9 @@ def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[
     Args:
         logits: (N, C), float.
         labels: (N,), int in [0, C).
-        classes: (K,), int, distinct; None keeps all columns.
+        classes: (K,), int, distinct; None keeps all columns. (K, M) where a class of the set goes by up to M
+            columns: their largest logit is the class's, as WiSE-FT scores ObjectNet; a row may repeat a column
+            to fill up.
 
     Returns:
         (N, K) float32 or wider and (N,) int64.
@@ -147,8 +232,10 @@ def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[
     logits, labels = logits.detach(), labels.long()
     if classes is not None:
         column = torch.full((logits.shape[1],), -1, dtype=torch.int64, device=labels.device)
-        column[classes.to(labels.device)] = torch.arange(len(classes), device=labels.device)
+        places = torch.arange(len(classes), device=labels.device)
+        column[classes.to(labels.device)] = places if classes.ndim == 1 else places[:, None]
         logits = logits[:, classes.to(logits.device)]
+        logits = logits if classes.ndim == 1 else logits.amax(2)
         known = (labels >= 0) & (labels < len(column))
         labels = torch.where(known, column[labels.clamp(0, len(column) - 1)], -1)
     outside = (labels < 0) | (labels >= logits.shape[1])
@@ -171,6 +258,12 @@ def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
     own = logits.gather(1, labels[:, None])  # (N, 1)
     before = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
     return ((logits > own) | ((logits == own) & before)).sum(1)
+
+
+def _worst_group(hits: Tensor, groups: Tensor) -> float:
+    if groups.shape != hits.shape:
+        raise ValueError(f"groups must be (N,) = ({len(hits)},). Got {tuple(groups.shape)}.")
+    return min(_share(hits[groups == group]) for group in set(groups.tolist()))
 
 
 def _share(hits: Tensor) -> float:

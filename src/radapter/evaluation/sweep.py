@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from radapter.errors import DataError
-from radapter.evaluation.classification import ImageEncoder, LabelledImages, Progress, zero_shot_logits
+from radapter.evaluation.classification import (
+    ImageEncoder,
+    LabelledImages,
+    Progress,
+    joined_groups,
+    zero_shot_logits,
+)
 from radapter.evaluation.interpolation import check_alpha
 from radapter.evaluation.metrics import Metrics, classification_metrics
 from radapter.zeroshot import evaluating
@@ -83,8 +89,10 @@ def alpha_sweep(
                 continue
             logits: dict[float, list[Tensor]] = {alpha: [] for alpha in missing[name]}
             labels: list[Tensor] = []
+            groups: list[Tensor | None] = []
             for block in _blocks(batches, cache_mib):
                 labels.extend(batch.labels.cpu() for batch in block)
+                groups.extend(batch.groups for batch in block)
                 for alpha, of_alpha in logits.items():
                     with at(alpha):
                         for batch in block:
@@ -93,10 +101,10 @@ def alpha_sweep(
                                 progress(name, len(batch.labels))
             if not labels:
                 raise DataError(f"data set must hold an image. '{name}' holds none.")
-            truth = torch.cat(labels)
+            truth, of_group = torch.cat(labels), joined_groups(groups)
             for alpha, of_alpha in logits.items():
                 results[alpha][name] = classification_metrics(
-                    torch.cat(of_alpha), truth, classes=(classes or {}).get(name)
+                    torch.cat(of_alpha), truth, classes=(classes or {}).get(name), groups=of_group
                 )
     return {alpha: {name: of_alpha[name] for name in sets} for alpha, of_alpha in results.items()}
 

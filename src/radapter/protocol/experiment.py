@@ -67,6 +67,11 @@ class Bench:
             )
             for (role, name), data in named.items()
         }
+        self._classes = {
+            f"{role}/{name}": data.candidates
+            for (role, name), data in named.items()
+            if data.candidates is not None
+        }
 
     def zero_shot(self, encoder: DualEncoder) -> SweepRow:
         """The model as it is, as the row "zero-shot" at alpha 0."""
@@ -116,7 +121,13 @@ class Bench:
     ) -> dict[float, dict[str, Metrics]]:
         """One sweep for the sets that share the training classes, one for each transfer set under its own head."""
         sweep = partial(
-            alpha_sweep, classifier.encoder, at, alphas=alphas, known=known, progress=self._progress
+            alpha_sweep,
+            classifier.encoder,
+            at,
+            alphas=alphas,
+            known=known,
+            classes=self._classes,
+            progress=self._progress,
         )
         transferred = {
             f"transfer/{name}": partial(

@@ -15,7 +15,7 @@ from rich.text import Text
 from radapter.report.curves import Json, curves
 
 PAPER_ALPHA = 0.5
-LOWER_IS_BETTER = frozenset({"ece", "nll"})
+LOWER_IS_BETTER = frozenset({"ece", "nll", "brier"})
 _ABSENT = "-"
 _COSTS = {"Memory": "step_bytes", "Epoch": "seconds_per_epoch"}
 
@@ -57,7 +57,7 @@ def grid(results: Json, *, metric: str = "top1", interpolated: Collection[str] |
 
     Args:
         results: the whole of results.json.
-        metric: top1, top5, mean_per_class, ece or nll; all but nll are shown in percent.
+        metric: any of `evaluation.classification_metrics`; all but nll are shown in percent.
         interpolated: methods that get a second line at the paper's alpha of 0.5; None for those whose row
             stands below alpha 1.
 
@@ -234,7 +234,10 @@ _METRIC_NAMES = {
     "top1": "Top-1 accuracy in %",
     "top5": "Top-5 accuracy in %",
     "mean_per_class": "Mean per-class accuracy in %",
+    "macro_f1": "Macro F1 in %",
+    "worst_group": "Worst-group accuracy in %",
     "ece": "Expected calibration error in %",
+    "brier": "Brier score in %",
     "nll": "Negative log-likelihood in nats",
 }
 

@@ -29,8 +29,8 @@ def describe(error: ValidationError, locate: Locate) -> list[str]:
     """
     sentences: dict[Location, str] = {}
     for problem in error.errors(include_url=False):
-        given = tuple(part for part in problem["loc"] if not str(part).startswith("<"))
-        location, field = _find(given)
+        given = tuple(part for part in problem["loc"] if not _is_tag(part))
+        location, field = _find(given, next(filter(_is_tag, problem["loc"]), None))
         key = ".".join(map(str, location))
         if problem["type"] == "extra_forbidden":
             sentence = _unknown(location)
@@ -63,13 +63,19 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield from _keys(field.annotation, f"{prefix}{name}.")
 
 
-def _find(given: Location) -> tuple[Location, FieldInfo | None]:
-    """The part of pydantic's location that the user wrote, without union members, and the field there."""
+def _is_tag(part: str | int) -> bool:
+    """Whether a part of pydantic's location names the member of a union, such as "<folder>"."""
+    return str(part).startswith("<")
+
+
+def _find(given: Location, tag: str | int | None) -> tuple[Location, FieldInfo | None]:
+    """The part of pydantic's location that the user wrote, and the field there, of the source that the tag names."""
     if given[:2] in _SOURCES_BEGIN:
         if given[:3] == ("data", "id_test", "id_test"):  # the name that a lone test set is given
             given = (*given[:2], *given[3:])
         begin = _SOURCES_BEGIN[given[:2]]
-        fields = {name: field for kind in KINDS.values() for name, field in kind.model_fields.items()}
+        kinds = [KINDS[name] for name in KINDS if tag in (None, f"<{name}>")]
+        fields = {name: field for kind in kinds for name, field in kind.model_fields.items()}
         inside = next((depth for depth in begin if depth < len(given) and given[depth] in fields), None)
         return (given, None) if inside is None else (given[: inside + 1], fields[str(given[inside])])
     model: type[BaseModel] = RunConfig

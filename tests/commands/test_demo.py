@@ -1,0 +1,40 @@
+"""The main job, as `radapter demo` does it, on a seed that chose nothing."""
+
+import pytest
+
+from radapter.commands.demo import demo
+from radapter.commands.reporting import FILES
+from radapter.methods import GROUPS
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The results and the folder of one demo; its shifted sets are small, since most of its time goes there."""
+    out = tmp_path_factory.mktemp("demo") / "radapter-demo"
+    return demo(out, seed=7, ood_size=75), out
+
+
+def test_it_compares_every_method_and_leaves_table_and_picture(shown):
+    results, out = shown
+    assert [row.method for row in results.rows] == list(GROUPS["foundation"])
+    assert {file.name for file in out.iterdir()} == set(FILES)
+
+
+def test_full_fine_tuning_gains_on_its_own_data_and_loses_under_shift(shown):
+    results, _ = shown
+    base, full = results.row("zero-shot"), results.row("full")
+    assert full.id_mean > base.id_mean + 0.05
+    assert full.ood_mean < base.ood_mean - 0.03
+
+
+def test_r_adapter_gains_without_that_loss(shown):
+    results, _ = shown
+    base, adapted = results.row("zero-shot"), results.row("r-adapter")
+    assert adapted.id_mean > base.id_mean
+    assert adapted.ood_mean > results.row("full").ood_mean
+    assert adapted.ood_mean > base.ood_mean - 0.02
+
+
+def test_every_alpha_was_chosen_on_id_validation(shown):
+    results, _ = shown
+    assert (results.selection.split, results.selection.n) == ("id_val", 400)

@@ -1,6 +1,9 @@
 """run.yaml: what is accepted, what its mistakes are called, what is written back."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -238,6 +241,22 @@ def test_methods_are_the_rows_of_the_table_of_methods():
 
     assert tuple(ROWS) == METHODS
     assert tuple(name for name, row in ROWS.items() if row.alpha == "auto") == CHOOSE_ALPHA
+
+
+@pytest.mark.parametrize("first", ["radapter.methods", "radapter.config"])
+def test_losses_stand_in_one_order_whichever_room_is_imported_first(first):
+    # typing keeps one object for Literals that differ in order alone, so that two orders in the sources would
+    # make messages and this page depend on who imports whom.
+    program = (
+        f"import {first}\n"
+        "from typing import get_args\n"
+        "from radapter.config.schema import LossConfig\n"
+        "print(get_args(get_args(LossConfig.model_fields['name'].annotation)[0]))"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    from radapter.methods import LossName
+
+    assert printed.stdout.strip() == str(get_args(LossName))
 
 
 @pytest.mark.parametrize("key", known_keys())

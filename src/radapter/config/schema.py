@@ -105,7 +105,7 @@ class AdapterConfig(_Section):
 class LossConfig(_Section):
     """What training minimises."""
 
-    name: Literal["mpm-nce", "single-positive", "clip", "cross-entropy", "siglip"] | None = Field(
+    name: Literal["mpm-nce", "single-positive", "clip", "siglip", "cross-entropy"] | None = Field(
         default=None, description="the loss; null is the method's own"
     )
     margin: Annotated[float, Field(ge=0)] | None = Field(

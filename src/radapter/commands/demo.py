@@ -13,15 +13,21 @@ from radapter.protocol.world_task import world_recipe, world_suite
 from radapter.storage import whole_folder
 
 MODEL = "world:tiny"
-OOD_SIZE = 300  # pictures of each of the eight shifts: most of the demo's time is the sweep over them
+ID_SIZE, OOD_SIZE = (
+    400,
+    100,
+)  # pictures of the ID test and of each of the eight shifts: the sweep over them costs most
 
 
-def demo(out: Path, *, seed: int = 0, ood_size: int | None = OOD_SIZE) -> Results:
+def demo(
+    out: Path, *, seed: int = 0, id_size: int | None = ID_SIZE, ood_size: int | None = OOD_SIZE
+) -> Results:
     """Trains and evaluates every method on the embedded world.
 
     Args:
         out: a new folder, or one that an earlier demo wrote and that holds nothing else.
         seed: of the scenes and of every training.
+        id_size: pictures of the ID test; None for the world's usual number.
         ood_size: pictures of each shifted set; None for the world's usual number.
 
     Raises:
@@ -31,7 +37,7 @@ def demo(out: Path, *, seed: int = 0, ood_size: int | None = OOD_SIZE) -> Result
         raise RunError(
             f"--out must be a new folder or an earlier demo's. '{out}' holds something else. Give another."
         )
-    suite = world_suite(seed, ood_size=ood_size)
+    suite = world_suite(seed, id_size=id_size, ood_size=ood_size)
     methods = [METHODS[name] for name in GROUPS["foundation"]]
     say(
         f"{len(methods)} methods fine-tune '{MODEL}' on {len(suite.train):,} drawn photos whose colours give the "

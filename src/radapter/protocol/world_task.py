@@ -11,11 +11,12 @@ from radapter.protocol.suite import Suite
 from radapter.zeroshot import templates
 
 
-def world_suite(seed: int, *, ood_size: int | None = None) -> Suite:
+def world_suite(seed: int, *, id_size: int | None = None, ood_size: int | None = None) -> Suite:
     """1,000 training photos with a spurious correlation, validation and ID test alike, eight shifts without it.
 
     Args:
         seed: of the scenes.
+        id_size: pictures of the ID test; None for the usual 800.
         ood_size: pictures of each shifted set; None for the usual 1,000.
     """
 
@@ -26,7 +27,7 @@ def world_suite(seed: int, *, ood_size: int | None = None) -> Suite:
     return Suite(
         train=train,
         id_val=split("id_val"),
-        id_test={"id_test": split("id_test")},
+        id_test={"id_test": split("id_test", id_size)},
         ood={name: split(name, ood_size) for name in world.OOD},
         classnames=train.classnames,
         templates=templates("short"),
@@ -34,5 +35,5 @@ def world_suite(seed: int, *, ood_size: int | None = None) -> Suite:
 
 
 def world_recipe() -> Recipe:
-    """Eight epochs of 25 steps; each method at its own learning rate."""
-    return Recipe(adapter=RAdapterConfig(), epochs=8, batch_size=40)
+    """Four epochs of 25 steps; each method at its own learning rate."""
+    return Recipe(adapter=RAdapterConfig(), epochs=4, batch_size=40)

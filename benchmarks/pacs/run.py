@@ -4,7 +4,8 @@
                                   [KEY=VALUE ...]
 
 The data and every number of the training are those of recipes/pacs.yaml, alike for all methods, but for the loss:
-each method has its own, with the settings of its paper; and the shifted sets, of which a third is tested on. The grid is searched on seed 100, by ID validation alone.
+each method has its own, with the settings of its paper; and for the shifted sets, of which a third is tested on.
+The grid is searched on seed 100, by ID validation alone.
 Trainings are kept in TO/trainings: started again, it goes on.
 """
 

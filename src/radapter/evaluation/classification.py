@@ -1,7 +1,8 @@
 """A zero-shot or trained head over image features, evaluated on batches of labelled images."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,44 @@ def zero_shot_logits(encoder: ImageEncoder, head: Tensor, pixels: Tensor) -> Ten
         return scaled_cosines(F.normalize(wide, dim=-1), head, encoder.logit_scale)
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class ClassificationMeasure:
+    """Labelled images under a head: what `sweep` evaluates.
+
+    Attributes:
+        encoder: gives image embeddings.
+        prepare: the head (C, E) at the present weights.
+        batches: the set.
+        classes: the columns of the head that the set can hold; see `classification_metrics`.
+    """
+
+    encoder: ImageEncoder
+    prepare: Callable[[], Tensor]
+    batches: Iterable[LabelledImages]
+    classes: Tensor | None = None
+
+    def truth(self, batch: LabelledImages) -> tuple[Tensor, Tensor | None]:
+        """Labels and groups."""
+        return batch.labels.cpu(), batch.groups
+
+    def observe(self, prepared: Tensor, batch: LabelledImages) -> Tensor:
+        """Logits, (B, C), on the CPU."""
+        return zero_shot_logits(self.encoder, prepared, batch.pixels).cpu()
+
+    def metrics(
+        self,
+        prepared: Tensor,
+        observed: Sequence[Tensor],
+        truths: Sequence[tuple[Tensor, Tensor | None]],
+    ) -> Metrics:
+        """As `classification_metrics`."""
+        labels, groups = zip(*truths, strict=True)
+        return classification_metrics(
+            torch.cat(list(observed)), torch.cat(labels), classes=self.classes, groups=_joined(groups)
+        )
+
+
 @torch.no_grad()
 def evaluate_classification(
     encoder: ImageEncoder,
@@ -91,22 +130,20 @@ def evaluate_classification(
     Raises:
         DataError: there is no image.
     """
-    logits, labels, groups = [], [], []
+    measure = ClassificationMeasure(encoder, lambda: head, batches, classes)
+    logits, truths = [], []
     with evaluating(encoder):
         for batch in batches:
-            logits.append(zero_shot_logits(encoder, head, batch.pixels).cpu())
-            labels.append(batch.labels.cpu())
-            groups.append(batch.groups)
+            logits.append(measure.observe(head, batch))
+            truths.append(measure.truth(batch))
             if progress is not None:
                 progress(name, len(batch.labels))
-    if not labels:
+    if not truths:
         raise DataError(f"data set must hold an image. '{name}' holds none.")
-    return classification_metrics(
-        torch.cat(logits), torch.cat(labels), classes=classes, groups=joined_groups(groups)
-    )
+    return measure.metrics(head, logits, truths)
 
 
-def joined_groups(groups: Sequence[Tensor | None]) -> Tensor | None:
+def _joined(groups: Sequence[Tensor | None]) -> Tensor | None:
     """The groups of all batches, (N,); None where a batch has none."""
     known = [of_batch.cpu() for of_batch in groups if of_batch is not None]
     return torch.cat(known) if len(known) == len(groups) else None

@@ -1,61 +1,89 @@
 """Every alpha between the zero-shot and the fine-tuned model, at the price of decoding each image once.
 
-`alpha_sweep` evaluates; `smallest_within_one_standard_error` chooses an alpha from scores on ID validation.
+`sweep` measures any kind of set, `alpha_sweep` labelled images under a head;
+`smallest_within_one_standard_error` chooses an alpha from scores on ID validation.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from radapter.errors import DataError
 from radapter.evaluation.classification import (
+    ClassificationMeasure,
     ImageEncoder,
     LabelledImages,
     Progress,
-    joined_groups,
-    zero_shot_logits,
 )
 from radapter.evaluation.interpolation import check_alpha
-from radapter.evaluation.metrics import Metrics, classification_metrics
-from radapter.zeroshot import evaluating
+from radapter.evaluation.metrics import Metrics
+from radapter.zeroshot import HasModules, evaluating
 
 ALPHAS = tuple(step / 10 for step in range(11))
 """0, 0.1 ... 1: the alphas of tables and plots."""
 
 
+class HasPixels(Protocol):
+    """One batch of any task."""
+
+    @property
+    def pixels(self) -> Tensor:
+        """(B, 3, H, W), float."""
+
+
+class Measure(Protocol):
+    """How one set is measured, whatever its task: `ClassificationMeasure` is one.
+
+    batches: the set, iterable once a pass. prepare: what all batches need at the present weights, such as a head
+    or the features of every caption; measures that share the callable share its result.
+    """
+
+    @property
+    def batches(self) -> Iterable[Any]:
+        """The set."""
+
+    @property
+    def prepare(self) -> Callable[[], Any]:
+        """Called once per alpha."""
+
+    def truth(self, batch: Any) -> Any:
+        """What is kept of a batch for `metrics`; no pixels."""
+
+    def observe(self, prepared: Any, batch: Any) -> Tensor:
+        """What the model says of a batch at the present weights; kept, so it should be small."""
+
+    def metrics(self, prepared: Any, observed: Sequence[Tensor], truths: Sequence[Any]) -> Metrics:
+        """The figures of the whole set."""
+
+
 @torch.no_grad()
-def alpha_sweep(
-    encoder: ImageEncoder,
+def sweep(
+    model: HasModules,
     at: Callable[[float], AbstractContextManager[object]],
-    head: Callable[[], Tensor],
-    sets: Mapping[str, Iterable[LabelledImages]],
+    measures: Mapping[str, Measure],
     alphas: Sequence[float] = ALPHAS,
     *,
     known: Mapping[float, Mapping[str, Metrics]] | None = None,
-    classes: Mapping[str, Tensor] | None = None,
     cache_mib: float = 256.0,
     progress: Progress | None = None,
 ) -> dict[float, dict[str, Metrics]]:
     """The metrics of every set at every alpha.
 
-    Each set is read once. Its decoded images are held up to `cache_mib` and pass the encoder at every alpha
-    before the next are read, so that the weights move once per alpha and block, not once per batch; of what was
-    computed only logits are kept.
+    Each set is read once. Its decoded images are held up to `cache_mib` and are observed at every alpha before
+    the next are read, so that the weights move once per alpha and block, not once per batch.
 
     Args:
-        encoder: gives image embeddings; it is left in the mode and at the weights it had.
-        at: a block in which the encoder, and what `head` reads, stand at that alpha: `Interpolation.at`, or
+        model: what the measures read; it is left in the mode and at the weights it had.
+        at: a block in which it stands at that alpha: `Interpolation.at`, or
             `lambda alpha: set_alpha(encoder, alpha)`.
-        head: the head (C, E), read once per alpha inside that block: `lambda: class_embeddings(...)` for the
-            text tower at that alpha, or the trained head's parameter.
-        sets: name -> batches, each iterable once.
+        measures: by name of the set.
         alphas: each in [0, 1]; repeated ones are computed once.
         known: alpha -> name -> metrics that are known already (alpha 0 is the same for every method); these
             are taken over, not computed.
-        classes: name -> the columns of the head that this set can hold; see `classification_metrics`.
         cache_mib: MiB of decoded images held at a time; 0 moves the weights at every batch.
         progress: told of each set's images, once per image and alpha computed.
 
@@ -69,44 +97,77 @@ def alpha_sweep(
     for alpha in alphas:
         check_alpha(alpha)
     wanted = list(dict.fromkeys(alphas))
-    results: dict[float, dict[str, Metrics]] = {alpha: {} for alpha in wanted}
-    missing: dict[str, list[float]] = {}
-    for name in sets:
-        found = {alpha: metrics[name] for alpha, metrics in (known or {}).items() if name in metrics}
-        missing[name] = [alpha for alpha in wanted if alpha not in found]
+    results: dict[float, dict[str, Metrics]] = {
+        alpha: {name: found[name] for name in measures if name in found}
+        for alpha in wanted
+        for found in [(known or {}).get(alpha, {})]
+    }
+    missing = {name: [a for a in wanted if name not in results[a]] for name in measures}
+    prepared: dict[tuple[float, Callable[[], Any]], Any] = {}
+    with evaluating(model):
         for alpha in wanted:
-            if alpha in found:
-                results[alpha][name] = found[alpha]
-
-    heads: dict[float, Tensor] = {}
-    with evaluating(encoder):
-        for alpha in wanted:
-            if any(alpha in of_set for of_set in missing.values()):
+            needed = [m.prepare for name, m in measures.items() if alpha in missing[name]]
+            if needed:
                 with at(alpha):
-                    heads[alpha] = head().detach().clone()
-        for name, batches in sets.items():
+                    prepared |= {(alpha, prepare): prepare() for prepare in dict.fromkeys(needed)}
+        for name, measure in measures.items():
             if not missing[name]:
                 continue
-            logits: dict[float, list[Tensor]] = {alpha: [] for alpha in missing[name]}
-            labels: list[Tensor] = []
-            groups: list[Tensor | None] = []
-            for block in _blocks(batches, cache_mib):
-                labels.extend(batch.labels.cpu() for batch in block)
-                groups.extend(batch.groups for batch in block)
-                for alpha, of_alpha in logits.items():
+            observed: dict[float, list[Tensor]] = {alpha: [] for alpha in missing[name]}
+            truths: list[Any] = []
+            for block in _blocks(measure.batches, cache_mib):
+                truths.extend(measure.truth(batch) for batch in block)
+                for alpha, of_alpha in observed.items():
                     with at(alpha):
                         for batch in block:
-                            of_alpha.append(zero_shot_logits(encoder, heads[alpha], batch.pixels).cpu())
+                            of_alpha.append(measure.observe(prepared[alpha, measure.prepare], batch))
                             if progress is not None:
-                                progress(name, len(batch.labels))
-            if not labels:
+                                progress(name, len(batch.pixels))
+            if not truths:
                 raise DataError(f"data set must hold an image. '{name}' holds none.")
-            truth, of_group = torch.cat(labels), joined_groups(groups)
-            for alpha, of_alpha in logits.items():
-                results[alpha][name] = classification_metrics(
-                    torch.cat(of_alpha), truth, classes=(classes or {}).get(name), groups=of_group
-                )
-    return {alpha: {name: of_alpha[name] for name in sets} for alpha, of_alpha in results.items()}
+            for alpha, of_alpha in observed.items():
+                results[alpha][name] = measure.metrics(prepared[alpha, measure.prepare], of_alpha, truths)
+    return {alpha: {name: of_alpha[name] for name in measures} for alpha, of_alpha in results.items()}
+
+
+def alpha_sweep(
+    encoder: ImageEncoder,
+    at: Callable[[float], AbstractContextManager[object]],
+    head: Callable[[], Tensor],
+    sets: Mapping[str, Iterable[LabelledImages]],
+    alphas: Sequence[float] = ALPHAS,
+    *,
+    known: Mapping[float, Mapping[str, Metrics]] | None = None,
+    classes: Mapping[str, Tensor] | None = None,
+    cache_mib: float = 256.0,
+    progress: Progress | None = None,
+) -> dict[float, dict[str, Metrics]]:
+    """`sweep` of sets of labelled images under a head.
+
+    Args:
+        encoder: gives image embeddings.
+        at: as for `sweep`; `head` is read inside its block.
+        head: the head (C, E), read once per alpha: `lambda: class_embeddings(...)` for the text tower at that
+            alpha, or the trained head's parameter.
+        sets: name -> batches, each iterable once.
+        alphas: as for `sweep`.
+        known: as for `sweep`.
+        classes: name -> the columns of the head that this set can hold; see `classification_metrics`.
+        cache_mib: as for `sweep`.
+        progress: as for `sweep`.
+
+    Returns:
+        alpha -> set name -> metrics, in the order given.
+
+    Raises:
+        ConfigError: an alpha is outside [0, 1].
+        DataError: a set has no image.
+    """
+    measures = {
+        name: ClassificationMeasure(encoder, head, batches, (classes or {}).get(name))
+        for name, batches in sets.items()
+    }
+    return sweep(encoder, at, measures, alphas, known=known, cache_mib=cache_mib, progress=progress)
 
 
 def smallest_within_one_standard_error(alphas: Sequence[float], scores: Sequence[float], n: int) -> float:
@@ -141,9 +202,9 @@ def smallest_within_one_standard_error(alphas: Sequence[float], scores: Sequence
     return min(alpha for alpha, score in zip(alphas, scores, strict=True) if score >= floor)
 
 
-def _blocks(batches: Iterable[LabelledImages], cache_mib: float) -> Iterator[list[LabelledImages]]:
+def _blocks(batches: Iterable[HasPixels], cache_mib: float) -> Iterator[list[HasPixels]]:
     """Batches in groups whose pixels fill `cache_mib`; every group has at least one."""
-    block: list[LabelledImages] = []
+    block: list[HasPixels] = []
     held = 0
     for batch in batches:
         block.append(batch)

@@ -34,6 +34,15 @@ app = typer.Typer(
 )
 
 
+data_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Look at data sets.",
+)
+app.add_typer(data_app, name="data")
+
+
 def main() -> None:
     """The entry point of the `radapter` command."""
     app()
@@ -308,6 +317,35 @@ def methods(
     from radapter.commands.methods import methods as run
 
     run(model, classes=classes, allow_download=allow_download)
+
+
+@data_app.command(
+    "check",
+    epilog="Examples:\n\n[bold]radapter data check path/to/class/folders[/]\n\n"
+    "[bold]radapter data check imagenet-r --layout imagenet-r[/]\n\n"
+    "[bold]radapter data check imagenet --layout imagenet split=val --all[/]\n\n"
+    "[bold]radapter data check '{csv: sketches.csv, image: path, label: species}'[/]",
+)
+@_answered
+def data_check(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A path, or a YAML mapping as in run.yaml.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Further keys of the source: split=val"),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="Read the path as this public data set, such as imagenet-r.", show_default=False),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample of 1,000.")] = False,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Say what a data set holds: classes, images, groups, copies, damage; exit 2 where a run would refuse it."""
+    from radapter.commands.data_check import data_check as run
+
+    run(source, settings or [], layout=layout, whole=whole, allow_download=allow_download)
 
 
 if __name__ == "__main__":

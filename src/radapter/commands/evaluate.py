@@ -62,7 +62,7 @@ def evaluate(
     if is_run:
         allow_download = allow_download or load_config(run / CONFIG).allow_download
     encoder = load(about.get("model", what), allow_download=allow_download)
-    names = about.get("classnames") if classnames is None else _parsed(classnames)
+    names = about.get("classnames") if classnames is None else parsed(classnames)
     read = partial(open_classification, allow_download=allow_download)
     (first_name, first), *others = sources.items()
     sets = {first_name: read(first, classnames=names, name=first_name)}
@@ -73,7 +73,7 @@ def evaluate(
             f"--classnames must be those of '{what}', whose method '{about['method']}' trained a head for them. "
             f"Got {len(names)} others. Leave it out, or evaluate a run of a method without a head."
         )
-    prompts = prompts_of(_parsed(templates)) if templates is not None else about.get("templates")
+    prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
     suite = test_suite(sets, names, prompts or prompts_of("short"))
     with bars() as bar:
         bench = Bench(suite, encoder.preprocess, progress=bar.evaluated)
@@ -108,8 +108,8 @@ def named_sources(data: Sequence[str]) -> dict[str, str | dict[str, Any]]:
         name, equals, spec = text.partition("=")
         if not (equals and name.replace("-", "_").isidentifier()):
             name, spec = "", text
-        parsed = _parsed(spec)
-        value = parsed if isinstance(parsed, dict) else spec  # a folder may be called 2024
+        told = parsed(spec)
+        value = told if isinstance(told, dict) else spec  # a folder may be called 2024
         if not is_source(value):
             raise ConfigError(
                 f"--data must be a path, a YAML mapping such as '{{csv: a.csv}}', or NAME=SOURCE. Got '{text}'."
@@ -121,15 +121,20 @@ def named_sources(data: Sequence[str]) -> dict[str, str | dict[str, Any]]:
     return sources
 
 
+def parsed(text: str) -> Any:
+    """A value as YAML reads it.
+
+    Raises:
+        ConfigError: it is no YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error
+
+
 def _name_of(source: str | dict[str, Any]) -> str:
     if isinstance(source, str):
         return Path(source).stem
     told = next((source[kind] for kind in KINDS if kind in source), "data")
     return Path(told[0] if isinstance(told, list) else str(told)).stem
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error

@@ -1,5 +1,6 @@
 """`radapter compare`: several methods on the user's data, at several seeds, selected alike and honestly."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,11 @@ from radapter.commands.checks import check_model
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import RunConfig, load_config, resolved_yaml
+from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
 from radapter.methods import Method, find_methods
-from radapter.models import load
-from radapter.protocol import Study, Trainings, study
+from radapter.models import fingerprint, load
+from radapter.protocol import Study, Trainings, check_disjoint, check_epochs, study
 from radapter.report.study import write_study
 from radapter.storage import lock, write_text
 from radapter.training import Interrupted, StopSignal, check_precision
@@ -50,25 +52,33 @@ def compare(
         InputError: a method, a setting, the model or the data does not fit, or the folder holds another comparison.
         Interrupted: a signal came; what was done is kept.
     """
-    chosen_out = [] if out is None else [f"out={out}"]
+    chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
     config = load_config(path, [*overrides, *chosen_out])
     rows = find_methods([name.strip() for name in methods.split(",") if name.strip()])
     rates = _rates(grid)
     _check(config, rows, seeds=seeds, against=against)
     folder = Path(config.out)
-    plan = _plan(config, rows, seeds=seeds, rates=rates)
-    _check_folder(folder, plan)
+    _check_is_comparison(folder)
     encoder = load(config.model, allow_download=config.allow_download)
+    plan = _plan(config, rows, seeds=seeds, rates=rates, base=fingerprint(encoder))
+    _check_same(folder, plan)
     recipe = recipe_of(config)
     for method in rows:
         check_model(encoder, config, recipe.with_own_loss(method), method)
     suite = suite_of(config)
+    check_disjoint(suite)
     say(
         f"{len(rows)} methods, {seeds} seeds, learning rates {', '.join(f'{rate:g}' for rate in rates)}: learning "
         "rate, epoch and alpha are chosen on ID validation, the same way for every method."
     )
     stop = StopSignal()
     with lock(folder), bars() as bar, stop.listening():
+
+        def evaluated(name: str, images: int) -> None:
+            if stop.asked:  # a training asks between its steps; there is none while sets are evaluated
+                raise KeyboardInterrupt
+            bar.evaluated(name, images)
+
         write_text(folder / COMPARISON, plan)
         trainings = Trainings(
             folder / TRAININGS,
@@ -78,7 +88,7 @@ def compare(
             stop=stop,
             starting=bar.starting,
             report=bar.report,
-            progress=bar.evaluated,
+            progress=evaluated,
         )
         first = config.seed
         try:
@@ -153,23 +163,43 @@ def _check(config: RunConfig, methods: Sequence[Method], *, seeds: int, against:
             f"--against must be one of the methods that train: {', '.join(m.name for m in trained)}. "
             f"Got '{against}'."
         )
+    for method in trained:
+        check_epochs(method, config.train.epochs)
+    defaults = AdapterConfig()
+    for key in AdapterConfig.model_fields:
+        value = getattr(config.adapter, key)
+        if value != getattr(defaults, key) and not any(key in method.reads for method in trained):
+            raise ConfigError(
+                f"adapter.{key} must be read by a method that is compared. Got {value} with "
+                f"{', '.join(method.name for method in trained)}, none of which reads it. Leave it out."
+            )
     check_precision(config.train.precision)
 
 
-def _plan(config: RunConfig, methods: Sequence[Method], *, seeds: int, rates: Sequence[float]) -> str:
-    facts = {"methods": [method.name for method in methods], "seeds": seeds, "grid": list(rates)}
+def _plan(
+    config: RunConfig, methods: Sequence[Method], *, seeds: int, rates: Sequence[float], base: str
+) -> str:
+    facts = {
+        "methods": [method.name for method in methods],
+        "seeds": seeds,
+        "grid": list(rates),
+        "fingerprint": base,
+    }
     head = "# What radapter compare was asked for; the folder can be continued with the same.\n"
     return head + yaml.safe_dump(facts, sort_keys=False) + resolved_yaml(config)
 
 
-def _check_folder(folder: Path, plan: str) -> None:
-    if absent_folder(folder):
-        return
-    file = folder / COMPARISON
-    if not file.is_file():
+def _check_is_comparison(folder: Path) -> None:
+    if not absent_folder(folder) and not (folder / COMPARISON).is_file():
         raise RunError(
             f"the folder must be new or hold a comparison. '{folder}' holds something else. Give another --out."
         )
+
+
+def _check_same(folder: Path, plan: str) -> None:
+    file = folder / COMPARISON
+    if not file.is_file():
+        return
     then, now = (_deciding(text) for text in (file.read_text(encoding="utf-8"), plan))
     changed = [
         f"{key}: {now.get(key)}, there {then.get(key)}" for key in now if now.get(key) != then.get(key)

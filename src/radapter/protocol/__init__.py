@@ -7,7 +7,7 @@ rates), seeds and study (several seeds), generalisation (base to novel), world_t
 
 from radapter.protocol.comparison import compare
 from radapter.protocol.experiment import Bench, choose_alpha
-from radapter.protocol.fine_tuning import check_loss, train_method
+from radapter.protocol.fine_tuning import check_epochs, check_loss, train_method
 from radapter.protocol.generalisation import BaseToNovel, base_to_novel
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
@@ -37,6 +37,7 @@ __all__ = [
     "TransferSet",
     "base_to_novel",
     "check_disjoint",
+    "check_epochs",
     "check_loss",
     "check_tracking",
     "choose_alpha",

@@ -220,12 +220,28 @@ def compare(
         str | None,
         typer.Option(help="Whose frontier the others are compared with.", show_default="wise-ft"),
     ] = None,
+    standard_models: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CSV with model, id and ood of standard models: adds effective and relative robustness.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder, in place of the file's 'out'.")] = None,
 ) -> None:
     """Compare methods at several seeds: learning rate, epoch and alpha chosen on ID validation alone."""
     from radapter.commands.compare import compare as run
 
-    run(config, overrides or [], methods=methods, seeds=seeds, grid=grid, against=against, out=out)
+    run(
+        config,
+        overrides or [],
+        methods=methods,
+        seeds=seeds,
+        grid=grid,
+        against=against,
+        standard_models=standard_models,
+        out=out,
+    )
 
 
 @app.command(
@@ -249,12 +265,26 @@ def evaluate(
     templates: Annotated[
         str | None, typer.Option(help="short, imagenet, a file or a YAML list; the run's own if left out.")
     ] = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="top1, top5, mean_per_class, macro_f1, worst_group, agreement (with zero-shot), ece, brier or nll."
+        ),
+    ] = "top1",
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
     """Measure a run or a model on any labelled images."""
     from radapter.commands.evaluate import evaluate as run
 
-    run(what, data, alpha=alpha, classnames=classnames, templates=templates, allow_download=allow_download)
+    run(
+        what,
+        data,
+        alpha=alpha,
+        classnames=classnames,
+        templates=templates,
+        metric=metric,
+        allow_download=allow_download,
+    )
 
 
 @app.command(epilog="Example: [bold]radapter sweep runs/run[/]")

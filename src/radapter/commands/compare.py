@@ -14,7 +14,8 @@ from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import RunConfig, load_config, resolved_yaml
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
-from radapter.methods import Method, find_methods
+from radapter.evaluation import Baseline, fit_baseline, read_standard_models
+from radapter.methods import Method, find_method, find_methods
 from radapter.models import fingerprint, load
 from radapter.protocol import Study, Trainings, check_disjoint, check_epochs, study
 from radapter.report.study import write_study
@@ -33,6 +34,7 @@ def compare(
     seeds: int = 3,
     grid: str | None = None,
     against: str | None = None,
+    standard_models: Path | None = None,
     out: Path | None = None,
 ) -> Study:
     """Trains every method at every learning rate on the first seed, and the best on all; writes tables and plot.
@@ -46,6 +48,8 @@ def compare(
         seeds: how many, from the configuration's seed on.
         grid: learning rates with commas between; None for `GRID`.
         against: the method whose frontier the others are compared with; None for wise-ft where it is there.
+        standard_models: a CSV of standard models, for effective and relative robustness; see
+            `evaluation.robustness`.
         out: the folder, in place of the file's.
 
     Raises:
@@ -56,6 +60,7 @@ def compare(
     config = load_config(path, [*overrides, *chosen_out])
     rows = find_methods([name.strip() for name in methods.split(",") if name.strip()])
     rates = _rates(grid)
+    standard = None if standard_models is None else _line_of(standard_models)
     _check(config, rows, seeds=seeds, against=against)
     folder = Path(config.out)
     _check_is_comparison(folder)
@@ -97,11 +102,14 @@ def compare(
             raise Interrupted(
                 f"stopped. What was done is in '{folder}'. Continue with the same command."
             ) from None
-    command = shlex.join(
-        ["radapter", "compare", str(path), *overrides, "--methods", methods, "--seeds", str(seeds)]
-    )
-    write_study(folder, found, title="Comparison", command=command, against=against)
-    print_study(found, folder, against=against)
+    options = {"methods": methods, "seeds": seeds, "grid": grid, "against": against}
+    options["standard-models"] = standard_models
+    given = [
+        word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))
+    ]
+    command = shlex.join(["radapter", "compare", str(path), *overrides, *given])
+    write_study(folder, found, title="Comparison", command=command, against=against, standard=standard)
+    print_study(found, folder, against=against, standard=standard)
     best = max(
         (row for row in found.results[0].rows if row.method != "zero-shot"), key=lambda row: row.id_mean
     )
@@ -110,7 +118,7 @@ def compare(
         (
             "one method as a run of its own",
             f"radapter train {shlex.quote(str(path))} method={best.method} train.keep=best "
-            f"train.lr={found.learning_rates.get(best.method, 'null')} --out runs/{best.method}",
+            f"train.lr={found.learning_rates[find_method(best.method).runs]:g} --out runs/{best.method}",
         ),
     )
     return found
@@ -128,6 +136,10 @@ def _rates(grid: str | None) -> tuple[float, ...]:
     if not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
         raise ConfigError(f"--grid must hold distinct learning rates above 0. Got '{grid}'.")
     return rates
+
+
+def _line_of(standard_models: Path) -> Baseline:
+    return fit_baseline(list(read_standard_models(standard_models).values()))
 
 
 def _check(config: RunConfig, methods: Sequence[Method], *, seeds: int, against: str | None) -> None:

@@ -15,7 +15,7 @@ from radapter.commands.terminal import bars, next_steps
 from radapter.config import load_config
 from radapter.config.sources import KINDS, is_source
 from radapter.data import open_classification
-from radapter.errors import ConfigError
+from radapter.errors import ConfigError, did_you_mean
 from radapter.models import fingerprint, load
 from radapter.protocol import (
     CONFIG,
@@ -27,6 +27,7 @@ from radapter.protocol import (
 )
 from radapter.protocol.experiment import zero_shot_row
 from radapter.protocol.trained import HEAD
+from radapter.report import METRIC_NAMES
 from radapter.zeroshot import templates as prompts_of
 
 
@@ -37,6 +38,7 @@ def evaluate(
     alpha: float | None = None,
     classnames: str | None = None,
     templates: str | None = None,
+    metric: str = "top1",
     allow_download: bool = False,
 ) -> Results:
     """Prints the metrics of a run beside zero-shot, or of a model, on test sets.
@@ -47,12 +49,17 @@ def evaluate(
         alpha: for a run; None for its chosen one.
         classnames: a text file or a YAML list; None for the run's, or for those of the first source.
         templates: short, imagenet, a text file or a YAML list; None for the run's, or short.
+        metric: what the table shows, a key of `report.METRIC_NAMES`.
         allow_download: whether the hub may be asked.
 
     Raises:
-        InputError: the run, the model, a source, or alpha.
+        InputError: the run, the model, a source, the metric, or alpha.
     """
     check_alpha(alpha)
+    if metric not in METRIC_NAMES:
+        raise ConfigError(
+            f"--metric must be one of {', '.join(METRIC_NAMES)}. Got '{metric}'.{did_you_mean(metric, METRIC_NAMES)}"
+        )
     sources = named_sources(data)
     run = Path(what)
     is_run = (run / CONFIG).is_file()
@@ -89,7 +96,7 @@ def evaluate(
                 rows=[zero_shot_row(zero_shot)],
                 sweep=[zero_shot],
             )
-    print_results(results)
+    print_results(results, metric=metric)
     if is_run:
         next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)} --to merged"))
     else:

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -19,7 +19,7 @@ from radapter.evaluation.classification import (
     zero_shot_logits,
 )
 from radapter.evaluation.interpolation import check_alpha
-from radapter.evaluation.metrics import Metrics, classification_metrics
+from radapter.evaluation.metrics import Metrics, classification_metrics, predicted
 from radapter.zeroshot import evaluating
 
 ALPHAS = tuple(step / 10 for step in range(11))
@@ -36,6 +36,7 @@ def alpha_sweep(
     *,
     known: Mapping[float, Mapping[str, Metrics]] | None = None,
     classes: Mapping[str, Tensor] | None = None,
+    zero_shot: MutableMapping[str, Tensor] | None = None,
     cache_mib: float = 256.0,
     progress: Progress | None = None,
 ) -> dict[float, dict[str, Metrics]]:
@@ -56,6 +57,8 @@ def alpha_sweep(
         known: alpha -> name -> metrics that are known already (alpha 0 is the same for every method); these
             are taken over, not computed.
         classes: name -> the columns of the head that this set can hold; see `classification_metrics`.
+        zero_shot: name -> (N,), what the zero-shot model predicts; where alpha 0 is computed it is put there, and
+            where it is there the metrics have the agreement with it.
         cache_mib: MiB of decoded images held at a time; 0 moves the weights at every batch.
         progress: told of each set's images, once per image and alpha computed.
 
@@ -102,9 +105,16 @@ def alpha_sweep(
             if not labels:
                 raise DataError(f"data set must hold an image. '{name}' holds none.")
             truth, of_group = torch.cat(labels), joined_groups(groups)
+            columns = (classes or {}).get(name)
+            if zero_shot is not None and 0.0 in logits:
+                zero_shot[name] = predicted(torch.cat(logits[0.0]), columns)
             for alpha, of_alpha in logits.items():
                 results[alpha][name] = classification_metrics(
-                    torch.cat(of_alpha), truth, classes=(classes or {}).get(name), groups=of_group
+                    torch.cat(of_alpha),
+                    truth,
+                    classes=columns,
+                    groups=of_group,
+                    zero_shot=(zero_shot or {}).get(name),
                 )
     return {alpha: {name: of_alpha[name] for name in sets} for alpha, of_alpha in results.items()}
 

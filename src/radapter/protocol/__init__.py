@@ -2,7 +2,8 @@
 
 Reading order: suite, leaks, recipe, trained (an outcome), validation, fine_tuning (one method), experiment (what it
 is worth), results, run (in a folder), trainings (many, each once), comparison (several methods), search (learning
-rates), seeds and study (several seeds), generalisation (base to novel), world_task (the default).
+rates), seeds and study (several seeds), generalisation (base to novel), robustness (standard models),
+world_task (the default).
 """
 
 from radapter.protocol.comparison import compare
@@ -12,6 +13,7 @@ from radapter.protocol.generalisation import BaseToNovel, base_to_novel
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
+from radapter.protocol.robustness import robustness
 from radapter.protocol.run import CHECKPOINTS, CONFIG, evaluate_run, merge_run, run_method
 from radapter.protocol.study import Study, study
 from radapter.protocol.suite import Suite, TransferSet
@@ -46,6 +48,7 @@ __all__ = [
     "load_trained",
     "merge_run",
     "read_about",
+    "robustness",
     "run_method",
     "save_trained",
     "study",

@@ -34,6 +34,15 @@ app = typer.Typer(
 )
 
 
+data_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Look at data sets.",
+)
+app.add_typer(data_app, name="data")
+
+
 def main() -> None:
     """The entry point of the `radapter` command."""
     app()
@@ -211,12 +220,28 @@ def compare(
         str | None,
         typer.Option(help="Whose frontier the others are compared with.", show_default="wise-ft"),
     ] = None,
+    standard_models: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CSV with model, id and ood of standard models: adds effective and relative robustness.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder, in place of the file's 'out'.")] = None,
 ) -> None:
     """Compare methods at several seeds: learning rate, epoch and alpha chosen on ID validation alone."""
     from radapter.commands.compare import compare as run
 
-    run(config, overrides or [], methods=methods, seeds=seeds, grid=grid, against=against, out=out)
+    run(
+        config,
+        overrides or [],
+        methods=methods,
+        seeds=seeds,
+        grid=grid,
+        against=against,
+        standard_models=standard_models,
+        out=out,
+    )
 
 
 @app.command(
@@ -240,12 +265,26 @@ def evaluate(
     templates: Annotated[
         str | None, typer.Option(help="short, imagenet, a file or a YAML list; the run's own if left out.")
     ] = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="top1, top5, mean_per_class, macro_f1, worst_group, agreement (with zero-shot), ece, brier or nll."
+        ),
+    ] = "top1",
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
     """Measure a run or a model on any labelled images."""
     from radapter.commands.evaluate import evaluate as run
 
-    run(what, data, alpha=alpha, classnames=classnames, templates=templates, allow_download=allow_download)
+    run(
+        what,
+        data,
+        alpha=alpha,
+        classnames=classnames,
+        templates=templates,
+        metric=metric,
+        allow_download=allow_download,
+    )
 
 
 @app.command(epilog="Example: [bold]radapter sweep runs/run[/]")
@@ -308,6 +347,35 @@ def methods(
     from radapter.commands.methods import methods as run
 
     run(model, classes=classes, allow_download=allow_download)
+
+
+@data_app.command(
+    "check",
+    epilog="Examples:\n\n[bold]radapter data check path/to/class/folders[/]\n\n"
+    "[bold]radapter data check imagenet-r --layout imagenet-r[/]\n\n"
+    "[bold]radapter data check imagenet --layout imagenet split=val --all[/]\n\n"
+    "[bold]radapter data check '{csv: sketches.csv, image: path, label: species}'[/]",
+)
+@_answered
+def data_check(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A path, or a YAML mapping as in run.yaml.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Further keys of the source: split=val"),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="Read the path as this public data set, such as imagenet-r.", show_default=False),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample of 1,000.")] = False,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Say what a data set holds: classes, images, groups, copies, damage; exit 2 where a run would refuse it."""
+    from radapter.commands.data_check import data_check as run
+
+    run(source, settings or [], layout=layout, whole=whole, allow_download=allow_download)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,32 @@ def test_evaluate_at_alpha_zero_is_zero_shot(radapter, run):
     assert accuracies[0] == accuracies[1]
 
 
+def test_evaluate_shows_the_metric_that_is_asked_for(radapter, run):
+    row = json.loads((run / "results.json").read_text())["rows"][1]
+    for metric in ("agreement", "macro_f1", "brier", "nll"):
+        reported = row["ood"]["sketch"][metric]
+        answer = radapter("evaluate", run, "--data", SKETCHES, "--metric", metric)
+        line = next(line for line in answer.printed.splitlines() if "r-adapter" in line)
+        assert (f"{reported:.2f}" if metric == "nll" else f"{100 * reported:.1f}") in line.split()
+
+
+def test_evaluate_proposes_the_nearest_metric(radapter, run):
+    answer = radapter("evaluate", run, "--data", SKETCHES, "--metric", "macro-f1")
+    assert answer.code == 2
+    assert "Did you mean 'macro_f1'" in answer.said
+
+
+def test_evaluate_shows_the_worst_group_where_there_are_groups(radapter, tmp_path, monkeypatch):
+    from miniatures.layouts import add_images
+
+    monkeypatch.chdir(tmp_path)
+    add_images(tmp_path / "set", "Art/star/1.jpg", "Art/sun/2.jpg", "Photo/star/3.jpg", "Photo/sun/4.jpg")
+    names = ("--templates", "['a {}.']", "--classnames", "[star, sun]", "--metric", "worst_group")
+    answer = radapter("evaluate", "world:tiny", "--data", "{layout: domains, path: set}", *names)
+    assert answer.code == 0, answer.result.output
+    assert "Worst-group accuracy" in answer.printed
+
+
 def test_evaluate_of_a_model_needs_no_run(radapter):
     answer = radapter("evaluate", "world:tiny", "--data", SKETCHES, "--templates", "['a sketch of a {}.']")
     assert answer.code == 0

@@ -19,6 +19,7 @@ from radapter.evaluation.metrics import (
     macro_f1,
     mean_over_sets,
     mean_per_class_accuracy,
+    predicted,
     top_k_accuracy,
     worst_group_accuracy,
 )
@@ -159,6 +160,24 @@ def test_agreement_counts_equal_answers_right_or_wrong():
     assert agreement(BY_HAND, BY_HAND[[0, 1, 3, 2]]) == 0.5
     with pytest.raises(ValueError, match=r"\(4, 7\) and \(4, 3\)"):
         agreement(BY_HAND, BY_HAND[:, :3])
+
+
+def test_agreement_stands_beside_the_metrics_where_the_zero_shot_predictions_are_known():
+    labels, before = torch.tensor([0, 3, 2, 0]), BY_HAND[[0, 1, 3, 2]]
+    found = classification_metrics(BY_HAND, labels, zero_shot=predicted(before))
+    assert found["agreement"] == agreement(BY_HAND, before) == 0.5
+    assert "agreement" not in classification_metrics(BY_HAND, labels)
+
+
+@pytest.mark.parametrize("classes", [[4, 1, 0], [[4, 5], [1, 1], [0, 6]]])
+def test_agreement_is_among_the_classes_of_the_set(classes):
+    columns, before = torch.tensor(classes), BY_HAND.flip(1)
+    kept = [logits[:, columns] for logits in (BY_HAND, before)]
+    kept = [logits if logits.ndim == 2 else logits.amax(2) for logits in kept]
+    found = classification_metrics(
+        BY_HAND, torch.tensor([0, 1, 4, 0]), classes=columns, zero_shot=predicted(before, columns)
+    )
+    assert found["agreement"] == agreement(*kept)
 
 
 def test_a_class_of_several_columns_is_as_good_as_its_best_one():

@@ -106,6 +106,21 @@ def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib):
     assert list(encoder.seen.values()) == [len(ALPHAS)] * 3
 
 
+def test_agreement_with_the_zero_shot_model_is_found_on_the_way_and_kept(tuned):
+    encoder, head, interpolation = tuned
+    zero_shot: dict[str, Tensor] = {}
+
+    def sweep(*alphas):
+        return alpha_sweep(
+            encoder, interpolation.at, lambda: head.weight, {"a": batches()}, alphas, zero_shot=zero_shot
+        )
+
+    first = sweep(1.0, 0.0)
+    assert first[0.0]["a"]["agreement"] == 1
+    assert first[1.0]["a"]["agreement"] < 1
+    assert sweep(1.0)[1.0] == first[1.0]
+
+
 def test_how_much_is_held_does_not_change_the_result(tuned):
     encoder, head, interpolation = tuned
     one_by_one, at_once = (

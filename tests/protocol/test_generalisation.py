@@ -9,10 +9,20 @@ from radapter.data import EvalLoader, open_classification
 from radapter.errors import ConfigError
 from radapter.evaluation import evaluate_classification
 from radapter.methods import METHODS
-from radapter.protocol import Results, Selection, SweepRow, Trainings, TransferSet, base_to_novel, compare
+from radapter.protocol import (
+    Results,
+    Selection,
+    Study,
+    SweepRow,
+    Trainings,
+    TransferSet,
+    base_to_novel,
+    compare,
+)
 from radapter.protocol.experiment import bench_of, zero_shot_row
 from radapter.protocol.fine_tuning import train_method
 from radapter.protocol.seeds import over_seeds
+from radapter.report.study import base_to_novel_markdown
 from radapter.zeroshot import class_embeddings, templates
 
 
@@ -116,8 +126,14 @@ def test_over_seeds_the_harmonic_mean_is_the_mean_of_each_seeds():
     merged = over_seeds([results(0.8, 0.4, seed=0), results(0.6, 0.6, seed=1)])
     row = merged["rows"][0]
     assert row["harmonic_mean"] == pytest.approx((0.64 / 1.2 + 0.6) / 2)
+    assert row["harmonic_of_means"] == pytest.approx(0.7 / 1.2)
     assert (row["transfer_mean"], row["transfer"]["novel"]["top1"]) == (pytest.approx(0.5), 0.5)
     assert row["transfer_mean_std"] == pytest.approx(0.02**0.5)
+
+
+def test_a_comparison_shows_both_harmonic_means():
+    study = Study({}, {}, [results(0.8, 0.4, seed=0), results(0.6, 0.6, seed=1)])
+    assert "| zero-shot | 70.0 | 50.0 | 56.7 | 58.3 |" in base_to_novel_markdown(study)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from radapter.adapter.selection import select_sites
 from radapter.commands.building import absent_folder
 from radapter.config import RunConfig, differences, load_config
 from radapter.config.schema import AdapterConfig
-from radapter.errors import ConfigError, RunError
+from radapter.errors import ConfigError, ModelError, RunError
 from radapter.methods import GROUPS, METHODS, Method, bound_loss
 from radapter.models import DualEncoder
-from radapter.protocol import CONFIG, Recipe, check_loss, check_tracking
+from radapter.protocol import CONFIG, Recipe, check_epochs, check_loss, check_tracking
 from radapter.training import check_precision
 
 # What a method may fix of the recipe, and its key in `loss`.
@@ -21,8 +21,8 @@ def check_settings(config: RunConfig, method: Method) -> None:
     """Checks what can be checked without model and data.
 
     Raises:
-        InputError: a setting that the method does not read, a loss that does not fit it, a precision that this
-            machine lacks, a tracker that is not installed.
+        InputError: a setting that the method does not read, a loss or a number of epochs that does not fit it, a
+            precision that this machine lacks, a tracker that is not installed.
     """
     defaults = AdapterConfig()
     for key in AdapterConfig.model_fields:
@@ -40,18 +40,25 @@ def check_settings(config: RunConfig, method: Method) -> None:
                 f"loss.{key} is {method.settings[setting]} in method '{method.name}'. Got {given}. Leave it out."
             )
     check_loss(method, config.loss.name)
+    check_epochs(method, config.train.epochs)
     check_tracking(config.tracking)
     check_precision(config.train.precision)
 
 
 def check_model(encoder: DualEncoder, config: RunConfig, recipe: Recipe, method: Method) -> None:
-    """Checks the adapter's settings and the loss against the model.
+    """Checks the method, the adapter's settings and the loss against the model.
 
     Raises:
+        ModelError: the model has no text tower, whose class names begin every method.
         ConfigError: the rank is larger than the narrowest tower that gets adapters, or the loss does not take a
             setting, or does not fit the model.
-        SiteError: towers or layers that the model lacks.
+        SiteError: towers or layers that the model lacks, or no place for an adapter.
     """
+    if not encoder.context_length:
+        raise ModelError(
+            f"model must have a text tower: class names start the head. '{encoder.name}' has none. Give a CLIP-like "
+            "model."
+        )
     recipe = recipe.of(method)
     if method.losses:
         bound_loss(
@@ -61,6 +68,8 @@ def check_model(encoder: DualEncoder, config: RunConfig, recipe: Recipe, method:
             logit_bias=encoder.logit_bias,
         )
     if "init_scale" not in method.reads:
+        if "r" in method.reads:
+            find_sites(encoder.module)  # LoRA's matrices lie around these
         return
     adapter = recipe.adapter
     narrowest = min(find_sites(encoder.module, towers=adapter.towers), key=lambda site: site.width)

@@ -1,5 +1,6 @@
 """`radapter compare`: several methods on the user's data, at several seeds, selected alike and honestly."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,12 @@ from radapter.commands.checks import check_model
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import RunConfig, load_config, resolved_yaml
+from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
-from radapter.methods import Method, find_methods
-from radapter.models import load
-from radapter.protocol import Study, Trainings, study
+from radapter.evaluation import Baseline, fit_baseline, read_standard_models
+from radapter.methods import Method, find_method, find_methods
+from radapter.models import fingerprint, load
+from radapter.protocol import Study, Trainings, check_disjoint, check_epochs, study
 from radapter.report.study import write_study
 from radapter.storage import lock, write_text
 from radapter.training import Interrupted, StopSignal, check_precision
@@ -31,6 +34,7 @@ def compare(
     seeds: int = 3,
     grid: str | None = None,
     against: str | None = None,
+    standard_models: Path | None = None,
     out: Path | None = None,
 ) -> Study:
     """Trains every method at every learning rate on the first seed, and the best on all; writes tables and plot.
@@ -44,31 +48,42 @@ def compare(
         seeds: how many, from the configuration's seed on.
         grid: learning rates with commas between; None for `GRID`.
         against: the method whose frontier the others are compared with; None for wise-ft where it is there.
+        standard_models: a CSV of standard models, for effective and relative robustness; see
+            `evaluation.robustness`.
         out: the folder, in place of the file's.
 
     Raises:
         InputError: a method, a setting, the model or the data does not fit, or the folder holds another comparison.
         Interrupted: a signal came; what was done is kept.
     """
-    chosen_out = [] if out is None else [f"out={out}"]
+    chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
     config = load_config(path, [*overrides, *chosen_out])
     rows = find_methods([name.strip() for name in methods.split(",") if name.strip()])
     rates = _rates(grid)
+    standard = None if standard_models is None else _line_of(standard_models)
     _check(config, rows, seeds=seeds, against=against)
     folder = Path(config.out)
-    plan = _plan(config, rows, seeds=seeds, rates=rates)
-    _check_folder(folder, plan)
+    _check_is_comparison(folder)
     encoder = load(config.model, allow_download=config.allow_download)
+    plan = _plan(config, rows, seeds=seeds, rates=rates, base=fingerprint(encoder))
+    _check_same(folder, plan)
     recipe = recipe_of(config)
     for method in rows:
         check_model(encoder, config, recipe.with_own_loss(method), method)
     suite = suite_of(config)
+    check_disjoint(suite)
     say(
         f"{len(rows)} methods, {seeds} seeds, learning rates {', '.join(f'{rate:g}' for rate in rates)}: learning "
         "rate, epoch and alpha are chosen on ID validation, the same way for every method."
     )
     stop = StopSignal()
     with lock(folder), bars() as bar, stop.listening():
+
+        def evaluated(name: str, images: int) -> None:
+            if stop.asked:  # a training asks between its steps; there is none while sets are evaluated
+                raise KeyboardInterrupt
+            bar.evaluated(name, images)
+
         write_text(folder / COMPARISON, plan)
         trainings = Trainings(
             folder / TRAININGS,
@@ -78,7 +93,7 @@ def compare(
             stop=stop,
             starting=bar.starting,
             report=bar.report,
-            progress=bar.evaluated,
+            progress=evaluated,
         )
         first = config.seed
         try:
@@ -87,11 +102,14 @@ def compare(
             raise Interrupted(
                 f"stopped. What was done is in '{folder}'. Continue with the same command."
             ) from None
-    command = shlex.join(
-        ["radapter", "compare", str(path), *overrides, "--methods", methods, "--seeds", str(seeds)]
-    )
-    write_study(folder, found, title="Comparison", command=command, against=against)
-    print_study(found, folder, against=against)
+    options = {"methods": methods, "seeds": seeds, "grid": grid, "against": against}
+    options["standard-models"] = standard_models
+    given = [
+        word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))
+    ]
+    command = shlex.join(["radapter", "compare", str(path), *overrides, *given])
+    write_study(folder, found, title="Comparison", command=command, against=against, standard=standard)
+    print_study(found, folder, against=against, standard=standard)
     best = max(
         (row for row in found.results[0].rows if row.method != "zero-shot"), key=lambda row: row.id_mean
     )
@@ -100,7 +118,7 @@ def compare(
         (
             "one method as a run of its own",
             f"radapter train {shlex.quote(str(path))} method={best.method} train.keep=best "
-            f"train.lr={found.learning_rates.get(best.method, 'null')} --out runs/{best.method}",
+            f"train.lr={found.learning_rates[find_method(best.method).runs]:g} --out runs/{best.method}",
         ),
     )
     return found
@@ -118,6 +136,10 @@ def _rates(grid: str | None) -> tuple[float, ...]:
     if not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
         raise ConfigError(f"--grid must hold distinct learning rates above 0. Got '{grid}'.")
     return rates
+
+
+def _line_of(standard_models: Path) -> Baseline:
+    return fit_baseline(list(read_standard_models(standard_models).values()))
 
 
 def _check(config: RunConfig, methods: Sequence[Method], *, seeds: int, against: str | None) -> None:
@@ -153,23 +175,43 @@ def _check(config: RunConfig, methods: Sequence[Method], *, seeds: int, against:
             f"--against must be one of the methods that train: {', '.join(m.name for m in trained)}. "
             f"Got '{against}'."
         )
+    for method in trained:
+        check_epochs(method, config.train.epochs)
+    defaults = AdapterConfig()
+    for key in AdapterConfig.model_fields:
+        value = getattr(config.adapter, key)
+        if value != getattr(defaults, key) and not any(key in method.reads for method in trained):
+            raise ConfigError(
+                f"adapter.{key} must be read by a method that is compared. Got {value} with "
+                f"{', '.join(method.name for method in trained)}, none of which reads it. Leave it out."
+            )
     check_precision(config.train.precision)
 
 
-def _plan(config: RunConfig, methods: Sequence[Method], *, seeds: int, rates: Sequence[float]) -> str:
-    facts = {"methods": [method.name for method in methods], "seeds": seeds, "grid": list(rates)}
+def _plan(
+    config: RunConfig, methods: Sequence[Method], *, seeds: int, rates: Sequence[float], base: str
+) -> str:
+    facts = {
+        "methods": [method.name for method in methods],
+        "seeds": seeds,
+        "grid": list(rates),
+        "fingerprint": base,
+    }
     head = "# What radapter compare was asked for; the folder can be continued with the same.\n"
     return head + yaml.safe_dump(facts, sort_keys=False) + resolved_yaml(config)
 
 
-def _check_folder(folder: Path, plan: str) -> None:
-    if absent_folder(folder):
-        return
-    file = folder / COMPARISON
-    if not file.is_file():
+def _check_is_comparison(folder: Path) -> None:
+    if not absent_folder(folder) and not (folder / COMPARISON).is_file():
         raise RunError(
             f"the folder must be new or hold a comparison. '{folder}' holds something else. Give another --out."
         )
+
+
+def _check_same(folder: Path, plan: str) -> None:
+    file = folder / COMPARISON
+    if not file.is_file():
+        return
     then, now = (_deciding(text) for text in (file.read_text(encoding="utf-8"), plan))
     changed = [
         f"{key}: {now.get(key)}, there {then.get(key)}" for key in now if now.get(key) != then.get(key)

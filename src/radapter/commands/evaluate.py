@@ -15,7 +15,7 @@ from radapter.commands.terminal import bars, next_steps
 from radapter.config import load_config
 from radapter.config.sources import KINDS, is_source
 from radapter.data import open_classification
-from radapter.errors import ConfigError
+from radapter.errors import ConfigError, did_you_mean
 from radapter.models import fingerprint, load
 from radapter.protocol import (
     CONFIG,
@@ -27,6 +27,7 @@ from radapter.protocol import (
 )
 from radapter.protocol.experiment import zero_shot_row
 from radapter.protocol.trained import HEAD
+from radapter.report import METRIC_NAMES
 from radapter.zeroshot import templates as prompts_of
 
 
@@ -37,6 +38,7 @@ def evaluate(
     alpha: float | None = None,
     classnames: str | None = None,
     templates: str | None = None,
+    metric: str = "top1",
     allow_download: bool = False,
 ) -> Results:
     """Prints the metrics of a run beside zero-shot, or of a model, on test sets.
@@ -47,12 +49,17 @@ def evaluate(
         alpha: for a run; None for its chosen one.
         classnames: a text file or a YAML list; None for the run's, or for those of the first source.
         templates: short, imagenet, a text file or a YAML list; None for the run's, or short.
+        metric: what the table shows, a key of `report.METRIC_NAMES`.
         allow_download: whether the hub may be asked.
 
     Raises:
-        InputError: the run, the model, a source, or alpha.
+        InputError: the run, the model, a source, the metric, or alpha.
     """
     check_alpha(alpha)
+    if metric not in METRIC_NAMES:
+        raise ConfigError(
+            f"--metric must be one of {', '.join(METRIC_NAMES)}. Got '{metric}'.{did_you_mean(metric, METRIC_NAMES)}"
+        )
     sources = named_sources(data)
     run = Path(what)
     is_run = (run / CONFIG).is_file()
@@ -62,7 +69,7 @@ def evaluate(
     if is_run:
         allow_download = allow_download or load_config(run / CONFIG).allow_download
     encoder = load(about.get("model", what), allow_download=allow_download)
-    names = about.get("classnames") if classnames is None else _parsed(classnames)
+    names = about.get("classnames") if classnames is None else parsed(classnames)
     read = partial(open_classification, allow_download=allow_download)
     (first_name, first), *others = sources.items()
     sets = {first_name: read(first, classnames=names, name=first_name)}
@@ -73,7 +80,7 @@ def evaluate(
             f"--classnames must be those of '{what}', whose method '{about['method']}' trained a head for them. "
             f"Got {len(names)} others. Leave it out, or evaluate a run of a method without a head."
         )
-    prompts = prompts_of(_parsed(templates)) if templates is not None else about.get("templates")
+    prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
     suite = test_suite(sets, names, prompts or prompts_of("short"))
     with bars() as bar:
         bench = Bench(suite, encoder.preprocess, progress=bar.evaluated)
@@ -89,7 +96,7 @@ def evaluate(
                 rows=[zero_shot_row(zero_shot)],
                 sweep=[zero_shot],
             )
-    print_results(results)
+    print_results(results, metric=metric)
     if is_run:
         next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)} --to merged"))
     else:
@@ -108,8 +115,8 @@ def named_sources(data: Sequence[str]) -> dict[str, str | dict[str, Any]]:
         name, equals, spec = text.partition("=")
         if not (equals and name.replace("-", "_").isidentifier()):
             name, spec = "", text
-        parsed = _parsed(spec)
-        value = parsed if isinstance(parsed, dict) else spec  # a folder may be called 2024
+        told = parsed(spec)
+        value = told if isinstance(told, dict) else spec  # a folder may be called 2024
         if not is_source(value):
             raise ConfigError(
                 f"--data must be a path, a YAML mapping such as '{{csv: a.csv}}', or NAME=SOURCE. Got '{text}'."
@@ -121,15 +128,20 @@ def named_sources(data: Sequence[str]) -> dict[str, str | dict[str, Any]]:
     return sources
 
 
+def parsed(text: str) -> Any:
+    """A value as YAML reads it.
+
+    Raises:
+        ConfigError: it is no YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error
+
+
 def _name_of(source: str | dict[str, Any]) -> str:
     if isinstance(source, str):
         return Path(source).stem
     told = next((source[kind] for kind in KINDS if kind in source), "data")
     return Path(told[0] if isinstance(told, list) else str(told)).stem
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error

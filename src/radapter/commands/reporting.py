@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from radapter.commands.terminal import say
+from radapter.evaluation import Baseline
 from radapter.protocol import RESULTS, Results, Study
 from radapter.report import draw, results_markdown, results_table
 from radapter.report.study import FILES as STUDY_FILES
@@ -22,19 +23,19 @@ def write_report(results: Results, folder: Path) -> None:
         draw(results.as_dict(), folder / FRONTIER)
 
 
-def print_results(results: Results, folder: Path | None = None) -> None:
-    """Prints the table, and where its files are."""
+def print_results(results: Results, folder: Path | None = None, *, metric: str = "top1") -> None:
+    """Prints the table of a metric, and where its files are."""
     console = Console()
-    console.print(results_table(results.as_dict(), width=console.width))
+    console.print(results_table(results.as_dict(), metric=metric, width=console.width))
     if folder is not None:
         files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
         say(f"In {folder}: {', '.join(files)}.")
 
 
-def print_study(found: Study, folder: Path, *, against: str | None) -> None:
-    """Prints the table of a comparison, the frontiers compared, the learning rates, and where files are."""
+def print_study(found: Study, folder: Path, *, against: str | None, standard: Baseline | None = None) -> None:
+    """Prints the table of a comparison, what stands below it in results.md, and where files are."""
     console = Console()
-    results = study_results(found, against=against)
+    results = study_results(found, against=against, standard=standard)
     console.print(results_table(results, width=console.width))
     for row in results["frontiers"]:
         if row["gap"] is not None:
@@ -43,6 +44,17 @@ def print_study(found: Study, folder: Path, *, against: str | None) -> None:
             say(
                 f"OOD at equal ID: {row['method']} {100 * row['gap']:+.1f}{spread} points against "
                 f"{row['reference']}, above at {row['above']} of {known} seeds."
+            )
+    for row in results["rows"] if standard is not None else ():
+        say(
+            f"Robustness: {row['method']} effective {100 * row['effective_robustness']:+.1f}, relative "
+            f"{100 * row['relative_robustness']:+.1f} points."
+        )
+    for row in results["rows"] if len(found.results) > 1 else ():
+        if row["harmonic_mean"] is not None:
+            say(
+                f"H of ID and transfer: {row['method']} {100 * row['harmonic_mean']:.1f}, the mean over seeds; "
+                f"{100 * row['harmonic_of_means']:.1f}, of the means."
             )
     rates = ", ".join(f"{name} {rate:g}" for name, rate in found.learning_rates.items())
     say(f"Learning rates, each the best of one grid on ID validation: {rates}.")

@@ -1,6 +1,6 @@
 """What commands print: a bar while they work, a table, and what to do next."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -81,3 +81,15 @@ def bars() -> Iterator[Bars]:
         transient=True,
     ) as progress:
         yield Bars(progress)
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Shows bars while the block runs: what is given a name tells (done, all) under it."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+
+        def of(name: str) -> Callable[[int, int], None]:
+            task = progress.add_task(name, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        yield of

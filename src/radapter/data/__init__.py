@@ -11,6 +11,7 @@ layouts.py         the table of public data sets; imagenet.py, objectnet.py, dom
 class_folders.py, imagenet_classes.py   what readers share
 corruptions.py     the 15 corruptions of ImageNet-C; picture_arrays.py is their arithmetic
 opening.py         from a specification to a set
+checking.py        what a set holds
 loading.py, augment.py, memory.py, bad_images.py   batches
 """
 

@@ -94,6 +94,15 @@ def decode(
         ) from error
 
 
+def file_format(content: bytes) -> str:
+    """The name of an image file's format by its header, among FORMATS; "unknown" where it is none of them."""
+    try:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image:
+            return image.format or "unknown"
+    except Exception:  # a header may be anything at all
+        return "unknown"
+
+
 def check_max_pixels(max_pixels: int) -> int:
     """Returns `max_pixels` if Pillow can honour it.
 

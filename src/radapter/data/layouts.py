@@ -32,26 +32,28 @@ class Layout:
         classes: how many the whole data set has; None where that varies.
         options: what `read` takes.
         required: which of these it cannot do without.
+        shifted: whether it is a shifted test set of another data set, never one to train on.
     """
 
     read: Callable[..., Source]
     classes: int | None
     options: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    shifted: bool = False
 
 
 _DOMAINS = ("domain", "leave_out")
 
 LAYOUTS: dict[str, Layout] = {
     "imagenet": Layout(read_imagenet, 1000, ("split", "wnids")),
-    "imagenet-v2": Layout(read_imagenet_v2, 1000, ("wnids",)),
-    "imagenet-r": Layout(read_imagenet_subset, 200, ("wnids",)),
-    "imagenet-a": Layout(read_imagenet_subset, 200, ("wnids",)),
-    "imagenet-sketch": Layout(read_imagenet_sketch, 1000, ("wnids",)),
+    "imagenet-v2": Layout(read_imagenet_v2, 1000, ("wnids",), shifted=True),
+    "imagenet-r": Layout(read_imagenet_subset, 200, ("wnids",), shifted=True),
+    "imagenet-a": Layout(read_imagenet_subset, 200, ("wnids",), shifted=True),
+    "imagenet-sketch": Layout(read_imagenet_sketch, 1000, ("wnids",), shifted=True),
     "imagenet-c": Layout(
-        read_imagenet_c, 1000, ("corruption", "severity", "wnids"), ("corruption", "severity")
+        read_imagenet_c, 1000, ("corruption", "severity", "wnids"), ("corruption", "severity"), shifted=True
     ),
-    "objectnet": Layout(read_objectnet, 113, ("wnids",)),
+    "objectnet": Layout(read_objectnet, 113, ("wnids",), shifted=True),
     "pacs": Layout(read_domains, 7, _DOMAINS),
     "vlcs": Layout(read_domains, 5, _DOMAINS),
     "office-home": Layout(read_domains, 65, _DOMAINS),

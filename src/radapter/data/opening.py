@@ -157,6 +157,14 @@ def open_classification(
     )
 
 
+def kind_of(path: str) -> str:
+    """The telling key that a plain path stands for: folder, csv, parquet or hub."""
+    folder = Path(_expanded(path))
+    if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
+        return "hub"  # save_to_disk wrote it
+    return _BY_SUFFIX.get(folder.suffix.lower(), "folder")
+
+
 def _numbers(
     groups: Sequence[str] | None, rows: torch.Tensor, groupnames: tuple[str, ...]
 ) -> torch.Tensor | None:
@@ -170,7 +178,7 @@ def _numbers(
 def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     """The specification as a mapping whose keys and types are known."""
     if isinstance(spec, str):
-        return {_kind_of(spec): spec}
+        return {kind_of(spec): spec}
     options = {key: value for key, value in spec.items() if value is not None}  # null in YAML is the default
     kinds = [kind for kind in _OWN if kind in options]
     if len(kinds) != 1:
@@ -201,13 +209,6 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     if "corrupt" in options:
         check_corruption(options["corrupt"])
     return options
-
-
-def _kind_of(path: str) -> str:
-    folder = Path(_expanded(path))
-    if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
-        return "hub"  # save_to_disk wrote it
-    return _BY_SUFFIX.get(folder.suffix.lower(), "folder")
 
 
 def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) -> Source:

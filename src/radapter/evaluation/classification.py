@@ -1,6 +1,6 @@
 """A zero-shot or trained head over image features, evaluated on batches of labelled images."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.errors import DataError
-from radapter.evaluation.metrics import Metrics, classification_metrics
+from radapter.evaluation.metrics import Metrics, classification_metrics, predicted
 from radapter.losses.batch import full_precision, scaled_cosines
 from radapter.zeroshot import evaluating
 
@@ -76,12 +76,16 @@ class ClassificationMeasure:
         prepare: the head (C, E) at the present weights.
         batches: the set.
         classes: the columns of the head that the set can hold; see `classification_metrics`.
+        name: of the set.
+        zero_shot: what the zero-shot model predicts, by set; kept for the agreement with it. None tells none.
     """
 
     encoder: ImageEncoder
     prepare: Callable[[], Tensor]
     batches: Iterable[LabelledImages]
     classes: Tensor | None = None
+    name: str = "set"
+    zero_shot: MutableMapping[str, Tensor] | None = None
 
     def truth(self, batch: LabelledImages) -> tuple[Tensor, Tensor | None]:
         """Labels and groups."""
@@ -90,6 +94,11 @@ class ClassificationMeasure:
     def observe(self, prepared: Tensor, batch: LabelledImages) -> Tensor:
         """Logits, (B, C), on the CPU."""
         return zero_shot_logits(self.encoder, prepared, batch.pixels).cpu()
+
+    def remember(self, observed: Sequence[Tensor]) -> None:
+        """Keeps the zero-shot predictions."""
+        if self.zero_shot is not None:
+            self.zero_shot[self.name] = predicted(torch.cat(list(observed)), self.classes)
 
     def metrics(
         self,
@@ -100,7 +109,11 @@ class ClassificationMeasure:
         """As `classification_metrics`."""
         labels, groups = zip(*truths, strict=True)
         return classification_metrics(
-            torch.cat(list(observed)), torch.cat(labels), classes=self.classes, groups=_joined(groups)
+            torch.cat(list(observed)),
+            torch.cat(labels),
+            classes=self.classes,
+            groups=_joined(groups),
+            zero_shot=(self.zero_shot or {}).get(self.name),
         )
 
 

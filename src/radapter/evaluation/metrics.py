@@ -21,7 +21,12 @@ CALIBRATION_BINS = 15
 
 
 def classification_metrics(
-    logits: Tensor, labels: Tensor, *, classes: Tensor | None = None, groups: Tensor | None = None
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    classes: Tensor | None = None,
+    groups: Tensor | None = None,
+    zero_shot: Tensor | None = None,
 ) -> Metrics:
     """Every metric of a classified set.
 
@@ -32,15 +37,21 @@ def classification_metrics(
             ImageNet's 1,000); the others are left out of the argmax and of the softmax. (K, M) where a class of
             the set goes by several columns (ObjectNet), see `restricted`. None keeps all.
         groups: (N,), int: the group of each sample; None where there are none.
+        zero_shot: (N,), int: what the zero-shot model predicts, from `predicted` with the same classes; None where
+            it is not known.
 
     Returns:
-        top1, top5, mean_per_class, macro_f1, ece, nll, brier as floats and n as int; with groups, worst_group.
+        top1, top5, mean_per_class, macro_f1, ece, nll, brier as floats and n as int; with groups, worst_group;
+        with zero_shot, agreement.
 
     Raises:
         ValueError: shapes do not fit, logits are not finite, or a label is outside the classes.
     """
     logits, labels = restricted(logits, labels, classes)
     ranks = _ranks(logits, labels)
+    agreed = (
+        {} if zero_shot is None else {"agreement": _share(logits.argmax(1) == zero_shot.to(logits.device))}
+    )
     by_group = {} if groups is None else {"worst_group": _worst_group(ranks < 1, groups)}
     return {
         "top1": _share(ranks < 1),
@@ -51,6 +62,7 @@ def classification_metrics(
         "nll": negative_log_likelihood(logits, labels),
         "brier": brier_score(logits, labels),
         **by_group,
+        **agreed,
         "n": len(labels),
     }
 
@@ -169,6 +181,14 @@ def agreement(logits: Tensor, zero_shot_logits: Tensor) -> float:
             f"{tuple(logits.shape)} and {tuple(zero_shot_logits.shape)}."
         )
     return _share(logits.argmax(1) == zero_shot_logits.argmax(1))
+
+
+def predicted(logits: Tensor, classes: Tensor | None = None) -> Tensor:
+    """The class with the largest logit: (N, C) -> (N,), among the columns `classes` and counted within them."""
+    if classes is not None:
+        logits = logits[:, classes.to(logits.device)]
+        logits = logits if classes.ndim == 1 else logits.amax(2)
+    return logits.argmax(1)
 
 
 def mean_over_sets(sets: Mapping[str, Metrics], metric: str = "top1") -> float:

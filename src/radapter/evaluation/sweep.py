@@ -5,7 +5,7 @@
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -55,6 +55,9 @@ class Measure(Protocol):
 
     def observe(self, prepared: Any, batch: Any) -> Tensor:
         """What the model says of a batch at the present weights; kept, so it should be small."""
+
+    def remember(self, observed: Sequence[Tensor]) -> None:
+        """Told what the zero-shot model, alpha 0, says of the whole set where that is computed."""
 
     def metrics(self, prepared: Any, observed: Sequence[Tensor], truths: Sequence[Any]) -> Metrics:
         """The figures of the whole set."""
@@ -125,6 +128,8 @@ def sweep(
                                 progress(name, len(batch.pixels))
             if not truths:
                 raise DataError(f"data set must hold an image. '{name}' holds none.")
+            if 0.0 in observed:
+                measure.remember(observed[0.0])
             for alpha, of_alpha in observed.items():
                 results[alpha][name] = measure.metrics(prepared[alpha, measure.prepare], of_alpha, truths)
     return {alpha: {name: of_alpha[name] for name in measures} for alpha, of_alpha in results.items()}
@@ -139,6 +144,7 @@ def alpha_sweep(
     *,
     known: Mapping[float, Mapping[str, Metrics]] | None = None,
     classes: Mapping[str, Tensor] | None = None,
+    zero_shot: MutableMapping[str, Tensor] | None = None,
     cache_mib: float = 256.0,
     progress: Progress | None = None,
 ) -> dict[float, dict[str, Metrics]]:
@@ -153,6 +159,8 @@ def alpha_sweep(
         alphas: as for `sweep`.
         known: as for `sweep`.
         classes: name -> the columns of the head that this set can hold; see `classification_metrics`.
+        zero_shot: name -> (N,), what the zero-shot model predicts; where alpha 0 is computed it is put there, and
+            where it is there the metrics have the agreement with it.
         cache_mib: as for `sweep`.
         progress: as for `sweep`.
 
@@ -164,7 +172,9 @@ def alpha_sweep(
         DataError: a set has no image.
     """
     measures = {
-        name: ClassificationMeasure(encoder, head, batches, (classes or {}).get(name))
+        name: ClassificationMeasure(
+            encoder, head, batches, (classes or {}).get(name), name=name, zero_shot=zero_shot
+        )
         for name, batches in sets.items()
     }
     return sweep(encoder, at, measures, alphas, known=known, cache_mib=cache_mib, progress=progress)

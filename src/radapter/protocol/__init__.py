@@ -2,16 +2,18 @@
 
 Reading order: suite, leaks, recipe, trained (an outcome), validation, fine_tuning (one method), experiment (what it
 is worth), results, run (in a folder), trainings (many, each once), comparison (several methods), search (learning
-rates), seeds and study (several seeds), generalisation (base to novel), world_task (the default).
+rates), seeds and study (several seeds), generalisation (base to novel), robustness (standard models),
+world_task (the default).
 """
 
 from radapter.protocol.comparison import compare
 from radapter.protocol.experiment import Bench, choose_alpha
-from radapter.protocol.fine_tuning import check_loss, train_method
+from radapter.protocol.fine_tuning import check_epochs, check_loss, train_method
 from radapter.protocol.generalisation import BaseToNovel, base_to_novel
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
+from radapter.protocol.robustness import robustness
 from radapter.protocol.run import CHECKPOINTS, CONFIG, evaluate_run, merge_run, run_method
 from radapter.protocol.study import Study, study
 from radapter.protocol.suite import Suite, TransferSet
@@ -37,6 +39,7 @@ __all__ = [
     "TransferSet",
     "base_to_novel",
     "check_disjoint",
+    "check_epochs",
     "check_loss",
     "check_tracking",
     "choose_alpha",
@@ -45,6 +48,7 @@ __all__ = [
     "load_trained",
     "merge_run",
     "read_about",
+    "robustness",
     "run_method",
     "save_trained",
     "study",

@@ -67,6 +67,7 @@ class Bench:
             )
             for (role, name), data in named.items()
         }
+        self._zero_shot: dict[str, Tensor] = {}  # what the model as it came predicts, by loader
         self._classes = {
             f"{role}/{name}": data.candidates
             for (role, name), data in named.items()
@@ -89,6 +90,9 @@ class Bench:
         """
         known = {} if zero_shot is None else {0.0: _by_loader(zero_shot, self._suite)}
         with trained.interpolation() as interpolation:
+            if self._zero_shot.keys() != self._loaders.keys():  # its row was read from a file
+                with interpolation.at(0.0):
+                    self._metrics(trained.classifier, lambda _: nullcontext(), (0.0,), {})
             return self._rows(trained.method, trained.classifier, interpolation.at, alphas, known)
 
     def _rows(
@@ -127,6 +131,7 @@ class Bench:
             alphas=alphas,
             known=known,
             classes=self._classes,
+            zero_shot=self._zero_shot,
             progress=self._progress,
         )
         transferred = {

@@ -110,11 +110,7 @@ def train_method(
         return soup(method, ingredients, Validation(suite, encoder, recipe, memory=memory))
     if method.after is None:
         return train(method, encoder, recipe, None, checkpoints)
-    if recipe.epochs < 2:
-        raise ConfigError(
-            f"train.epochs must be at least 2 for '{method.name}', half of them for '{method.after}'. "
-            f"Got {recipe.epochs}."
-        )
+    check_epochs(method, recipe.epochs)
     first = METHODS[method.after]
     shorter = replace(recipe, epochs=recipe.epochs // 2, learning_rate=first.learning_rate)
     before = train(first, encoder, shorter, None, stage(first.name))
@@ -177,6 +173,19 @@ def check_loss(method: Method, loss: LossName | None) -> None:
     if loss is not None and loss not in method.losses:
         known = ", ".join(method.losses) or "none, since it trains nothing"
         raise ConfigError(f"loss.name for method '{method.name}' must be one of: {known}. Got '{loss}'.")
+
+
+def check_epochs(method: Method, epochs: int) -> None:
+    """Raises where a method that is trained in two stages has no epoch for one of them.
+
+    Raises:
+        ConfigError: the message names the stages.
+    """
+    if method.after is not None and epochs < 2:
+        raise ConfigError(
+            f"train.epochs must be at least 2 for '{method.name}', half of them for '{method.after}'. "
+            f"Got {epochs}. Give more."
+        )
 
 
 def _trained(

@@ -5,7 +5,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from radapter.errors import ConfigError
-from radapter.evaluation import Metrics
+from radapter.evaluation import Metrics, harmonic_mean
 from radapter.evaluation.frontiers import frontier_gap
 from radapter.protocol.results import Results, Row, SweepRow
 
@@ -18,7 +18,8 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
 
     Returns:
         As `Results.as_dict()`, every figure a mean; beside each top-1, and beside each mean over sets, its
-        standard deviation over seeds under the name with `_std`; `harmonic_mean` is the mean of each seed's. Rows
+        standard deviation over seeds under the name with `_std`; `harmonic_mean` is the mean of each seed's, and
+        `harmonic_of_means` that of the means. Metrics that not every seed has are left out. Rows
         say the number of `seeds` and the `alphas` they stood at; `alpha` is their mean.
 
     Raises:
@@ -125,9 +126,11 @@ def _figures(rows: Sequence[Row] | Sequence[SweepRow]) -> dict[str, Any]:
     for mean in ("id_mean", "ood_mean", "transfer_mean", "harmonic_mean"):
         found = [value for row in rows if (value := getattr(row, mean)) is not None]
         figures |= {mean: fmean(found), f"{mean}_std": stdev(found)} if found else {mean: None}
-    return figures
+    base, novel = figures["id_mean"], figures["transfer_mean"]
+    return {**figures, "harmonic_of_means": None if novel is None else harmonic_mean(base, novel)}
 
 
 def _metrics(found: Sequence[Mapping[str, float]]) -> Metrics:
-    means = {name: fmean(metrics[name] for metrics in found) for name in found[0]}
+    common = [name for name in found[0] if all(name in metrics for metrics in found)]
+    means = {name: fmean(metrics[name] for metrics in found) for name in common}
     return means | {"top1_std": stdev(metrics["top1"] for metrics in found)}

@@ -17,6 +17,8 @@ _SPECIAL = str.maketrans({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r
 def results_csv(results: Json) -> str:
     """One line a method: accuracies as fractions with their standard deviations over seeds, seconds, bytes.
 
+    Where the results have a line of standard models, effective and relative robustness stand beside.
+
     Args:
         results: the whole of results.json, of one seed or of several.
     """
@@ -24,7 +26,13 @@ def results_csv(results: Json) -> str:
     headers = ["method", "alpha", "seeds", "learning_rate", "trained_parameters", "id_mean", "id_mean_std"]
     headers += ["ood_mean", "ood_mean_std"]
     headers += [f"{role}:{name}{part}" for role, name in sets for part in ("", "_std")]
-    headers += ["step_bytes", "seconds_per_epoch", "seconds"]
+    robust = [
+        f"{which}_robustness{part}"
+        for which in ("effective", "relative")
+        for part in ("", "_std")
+        if "standard_models" in results
+    ]
+    headers += [*robust, "step_bytes", "seconds_per_epoch", "seconds"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(headers)
@@ -38,7 +46,7 @@ def results_csv(results: Json) -> str:
         ]
         cells += [row.get(key) for key in ("id_mean", "id_mean_std", "ood_mean", "ood_mean_std")]
         cells += [row[role].get(name, {}).get(key) for role, name in sets for key in ("top1", "top1_std")]
-        cells += [row.get(key) for key in ("step_bytes", "seconds_per_epoch", "seconds")]
+        cells += [row.get(key) for key in (*robust, "step_bytes", "seconds_per_epoch", "seconds")]
         writer.writerow(["" if cell is None else cell for cell in cells])
     return out.getvalue()
 

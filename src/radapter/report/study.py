@@ -1,8 +1,13 @@
 """What a comparison over seeds leaves behind: results.json, tables in Markdown, CSV and LaTeX, frontier.png."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from radapter.evaluation import Baseline
+from radapter.protocol.generalisation import base_to_novel
+from radapter.protocol.robustness import robustness
 from radapter.protocol.seeds import frontiers, over_seeds
 from radapter.protocol.study import Study
 from radapter.report.curves import Json
@@ -14,18 +19,21 @@ from radapter.storage import write_json, write_text
 FILES = ("results.json", "results.md", "results.csv", "results.tex", "frontier.png")
 
 
-def study_results(found: Study, *, against: str | None = None) -> Json:
+def study_results(
+    found: Study, *, against: str | None = None, standard: Baseline | None = None
+) -> dict[str, Any]:
     """The comparison in the form of results.json: means and spread over seeds, the search, frontiers compared.
 
     Args:
         found: of one seed or more.
         against: the method that frontiers are compared with; None for wise-ft where it is there, else for none.
+        standard: the line of standard models; rows then have their effective and relative robustness.
 
     Raises:
-        ConfigError: `against` is not one of the methods.
+        ConfigError: `against` is not one of the methods, or robustness is asked for without OOD sets.
     """
     several = len(found.results) > 1
-    results: Json = over_seeds(found.results) if several else found.results[0].as_dict()
+    results: dict[str, Any] = over_seeds(found.results) if several else found.results[0].as_dict()
     shifted = all(row["ood_mean"] is not None for row in results["rows"])
     if against is None and any(row["method"] == "wise-ft" for row in results["rows"]) and shifted:
         against = "wise-ft"
@@ -34,6 +42,13 @@ def study_results(found: Study, *, against: str | None = None) -> Json:
         name: {f"{rate:g}": metrics for rate, metrics in rates.items()}
         for name, rates in found.search.items()
     }
+    if standard is not None:
+        of_method = robustness(found.results, standard)
+        results = {
+            **results,
+            "rows": [{**row, **of_method[row["method"]]} for row in results["rows"]],
+            "standard_models": asdict(standard),
+        }
     return {**results, "search": search, "learning_rates": found.learning_rates, "frontiers": compared}
 
 
@@ -44,6 +59,7 @@ def write_study(
     title: str,
     command: str,
     against: str | None = None,
+    standard: Baseline | None = None,
 ) -> str:
     """Writes the files and returns the Markdown.
 
@@ -53,10 +69,13 @@ def write_study(
         title: of the page.
         command: that made it.
         against: the method that frontiers are compared with; see `study_results`.
+        standard: the line of standard models; see `study_results`.
     """
-    results = study_results(found, against=against)
+    results = study_results(found, against=against, standard=standard)
     parts = [f"# {title}", f"    {command}", results_markdown(results)]
     parts += [frontiers_markdown(results["frontiers"])] if results["frontiers"] else []
+    parts += [robustness_markdown(results)] if standard is not None else []
+    parts += [base_to_novel_markdown(found)] if results["rows"][0]["transfer"] else []
     parts.append(search_markdown(found.search, found.learning_rates))
     text = "\n\n".join(part.strip("\n") for part in parts) + "\n"
     write_text(folder / "results.md", text)
@@ -90,6 +109,42 @@ def frontiers_markdown(compared: Sequence[Json]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def robustness_markdown(results: Json) -> str:
+    """Effective and relative robustness of every row, in points, with the spread over seeds."""
+    line = results["standard_models"]
+    lines = [
+        f"Robustness after Taori et al. 2020, in points. Effective: OOD mean above that of {line['models']} "
+        "standard models at equal ID, which lie on",
+        "",
+        f"    logit(OOD) = {line['slope']:.3f} logit(ID) {line['intercept']:+.3f}",
+        "",
+        "Relative: OOD mean above zero-shot's.",
+        "",
+        "| method | effective | relative |",
+        "|---|---:|---:|",
+    ]
+    for row in results["rows"]:
+        cells = (_points(row, f"{which}_robustness") for which in ("effective", "relative"))
+        lines.append(f"| {row['method']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def base_to_novel_markdown(found: Study) -> str:
+    """ID (base) and transfer (novel) accuracy of every row with both averages of their harmonic mean, in %."""
+    lines = [
+        "Harmonic mean H of ID (base) and transfer (novel), in %: the mean over seeds of each seed's H, and the H "
+        "of the means, as CoOp's tables have it.",
+        "",
+        "| method | base | novel | mean of H | H of means |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for row in found.results[0].rows:
+        of = base_to_novel(found.results, row.method)
+        figures = (of.base, of.novel, of.mean_of_harmonic, of.harmonic_of_means)
+        lines.append(f"| {row.method} | " + " | ".join(f"{100 * figure:.1f}" for figure in figures) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def search_markdown(search: Mapping[str, Mapping[float, Json]], rates: Mapping[str, float]) -> str:
     """The search of learning rates: ID validation at alpha 1 of every training, the chosen rate in bold."""
     grid = sorted({rate for of_rate in search.values() for rate in of_rate})
@@ -104,3 +159,8 @@ def search_markdown(search: Mapping[str, Mapping[float, Json]], rates: Mapping[s
         cells = (f"**{text}**" if rate == rates[name] else text for rate, text in texts.items())
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _points(row: Json, key: str) -> str:
+    spread = row.get(f"{key}_std")
+    return f"{100 * row[key]:+.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")

@@ -16,6 +16,19 @@ from radapter.report.curves import Json, curves
 
 PAPER_ALPHA = 0.5
 LOWER_IS_BETTER = frozenset({"ece", "nll", "brier"})
+METRIC_NAMES = {
+    "top1": "Top-1 accuracy in %",
+    "top5": "Top-5 accuracy in %",
+    "mean_per_class": "Mean per-class accuracy in %",
+    "macro_f1": "Macro F1 in %",
+    "worst_group": "Worst-group accuracy in %",
+    "agreement": "Agreement with zero-shot in %",
+    "ece": "Expected calibration error in %",
+    "brier": "Brier score in %",
+    "nll": "Negative log-likelihood in nats",
+}
+"""What a table of each metric is called."""
+
 _ABSENT = "-"
 _COSTS = {"Memory": "step_bytes", "Epoch": "seconds_per_epoch"}
 
@@ -149,7 +162,7 @@ def results_table(
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
-        title=f"{_METRIC_NAMES.get(metric, metric)}, {results['model']}",
+        title=f"{METRIC_NAMES.get(metric, metric)}, {results['model']}",
         caption="\n".join(notes),
         caption_justify="left",
     )
@@ -183,7 +196,7 @@ def results_markdown(
 
     rule = f"| {'-' * widths[0]} | " + " | ".join("-" * (width - 1) + ":" for width in widths[1:]) + " |"
     table = "\n".join([drawn(whole.headers), rule, *map(drawn, body)])
-    title = f"{_METRIC_NAMES.get(metric, metric)}, {results['model']}"
+    title = f"{METRIC_NAMES.get(metric, metric)}, {results['model']}"
     italics = (
         f" In italics: the paper's alpha, {PAPER_ALPHA:g}."
         if any(line.beside for line in whole.lines)
@@ -230,18 +243,6 @@ def _cost(name: str, value: float | None) -> str:
     return f"{value / 2**20:.0f} MiB" if name == "Memory" else f"{value:.1f} s"
 
 
-_METRIC_NAMES = {
-    "top1": "Top-1 accuracy in %",
-    "top5": "Top-5 accuracy in %",
-    "mean_per_class": "Mean per-class accuracy in %",
-    "macro_f1": "Macro F1 in %",
-    "worst_group": "Worst-group accuracy in %",
-    "ece": "Expected calibration error in %",
-    "brier": "Brier score in %",
-    "nll": "Negative log-likelihood in nats",
-}
-
-
 def _beside(results: Json, row: Json, interpolated: Collection[str] | None) -> Json | None:
     """The point of a row's curve at the paper's alpha, where it is to be shown."""
     wanted = row["alpha"] < 1 if interpolated is None else row["method"] in interpolated
@@ -258,8 +259,8 @@ def _mean(row: Json, role: str, metric: str) -> float | None:
     if metric == "top1":
         value: float | None = row.get(f"{role}_mean")
         return value
-    sets = row.get(role, {})
-    return fmean(m[metric] for m in sets.values()) if sets else None
+    known = [m[metric] for m in row.get(role, {}).values() if metric in m]
+    return fmean(known) if known else None
 
 
 def _with_spread(row: Json, role: str, metric: str) -> tuple[str, float | None]:

@@ -1,0 +1,177 @@
+"""`radapter data check`: what a data set holds, whether a run would take it, and how run.yaml would name it."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+import yaml
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from radapter.commands.evaluate import parsed
+from radapter.commands.terminal import counting, say
+from radapter.data import MAX_BAD, ClassificationSet, open_classification
+from radapter.data.checking import SAMPLE, Findings, look_at
+from radapter.data.layouts import LAYOUTS, layout_of
+from radapter.data.opening import kind_of
+from radapter.errors import ConfigError, DataError
+
+_SHOWN = 3
+Spec = dict[str, Any]
+
+
+def data_check(
+    source: str,
+    settings: Sequence[str] = (),
+    *,
+    layout: str | None = None,
+    whole: bool = False,
+    allow_download: bool = False,
+) -> Findings:
+    """Opens a source as a run would and prints what it holds.
+
+    Args:
+        source: a path, or a YAML mapping as in run.yaml.
+        settings: "key=value", further keys of the source.
+        layout: reads the path as this public data set.
+        whole: decode every picture, not a sample.
+        allow_download: whether the hub may be asked.
+
+    Raises:
+        InputError: the source cannot be opened, or more pictures cannot be read than a run accepts.
+    """
+    spec = _spec(source, settings, layout)
+    with counting() as bar:
+        dataset = open_classification(
+            spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing")
+        )
+        found = look_at(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
+    expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None
+    Console().print(_table(dataset, found, expected))
+    _problems(found)
+    if len(found.unreadable) > MAX_BAD * found.decoded:
+        raise DataError(
+            f"at most {MAX_BAD:.2%} of the pictures may be unreadable (data.max_bad). Of the {found.decoded:,} "
+            f"decoded in '{dataset.name}' {len(found.unreadable):,} are. Repair them, or raise data.max_bad."
+        )
+    say("\nNext, in run.yaml:\n")
+    say(snippet(spec, dataset))
+    return found
+
+
+def snippet(spec: Mapping[str, Any], dataset: ClassificationSet) -> str:
+    """The `data` section of a run.yaml that uses a source: as a shifted test set, by domain, or cut into parts."""
+    layout = LAYOUTS[spec["layout"]] if "layout" in spec else None
+    if layout is not None and layout.shifted:
+        return _section({"ood": {spec["layout"]: dict(spec)}})
+    undivided = not {"domain", "leave_out"} & spec.keys() and len(dataset.groupnames) > 1
+    if layout is not None and "domain" in layout.options and undivided:
+        left_out = dataset.groupnames[-1]
+        others = {**spec, "leave_out": left_out}
+        return _section({**_parts(others), "ood": {left_out: {**spec, "domain": left_out}}})
+    cut = {"part", "shots", "corrupt", "domain"} & spec.keys()
+    if cut or spec.get("split") in ("val", "validation", "test"):
+        return _section({"id_test": dict(spec)})
+    return _section(_parts(spec))
+
+
+def _spec(source: str, settings: Sequence[str], layout: str | None) -> Spec:
+    told = parsed(source)
+    if isinstance(told, dict):
+        if layout is not None:
+            raise ConfigError(f"--layout is for a path. Got it beside the mapping {source}. Leave it out.")
+        spec: Spec = dict(told)
+    elif layout is not None:
+        layout_of(layout)
+        spec = {"layout": layout, "path": source}
+    else:
+        spec = {kind_of(source): source}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"settings must be key=value, such as split=val. Got '{setting}'.")
+        spec[key] = parsed(value)
+    return spec
+
+
+def _parts(spec: Mapping[str, Any]) -> Spec:
+    cuts = {"train": [0.0, 0.8], "id_val": [0.8, 0.9], "id_test": [0.9, 1.0]}
+    return {role: {**spec, "part": part} for role, part in cuts.items()}
+
+
+def _section(roles: Mapping[str, Spec]) -> str:
+    lines = ["data:"]
+    for role, spec in roles.items():
+        if role == "ood":
+            lines += ["  ood:", *(f"    {name}: {_flow(of_one)}" for name, of_one in spec.items())]
+        else:
+            lines.append(f"  {role}: {_flow(spec)}")
+    return "\n".join(lines)
+
+
+def _flow(spec: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(
+        dict(spec), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
+    ).strip()
+
+
+def _table(dataset: ClassificationSet, found: Findings, expected: int | None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=dataset.name, title_justify="left")
+    table.add_column("What", no_wrap=True)
+    table.add_column("Found", overflow="fold")
+    for what, text in _facts(dataset, found, expected):
+        table.add_row(what, Text(text))
+    return table
+
+
+def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) -> list[tuple[str, str]]:
+    names, counts = dataset.classnames, list(found.per_class.values())
+    few, many = (bound(found.per_class, key=found.per_class.__getitem__) for bound in (min, max))
+    rows = [("Classes", f"{len(names):,}: {_some(names)}")]
+    if expected is not None and expected != len(names):
+        rows.append(("Classes of the whole", f"{expected:,}"))
+    rows += [
+        ("Images", f"{found.images:,}"),
+        (
+            "Least / median / most of a class",
+            f"{min(counts):,} ({few}) / {median(counts):,g} / {max(counts):,} ({many})",
+        ),
+    ]
+    if found.per_group:
+        groups = [f"{name} ({count:,})" for name, count in found.per_group.items()]
+        rows.append(("Groups", f"{len(groups):,}: {_some(groups, 10)}"))
+    rows.append(("Copies", f"{found.copies:,} of {found.images:,}, by content"))
+    decoded = (
+        "all" if found.decoded == found.images else f"{found.decoded:,} of {found.images:,}; --all reads all"
+    )
+    rows.append(("Decoded", decoded))
+    if found.widths is not None and found.heights is not None:
+        width, height = (
+            f"{low:,}" if low == high else f"{low:,} to {high:,}"
+            for low, high in (found.widths, found.heights)
+        )
+        rows.append(("Size in pixels", f"{width} wide, {height} high"))
+        formats = sorted(found.formats.items(), key=lambda item: -item[1])
+        rows.append(("Formats", ", ".join(f"{name} ({count:,})" for name, count in formats)))
+    rows.append(("Unreadable", f"{len(found.unreadable):,}"))
+    return rows
+
+
+def _problems(found: Findings) -> None:
+    empty = [name for name, count in found.per_class.items() if count == 0]
+    if empty:
+        say(f"Classes without an image: {len(empty):,}: {_some(empty)}.", "yellow")
+    if found.copy_pairs:
+        shown = _some([f"{copy} is {first}" for copy, first in found.copy_pairs])
+        say(f"Copies, which fall on one side of every part: {shown}.", "yellow")
+    if found.torn:
+        shown = _some([f"{copy} and {first}" for copy, first in found.torn])
+        say(f"Copies with two different classes: {len(found.torn):,}: {shown}.", "yellow")
+    for message in found.unreadable[:_SHOWN]:
+        say(message, "yellow")
+
+
+def _some(names: Sequence[str], count: int = _SHOWN) -> str:
+    return ", ".join(names[:count]) + (" ..." if len(names) > count else "")

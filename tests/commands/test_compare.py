@@ -1,0 +1,258 @@
+"""`radapter compare`: what it leaves behind, how it is stopped and continued, what it refuses."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from models.small import OPEN_CLIP, clip_folder
+from safetensors.torch import load_file, save_file
+
+from radapter.models import fingerprint, load
+
+METHODS = "zero-shot,wise-ft,r-adapter"
+QUICK = (
+    "train.batch_size=40",
+    "data.templates=['a {}.']",
+    "data.ood={sketch: {world: sketch, size: 20}, neon: {world: neon, size: 20}}",
+)
+OPTIONS = ("--methods", METHODS, "--seeds", "2", "--grid", "1e-3,3e-3")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A CLIP with random weights, a hundred times as fast as the world's."""
+    return clip_folder(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def asked(small, written, model) -> tuple[str, ...]:
+    """The command, but for its folder."""
+    return ("compare", str(written), *small, *QUICK, f"model={model}", *OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def compared(radapter, asked, tmp_path_factory):
+    """The folder of a finished comparison, and what was printed."""
+    folder = tmp_path_factory.mktemp("compared") / "out"
+    answer = radapter(*asked, "--out", folder)
+    assert answer.code == 0, answer.result.output
+    return folder, answer
+
+
+@pytest.fixture
+def refused(radapter, written, small, tmp_path, monkeypatch):
+    """What was said of a comparison that was refused before anything was written."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        answer = radapter("compare", written, *small, *arguments, "--out", "out")
+        assert answer.code == 2, answer.result.output
+        assert "Traceback" not in answer.result.output
+        assert sorted(tmp_path.rglob("*")) == before
+        return " ".join(answer.said.split())
+
+    return run
+
+
+def figures(folder: Path) -> dict:
+    """results.json without times, which differ between runs."""
+    results = json.loads((folder / "results.json").read_text())
+    for row in results["rows"]:
+        del row["seconds"], row["seconds_per_epoch"]
+    return results
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_results_have_a_row_a_method_with_means_spreads_and_seeds(compared):
+    results = figures(compared[0])
+    assert [row["method"] for row in results["rows"]] == METHODS.split(",")
+    assert all(
+        {"id_mean", "id_mean_std", "ood_mean", "ood_mean_std"} <= row.keys() for row in results["rows"]
+    )
+    assert [row["seeds"] for row in results["rows"]] == [2, 2, 2]
+    assert results["selection"]["split"] == "id_val"
+    assert set(results["search"]["full"]) == set(results["search"]["r-adapter"]) == {"0.001", "0.003"}
+
+
+def test_the_grid_and_what_it_chose_are_printed(compared):
+    printed = " ".join(compared[1].printed.split())
+    assert "learning rates 0.001, 0.003" in printed
+    assert "the same way for every method" in printed
+    assert "each the best of one grid on ID validation: full 0.00" in printed
+
+
+def test_the_next_step_trains_the_best_at_the_rate_that_was_chosen(compared):
+    results = figures(compared[0])
+    best = max((row for row in results["rows"][1:]), key=lambda row: row["id_mean"])["method"]
+    rate = results["learning_rates"][{"wise-ft": "full"}.get(best, best)]
+    assert f"method={best} train.keep=best train.lr={rate:g} --out runs/{best}" in compared[1].printed
+
+
+COLUMNS = ("ID", "OOD mean", "sketch", "neon", "Trained", "Memory", "poch")
+
+
+@pytest.mark.parametrize("file", ["results.md", "results.tex"])
+def test_tables_have_the_columns_of_the_paper(compared, file):
+    lines = (compared[0] / file).read_text().splitlines()
+    header = next(line for line in lines if "Method" in line)
+    assert [column for column in COLUMNS if column not in header] == []
+    assert sum(name in line for line in lines for name in ("| wise-ft", "wise-ft &")) >= 1
+
+
+def test_csv_has_plain_figures_for_every_column(compared):
+    with (compared[0] / "results.csv").open(newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    adapted = next(row for row in figures(compared[0])["rows"] if row["method"] == "r-adapter")
+    assert float(rows["r-adapter"]["ood:neon"]) == adapted["ood"]["neon"]["top1"]
+    assert float(rows["r-adapter"]["ood_mean"]) == adapted["ood_mean"]
+    assert all(rows["wise-ft"][key] for key in ("step_bytes", "seconds_per_epoch", "trained_parameters"))
+
+
+def test_frontiers_are_compared_by_seed(compared):
+    (gap,) = figures(compared[0])["frontiers"]
+    assert (gap["method"], gap["reference"], len(gap["gaps"])) == ("r-adapter", "wise-ft", 2)
+
+
+def test_killed_and_started_again_it_goes_on_to_the_same_figures(radapter, asked, compared, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "radapter_cli", *asked, "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    while process.poll() is None and not list(out.glob("trainings/*/*/*/validation.json")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "Continue with the same command" in " ".join(said.split())
+    assert not (out / "results.json").exists()
+    (done, *_) = out.glob("trainings/*/*/*/validation.json")
+    before = done.stat().st_mtime_ns
+    assert radapter(*asked, "--out", out).code == 0
+    assert done.stat().st_mtime_ns == before
+    assert figures(out) == figures(compared[0])
+
+
+def test_a_finished_comparison_trains_nothing_again_and_tells_robustness_when_asked(
+    radapter, asked, compared, tmp_path
+):
+    folder, _ = compared
+    before = {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")}
+    (tmp_path / "standard.csv").write_text("model,id,ood\na,75,50\nb,50,25\n")
+    answer = radapter(*asked, "--standard-models", tmp_path / "standard.csv", "--out", folder)
+    assert answer.code == 0, answer.result.output
+    assert "Robustness: r-adapter effective" in answer.printed
+    assert "2 standard models at equal ID" in (folder / "results.md").read_text()
+    assert all("effective_robustness" in row for row in figures(folder)["rows"])
+    assert {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")} == before
+
+
+def test_sigterm_while_sets_are_evaluated_stops_too(radapter, asked, tmp_path, monkeypatch):
+    from radapter.commands.terminal import Bars
+
+    monkeypatch.setattr(Bars, "evaluated", lambda *_: signal.raise_signal(signal.SIGTERM))
+    answer = radapter(*asked, "--out", tmp_path / "out")
+    assert answer.code == 130
+    assert "Continue with the same command" in answer.said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--methods", "full,wize-ft"), "Got 'wize-ft'. Did you mean 'wise-ft'"),
+        (("--methods", "zero-shot"), "must hold one that trains"),
+        (("--methods", ","), "must hold one that trains"),
+        (("--seeds", "0"), "--seeds"),
+        (("--grid", "1e-3,fast"), "Got '1e-3,fast'"),
+        (("--grid", "1e-3,1e-3"), "distinct learning rates above 0"),
+        (
+            ("--methods", "full,r-adapter", "--against", "wise-ft"),
+            "one of the methods that train: full, r-adapter",
+        ),
+        (("data.ood={}",), "data.ood must name at least one shifted test set"),
+        (("data.id_val=null",), "data.id_val is required"),
+        (("adapter.alpha=0.5",), "alpha is chosen for every method"),
+        (("loss.name=clip",), "every method has its own loss"),
+        (("train.lr=1e-3",), "--grid says where"),
+        (("--methods", "lp-ft"), "train.epochs must be at least 2 for 'lp-ft'"),
+        (("adapter.r=4", "--methods", "full,wise-ft"), "adapter.r must be read by a method that is compared"),
+        (("adapter.r=129",), "adapter.r must be null or an int in [1, 128]"),
+        (("data.id_test={same: {world: train, size: 80}}",), "in 'same' 80 are also in 'train'"),
+        (("data.train={world: train, size: 80, shots: 50}",), "distinct pictures for shots: 50"),
+        (("--standard-models", "gone.csv"), "'gone.csv'"),
+        (("seed=-1",), "seed must be a whole number >= 0"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_written(refused, arguments, said):
+    assert said in refused(*arguments)
+
+
+@pytest.mark.parametrize("method", ["lora", "r-adapter"])
+def test_a_model_without_a_place_for_adapters_is_refused_by_what_needs_one(refused, monkeypatch, method):
+    open_clip = pytest.importorskip("open_clip")
+    vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None}
+    monkeypatch.setitem(
+        open_clip.factory._MODEL_CONFIGS, "tiny-RN", {**OPEN_CLIP, "vision_cfg": vision, "embed_dim": 256}
+    )
+    said = refused("model=open_clip:tiny-RN", "--methods", f"full,{method}")
+    assert "no adapter site" in said
+    assert "ModifiedResNet" in said
+
+
+def test_a_model_without_a_text_tower_is_refused(refused):
+    pytest.importorskip("timm")
+    assert "must have a text tower" in refused("model=timm:test_vit", "--methods", "full")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("train.epochs=2",), "train"),
+        (("data.templates=['a {}']",), "data"),
+        (("--grid", "1e-3"), "grid: [0.001], there [0.001, 0.003]"),
+    ],
+)
+def test_a_folder_of_another_configuration_is_refused_and_left_alone(
+    radapter, asked, compared, changes, said
+):
+    folder, _ = compared
+    before = snapshot(folder)
+    answer = radapter(*asked, *changes, "--out", folder)
+    assert (answer.code, snapshot(folder)) == (2, before)
+    told = " ".join(answer.said.split())
+    assert f"holds another comparison: {said}" in told
+    assert "Give another --out" in told
+
+
+def test_a_folder_that_is_no_comparison_is_left_alone(radapter, asked, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    answer = radapter(*asked, "--out", tmp_path)
+    assert (answer.code, [file.name for file in tmp_path.iterdir()]) == (2, ["letter.txt"])
+    assert "holds something else" in answer.said
+
+
+def test_soups_never_mix_trainings_of_two_base_models(radapter, written, small, tmp_path):
+    model, out = clip_folder(tmp_path / "model"), tmp_path / "out"
+    base = fingerprint(load(model))
+    options = ("--seeds", "1", "--grid", "1e-3,3e-3", "--out", out)
+    asked = ("compare", written, *small, *QUICK, f"model={model}")
+    assert radapter(*asked, "--methods", "full", *options).code == 0
+    weights = model / "model.safetensors"
+    save_file({n: 1.5 * t for n, t in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    before = snapshot(out)
+    answer = radapter(*asked, "--methods", "uniform-soup,greedy-soup", *options)
+    assert (answer.code, snapshot(out)) == (2, before)
+    assert f"fingerprint: {fingerprint(load(model))}, there {base}" in " ".join(answer.said.split())

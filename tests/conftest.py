@@ -43,14 +43,14 @@ def encoder():
 def suite():
     """A small suite of the embedded world: 60 training images, 40 of each other set."""
     from radapter.data import open_classification
-    from radapter.protocol import Suite
+    from radapter.protocol import ClassificationSuite
     from radapter.zeroshot import templates
 
     def split(name: str, size: int):
         return open_classification({"world": name, "size": size, "seed": 3})
 
     train = split("train", 60)
-    return Suite(
+    return ClassificationSuite(
         train=train,
         id_val=split("id_val", 40),
         id_test={"photo": split("id_test", 40)},

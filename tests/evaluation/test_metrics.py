@@ -15,9 +15,7 @@ from radapter.evaluation.metrics import (
     brier_score,
     classification_metrics,
     expected_calibration_error,
-    forgetting,
     macro_f1,
-    mean_over_sets,
     mean_per_class_accuracy,
     predicted,
     top_k_accuracy,
@@ -225,17 +223,3 @@ def test_wrong_input_is_named(logits, labels, classes, words):
     columns = None if classes is None else torch.tensor(classes)
     with pytest.raises(ValueError, match=words):
         classification_metrics(logits, torch.tensor(labels, dtype=torch.long), classes=columns)
-
-
-def test_forgetting_is_the_loss_of_each_set():
-    zero_shot = {"photo": {"top1": 0.5}, "sketch": {"top1": 0.75}}
-    tuned = {"photo": {"top1": 0.75}, "sketch": {"top1": 0.5}}
-    assert forgetting(zero_shot, tuned) == {"photo": -0.25, "sketch": 0.25}
-    with pytest.raises(ValueError, match="Only one of them has"):
-        forgetting(zero_shot, {"photo": {"top1": 0.5}})
-
-
-def test_mean_over_sets_counts_each_set_once():
-    assert mean_over_sets({"a": {"top1": 0.25, "n": 10}, "b": {"top1": 0.75, "n": 1000}}) == 0.5
-    with pytest.raises(ValueError, match="at least one set"):
-        mean_over_sets({})

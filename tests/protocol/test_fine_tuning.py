@@ -10,7 +10,7 @@ from radapter.errors import ConfigError, LeakError
 from radapter.methods import METHODS
 from radapter.protocol import Bench, Selection, train_method
 from radapter.protocol.best_epoch import BestEpoch
-from radapter.protocol.validation import Validation, better
+from radapter.protocol.validation import Validation
 from radapter.training import Checkpoints
 
 
@@ -141,5 +141,5 @@ def test_keeping_the_best_epoch_gives_weights_at_least_as_good_on_validation(sui
     validation = Validation(suite, encoder, longer)
     last = validation.metrics(trained("r-adapter", suite, longer).classifier)
     kept = trained("r-adapter", suite, replace(longer, keep="best"))
-    assert not better(last, validation.metrics(kept.classifier))
+    assert not validation.headline.is_better(last, validation.metrics(kept.classifier))
     assert kept.epoch in (1, 2, 3, 4)

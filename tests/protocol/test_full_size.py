@@ -12,7 +12,7 @@ import radapter
 from radapter.adapter import RAdapterConfig
 from radapter.data import open_classification
 from radapter.methods import METHODS
-from radapter.protocol import Recipe, Suite, merge_run, run_method
+from radapter.protocol import ClassificationSuite, Recipe, merge_run, run_method
 
 PROMPT = ("a photo of a {}.",)
 
@@ -24,11 +24,11 @@ def stand_in_tokenizer(texts: list[str]) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def photographs(request) -> Suite:
+def photographs(request) -> ClassificationSuite:
     root = request.getfixturevalue("real_data")
     photos = open_classification({"parquet": str(root / "pacs" / "photo.parquet"), "part": [0.5, 1.0]})
     train, test = (photos.subset([int((photos.labels == c).nonzero()[n]) for c in range(7)]) for n in (0, 1))
-    return Suite(
+    return ClassificationSuite(
         train=train,
         id_val=None,
         id_test={"photo": test},

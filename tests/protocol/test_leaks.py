@@ -12,7 +12,7 @@ from radapter.config.sources import KINDS
 from radapter.data import open_classification
 from radapter.errors import DataError
 from radapter.methods import METHODS
-from radapter.protocol import Suite, TransferSet, check_disjoint, run_method
+from radapter.protocol import ClassificationSuite, TransferSet, check_disjoint, run_method
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 ON_PACS = [path for path in RECIPES if "RADAPTER_DATA" in path.read_text(encoding="utf-8")]
@@ -30,20 +30,22 @@ def folders(tmp_path):
     return tmp_path
 
 
-def opened(folders: Path, role: str = "id_test") -> Suite:
+def opened(folders: Path, role: str = "id_test") -> ClassificationSuite:
     train, test = (open_classification(str(folders / name)) for name in ("train", "test"))
     names = train.classnames
-    suite = Suite(train, None, {}, {}, names, ("a {}.",))
+    suite = ClassificationSuite(train, None, {}, {}, names, ("a {}.",))
     roles = {
-        "id_val": Suite(train, test, {}, {}, names, ("a {}.",)),
-        "id_test": Suite(train, None, {"other": test}, {}, names, ("a {}.",)),
-        "ood": Suite(train, None, {}, {"other": test}, names, ("a {}.",)),
-        "transfer": Suite(train, None, {}, {}, names, ("a {}.",), {"other": TransferSet(test, ("a {}.",))}),
+        "id_val": ClassificationSuite(train, test, {}, {}, names, ("a {}.",)),
+        "id_test": ClassificationSuite(train, None, {"other": test}, {}, names, ("a {}.",)),
+        "ood": ClassificationSuite(train, None, {}, {"other": test}, names, ("a {}.",)),
+        "transfer": ClassificationSuite(
+            train, None, {}, {}, names, ("a {}.",), {"other": TransferSet(test, ("a {}.",))}
+        ),
     }
     return roles.get(role, suite)
 
 
-def keys_of(suite: Suite) -> tuple[set[int], set[int]]:
+def keys_of(suite: ClassificationSuite) -> tuple[set[int], set[int]]:
     tests = [*suite.id_test.values(), *suite.ood.values(), *(t.data for t in suite.transfer.values())]
     validation = [] if suite.id_val is None else [suite.id_val]
     return set(suite.train.keys.tolist()), {key for data in tests + validation for key in data.keys.tolist()}
@@ -73,7 +75,9 @@ def test_unreadable_pictures_are_no_leak(folders):
 
 def test_a_run_that_leaks_writes_nothing(folders, encoder, recipe):
     suite = opened(folders)
-    leaking = Suite(suite.train, None, {"same": suite.train}, {}, suite.classnames, suite.templates)
+    leaking = ClassificationSuite(
+        suite.train, None, {"same": suite.train}, {}, suite.classnames, suite.templates
+    )
     with pytest.raises(DataError, match="8 are also in"):
         run_method(
             folders / "out", METHODS["r-adapter"], encoder, leaking, recipe, settings="a: 1\n", alpha=0.5

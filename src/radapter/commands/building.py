@@ -8,7 +8,7 @@ from typing import Any
 from radapter.adapter import RAdapterConfig
 from radapter.config import RunConfig
 from radapter.data import ClassificationSet, open_classification
-from radapter.protocol import Recipe, Suite, TransferSet
+from radapter.protocol import ClassificationSuite, Recipe, TransferSet
 from radapter.zeroshot import templates
 
 
@@ -46,7 +46,7 @@ def recipe_of(config: RunConfig) -> Recipe:
     )
 
 
-def suite_of(config: RunConfig) -> Suite:
+def suite_of(config: RunConfig) -> ClassificationSuite:
     """Every data set, opened; the class names are the user's, else those of the training set.
 
     Raises:
@@ -61,7 +61,7 @@ def suite_of(config: RunConfig) -> Suite:
     )
     train = read(data.train, classnames=data.classnames, name="train")
     names = train.classnames
-    return Suite(
+    return ClassificationSuite(
         train=train,
         id_val=None if data.id_val is None else read(data.id_val, classnames=names, name="id_val"),
         id_test={name: read(spec, classnames=names, name=name) for name, spec in data.id_test.items()},
@@ -88,10 +88,10 @@ def _transfer_set(
 
 def test_suite(
     sets: Mapping[str, ClassificationSet], classnames: Sequence[str], prompts: Sequence[str]
-) -> Suite:
+) -> ClassificationSuite:
     """A suite that is only evaluated: nothing is trained or selected on it."""
     first = next(iter(sets.values()))
-    return Suite(
+    return ClassificationSuite(
         train=first, id_val=None, id_test=sets, ood={}, classnames=tuple(classnames), templates=tuple(prompts)
     )
 

@@ -18,7 +18,7 @@ loading.py, augment.py, memory.py, bad_images.py   batches
 from radapter.data.bad_images import MAX_BAD, BadImages
 from radapter.data.classification import ClassificationSet, array_set
 from radapter.data.images import MAX_PIXELS, decode
-from radapter.data.loading import Batch, EvalLoader, TrainLoader, batches
+from radapter.data.loading import Batch, EvalLoader, ImageSet, TrainLoader, batches
 from radapter.data.memory import Memory
 from radapter.data.opening import open_classification
 from radapter.data.splits import UNREADABLE
@@ -31,6 +31,7 @@ __all__ = [
     "Batch",
     "ClassificationSet",
     "EvalLoader",
+    "ImageSet",
     "Memory",
     "TrainLoader",
     "array_set",

@@ -8,7 +8,7 @@ import collections
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import final
+from typing import Protocol, final
 
 import torch
 from PIL import Image
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from radapter.data.augment import CROP_SCALE, draws, random_crop, random_flip
 from radapter.data.bad_images import MAX_BAD, BadImages
-from radapter.data.classification import ClassificationSet
 from radapter.data.memory import Lease, Memory
 from radapter.data.splits import Progress
 from radapter.errors import ConfigError, DataError, ImageError
@@ -24,6 +23,39 @@ from radapter.hashing import keys as hashed
 
 Preprocess = Callable[[Image.Image], Tensor]
 """RGB picture to (3, H, W), float: `DualEncoder.preprocess`."""
+
+
+class ImageSet(Protocol):
+    """N samples with an image each: what loaders read. `ClassificationSet` is one.
+
+    labels: (N,), int64. keys: (N,), int64, content hashes. groups: (N,), int64; None where there are none.
+    """
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def labels(self) -> Tensor:
+        """What each sample is."""
+
+    @property
+    def keys(self) -> Tensor:
+        """What its image holds."""
+
+    @property
+    def groups(self) -> Tensor | None:
+        """Which group it belongs to."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes the image at `index` to RGB; raises ImageError."""
+
+    def where(self, index: int) -> str:
+        """What messages call it."""
+
 
 _AHEAD = 2  # batches that threads work on while one is used
 
@@ -67,7 +99,7 @@ class EvalLoader:
 
     def __init__(
         self,
-        dataset: ClassificationSet,
+        dataset: ImageSet,
         preprocess: Preprocess,
         *,
         batch_size: int,
@@ -129,7 +161,7 @@ class EvalLoader:
 
 
 def batches(
-    dataset: ClassificationSet,
+    dataset: ImageSet,
     preprocess: Preprocess,
     *,
     batch_size: int,
@@ -164,7 +196,7 @@ class TrainLoader:
 
     def __init__(
         self,
-        dataset: ClassificationSet,
+        dataset: ImageSet,
         preprocess: Preprocess,
         *,
         image_size: int,
@@ -272,7 +304,7 @@ def _grouped(indices: list[int], size: int) -> list[list[int]]:
 
 
 def _batch(
-    dataset: ClassificationSet, results: Iterable[tuple[int, Tensor | ImageError]], bad: BadImages
+    dataset: ImageSet, results: Iterable[tuple[int, Tensor | ImageError]], bad: BadImages
 ) -> Batch | None:
     pixels, indices = [], []
     for index, result in results:

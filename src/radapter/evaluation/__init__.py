@@ -1,17 +1,22 @@
 """Evaluation: metrics of matrices, sets of labelled images, and every alpha between two models.
 
-Reading order: `metrics`, `classification`, `interpolation`, `sweep`; `robustness` compares accuracies of sets.
+Reading order: `metrics`, `headline` (the figure that counts), `measure`, `classification`, `interpolation`,
+`sweep`; `robustness` compares accuracies of sets.
 """
 
-from radapter.evaluation.classification import evaluate_classification, zero_shot_logits
+from radapter.evaluation.classification import (
+    ClassificationMeasure,
+    evaluate_classification,
+    zero_shot_logits,
+)
+from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
+from radapter.evaluation.measure import Measure, measured
 from radapter.evaluation.metrics import (
     Metrics,
     agreement,
     classification_metrics,
-    forgetting,
     harmonic_mean,
-    mean_over_sets,
 )
 from radapter.evaluation.robustness import (
     Baseline,
@@ -20,24 +25,29 @@ from radapter.evaluation.robustness import (
     read_standard_models,
     relative_robustness,
 )
-from radapter.evaluation.sweep import ALPHAS, alpha_sweep, smallest_within_one_standard_error
+from radapter.evaluation.sweep import ALPHAS, alpha_sweep, smallest_within_one_standard_error, sweep
 
 __all__ = [
     "ALPHAS",
+    "HEADLINES",
     "Baseline",
+    "ClassificationMeasure",
+    "Headline",
     "Interpolation",
+    "Measure",
     "Metrics",
+    "TaskName",
     "agreement",
     "alpha_sweep",
     "classification_metrics",
     "effective_robustness",
     "evaluate_classification",
     "fit_baseline",
-    "forgetting",
     "harmonic_mean",
-    "mean_over_sets",
+    "measured",
     "read_standard_models",
     "relative_robustness",
     "smallest_within_one_standard_error",
+    "sweep",
     "zero_shot_logits",
 ]

@@ -8,13 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from radapter.errors import DataError
+from radapter.evaluation.measure import Progress, measured
 from radapter.evaluation.metrics import Metrics, classification_metrics, predicted
 from radapter.losses.batch import full_precision, scaled_cosines
-from radapter.zeroshot import evaluating
-
-Progress = Callable[[str, int], None]
-"""Called with a set's name and the number of images just done."""
 
 
 class ImageEncoder(Protocol):
@@ -117,7 +113,6 @@ class ClassificationMeasure:
         )
 
 
-@torch.no_grad()
 def evaluate_classification(
     encoder: ImageEncoder,
     head: Tensor,
@@ -144,16 +139,7 @@ def evaluate_classification(
         DataError: there is no image.
     """
     measure = ClassificationMeasure(encoder, lambda: head, batches, classes)
-    logits, truths = [], []
-    with evaluating(encoder):
-        for batch in batches:
-            logits.append(measure.observe(head, batch))
-            truths.append(measure.truth(batch))
-            if progress is not None:
-                progress(name, len(batch.labels))
-    if not truths:
-        raise DataError(f"data set must hold an image. '{name}' holds none.")
-    return measure.metrics(head, logits, truths)
+    return measured(encoder, measure, name=name, progress=progress)
 
 
 def _joined(groups: Sequence[Tensor | None]) -> Tensor | None:

@@ -7,9 +7,6 @@ calibration error gives a confidence of exactly 1, which saturated logits have o
 its macro accuracy counts a class that is predicted but absent from the labels.
 """
 
-from collections.abc import Mapping
-from statistics import fmean
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -191,42 +188,9 @@ def predicted(logits: Tensor, classes: Tensor | None = None) -> Tensor:
     return logits.argmax(1)
 
 
-def mean_over_sets(sets: Mapping[str, Metrics], metric: str = "top1") -> float:
-    """The plain mean of one metric over sets, each set counting once whatever its size.
-
-    Raises:
-        ValueError: there is no set.
-    """
-    if not sets:
-        raise ValueError("sets must hold at least one set. Got none.")
-    return fmean(metrics[metric] for metrics in sets.values())
-
-
 def harmonic_mean(base: float, novel: float) -> float:
     """H = 2 b n / (b + n) of two accuracies, fractions; 0 where both are 0."""
     return 2 * base * novel / (base + novel) if base + novel else 0.0
-
-
-def forgetting(
-    zero_shot: Mapping[str, Metrics], tuned: Mapping[str, Metrics], metric: str = "top1"
-) -> dict[str, float]:
-    """What fine-tuning lost on each set: the zero-shot model's metric minus the tuned model's.
-
-    Args:
-        zero_shot: set name -> metrics of the model before fine-tuning.
-        tuned: set name -> metrics after it, of the same sets.
-        metric: one where more is better.
-
-    Returns:
-        Set name -> fraction; positive is forgotten, negative is gained.
-
-    Raises:
-        ValueError: the sets differ.
-    """
-    if zero_shot.keys() != tuned.keys():
-        only = sorted(zero_shot.keys() ^ tuned.keys())
-        raise ValueError(f"zero_shot and tuned must hold the same sets. Only one of them has {only}.")
-    return {name: zero_shot[name][metric] - tuned[name][metric] for name in zero_shot}
 
 
 def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,50 +17,14 @@ from radapter.evaluation.classification import (
     ClassificationMeasure,
     ImageEncoder,
     LabelledImages,
-    Progress,
 )
 from radapter.evaluation.interpolation import check_alpha
+from radapter.evaluation.measure import Measure, Progress
 from radapter.evaluation.metrics import Metrics
 from radapter.zeroshot import HasModules, evaluating
 
 ALPHAS = tuple(step / 10 for step in range(11))
 """0, 0.1 ... 1: the alphas of tables and plots."""
-
-
-class HasPixels(Protocol):
-    """One batch of any task."""
-
-    @property
-    def pixels(self) -> Tensor:
-        """(B, 3, H, W), float."""
-
-
-class Measure(Protocol):
-    """How one set is measured, whatever its task: `ClassificationMeasure` is one.
-
-    batches: the set, iterable once a pass. prepare: what all batches need at the present weights, such as a head
-    or the features of every caption; measures that share the callable share its result.
-    """
-
-    @property
-    def batches(self) -> Iterable[Any]:
-        """The set."""
-
-    @property
-    def prepare(self) -> Callable[[], Any]:
-        """Called once per alpha."""
-
-    def truth(self, batch: Any) -> Any:
-        """What is kept of a batch for `metrics`; no pixels."""
-
-    def observe(self, prepared: Any, batch: Any) -> Tensor:
-        """What the model says of a batch at the present weights; kept, so it should be small."""
-
-    def remember(self, observed: Sequence[Tensor]) -> None:
-        """Told what the zero-shot model, alpha 0, says of the whole set where that is computed."""
-
-    def metrics(self, prepared: Any, observed: Sequence[Tensor], truths: Sequence[Any]) -> Metrics:
-        """The figures of the whole set."""
 
 
 @torch.no_grad()
@@ -212,9 +176,9 @@ def smallest_within_one_standard_error(alphas: Sequence[float], scores: Sequence
     return min(alpha for alpha, score in zip(alphas, scores, strict=True) if score >= floor)
 
 
-def _blocks(batches: Iterable[HasPixels], cache_mib: float) -> Iterator[list[HasPixels]]:
+def _blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:
     """Batches in groups whose pixels fill `cache_mib`; every group has at least one."""
-    block: list[HasPixels] = []
+    block: list[Any] = []
     held = 0
     for batch in batches:
         block.append(batch)

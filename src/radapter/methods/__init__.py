@@ -36,6 +36,7 @@ from radapter.methods.soups import greedy_soup, uniform_soup
 __all__ = [
     "GROUPS",
     "METHODS",
+    "TABLES",
     "Built",
     "ContrastiveLearner",
     "FeatureLoss",
@@ -74,6 +75,8 @@ METHODS: dict[str, Method] = {
         *r_adapter.PARTS,
     )
 }
+TABLES: dict[str, dict[str, Method]] = {"classification": METHODS}
+"""The methods of each task."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "foundation": ("zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"),
     "all": tuple(name for name in METHODS if ":" not in name),
@@ -82,16 +85,19 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Names for several methods at once."""
 
 
-def find_method(name: str) -> Method:
-    """The row of that name.
+def find_method(name: str, task: str = "classification") -> Method:
+    """The row of that name in the table of a task.
 
     Raises:
         ConfigError: there is none; the message proposes the nearest.
     """
-    if name not in METHODS:
-        known = ", ".join(METHODS)
-        raise ConfigError(f"method must be one of {known}. Got '{name}'.{did_you_mean(name, METHODS)}")
-    return METHODS[name]
+    table = TABLES[task]
+    if name not in table:
+        known = ", ".join(table)
+        raise ConfigError(
+            f"method must be one of {known} for {task}. Got '{name}'.{did_you_mean(name, table)}"
+        )
+    return table[name]
 
 
 def find_methods(names: Sequence[str]) -> list[Method]:

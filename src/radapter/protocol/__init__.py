@@ -1,11 +1,12 @@
 """How methods are compared honestly: one suite, one loop, selection on ID validation, one results file.
 
-Reading order: suite, leaks, recipe, trained (an outcome), validation, fine_tuning (one method), experiment (what it
-is worth), results, run (in a folder), trainings (many, each once), comparison (several methods), search (learning
-rates), seeds and study (several seeds), generalisation (base to novel), robustness (standard models),
-world_task (the default).
+Reading order: suite (what a task is), classification, leaks, recipe, trained (an outcome), validation, fine_tuning
+(one method), experiment (what it is worth), results, run (in a folder), trainings (many, each once), comparison
+(several methods), search (learning rates), seeds and study (several seeds), generalisation (base to novel),
+robustness (standard models), world_task (the default).
 """
 
+from radapter.protocol.classification import ClassificationSuite, TransferSet
 from radapter.protocol.comparison import compare
 from radapter.protocol.experiment import Bench, choose_alpha
 from radapter.protocol.fine_tuning import check_epochs, check_loss, train_method
@@ -16,7 +17,7 @@ from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
 from radapter.protocol.robustness import robustness
 from radapter.protocol.run import CHECKPOINTS, CONFIG, evaluate_run, merge_run, run_method
 from radapter.protocol.study import Study, study
-from radapter.protocol.suite import Suite, TransferSet
+from radapter.protocol.suite import Suite
 from radapter.protocol.tracking import check_tracking
 from radapter.protocol.trained import Trained, load_trained, read_about, save_trained
 from radapter.protocol.trainings import Trainings
@@ -27,6 +28,7 @@ __all__ = [
     "RESULTS",
     "BaseToNovel",
     "Bench",
+    "ClassificationSuite",
     "Recipe",
     "Results",
     "Row",

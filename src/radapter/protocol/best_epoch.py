@@ -8,7 +8,6 @@ from torch import Tensor
 
 from radapter.adapter import Ema
 from radapter.evaluation import Metrics
-from radapter.protocol.validation import better
 from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
 
 _AVERAGE, _CHOICE = "average.safetensors", "choice.json"
@@ -20,15 +19,22 @@ class BestEpoch:
     Args:
         ema: the averages.
         validated: the metrics on ID validation at the weights of the moment.
+        is_better: whether the first beats the second: `Headline.is_better`.
         folder: where they outlive the process; None keeps them in memory alone.
         resume: continue from what the folder holds. A killed epoch is done again and gives the same figures, so
             a choice that is ahead of the checkpoint does no harm.
     """
 
     def __init__(
-        self, ema: Ema, validated: Callable[[], Metrics], *, folder: Path | None, resume: bool
+        self,
+        ema: Ema,
+        validated: Callable[[], Metrics],
+        is_better: Callable[[Metrics, Metrics | None], bool],
+        *,
+        folder: Path | None,
+        resume: bool,
     ) -> None:
-        self._ema, self._validated, self._folder = ema, validated, folder
+        self._ema, self._validated, self._is_better, self._folder = ema, validated, is_better, folder
         self.epoch: int | None = None
         self._metrics: Metrics | None = None
         self._average: dict[str, Tensor] = {}
@@ -41,7 +47,7 @@ class BestEpoch:
         """Looks at the averages after `epoch`, counted from 0; the earlier of equals stays."""
         with self._ema.applied():
             found = self._validated()
-        if not better(found, self._metrics):
+        if not self._is_better(found, self._metrics):
             return
         self.epoch, self._metrics = epoch, found
         self._average = {name: average.clone() for name, average in self._ema.state_dict().items()}

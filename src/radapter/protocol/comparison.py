@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from radapter.errors import ConfigError
-from radapter.evaluation import ALPHAS
-from radapter.methods import METHODS, Method
+from radapter.evaluation import ALPHAS, HEADLINES
+from radapter.methods import Method, find_method
 from radapter.models import fingerprint
 from radapter.protocol.experiment import choose_alpha, on_validation, row_at, zero_shot_row
 from radapter.protocol.results import Results, Selection
@@ -41,7 +41,8 @@ def compare(
     Raises:
         ConfigError: a soup without a grid.
     """
-    encoder = trainings.encoder()
+    encoder, task = trainings.encoder(), trainings.task(seed)
+    headline = HEADLINES[task]
     zero_shot = trainings.zero_shot(seed)
     rows, sweeps = [zero_shot_row(zero_shot)], [zero_shot]
     selection = Selection(split=None, rule="nothing was selected", n=0)
@@ -52,12 +53,13 @@ def compare(
         trained = _trained(method, trainings, seed=seed, rate=rate, grid=grid)
         swept = trainings.sweep(trained, seed, rate)
         sweeps += [row.model_copy(update={"method": method.name}) for row in swept]
-        alpha, chosen_by = choose_alpha(on_validation(swept), method.alpha)
+        alpha, chosen_by = choose_alpha(on_validation(swept), method.alpha, headline=headline)
         selection = chosen_by if chosen_by.split is not None else selection
-        rows.append(row_at(alpha, swept, zero_shot, trained=trained, method=method.name))
+        rows.append(row_at(alpha, swept, zero_shot, trained=trained, method=method.name, headline=headline))
     return Results(
         model=encoder.name,
         fingerprint=fingerprint(encoder),
+        task=task,
         seed=seed,
         selection=selection,
         rows=rows,
@@ -69,7 +71,7 @@ def _trained(
     method: Method, trainings: Trainings, *, seed: int, rate: float | None, grid: Sequence[float]
 ) -> Trained:
     if method.averages is None:
-        return trainings.trained(METHODS[method.runs], rate, seed)
+        return trainings.trained(find_method(method.runs, trainings.task(seed)), rate, seed)
     if not grid:
         raise ConfigError(f"'{method.name}' averages a grid of learning rates. Got none. Give --grid.")
     return trainings.mixed(method, grid, seed)

@@ -5,28 +5,28 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Literal
 
 from torch import Tensor
 
-from radapter.data import EvalLoader, Memory
+from radapter.data import Memory
 from radapter.errors import ConfigError
 from radapter.evaluation import (
     ALPHAS,
+    HEADLINES,
+    Headline,
     Metrics,
-    alpha_sweep,
-    forgetting,
+    TaskName,
     smallest_within_one_standard_error,
+    sweep,
 )
 from radapter.models import DualEncoder
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Row, Selection, SweepRow
-from radapter.protocol.suite import Suite
+from radapter.protocol.suite import ROLES, Suite, eval_loaders
 from radapter.protocol.trained import Classifier, Trained
-from radapter.zeroshot import class_embeddings
 
-_WITHIN = "smallest alpha within one standard error, sqrt(a (1 - a) / n), of the best top-1 a"
+_WITHIN = "smallest alpha within one standard error, sqrt(a (1 - a) / n), of the best {} a"
 
 
 class Bench:
@@ -55,24 +55,21 @@ class Bench:
     ) -> None:
         self._suite = suite
         self._progress = progress
-        named = {
-            **({} if suite.id_val is None else {("id_val", suite.id_val.name): suite.id_val}),
-            **{("id", name): data for name, data in suite.id_test.items()},
-            **{("ood", name): data for name, data in suite.ood.items()},
-            **{("transfer", name): other.data for name, other in suite.transfer.items()},
-        }
-        self._loaders = {
-            f"{role}/{name}": EvalLoader(
-                data, preprocess, batch_size=batch_size, max_bad=max_bad, workers=workers, memory=memory
-            )
-            for (role, name), data in named.items()
-        }
-        self._zero_shot: dict[str, Tensor] = {}  # what the model as it came predicts, by loader
-        self._classes = {
-            f"{role}/{name}": data.candidates
-            for (role, name), data in named.items()
-            if data.candidates is not None
-        }
+        self._loaders = eval_loaders(
+            suite,
+            preprocess,
+            roles=ROLES,
+            batch_size=batch_size,
+            max_bad=max_bad,
+            workers=workers,
+            memory=memory,
+        )
+        self._zero_shot: dict[str, Tensor] = {}  # what the model as it came predicts, by set
+
+    @property
+    def task(self) -> TaskName:
+        """What the sets are for."""
+        return self._suite.task
 
     def zero_shot(self, encoder: DualEncoder) -> SweepRow:
         """The model as it is, as the row "zero-shot" at alpha 0."""
@@ -88,9 +85,9 @@ class Bench:
             zero_shot: what alpha 0 gives; it is the same for every method and is not computed again.
             alphas: each in [0, 1].
         """
-        known = {} if zero_shot is None else {0.0: _by_loader(zero_shot, self._suite)}
+        known = {} if zero_shot is None else {0.0: _by_set(zero_shot)}
         with trained.interpolation() as interpolation:
-            if self._zero_shot.keys() != self._loaders.keys():  # its row was read from a file
+            if not self._zero_shot:  # its row was read from a file
                 with interpolation.at(0.0):
                     self._metrics(trained.classifier, lambda _: nullcontext(), (0.0,), {})
             return self._rows(trained.method, trained.classifier, interpolation.at, alphas, known)
@@ -108,6 +105,7 @@ class Bench:
             SweepRow.of(
                 method,
                 alpha,
+                headline=HEADLINES[self._suite.task],
                 id_val=next(iter(_of_role("id_val", metrics).values()), None),
                 id=_of_role("id", metrics),
                 ood=_of_role("ood", metrics),
@@ -123,31 +121,8 @@ class Bench:
         alphas: Sequence[float],
         known: Mapping[float, Mapping[str, Metrics]],
     ) -> dict[float, dict[str, Metrics]]:
-        """One sweep for the sets that share the training classes, one for each transfer set under its own head."""
-        sweep = partial(
-            alpha_sweep,
-            classifier.encoder,
-            at,
-            alphas=alphas,
-            known=known,
-            classes=self._classes,
-            zero_shot=self._zero_shot,
-            progress=self._progress,
-        )
-        transferred = {
-            f"transfer/{name}": partial(
-                class_embeddings, classifier.encoder, other.data.classnames, other.templates
-            )
-            for name, other in self._suite.transfer.items()
-        }
-        found = sweep(
-            head=lambda: classifier.class_head(self._suite.classnames, self._suite.templates),
-            sets={name: loader for name, loader in self._loaders.items() if name not in transferred},
-        )
-        for name, head in transferred.items():
-            of_set = sweep(head=head, sets={name: self._loaders[name]})
-            found = {alpha: metrics | of_set[alpha] for alpha, metrics in found.items()}
-        return found
+        measures = self._suite.measures(classifier, self._loaders, self._zero_shot)
+        return sweep(classifier.encoder, at, measures, alphas, known=known, progress=self._progress)
 
 
 def bench_of(
@@ -171,13 +146,17 @@ def bench_of(
 
 
 def choose_alpha(
-    validated: Mapping[float, Metrics], alpha: float | Literal["auto"]
+    validated: Mapping[float, Metrics],
+    alpha: float | Literal["auto"],
+    *,
+    headline: Headline = HEADLINES["classification"],
 ) -> tuple[float, Selection]:
     """The alpha a row stands at, and what chose it.
 
     Args:
         validated: alpha -> metrics on ID validation; test sets are not even handed over.
         alpha: a number, or "auto" for the one-standard-error rule on ID validation.
+        headline: of the task.
 
     Raises:
         ConfigError: "auto" without ID validation.
@@ -188,9 +167,9 @@ def choose_alpha(
         raise ConfigError("adapter.alpha auto needs data.id_val. Give it, or a number for adapter.alpha.")
     n = int(next(iter(validated.values()))["n"])
     chosen = smallest_within_one_standard_error(
-        list(validated), [metrics["top1"] for metrics in validated.values()], n
+        list(validated), [headline.score(metrics) for metrics in validated.values()], n
     )
-    return chosen, Selection(split="id_val", rule=_WITHIN, n=n)
+    return chosen, Selection(split="id_val", rule=_WITHIN.format(headline.label), n=n)
 
 
 def on_validation(sweep: Sequence[SweepRow]) -> dict[float, Metrics]:
@@ -205,6 +184,7 @@ def row_at(
     *,
     trained: Trained,
     method: str | None = None,
+    headline: Headline = HEADLINES["classification"],
 ) -> Row:
     """The table's row of one method at one alpha of its sweep.
 
@@ -214,13 +194,14 @@ def row_at(
         zero_shot: what forgetting is measured against.
         trained: the method's outcome.
         method: the row's name, where it is not the trained method's (WiSE-FT stands on `full`).
+        headline: of the task.
     """
     at = next(row for row in sweep if row.alpha == alpha)
     return Row(
         method=method or trained.method,
         trained_parameters=trained.trained_parameters,
         learning_rate=trained.learning_rate,
-        forgetting=forgetting(_of_all(zero_shot), _of_all(at)),
+        forgetting=headline.forgetting(_of_all(zero_shot), _of_all(at)),
         seconds=trained.seconds,
         seconds_per_epoch=trained.seconds / trained.epochs,
         step_bytes=trained.step_bytes,
@@ -244,9 +225,9 @@ def _of_role(role: str, metrics: Mapping[str, Metrics]) -> dict[str, Metrics]:
     return {name.removeprefix(f"{role}/"): m for name, m in metrics.items() if name.startswith(f"{role}/")}
 
 
-def _by_loader(row: SweepRow, suite: Suite) -> dict[str, Metrics]:
-    val = {} if row.id_val is None or suite.id_val is None else {f"id_val/{suite.id_val.name}": row.id_val}
+def _by_set(row: SweepRow) -> dict[str, Metrics]:
     roles = {"id": row.id, "ood": row.ood, "transfer": row.transfer}
+    val = {} if row.id_val is None else {"id_val/id_val": row.id_val}
     return val | {f"{role}/{name}": m for role, sets in roles.items() for name, m in sets.items()}
 
 

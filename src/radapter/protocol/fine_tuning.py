@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from radapter.adapter import Ema, auto_decay
-from radapter.data import Memory, TrainLoader
+from radapter.data import Memory
 from radapter.errors import ConfigError
 from radapter.methods import (
-    METHODS,
     FeatureLoss,
     LossName,
     Method,
     bound_loss,
     count_trained,
+    find_method,
     greedy_soup,
     trained_parameters,
     uniform_soup,
@@ -33,7 +33,6 @@ from radapter.protocol.trained import Classifier, Trained
 from radapter.protocol.validation import Validation
 from radapter.training import (
     Checkpoints,
-    ClassCaptions,
     Progress,
     StopSignal,
     fit,
@@ -41,7 +40,6 @@ from radapter.training import (
     sample_step,
     step_bytes,
 )
-from radapter.zeroshot import class_embeddings
 
 
 def train_method(
@@ -99,7 +97,7 @@ def train_method(
         rates = soup_rates(recipe.learning_rate or method.learning_rate)
         ingredients = [
             train(
-                METHODS[method.runs],
+                find_method(method.runs, suite.task),
                 copy.deepcopy(encoder),
                 replace(recipe, learning_rate=rate),
                 None,
@@ -111,7 +109,7 @@ def train_method(
     if method.after is None:
         return train(method, encoder, recipe, None, checkpoints)
     check_epochs(method, recipe.epochs)
-    first = METHODS[method.after]
+    first = find_method(method.after, suite.task)
     shorter = replace(recipe, epochs=recipe.epochs // 2, learning_rate=first.learning_rate)
     before = train(first, encoder, shorter, None, stage(first.name))
     rest = replace(recipe, epochs=recipe.epochs - shorter.epochs)
@@ -151,7 +149,7 @@ def soup(method: Method, ingredients: Sequence[Trained], validation: Validation)
 
     def score(state: object) -> float:
         carrier.load_state_dict(state, strict=False)  # type: ignore[arg-type]
-        return validation.metrics(carrier)["top1"]
+        return validation.headline.score(validation.metrics(carrier))
 
     mixed = uniform_soup(weights) if method.averages == "uniform" else greedy_soup(weights, score)[0]
     carrier.load_state_dict(mixed, strict=False)
@@ -209,7 +207,7 @@ def _trained(
     accelerator = make_accelerator(recipe.precision)
     encoder.to(accelerator.device)
     if head is None:
-        head = class_embeddings(encoder, suite.classnames, suite.templates)
+        head = suite.head(encoder)
     torch.manual_seed(seed)
     learner, adapters = method.build(
         encoder, head=head, loss=_loss_of(method, recipe, encoder), adapter=recipe.adapter
@@ -220,18 +218,7 @@ def _trained(
         for name, parameter in trained_parameters(learner).items()
         if adapters is None or name == "head"
     }
-    loader = TrainLoader(
-        suite.train,
-        encoder.preprocess,
-        image_size=encoder.image_size,
-        batch_size=recipe.batch_size,
-        seed=seed,
-        crop_scale=recipe.crop_scale,
-        flip=recipe.flip,
-        max_bad=recipe.max_bad,
-        workers=recipe.workers,
-        memory=memory,
-    )
+    loader, captions = suite.training(encoder, recipe, seed=seed, memory=memory)
     steps = recipe.epochs * loader.steps_per_epoch
     ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
     best = None
@@ -240,12 +227,12 @@ def _trained(
         best = BestEpoch(
             ema,
             lambda: validation.metrics(Classifier(encoder, learner.head)),
+            validation.headline.is_better,
             folder=None if checkpoints is None else checkpoints.folder / "best-epoch",
             resume=resume,
         )
     learning_rate = recipe.learning_rate or method.learning_rate
     trained_count = count_trained(learner)
-    captions = ClassCaptions(suite.classnames, suite.templates, encoder.tokenize, seed=seed)
     learner.train()
     memory_bytes = step_bytes(learner, sample_step(learner, loader, captions, accelerator))
     fit(

@@ -2,7 +2,7 @@
 
 from radapter.data import UNREADABLE
 from radapter.errors import DataError
-from radapter.protocol.suite import Suite
+from radapter.protocol.suite import ROLES, Suite
 
 
 def check_disjoint(suite: Suite) -> None:
@@ -12,13 +12,7 @@ def check_disjoint(suite: Suite) -> None:
         DataError: a set shares pictures with the training set; how many, and the first three.
     """
     trained = set(suite.train.keys.tolist()) - {UNREADABLE}
-    others = {
-        **({} if suite.id_val is None else {"id_val": suite.id_val}),
-        **suite.id_test,
-        **suite.ood,
-        **{name: other.data for name, other in suite.transfer.items()},
-    }
-    for name, data in others.items():
+    for (_, name), data in suite.sets(*ROLES).items():
         leaked = [index for index, key in enumerate(data.keys.tolist()) if key in trained]
         if leaked:
             shown = ", ".join(data.where(index) for index in leaked[:3]) + (" ..." if len(leaked) > 3 else "")

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from radapter.errors import DamagedError
-from radapter.evaluation import Metrics, harmonic_mean, mean_over_sets
+from radapter.evaluation import HEADLINES, Headline, Metrics, TaskName, harmonic_mean
 from radapter.storage import read_json, write_json
 
 RESULTS = "results.json"
@@ -35,7 +35,7 @@ class Selection(_Part):
 
 
 class _Figures(_Part):
-    """The metrics of every set, and the means of top-1 over the sets of each role.
+    """The metrics of every set, and the means of the task's figure over the sets of each role.
 
     Attributes:
         transfer: of sets with other classes than the training set's.
@@ -68,14 +68,15 @@ class SweepRow(_Figures):
         method: str,
         alpha: float,
         *,
+        headline: Headline = HEADLINES["classification"],
         id_val: Metrics | None,
         id: dict[str, Metrics],
         ood: dict[str, Metrics],
         transfer: dict[str, Metrics] | None = None,
     ) -> Self:
         """Fills in the means."""
-        id_mean = mean_over_sets(id)
-        transfer_mean = mean_over_sets(transfer) if transfer else None
+        id_mean = headline.mean(id)
+        transfer_mean = headline.mean(transfer) if transfer else None
         return cls(
             method=method,
             alpha=alpha,
@@ -84,7 +85,7 @@ class SweepRow(_Figures):
             ood=ood,
             transfer=transfer or {},
             id_mean=id_mean,
-            ood_mean=mean_over_sets(ood) if ood else None,
+            ood_mean=headline.mean(ood) if ood else None,
             transfer_mean=transfer_mean,
             harmonic_mean=None if transfer_mean is None else harmonic_mean(id_mean, transfer_mean),
         )
@@ -94,7 +95,7 @@ class Row(_Figures):
     """One method at its chosen alpha.
 
     Attributes:
-        forgetting: top-1 lost against the zero-shot model, per set; negative where it gained.
+        forgetting: of the task's figure, lost against the zero-shot model, per set; negative where it gained.
         seconds: of training and of saving what it gave; evaluation is not in it.
         seconds_per_epoch: the same, over its epochs.
         step_bytes: that one training step keeps beyond the weights: activations, gradients, moments.
@@ -114,7 +115,7 @@ class Results(_Part):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     model: str
     fingerprint: str
-    task: Literal["classification"] = "classification"
+    task: TaskName = "classification"
     seed: int
     selection: Selection
     rows: list[Row]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from radapter.data import Memory
+from radapter.evaluation import HEADLINES
 from radapter.evaluation.interpolation import check_alpha
 from radapter.methods import Method
 from radapter.models import ClassHead, DualEncoder, export, fingerprint
@@ -80,7 +81,7 @@ def run_method(
         memory = Memory()
         bench = bench_of(suite, encoder, recipe, memory=memory, progress=progress)
         zero_shot = bench.zero_shot(encoder)
-        rows, sweep = [zero_shot_row(zero_shot)], [zero_shot]
+        rows, sweep, headline = [zero_shot_row(zero_shot)], [zero_shot], HEADLINES[suite.task]
         selection = Selection(split=None, rule="nothing was selected", n=0)
         if method.build is not None:
             stop = StopSignal()
@@ -105,18 +106,19 @@ def run_method(
             wanted = method.alpha if alpha is None else alpha
             alphas = alphas_with(wanted)
             swept = bench.sweep(trained, zero_shot, alphas)
-            chosen, selection = choose_alpha(on_validation(swept), wanted)
-            about = {
-                "model": encoder.name,
-                "seed": seed,
-                "classnames": list(suite.classnames),
-                "templates": list(suite.templates),
-            }
+            chosen, selection = choose_alpha(on_validation(swept), wanted, headline=headline)
+            about = {"model": encoder.name, "task": suite.task, "seed": seed, **suite.about()}
             save_trained(out, trained, alpha=chosen, about=about)
-            rows.append(row_at(chosen, swept, zero_shot, trained=trained))
+            rows.append(row_at(chosen, swept, zero_shot, trained=trained, headline=headline))
             sweep += swept
         results = Results(
-            model=encoder.name, fingerprint=base, seed=seed, selection=selection, rows=rows, sweep=sweep
+            model=encoder.name,
+            fingerprint=base,
+            task=suite.task,
+            seed=seed,
+            selection=selection,
+            rows=rows,
+            sweep=sweep,
         )
         results.write(out)
         return results
@@ -143,9 +145,13 @@ def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float 
     return Results(
         model=encoder.name,
         fingerprint=base,
+        task=bench.task,
         seed=about["seed"],
         selection=Selection(split=None, rule=f"alpha {at:g} of the run", n=0),
-        rows=[zero_shot_row(zero_shot), row_at(at, sweep, zero_shot, trained=trained)],
+        rows=[
+            zero_shot_row(zero_shot),
+            row_at(at, sweep, zero_shot, trained=trained, headline=HEADLINES[bench.task]),
+        ],
         sweep=[zero_shot, *sweep],
     )
 

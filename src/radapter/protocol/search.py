@@ -6,10 +6,9 @@ No method gets a larger grid than another, and nothing here reads a test set.
 from collections.abc import Mapping, Sequence
 
 from radapter.errors import ConfigError
-from radapter.evaluation import Metrics
-from radapter.methods import METHODS, Method
+from radapter.evaluation import Headline, Metrics
+from radapter.methods import Method, find_method
 from radapter.protocol.trainings import Trainings
-from radapter.protocol.validation import better
 
 Search = dict[str, dict[float, Metrics]]
 """Training -> learning rate -> metrics on ID validation at alpha 1."""
@@ -31,16 +30,20 @@ def search_learning_rates(
     """
     if not grid:
         raise ConfigError("grid must hold at least one learning rate. Got none.")
+    task = trainings.task(seed)
     names = dict.fromkeys(method.runs for method in methods if method.build is not None)
-    return {name: {rate: trainings.validated(METHODS[name], rate, seed) for rate in grid} for name in names}
+    return {
+        name: {rate: trainings.validated(find_method(name, task), rate, seed) for rate in grid}
+        for name in names
+    }
 
 
-def best_rates(search: Mapping[str, Mapping[float, Metrics]]) -> dict[str, float]:
-    """The rate of each training with the best top-1 on ID validation; the lower NLL decides between equals."""
+def best_rates(search: Mapping[str, Mapping[float, Metrics]], headline: Headline) -> dict[str, float]:
+    """The rate of each training that is best on ID validation by the task's figure and its tie-breaker."""
     best = {}
     for name, rates in search.items():
         best[name] = next(iter(rates))
         for rate, found in rates.items():
-            if better(found, rates[best[name]]):
+            if headline.is_better(found, rates[best[name]]):
                 best[name] = rate
     return best

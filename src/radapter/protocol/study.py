@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from radapter.methods import METHODS, Method
+from radapter.evaluation import HEADLINES
+from radapter.methods import Method, find_method
 from radapter.protocol.comparison import compare
 from radapter.protocol.results import Results
 from radapter.protocol.search import Search, best_rates, search_learning_rates
@@ -38,7 +39,7 @@ def study(
     Weights that lost the search are removed as soon as it is over, unless a soup needs them.
 
     Args:
-        methods: rows of `METHODS`.
+        methods: rows of the task's table.
         trainings: does them, and keeps them.
         grid: learning rates, the same for every method.
         search_seed: of the search; where it is one of `seeds`, its best training is not done again.
@@ -48,11 +49,12 @@ def study(
         ConfigError: the suite has no ID validation.
     """
     search = search_learning_rates(methods, trainings, grid=grid, seed=search_seed)
-    best = best_rates(search)
+    task = trainings.task(search_seed)
+    best = best_rates(search, HEADLINES[task])
     mixed = {method.runs for method in methods if method.averages}
     for name, rates in search.items():
         needed = set(grid if name in mixed else [best[name]]) if search_seed in seeds else set()
         for rate in rates.keys() - needed:
-            trainings.forget(METHODS[name], rate, search_seed)
+            trainings.forget(find_method(name, task), rate, search_seed)
     results = [compare(methods, trainings, seed=seed, learning_rates=best, grid=grid) for seed in seeds]
     return Study(search, best, results)

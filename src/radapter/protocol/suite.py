@@ -1,55 +1,100 @@
-"""The data of one experiment: what is trained on, what selects, what is reported."""
+"""The data of one experiment and what its task makes of them: training batches, evaluation, the figure that counts.
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn, final
+A task is a suite: `ClassificationSuite` and its siblings stand in files of their own.
+"""
 
-from radapter.data import ClassificationSet
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any, NoReturn, Protocol, Self, final
+
+from torch import Tensor
+
+from radapter.data import EvalLoader, ImageSet, Memory, TrainLoader
 from radapter.errors import LeakError
+from radapter.evaluation import Measure, TaskName
+from radapter.models import DualEncoder
+from radapter.protocol.recipe import Recipe
+from radapter.protocol.trained import Classifier
+from radapter.training import Captions
+
+ROLES = ("id_val", "id", "ood", "transfer")
+"""What a set is for, training aside."""
 
 
-@dataclass(frozen=True)
-class TransferSet:
-    """A test set with classes of its own: novel ones, or another task's.
+class Suite(Protocol):
+    """Training, validation and test sets of one task.
 
-    Attributes:
-        data: its images; its class names are the head's.
-        templates: prompts with one "{}" each.
+    task: names its methods (`methods.TABLES`) and its figure (`evaluation.HEADLINES`). train: in-distribution
+    samples to train on. id_val: what selects; None where nothing is selected. id_test, ood, transfer: test sets by
+    name, in distribution, shifted, and with classes of their own; the last two may be empty.
     """
 
-    data: ClassificationSet
-    templates: tuple[str, ...]
+    @property
+    def task(self) -> TaskName:
+        """Its name."""
 
+    @property
+    def train(self) -> ImageSet:
+        """What is trained on."""
 
-@dataclass(frozen=True)
-class Suite:
-    """Training, validation and test sets with one list of classes, and test sets with others.
+    @property
+    def id_val(self) -> ImageSet | None:
+        """What selects."""
 
-    Attributes:
-        train: in-distribution images to train on.
-        id_val: in-distribution images that select alpha; None where nothing is selected.
-        id_test: in-distribution test sets, by name.
-        ood: shifted test sets, by name; may be empty.
-        classnames: what the labels of every set index, transfer sets aside.
-        templates: prompts with one "{}" each.
-        transfer: test sets with other classes, by name; a zero-shot head of their own classifies them.
-    """
+    @property
+    def id_test(self) -> Mapping[str, Any]:
+        """Test sets in distribution."""
 
-    train: ClassificationSet
-    id_val: ClassificationSet | None
-    id_test: Mapping[str, ClassificationSet]
-    ood: Mapping[str, ClassificationSet]
-    classnames: tuple[str, ...]
-    templates: tuple[str, ...]
-    transfer: Mapping[str, TransferSet] = field(default_factory=dict)
+    @property
+    def ood(self) -> Mapping[str, Any]:
+        """Shifted test sets."""
 
-    def sealed(self) -> "Suite":
+    def sets(self, *roles: str) -> Mapping[tuple[str, str], ImageSet]:
+        """(role, name) -> the sets of these roles, among `ROLES`."""
+
+    def sealed(self) -> Self:
         """The same suite whose test sets cannot be read: what training, search and selection get."""
-        return replace(self, id_test=_Sealed("id_test"), ood=_Sealed("ood"), transfer=_Sealed("transfer"))
+
+    def head(self, encoder: DualEncoder) -> Tensor:
+        """The zero-shot head (C, E) that methods with a head start from; (0, E) where there are no classes."""
+
+    def training(
+        self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
+    ) -> tuple[TrainLoader, Captions]:
+        """What the loop reads."""
+
+    def measures(
+        self,
+        classifier: Classifier,
+        loaders: Mapping[tuple[str, str], EvalLoader],
+        zero_shot: MutableMapping[str, Tensor] | None = None,
+    ) -> Mapping[str, Measure]:
+        """ "role/name" -> how each of these sets is measured; `zero_shot` keeps what zero-shot predicts."""
+
+    def about(self) -> dict[str, Any]:
+        """Facts that a finished run keeps, as JSON."""
+
+
+def eval_loaders(
+    suite: Suite,
+    preprocess: Callable[..., Tensor],
+    *,
+    roles: tuple[str, ...],
+    batch_size: int,
+    max_bad: float,
+    workers: int,
+    memory: Memory | None,
+) -> Mapping[tuple[str, str], EvalLoader]:
+    """Loaders of the sets with these roles."""
+    return {
+        key: EvalLoader(
+            data, preprocess, batch_size=batch_size, max_bad=max_bad, workers=workers, memory=memory
+        )
+        for key, data in suite.sets(*roles).items()
+    }
 
 
 @final
-class _Sealed(Mapping[str, Any]):
+class Sealed(Mapping[str, Any]):
     """Test sets that are not to be read; whatever is asked of them raises LeakError."""
 
     def __init__(self, role: str) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from radapter.data import Memory
-from radapter.evaluation import ALPHAS, Metrics
-from radapter.methods import METHODS, Method
+from radapter.evaluation import ALPHAS, Metrics, TaskName
+from radapter.methods import Method, find_method
 from radapter.models import DualEncoder
 from radapter.protocol.experiment import Bench, bench_of
 from radapter.protocol.fine_tuning import soup, train_method
@@ -71,6 +71,10 @@ class Trainings:
         """A fresh model."""
         return self._load()
 
+    def task(self, seed: int) -> TaskName:
+        """What the data of a seed are for."""
+        return self._suite_at(seed).task
+
     def validated(self, method: Method, rate: float | None, seed: int) -> Metrics:
         """A training's metrics on ID validation, at alpha 1.
 
@@ -120,7 +124,7 @@ class Trainings:
         place = self._place(method, None, seed)
         if (place / TRAINED).is_file():
             return load_trained(place, self._load())
-        ingredients = [self.trained(METHODS[method.runs], rate, seed) for rate in rates]
+        ingredients = [self.trained(find_method(method.runs, self.task(seed)), rate, seed) for rate in rates]
         mixed = soup(method, ingredients, self._validation(ingredients[0].classifier.encoder, seed))
         place.mkdir(parents=True, exist_ok=True)
         save_trained(place, mixed, alpha=1.0, about={"seed": seed})
@@ -140,7 +144,7 @@ class Trainings:
             trained: at that seed and rate.
             alphas: each in [0, 1].
         """
-        file = self._place(METHODS[trained.method], rate, seed) / _SWEEP
+        file = self._place(find_method(trained.method, self.task(seed)), rate, seed) / _SWEEP
         return _kept(file, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas))
 
     def forget(self, method: Method, rate: float, seed: int) -> None:

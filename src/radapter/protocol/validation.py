@@ -3,14 +3,13 @@
 It holds no test set, so that a choice made with it cannot have read one.
 """
 
-from radapter.data import EvalLoader, Memory
+from radapter.data import Memory
 from radapter.errors import ConfigError
-from radapter.evaluation import Metrics, evaluate_classification
+from radapter.evaluation import HEADLINES, Metrics, measured
 from radapter.models import DualEncoder
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.suite import Suite
+from radapter.protocol.suite import Suite, eval_loaders
 from radapter.protocol.trained import Classifier
-from radapter.zeroshot import evaluating
 
 
 class Validation:
@@ -21,6 +20,9 @@ class Validation:
         encoder: prepares the images.
         recipe: how they are loaded.
         memory: for preprocessed images.
+
+    Attributes:
+        headline: the figure that chooses.
 
     Raises:
         ConfigError: the suite has none.
@@ -35,22 +37,18 @@ class Validation:
                 "data.train with 'part: [0.8, 1.0]'."
             )
         self._suite = suite
-        self._loader = EvalLoader(
-            suite.id_val,
+        self._loaders = eval_loaders(
+            suite,
             encoder.preprocess,
+            roles=("id_val",),
             batch_size=recipe.eval_batch_size,
             max_bad=recipe.max_bad,
             workers=recipe.workers,
             memory=memory,
         )
+        self.headline = HEADLINES[suite.task]
 
     def metrics(self, classifier: Classifier) -> Metrics:
-        """Top-1 and the rest, in evaluation mode; adapters at the alpha they have."""
-        with evaluating(classifier):
-            head = classifier.class_head(self._suite.classnames, self._suite.templates)
-            return evaluate_classification(classifier.encoder, head, self._loader, name="id_val")
-
-
-def better(found: Metrics, than: Metrics | None) -> bool:
-    """Whether one choice beats another: by top-1, then by the lower NLL; equals do not."""
-    return than is None or (found["top1"], -found["nll"]) > (than["top1"], -than["nll"])
+        """The task's figures, in evaluation mode; adapters at the alpha they have."""
+        ((name, measure),) = self._suite.measures(classifier, self._loaders).items()
+        return measured(classifier, measure, name=name)

@@ -6,12 +6,12 @@
 from radapter import world
 from radapter.adapter import RAdapterConfig
 from radapter.data import ClassificationSet, open_classification
+from radapter.protocol.classification import ClassificationSuite
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.suite import Suite
 from radapter.zeroshot import templates
 
 
-def world_suite(seed: int, *, id_size: int | None = None, ood_size: int | None = None) -> Suite:
+def world_suite(seed: int, *, id_size: int | None = None, ood_size: int | None = None) -> ClassificationSuite:
     """1,000 training photos with a spurious correlation, validation and ID test alike, eight shifts without it.
 
     Args:
@@ -24,7 +24,7 @@ def world_suite(seed: int, *, id_size: int | None = None, ood_size: int | None =
         return open_classification({"world": name, "seed": seed, **({} if size is None else {"size": size})})
 
     train = split("train")
-    return Suite(
+    return ClassificationSuite(
         train=train,
         id_val=split("id_val"),
         id_test={"id_test": split("id_test", id_size)},

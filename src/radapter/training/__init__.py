@@ -1,6 +1,6 @@
 """The one loop: a learner, its data and its captions go in; trained weights and their average come out."""
 
-from radapter.training.captions import ClassCaptions
+from radapter.training.captions import Captions, ClassCaptions
 from radapter.training.checkpoints import Checkpoint, Checkpoints
 from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.loop import Precision, Progress, check_precision, fit, make_accelerator, sample_step
@@ -8,6 +8,7 @@ from radapter.training.memory import step_bytes
 from radapter.training.schedule import cosine_with_warmup
 
 __all__ = [
+    "Captions",
     "Checkpoint",
     "Checkpoints",
     "ClassCaptions",

@@ -4,9 +4,19 @@ Every caption is tokenised once, at the start; a batch carries each distinct cap
 """
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Captions(Protocol):
+    """Which text goes with each sample of a batch."""
+
+    def of(
+        self, labels: Tensor, indices: Tensor, *, epoch: int, samples: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens (U, L) of the U distinct captions; which of them each sample has (B,); their ids (U,)."""
 
 
 class ClassCaptions:

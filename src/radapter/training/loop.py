@@ -20,7 +20,7 @@ from radapter.adapter import Ema, coins
 from radapter.data import Batch, TrainLoader
 from radapter.errors import ConfigError, DivergedError
 from radapter.methods import LabelledPairs, Learner, trained_parameters
-from radapter.training.captions import ClassCaptions
+from radapter.training.captions import Captions
 from radapter.training.checkpoints import Checkpoint, Checkpoints
 from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.schedule import cosine_with_warmup
@@ -74,7 +74,7 @@ def fit(
     learner: Learner,
     ema: Ema,
     loader: TrainLoader,
-    captions: ClassCaptions,
+    captions: Captions,
     accelerator: Accelerator,
     *,
     epochs: int,
@@ -163,7 +163,7 @@ def fit(
 
 
 def sample_step(
-    learner: Learner, loader: TrainLoader, captions: ClassCaptions, accelerator: Accelerator
+    learner: Learner, loader: TrainLoader, captions: Captions, accelerator: Accelerator
 ) -> Callable[[], Tensor]:
     """The loss of the first batch as a function of nothing, to be measured; it trains nothing."""
     batch = next(iter(loader.epoch(0)))
@@ -232,7 +232,7 @@ def _batches_from(step: int, loader: TrainLoader, epochs: int) -> Iterator[tuple
 
 
 def _pairs(
-    batch: Batch, captions: ClassCaptions, epoch: int, samples: int, device: torch.device
+    batch: Batch, captions: Captions, epoch: int, samples: int, device: torch.device
 ) -> tuple[LabelledPairs, dict[str, Tensor]]:
     """A batch with its captions, and the keys of its coins: the image's place in the data, the caption's id."""
     tokens, caption_of_image, caption_ids = captions.of(

@@ -1,0 +1,67 @@
+"""The one figure of each task that is averaged over sets, chosen by and compared: a fraction, more is better."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal, final
+
+from radapter.evaluation.metrics import Metrics
+
+TaskName = Literal["classification"]
+
+
+@final
+@dataclass(frozen=True)
+class Headline:
+    """How a task's figure is read from the metrics of a set.
+
+    Attributes:
+        metric: its name.
+        label: what people call it.
+        most: its largest value; it is divided by it.
+        tie: a metric whose lower value decides between equals.
+    """
+
+    metric: str
+    label: str
+    most: float
+    tie: str
+
+    def score(self, metrics: Metrics) -> float:
+        """The figure of one set, in [0, 1]."""
+        return metrics[self.metric] / self.most
+
+    def is_better(self, found: Metrics, than: Metrics | None) -> bool:
+        """Whether one choice beats another: by the score, then by the lower tie-breaker; equals do not."""
+        return than is None or (self.score(found), -found[self.tie]) > (self.score(than), -than[self.tie])
+
+    def mean(self, sets: Mapping[str, Metrics]) -> float:
+        """The plain mean of the score over sets, each counting once whatever its size.
+
+        Raises:
+            ValueError: there is no set.
+        """
+        if not sets:
+            raise ValueError("sets must hold at least one set. Got none.")
+        return fmean(self.score(metrics) for metrics in sets.values())
+
+    def forgetting(self, zero_shot: Mapping[str, Metrics], tuned: Mapping[str, Metrics]) -> dict[str, float]:
+        """What fine-tuning lost on each set: the zero-shot model's score minus the tuned model's.
+
+        Args:
+            zero_shot: set name -> metrics of the model before fine-tuning.
+            tuned: set name -> metrics after it, of the same sets.
+
+        Returns:
+            Set name -> fraction; positive is forgotten, negative is gained.
+
+        Raises:
+            ValueError: the sets differ.
+        """
+        if zero_shot.keys() != tuned.keys():
+            only = sorted(zero_shot.keys() ^ tuned.keys())
+            raise ValueError(f"zero_shot and tuned must hold the same sets. Only one of them has {only}.")
+        return {name: self.score(zero_shot[name]) - self.score(tuned[name]) for name in zero_shot}
+
+
+HEADLINES: dict[TaskName, Headline] = {"classification": Headline("top1", "top-1", 1.0, "nll")}

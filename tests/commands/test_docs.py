@@ -64,6 +64,16 @@ def test_yaml_blocks_are_read(tmp_path):
         assert load_config(tmp_path / "run.yaml").data.ood
 
 
+def test_links_to_a_section_lead_to_a_heading():
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r"\]\(([\w./-]*\.md)?#([\w-]+)\)", text):
+            there = (page.parent / (target or page.name)).read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ (.+)$", there, flags=re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+            assert anchor in slugs, (page.name, target, anchor)
+
+
 @pytest.mark.parametrize(
     "page", ["README.md", "CONTRIBUTING.md", "docs/method.md", "docs/data.md", "docs/faithfulness.md"]
 )

@@ -137,7 +137,7 @@ class PairWorldSource(PairSource):
     )
     wording: Literal["clean", "full", "web"] = Field(
         default="clean",
-        description="parts of a scene at random, everything that can be seen, or with the web's noise",
+        description="clean names parts of a scene at random, full all that can be seen, web errs as the web does",
     )
 
 

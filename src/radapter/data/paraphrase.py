@@ -78,7 +78,7 @@ def _place_first(words: list[str]) -> list[str]:
     if len(before) < 3 or not 2 <= len(clause) <= 8 or holds_more:
         return words
     clause = [*clause[:-1], clause[-1].rstrip(",") + ","]
-    return [*clause, *before[:-1], before[-1].rstrip(",")]
+    return [*clause, *" ".join(before).rstrip(" ,").split()]
 
 
 def _replaced(words: list[str]) -> list[str]:

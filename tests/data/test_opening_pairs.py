@@ -8,7 +8,7 @@ from PIL import Image
 
 from radapter.data import open_classification, open_pairs
 from radapter.data.opening_pairs import _COMMON, _KINDS
-from radapter.errors import ConfigError, DataError
+from radapter.errors import ConfigError, DataError, ImageError
 from radapter.hashing import uniform
 
 
@@ -82,7 +82,7 @@ def test_grey_and_blur_keep_keys_and_captions(spec):
 
 @pytest.mark.parametrize("kind", ["defocus_blur", "zoom_blur", "gaussian_noise"])
 def test_corruptions_act_on_pairs_as_on_labelled_images(tmp_path, kind):
-    pixels = (uniform(0, torch.arange(16 * 16), "pixels", 3) * 256).to(torch.uint8).reshape(16, 16, 3)
+    pixels = (uniform(0, torch.arange(48 * 48), "pixels", 3) * 256).to(torch.uint8).reshape(48, 48, 3)
     (tmp_path / "thing").mkdir()
     Image.fromarray(pixels.numpy()).save(tmp_path / "thing" / "a.png")
     (tmp_path / "t.csv").write_text("image,caption\nthing/a.png,x\n")
@@ -108,11 +108,17 @@ def test_classes_are_logged_and_a_large_one_is_warned_about(spec, tmp_path, capl
     assert "t: 3 images, 3 captions, 1 shared by several groups, 1 target classes" in caplog.text
 
 
-def test_images_that_cannot_be_read_count_against_the_limit(spec, tmp_path):
-    pairs = open_pairs(spec)
+def test_an_image_that_is_none_is_an_error_only_when_it_is_asked_for(spec, tmp_path):
     (tmp_path / "3.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"3\.png"):
+    pairs = open_pairs(spec)
+    with pytest.raises(ImageError, match=r"3\.png"):
         pairs.image(3)
+    assert pairs.image(4).size == (16, 16)
+
+
+def test_an_empty_set_is_refused():
+    with pytest.raises(DataError, match=r"data set must hold an image. 'scenes' holds none"):
+        open_pairs({"world": "scenes", "size": 0})
 
 
 def test_pixel_limit_reaches_the_decoder(spec):

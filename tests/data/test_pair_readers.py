@@ -169,6 +169,14 @@ def test_columns_hold_single_captions_and_groups(tmp_path):
     assert open_pairs(str(tmp_path / "set")).groups.tolist() == [0, 1, 2]
 
 
+def test_images_without_bytes_count_against_the_limit(tmp_path):
+    rows = {"image": [{"bytes": png(0), "path": None}, {"bytes": None, "path": None}], "captions": ["x", "y"]}
+    datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"max_bad.*t row 1 is empty"):
+        open_pairs(str(tmp_path / "t.parquet"))
+    assert len(open_pairs(str(tmp_path / "t.parquet"), max_bad=0.5)) == 2
+
+
 def test_columns_that_hold_no_text_are_refused(tmp_path):
     columns([1, 2]).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"captions must be text or a list of text. t row 0 has '1'"):

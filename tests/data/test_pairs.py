@@ -1,8 +1,10 @@
 """Sets of pairs: images, captions, subsets, samples, and several sets as one."""
 
+import numpy as np
 import pytest
 import torch
 
+from radapter.data import EvalLoader, TrainLoader
 from radapter.data.pairs import PairSet, joined
 from radapter.data.pictures import ArrayPictures
 from radapter.errors import DataError
@@ -112,3 +114,26 @@ def test_no_sets_are_refused():
 def test_an_index_outside_joined_pictures_is_an_error(three):
     with pytest.raises(IndexError, match=r"\[0, 6\)"):
         joined([three, three]).pictures.where(6)
+
+
+def as_tensor(image):
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
+
+
+def test_the_evaluation_loader_takes_a_set(three):
+    batches = list(EvalLoader(three, as_tensor, batch_size=2))
+    assert [batch.labels.tolist() for batch in batches] == [[5, 7], [5]]
+    assert torch.cat([batch.keys for batch in batches]).tolist() == three.keys.tolist()
+
+
+def test_the_training_loader_takes_its_samples(three):
+    samples = three.samples()
+    loader = TrainLoader(samples, as_tensor, image_size=2, batch_size=2, seed=0, crop_scale=None)
+    batches = list(loader.epoch(0))
+    drawn = torch.cat([batch.indices for batch in batches])
+    assert sorted(drawn.tolist()) == [0, 1, 2, 3, 4]
+    assert torch.cat([batch.labels for batch in batches]).tolist() == samples.targets[drawn].tolist()
+    assert (
+        torch.cat([batch.pixels for batch in batches])[:, 0, 0, 0].tolist()
+        == samples.image_of_sample[drawn].tolist()
+    )

@@ -41,7 +41,11 @@ COLLECTIONS = {
         "lora",
         "r_adapter",
     ),
-    "data": ("folder", "table", "huggingface", "world", "coop", "imagenet", "objectnet", "domains"),
+    "data": (
+        *("folder", "table", "huggingface", "world", "coop", "imagenet", "objectnet", "domains"),
+        *("pair_table", "pair_lines", "pair_columns", "karpathy", "flickr8k", "pair_tars", "pair_world"),
+        "pair_classes",
+    ),
     "losses": ("mpm_nce", "clip", "cross_entropy", "siglip"),
 }
 

@@ -9,9 +9,16 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from radapter.config import RunConfig, differences, fingerprint, load_config, resolved_yaml
+from radapter.config.pair_sources import (
+    PAIR_KINDS,
+    NamedPairSources,
+    PairDataSource,
+    PairDataSources,
+    PairSource,
+)
 from radapter.config.problems import known_keys, requirement
 from radapter.config.schema import CHOOSE_ALPHA, METHODS
 from radapter.config.sources import KINDS
@@ -277,6 +284,58 @@ def test_documentation_tells_what_a_key_accepts_its_default_and_what_it_does(key
 @pytest.mark.parametrize("kind", KINDS)
 def test_documentation_tells_every_key_of_a_source(kind):
     page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
-    section = page[page.index("## Sources") :]
+    section = page[page.index("## Sources") : page.index("## Pairs")]
     for name, field in KINDS[kind].model_fields.items():
         assert any(f"| `{name}` |" in line and field.description in line for line in section.splitlines())
+
+
+@pytest.mark.parametrize("kind", PAIR_KINDS)
+def test_documentation_tells_every_key_of_a_source_of_pairs(kind):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    pairs = page[page.index("## Pairs") :]
+    own = pairs[pairs.index(f"### `{kind}`") :].split("\n### ")[0]
+    shared = pairs.split("\n### ")[0]
+    for name, field in PAIR_KINDS[kind].model_fields.items():
+        section = shared if name in PairSource.model_fields else own
+        row = next(line for line in section.splitlines() if line.startswith(f"| `{name}` |"))
+        assert row.endswith(f"| {field.description} |")
+        if name not in ("part", "corrupt", "classification"):
+            assert f"| {requirement(field)} |" in row
+        default = "required" if field.is_required() else yaml.safe_dump(field.default).splitlines()[0]
+        assert f"| {default} |" in row
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "captions.csv",
+        {"csv": "a.csv", "caption": "text", "part": [0, 0.5], "captions_per_image": 5},
+        {"classification": {"folder": "a", "shots": 4}, "templates": ["a {}"], "grayscale": True},
+        {"world": "scenes", "styles": ["photo"], "corrupt": {"type": "fog", "severity": 2}},
+    ],
+)
+def test_a_source_of_pairs_leaves_the_schema_as_it_was_written(spec):
+    checked = TypeAdapter(PairDataSource).validate_python(spec)
+    assert checked == (spec | {"part": (0.0, 0.5)} if "part" in spec and isinstance(spec, dict) else spec)
+    assert TypeAdapter(NamedPairSources).validate_python(spec) == {"id_test": checked}
+    assert TypeAdapter(PairDataSources).validate_python(spec) == [checked]
+    assert TypeAdapter(PairDataSources).validate_python([spec, spec]) == [checked, checked]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"csv": "a.csv", "label": "x"}, "label"),
+        ({"csv": "a.csv", "karpathy": "b.json"}, "exactly one of the keys 'csv', 'jsonl'"),
+        ({"karpathy": "b.json"}, "images"),
+        ({"karpathy": "b.json", "images": "i", "split": "restval"}, "'train', 'val' or 'test'"),
+        ({"csv": "a.csv", "captions_per_image": 0}, "greater than or equal to 1"),
+        ({"classification": {"csv": "a", "labl": "x"}}, "labl"),
+        ({"world": "scenes", "wording": "loud"}, "'clean', 'full' or 'web'"),
+        ([], "at least 1"),
+    ],
+)
+def test_a_wrong_source_of_pairs_is_refused(spec, message):
+    kind = PairDataSources if isinstance(spec, list) else PairDataSource
+    with pytest.raises(ValidationError, match=message):
+        TypeAdapter(kind).validate_python(spec)

@@ -65,3 +65,32 @@ def test_unknown_split_names_the_nearest():
 def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(DataError, match="must be"):
         world.split("train", **wrong)
+
+
+def test_scenes_of_chosen_styles_are_those_of_all_scenes():
+    some, everything = (
+        world.split("scenes", size=6, styles=("sketch", "neon")),
+        world.split("scenes", size=60),
+    )
+    chosen = [world.STYLES[style] for style in some.scenes.style.tolist()]
+    assert set(chosen) <= {"sketch", "neon"}
+    wanted = [
+        key
+        for key, style in zip(everything.keys.tolist(), everything.scenes.style.tolist(), strict=True)
+        if world.STYLES[style] in ("sketch", "neon")
+    ]
+    assert some.keys.tolist() == wanted[:6]
+    assert world.split("scenes", size=3, styles=("sketch", "neon")).captions == some.captions[:3]
+
+
+@pytest.mark.parametrize(
+    ("name", "styles", "message"),
+    [
+        ("scenes", ["scetch"], "Did you mean 'sketch'"),
+        ("scenes", [], "must be among"),
+        ("train", ["photo"], "Leave"),
+    ],
+)
+def test_styles_that_do_not_fit_are_refused(name, styles, message):
+    with pytest.raises(DataError, match=message):
+        world.split(name, size=1, styles=styles)

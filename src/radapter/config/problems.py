@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.schema import RunConfig
 from radapter.config.sources import KINDS
 from radapter.errors import nearest
@@ -33,7 +34,7 @@ def describe(error: ValidationError, locate: Locate) -> list[str]:
         location, field = _find(given, next(filter(_is_tag, problem["loc"]), None))
         key = ".".join(map(str, location))
         if problem["type"] == "extra_forbidden":
-            sentence = _unknown(location)
+            sentence = _unknown(location, is_pairs=any(_is_pairs(part) for part in problem["loc"]))
         elif problem["type"] == "missing":
             sentence = f"'{key}' is required: {field.description if field else 'it has no default'}."
         elif problem["type"] == "value_error" and not location:
@@ -68,13 +69,18 @@ def _is_tag(part: str | int) -> bool:
     return str(part).startswith("<")
 
 
+def _is_pairs(part: str | int) -> bool:
+    """Whether a part of pydantic's location names a kind of image-text pairs, such as "<pairs csv>"."""
+    return str(part).startswith("<pairs ")
+
+
 def _find(given: Location, tag: str | int | None) -> tuple[Location, FieldInfo | None]:
     """The part of pydantic's location that the user wrote, and the field there, of the source that the tag names."""
     if given[:2] in _SOURCES_BEGIN:
         if given[:3] == ("data", "id_test", "id_test"):  # the name that a lone test set is given
             given = (*given[:2], *given[3:])
         begin = _SOURCES_BEGIN[given[:2]]
-        kinds = [KINDS[name] for name in KINDS if tag in (None, f"<{name}>")]
+        kinds = list(KINDS.values()) if tag is None else [_TAGGED[str(tag)]] if tag in _TAGGED else []
         fields = {name: field for kind in kinds for name, field in kind.model_fields.items()}
         inside = next((depth for depth in begin if depth < len(given) and given[depth] in fields), None)
         return (given, None) if inside is None else (given[: inside + 1], fields[str(given[inside])])
@@ -89,6 +95,10 @@ def _find(given: Location, tag: str | int | None) -> tuple[Location, FieldInfo |
     return given, field if given else None
 
 
+_TAGGED = {f"<{name}>": kind for name, kind in KINDS.items()} | {
+    f"<pairs {name}>": kind for name, kind in PAIR_KINDS.items()
+}
+
 # Where in a location a source's own keys may begin.
 _SOURCES_BEGIN: dict[Location, tuple[int, ...]] = {
     ("data", "train"): (2,),
@@ -99,23 +109,24 @@ _SOURCES_BEGIN: dict[Location, tuple[int, ...]] = {
 }
 
 
-def _siblings(location: Location) -> list[str]:
+def _siblings(location: Location, *, is_pairs: bool) -> list[str]:
     """The keys that may stand where an unknown one stood."""
     if location[:2] in _SOURCES_BEGIN:
         beside = {"templates"} if location[1] == "transfer" else set()
-        return sorted(beside | {name for kind in KINDS.values() for name in kind.model_fields})
+        kinds = (PAIR_KINDS if is_pairs else KINDS).values()
+        return sorted(beside | {name for kind in kinds for name in kind.model_fields})
     parent = ".".join(map(str, location[:-1]))
     return [key.rpartition(".")[2] for key in known_keys() if key.rpartition(".")[0] == parent]
 
 
-def _unknown(location: Location) -> str:
+def _unknown(location: Location, *, is_pairs: bool) -> str:
     """A sibling if one is near, else the same name in another section, else everything known there."""
     prefix, name = ".".join(map(str, location[:-1])), str(location[-1])
     elsewhere = [key for key in known_keys() if key.rpartition(".")[2] == name]
-    near = nearest(name, _siblings(location))[:1] or elsewhere
+    near = nearest(name, _siblings(location, is_pairs=is_pairs))[:1] or elsewhere
     here = f"{prefix}.{name}".lstrip(".")
     if not near:
-        return f"unknown key '{here}'. Known here: {', '.join(_siblings(location))}."
+        return f"unknown key '{here}'. Known here: {', '.join(_siblings(location, is_pairs=is_pairs))}."
     full = [n if n in elsewhere or not prefix or "." in n else f"{prefix}.{n}" for n in near]
     return f"unknown key '{here}'. Did you mean {' or '.join(repr(n) for n in full)}?"
 

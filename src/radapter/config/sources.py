@@ -28,7 +28,7 @@ from pydantic import (
     WrapValidator,
 )
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _interval(value: object) -> object:
@@ -55,7 +55,7 @@ Corruption = Annotated[dict[str, str | int], PlainValidator(_corruption)]
 class Source(BaseModel):
     """What every mapping may say beside its own keys."""
 
-    model_config = _STRICT
+    model_config = STRICT
     part: Part | None = Field(
         default=None,
         description="keep the items whose content hash, as a fraction of its range, lies in [low, high): a "

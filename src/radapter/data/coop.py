@@ -7,9 +7,10 @@ Source: Zhou et al., "Learning to prompt for vision-language models", IJCV 2022,
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
+from radapter.data.image_files import files_inside
 from radapter.data.images import MAX_PIXELS
 from radapter.data.labels import Source
 from radapter.data.pictures import FilePictures
@@ -41,7 +42,7 @@ def read_coop(path: Path, *, images: Path, split: str = "train", max_pixels: int
             f"split must be one of {', '.join(splits)}. '{path}' has no {split!r}.{did_you_mean(split, splits)}"
         )
     classnames = _classnames([entry for entries in splits.values() for entry in entries], path)
-    files = _files([file for file, _, _ in splits[split]], images, path)
+    files = files_inside([file for file, _, _ in splits[split]], images, origin=path)
     labels = [classnames[label] for _, label, _ in splits[split]]
     return Source(
         path.stem, FilePictures(files, max_pixels=max_pixels), labels, tuple(classnames.values()), None
@@ -84,27 +85,3 @@ def _classnames(entries: Sequence[Entry], path: Path) -> dict[int, str]:
             f"otherwise: {', '.join(torn[:3])}{' ...' if len(torn) > 3 else ''}. Correct the file."
         )
     return names
-
-
-def _files(files: Sequence[str], images: Path, path: Path) -> list[str]:
-    # A Windows path knows both slashes and drives, so that one rule refuses what leaves the folder on any system.
-    leaving = [file for file in files if PureWindowsPath(file).anchor or ".." in PureWindowsPath(file).parts]
-    if leaving:
-        raise DataError(
-            f"paths must stay inside images. '{path}' has {_some(leaving)}. Make them relative to '{images}'."
-        )
-    if not images.is_dir():
-        raise DataError(f"images must be a folder. '{images}' is none. Give the one that '{path}' is about.")
-    found = [images / file for file in files]
-    missing = [file for file, place in zip(files, found, strict=True) if not place.is_file()]
-    if missing:
-        raise DataError(
-            f"every image must exist. Of the {len(files)} that '{path}' names in '{images}' there is no "
-            f"{_some(missing)}. Correct images, or complete the folder."
-        )
-    return [str(file) for file in found]
-
-
-def _some(files: Sequence[str]) -> str:
-    """How many, and the first three."""
-    return f"{len(files)}: {', '.join(files[:3])}{' ...' if len(files) > 3 else ''}"

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from radapter.data.picture_arrays import (
     Array,
@@ -30,6 +31,7 @@ from radapter.data.picture_arrays import (
     unit_of,
     zoomed,
 )
+from radapter.data.pictures import ChangedPictures, Pictures
 from radapter.errors import ConfigError, did_you_mean
 
 Random = np.random.RandomState  # its streams are frozen for good; those of Generator may change with numpy
@@ -58,6 +60,31 @@ def corrupted(image: Image.Image, *, key: int, type: str, severity: int, seed: i
     picture = np.asarray(image.convert("RGB"), dtype=np.float64) / 255
     changed = CORRUPTIONS[type](picture, severity - 1, Random(salt))
     return _as_image(changed)
+
+
+def corrupted_pictures(
+    pictures: Pictures, rows: Tensor, keys: Tensor, *, type: str, severity: int, seed: int = 0
+) -> ChangedPictures:
+    """Pictures that are corrupted when they are read.
+
+    Args:
+        pictures: all of a source.
+        rows: (N,), int64, those that will be asked for.
+        keys: (N,), int64, what they are known by.
+        type: one of CORRUPTIONS.
+        severity: 1 to 5.
+        seed: another one draws other numbers.
+    """
+    key_of_row = dict(zip(rows.tolist(), keys.tolist(), strict=True))
+    return ChangedPictures(
+        pictures,
+        lambda image, row: corrupted(image, key=key_of_row[row], type=type, severity=severity, seed=seed),
+    )
+
+
+def greyed(pictures: Pictures) -> ChangedPictures:
+    """Pictures without colour: each pixel its luma (ITU-R BT.601) in all three channels."""
+    return ChangedPictures(pictures, lambda image, _: image.convert("L").convert("RGB"))
 
 
 def check_corruption(spec: Mapping[str, object]) -> None:

@@ -28,21 +28,21 @@ from typing import Any
 
 import torch
 
-from radapter.data.bad_images import MAX_BAD, BadImages
+from radapter.data.bad_images import MAX_BAD
 from radapter.data.classification import ClassificationSet
 from radapter.data.coop import read_coop
-from radapter.data.corruptions import check_corruption, corrupted
+from radapter.data.corruptions import check_corruption, corrupted_pictures
 from radapter.data.folder import read_folder
 from radapter.data.huggingface import read_hub, read_parquet
 from radapter.data.images import MAX_PIXELS, check_max_pixels
 from radapter.data.labels import Source, read_classnames, resolve
 from radapter.data.layouts import OPTIONS, read_layout
-from radapter.data.pictures import ChangedPictures
 from radapter.data.shots import few_shots
-from radapter.data.splits import UNREADABLE, Progress, content_keys, in_part
+from radapter.data.specification import check_options, check_part, check_seed, expanded, refuse_unreadable
+from radapter.data.splits import Progress, content_keys, in_part
 from radapter.data.table import read_labelled_table
 from radapter.data.world import read_world
-from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
+from radapter.errors import ConfigError, DataError
 
 _COLUMNS = {"image": str, "label": str}
 _OWN: dict[str, dict[str, Any]] = {
@@ -66,6 +66,7 @@ _COMMON: dict[str, Any] = {
     "shared": bool,
     "corrupt": Mapping,
 }
+_KINDS = {kind: {kind: (str, list, tuple) if kind == "parquet" else str, **own} for kind, own in _OWN.items()}
 _BY_SUFFIX = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv"}
 
 
@@ -115,7 +116,7 @@ def open_classification(
         if source.keys is None
         else source.keys[resolved.rows]
     )
-    _refuse_unreadable(source, resolved.rows, keys, name=name, max_bad=max_bad)
+    refuse_unreadable(source.pictures, resolved.rows, keys, name=name, max_bad=max_bad)
     chosen = torch.ones(len(keys), dtype=torch.bool)
     if "part" in options:
         chosen = in_part(keys, *options["part"], split_seed=options.get("split_seed", 0))
@@ -128,10 +129,7 @@ def open_classification(
     groupnames = () if source.groups is None else tuple(sorted({source.groups[row] for row in rows.tolist()}))
     pictures = source.pictures
     if "corrupt" in options:
-        key_of_row = dict(zip(rows.tolist(), keys[chosen].tolist(), strict=True))
-        pictures = ChangedPictures(
-            pictures, lambda image, row: corrupted(image, key=key_of_row[row], **options["corrupt"])
-        )
+        pictures = corrupted_pictures(pictures, rows, keys[chosen], **options["corrupt"])
     opened = ClassificationSet(
         name,
         resolved.classnames,
@@ -159,7 +157,7 @@ def open_classification(
 
 def kind_of(path: str) -> str:
     """The telling key that a plain path stands for: folder, csv, parquet or hub."""
-    folder = Path(_expanded(path))
+    folder = Path(expanded(path))
     if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
         return "hub"  # save_to_disk wrote it
     return _BY_SUFFIX.get(folder.suffix.lower(), "folder")
@@ -180,28 +178,9 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(spec, str):
         return {kind_of(spec): spec}
     options = {key: value for key, value in spec.items() if value is not None}  # null in YAML is the default
-    kinds = [kind for kind in _OWN if kind in options]
-    if len(kinds) != 1:
-        raise ConfigError(
-            f"a data source must have exactly one of the keys {', '.join(_OWN)}. Got {sorted(map(str, options))}."
-            f"{''.join(did_you_mean(str(key), _OWN) for key in options if key not in _COMMON) if not kinds else ''}"
-        )
-    (kind,) = kinds
-    known = {kind: (str, list, tuple) if kind == "parquet" else str, **_OWN[kind], **_COMMON}
-    for key, value in options.items():
-        if key not in known:
-            raise ConfigError(
-                f"a {kind} source takes the keys {', '.join(known)}. Got {key!r}.{did_you_mean(str(key), known)}"
-            )
-        if not isinstance(value, known[key]) or (isinstance(value, bool) and known[key] is not bool):
-            raise ConfigError(f"{key} of a {kind} source must be {_kind(known[key])}. Got {value!r}.")
-    if "part" in options and (
-        len(options["part"]) != 2 or not all(isinstance(end, (int, float)) for end in options["part"])
-    ):
-        raise ConfigError(f"part must be [low, high). Got {options['part']!r}.")
-    for seed, what in (("split_seed", "part"), ("shots_seed", "shots")):
-        if seed in options and what not in options:
-            raise ConfigError(f"{seed} changes only what {what} takes. Give {what}, or leave {seed} out.")
+    kind = check_options(options, _KINDS, _COMMON)
+    check_part(options)
+    check_seed(options, "shots_seed", "shots")
     if kind == "coop" and "images" not in options:
         raise ConfigError("a coop source needs images, the folder that its paths start at. Give images.")
     if "layout" in options and "path" not in options:
@@ -214,20 +193,20 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
 def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) -> Source:
     columns = {"image": options.get("image", "image"), "label": options.get("label", "label")}
     if "folder" in options:
-        return read_folder(Path(_expanded(options["folder"])), max_pixels=max_pixels)
+        return read_folder(Path(expanded(options["folder"])), max_pixels=max_pixels)
     if "csv" in options:
         return read_labelled_table(
-            Path(_expanded(options["csv"])),
+            Path(expanded(options["csv"])),
             **columns,
             **{key: options[key] for key in ("group", "where", "images") if key in options},
             max_pixels=max_pixels,
         )
     if "parquet" in options:
         paths = [options["parquet"]] if isinstance(options["parquet"], str) else options["parquet"]
-        return read_parquet([_expanded(path) for path in paths], **columns, max_pixels=max_pixels)
+        return read_parquet([expanded(path) for path in paths], **columns, max_pixels=max_pixels)
     if "hub" in options:
         return read_hub(
-            _expanded(options["hub"]),
+            expanded(options["hub"]),
             split=options.get("split", "train"),
             config=options.get("config"),
             **columns,
@@ -236,48 +215,18 @@ def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) 
         )
     if "coop" in options:
         return read_coop(
-            Path(_expanded(options["coop"])),
-            images=Path(_expanded(options["images"])),
+            Path(expanded(options["coop"])),
+            images=Path(expanded(options["images"])),
             split=options.get("split", "train"),
             max_pixels=max_pixels,
         )
     if "layout" in options:
         chosen = {key: options[key] for key in OPTIONS if key in options}
         if "wnids" in chosen:
-            chosen["wnids"] = Path(_expanded(chosen["wnids"]))
-        return read_layout(options["layout"], Path(_expanded(options["path"])), chosen, max_pixels=max_pixels)
+            chosen["wnids"] = Path(expanded(chosen["wnids"]))
+        return read_layout(options["layout"], Path(expanded(options["path"])), chosen, max_pixels=max_pixels)
     return read_world(options["world"], **{key: options[key] for key in _OWN["world"] if key in options})
-
-
-def _expanded(path: str) -> str:
-    root = os.environ.get("RADAPTER_DATA", os.path.join("..", "shared", "data"))  # noqa: PTH118
-    path = path.replace("${RADAPTER_DATA}", root).replace("$RADAPTER_DATA", root)
-    return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
-
-
-def _refuse_unreadable(
-    source: Source, rows: torch.Tensor, keys: torch.Tensor, *, name: str, max_bad: float
-) -> None:
-    bad = BadImages(name, len(rows), max_bad=max_bad)
-    for row in rows[keys == UNREADABLE].tolist():
-        try:
-            source.pictures.content(row)
-        except ImageError as error:
-            bad.add(row, error)
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _kind(types: Any) -> str:
-    names = {
-        str: "text",
-        bool: "true or false",
-        int: "an integer",
-        float: "a number",
-        Sequence: "a list",
-        Mapping: "a mapping",
-    }
-    members = types if isinstance(types, tuple) else (types,)
-    return " or ".join(dict.fromkeys(names.get(member, "a list") for member in members))

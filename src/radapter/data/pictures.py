@@ -1,9 +1,11 @@
-"""Where a data set's pixels come from: one small protocol, four holders of it.
+"""Where a data set's pixels come from: one small protocol, and the holders of it.
 
 A holder names its pictures for messages, gives the bytes that a picture is known by (its content), and decodes
 one picture at a time. It holds no labels.
 """
 
+import bisect
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -184,3 +186,67 @@ class ChangedPictures:
     def where(self, index: int) -> str:
         """What the picture was called."""
         return self.unchanged.where(index)
+
+
+class ChosenPictures:
+    """Some pictures of another holder, in another order.
+
+    Args:
+        pictures: the others.
+        rows: (N,), int64, into them.
+    """
+
+    def __init__(self, pictures: Pictures, rows: Tensor) -> None:
+        self._pictures = pictures
+        self._rows = rows.tolist()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes one picture to RGB; raises ImageError."""
+        return self._pictures.image(self._rows[index])
+
+    def content(self, index: int) -> bytes:
+        """The picture's bytes; raises ImageError."""
+        return self._pictures.content(self._rows[index])
+
+    def where(self, index: int) -> str:
+        """What its holder calls the picture."""
+        return self._pictures.where(self._rows[index])
+
+
+class JoinedPictures:
+    """Pictures of several holders, one after the other.
+
+    Args:
+        holders: in the order in which their pictures are counted.
+    """
+
+    def __init__(self, holders: Sequence[Pictures]) -> None:
+        self._holders = list(holders)
+        self._ends = list(itertools.accumulate(len(holder) for holder in self._holders))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes one picture to RGB; raises ImageError."""
+        holder, place = self._place(index)
+        return holder.image(place)
+
+    def content(self, index: int) -> bytes:
+        """The picture's bytes; raises ImageError."""
+        holder, place = self._place(index)
+        return holder.content(place)
+
+    def where(self, index: int) -> str:
+        """What its holder calls the picture."""
+        holder, place = self._place(index)
+        return holder.where(place)
+
+    def _place(self, index: int) -> tuple[Pictures, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index must be in [0, {len(self)}). Got {index}.")
+        number = bisect.bisect_right(self._ends, index)
+        return self._holders[number], index - (self._ends[number] - len(self._holders[number]))

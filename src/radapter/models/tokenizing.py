@@ -1,5 +1,6 @@
 """Tokenizers, made on first use: many come from a hub, and loading, inspecting and merging need none."""
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,18 +18,20 @@ TokenizerSpec: TypeAlias = Tokenizer | PreTrainedTokenizerBase | str | os.PathLi
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json and merges.txt", "spiece.model", "tokenizer.model")
 
+_ENDS = 8  # more than the tokens that a tokenizer puts around a text
+
 
 class LazyTokenizer:
     """A tokenizer made by `make` when it is first asked for.
 
     Args:
         make: gives a callable, or a transformers tokenizer.
-        context_length: L.
+        context_length: L; kept as an attribute.
     """
 
     def __init__(self, make: Callable[[], Tokenizer | PreTrainedTokenizerBase], context_length: int) -> None:
         self._make = make
-        self._context_length = context_length
+        self.context_length = context_length
         self._made: Tokenizer | PreTrainedTokenizerBase | None = None
 
     def get(self) -> Tokenizer | PreTrainedTokenizerBase:
@@ -47,7 +50,7 @@ class LazyTokenizer:
         Raises:
             ModelError: the files are missing, or a given callable returns another shape.
         """
-        tokenizer, length = self.get(), self._context_length
+        tokenizer, length = self.get(), self.context_length
         if not texts:
             return torch.empty(0, length, dtype=torch.long)
         if isinstance(tokenizer, PreTrainedTokenizerBase):
@@ -61,6 +64,27 @@ class LazyTokenizer:
                 "Give a tokenizer with the model's context length."
             )
         return tokens
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text uncut, with those of begin and end: above `context_length` a call cuts the text.
+
+        Raises:
+            ModelError: the files are missing, or a given callable cannot be asked for another length.
+        """
+        tokenizer = self.get()
+        if isinstance(tokenizer, PreTrainedTokenizerBase):
+            if not texts:
+                return []
+            return [len(ids) for ids in tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+        if "context_length" not in inspect.signature(tokenizer).parameters:
+            raise ModelError(
+                f"tokenizer must take context_length to count tokens. {tokenizer!r} does not. Give a "
+                "transformers or open_clip tokenizer."
+            )
+        # Every byte gives at most one token, so that nothing is cut here, and the last column is padding.
+        longest = max((len(text.encode()) for text in texts), default=0) + _ENDS
+        uncut: Callable[..., Tensor] = tokenizer
+        return [_used(uncut([text], context_length=longest)[0]) for text in texts]
 
 
 def given_tokenizer(spec: TokenizerSpec) -> Callable[[], Tokenizer | PreTrainedTokenizerBase]:
@@ -86,3 +110,8 @@ def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(f"tokenizer in '{folder}' cannot be read: {error}. Copy its files again.") from error
+
+
+def _used(row: Tensor) -> int:
+    """Tokens before the padding of a row that ends in padding."""
+    return int((row != row[-1]).nonzero().max()) + 1 if bool((row != row[-1]).any()) else 0

@@ -6,6 +6,7 @@ photos, corrupted photos and the six other styles. A model that learns the short
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -74,6 +75,7 @@ def split(
     size: int | None = None,
     correlation: float = CORRELATION,
     difficulty: float = DIFFICULTY,
+    styles: Sequence[str] | None = None,
 ) -> WorldSplit:
     """Draws one split; a smaller size gives the first scenes of a larger one, classes stay balanced.
 
@@ -83,12 +85,15 @@ def split(
         size: number of pictures; the split's usual size when None.
         correlation: of the training, validation and ID test pictures, in [0, 1]; the others have none.
         difficulty: of size, place and rotation; 1 is ordinary, above 1 smaller and more turned.
+        styles: of "scenes" only those in one of these styles; sets of disjoint styles share no scene. None takes
+            all.
 
     Returns:
         The pictures and their descriptions.
 
     Raises:
-        DataError: no split has this name, the size is negative, or the correlation is out of range.
+        DataError: no split has this name, the size is negative, the correlation is out of range, a style is
+            unknown, or styles are given for another split than "scenes".
     """
     if name not in SPLITS:
         raise DataError(
@@ -103,9 +108,13 @@ def split(
         raise DataError(
             f"correlation must be in [0, 1]. Got {correlation}. The usual value is {CORRELATION}."
         )
-    index = (list(SPLITS).index(name) + 1 << _SPLIT_BITS) + torch.arange(count)
+    if styles is not None:
+        _check_styles(name, styles)
+    first = list(SPLITS).index(name) + 1 << _SPLIT_BITS
+    index = first + torch.arange(count)
     if name == "scenes":
-        scenes = sample(seed, index, two_objects=0.3, rank_exponent=0.0)
+        scenes = _styled(seed, first, count, STYLES if styles is None else styles)
+        index = scenes.index
     else:
         scenes = sample(
             seed,
@@ -129,3 +138,26 @@ def split(
         keys=scenes.keys,
         scenes=scenes,
     )
+
+
+def _check_styles(name: str, styles: Sequence[str]) -> None:
+    if name != "scenes":
+        raise DataError(f"styles choose among scenes. Split {name!r} has one style. Leave styles out.")
+    unknown = [style for style in styles if style not in STYLES]
+    if unknown or not styles:
+        raise DataError(
+            f"styles must be among {', '.join(STYLES)}. Got {list(styles)}."
+            f"{did_you_mean(str(unknown[0]), STYLES) if unknown else ''}"
+        )
+
+
+def _styled(seed: int, first: int, count: int, styles: Sequence[str]) -> Scenes:
+    """The first `count` scenes, from index `first` on, whose own style is one of `styles`."""
+    wanted = torch.tensor([STYLES.index(style) for style in dict.fromkeys(styles)])
+    looked_at = count if len(wanted) == len(STYLES) else 2 * count * len(STYLES) // len(wanted)
+    while True:
+        scenes = sample(seed, first + torch.arange(looked_at), two_objects=0.3, rank_exponent=0.0)
+        rows = torch.isin(scenes.style, wanted).nonzero()[:, 0][:count]
+        if len(rows) == count:
+            return scenes.rows(rows)
+        looked_at *= 2

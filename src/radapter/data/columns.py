@@ -1,0 +1,181 @@
+"""Tables of Hugging Face `datasets`, from parquet files, saved folders or the hub, and their image columns.
+
+Images stay as stored until they are asked for; `datasets` keeps the table memory-mapped (of parquet, a copy in its
+cache), so that its size does not matter.
+"""
+
+import dataclasses
+import glob
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
+
+from radapter.data.images import MAX_PIXELS
+from radapter.data.pictures import ColumnPictures
+from radapter.errors import ConfigError, DataError, did_you_mean
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class ColumnTable:
+    """A table and what it is called.
+
+    Attributes:
+        table: a `datasets.Dataset`.
+        name: what messages call it.
+        folder: where relative paths in it start.
+    """
+
+    table: Any
+    name: str
+    folder: Path
+
+    def require(self, *columns: str) -> None:
+        """Raises ConfigError where the table has no such column."""
+        for column in columns:
+            if column not in self.table.column_names:
+                raise ConfigError(
+                    f"column must be one of {', '.join(self.table.column_names)}. '{self.name}' has no {column!r}."
+                    f"{did_you_mean(column, self.table.column_names)}"
+                )
+
+    def values(self, column: str) -> list[Any]:
+        """Everything that a column holds."""
+        return list(self.table.select_columns([column])[:][column])
+
+    def pictures(self, column: str, *, max_pixels: int = MAX_PIXELS) -> ColumnPictures:
+        """An image column, undecoded.
+
+        Raises:
+            DataError: it holds neither images nor bytes nor paths.
+        """
+        import datasets
+
+        table = self.table
+        if isinstance(table.features[column], datasets.Image):
+            table = table.cast_column(column, datasets.Image(decode=False))
+        elif not _holds_files(table.features[column]):
+            raise DataError(
+                f"image column must hold images, bytes or paths. '{column}' of '{self.name}' holds "
+                f"{table.features[column]}."
+            )
+        # A row of the image column alone takes 10 us; `table[image][i]` selects the column anew, 270 us.
+        return ColumnPictures(
+            table.select_columns([column]), column, name=self.name, folder=self.folder, max_pixels=max_pixels
+        )
+
+
+def parquet_table(paths: Sequence[str]) -> ColumnTable:
+    """Parquet files as one table.
+
+    Args:
+        paths: files, or patterns with `*`.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    import datasets
+
+    files = [file for path in paths for file in _found(path)]
+    with _quiet():
+        try:
+            table = datasets.load_dataset("parquet", data_files=files, split="train")
+        except Exception as error:  # pyarrow and datasets wrap damage in many types
+            raise DataError(
+                f"data must be readable parquet. {files}: {_cause(error)}. Copy it again."
+            ) from error
+    return ColumnTable(table, Path(files[0]).stem, Path(files[0]).parent)
+
+
+def hub_table(
+    name: str, *, split: str, config: str | None = None, allow_download: bool = False
+) -> ColumnTable:
+    """A folder written by `save_to_disk`, or a data set of the hub.
+
+    Args:
+        name: the folder, or the hub's id.
+        split: which split.
+        config: which configuration, where the hub has several.
+        allow_download: whether the hub may be asked.
+
+    Raises:
+        ConfigError: there is no such split.
+        DataError: the folder is no saved data set, or the hub is needed and not allowed, or fails.
+    """
+    folder = Path(name).expanduser()
+    table = (
+        _saved(folder, split=split)
+        if folder.is_dir()
+        else _downloaded(name, split=split, config=config, allow_download=allow_download)
+    )
+    return ColumnTable(table, folder.name, folder)
+
+
+def _found(path: str) -> list[str]:
+    files = sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
+    if not files or not all(Path(file).is_file() for file in files):
+        raise DataError(f"parquet file must exist. '{path}' does not.")
+    return files
+
+
+def _saved(folder: Path, *, split: str) -> Any:
+    import datasets
+
+    try:
+        table = datasets.load_from_disk(str(folder))
+    except Exception as error:
+        raise DataError(
+            f"data folder must be one that save_to_disk wrote. '{folder}': {_cause(error)}. For parquet files "
+            "give parquet:, for class folders folder:."
+        ) from error
+    if isinstance(table, datasets.DatasetDict):
+        if split not in table:
+            raise ConfigError(
+                f"split must be one of {', '.join(table)}. '{folder}' has no {split!r}.{did_you_mean(split, table)}"
+            )
+        return table[split]
+    return table
+
+
+def _downloaded(name: str, *, split: str, config: str | None, allow_download: bool) -> Any:
+    import datasets
+
+    if not allow_download:
+        raise DataError(
+            f"'{name}' is no local folder, and the hub may be asked only when downloads are allowed. "
+            "Set allow_download, or give a folder written by save_to_disk."
+        )
+    try:
+        return datasets.load_dataset(name, config, split=split)
+    except Exception as error:
+        raise DataError(
+            f"data set must be on the hub. '{name}', split {split!r}: {_cause(error)}."
+        ) from error
+
+
+def _holds_files(feature: Any) -> bool:
+    if isinstance(feature, dict):  # the image feature, written by a program that did not name it so
+        return "bytes" in feature or "path" in feature
+    return getattr(feature, "dtype", None) in {"binary", "large_binary", "string", "large_string"}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bar for the conversion of a local file."""
+    import datasets
+
+    if datasets.are_progress_bars_disabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,167 @@
+"""Pictures and small texts in tar files, read in place: nothing is extracted, and what is read is bounded.
+
+A tar is listed once; a member is then read by its offset. Compressed tars have no offsets and are refused, and so
+are members that are no plain files (links, devices), whose names leave the folder, or that are too large.
+"""
+
+import dataclasses
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PureWindowsPath
+from typing import IO, final
+
+from PIL import Image
+
+from radapter.data.images import MAX_PIXELS, decode
+from radapter.errors import DataError, ImageError
+
+MAX_MEMBER = 256 * 2**20
+"""Bytes that one member of a tar may have."""
+MAX_TEXT = 2**20
+"""Bytes that a member of text may have."""
+
+_BLOCK = 512
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A file in a tar.
+
+    Attributes:
+        tar: the tar's path.
+        name: the file's name in it.
+        offset: where its bytes begin.
+        size: how many there are.
+    """
+
+    tar: str
+    name: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.tar}::{self.name}"
+
+    def read(self) -> bytes:
+        """The member's bytes; raises OSError."""
+        with Path(self.tar).open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+def list_tar(path: Path, *, max_member: int = MAX_MEMBER) -> list[Member]:
+    """The files in a tar, in its order.
+
+    Args:
+        path: an uncompressed tar.
+        max_member: bytes that one file may have.
+
+    Raises:
+        DataError: the tar is missing, compressed, cut off or damaged, or a member is no plain file, leaves the
+            folder or is too large.
+    """
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", errorlevel=2) as tar:
+            found = [_checked(member, path, max_member=max_member) for member in tar if not member.isdir()]
+            _refuse_cut_off(file, tar.offset, path)
+    except (OSError, tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"tar must be a whole, uncompressed tar file. '{path}': {error}. Copy or write it again."
+        ) from error
+    return found
+
+
+def samples(members: Sequence[Member]) -> dict[str, dict[str, Member]]:
+    """Members by sample: the name up to the first dot of its last part is the key, what follows the extension.
+
+    Args:
+        members: of one tar.
+
+    Raises:
+        DataError: a name stands twice.
+    """
+    found: dict[str, dict[str, Member]] = {}
+    for member in members:
+        folder, slash, last = member.name.rpartition("/")
+        stem, dot, extension = last.partition(".")
+        if not stem or not dot:  # hidden files, and files without an extension, are of no sample
+            continue
+        parts = found.setdefault(folder + slash + stem, {})
+        if extension.lower() in parts:
+            raise DataError(f"names in a tar must differ. '{member}' stands twice. Write the tar again.")
+        parts[extension.lower()] = member
+    return found
+
+
+def text_of(member: Member) -> str:
+    """A member of UTF-8 text.
+
+    Raises:
+        DataError: it is too large, cannot be read, or is no UTF-8.
+    """
+    if member.size > MAX_TEXT:
+        raise DataError(f"text in a tar must have at most {MAX_TEXT} bytes. '{member}' has {member.size}.")
+    try:
+        return member.read().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"text in a tar must be UTF-8. '{member}': {error}. Write it again.") from error
+
+
+class TarPictures:
+    """Image files in tars.
+
+    Args:
+        members: one a picture.
+        max_pixels: larger images are refused from their header.
+    """
+
+    def __init__(self, members: Sequence[Member], *, max_pixels: int = MAX_PIXELS) -> None:
+        self._members = list(members)
+        self._max_pixels = max_pixels
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes one member to RGB; raises ImageError."""
+        return decode(self.content(index), where=self.where(index), max_pixels=self._max_pixels)
+
+    def content(self, index: int) -> bytes:
+        """The member's bytes; raises ImageError where the tar cannot be read."""
+        try:
+            return self._members[index].read()
+        except OSError as error:
+            raise ImageError(f"tar must be readable. '{self.where(index)}': {error.strerror}.") from error
+
+    def where(self, index: int) -> str:
+        """The tar, two colons, and the name in it."""
+        return str(self._members[index])
+
+
+def image_in(parts: Mapping[str, Member], extensions: Sequence[str]) -> Member | None:
+    """The sample's image: the first of `extensions` that it has; None where it has none."""
+    return next((parts[extension] for extension in extensions if extension in parts), None)
+
+
+def _checked(member: tarfile.TarInfo, path: Path, *, max_member: int) -> Member:
+    named = f"'{path}' holds '{member.name}'"
+    if not member.isreg() or member.issparse():
+        raise DataError(
+            f"members of a tar must be plain files. {named}, a link or a device. Write the tar anew without it."
+        )
+    if PureWindowsPath(member.name).anchor or ".." in PureWindowsPath(member.name).parts:
+        raise DataError(
+            f"names in a tar must stay inside it. {named}. Write the tar anew with relative names."
+        )
+    if member.size > max_member:
+        raise DataError(f"members of a tar must have at most {max_member} bytes. {named} with {member.size}.")
+    return Member(str(path), member.name, member.offset_data, member.size)
+
+
+def _refuse_cut_off(file: IO[bytes], end: int, path: Path) -> None:
+    # tarfile takes a tar that stops between or inside two headers for one that ends there.
+    file.seek(end)
+    rest = file.read(_BLOCK)
+    if len(rest) < _BLOCK or any(rest):
+        raise tarfile.ReadError(f"no end mark after byte {end}")

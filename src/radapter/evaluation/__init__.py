@@ -1,10 +1,13 @@
 """Evaluation: metrics of matrices, sets of labelled images, and every alpha between two models.
 
 Reading order: `metrics`, `classification`, `interpolation`, `sweep`; `robustness` compares accuracies of sets.
+Retrieval: `cosines`, `retrieval`, `map_at_r`, `features`; `eccv_caption` asks its authors' package.
 """
 
 from radapter.evaluation.classification import evaluate_classification, zero_shot_logits
+from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.interpolation import Interpolation
+from radapter.evaluation.map_at_r import positive_pairs, retrieval_map_at_r
 from radapter.evaluation.metrics import (
     Metrics,
     agreement,
@@ -12,6 +15,12 @@ from radapter.evaluation.metrics import (
     forgetting,
     harmonic_mean,
     mean_over_sets,
+)
+from radapter.evaluation.retrieval import (
+    RetrievalRanks,
+    retrieval_metrics,
+    retrieval_metrics_over_folds,
+    retrieval_ranks,
 )
 from radapter.evaluation.robustness import (
     Baseline,
@@ -27,6 +36,7 @@ __all__ = [
     "Baseline",
     "Interpolation",
     "Metrics",
+    "RetrievalRanks",
     "agreement",
     "alpha_sweep",
     "classification_metrics",
@@ -36,8 +46,14 @@ __all__ = [
     "forgetting",
     "harmonic_mean",
     "mean_over_sets",
+    "positive_pairs",
     "read_standard_models",
     "relative_robustness",
+    "retrieval_features",
+    "retrieval_map_at_r",
+    "retrieval_metrics",
+    "retrieval_metrics_over_folds",
+    "retrieval_ranks",
     "smallest_within_one_standard_error",
     "zero_shot_logits",
 ]

@@ -144,12 +144,16 @@ def nearest(queries: Tensor, items: Iterable[Tensor], *, top: int) -> tuple[Tens
     seen = 0
     for part in items:
         check_unit_norm("items", part)
-        here = torch.arange(seen, seen + len(part), device=queries.device).expand(len(queries), -1)
-        # Earlier rows stand first and the sort is stable: a tie stays in their order.
-        scores, order = torch.cat((scores, wanted @ on_grid(part.to(queries.device)).T), 1).sort(
-            dim=1, descending=True, stable=True
-        )
-        rows = torch.cat((rows, here), 1).gather(1, order)
+        here = wanted @ on_grid(part.to(queries.device)).T
+        # topk alone breaks ties as it likes: take all that reach the part's last, in their order, and sort stably.
+        bound = here.topk(min(top, len(part)), dim=1, sorted=False).values.amin(1, keepdim=True)
+        if scores.shape[1] == top:
+            bound = bound.maximum(scores[:, -1:])
+        entering = int((here >= bound).sum(1).max())
+        chosen = here.topk(entering, dim=1, sorted=False).indices.sort(dim=1).values
+        merged = torch.cat((scores, here.gather(1, chosen)), 1)
+        scores, order = merged.sort(dim=1, descending=True, stable=True)
+        rows = torch.cat((rows, chosen + seen), 1).gather(1, order)
         scores, rows = scores[:, :top], rows[:, :top]
         seen += len(part)
     return scores, rows

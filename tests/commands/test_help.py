@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("demo", "init", "train", "evaluate", "sweep", "merge", "inspect")
+COMMANDS = ("demo", "init", "train", "evaluate", "search", "sweep", "merge", "inspect")
 
 
 def test_help_answers_without_importing_torch():

@@ -117,7 +117,7 @@ def _check(queries: Sequence[str], *, html: Path | None, index: Path | None) -> 
 
 def _report(indexed: Indexed, *, asked: bool) -> None:
     if indexed.unreadable:
-        say_aside(f"{len(indexed.unreadable)} images could not be read and are left out:")
+        say_aside(f"Unreadable images, left out: {len(indexed.unreadable)}")
         for message in indexed.unreadable[:_SHOWN]:
             say_aside(f"  {printable(message)}")
         if len(indexed.unreadable) > _SHOWN:

@@ -6,7 +6,7 @@ ranked lists of COCO ids, which are made here.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -58,11 +58,16 @@ def eccv_caption_metrics(
                 f"{name} must hold the {len(known)} ids of Karpathy's COCO test split. {len(missing)} are missing, "
                 f"such as {min(missing)}. Encode the whole split."
             )
-    scores = metrics.compute_all_metrics(
+    return judged(
+        metrics,
         ranked_ids(image_features, text_features, image_ids, caption_ids, top=_TOP, tile=tile),
         ranked_ids(text_features, image_features, caption_ids, image_ids, top=_TOP, tile=tile),
-        target_metrics=_METRICS,
     )
+
+
+def judged(metrics: Any, i2t: Mapping[int, list[int]], t2i: Mapping[int, list[int]]) -> Metrics:
+    """What an `eccv_caption.Metrics` says of ranked ids, each figure under its direction and name."""
+    scores = metrics.compute_all_metrics(i2t, t2i, target_metrics=_METRICS)
     return {
         f"{direction}_{name}": float(value)
         for name, of_direction in scores.items()

@@ -32,7 +32,8 @@ def main() -> None:
     print(f"{rows:,} x 512, {torch.get_num_threads()} threads")
     for texts in (1, 8):
         queries = normalize(torch.randn(texts, 512, generator=generator))
-        line = f"{texts} texts: {best_of_three(lambda q=queries: nearest(q, in_tiles(features, TILE), top=10)):.2f} s"
+        seconds = best_of_three(lambda q=queries: nearest(q, in_tiles(features, TILE), top=10))
+        line = f"{texts} texts: {seconds:.2f} s"
         try:
             import faiss
 

@@ -287,6 +287,34 @@ def evaluate(
     )
 
 
+@app.command(
+    epilog="Examples:\n\n[bold]radapter search runs/run --images photos 'a red car' --top 20[/]\n\n"
+    "[bold]radapter search world:tiny --images photos 'a cat' 'a dog' --html hits.html "
+    "--index photos.safetensors[/]"
+)
+@_answered
+def search(
+    what: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a model's name.")],
+    queries: Annotated[list[str], typer.Argument(metavar="TEXT...", help="What to look for, in quotes.")],
+    images: Annotated[Path, typer.Option(help="A folder; images at any depth are searched.")],
+    top: Annotated[int, typer.Option(min=1, help="Hits for each text.")] = 10,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the hits as a page with thumbnails.", show_default=False)
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep features in this file; only new and changed images are encoded.", show_default=False
+        ),
+    ] = None,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Find the images of a folder that fit a text."""
+    from radapter.commands.search import search as run
+
+    run(what, queries, images=images, top=top, html=html, index=index, allow_download=allow_download)
+
+
 @app.command(epilog="Example: [bold]radapter sweep runs/run[/]")
 @_answered
 def sweep(

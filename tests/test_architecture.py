@@ -21,6 +21,7 @@ ROOMS = (
     "zeroshot",
     "data",
     "evaluation",
+    "search",
     "methods",
     "training",
     "protocol",

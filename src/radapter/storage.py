@@ -145,6 +145,22 @@ def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) ->
     save_file(own, Path(path), metadata={"format": "pt"})  # transformers asks for the format
 
 
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str]
+) -> None:
+    """Writes a safetensors file whole: a reader sees the old or the new content, never a part."""
+    target = Path(path).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = _beside(target, "part")
+    try:
+        save_file(dict(tensors), draft, metadata=dict(metadata))
+        _flush(draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    _flush(target.parent)
+
+
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Reads a file of tensors without running code from it.
 

@@ -12,6 +12,7 @@ COMMANDS = (
     "train",
     "compare",
     "evaluate",
+    "search",
     "sweep",
     "merge",
     "inspect",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from radapter.training import Progress as Step
@@ -13,6 +13,11 @@ from radapter.training import Progress as Step
 def say(text: str, style: str = "") -> None:
     """Prints one line, as it is: brackets in a path are no markup."""
     Console().print(Text(text, style=style), soft_wrap=True)
+
+
+def say_aside(text: str) -> None:
+    """Prints one line on stderr, where it does not mix with results."""
+    Console(stderr=True).print(Text(text), soft_wrap=True)
 
 
 def next_steps(*steps: tuple[str, str]) -> None:
@@ -67,6 +72,21 @@ class Bars:
         self._progress.update(
             self._evaluation, completed=self._evaluated, note=f"{name}, {self._evaluated:,} images"
         )
+
+
+@contextmanager
+def counting(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr while the block runs; what it yields is called with (done, all)."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 Reading order: `metrics`, `headline` (the figure that counts), `measure`, `classification`, `interpolation`,
 `sweep`; `robustness` compares accuracies of sets.
+Retrieval: `cosines`, `retrieval`, `map_at_r`, `features`; `eccv_caption` asks its authors' package.
 """
 
 from radapter.evaluation.classification import (
@@ -9,14 +10,22 @@ from radapter.evaluation.classification import (
     evaluate_classification,
     zero_shot_logits,
 )
+from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
+from radapter.evaluation.map_at_r import positive_pairs, retrieval_map_at_r
 from radapter.evaluation.measure import Measure, measured
 from radapter.evaluation.metrics import (
     Metrics,
     agreement,
     classification_metrics,
     harmonic_mean,
+)
+from radapter.evaluation.retrieval import (
+    RetrievalRanks,
+    retrieval_metrics,
+    retrieval_metrics_over_folds,
+    retrieval_ranks,
 )
 from radapter.evaluation.robustness import (
     Baseline,
@@ -36,6 +45,7 @@ __all__ = [
     "Interpolation",
     "Measure",
     "Metrics",
+    "RetrievalRanks",
     "TaskName",
     "agreement",
     "alpha_sweep",
@@ -45,8 +55,14 @@ __all__ = [
     "fit_baseline",
     "harmonic_mean",
     "measured",
+    "positive_pairs",
     "read_standard_models",
     "relative_robustness",
+    "retrieval_features",
+    "retrieval_map_at_r",
+    "retrieval_metrics",
+    "retrieval_metrics_over_folds",
+    "retrieval_ranks",
     "smallest_within_one_standard_error",
     "sweep",
     "zero_shot_logits",

@@ -1,0 +1,133 @@
+"""`radapter search`: a folder of images, searched by text."""
+
+import hashlib
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from radapter.commands.terminal import counting, next_steps, say, say_aside
+from radapter.config import load_config
+from radapter.errors import ConfigError, ModelError
+from radapter.evaluation.features import encode_texts
+from radapter.models import DualEncoder, fingerprint, load
+from radapter.protocol import CONFIG, read_about
+from radapter.protocol.trained import ADAPTER, WEIGHTS, load_trained
+from radapter.search import Hit, Indexed, find, index_folder, read_index, sheet_html, write_index
+from radapter.search.indexing import images_below
+from radapter.search.sheet import printable
+from radapter.storage import sha256, write_text
+
+_SHOWN = 5  # unreadable images that are named; the others are counted
+
+
+def search(
+    what: str,
+    queries: Sequence[str],
+    *,
+    images: Path,
+    top: int = 10,
+    html: Path | None = None,
+    index: Path | None = None,
+    allow_download: bool = False,
+) -> dict[str, list[Hit]]:
+    """Prints the images of a folder that are nearest to each query.
+
+    Args:
+        what: a run folder, used at its chosen alpha, or a model's name.
+        queries: texts; one that stands twice is asked once.
+        images: a folder, read at any depth.
+        top: hits a query.
+        html: where to write the hits as a page; an existing file is replaced.
+        index: where features are kept; read if it is there, and brought up to date.
+        allow_download: whether the hub may be asked.
+
+    Raises:
+        InputError: a query is empty, the folder has no readable image, the model no text tower, or the index is
+            damaged, of another model or of another folder.
+    """
+    _check(queries, html=html, index=index)
+    images_below(images)
+    known = read_index(index) if index is not None and index.exists() else None
+    with _encoder_of(what, allow_download=allow_download) as (encoder, model):
+        if not encoder.text_tower():
+            raise ModelError(
+                f"search needs a model with a text tower. '{what}' has none. Use another, see 'MODEL'."
+            )
+        texts = list(dict.fromkeys(queries))
+        text_features = encode_texts(encoder, texts)
+        with counting("encoding") as progress:
+            indexed = index_folder(encoder, images, model=model, known=known, progress=progress)
+    _report(indexed, asked=index is not None)
+    if index is not None and indexed.index is not known:
+        write_index(index, indexed.index)
+    found = dict(zip(texts, find(indexed.index, text_features, top=top), strict=True))
+    for query, hits in found.items():
+        _print_hits(query, hits, images)
+    if html is not None:
+        about = f"{len(indexed.index):,} images in {images}, {what}"
+        write_text(html, sheet_html(found, images, about=about))
+        next_steps(("look at it", f"open {shlex.quote(str(html))}"))
+    return found
+
+
+@contextmanager
+def _encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder, str]]:
+    """A run's encoder at its alpha, or a model's, and what identifies its weights."""
+    run = Path(what)
+    if not (run / CONFIG).is_file():
+        encoder = load(what, allow_download=allow_download)
+        yield encoder.to(_device()), fingerprint(encoder)
+        return
+    about = read_about(run)
+    allow_download = allow_download or load_config(run / CONFIG).allow_download
+    encoder = load(about["model"], allow_download=allow_download)
+    trained = load_trained(run, encoder)
+    encoder.to(_device())
+    with trained.interpolation() as line, line.at(about["alpha"]):
+        yield encoder, _identity(run, base=trained.base, alpha=about["alpha"])
+
+
+def _identity(run: Path, *, base: str, alpha: float) -> str:
+    """One hash over the base model, the trained files and alpha: merged weights differ in bits between machines."""
+    files = sorted(
+        file for file in [run / WEIGHTS, *(run / ADAPTER).rglob("*.safetensors")] if file.is_file()
+    )
+    parts = [base, f"{alpha!r}", *(sha256(file) for file in files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _check(queries: Sequence[str], *, html: Path | None, index: Path | None) -> None:
+    if not queries:
+        raise ConfigError('a query must be given. Got none. Put it in quotes: "a red car".')
+    empty = [number for number, query in enumerate(queries, start=1) if not query.strip()]
+    if empty:
+        raise ConfigError(f"a query must hold a word. Number {empty[0]} is empty. Leave it out.")
+    for option, path in (("--html", html), ("--index", index)):
+        if path is not None and path.is_dir():
+            raise ConfigError(f"{option} must be a file. '{path}' is a folder. Give a name in it.")
+
+
+def _report(indexed: Indexed, *, asked: bool) -> None:
+    if indexed.unreadable:
+        say_aside(f"Unreadable images, left out: {len(indexed.unreadable)}")
+        for message in indexed.unreadable[:_SHOWN]:
+            say_aside(f"  {printable(message)}")
+        if len(indexed.unreadable) > _SHOWN:
+            say_aside(f"  and {len(indexed.unreadable) - _SHOWN} more")
+    if asked:
+        say_aside(f"index: {indexed.kept} kept, {indexed.encoded} encoded, {indexed.dropped} dropped")
+
+
+def _print_hits(query: str, hits: Sequence[Hit], folder: Path) -> None:
+    say(f"\n{printable(query)}", style="bold")
+    say("  rank  cosine  image")
+    for hit in hits:
+        say(f"  {hit.rank:>4}  {hit.cosine:>6.3f}  {printable(os.fspath(folder / hit.path))}")

@@ -1,0 +1,158 @@
+"""Cosines that come out the same to the last bit, whatever tile, kernel or device computes them.
+
+A rank counts scores that reach another score, so one score must not have two values. Matrix products do not
+promise that: the sum over E is taken in an order that depends on the shape, and the last bit with it. Here
+features are rounded to multiples of 2^-26 and multiplied in float64. Each product is then a multiple of 2^-52, and
+so is each partial sum, none above the product of the norms: all of them are float64 numbers, no addition rounds,
+and every order gives the same sum. Equal features have equal scores, in one tile or in two.
+
+What is given up: a component is off by at most 2^-27, and so a cosine by at most 2^-26 sqrt(E) and, errors being of
+either sign, by about 2^-27. That is below float32's step at 1, 2^-24, and far below what a tower computes to.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+TILE = 1024
+"""Rows and columns of a tile of scores: 8 MB in float64."""
+
+_GRID = 2.0**26
+_NORM_TOLERANCE = 0.01  # the sums stay below 2, where float64's step is 2^-52; bfloat16's unit vectors pass
+
+
+def check_unit_norm(name: str, features: Tensor) -> None:
+    """Raises where `features` is not a matrix of unit rows.
+
+    Args:
+        name: what messages call them.
+        features: (N, E), float.
+
+    Raises:
+        ValueError: the shape or dtype, or the first row whose norm is not 1 to within 1 %.
+    """
+    if features.ndim != 2 or 0 in features.shape or not features.is_floating_point():
+        raise ValueError(
+            f"{name} must be float, (N, E) with N and E at least 1. "
+            f"Got {features.dtype}, {tuple(features.shape)}."
+        )
+    norms = torch.linalg.vector_norm(
+        features, dim=1, dtype=torch.promote_types(features.dtype, torch.float32)
+    )
+    wrong = ~((norms - 1).abs() <= _NORM_TOLERANCE)  # NaN is wrong too
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"{name} must have rows of unit norm. {int(wrong.sum())} of {len(features)} have another, the first "
+            f"is row {row} with {float(norms[row]):.4g}. Use torch.nn.functional.normalize(features, dim=-1)."
+        )
+
+
+def check_tile(tile: int) -> None:
+    """Raises ValueError where `tile` is below 1."""
+    if tile < 1:
+        raise ValueError(f"tile must be >= 1. Got {tile}. The default is {TILE}.")
+
+
+def in_tiles(rows: Tensor, tile: int) -> Iterator[Tensor]:
+    """Views of `tile` rows each, the last of what is left."""
+    return (rows[start : start + tile] for start in range(0, len(rows), tile))
+
+
+def on_grid(features: Tensor) -> Tensor:
+    """Features rounded to multiples of 2^-26, half to even.
+
+    Args:
+        features: (N, E), float of any width.
+
+    Returns:
+        (N, E), float64; products of two such matrices are exact where the rows have unit norm.
+    """
+    wide = features.detach().to(torch.promote_types(features.dtype, torch.float32))
+    return wide.mul(_GRID).round_().mul_(1 / _GRID).double()
+
+
+def cosines_of_pairs(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int = TILE) -> Tensor:
+    """The cosine of each of P pairs.
+
+    Args:
+        queries: unit norm, (Q, E).
+        items: unit norm, (K, E).
+        pairs: (P, 2), int64: row of `queries`, row of `items`.
+        tile: pairs at a time.
+
+    Returns:
+        (P,), float64, each to the bit what any tile of `queries @ items.T` holds.
+    """
+    parts = [
+        (on_grid(queries[chunk[:, 0]]) * on_grid(items[chunk[:, 1]])).sum(1)
+        for chunk in in_tiles(pairs, tile)
+    ]
+    return torch.cat(parts)
+
+
+def count_at_least(
+    queries: Tensor, items: Tensor, query_of: Tensor, bounds: Tensor, *, tile: int = TILE
+) -> Tensor:
+    """For each of P questions, how many of all K items reach a cosine with one query.
+
+        count_p = |{k : queries[query_of[p]] . items[k] >= bounds[p]}|
+
+    Args:
+        queries: unit norm, (Q, E).
+        items: unit norm, (K, E).
+        query_of: (P,), int64 in [0, Q).
+        bounds: (P,), float64.
+        tile: questions, and items, at a time; no result depends on it.
+
+    Returns:
+        (P,), int64. Nothing larger than tile x tile or one of the inputs is allocated.
+    """
+    counts = torch.zeros_like(query_of)
+    for start in range(0, len(query_of), tile):
+        asked = slice(start, start + tile)
+        distinct, place = torch.unique(query_of[asked], return_inverse=True)
+        rows = on_grid(queries[distinct])
+        for chunk in in_tiles(items, tile):
+            scores = rows @ on_grid(chunk).T
+            counts[asked] += (scores[place] >= bounds[asked, None]).sum(1, dtype=torch.int32)
+    return counts
+
+
+def nearest(queries: Tensor, items: Iterable[Tensor], *, top: int) -> tuple[Tensor, Tensor]:
+    """The items with the largest cosines, best first; of equal ones the earlier first.
+
+    Args:
+        queries: unit norm, (Q, E).
+        items: unit norm, K rows in parts of (k, E), such as `in_tiles` or slices of a file; the parts
+            change no result.
+        top: how many; all K where K is smaller.
+
+    Returns:
+        Cosines (Q, top), float64, and row numbers (Q, top), int64.
+
+    Raises:
+        ValueError: `top` is below 1, or queries are not of unit norm; that items are is for the caller to see to.
+    """
+    if top < 1:
+        raise ValueError(f"top must be >= 1. Got {top}.")
+    check_unit_norm("queries", queries)
+    wanted = on_grid(queries)
+    scores = wanted.new_empty(len(queries), 0)
+    rows = torch.empty_like(scores, dtype=torch.int64)
+    seen = 0
+    for part in items:
+        here = wanted @ on_grid(part.to(queries.device)).T
+        # topk alone breaks ties as it likes: take all that reach the part's last, in their order, and sort stably.
+        bound = here.topk(min(top, len(part)), dim=1, sorted=False).values.amin(1, keepdim=True)
+        if scores.shape[1] == top:
+            bound = bound.maximum(scores[:, -1:])
+        entering = int((here >= bound).sum(1).max())
+        chosen = here.topk(entering, dim=1, sorted=False).indices.sort(dim=1).values
+        merged = torch.cat((scores, here.gather(1, chosen)), 1)
+        scores, order = merged.sort(dim=1, descending=True, stable=True)
+        rows = torch.cat((rows, chosen + seen), 1).gather(1, order)
+        scores, rows = scores[:, :top], rows[:, :top]
+        seen += len(part)
+    return scores, rows

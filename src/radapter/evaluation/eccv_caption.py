@@ -1,0 +1,125 @@
+"""ECCV Caption: COCO's test set with the positives that its captions left out, judged by its authors' own package.
+
+Source: Chun et al., "ECCV Caption: correcting false negatives by collecting machine-and-human-verified image-caption
+associations for MS-COCO", ECCV 2022. The package `eccv_caption` holds the associations and the metrics; it takes
+ranked lists of COCO ids, which are made here.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from radapter.errors import DataError, MissingExtraError
+from radapter.evaluation.cosines import TILE, check_tile, in_tiles, nearest
+from radapter.evaluation.metrics import Metrics
+from radapter.evaluation.retrieval import check_pairable
+
+_METRICS = ("eccv_map_at_r", "eccv_rprecision", "eccv_r1", "cxc_recalls", "coco_5k_recalls")
+_TOP = 50  # the most positives that one query has is 48
+
+
+def eccv_caption_metrics(
+    image_features: Tensor,
+    text_features: Tensor,
+    image_ids: Sequence[int],
+    caption_ids: Sequence[int],
+    *,
+    tile: int = TILE,
+) -> Metrics:
+    """The metrics of ECCV Caption, CxC and COCO 5K in both directions.
+
+    Args:
+        image_features: unit norm, (N, E), float: the 5,000 images of Karpathy's COCO test split.
+        text_features: unit norm, (M, E), float: their 25,000 captions.
+        image_ids: N COCO image ids.
+        caption_ids: M COCO annotation ids of the captions.
+        tile: items at a time.
+
+    Returns:
+        i2t_eccv_map_at_r, t2i_eccv_map_at_r, i2t_cxc_r1 and so on, fractions.
+
+    Raises:
+        MissingExtraError: `eccv_caption` is not installed.
+        DataError: images or captions of the split are missing.
+        ValueError: rows are not of unit norm, or ids do not fit the features.
+    """
+    check_tile(tile)
+    check_pairable(image_features, text_features)
+    metrics = _package().Metrics()
+    for name, ids, known in (
+        ("image_ids", image_ids, metrics.coco_gts["i2t"]),
+        ("caption_ids", caption_ids, metrics.coco_gts["t2i"]),
+    ):
+        missing = known.keys() - set(ids)
+        if missing:
+            raise DataError(
+                f"{name} must hold the {len(known)} ids of Karpathy's COCO test split. {len(missing)} are missing, "
+                f"such as {min(missing)}. Encode the whole split."
+            )
+    return judged(
+        metrics,
+        ranked_ids(image_features, text_features, image_ids, caption_ids, top=_TOP, tile=tile),
+        ranked_ids(text_features, image_features, caption_ids, image_ids, top=_TOP, tile=tile),
+    )
+
+
+def judged(metrics: Any, i2t: Mapping[int, list[int]], t2i: Mapping[int, list[int]]) -> Metrics:
+    """What an `eccv_caption.Metrics` says of ranked ids, each figure under its direction and name."""
+    scores = metrics.compute_all_metrics(i2t, t2i, target_metrics=_METRICS)
+    return {
+        f"{direction}_{name}": float(value)
+        for name, of_direction in scores.items()
+        for direction, value in of_direction.items()
+    }
+
+
+def ranked_ids(
+    queries: Tensor,
+    items: Tensor,
+    query_ids: Sequence[int],
+    item_ids: Sequence[int],
+    *,
+    top: int,
+    tile: int = TILE,
+) -> dict[int, list[int]]:
+    """For each query the ids of its nearest items, best first; of equal ones the earlier first.
+
+    Args:
+        queries: unit norm, (Q, E), float.
+        items: unit norm, (K, E), float.
+        query_ids: Q, distinct.
+        item_ids: K.
+        top: ids a query.
+        tile: queries, and items, at a time.
+
+    Raises:
+        ValueError: the numbers of ids and of rows differ, or a query's id stands twice.
+    """
+    if len(query_ids) != len(queries) or len(item_ids) != len(items):
+        raise ValueError(
+            f"there must be one id a row. Got {len(query_ids)} for {len(queries)} queries and {len(item_ids)} for "
+            f"{len(items)} items."
+        )
+    if len(set(query_ids)) < len(query_ids):
+        raise ValueError(f"query_ids must differ. {len(query_ids) - len(set(query_ids))} stand twice.")
+    found: dict[int, list[int]] = {}
+    for start in range(0, len(queries), tile):
+        _, rows = nearest(queries[start : start + tile], in_tiles(items, tile), top=top)
+        for query, of_query in zip(query_ids[start : start + tile], rows.tolist(), strict=True):
+            found[int(query)] = [int(item_ids[row]) for row in of_query]
+    return found
+
+
+def _package() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it reads JSON without ujson
+            import eccv_caption
+    except ImportError as error:
+        raise MissingExtraError(
+            "ECCV Caption's metrics need eccv_caption, which is not installed. "
+            "Run pip install 'radapter[eccv_caption]'."
+        ) from error
+    return eccv_caption

@@ -1,0 +1,99 @@
+"""Features of a folder's images in one safetensors file, which is mapped into memory when it is read.
+
+The file holds the tensors `features` (N, E), `stamps` (N, 2), each file's size and time of change, and `paths`, the
+files' names relative to the folder, each ended by a zero byte; its metadata names the model.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from radapter.errors import DataError
+from radapter.evaluation.cosines import TILE, check_unit_norm, in_tiles
+from radapter.storage import write_tensors
+
+_KIND = "radapter image index 1"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ImageIndex:
+    """N images of a folder.
+
+    Attributes:
+        model: identifies the weights that gave the features.
+        paths: relative to the folder, N, distinct.
+        stamps: (N, 2), int64: bytes, and time of change in nanoseconds since 1970.
+        features: unit norm, (N, E), float32.
+    """
+
+    model: str
+    paths: tuple[str, ...]
+    stamps: Tensor
+    features: Tensor
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def write_index(path: str | os.PathLike[str], index: ImageIndex) -> None:
+    """Writes an index whole: a reader sees the old or the new one, never a part."""
+    names = b"".join(os.fsencode(name) + b"\0" for name in index.paths)
+    write_tensors(
+        path,
+        {
+            "features": index.features,
+            "stamps": index.stamps,
+            "paths": torch.frombuffer(bytearray(names), dtype=torch.uint8),
+        },
+        metadata={"kind": _KIND, "model": index.model},
+    )
+
+
+def read_index(path: str | os.PathLike[str]) -> ImageIndex:
+    """Reads what `write_index` wrote; the features stay in the file until they are used.
+
+    Raises:
+        DataError: the file is missing, damaged, or no index.
+    """
+    if not Path(path).is_file():
+        raise _refused(path, "there is no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            if about.get("kind") != _KIND or "model" not in about:
+                raise _refused(path, f"its kind is {about.get('kind')!r}, not {_KIND!r}")
+            features, stamps, names = (file.get_tensor(name) for name in ("features", "stamps", "paths"))
+    except (SafetensorError, OSError) as error:
+        raise _refused(path, str(error)) from error
+    try:
+        parts = bytes(names.numpy()).split(b"\0")
+        paths = tuple(os.fsdecode(part) for part in parts[:-1])
+        _check(paths, stamps, features)
+    except (ValueError, TypeError) as error:
+        raise _refused(path, str(error)) from error
+    return ImageIndex(about["model"], paths, stamps, features)
+
+
+def _check(paths: tuple[str, ...], stamps: Tensor, features: Tensor) -> None:
+    rows = len(paths)
+    if features.dtype != torch.float32 or features.ndim != 2 or len(features) != rows:
+        raise ValueError(f"features are {features.dtype} {tuple(features.shape)} for {rows} paths")
+    if stamps.dtype != torch.int64 or tuple(stamps.shape) != (rows, 2):
+        raise ValueError(f"stamps are {stamps.dtype} {tuple(stamps.shape)} for {rows} paths")
+    if len(set(paths)) < rows:
+        raise ValueError("a path stands twice")
+    for part in in_tiles(features, TILE):
+        check_unit_norm("features", part)
+
+
+def _refused(path: str | os.PathLike[str], reason: str) -> DataError:
+    return DataError(
+        f"index must be a whole file that 'radapter search --index' wrote. '{os.fspath(path)}': {reason}. "
+        "Remove it to have a new one made, or give another."
+    )

@@ -1,0 +1,164 @@
+"""Encodes the images of a folder, those that an index already holds unchanged excepted."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, final
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from radapter.data.class_folders import images_in
+from radapter.data.images import decode
+from radapter.errors import DataError, ImageError
+from radapter.evaluation.features import PairEncoder, encode_images
+from radapter.search.index import ImageIndex
+
+Progress = Callable[[int, int], None]
+"""Called with the number of images done, and of all that are to be encoded."""
+
+
+class SearchEncoder(PairEncoder, Protocol):
+    """What a folder is indexed with; a `DualEncoder` is one."""
+
+    def preprocess(self, image: Image.Image, /) -> Tensor:
+        """An RGB image to (3, H, W)."""
+
+
+@final
+@dataclass(frozen=True)
+class Indexed:
+    """A folder's index and how it came about.
+
+    Attributes:
+        index: of all readable images, in the order of their paths.
+        encoded: how many were encoded now.
+        kept: how many were taken from the index that was there.
+        dropped: how many of that index are no longer in the folder, unreadable or replaced by what was encoded.
+        unreadable: a message for each image that could not be decoded.
+    """
+
+    index: ImageIndex
+    encoded: int
+    kept: int
+    dropped: int
+    unreadable: tuple[str, ...]
+
+
+def images_below(folder: Path) -> list[str]:
+    """The image files at any depth, relative to `folder`, sorted; hidden ones are left out.
+
+    Raises:
+        DataError: `folder` is no folder, or holds no image.
+    """
+    if not folder.is_dir():
+        raise DataError(f"image folder must exist. '{folder}' is none. Give another.")
+    found = sorted(os.path.relpath(path, folder) for path in images_in(folder))
+    if not found:
+        raise DataError(
+            f"image folder must hold an image, at any depth. '{folder}' holds none. Give another folder."
+        )
+    return found
+
+
+def index_folder(
+    encoder: SearchEncoder,
+    folder: Path,
+    *,
+    model: str,
+    known: ImageIndex | None = None,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Indexed:
+    """The index of a folder as it is now.
+
+    An image is taken from `known` where path, size and time of change are the same; the others are encoded.
+
+    Args:
+        encoder: computes at the weights it has.
+        folder: read at any depth.
+        model: identifies these weights.
+        known: an earlier index of this folder by this model; None encodes everything.
+        batch_size: images at a time.
+        progress: told after each batch.
+
+    Raises:
+        DataError: the folder holds no readable image, or `known` is of another model, or of another folder: it
+            holds not one of this one's files as they are now.
+    """
+    paths = images_below(folder)
+    stamps = {path: _stamp(folder / path) for path in paths}
+    rows = {} if known is None else _unchanged(known, stamps, folder=folder, model=model)
+    fresh = [path for path in paths if path not in rows]
+    unreadable: list[str] = []
+    features: dict[str, Tensor] = {}
+    for group, found in _decoded(encoder, folder, fresh, batch_size=batch_size):
+        readable = [path for path in group if not isinstance(found[path], ImageError)]
+        unreadable += [str(error) for error in found.values() if isinstance(error, ImageError)]
+        if readable:
+            pixels = torch.stack([p for p in found.values() if isinstance(p, Tensor)])
+            features |= zip(readable, encode_images(encoder, [pixels]).float(), strict=True)
+        if progress is not None:
+            progress(len(features) + len(unreadable), len(fresh))
+    kept = [path for path in paths if path in rows or path in features]
+    if not kept:
+        raise DataError(
+            f"image folder must hold a readable image. None of the {len(paths)} in '{folder}' is: {unreadable[0]}"
+        )
+    if known is not None and not features and kept == list(known.paths):
+        return Indexed(known, 0, len(known), 0, tuple(unreadable))
+    joined = torch.stack([features[path] if path in features else _row(known, rows, path) for path in kept])
+    index = ImageIndex(model, tuple(kept), torch.tensor([stamps[path] for path in kept]), joined)
+    dropped = 0 if known is None else len(known) - len(rows)
+    return Indexed(index, len(features), len(rows), dropped, tuple(unreadable))
+
+
+def _unchanged(
+    known: ImageIndex, stamps: Mapping[str, tuple[int, int]], *, folder: Path, model: str
+) -> dict[str, int]:
+    """The rows of an index whose files are as they were, by path."""
+    if known.model != model:
+        raise DataError(
+            f"index must be of this model, {model}. It is of {known.model}. Give another --index, or remove it to "
+            "have a new one made."
+        )
+    then = zip(known.paths, known.stamps.tolist(), strict=True)
+    rows = {path: row for row, (path, stamp) in enumerate(then) if stamps.get(path) == tuple(stamp)}
+    if not rows:
+        raise DataError(
+            f"index must be of this folder, '{folder}'. Of its {len(known)} images, such as '{known.paths[0]}', "
+            "none is here as it was. Give another --index, or remove it to have a new one made."
+        )
+    return rows
+
+
+def _decoded(
+    encoder: SearchEncoder, folder: Path, paths: Sequence[str], *, batch_size: int
+) -> Iterator[tuple[Sequence[str], dict[str, Tensor | ImageError]]]:
+    def one(path: str) -> Tensor | ImageError:
+        try:
+            return encoder.preprocess(decode(folder / path, where=str(folder / path)))
+        except ImageError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(paths), batch_size):
+            group = paths[start : start + batch_size]
+            yield group, dict(zip(group, pool.map(one, group), strict=True))
+
+
+def _row(known: ImageIndex | None, rows: Mapping[str, int], path: str) -> Tensor:
+    assert known is not None
+    return known.features[rows[path]]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change; of a file that is gone by now, none that an index holds."""
+    try:
+        found = path.stat()
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns

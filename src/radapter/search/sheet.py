@@ -1,0 +1,108 @@
+"""Hits as one HTML page that needs nothing else: thumbnails are in it, nothing runs, nothing is loaded."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from radapter.data.images import decode
+from radapter.errors import ImageError
+from radapter.search.hits import Hit
+
+_SIDE = 320  # pixels of a thumbnail's longer side; a card shows it at half of that or a little more
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; --page: #f6f6f4; --card: #fff; --ink: #1d1d1b; --soft: #6a6a66; --line: #e2e2dd;
+  --mat: #ecece8; --bar: #2f6f9f; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --page: #161614; --card: #20201e; --ink: #ececea; --soft: #9b9b95;
+  --line: #32322f; --mat: #121210; --bar: #6fb1e0; }} }}
+* {{ box-sizing: border-box; }}
+body {{ margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 84rem; background: var(--page); color: var(--ink);
+  font: 15px/1.45 system-ui, sans-serif; }}
+header p, h2 small, figcaption {{ color: var(--soft); }}
+h1 {{ font-size: 1.35rem; margin: 0; }}
+header p {{ margin: .2rem 0 0; overflow-wrap: anywhere; }}
+h2 {{ font-size: 1.1rem; margin: 2.2rem 0 .8rem; overflow-wrap: anywhere; }}
+h2 small {{ font-weight: 400; font-size: .85rem; margin-left: .4rem; }}
+ol {{ list-style: none; margin: 0; padding: 0; display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); }}
+figure {{ margin: 0; height: 100%; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  overflow: hidden; }}
+.mat {{ display: grid; place-items: center; aspect-ratio: 1; background: var(--mat); color: var(--soft); }}
+img {{ width: 100%; height: 100%; object-fit: contain; }}
+figcaption {{ padding: .55rem .7rem .7rem; font-size: .8rem; }}
+.score {{ display: flex; justify-content: space-between; color: var(--ink); font-variant-numeric: tabular-nums; }}
+.bar {{ height: 3px; margin: .35rem 0 .45rem; border-radius: 2px; background: var(--mat); overflow: hidden; }}
+.bar i {{ display: block; height: 100%; background: var(--bar); }}
+.path {{ overflow-wrap: anywhere; }}
+</style>
+</head>
+<body>
+<header><h1>{title}</h1><p>{about}</p></header>
+{sections}
+</body>
+</html>
+"""
+
+
+def sheet_html(found: Mapping[str, Sequence[Hit]], folder: Path, *, about: str) -> str:
+    """A page with a section for each query and a card for each hit.
+
+    Every text is escaped. The bar under a hit is its cosine as a share of the query's best.
+
+    Args:
+        found: query -> hits.
+        folder: where the hits' paths start.
+        about: a line below the title.
+    """
+    pictures = {hit.path: _picture(folder / hit.path) for hits in found.values() for hit in hits}
+    sections = "\n".join(_section(query, hits, pictures) for query, hits in found.items())
+    title = f"Search in {printable(folder.name or str(folder.resolve()))}"
+    return _PAGE.format(title=escape(title), about=escape(printable(about)), sections=sections)
+
+
+def printable(text: str) -> str:
+    """A file's name as one line of printable characters; others are shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _section(query: str, hits: Sequence[Hit], pictures: Mapping[str, str]) -> str:
+    best = max(hits[0].cosine, 0)
+    cards = "\n".join(_card(hit, pictures[hit.path], best) for hit in hits)
+    count = f"{len(hits)} hit{'s' if len(hits) > 1 else ''}"
+    heading = f"<h2>{escape(printable(query))}<small>{count}</small></h2>"
+    return f"<section>{heading}\n<ol>\n{cards}\n</ol></section>"
+
+
+def _card(hit: Hit, picture: str, best: float) -> str:
+    share = 100 * max(hit.cosine, 0) / best if best else 0
+    path = escape(printable(hit.path))
+    image = f'<img src="{picture}" alt="{path}">' if picture else "no longer readable"
+    return (
+        f'<li><figure><div class="mat">{image}</div><figcaption>'
+        f'<div class="score"><span>{hit.rank}</span><span>{hit.cosine:.3f}</span></div>'
+        f'<div class="bar"><i style="width:{share:.0f}%"></i></div><div class="path">{path}</div>'
+        "</figcaption></figure></li>"
+    )
+
+
+def _picture(path: Path) -> str:
+    """A thumbnail as a data URI; empty where the file cannot be read any more."""
+    try:
+        image = decode(path, where=str(path))
+    except ImageError:
+        return ""
+    image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -42,7 +42,7 @@ COLLECTIONS = {
         "r_adapter",
     ),
     "data": ("folder", "table", "huggingface", "world", "coop", "imagenet", "objectnet", "domains"),
-    "losses": ("mpm_nce", "clip", "cross_entropy", "siglip"),
+    "losses": ("mpm_nce", "tiled", "clip", "cross_entropy", "siglip"),
 }
 
 

@@ -1,6 +1,7 @@
 """The loss without its matrix: the dense one's value and gradients, on any tile and any number of processes."""
 
 import inspect
+import weakref
 
 import pytest
 import torch
@@ -171,6 +172,42 @@ def test_the_matrix_is_never_made(loss, elements):
     with LargestTensor() as largest:
         value_and_gradients(loss, *case, **({"tile": 16} if loss is mpm_nce_tiled else {}))
     assert largest.elements == elements
+
+
+class LivePeak(TorchDispatchMode):
+    """The most bytes that what operations return holds at one time; fake tensors count as real ones would."""
+
+    def __init__(self):
+        super().__init__()
+        self.live, self.bytes, self.peak = set(), 0, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in torch.utils._pytree.tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                self.hold(tensor.untyped_storage())
+        return out
+
+    def hold(self, storage):
+        if storage._cdata not in self.live:
+            self.live.add(storage._cdata)
+            self.bytes += storage.nbytes()
+            self.peak = max(self.peak, self.bytes)
+            weakref.finalize(storage, self.release, storage._cdata, storage.nbytes())
+
+    def release(self, key, size):
+        self.live.discard(key)
+        self.bytes -= size
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_batch_of_32768_takes_less_than_a_gib(dtype):
+    with FakeTensorMode(), LivePeak() as memory:
+        images, texts = (torch.zeros(32768, 512, dtype=dtype, requires_grad=True) for _ in range(2))
+        scale, targets = torch.ones((), requires_grad=True), torch.zeros(32768, dtype=torch.long)
+        before = memory.bytes
+        mpm_nce_tiled(images, texts, targets, scale, label_smoothing=0.02).backward()
+    assert 2 * 32768 * 512 * 4 < memory.peak - before < 2**30  # at least the gradients
 
 
 @pytest.mark.parametrize("targets", [torch.int64, torch.int32])

@@ -1,9 +1,9 @@
 """MPM-NCE without the B x B matrix: the value and the gradients of `mpm_nce`, at any batch size, on any number
 of processes.
 
-The matrix of logits is walked in tiles that stay in the cache. The forward pass keeps one log-sum-exp for each
-row and column; the backward pass makes each tile again. With t the logit scale, delta the margin, n_i the size of
-i's class and T the smoothed targets,
+The matrix of logits is walked in tiles. The forward pass keeps one log-sum-exp for each row and column; the
+backward pass makes each tile again. With t the logit scale, delta the margin, n_i the size of i's class and T the
+smoothed targets,
 
     Z_ij = t (x_i . y_j - delta [same target])      a constant away from the paper's: softmax does not see it
     r_i  = LSE_j Z_ij,  c_j = LSE_i Z_ij,  T_ij = a_i [same target] + b_i,  a_i = a_j where [same target]
@@ -11,8 +11,8 @@ i's class and T the smoothed targets,
     sum_j T_ij Z_ij = t (x_i . (a_i Y_class(i) + b_i Y_all) - delta n_i (a_i + b_i)),  Y: sums of text features
     dloss / dZ_ij = (exp(Z_ij - r_i) + exp(Z_ij - c_j) - 2 a_i [same target] - b_i - b_j) / 2B
 
-Of 8 B B E multiplications, against the dense form's 6, two are those of the second making; the tiles win them
-back by passing over the matrix in the cache.
+That is four products of B x B x E against the dense form's three; the tiles win the fourth back by working in two
+buffers throughout, where the dense form makes and fills a new matrix for every step.
 """
 
 from collections.abc import Sequence
@@ -142,7 +142,7 @@ class _TiledMpmNce(torch.autograd.Function):
             own = slice(first, first + len(image_features))
             image_features = gather_rows(image_features, sizes, group)
             text_features = gather_rows(text_features, sizes, group)
-            targets = gather_rows(targets, sizes, group)
+            targets = gather_rows(targets.long(), sizes, group)
         with full_precision(image_features):
             dtype = wide_dtype(image_features, text_features)
             images, texts, scale = (
@@ -154,7 +154,7 @@ class _TiledMpmNce(torch.autograd.Function):
                 row_lse = gather_rows(row_lse, sizes, group)
                 parts = gather_equal(column_lse[None], group)  # each over its own images, (processes, G)
                 column_lse = parts.logsumexp(0)
-            on_positive, on_negative = target_weights(class_sizes.to(dtype), label_smoothing)
+            on_positive, on_negative = target_weights(class_sizes, label_smoothing)
             attraction = (
                 (on_positive - on_negative)
                 * (class_dots(images, texts, classes) + class_dots(texts, images, classes))
@@ -182,27 +182,24 @@ class _TiledMpmNce(torch.autograd.Function):
             images, texts, scale = (
                 tensor.to(dtype) for tensor in (image_features, text_features, logit_scale.reshape(()))
             )
-            on_positive, on_negative = target_weights(class_sizes.to(dtype), label_smoothing)
+            on_positive, on_negative = target_weights(class_sizes, label_smoothing)
             twice = 2 * (on_positive - on_negative)
             by_image = torch.zeros_like(images[own]) if for_images or for_scale else None
             by_text = torch.zeros_like(texts[own]) if for_texts else None
             on_same = images.new_zeros(())  # sum of dloss / dZ over own rows' positives, times 2 G
 
             def walk(rows: slice, columns: slice, to_images: Tensor | None, to_texts: Tensor | None) -> None:
-                x, y = images[rows], texts[columns]
-                r, c, a = row_lse[rows], column_lse[columns], twice[rows]
-                tiles = LogitTiles(x, y, classes[rows], classes[columns], scale, margin, tile)
-                for i, j, logits in tiles:
-                    weight = torch.sub(logits, c[j], out=tiles.scratch(logits)).exp_()
-                    weight += logits.sub_(r[i, None]).exp_()
-                    same = tiles.same_target(i, j, out=logits)
-                    weight.addcmul_(same, a[i, None], value=-1)
-                    if to_images is not None:
-                        to_images[i].addmm_(weight, y[j])
-                        if for_scale and margin:
-                            on_same.add_(torch.dot(weight.view(-1), same.view(-1)))
-                    if to_texts is not None:
-                        to_texts[j].addmm_(weight.T, x[i])
+                _add_gradients(
+                    LogitTiles(
+                        images[rows], texts[columns], classes[rows], classes[columns], scale, margin, tile
+                    ),
+                    row_lse[rows],
+                    column_lse[columns],
+                    twice[rows],
+                    to_images,
+                    to_texts,
+                    on_same if for_scale and margin else None,
+                )
 
             if len(row_lse) == len(images[own]):
                 walk(own, own, by_image, by_text)
@@ -227,6 +224,34 @@ class _TiledMpmNce(torch.autograd.Function):
                 by_text.addcmul_(on_negative[own, None], images.sum(0), value=-1)
                 by_text = by_text.mul_(scale * unit).to(text_features.dtype)
         return by_image, by_text, scale_gradient, *[None] * 7
+
+
+def _add_gradients(
+    tiles: LogitTiles,
+    row_lse: Tensor,
+    column_lse: Tensor,
+    on_positive: Tensor,
+    to_images: Tensor | None,
+    to_texts: Tensor | None,
+    on_same: Tensor | None,
+) -> None:
+    """Adds what the tiles give to the gradients, without the b terms and the common factor t / 2B.
+
+    With `to_images` and `on_same`, the weights of positives add up in `on_same` (for the margin's share of the
+    scale's gradient).
+    """
+    for i, j, logits in tiles:
+        weight = torch.sub(logits, column_lse[j], out=tiles.scratch(logits)).exp_()
+        weight += logits.sub_(row_lse[i, None]).exp_()
+        same = tiles.same_target(i, j, out=logits)
+        # Taken off here and not from the sums: for a trained model the two nearly cancel.
+        weight.addcmul_(same, on_positive[i, None], value=-1)
+        if to_images is not None:
+            to_images[i].addmm_(weight, tiles.texts[j])
+            if on_same is not None:
+                on_same += torch.dot(weight.view(-1), same.view(-1))
+        if to_texts is not None:
+            to_texts[j].addmm_(weight.T, tiles.images[i])
 
 
 def _sizes(

@@ -1,4 +1,4 @@
-"""The matrix of logits in tiles that stay in the cache, and the log-sum-exps of its rows and columns.
+"""The matrix of logits in tiles, and the log-sum-exps of its rows and columns.
 
 Source of the streamed log-sum-exp: Milakov and Gimelshein, 2018 (arXiv 1805.02867).
 """

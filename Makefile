@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench-world bench-step bench-pacs clean python-is-new-enough
+.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-pacs clean python-is-new-enough
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench-world: $(VENV)/.installed-test ## the learning-rate grid and every method 
 
 bench-step: $(VENV)/.installed-test ## time and memory of one training step
 	@$(BIN)/python benchmarks/step/run.py
+
+bench-loss: $(VENV)/.installed-test ## time and memory of the loss, dense and tiled
+	@$(BIN)/python benchmarks/loss/run.py
 
 bench-pacs: $(VENV)/.installed-test ## every method on real images, three seeds
 	@$(BIN)/python benchmarks/pacs/run.py

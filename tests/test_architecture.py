@@ -47,7 +47,7 @@ COLLECTIONS = {
         *("pair_table", "pair_lines", "pair_columns", "karpathy", "flickr8k", "pair_tars", "pair_world"),
         "pair_classes",
     ),
-    "losses": ("mpm_nce", "clip", "cross_entropy", "siglip"),
+    "losses": ("mpm_nce", "tiled", "clip", "cross_entropy", "siglip"),
 }
 
 

@@ -16,7 +16,7 @@ from importlib.metadata import version
 
 from radapter.adapter import Ema, RAdapterConfig, RAdapterModel, set_alpha
 from radapter.evaluation import alpha_sweep
-from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, siglip_loss
+from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, mpm_nce_tiled, siglip_loss
 from radapter.models import ClassHead, DualEncoder, export, fingerprint, load
 from radapter.zeroshot import class_embeddings, templates
 
@@ -37,6 +37,7 @@ __all__ = [
     "head_cross_entropy",
     "load",
     "mpm_nce",
+    "mpm_nce_tiled",
     "set_alpha",
     "siglip_loss",
     "templates",

@@ -59,8 +59,8 @@ def search(
             )
         texts = list(dict.fromkeys(queries))
         text_features = encode_texts(encoder, texts)
-        with counting("encoding") as progress:
-            indexed = index_folder(encoder, images, model=model, known=known, progress=progress)
+        with counting() as bar:
+            indexed = index_folder(encoder, images, model=model, known=known, progress=bar("encoding"))
     _report(indexed, asked=index is not None)
     if index is not None and indexed.index is not known:
         write_index(index, indexed.index)

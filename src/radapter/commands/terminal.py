@@ -75,8 +75,8 @@ class Bars:
 
 
 @contextmanager
-def counting(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr while the block runs; what it yields is called with (done, all)."""
+def counting() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Shows bars on stderr while the block runs: what is given a name tells (done, all) under it."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -85,8 +85,12 @@ def counting(name: str) -> Iterator[Callable[[int, int], None]]:
         console=Console(stderr=True),
         transient=True,
     ) as progress:
-        task = progress.add_task(name, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+        def of(name: str) -> Callable[[int, int], None]:
+            task = progress.add_task(name, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        yield of
 
 
 @contextmanager
@@ -101,15 +105,3 @@ def bars() -> Iterator[Bars]:
         transient=True,
     ) as progress:
         yield Bars(progress)
-
-
-@contextmanager
-def counting() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Shows bars while the block runs: what is given a name tells (done, all) under it."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-
-        def of(name: str) -> Callable[[int, int], None]:
-            task = progress.add_task(name, total=None)
-            return lambda done, total: progress.update(task, completed=done, total=total)
-
-        yield of

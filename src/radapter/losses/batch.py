@@ -4,6 +4,7 @@ A cosine times a logit scale of 100 has steps of 0.5 in bfloat16, which is large
 acts on. So every loss leaves autocast and computes in float32, or in float64 where the features are.
 """
 
+import math
 from contextlib import AbstractContextManager
 
 import torch
@@ -52,6 +53,16 @@ def check_label_smoothing(label_smoothing: float) -> None:
         raise ConfigError(f"label_smoothing must be in [0, 1). Got {label_smoothing}. The paper uses 0.02.")
 
 
+def check_margin(margin: float) -> None:
+    """Raises where `margin` is not a finite number of at least 0.
+
+    Raises:
+        ConfigError: the value and the range.
+    """
+    if not (margin >= 0.0 and math.isfinite(margin)):
+        raise ConfigError(f"margin must be a finite number >= 0. Got {margin}. The paper uses 0.05.")
+
+
 def full_precision(features: Tensor) -> AbstractContextManager[object]:
     """A block where autocast does not turn matrix products back into half precision."""
     return torch.autocast(features.device.type, enabled=False)
@@ -60,6 +71,11 @@ def full_precision(features: Tensor) -> AbstractContextManager[object]:
 def widen(tensor: Tensor) -> Tensor:
     """`tensor` in float32, or unchanged where it is wider already."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def wide_dtype(image_features: Tensor, text_features: Tensor) -> torch.dtype:
+    """What both features are computed in: float32, or float64 where one of them is."""
+    return torch.promote_types(torch.promote_types(image_features.dtype, text_features.dtype), torch.float32)
 
 
 def scaled_cosines(image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float) -> Tensor:
@@ -73,7 +89,7 @@ def scaled_cosines(image_features: Tensor, text_features: Tensor, logit_scale: T
     Returns:
         (B, K).
     """
-    dtype = torch.promote_types(torch.promote_types(image_features.dtype, text_features.dtype), torch.float32)
+    dtype = wide_dtype(image_features, text_features)
     cosines = image_features.to(dtype) @ text_features.to(dtype).T
     return cosines * (widen(logit_scale) if isinstance(logit_scale, Tensor) else logit_scale)
 
@@ -81,6 +97,25 @@ def scaled_cosines(image_features: Tensor, text_features: Tensor, logit_scale: T
 def same_target(targets: Tensor) -> Tensor:
     """Whether two rows are positives of each other: (B,) int -> (B, B) bool."""
     return targets[:, None] == targets[None, :]
+
+
+def number_classes(targets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """A number in [0, G) for each row's class, and the size of that class, (G,) each, in `dtype`.
+
+    Not by `torch.unique`: the shape of its result depends on the data, for which a GPU would have to be waited.
+    As floats, classes compare straight into a buffer of the logits; they are exact below 2^24.
+    """
+    ordered = targets.sort().values
+    first = torch.searchsorted(ordered, targets)
+    return first.to(dtype), (torch.searchsorted(ordered, targets, right=True) - first).to(dtype)
+
+
+def class_dots(queries: Tensor, keys: Tensor, classes: Tensor) -> Tensor:
+    """queries_i . (the sum of the keys of i's class), (G,)."""
+    index = classes.long()
+    sums = torch.zeros_like(keys).index_add_(0, index, keys)
+    dots: Tensor = torch.linalg.vecdot(queries, sums[index])
+    return dots
 
 
 def target_weights(class_sizes: Tensor, label_smoothing: float) -> tuple[Tensor, Tensor]:

@@ -4,15 +4,13 @@ Source: Kim et al., ECCV 2024 (arXiv 2408.05749). Symbols: delta is `margin`, ep
 tau is 1 / `logit_scale`, y_ij is `same_target`, y~_ij is `weights`, P(i) are the rows that share i's target.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
-from radapter.errors import ConfigError
 from radapter.losses.batch import (
     check_features,
     check_label_smoothing,
+    check_margin,
     check_targets,
     full_precision,
     same_target,
@@ -61,8 +59,7 @@ def mpm_nce(
     check_features(image_features, text_features)
     check_targets(targets, len(image_features))
     check_label_smoothing(label_smoothing)
-    if not (margin >= 0.0 and math.isfinite(margin)):
-        raise ConfigError(f"margin must be a finite number >= 0. Got {margin}. The paper uses 0.05.")
+    check_margin(margin)
 
     with full_precision(image_features):
         positive = same_target(targets)  # (B, B)

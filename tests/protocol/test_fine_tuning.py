@@ -7,6 +7,7 @@ import torch
 import radapter
 from radapter.data import Memory
 from radapter.errors import ConfigError, LeakError
+from radapter.evaluation import HEADLINES
 from radapter.methods import METHODS
 from radapter.protocol import Bench, Selection, train_method
 from radapter.protocol.best_epoch import BestEpoch
@@ -124,14 +125,18 @@ class Epochs:
 )
 def test_the_best_epoch_s_average_is_kept_also_across_processes(tmp_path: Path, accuracies, best):
     ema = Epochs(accuracies)
-    keeper = BestEpoch(ema, ema.validated, folder=tmp_path / "best", resume=False)
+    keeper = BestEpoch(
+        ema, ema.validated, HEADLINES["classification"].is_better, folder=tmp_path / "best", resume=False
+    )
     for epoch in range(len(accuracies)):
         ema.state = {"w": torch.tensor([float(epoch)])}
         keeper(epoch)
     keeper.restore()
     assert (keeper.epoch, ema.loaded) == (best, float(best))
     again = Epochs(accuracies)
-    resumed = BestEpoch(again, again.validated, folder=tmp_path / "best", resume=True)
+    resumed = BestEpoch(
+        again, again.validated, HEADLINES["classification"].is_better, folder=tmp_path / "best", resume=True
+    )
     resumed.restore()
     assert again.loaded == float(best)
 

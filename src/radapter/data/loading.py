@@ -57,6 +57,16 @@ class ImageSet(Protocol):
         """What messages call it."""
 
 
+class BatchSampler(Protocol):
+    """Which samples each step of an epoch takes; a pure function of the epoch's number."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """The batches of an epoch, counted from 0: indices into the data set."""
+
+
 _AHEAD = 2  # batches that threads work on while one is used
 
 
@@ -185,13 +195,14 @@ class TrainLoader:
         dataset: what to load.
         preprocess: picture to tensor, after augmentation.
         image_size: side of the square that a crop is stretched to, in pixels: the image tower's.
-        batch_size: pictures a step; the last step of an epoch takes what is left.
+        batch_size: pictures a step; the last step of an epoch takes what is left. None where a sampler says it.
         seed: of order and augmentation.
         crop_scale: range of a random crop's area, as a fraction of the picture's; None crops nothing.
         flip: whether every other picture is mirrored.
         max_bad: fraction of the set that may be unreadable.
         workers: decoding threads; 0 decodes in the caller's.
         memory: shared budget for decoded pictures; None decodes in every epoch.
+        sampler: says what each batch holds; None shuffles. Exactly one of it and `batch_size` is given.
     """
 
     def __init__(
@@ -200,14 +211,17 @@ class TrainLoader:
         preprocess: Preprocess,
         *,
         image_size: int,
-        batch_size: int,
+        batch_size: int | None = None,
         seed: int,
         crop_scale: tuple[float, float] | None = CROP_SCALE,
         flip: bool = True,
         max_bad: float = MAX_BAD,
         workers: int = 0,
         memory: Memory | None = None,
+        sampler: BatchSampler | None = None,
     ) -> None:
+        if (batch_size is None) == (sampler is None):
+            raise ConfigError("a loader takes exactly one of batch_size and sampler. Leave one out.")
         _check(batch_size=batch_size, workers=workers)
         if crop_scale is not None and not 0 < crop_scale[0] <= crop_scale[1] <= 1:
             raise ConfigError(f"crop_scale must be (low, high) with 0 < low <= high <= 1. Got {crop_scale}.")
@@ -215,19 +229,19 @@ class TrainLoader:
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
         self._preprocess = preprocess
         self._image_size = image_size
-        self._batch_size = batch_size
         self._seed = seed
         self._crop_scale = crop_scale
         self._flip = flip
         self._workers = workers
         self._lease = Lease(memory)
         self._identities = _told_apart(dataset.keys)
+        self._sampler = sampler or _Shuffled(self._identities, batch_size or 1, seed)
         self._decoded: dict[int, Image.Image] = {}
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return -(-len(self.dataset) // self._batch_size)
+        return len(self._sampler)
 
     def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from a step on.
@@ -243,28 +257,27 @@ class TrainLoader:
         """
         if not 0 <= start_step <= self.steps_per_epoch:
             raise ValueError(f"start_step must be in [0, {self.steps_per_epoch}]. Got {start_step}.")
-        order = self.order(number)
         chances = draws(self._seed, number, self._identities).tolist()
 
         def one(index: int) -> Tensor:
             return self._preprocess(self._augmented(self._image(index), chances[index]))
 
-        groups = _grouped(order, self._batch_size)[start_step:]
-        for results in _in_threads(groups, one, self._workers):
+        groups, order = self._sampler.epoch(number), self.order(number)
+        for results in _in_threads(groups[start_step:], one, self._workers):
             yield _batch(self.dataset, results, self.bad) or self._substitute(order, results[-1][0], one)
 
     def order(self, epoch: int) -> list[int]:
         """The data set's indices in the order of an epoch."""
-        ranks = hashed(self._seed, self._identities, f"order {epoch}")
-        return torch.argsort(ranks, stable=True).tolist()
+        return [index for group in self._sampler.epoch(epoch) for index in group]
 
     def _image(self, index: int) -> Image.Image:
-        known = self._decoded.get(index)
+        content = int(self.dataset.keys[index])  # samples may share an image: pairs of it and its captions
+        known = self._decoded.get(content)
         if known is not None:
             return known
         image = self.dataset.image(index)
         if self._lease.take(image.width * image.height * 3):
-            self._decoded[index] = image
+            self._decoded[content] = image
         return image
 
     def _augmented(self, image: Image.Image, draw: Sequence[float]) -> Image.Image:
@@ -282,8 +295,24 @@ class TrainLoader:
         raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
 
 
-def _check(*, batch_size: int, workers: int) -> None:
-    if batch_size < 1:
+@final
+class _Shuffled:
+    """Every sample once an epoch, in an order that a hash of (seed, epoch, content) gives."""
+
+    def __init__(self, identities: Tensor, batch_size: int, seed: int) -> None:
+        self._identities, self._batch_size, self._seed = identities, batch_size, seed
+
+    def __len__(self) -> int:
+        return -(-len(self._identities) // self._batch_size)
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """Batches of indices."""
+        ranks = hashed(self._seed, self._identities, f"order {number}")
+        return _grouped(torch.argsort(ranks, stable=True).tolist(), self._batch_size)
+
+
+def _check(*, batch_size: int | None, workers: int) -> None:
+    if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch_size must be >= 1. Got {batch_size}.")
     if workers < 0:
         raise ConfigError(f"workers must be >= 0. Got {workers}.")

@@ -2,9 +2,11 @@
 
 Reading order: `metrics`, `headline` (the figure that counts), `measure`, `classification`, `interpolation`,
 `sweep`; `robustness` compares accuracies of sets.
-Retrieval: `cosines`, `retrieval`, `map_at_r`, `features`; `eccv_caption` asks its authors' package.
+Retrieval: `cosines`, `retrieval`, `map_at_r`, `features`, `captioned` (the measure); `eccv_caption` asks its
+authors' package.
 """
 
+from radapter.evaluation.captioned import RetrievalMeasure
 from radapter.evaluation.classification import (
     ClassificationMeasure,
     evaluate_classification,
@@ -45,6 +47,7 @@ __all__ = [
     "Interpolation",
     "Measure",
     "Metrics",
+    "RetrievalMeasure",
     "RetrievalRanks",
     "TaskName",
     "agreement",

@@ -7,7 +7,7 @@ from typing import Literal, final
 
 from radapter.evaluation.metrics import Metrics
 
-TaskName = Literal["classification"]
+TaskName = Literal["classification", "retrieval"]
 
 
 @final
@@ -64,4 +64,7 @@ class Headline:
         return {name: self.score(zero_shot[name]) - self.score(tuned[name]) for name in zero_shot}
 
 
-HEADLINES: dict[TaskName, Headline] = {"classification": Headline("top1", "top-1", 1.0, "nll")}
+HEADLINES: dict[TaskName, Headline] = {
+    "classification": Headline("top1", "top-1", 1.0, "nll"),
+    "retrieval": Headline("rsum", "rsum / 6", 6.0, "t2i_mean_rank"),
+}

@@ -1,6 +1,7 @@
 """What to train and how: one file a method, one row in this table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -36,6 +37,7 @@ from radapter.methods.soups import greedy_soup, uniform_soup
 __all__ = [
     "GROUPS",
     "METHODS",
+    "RETRIEVAL",
     "TABLES",
     "Built",
     "ContrastiveLearner",
@@ -75,7 +77,28 @@ METHODS: dict[str, Method] = {
         *r_adapter.PARTS,
     )
 }
-TABLES: dict[str, dict[str, Method]] = {"classification": METHODS}
+_BOTH_TOWERS = replace(flyp.METHOD, name="full", summary="both towers, CLIP's loss", runs="full")
+RETRIEVAL: dict[str, Method] = {
+    method.name: method
+    for method in (
+        zero_shot.METHOD,
+        _BOTH_TOWERS,
+        lora.METHOD,
+        lora.RANK_STABILISED,
+        replace(
+            wise_ft.METHOD,
+            summary="full, interpolated with zero-shot",
+            losses=_BOTH_TOWERS.losses,
+            build=flyp.build,
+        ),
+        soups.UNIFORM,
+        soups.GREEDY,
+        r_adapter.METHOD,
+        *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
+    )
+}
+"""Without a head there is one way of fine-tuning everything: both towers, contrastively."""
+TABLES: dict[str, dict[str, Method]] = {"classification": METHODS, "retrieval": RETRIEVAL}
 """The methods of each task."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "foundation": ("zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"),

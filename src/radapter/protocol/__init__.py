@@ -1,9 +1,9 @@
 """How methods are compared honestly: one suite, one loop, selection on ID validation, one results file.
 
-Reading order: suite (what a task is), classification, leaks, recipe, trained (an outcome), validation, fine_tuning
-(one method), experiment (what it is worth), results, run (in a folder), trainings (many, each once), comparison
-(several methods), search (learning rates), seeds and study (several seeds), generalisation (base to novel),
-robustness (standard models), world_task (the default).
+Reading order: suite (what a task is), classification, retrieval, leaks, recipe, trained (an outcome), validation,
+fine_tuning (one method), experiment (what it is worth), results, run (in a folder), trainings (many, each once),
+comparison (several methods), search (learning rates), seeds and study (several seeds), generalisation (base to
+novel), robustness (standard models), world_task (the default).
 """
 
 from radapter.protocol.classification import ClassificationSuite, TransferSet
@@ -14,6 +14,7 @@ from radapter.protocol.generalisation import BaseToNovel, base_to_novel
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
+from radapter.protocol.retrieval import RetrievalSuite
 from radapter.protocol.robustness import robustness
 from radapter.protocol.run import CHECKPOINTS, CONFIG, evaluate_run, merge_run, run_method
 from radapter.protocol.study import Study, study
@@ -31,6 +32,7 @@ __all__ = [
     "ClassificationSuite",
     "Recipe",
     "Results",
+    "RetrievalSuite",
     "Row",
     "Selection",
     "Study",

@@ -1,4 +1,4 @@
-"""Captions of labelled images: the class name in a template, drawn anew for every sample and epoch.
+"""Captions of images: their own, or the class name in a template, drawn anew for every sample and epoch.
 
 Every caption is tokenised once, at the start; a batch carries each distinct caption once.
 """
@@ -59,4 +59,25 @@ class ClassCaptions:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
         drawn = torch.randint(self._templates, (samples,), generator=generator)
         ids, caption_of_image = torch.unique(labels * self._templates + drawn[indices], return_inverse=True)
+        return self._tokens[ids], caption_of_image, ids
+
+
+class PairCaptions:
+    """Captions that come with their images: sample m of the data has the m-th.
+
+    Args:
+        captions: M texts; those that are equal are one caption.
+        tokenize: list of str -> (N, L) int64.
+    """
+
+    def __init__(self, captions: Sequence[str], tokenize: Callable[[list[str]], Tensor]) -> None:
+        number = {text: row for row, text in enumerate(dict.fromkeys(captions))}
+        self._id_of_sample = torch.tensor([number[text] for text in captions])
+        self._tokens = tokenize(list(number))
+
+    def of(
+        self, labels: Tensor, indices: Tensor, *, epoch: int, samples: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Captions.of`; only `indices` is read."""
+        ids, caption_of_image = torch.unique(self._id_of_sample[indices], return_inverse=True)
         return self._tokens[ids], caption_of_image, ids

@@ -1,0 +1,105 @@
+"""Cross-modal retrieval: pairs of an image and its caption, the sum of six recalls counts."""
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, final
+
+from torch import Tensor
+
+from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet, TrainLoader
+from radapter.evaluation import RetrievalMeasure
+from radapter.models import DualEncoder
+from radapter.protocol.recipe import Recipe
+from radapter.protocol.suite import Sealed
+from radapter.protocol.trained import Classifier
+from radapter.training import PairCaptions
+
+
+@final
+@dataclass(frozen=True)
+class RetrievalSuite:
+    """Training, validation and test sets of images and their captions.
+
+    Attributes:
+        train: in-distribution pairs to train on.
+        id_val: what selects; None where nothing is selected.
+        id_test: in-distribution test sets, by name.
+        ood: shifted test sets, by name; may be empty.
+        per_group: pairs of each target class in a batch, so that multi-positives occur; None draws pairs at
+            random. The recipe's batch size is a multiple of it.
+    """
+
+    train: PairSet
+    id_val: PairSet | None
+    id_test: Mapping[str, PairSet]
+    ood: Mapping[str, PairSet]
+    per_group: int | None = None
+    task: ClassVar[Literal["retrieval"]] = "retrieval"
+
+    def sets(self, *roles: str) -> dict[tuple[str, str], PairSet]:
+        """(role, name) -> the sets of these roles."""
+        found: dict[tuple[str, str], PairSet] = {}
+        if "id_val" in roles and self.id_val is not None:
+            found["id_val", "id_val"] = self.id_val
+        if "id" in roles:
+            found |= {("id", name): data for name, data in self.id_test.items()}
+        if "ood" in roles:
+            found |= {("ood", name): data for name, data in self.ood.items()}
+        return found
+
+    def sealed(self) -> "RetrievalSuite":
+        """The same suite whose test sets cannot be read."""
+        return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
+
+    def head(self, encoder: DualEncoder) -> Tensor:
+        """(0, E): there are no classes."""
+        weight = next(encoder.parameters())
+        return weight.new_zeros(0, encoder.embed_dim)
+
+    def training(
+        self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
+    ) -> tuple[TrainLoader, PairCaptions]:
+        """Pairs, shuffled or class by class."""
+        samples = self.train.samples()
+        sampler = None
+        if self.per_group is not None:
+            sampler = GroupedBatchSampler(
+                samples.targets,
+                groups_per_batch=recipe.batch_size // self.per_group,
+                per_group=self.per_group,
+                seed=seed,
+            )
+        loader = TrainLoader(
+            samples,
+            encoder.preprocess,
+            image_size=encoder.image_size,
+            batch_size=recipe.batch_size if sampler is None else None,
+            seed=seed,
+            crop_scale=recipe.crop_scale,
+            flip=recipe.flip,
+            max_bad=recipe.max_bad,
+            workers=recipe.workers,
+            memory=memory,
+            sampler=sampler,
+        )
+        return loader, PairCaptions(self.train.captions, encoder.tokenize)
+
+    def measures(
+        self,
+        classifier: Classifier,
+        loaders: Mapping[tuple[str, str], EvalLoader],
+        zero_shot: MutableMapping[str, Tensor] | None = None,
+    ) -> dict[str, RetrievalMeasure]:
+        """Each set ranks its own images and captions; what zero-shot predicts is not kept."""
+        found = {}
+        for (role, name), loader in loaders.items():
+            data = loader.dataset
+            assert isinstance(data, PairSet)
+            found[f"{role}/{name}"] = RetrievalMeasure(
+                classifier.encoder, loader, data.captions, data.image_of_caption, data.targets
+            )
+        return found
+
+    def about(self) -> dict[str, Any]:
+        """Nothing: retrieval has neither classes nor templates."""
+        return {}

@@ -41,6 +41,7 @@ class ContrastiveLearner(nn.Module):
     """Both towers, trained to match images and captions; it classifies with the zero-shot head of its text tower."""
 
     head: None = None
+    reads_texts = True
 
     def __init__(self, encoder: DualEncoder, loss: FeatureLoss) -> None:
         super().__init__()
@@ -49,9 +50,13 @@ class ContrastiveLearner(nn.Module):
 
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar."""
-        image_features, distinct_text_features = self.encoder(pairs.pixels, pairs.tokens)
-        text_features = distinct_text_features[pairs.caption_of_image]
-        return self.loss(image_features, text_features, pairs.targets, self.encoder.logit_scale)
+        image_features, text_features = self.encoder(pairs.pixels, pairs.tokens)
+        return self.loss_of(image_features, text_features, pairs)
+
+    def loss_of(self, image_features: Tensor, text_features: Tensor, pairs: LabelledPairs) -> Tensor:
+        """The loss from features of unit norm: of the images (B, E) and of the distinct captions (U, E)."""
+        of_images = text_features[pairs.caption_of_image]
+        return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale)
 
 
 class HeadLearner(nn.Module):
@@ -64,6 +69,8 @@ class HeadLearner(nn.Module):
         train_head: False keeps the head as it is.
         regulariser: a module that gives a further term of the loss, added to it.
     """
+
+    reads_texts = False
 
     def __init__(
         self,
@@ -83,6 +90,10 @@ class HeadLearner(nn.Module):
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar. The captions are not read."""
         image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
+        return self.loss_of(image_features, None, pairs)
+
+    def loss_of(self, image_features: Tensor, text_features: None, pairs: LabelledPairs) -> Tensor:
+        """The loss from image features of unit norm, (B, E); the regulariser reads the batch itself."""
         loss = self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale)
         return loss if self.regulariser is None else loss + self.regulariser(self, pairs)
 

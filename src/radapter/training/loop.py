@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -22,6 +23,7 @@ from radapter.errors import ConfigError, DivergedError
 from radapter.methods import LabelledPairs, Learner, trained_parameters
 from radapter.training.captions import Captions
 from radapter.training.checkpoints import Checkpoint, Checkpoints
+from radapter.training.gradient_cache import backward_in_chunks
 from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.schedule import cosine_with_warmup
 
@@ -84,6 +86,7 @@ def fit(
     grad_clip: float | None = 1.0,
     seed: int = 0,
     max_skipped: int = 10,
+    chunk_size: int | None = None,
     checkpoints: Checkpoints | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -106,6 +109,8 @@ def fit(
         grad_clip: largest gradient norm; None does not clip.
         seed: fixes everything drawn here.
         max_skipped: that many steps in a row with a non-finite loss or gradient end the run.
+        chunk_size: samples encoded at a time, so that memory does not grow with the batch (gradient caching);
+            None encodes the batch at once.
         checkpoints: where to save; None saves nothing.
         checkpoint_every: steps between them; None is an epoch.
         resume: continue from the newest good checkpoint, where there is one.
@@ -135,9 +140,21 @@ def fit(
         for group in stepper.param_groups:
             group["lr"] = rate
         pairs, keys = _pairs(batch, captions, epoch, len(loader.dataset), accelerator.device)
-        with coins.installed(learner, coins.HashCoins(seed, state.step, keys)):
-            loss = model(pairs)
-        accelerator.backward(loss)
+        coins_of = partial(coins.HashCoins, seed, state.step)
+        if chunk_size is None:
+            with coins.installed(learner, coins_of(keys)):
+                loss = model(pairs)
+            accelerator.backward(loss)
+        else:
+            loss = backward_in_chunks(
+                learner,
+                pairs,
+                coins_of,
+                keys,
+                chunk_size=chunk_size,
+                autocast=accelerator.autocast,
+                backward=accelerator.backward,
+            )
         limit = float("inf") if grad_clip is None else grad_clip
         norm = torch.as_tensor(accelerator.clip_grad_norm_(list(parameters.values()), limit))
         finite = bool(torch.isfinite(loss) and torch.isfinite(norm))

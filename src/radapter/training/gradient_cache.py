@@ -1,0 +1,96 @@
+"""Gradient caching: the exact step of a large batch in the memory of a small one.
+
+A contrastive loss needs the features of the whole batch, but not their graph. So the batch is encoded chunk by
+chunk without one; the loss of all features gives their gradients; and each chunk is encoded again, with a graph,
+which those gradients enter:
+
+    dL/dw = sum_k (dL/dx_k) (dx_k/dw),  x_k the features of chunk k
+
+The second encoding must be the first one again. Images are augmented before they come here, and the coins of
+adapter dropping are a hash of the step and the sample's key (`adapter.coins`), so that they fall alike.
+
+Source: Gao et al., "Scaling deep contrastive learning batch size under memory limited setup", RepL4NLP 2021.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from radapter.adapter import coins
+from radapter.methods import LabelledPairs, Learner
+
+
+def backward_in_chunks(
+    learner: Learner,
+    pairs: LabelledPairs,
+    coins_of: Callable[[Mapping[str, Tensor]], coins.CoinSource],
+    keys: Mapping[str, Tensor],
+    *,
+    chunk_size: int,
+    autocast: Callable[[], AbstractContextManager[object]],
+    backward: Callable[[Tensor], None],
+) -> Tensor:
+    """Accumulates the gradients of one batch's loss, as one backward pass through all of it would.
+
+    Args:
+        learner: what is trained.
+        pairs: the batch.
+        coins_of: the coin source for samples with these keys.
+        keys: (B,) of the images, (U,) of the captions, by tower.
+        chunk_size: images, and captions, encoded at a time.
+        autocast: the precision of the towers.
+        backward: of a loss, with a gradient scaler where there is one.
+
+    Returns:
+        The loss, a detached scalar.
+    """
+
+    def images(rows: slice) -> Tensor:
+        with coins.installed(learner, coins_of({"image": keys["image"][rows]})), autocast():
+            return F.normalize(learner.encoder.encode_image(pairs.pixels[rows]), dim=-1)
+
+    def texts(rows: slice) -> Tensor:
+        with coins.installed(learner, coins_of({"text": keys["text"][rows]})), autocast():
+            return F.normalize(learner.encoder.encode_text(pairs.tokens[rows]), dim=-1)
+
+    image_features = _cached(images, len(pairs.pixels), chunk_size)
+    text_features = _cached(texts, len(pairs.tokens), chunk_size) if learner.reads_texts else None
+    with autocast():
+        loss = learner.loss_of(image_features, text_features, pairs)  # type: ignore[arg-type]
+    backward(loss)
+    encoder = learner.encoder
+    if _learns(encoder.image_tower()):
+        _enter(images, image_features, chunk_size)
+    if text_features is not None and _learns(encoder.text_tower()):
+        _enter(texts, text_features, chunk_size)
+    return loss.detach()
+
+
+def _learns(tower: Sequence[nn.Module | nn.Parameter]) -> bool:
+    """Whether anything in a tower is trained: a frozen one costs no second pass."""
+    return any(
+        part.requires_grad
+        if isinstance(part, nn.Parameter)
+        else any(p.requires_grad for p in part.parameters())
+        for part in tower
+    )
+
+
+@torch.no_grad()
+def _cached(encode: Callable[[slice], Tensor], samples: int, chunk_size: int) -> Tensor:
+    """Features of all samples as a leaf that gradients arrive at."""
+    return torch.cat([encode(rows) for rows in _chunks(samples, chunk_size)]).requires_grad_()
+
+
+def _enter(encode: Callable[[slice], Tensor], features: Tensor, chunk_size: int) -> None:
+    """Encodes each chunk again and lets the gradients of its features through."""
+    assert features.grad is not None
+    for rows in _chunks(len(features), chunk_size):
+        torch.autograd.backward(encode(rows), features.grad[rows])
+
+
+def _chunks(samples: int, chunk_size: int) -> Iterator[slice]:
+    return (slice(start, start + chunk_size) for start in range(0, samples, chunk_size))

@@ -1,0 +1,105 @@
+"""Gradient caching against one backward pass through the whole batch."""
+
+from contextlib import nullcontext
+from functools import partial
+
+import pytest
+import torch
+
+import radapter
+from radapter.adapter import RAdapterConfig, coins
+from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
+from radapter.training.gradient_cache import backward_in_chunks
+
+IMAGES, CAPTIONS = 7, 5
+KEYS = {"image": torch.arange(IMAGES) + 100, "text": torch.arange(CAPTIONS) + 300}
+
+
+@pytest.fixture(scope="module")
+def pairs() -> LabelledPairs:
+    torch.manual_seed(0)
+    encoder = radapter.load("world:tiny")
+    tokens = encoder.tokenize(["a star", "a sun", "a heart", "a fish", "a red fish"])
+    caption_of_image = torch.tensor([0, 1, 2, 3, 4, 0, 1])
+    targets = torch.tensor([0, 1, 2, 3, 3, 0, 1])
+    return LabelledPairs(torch.randn(IMAGES, 3, 48, 48).double(), tokens, caption_of_image, targets)
+
+
+def learner_of(method: str, **settings: object):
+    encoder = radapter.load("world:tiny").double()
+    row = METHODS[method]
+    loss = bound_loss(row.losses[0], margin=None, label_smoothing=None, logit_bias=None)
+    torch.manual_seed(1)
+    head = torch.nn.functional.normalize(torch.randn(4, encoder.embed_dim).double(), dim=-1)
+    assert row.build is not None
+    adapter = RAdapterConfig(init_weights=False, **{"adapter_drop": 0.5, **settings})
+    return row.build(encoder, head=head, loss=loss, adapter=adapter).learner.train()
+
+
+def gradients(learner) -> dict[str, torch.Tensor]:
+    return {name: p.grad for name, p in trained_parameters(learner).items() if p.grad is not None}
+
+
+def at_once(learner, pairs) -> torch.Tensor:
+    with coins.installed(learner, coins.HashCoins(3, 2, KEYS)):
+        loss = learner(pairs)
+    loss.backward()
+    return loss.detach()
+
+
+def cached(learner, pairs, chunk_size) -> torch.Tensor:
+    return backward_in_chunks(
+        learner,
+        pairs,
+        partial(coins.HashCoins, 3, 2),
+        KEYS,
+        chunk_size=chunk_size,
+        autocast=nullcontext,
+        backward=lambda loss: loss.backward(),
+    )
+
+
+@pytest.mark.parametrize("method", ["r-adapter", "r-adapter+head", "flyp", "full", "l2-sp"])
+@pytest.mark.parametrize("chunk_size", [1, 3, 100])
+def test_gradients_are_those_of_the_whole_batch(pairs, method, chunk_size):
+    whole, chunked = learner_of(method), learner_of(method)
+    assert torch.allclose(at_once(whole, pairs), cached(chunked, pairs, chunk_size), rtol=1e-12)
+    expected, found = gradients(whole), gradients(chunked)
+    assert expected.keys() == found.keys()
+    for name, gradient in expected.items():
+        # float64; sums are taken in another order
+        assert torch.allclose(found[name], gradient, rtol=1e-6, atol=1e-12), name
+
+
+def test_a_text_tower_without_adapters_learns_nothing_and_costs_no_second_pass(pairs):
+    learner = learner_of("r-adapter", towers=("image",))
+    calls = []
+    encode = learner.encoder.encode_text
+    learner.encoder.encode_text = lambda tokens: calls.append(len(tokens)) or encode(tokens)
+    cached(learner, pairs, 2)
+    assert calls == [2, 2, 1]
+    assert all("text" not in name for name in gradients(learner))
+
+
+def test_coins_fall_alike_in_both_passes(pairs):
+    learner = learner_of("r-adapter")
+    drawn: dict[tuple[str, int], set[bool]] = {}
+
+    class Spy(coins.HashCoins):
+        def draw(self, site, tower, samples, keep, device):
+            kept = super().draw(site, tower, samples, keep, device)
+            for key, coin in zip(self.keys[tower].tolist(), kept.tolist(), strict=True):
+                drawn.setdefault((site, key), set()).add(coin)
+            return kept
+
+    backward_in_chunks(
+        learner,
+        pairs,
+        partial(Spy, 3, 2),
+        KEYS,
+        chunk_size=2,
+        autocast=nullcontext,
+        backward=lambda loss: loss.backward(),
+    )
+    assert {coin for coins_of_one in drawn.values() for coin in coins_of_one} == {True, False}
+    assert all(len(coins_of_one) == 1 for coins_of_one in drawn.values())

@@ -10,6 +10,8 @@ Trainings are kept in TO/trainings: started again, it goes on.
 """
 
 import argparse
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,6 @@ from radapter.methods import find_methods
 from radapter.protocol import Trainings, study
 from radapter.report.study import write_study
 
-COMMAND = "python benchmarks/pacs/run.py"
 SEARCH_SEED = 100
 # Most of the time is the sweep over the shifted sets: a fifth of their pictures tells the methods apart.
 SHIFTED = [f"data.ood.{domain}.part=[0.5, 0.6]" for domain in ("art_painting", "cartoon", "sketch")]
@@ -53,7 +54,14 @@ def main() -> None:
         search_seed=SEARCH_SEED,
         seeds=options.seeds,
     )
-    print(write_study(options.to, found, title="PACS: photographs, and their shifts", command=COMMAND))
+    print(
+        write_study(
+            options.to,
+            found,
+            title="PACS: photographs, and their shifts",
+            command=shlex.join(["python", "benchmarks/pacs/run.py", *sys.argv[1:]]),
+        )
+    )
 
 
 if __name__ == "__main__":

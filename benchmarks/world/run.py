@@ -8,6 +8,8 @@ Trainings are kept in TO/trainings: started again, it goes on.
 """
 
 import argparse
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,6 @@ from radapter.protocol import Trainings, study
 from radapter.protocol.world_task import world_recipe, world_suite
 from radapter.report.study import write_study
 
-COMMAND = "python benchmarks/world/run.py"
 SEARCH_SEED = 100
 
 
@@ -45,7 +46,14 @@ def main() -> None:
         search_seed=SEARCH_SEED,
         seeds=options.seeds,
     )
-    print(write_study(options.to, found, title="The embedded world", command=COMMAND))
+    print(
+        write_study(
+            options.to,
+            found,
+            title="The embedded world",
+            command=shlex.join(["python", "benchmarks/world/run.py", *sys.argv[1:]]),
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from radapter.methods import GROUPS
 def shown(tmp_path_factory):
     """The results and the folder of one demo; its shifted sets are small, since most of its time goes there."""
     out = tmp_path_factory.mktemp("demo") / "radapter-demo"
-    return demo(out, seed=7, ood_size=75), out
+    return demo(out, seed=7, id_size=200, ood_size=40), out
 
 
 def test_it_compares_every_method_and_leaves_table_and_picture(shown):

@@ -38,7 +38,7 @@ data_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Look at data sets.",
+    help="Look at a data set before a run does.",
 )
 app.add_typer(data_app, name="data")
 

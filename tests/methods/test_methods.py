@@ -169,3 +169,16 @@ def test_settings_left_out_are_the_papers():
     default = bound_loss("mpm-nce", margin=None, label_smoothing=None, logit_bias=None)
     paper = radapter.mpm_nce(image, text, targets, scale, margin=0.05, label_smoothing=0.02)
     assert math.isclose(default(image, text, targets, scale).item(), paper.item())
+
+
+@pytest.mark.parametrize(("rows", "tiled"), [(64, False), (2048, True)])
+def test_a_large_batch_is_summed_in_tiles_to_the_same_loss(rows, tiled):
+    torch.manual_seed(0)
+    images, texts = (F.normalize(torch.randn(rows, 4), dim=-1).requires_grad_() for _ in range(2))
+    targets, scale = torch.arange(rows) // 2, torch.tensor(20.0)
+    loss = bound_loss("mpm-nce", margin=0.1, label_smoothing=0.02, logit_bias=None)(
+        images, texts, targets, scale
+    )
+    dense = radapter.mpm_nce(images, texts, targets, scale, margin=0.1, label_smoothing=0.02)
+    assert loss.item() == pytest.approx(dense.item(), rel=1e-5)
+    assert ("Tiled" in loss.grad_fn.name()) == tiled

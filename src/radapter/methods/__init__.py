@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from radapter.errors import ConfigError, did_you_mean
-from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, siglip_loss
+from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, mpm_nce_tiled, siglip_loss
 from radapter.methods import (
     flyp,
     full,
@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 PAPER_MARGIN, PAPER_SMOOTHING = 0.05, 0.02
+TILED_FROM = 2048  # rows of a batch; benchmarks/loss: below it the dense form is as fast
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -165,7 +166,7 @@ def bound_loss(
     match name:
         case "mpm-nce" | "single-positive":
             return partial(
-                mpm_nce if name == "mpm-nce" else _single_positive,
+                _mpm_nce if name == "mpm-nce" else _single_positive,
                 margin=PAPER_MARGIN if margin is None else margin,
                 label_smoothing=PAPER_SMOOTHING if label_smoothing is None else label_smoothing,
             )
@@ -181,6 +182,22 @@ def bound_loss(
             return _clip
 
 
+def _mpm_nce(
+    image_features: Tensor,
+    text_features: Tensor,
+    targets: Tensor,
+    logit_scale: Tensor,
+    *,
+    margin: float,
+    label_smoothing: float,
+) -> Tensor:
+    """The dense form for batches whose matrix is small, the same value in tiles for the others."""
+    loss = mpm_nce if len(image_features) < TILED_FROM else mpm_nce_tiled
+    return loss(
+        image_features, text_features, targets, logit_scale, margin=margin, label_smoothing=label_smoothing
+    )
+
+
 def _single_positive(
     image_features: Tensor,
     text_features: Tensor,
@@ -192,7 +209,7 @@ def _single_positive(
 ) -> Tensor:
     """MPM-NCE in which a sample's own caption is its only positive, for the paper's ablation."""
     own = torch.arange(len(targets), device=targets.device)
-    return mpm_nce(
+    return _mpm_nce(
         image_features, text_features, own, logit_scale, margin=margin, label_smoothing=label_smoothing
     )
 

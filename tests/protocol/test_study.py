@@ -6,6 +6,7 @@ import torch
 
 import radapter
 from radapter.errors import ConfigError
+from radapter.evaluation import HEADLINES
 from radapter.methods import METHODS
 from radapter.protocol import Trainings
 from radapter.protocol.search import best_rates, search_learning_rates
@@ -25,7 +26,7 @@ def test_the_best_rate_has_the_best_accuracy_and_then_the_lower_loss():
             1e-1: {"top1": 0.6, "nll": 0.1},
         }
     }
-    assert best_rates(search) == {"a": 1e-2}
+    assert best_rates(search, HEADLINES["classification"]) == {"a": 1e-2}
 
 
 def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe):

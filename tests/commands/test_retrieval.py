@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from radapter.commands.building import suite_of
+from radapter.config import load_config
+
 SMALL = (
     "train.epochs=1",
     "train.batch_size=8",
@@ -133,7 +136,12 @@ ROWS = [f"{n}.png,a number {n}" for n in range(8)]
 @pytest.mark.parametrize(
     ("rows", "columns", "source", "said"),
     [
-        ([*ROWS, "13.png,gone", "14.png,gone too"], "image,caption", "{}", ("13.png", "2 of 10")),
+        (
+            [*ROWS, "13.png,gone", "14.png,gone too"],
+            "image,caption",
+            "{}",
+            ("no 2: 13.png, 14.png", "Of the 10"),
+        ),
         ([*ROWS, "9.png,"], "image,caption", "{}", ("9.png", "empty")),
         ([*ROWS, "9.png,   "], "image,caption", "{}", ("9.png", "empty")),
         (ROWS, "image,caption", "{{csv: {}, group: scene}}", ("'scene'", "image, caption")),
@@ -191,10 +199,13 @@ def test_long_captions_are_counted_cut_and_told_once(radapter, written, pictures
     assert "3 of 12 have more" in told[0]
 
 
-def test_several_sources_are_trained_on_together(radapter, written, pictures, caplog):
-    sources = [table(pictures, f"{half}.csv", ROWS[half::2]) for half in (0, 1)]
-    options = [f"data.train=[{', '.join(sources)}]", "train.per_group=null", "method=lora", "out=out"]
-    answer = radapter("train", written, *SMALL, *options)
-    assert answer.code == 0, answer.result.output
-    steps = (pictures / "out" / "metrics.jsonl").read_text().splitlines()
-    assert len(steps) == 1  # eight pairs in one batch
+def test_several_sources_are_trained_on_together(written, pictures):
+    rows = [[*ROWS[:4], "0.png,one caption for two"], [*ROWS[4:], "5.png,One caption for  two"]]
+    sources = ", ".join(table(pictures, f"{half}.csv", rows[half]) for half in (0, 1))
+    suites = [
+        suite_of(load_config(written, [*SMALL, f"data.train=[{sources}]", f"data.join_captions={join}"]))
+        for join in ("true", "false")
+    ]
+    assert [len(suite.train) for suite in suites] == [8, 8]
+    assert [len(suite.train.targets.unique()) for suite in suites] == [7, 8]
+    assert len(suites[0].train.samples()) == 10

@@ -1,6 +1,7 @@
 """Retrieval from pairs to a folder: trained, interrupted, resumed, swept, evaluated, merged, compared."""
 
 import csv
+import io
 import os
 import signal
 from dataclasses import replace
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 import radapter
 from radapter.adapter import RAdapterConfig
 from radapter.data import Memory, open_pairs
-from radapter.errors import LeakError
+from radapter.errors import ConfigError, LeakError
 from radapter.evaluation import HEADLINES, retrieval_features, retrieval_metrics, retrieval_ranks
 from radapter.methods import RETRIEVAL, TABLES, find_methods
 from radapter.protocol import (
@@ -169,9 +170,10 @@ def test_training_gets_no_test_set(pairs):
 def test_groups_hold_the_methods_that_the_task_has():
     names = [method.name for method in find_methods(["foundation"], "retrieval")]
     assert names == ["zero-shot", "full", "lora", "wise-ft", "r-adapter"]
-    assert [m.name for m in find_methods(["all"], "retrieval")] == [
-        n for n in TABLES["retrieval"] if ":" not in n
-    ]
+    everything = {method.name for method in find_methods(["all"], "retrieval")}
+    assert everything == {name for name in TABLES["retrieval"] if ":" not in name}
+    with pytest.raises(ConfigError, match=r"for retrieval\. Got 'flyp'"):
+        find_methods(["flyp"], "retrieval")
 
 
 def test_a_study_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, recipe):
@@ -184,9 +186,8 @@ def test_a_study_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, recipe):
     text = write_study(tmp_path / "out", found, title="A study", command="python run.py")
     assert "rsum / 6 on ID validation" in text
     assert "| Method | Alpha | I2T R@1 |" in text
-    (full,) = [
-        row for row in csv.DictReader((tmp_path / "out" / "results.csv").open()) if row["method"] == "full"
-    ]
+    table = csv.DictReader(io.StringIO((tmp_path / "out" / "results.csv").read_text()))
+    full = next(row for row in table if row["method"] == "full")
     mean = sum(result.row("full").ood["grey"]["t2i_r5"] for result in found.results) / 2
     assert float(full["ood:grey:t2i_r5"]) == pytest.approx(mean)
     assert full["ood:grey:t2i_r5_std"] != ""

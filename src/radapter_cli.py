@@ -19,6 +19,7 @@ import typer
 
 _P = ParamSpec("_P")
 
+Task = Literal["classification", "retrieval"]
 DONE, OURS, INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
@@ -161,10 +162,13 @@ def demo(
     run(out, seed=seed)
 
 
-@app.command(epilog="Example: [bold]radapter init classification --to run.yaml[/]")
+@app.command(
+    epilog="Examples:\n\n[bold]radapter init classification --to run.yaml[/]\n\n"
+    "[bold]radapter init retrieval --to run.yaml[/]"
+)
 @_answered
 def init(
-    task: Annotated[Literal["classification"], typer.Argument(help="What is to be learned.")],
+    task: Annotated[Task, typer.Argument(help="What is to be learned.")],
     to: Annotated[Path, typer.Option(help="The file to write; an existing one is left alone.")],
 ) -> None:
     """Write a commented run.yaml that trains as it is, on the embedded world."""
@@ -246,7 +250,8 @@ def compare(
 
 @app.command(
     epilog="Examples:\n\n[bold]radapter evaluate runs/run --data path/to/class/folders[/]\n\n"
-    "[bold]radapter evaluate world:tiny --data 'sketch={world: sketch}' --templates short[/]"
+    "[bold]radapter evaluate world:tiny --data 'sketch={world: sketch}' --templates short[/]\n\n"
+    "[bold]radapter evaluate world:tiny --task retrieval --data path/to/pairs.csv[/]"
 )
 @_answered
 def evaluate(
@@ -255,6 +260,12 @@ def evaluate(
         list[str],
         typer.Option(help="A source as in run.yaml, a path or a YAML mapping, also NAME=SOURCE. Repeatable."),
     ],
+    task: Annotated[
+        Task | None,
+        typer.Option(
+            help="What is measured; the run's own, or classification, if left out.", show_default=False
+        ),
+    ] = None,
     alpha: Annotated[
         float | None,
         typer.Option(help="Re-scaling in [0, 1]; the run's own if left out.", show_default=False),
@@ -266,19 +277,22 @@ def evaluate(
         str | None, typer.Option(help="short, imagenet, a file or a YAML list; the run's own if left out.")
     ] = None,
     metric: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="top1, top5, mean_per_class, macro_f1, worst_group, agreement (with zero-shot), ece, brier or nll."
+            help="top1, top5, mean_per_class, macro_f1, worst_group, agreement (with zero-shot), ece, brier or nll; "
+            "of retrieval rsum, i2t_r1, t2i_r1 and so on, see docs/retrieval.md.",
+            show_default="top1; rsum",
         ),
-    ] = "top1",
+    ] = None,
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
-    """Measure a run or a model on any labelled images."""
+    """Measure a run or a model on any labelled images, or on image-text pairs."""
     from radapter.commands.evaluate import evaluate as run
 
     run(
         what,
         data,
+        task=task,
         alpha=alpha,
         classnames=classnames,
         templates=templates,
@@ -368,13 +382,17 @@ def methods(
         str,
         typer.Argument(metavar="MODEL", help="A model's name, as in run.yaml; its parameters are counted."),
     ] = "world:tiny",
-    classes: Annotated[int, typer.Option(min=1, help="Of the task: a head has a row for each.")] = 20,
+    task: Annotated[Task, typer.Option(help="Whose methods are listed.")] = "classification",
+    classes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a classification: a head has a row for each.", show_default="20"),
+    ] = None,
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
     """List what can be trained, how many parameters that is on a model, and where it comes from."""
     from radapter.commands.methods import methods as run
 
-    run(model, classes=classes, allow_download=allow_download)
+    run(model, task=task, classes=classes, allow_download=allow_download)
 
 
 @data_app.command(

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from radapter.config import RunConfig, differences, fingerprint, load_config, resolved_yaml
+from radapter.config import (
+    RetrievalRunConfig,
+    RunConfig,
+    differences,
+    fingerprint,
+    load_config,
+    resolved_yaml,
+)
+from radapter.config.classification import METHODS
 from radapter.config.pair_sources import (
     PAIR_KINDS,
     NamedPairSources,
@@ -20,7 +28,8 @@ from radapter.config.pair_sources import (
     PairSource,
 )
 from radapter.config.problems import known_keys, requirement
-from radapter.config.schema import CHOOSE_ALPHA, METHODS
+from radapter.config.retrieval import RETRIEVAL_METHODS
+from radapter.config.schema import CHOOSE_ALPHA
 from radapter.config.sources import KINDS
 from radapter.errors import ConfigError
 
@@ -30,6 +39,15 @@ data:
   train: {world: train}
   id_val: {world: id_val}
   id_test: {world: id_test}
+"""
+
+PAIRS = """\
+task: retrieval
+model: world:tiny
+data:
+  train: {world: scenes}
+  id_val: {world: scenes, seed: 1}
+  id_test: {world: scenes, seed: 2}
 """
 
 
@@ -250,6 +268,89 @@ def test_methods_are_the_rows_of_the_table_of_methods():
     assert tuple(name for name, row in ROWS.items() if row.alpha == "auto") == CHOOSE_ALPHA
 
 
+def test_retrieval_methods_are_the_rows_of_its_table():
+    from radapter.methods import RETRIEVAL
+
+    assert tuple(RETRIEVAL) == RETRIEVAL_METHODS
+    assert {name for name, row in RETRIEVAL.items() if row.alpha == "auto"} <= set(CHOOSE_ALPHA)
+    assert all(row.alpha == "auto" for name, row in RETRIEVAL.items() if name in CHOOSE_ALPHA)
+
+
+def test_the_task_picks_the_schema(tmp_path):
+    assert isinstance(load_config(written(tmp_path)), RunConfig)
+    assert isinstance(load_config(written(tmp_path, PAIRS)), RetrievalRunConfig)
+
+
+def test_an_unknown_task_proposes_the_nearest(tmp_path):
+    assert message(tmp_path, PAIRS.replace("retrieval", "retreival")) == (
+        f"{tmp_path / 'run.yaml'}:1: task must be one of 'classification', 'retrieval'. Got 'retreival'. "
+        "Did you mean 'retrieval'?"
+    )
+
+
+def test_defaults_of_retrieval(tmp_path):
+    config = load_config(written(tmp_path, PAIRS))
+    assert config.data.train == [{"world": "scenes"}]
+    assert config.data.id_test == {"id_test": {"world": "scenes", "seed": 2}}
+    assert (config.data.join_captions, config.train.per_group) == (True, None)
+
+
+def test_retrieval_survives_being_written(tmp_path):
+    overrides = ["train.per_group=2", "data.train=[a.csv, {csv: b.csv, part: [0, 0.5]}]", "out=o"]
+    config = load_config(written(tmp_path, PAIRS), overrides)
+    again = tmp_path / "again.yaml"
+    again.write_text(resolved_yaml(config))
+    assert load_config(again) == config
+    assert fingerprint(load_config(again)) == fingerprint(config)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("method=r-adapter+head", "method must be one of zero-shot, full, lora,"),
+        ("method=flyp", "Got 'flyp'."),
+        ("train.per_group=0", "train.per_group must be null or a whole number >= 1. Got 0."),
+        ("train.per_group=3", "train.batch_size must be a multiple of train.per_group, 3. Got 64."),
+        ("data.join_captions=1", "data.join_captions must be true or false. Got 1."),
+        ("data.train.sede=1", "unknown key 'data.train.sede'. Did you mean 'data.train.seed'?"),
+        (
+            "data.train=[{world: scenes}, {world: scenes, sede: 1}]",
+            "unknown key 'data.train.1.sede'. Did you mean 'data.train.1.seed'?",
+        ),
+        (
+            "data.train.captions_per_image=0",
+            "data.train.captions_per_image must be null or a whole number >= 1.",
+        ),
+        (
+            "data.train=[{world: scenes, wording: loud}]",
+            "data.train.0.wording must be one of 'clean', 'full', 'web'. Got 'loud'.",
+        ),
+        (
+            "data.train=3",
+            "data.train must be a path or a mapping with exactly one of the keys 'csv', 'jsonl'",
+        ),
+        ("data.id_test.part=[0, 2]", "data.id_test.part must be [low, high) with 0 <= low < high <= 1."),
+        (
+            "data.ood={named: {classification: {folder: a, shot: 2}}}",
+            "unknown key 'data.ood.named.classification.shot'. Did you mean 'data.ood.named.classification.shots'?",
+        ),
+        (
+            "data.ood={named: {classification: {folder: a, shots: 0}}}",
+            "data.ood.named.classification.shots must be null or a whole number >= 1. Got 0.",
+        ),
+        ("data.classnames=[a]", "unknown key 'data.classnames'."),
+        ("data.id_val=null", "data.id_val is required while adapter.alpha is auto"),
+    ],
+)
+def test_wrong_value_of_retrieval_says_name_requirement_and_value(tmp_path, override, said):
+    assert said in message(tmp_path, PAIRS, override)
+
+
+def test_a_mistake_in_a_list_of_sources_gives_its_line(tmp_path):
+    text = PAIRS.replace("{world: scenes}\n", "\n    - a.csv\n    - {csv: b.csv, imag: x}\n", 1)
+    assert message(tmp_path, text).startswith(f"{tmp_path / 'run.yaml'}:6: unknown key 'data.train.1.imag'.")
+
+
 @pytest.mark.parametrize("first", ["radapter.methods", "radapter.config"])
 def test_losses_stand_in_one_order_whichever_room_is_imported_first(first):
     # typing keeps one object for Literals that differ in order alone, so that two orders in the sources would
@@ -266,14 +367,31 @@ def test_losses_stand_in_one_order_whichever_room_is_imported_first(first):
     assert printed.stdout.strip() == str(get_args(LossName))
 
 
-@pytest.mark.parametrize("key", known_keys())
+@pytest.mark.parametrize("key", known_keys(RunConfig))
 def test_documentation_tells_what_a_key_accepts_its_default_and_what_it_does(key):
     page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
     line = next(line for line in page.splitlines() if line.startswith(f"| `{key}` |"))
-    model, field = RunConfig, None
+    assert_tells(line, field_of(RunConfig, key))
+
+
+@pytest.mark.parametrize("key", [key for key in known_keys(RetrievalRunConfig) if key != "task"])
+def test_documentation_tells_every_key_of_retrieval(key):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    own = page[page.index("## `data` and `train` of retrieval") : page.index("## Sources")]
+    lines = [line for part in (own, page) for line in part.splitlines() if line.startswith(f"| `{key}` |")]
+    assert_tells(lines[0], field_of(RetrievalRunConfig, key))
+
+
+def field_of(model, key):
+    """The field of a dotted key."""
+    field = None
     for part in key.split("."):
-        model, field = (field.annotation if field else model), None
-        field = model.model_fields[part]
+        field = (field.annotation if field else model).model_fields[part]
+    return field
+
+
+def assert_tells(line, field):
+    """Whether a line of the page has a field's description, requirement and default."""
     assert field.description in line
     if "source" not in line:
         assert requirement(field) in line

@@ -1,16 +1,19 @@
 """`radapter init`: a file to edit that is complete as it is."""
 
+import pytest
 import yaml
 
 from radapter.commands.init import template
 from radapter.config import load_config
 from radapter.config.problems import known_keys
+from radapter.config.reading import TASKS
 from radapter.world import SPLITS
 
 
-def test_the_file_names_the_next_step(radapter, tmp_path):
+@pytest.mark.parametrize("task", TASKS)
+def test_the_file_names_the_next_step(radapter, tmp_path, task):
     path = tmp_path / "new" / "run.yaml"
-    answer = radapter("init", "classification", "--to", path)
+    answer = radapter("init", task, "--to", path)
     assert answer.code == 0
     assert f"radapter train {path}" in answer.printed.replace("\n", "")
 
@@ -28,15 +31,18 @@ def test_a_name_that_is_no_yaml_is_refused(radapter, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_file_is_a_valid_configuration_on_the_world(written):
-    config = load_config(written)
-    assert (config.model, config.method) == ("world:tiny", "r-adapter")
+@pytest.mark.parametrize("task", TASKS)
+def test_the_file_is_a_valid_configuration_on_the_world(tmp_path, task):
+    (tmp_path / "run.yaml").write_text(template(task))
+    config = load_config(tmp_path / "run.yaml")
+    assert (config.task, config.model, config.method) == (task, "world:tiny", "r-adapter")
     assert {source["world"] for source in config.data.ood.values()} <= set(SPLITS)
 
 
-def test_comments_speak_of_known_keys_only():
-    commented = [line.strip("# \n") for line in template("classification").splitlines()]
-    keys = {key.rpartition(".")[2] for key in known_keys()}
+@pytest.mark.parametrize(("task", "own"), [("classification", "classnames"), ("retrieval", "join_captions")])
+def test_comments_speak_of_known_keys_only(task, own):
+    commented = [line.strip("# \n") for line in template(task).splitlines()]
+    keys = {key.rpartition(".")[2] for key in known_keys(TASKS[task])}
     options = [line.split("  ")[0] for line in commented if line.split(":")[0] in keys]
-    assert {"allow_download", "margin", "label_smoothing", "classnames"} <= {o.split(":")[0] for o in options}
+    assert {"allow_download", "margin", "label_smoothing", own} <= {o.split(":")[0] for o in options}
     assert all(isinstance(yaml.safe_load(option), dict) for option in options)

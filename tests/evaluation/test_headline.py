@@ -4,7 +4,7 @@ import pytest
 
 from radapter.evaluation import HEADLINES, Headline
 
-HALVES = Headline("rsum", "rsum", 2.0, "mean_rank")
+HALVES = Headline("rsum", "rsum", 2.0, "mean_rank", 0.5)
 
 
 def test_score_is_the_metric_as_a_share_of_its_largest_value():

@@ -12,9 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from radapter.evaluation import (
     RetrievalRanks,
+    positive_pairs,
     retrieval_metrics,
     retrieval_metrics_over_folds,
     retrieval_ranks,
+    retrieval_ranks_of_groups,
 )
 from radapter.evaluation.cosines import on_grid
 
@@ -93,6 +95,52 @@ def test_ranks_worked_by_hand():
     assert ranks.text_to_image.tolist() == [1, 4, 1, 3, 4, 1, 4, 4]
     # Image 1's best caption ties with a wrong one. Image 3's is caption 6 at 0: with 0, 1, 2, 5 tied, 3 and 4 above.
     assert ranks.image_to_text.tolist() == [1, 2, 2, 7]
+
+
+@given(tied(), st.integers(1, 3))
+def test_ranks_of_groups_equal_sorting_whole_lists(case, groups):
+    images, texts, image_of_text, tile = case
+    group = torch.arange(len(images)) % groups
+    pairs = positive_pairs(group, group[image_of_text])
+    of_image = [{t for i, t in pairs.tolist() if i == image} for image in range(len(images))]
+    of_text = [{i for i, t in pairs.tolist() if t == text} for text in range(len(texts))]
+    ranks = retrieval_ranks_of_groups(images, texts, pairs.flip(0), tile=tile)
+    lists = images.tolist(), texts.tolist()
+    assert ranks.image_to_text.tolist() == reference.of_the_best(*lists, of_image)
+    assert ranks.text_to_image.tolist() == reference.of_the_best(*lists[::-1], of_text)
+
+
+@given(tied())
+def test_ranks_of_groups_of_one_image_are_those_of_own_captions(case):
+    images, texts, image_of_text, tile = case
+    own = torch.stack((image_of_text, torch.arange(len(texts))), 1)
+    ranks = retrieval_ranks(images, texts, image_of_text)
+    of_groups = retrieval_ranks_of_groups(images, texts, own, tile=tile)
+    assert of_groups.text_to_image.equal(ranks.text_to_image)
+    assert of_groups.image_to_text.equal(ranks.image_to_text)
+
+
+def test_equal_captions_of_one_group_do_not_stand_in_each_others_way():
+    # Two cats and a dog, captioned by class: by its own caption alone no cat could be first.
+    images = torch.stack((AXES[0], AXES[0], AXES[1]))
+    group = torch.tensor([0, 0, 1])
+    of_groups = retrieval_ranks_of_groups(images, images, positive_pairs(group, group))
+    assert of_groups.image_to_text.tolist() == of_groups.text_to_image.tolist() == [1, 1, 1]
+    assert retrieval_ranks(images, images, torch.arange(3)).image_to_text.tolist() == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ([[0, 0], [0, 1]], "every image must have a positive. 1 of 2 have none, the first is image 1"),
+        ([[0, 0], [1, 0]], "every text must have a positive. 1 of 2 have none, the first is text 1"),
+        ([[0, 0], [1, 2]], r"positives must name texts in \[0, 2\)"),
+        ([0, 1], r"positives must be int, \(P, 2\)"),
+    ],
+)
+def test_positives_that_do_not_fit_are_named(pairs, said):
+    with pytest.raises(ValueError, match=said):
+        retrieval_ranks_of_groups(AXES[:2], AXES[:2], torch.tensor(pairs))
 
 
 def test_metrics_worked_by_hand():

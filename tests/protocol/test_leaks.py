@@ -1,5 +1,6 @@
 """No test image's content hash is in training: in a run, and in the recipes."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,14 +8,18 @@ import pytest
 from PIL import Image
 
 from radapter.commands.building import suite_of
-from radapter.config import load_config
+from radapter.config import RunConfig, load_config
+from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.sources import KINDS
-from radapter.data import open_classification
+from radapter.data import open_classification, open_pairs
 from radapter.errors import DataError
 from radapter.methods import METHODS
-from radapter.protocol import ClassificationSuite, TransferSet, check_disjoint, run_method
+from radapter.protocol import ClassificationSuite, RetrievalSuite, TransferSet, check_disjoint, run_method
+from radapter.protocol.suite import ROLES
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+OF_IMAGES = [path for path in RECIPES if isinstance(load_config(path, []), RunConfig)]
+OF_PAIRS = [path for path in RECIPES if path not in OF_IMAGES]
 ON_PACS = [path for path in RECIPES if "RADAPTER_DATA" in path.read_text(encoding="utf-8")]
 
 
@@ -45,10 +50,9 @@ def opened(folders: Path, role: str = "id_test") -> ClassificationSuite:
     return roles.get(role, suite)
 
 
-def keys_of(suite: ClassificationSuite) -> tuple[set[int], set[int]]:
-    tests = [*suite.id_test.values(), *suite.ood.values(), *(t.data for t in suite.transfer.values())]
-    validation = [] if suite.id_val is None else [suite.id_val]
-    return set(suite.train.keys.tolist()), {key for data in tests + validation for key in data.keys.tolist()}
+def keys_of(suite) -> tuple[set[int], set[int]]:
+    tested = {key for data in suite.sets(*ROLES).values() for key in data.keys.tolist()}
+    return set(suite.train.keys.tolist()), tested
 
 
 def test_sets_that_share_no_content_are_accepted(folders):
@@ -85,7 +89,45 @@ def test_a_run_that_leaks_writes_nothing(folders, encoder, recipe):
     assert not (folders / "out").exists()
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.fixture
+def pairs(folders):
+    """Training and test pairs without a common picture."""
+    for place in ("train", "test"):
+        rows = [
+            f"{path.relative_to(folders)},a {path.parent.name}" for path in (folders / place).rglob("*.png")
+        ]
+        (folders / f"{place}.csv").write_text("image,caption\n" + "\n".join(rows))
+    return tuple(open_pairs(str(folders / f"{place}.csv"), name=place) for place in ("train", "test"))
+
+
+@pytest.mark.parametrize("role", ["id_val", "id_test", "ood"])
+def test_a_copy_is_found_in_every_role_of_pairs(folders, pairs, role):
+    train, test = pairs
+    clean = RetrievalSuite(train, None, {"other": test}, {})
+    check_disjoint(clean)
+    (folders / "copied.csv").write_text("image,caption\ntest/sun/0.png,fine\ntrain/sun/0.png,other words\n")
+    copied = open_pairs(str(folders / "copied.csv"), name="copied")
+    leaking = replace(clean, **{role: copied if role == "id_val" else {"copied": copied}})
+    with pytest.raises(DataError, match=r"Of the 2 in '\w+' 1 are also in 'train': .*train/sun/0\.png"):
+        check_disjoint(leaking)
+
+
+@pytest.mark.parametrize("path", OF_PAIRS, ids=lambda path: path.stem)
+def test_no_test_source_of_a_recipe_of_pairs_meets_its_training(path):
+    """By what is written alone: another file, another split or draw, or another part."""
+    data = load_config(path, []).data
+    tested = [*([] if data.id_val is None else [data.id_val]), *data.id_test.values(), *data.ood.values()]
+    for trained in data.train:
+        for spec in tested:
+            places = [
+                [str(each.get(kind)) for kind in (*PAIR_KINDS, "split", "split_list", "seed")]
+                for each in (trained, spec)
+            ]
+            ours, theirs = (each.get("part", (0.0, 1.0)) for each in (trained, spec))
+            assert places[0] != places[1] or ours[1] <= theirs[0] or theirs[1] <= ours[0]
+
+
+@pytest.mark.parametrize("path", OF_IMAGES, ids=lambda path: path.stem)
 def test_parts_and_splits_of_a_recipe_never_overlap(path):
     """By what is written alone: where a file occurs twice, so do other splits, halves or parts of it."""
     data = load_config(path, []).data

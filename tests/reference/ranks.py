@@ -34,6 +34,19 @@ def image_to_text(images, texts, image_of_text):
     return ranks
 
 
+def of_the_best(queries, items, right_of):
+    """right_of: for each query the set of its positives; where the first of them stands, the others left out."""
+    ranks = []
+    for query, right in zip(queries, right_of, strict=True):
+        one_by_one = []
+        for item in right:
+            among = [other for other in range(len(items)) if other == item or other not in right]
+            order = ranked(query, [items[other] for other in among], {among.index(item)})
+            one_by_one.append(1 + order.index(among.index(item)))
+        ranks.append(min(one_by_one))
+    return ranks
+
+
 def map_at_r(queries, items, right_of):
     """right_of: for each query the set of its positives."""
     values = []

@@ -5,14 +5,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from radapter.adapter import RAdapterConfig
-from radapter.config import RunConfig
-from radapter.data import ClassificationSet, open_classification
-from radapter.protocol import ClassificationSuite, Recipe, TransferSet
+from radapter.config import CommonConfig, RetrievalRunConfig, RunConfig
+from radapter.config.retrieval import RetrievalTrainConfig
+from radapter.data import ClassificationSet, PairSet, open_classification, open_pairs
+from radapter.data.equivalence import warn_if_large
+from radapter.data.long_captions import long_captions
+from radapter.data.pairs import joined
+from radapter.errors import ConfigError
+from radapter.models import DualEncoder
+from radapter.models.hf import HfTowers
+from radapter.models.openclip import OpenClipTowers
+from radapter.protocol import ClassificationSuite, Recipe, RetrievalSuite, TransferSet
+from radapter.protocol.suite import ROLES
 from radapter.zeroshot import templates
 
 
-def recipe_of(config: RunConfig) -> Recipe:
+def recipe_of(config: CommonConfig) -> Recipe:
     """Every number of the training."""
     adapter, train, loss = config.adapter, config.train, config.loss
     return Recipe(
@@ -46,12 +57,101 @@ def recipe_of(config: RunConfig) -> Recipe:
     )
 
 
-def suite_of(config: RunConfig) -> ClassificationSuite:
-    """Every data set, opened; the class names are the user's, else those of the training set.
+def suite_of(config: CommonConfig) -> ClassificationSuite | RetrievalSuite:
+    """Every data set of the configuration's task, opened.
 
     Raises:
-        InputError: a data set, a class list or a template is missing or wrong.
+        InputError: a data set, a class list or a template is missing or wrong, or batches cannot be filled.
     """
+    if isinstance(config, RetrievalRunConfig):
+        return _retrieval_suite(config)
+    assert isinstance(config, RunConfig)
+    return _classification_suite(config)
+
+
+def tested_images(
+    sets: Mapping[str, ClassificationSet], classnames: Sequence[str], prompts: Sequence[str]
+) -> ClassificationSuite:
+    """A suite that is only evaluated: nothing is trained or selected on it."""
+    first = next(iter(sets.values()))
+    return ClassificationSuite(
+        train=first, id_val=None, id_test=sets, ood={}, classnames=tuple(classnames), templates=tuple(prompts)
+    )
+
+
+def absent_folder(path: Path) -> bool:
+    """Whether nothing stands in the way at `path`: it is absent, or a folder that holds at most a lock."""
+    return not path.exists() or (path.is_dir() and all(file.name == ".lock" for file in path.iterdir()))
+
+
+def tested_pairs(sets: Mapping[str, PairSet]) -> RetrievalSuite:
+    """A suite that is only evaluated: nothing is trained or selected on it."""
+    return RetrievalSuite(train=next(iter(sets.values())), id_val=None, id_test=sets, ood={})
+
+
+def report_long_captions(suite: ClassificationSuite | RetrievalSuite, encoder: DualEncoder) -> None:
+    """Warns of captions that the text tower's context cuts, once where several sets have the same captions.
+
+    Args:
+        suite: of a classification nothing is asked: its captions are its templates.
+        encoder: has a text tower and its tokenizer.
+    """
+    if isinstance(suite, ClassificationSuite):
+        return
+    names: dict[tuple[str, ...], dict[str, None]] = {}
+    for data in (suite.train, *suite.sets(*ROLES).values()):
+        names.setdefault(data.captions, {})[data.name] = None
+    assert isinstance(encoder.towers, HfTowers | OpenClipTowers)  # timm's have no text tower
+    for captions, of in names.items():
+        long_captions(captions, encoder.towers.tokenizer, name=", ".join(of))
+
+
+def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:
+    data, join = config.data, config.data.join_captions
+    read = partial(
+        open_pairs,
+        max_pixels=data.max_pixels,
+        max_bad=data.max_bad,
+        allow_download=config.allow_download,
+        join=join,
+    )
+    if len(data.train) == 1:
+        train = read(data.train[0], name="train")
+    else:
+        train = joined([read(spec) for spec in data.train], name="train", join=join)
+        if join:
+            warn_if_large(train.figures, train.name)
+    _check_batches(train, config.train)
+    return RetrievalSuite(
+        train=train,
+        id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
+        id_test={name: read(spec, name=name) for name, spec in data.id_test.items()},
+        ood={name: read(spec, name=name) for name, spec in data.ood.items()},
+        per_group=config.train.per_group,
+    )
+
+
+def _check_batches(train: PairSet, settings: RetrievalTrainConfig) -> None:
+    """Raises ConfigError where the target classes cannot fill a batch."""
+    if settings.per_group is None:
+        return
+    sizes = torch.unique(train.samples().targets, return_counts=True)[1]
+    classes, largest = len(sizes), int(sizes.max())
+    if settings.per_group > largest:
+        raise ConfigError(
+            f"train.per_group must be at most {largest}, the pairs of the largest target class of "
+            f"'{train.name}'. Got {settings.per_group}. Give fewer, or images with more captions."
+        )
+    if settings.batch_size > classes * settings.per_group:
+        raise ConfigError(
+            f"train.batch_size must be at most {classes * settings.per_group}, train.per_group pairs of each of the "
+            f"{classes} target classes of '{train.name}'. Got {settings.batch_size}. Give a smaller one, or "
+            "more data."
+        )
+
+
+def _classification_suite(config: RunConfig) -> ClassificationSuite:
+    """The class names are the user's, else those of the training set."""
     data = config.data
     read = partial(
         open_classification,
@@ -84,18 +184,3 @@ def _transfer_set(
     own = dict(spec) if isinstance(spec, Mapping) else {}
     prompts = own.pop("templates", common)
     return TransferSet(read(own or spec, name=name), templates(prompts))
-
-
-def test_suite(
-    sets: Mapping[str, ClassificationSet], classnames: Sequence[str], prompts: Sequence[str]
-) -> ClassificationSuite:
-    """A suite that is only evaluated: nothing is trained or selected on it."""
-    first = next(iter(sets.values()))
-    return ClassificationSuite(
-        train=first, id_val=None, id_test=sets, ood={}, classnames=tuple(classnames), templates=tuple(prompts)
-    )
-
-
-def absent_folder(path: Path) -> bool:
-    """Whether nothing stands in the way at `path`: it is absent, or a folder that holds at most a lock."""
-    return not path.exists() or (path.is_dir() and all(file.name == ".lock" for file in path.iterdir()))

@@ -5,10 +5,10 @@ from pathlib import Path
 from radapter.adapter import find_sites
 from radapter.adapter.selection import select_sites
 from radapter.commands.building import absent_folder
-from radapter.config import RunConfig, differences, load_config
+from radapter.config import CommonConfig, differences, load_config
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, ModelError, RunError
-from radapter.methods import GROUPS, METHODS, Method, bound_loss
+from radapter.methods import TABLES, Method, bound_loss, groups_of
 from radapter.models import DualEncoder
 from radapter.protocol import CONFIG, Recipe, check_epochs, check_loss, check_tracking
 from radapter.training import check_precision
@@ -17,7 +17,7 @@ from radapter.training import check_precision
 _LOSS_KEYS = {"loss": "name", "margin": "margin", "label_smoothing": "label_smoothing"}
 
 
-def check_settings(config: RunConfig, method: Method) -> None:
+def check_settings(config: CommonConfig, method: Method) -> None:
     """Checks what can be checked without model and data.
 
     Raises:
@@ -28,7 +28,8 @@ def check_settings(config: RunConfig, method: Method) -> None:
     for key in AdapterConfig.model_fields:
         value = getattr(config.adapter, key)
         if key not in method.reads and value != getattr(defaults, key):
-            readers = ", ".join(name for name in GROUPS["all"] if key in METHODS[name].reads)
+            table, names = TABLES[config.task], groups_of(config.task)["all"]
+            readers = ", ".join(name for name in names if key in table[name].reads)
             raise ConfigError(
                 f"adapter.{key} is for {readers}. Got {value} with method '{method.name}', which does not read "
                 f"it. Leave it out, or set adapter.{key}={_as_yaml(getattr(defaults, key))}."
@@ -45,20 +46,16 @@ def check_settings(config: RunConfig, method: Method) -> None:
     check_precision(config.train.precision)
 
 
-def check_model(encoder: DualEncoder, config: RunConfig, recipe: Recipe, method: Method) -> None:
+def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, method: Method) -> None:
     """Checks the method, the adapter's settings and the loss against the model.
 
     Raises:
-        ModelError: the model has no text tower, whose class names begin every method.
+        ModelError: the model has no text tower, which reads captions and class names.
         ConfigError: the rank is larger than the narrowest tower that gets adapters, or the loss does not take a
             setting, or does not fit the model.
         SiteError: towers or layers that the model lacks, or no place for an adapter.
     """
-    if not encoder.context_length:
-        raise ModelError(
-            f"model must have a text tower: class names start the head. '{encoder.name}' has none. Give a CLIP-like "
-            "model."
-        )
+    check_text_tower(encoder)
     recipe = recipe.of(method)
     if method.losses:
         bound_loss(
@@ -81,7 +78,20 @@ def check_model(encoder: DualEncoder, config: RunConfig, recipe: Recipe, method:
     select_sites(encoder.module, adapter)
 
 
-def check_run_folder(config: RunConfig, *, resume: bool) -> None:
+def check_text_tower(encoder: DualEncoder) -> None:
+    """Raises where a model cannot read texts.
+
+    Raises:
+        ModelError: it has no text tower.
+    """
+    if not encoder.context_length:
+        raise ModelError(
+            f"model must have a text tower: it reads captions and class names. '{encoder.name}' has none. Give a "
+            "CLIP-like model."
+        )
+
+
+def check_run_folder(config: CommonConfig, *, resume: bool) -> None:
     """Checks that `out` is new, or, to resume, that it holds a run of these settings.
 
     Raises:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from radapter.commands.building import absent_folder, recipe_of, suite_of
+from radapter.commands.building import absent_folder, recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import check_model
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
-from radapter.config import RunConfig, load_config, resolved_yaml
+from radapter.config import CommonConfig, load_config, resolved_yaml
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
 from radapter.evaluation import Baseline, fit_baseline, read_standard_models
@@ -58,8 +58,12 @@ def compare(
     """
     chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
     config = load_config(path, [*overrides, *chosen_out])
-    rows = find_methods([name.strip() for name in methods.split(",") if name.strip()])
+    rows = find_methods([name.strip() for name in methods.split(",") if name.strip()], config.task)
     rates = _rates(grid)
+    if standard_models is not None and config.task != "classification":
+        raise ConfigError(
+            f"--standard-models is for accuracies of classification. Got it with {config.task}. Leave it out."
+        )
     standard = None if standard_models is None else _line_of(standard_models)
     _check(config, rows, seeds=seeds, against=against)
     folder = Path(config.out)
@@ -71,6 +75,7 @@ def compare(
     for method in rows:
         check_model(encoder, config, recipe.with_own_loss(method), method)
     suite = suite_of(config)
+    report_long_captions(suite, encoder)
     check_disjoint(suite)
     say(
         f"{len(rows)} methods, {seeds} seeds, learning rates {', '.join(f'{rate:g}' for rate in rates)}: learning "
@@ -113,12 +118,13 @@ def compare(
     best = max(
         (row for row in found.results[0].rows if row.method != "zero-shot"), key=lambda row: row.id_mean
     )
+    rate = found.learning_rates[find_method(best.method, config.task).runs]
     next_steps(
         ("the whole table", f"{folder / 'results.md'}"),
         (
             "one method as a run of its own",
             f"radapter train {shlex.quote(str(path))} method={best.method} train.keep=best "
-            f"train.lr={found.learning_rates[find_method(best.method).runs]:g} --out runs/{best.method}",
+            f"train.lr={rate:g} --out runs/{best.method}",
         ),
     )
     return found
@@ -142,7 +148,7 @@ def _line_of(standard_models: Path) -> Baseline:
     return fit_baseline(list(read_standard_models(standard_models).values()))
 
 
-def _check(config: RunConfig, methods: Sequence[Method], *, seeds: int, against: str | None) -> None:
+def _check(config: CommonConfig, methods: Sequence[Method], *, seeds: int, against: str | None) -> None:
     """Checks what can be checked without model and data."""
     trained = [method for method in methods if method.build is not None]
     if not trained:
@@ -189,7 +195,7 @@ def _check(config: RunConfig, methods: Sequence[Method], *, seeds: int, against:
 
 
 def _plan(
-    config: RunConfig, methods: Sequence[Method], *, seeds: int, rates: Sequence[float], base: str
+    config: CommonConfig, methods: Sequence[Method], *, seeds: int, rates: Sequence[float], base: str
 ) -> str:
     facts = {
         "methods": [method.name for method in methods],

@@ -1,33 +1,38 @@
-"""`radapter evaluate`: a run or a model on any labelled images."""
+"""`radapter evaluate`: a run or a model on any labelled images, or on any image-text pairs."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from radapter.commands.building import test_suite
+from radapter.commands.building import report_long_captions, tested_images, tested_pairs
+from radapter.commands.checks import check_text_tower
 from radapter.commands.merge import check_alpha
 from radapter.commands.reporting import print_results
 from radapter.commands.terminal import bars, next_steps
 from radapter.config import load_config
+from radapter.config.pair_sources import PAIR_KINDS, is_pair_source
 from radapter.config.sources import KINDS, is_source
-from radapter.data import open_classification
+from radapter.data import open_classification, open_pairs
 from radapter.errors import ConfigError, did_you_mean
+from radapter.evaluation import TaskName
 from radapter.models import fingerprint, load
 from radapter.protocol import (
     CONFIG,
     Bench,
+    ClassificationSuite,
     Results,
+    RetrievalSuite,
     Selection,
     evaluate_run,
     read_about,
 )
 from radapter.protocol.experiment import zero_shot_row
 from radapter.protocol.trained import HEAD
-from radapter.report import METRIC_NAMES
+from radapter.report import METRICS
 from radapter.zeroshot import templates as prompts_of
 
 
@@ -35,10 +40,11 @@ def evaluate(
     what: str,
     data: Sequence[str],
     *,
+    task: TaskName | None = None,
     alpha: float | None = None,
     classnames: str | None = None,
     templates: str | None = None,
-    metric: str = "top1",
+    metric: str | None = None,
     allow_download: bool = False,
 ) -> Results:
     """Prints the metrics of a run beside zero-shot, or of a model, on test sets.
@@ -46,42 +52,55 @@ def evaluate(
     Args:
         what: a run folder, or a model's name.
         data: sources as in run.yaml, each a path or a YAML mapping, or NAME=SOURCE.
+        task: what is measured; None for the run's, or classification.
         alpha: for a run; None for its chosen one.
         classnames: a text file or a YAML list; None for the run's, or for those of the first source.
         templates: short, imagenet, a text file or a YAML list; None for the run's, or short.
-        metric: what the table shows, a key of `report.METRIC_NAMES`.
+        metric: what the table shows, a key of `report.METRICS[task]`; None for the task's figure.
         allow_download: whether the hub may be asked.
 
     Raises:
         InputError: the run, the model, a source, the metric, or alpha.
     """
     check_alpha(alpha)
-    if metric not in METRIC_NAMES:
-        raise ConfigError(
-            f"--metric must be one of {', '.join(METRIC_NAMES)}. Got '{metric}'.{did_you_mean(metric, METRIC_NAMES)}"
-        )
-    sources = named_sources(data)
     run = Path(what)
     is_run = (run / CONFIG).is_file()
     if not is_run and alpha is not None:
         raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
     about = read_about(run) if is_run else {}
+    measured: TaskName = task or about.get("task", "classification")
+    if metric is not None and metric not in METRICS[measured]:
+        raise ConfigError(
+            f"--metric must be one of {', '.join(METRICS[measured])} for {measured}. Got '{metric}'."
+            f"{did_you_mean(metric, METRICS[measured])}"
+        )
+    sources = named_sources(data, measured)
+    if measured == "retrieval":
+        for option, given in (("--classnames", classnames), ("--templates", templates)):
+            if given is not None:
+                raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
     if is_run:
         allow_download = allow_download or load_config(run / CONFIG).allow_download
     encoder = load(about.get("model", what), allow_download=allow_download)
-    names = about.get("classnames") if classnames is None else parsed(classnames)
-    read = partial(open_classification, allow_download=allow_download)
-    (first_name, first), *others = sources.items()
-    sets = {first_name: read(first, classnames=names, name=first_name)}
-    names = sets[first_name].classnames
-    sets |= {name: read(spec, classnames=names, name=name) for name, spec in others}
-    if (run / HEAD).is_file() and list(names) != about["classnames"]:
-        raise ConfigError(
-            f"--classnames must be those of '{what}', whose method '{about['method']}' trained a head for them. "
-            f"Got {len(names)} others. Leave it out, or evaluate a run of a method without a head."
+    suite: ClassificationSuite | RetrievalSuite
+    if measured == "retrieval":
+        suite = tested_pairs(
+            {
+                name: open_pairs(spec, name=name, allow_download=allow_download)
+                for name, spec in sources.items()
+            }
         )
-    prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
-    suite = test_suite(sets, names, prompts or prompts_of("short"))
+        check_text_tower(encoder)
+        report_long_captions(suite, encoder)
+    else:
+        suite = _labelled(
+            sources,
+            about,
+            classnames=classnames,
+            templates=templates,
+            run=run,
+            allow_download=allow_download,
+        )
     with bars() as bar:
         bench = Bench(suite, encoder.preprocess, progress=bar.evaluated)
         if is_run:
@@ -91,6 +110,7 @@ def evaluate(
             results = Results(
                 model=encoder.name,
                 fingerprint=fingerprint(encoder),
+                task=measured,
                 seed=0,
                 selection=Selection(split=None, rule="nothing was selected", n=0),
                 rows=[zero_shot_row(zero_shot)],
@@ -100,12 +120,12 @@ def evaluate(
     if is_run:
         next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)} --to merged"))
     else:
-        next_steps(("fine-tune it", "radapter init classification --to run.yaml"))
+        next_steps(("fine-tune it", f"radapter init {measured} --to run.yaml"))
     return results
 
 
-def named_sources(data: Sequence[str]) -> dict[str, str | dict[str, Any]]:
-    """Sources by name: given as NAME=SOURCE, else named after what they read.
+def named_sources(data: Sequence[str], task: TaskName = "classification") -> dict[str, str | dict[str, Any]]:
+    """Sources of a task by name: given as NAME=SOURCE, else named after what they read.
 
     Raises:
         ConfigError: not YAML, no source, or a name that stands twice.
@@ -117,7 +137,7 @@ def named_sources(data: Sequence[str]) -> dict[str, str | dict[str, Any]]:
             name, spec = "", text
         told = parsed(spec)
         value = told if isinstance(told, dict) else spec  # a folder may be called 2024
-        if not is_source(value):
+        if not (is_pair_source if task == "retrieval" else is_source)(value):
             raise ConfigError(
                 f"--data must be a path, a YAML mapping such as '{{csv: a.csv}}', or NAME=SOURCE. Got '{text}'."
             )
@@ -140,8 +160,35 @@ def parsed(text: str) -> Any:
         raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error
 
 
+def _labelled(
+    sources: Mapping[str, str | dict[str, Any]],
+    about: Mapping[str, Any],
+    *,
+    classnames: str | None,
+    templates: str | None,
+    run: Path,
+    allow_download: bool,
+) -> ClassificationSuite:
+    """Labelled images under the class names that were given, the run's, or those of the first source."""
+    names = about.get("classnames") if classnames is None else parsed(classnames)
+    read = partial(open_classification, allow_download=allow_download)
+    (first_name, first), *others = sources.items()
+    sets = {first_name: read(first, classnames=names, name=first_name)}
+    names = sets[first_name].classnames
+    sets |= {name: read(spec, classnames=names, name=name) for name, spec in others}
+    if (run / HEAD).is_file() and list(names) != about["classnames"]:
+        raise ConfigError(
+            f"--classnames must be those of '{run}', whose method '{about['method']}' trained a head for them. "
+            f"Got {len(names)} others. Leave it out, or evaluate a run of a method without a head."
+        )
+    prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
+    return tested_images(sets, names, prompts or prompts_of("short"))
+
+
 def _name_of(source: str | dict[str, Any]) -> str:
     if isinstance(source, str):
         return Path(source).stem
-    told = next((source[kind] for kind in KINDS if kind in source), "data")
+    told = next((source[kind] for kind in {**KINDS, **PAIR_KINDS} if kind in source), "data")
+    if isinstance(told, dict):
+        return _name_of(told)  # {classification: SOURCE}
     return Path(told[0] if isinstance(told, list) else str(told)).stem

@@ -13,7 +13,7 @@ def init(task: str, to: Path) -> None:
     """Writes the commented run.yaml of a task.
 
     Args:
-        task: "classification".
+        task: "classification" or "retrieval".
         to: the file; its folder is made.
 
     Raises:

@@ -39,9 +39,13 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
     merged = merge_run(run, encoder, to=to, format=format, alpha=alpha)
     difference = read_json(merged / "certificate.json")["max_relative_difference"]
     at = about["alpha"] if alpha is None else alpha
+    classifier = (
+        f"; {CLASSIFIER} and {CLASSES} hold its classifier of {len(about['classnames'])} classes"
+        if "classnames" in about
+        else ""
+    )
     say(
-        f"Wrote {merged}: '{about['method']}' at alpha {at:g}, features equal to {difference:.1e}; "
-        f"{CLASSIFIER} and {CLASSES} hold its classifier of {len(about['classnames'])} classes."
+        f"Wrote {merged}: '{about['method']}' at alpha {at:g}, features equal to {difference:.1e}{classifier}."
     )
     next_steps(("load it", _LOADING[format or encoder.library].format(to=to)))
     return merged

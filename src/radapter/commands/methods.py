@@ -8,37 +8,48 @@ from rich.table import Table
 
 from radapter.adapter import RAdapterConfig
 from radapter.commands.terminal import next_steps, say
-from radapter.errors import SiteError
-from radapter.methods import GROUPS, METHODS, Method, bound_loss, count_trained
+from radapter.errors import ConfigError, SiteError
+from radapter.evaluation import TaskName
+from radapter.methods import TABLES, Method, bound_loss, count_trained, groups_of
 from radapter.models import DualEncoder, load
 from radapter.report.table import parameters
 
+_CLASSES = 20
 
-def methods(model: str, *, classes: int = 20, allow_download: bool = False) -> None:
+
+def methods(
+    model: str, *, task: TaskName = "classification", classes: int | None = None, allow_download: bool = False
+) -> None:
     """Prints the table of methods.
 
     Args:
         model: whose parameters are counted.
-        classes: of the task; heads have a row for each.
+        task: whose methods are listed.
+        classes: of a classification; heads have a row for each; None for 20.
         allow_download: whether the hub may be asked.
 
     Raises:
+        ConfigError: classes are given for a task that has none.
         ModelError: the model is unknown.
     """
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=f"Methods, on {model} with {classes} classes")
+    if classes is not None and task != "classification":
+        raise ConfigError(f"--classes is for classification. Got {classes} with {task}. Leave it out.")
+    rows = 0 if task != "classification" else _CLASSES if classes is None else classes
+    of = f" with {rows} classes" if rows else f", for {task}"
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=f"Methods, on {model}{of}")
     table.add_column("Method", no_wrap=True)
     table.add_column("Trains")
     table.add_column("Parameters", justify="right", no_wrap=True)
     table.add_column("Alpha", justify="right")
     table.add_column("Source")
-    for method in METHODS.values():
+    for method in TABLES[task].values():
         encoder = load(model, allow_download=allow_download)
-        trained = _count(method, encoder, classes)
+        trained = _count(method, encoder, rows)
         table.add_row(method.name, method.summary, trained, _alpha(method), method.source)
     Console().print(table)
     say(
         "Every one merges into the model's own weights and costs nothing extra to run. Groups for --methods: "
-        + ", ".join(f"{name} ({len(rows)})" for name, rows in GROUPS.items())
+        + ", ".join(f"{name} ({len(of_group)})" for name, of_group in groups_of(task).items())
         + "."
     )
     next_steps(

@@ -10,7 +10,10 @@ from rich.table import Table
 from radapter.commands.reporting import FRONTIER, write_report
 from radapter.commands.terminal import next_steps, say
 from radapter.errors import RunError
+from radapter.evaluation import HEADLINES, Headline, TaskName
 from radapter.protocol import RESULTS, Results, Row, SweepRow
+
+_DATA: dict[TaskName, str] = {"classification": "path/to/images", "retrieval": "path/to/pairs.csv"}
 
 
 def sweep(run: Path) -> None:
@@ -32,12 +35,15 @@ def sweep(run: Path) -> None:
         points = [point for point in results.sweep if point.method == row.method] or [
             point for point in results.sweep if point.method != "zero-shot"
         ]
-        console.print(_table(row, points))
+        console.print(_table(row, points, HEADLINES[results.task]))
     write_report(results, run)
     drawn = f" Drawn in {run / FRONTIER}." if (run / FRONTIER).is_file() else ""
     say(f"{results.selection.rule[:1].upper()}{results.selection.rule[1:]}.{drawn}")
     next_steps(
-        ("another trade", f"radapter evaluate {shlex.quote(str(run))} --alpha 0.3 --data path/to/images"),
+        (
+            "another trade",
+            f"radapter evaluate {shlex.quote(str(run))} --alpha 0.3 --data {_DATA[results.task]}",
+        ),
         ("a plain checkpoint", f"radapter merge {shlex.quote(str(run))} --to merged"),
     )
 
@@ -56,8 +62,8 @@ def finished(run: Path) -> Results:
     return Results.read(run)
 
 
-def _table(row: Row, points: list[SweepRow]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=f"{row.method}: top-1 accuracy in %")
+def _table(row: Row, points: list[SweepRow], headline: Headline) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=f"{row.method}: {headline.label} in %")
     table.add_column("Alpha", justify="right")
     table.add_column("ID validation", justify="right")
     table.add_column("ID", justify="right")
@@ -70,7 +76,7 @@ def _table(row: Row, points: list[SweepRow]) -> Table:
         is_chosen = point.alpha == row.alpha
         table.add_row(
             f"{point.alpha:g}",
-            _percent(None if point.id_val is None else point.id_val["top1"]),
+            _percent(None if point.id_val is None else headline.score(point.id_val)),
             _percent(point.id_mean),
             _percent(point.ood_mean),
             *([_percent(point.transfer_mean), _percent(point.harmonic_mean)] if has_transfer else []),

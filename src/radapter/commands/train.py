@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from radapter.commands.building import recipe_of, suite_of
+from radapter.commands.building import recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import check_model, check_run_folder, check_settings
 from radapter.commands.reporting import print_results, write_report
 from radapter.commands.terminal import bars, next_steps
@@ -31,13 +31,14 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
     """
     chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
     config = load_config(path, [*overrides, *chosen_out])
-    method = find_method(config.method)
+    method = find_method(config.method, config.task)
     check_settings(config, method)
     check_run_folder(config, resume=resume)
     encoder = load(config.model, allow_download=config.allow_download)
     recipe = recipe_of(config)
     check_model(encoder, config, recipe, method)
     suite = suite_of(config)
+    report_long_captions(suite, encoder)
     with bars() as bar:
         bar.starting(method.name)
         try:

@@ -13,7 +13,16 @@ The schema checks shape and types; whether a file exists is the business of `rad
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, PlainSerializer, Tag, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WrapValidator,
+)
 
 from radapter.config.sources import STRICT, Corruption, DataSource, Part
 
@@ -210,12 +219,26 @@ else:
     ]
 
 
-def _listed(value: object) -> object:
-    return [value] if is_pair_source(value) else value
+def _count(value: object) -> str:
+    return "<several>" if isinstance(value, list) else "<one>"
 
 
-PairDataSources = Annotated[list[PairDataSource], Field(min_length=1), BeforeValidator(_listed)]
-"""One source, or a list of sources that are trained on together."""
+def _listed(value: str | dict[str, Any] | list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
+    return value if isinstance(value, list) else [value]
+
+
+if TYPE_CHECKING:
+    PairDataSources = list[str | dict[str, Any]]
+else:
+    # Two members in place of a list that one source is put into: a place in a message is then what the user wrote.
+    PairDataSources = Annotated[
+        Annotated[PairDataSource, Tag("<one>")]
+        | Annotated[list[PairDataSource], Field(min_length=1), Tag("<several>")],
+        Discriminator(_count),
+        AfterValidator(_listed),
+        PlainSerializer(lambda specs: specs),
+    ]
+"""One source, or a list of sources that are trained on together; it leaves the schema as a list."""
 
 
 def _named(value: object) -> object:

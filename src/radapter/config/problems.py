@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from radapter.config.pair_sources import PAIR_KINDS
-from radapter.config.schema import RunConfig
+from radapter.config.schema import CommonConfig
 from radapter.config.sources import KINDS
 from radapter.errors import nearest
 
@@ -21,20 +21,22 @@ Location = tuple[str | int, ...]
 Locate = Callable[[Location], str]
 
 
-def describe(error: ValidationError, locate: Locate) -> list[str]:
+def describe(error: ValidationError, locate: Locate, schema: type[CommonConfig]) -> list[str]:
     """One sentence for each wrong key.
 
     Args:
         error: what pydantic found.
         locate: gives a place such as "run.yaml:7: " for a location; "" where there is none.
+        schema: of the task.
     """
     sentences: dict[Location, str] = {}
     for problem in error.errors(include_url=False):
         given = tuple(part for part in problem["loc"] if not _is_tag(part))
-        location, field = _find(given, next(filter(_is_tag, problem["loc"]), None))
+        tags = [str(part) for part in problem["loc"] if str(part) in _TAGGED]
+        location, field = _find(given, tags, schema)
         key = ".".join(map(str, location))
         if problem["type"] == "extra_forbidden":
-            sentence = _unknown(location, is_pairs=any(_is_pairs(part) for part in problem["loc"]))
+            sentence = _unknown(location, schema, is_pairs=bool(tags) and _is_pairs(tags[-1]))
         elif problem["type"] == "missing":
             sentence = f"'{key}' is required: {field.description if field else 'it has no default'}."
         elif problem["type"] == "value_error" and not location:
@@ -47,9 +49,9 @@ def describe(error: ValidationError, locate: Locate) -> list[str]:
     return list(sentences.values())
 
 
-def known_keys() -> list[str]:
-    """Every dotted key of run.yaml."""
-    return list(_keys(RunConfig, ""))
+def known_keys(schema: type[CommonConfig]) -> list[str]:
+    """Every dotted key of a task's run.yaml."""
+    return list(_keys(schema, ""))
 
 
 def requirement(field: FieldInfo | None) -> str:
@@ -69,22 +71,25 @@ def _is_tag(part: str | int) -> bool:
     return str(part).startswith("<")
 
 
-def _is_pairs(part: str | int) -> bool:
-    """Whether a part of pydantic's location names a kind of image-text pairs, such as "<pairs csv>"."""
-    return str(part).startswith("<pairs ")
+def _is_pairs(tag: str) -> bool:
+    """Whether a tag names a kind of image-text pairs, such as "<pairs csv>"."""
+    return tag.startswith("<pairs ")
 
 
-def _find(given: Location, tag: str | int | None) -> tuple[Location, FieldInfo | None]:
-    """The part of pydantic's location that the user wrote, and the field there, of the source that the tag names."""
+def _find(
+    given: Location, tags: Sequence[str], schema: type[CommonConfig]
+) -> tuple[Location, FieldInfo | None]:
+    """The part of pydantic's location that the user wrote, and the field there; tags name kinds of sources."""
     if given[:2] in _SOURCES_BEGIN:
         if given[:3] == ("data", "id_test", "id_test"):  # the name that a lone test set is given
             given = (*given[:2], *given[3:])
-        begin = _SOURCES_BEGIN[given[:2]]
-        kinds = list(KINDS.values()) if tag is None else [_TAGGED[str(tag)]] if tag in _TAGGED else []
-        fields = {name: field for kind in kinds for name, field in kind.model_fields.items()}
+        kinds = [_TAGGED[tag] for tag in tags]
+        # a pair source may hold another: {classification: SOURCE}
+        begin = _SOURCES_BEGIN[given[:2]] if len(kinds) < 2 else (given.index("classification") + 1,)
+        fields = dict(kinds[-1].model_fields) if kinds else {}
         inside = next((depth for depth in begin if depth < len(given) and given[depth] in fields), None)
         return (given, None) if inside is None else (given[: inside + 1], fields[str(given[inside])])
-    model: type[BaseModel] = RunConfig
+    model: type[BaseModel] = schema
     for depth, part in enumerate(given, start=1):
         if str(part) not in model.model_fields:
             return given[:depth], None
@@ -101,7 +106,7 @@ _TAGGED = {f"<{name}>": kind for name, kind in KINDS.items()} | {
 
 # Where in a location a source's own keys may begin.
 _SOURCES_BEGIN: dict[Location, tuple[int, ...]] = {
-    ("data", "train"): (2,),
+    ("data", "train"): (2, 3),  # 3 in a list
     ("data", "id_val"): (2,),
     ("data", "id_test"): (3, 2),
     ("data", "ood"): (3,),
@@ -109,24 +114,25 @@ _SOURCES_BEGIN: dict[Location, tuple[int, ...]] = {
 }
 
 
-def _siblings(location: Location, *, is_pairs: bool) -> list[str]:
+def _siblings(location: Location, schema: type[CommonConfig], *, is_pairs: bool) -> list[str]:
     """The keys that may stand where an unknown one stood."""
     if location[:2] in _SOURCES_BEGIN:
         beside = {"templates"} if location[1] == "transfer" else set()
         kinds = (PAIR_KINDS if is_pairs else KINDS).values()
         return sorted(beside | {name for kind in kinds for name in kind.model_fields})
     parent = ".".join(map(str, location[:-1]))
-    return [key.rpartition(".")[2] for key in known_keys() if key.rpartition(".")[0] == parent]
+    return [key.rpartition(".")[2] for key in known_keys(schema) if key.rpartition(".")[0] == parent]
 
 
-def _unknown(location: Location, *, is_pairs: bool) -> str:
+def _unknown(location: Location, schema: type[CommonConfig], *, is_pairs: bool) -> str:
     """A sibling if one is near, else the same name in another section, else everything known there."""
     prefix, name = ".".join(map(str, location[:-1])), str(location[-1])
-    elsewhere = [key for key in known_keys() if key.rpartition(".")[2] == name]
-    near = nearest(name, _siblings(location, is_pairs=is_pairs))[:1] or elsewhere
+    elsewhere = [key for key in known_keys(schema) if key.rpartition(".")[2] == name]
+    siblings = _siblings(location, schema, is_pairs=is_pairs)
+    near = nearest(name, siblings)[:1] or elsewhere
     here = f"{prefix}.{name}".lstrip(".")
     if not near:
-        return f"unknown key '{here}'. Known here: {', '.join(_siblings(location, is_pairs=is_pairs))}."
+        return f"unknown key '{here}'. Known here: {', '.join(siblings)}."
     full = [n if n in elsewhere or not prefix or "." in n else f"{prefix}.{n}" for n in near]
     return f"unknown key '{here}'. Did you mean {' or '.join(repr(n) for n in full)}?"
 

@@ -1,4 +1,4 @@
-"""A YAML file and `key=value` overrides become one checked `RunConfig`, or one error with every mistake."""
+"""A YAML file and `key=value` overrides become one checked configuration, or one error with every mistake."""
 
 import hashlib
 import json
@@ -11,9 +11,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from radapter.config.classification import RunConfig
 from radapter.config.problems import Location, describe
-from radapter.config.schema import RunConfig
+from radapter.config.retrieval import RetrievalRunConfig
+from radapter.config.schema import CommonConfig
 from radapter.errors import ConfigError, did_you_mean
+
+TASKS: dict[str, type[CommonConfig]] = {"classification": RunConfig, "retrieval": RetrievalRunConfig}
+"""The schema of each task."""
 
 # Change where a run writes or how fast it is, never what it computes: it may resume with others.
 _FREE = frozenset({"out", "tracking", "train.workers", "train.checkpoint_every", "allow_download"})
@@ -29,8 +34,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
-    """Reads and checks a run.yaml.
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> CommonConfig:
+    """Reads and checks a run.yaml by the schema of its task, classification where it names none.
 
     Relative paths in it, `out` included, are relative to the current folder, not to the file: a recipe names
     data beside the project, wherever the recipe lies.
@@ -58,32 +63,33 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
                 return f"{file}:{lines[location[:end]]}: "
         return f"{file}: "
 
+    schema = _schema(settings.get("task", "classification"), locate(("task",)))
     try:
-        return RunConfig.model_validate(settings)
+        return schema.model_validate(settings)
     except ValidationError as error:
-        sentences = describe(error, locate)
+        sentences = describe(error, locate, schema)
     count = f"{len(sentences)} mistakes:\n  " if len(sentences) > 1 else ""
     raise ConfigError(count + "\n  ".join(sentences))
 
 
-def resolved_yaml(config: RunConfig) -> str:
+def resolved_yaml(config: CommonConfig) -> str:
     """The configuration with every default written out; `load_config` reads it back equal."""
     return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True, width=110)
 
 
-def fingerprint(config: RunConfig) -> str:
+def fingerprint(config: CommonConfig) -> str:
     """SHA-256 of the settings that decide a run's outcome: equal for runs that may resume each other."""
     return hashlib.sha256(json.dumps(_deciding(config), sort_keys=True).encode()).hexdigest()
 
 
-def differences(config: RunConfig, other: RunConfig) -> list[str]:
+def differences(config: CommonConfig, other: CommonConfig) -> list[str]:
     """What decides the outcome and differs, as "train.lr: 0.01, there 0.001"; empty where runs may resume."""
     here, there = _deciding(config), _deciding(other)
     keys = [*here, *(k for k in there if k not in here)]
     return [f"{k}: {here.get(k)}, there {there.get(k)}" for k in keys if here.get(k) != there.get(k)]
 
 
-def _deciding(config: RunConfig) -> dict[str, Any]:
+def _deciding(config: CommonConfig) -> dict[str, Any]:
     return {k: v for k, v in _flat(config.model_dump(), "") if k not in _FREE}
 
 
@@ -93,6 +99,15 @@ def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(item, f"{prefix}{key}.")
         else:
             yield prefix + key, item
+
+
+def _schema(task: object, place: str) -> type[CommonConfig]:
+    if not isinstance(task, str) or task not in TASKS:
+        raise ConfigError(
+            f"{place}task must be one of {', '.join(map(repr, TASKS))}. Got {task!r}."
+            f"{did_you_mean(str(task), TASKS)}"
+        )
+    return TASKS[task]
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[Location, int]]:
@@ -127,6 +142,10 @@ def _neighbours(file: Path) -> list[Path]:
 
 
 def _lines(node: yaml.Node, location: Location, file: Path) -> Iterator[tuple[Location, int]]:
+    if isinstance(node, yaml.SequenceNode):
+        for place, item in enumerate(node.value):
+            yield (*location, place), item.start_mark.line + 1
+            yield from _lines(item, (*location, place), file)
     if not isinstance(node, yaml.MappingNode):
         return
     seen: dict[str, int] = {}

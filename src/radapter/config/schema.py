@@ -1,28 +1,23 @@
-"""Every key of run.yaml, its type, its range and its default.
+"""Every key that run.yaml has whatever its task, its type, its range and its default.
 
-docs/configuration.md tells the same to users; a test holds the two together. A range is written once, here:
-the sentence an error gives is read from the annotation (problems.py).
+A task adds its data and what its training alone has: classification.py, retrieval.py. docs/configuration.md tells
+the same to users; a test holds the two together. A range is written once, here: the sentence an error gives is
+read from the annotation (problems.py).
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
 
-from radapter.config.sources import DataSource, NamedSources, TransferSources
 from radapter.errors import did_you_mean
 
-# The rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test
-# holds the two together.
-STAND_AT_1 = (
-    "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
-    "lora", "rslora",
-)  # fmt: skip
+# Rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test holds
+# the two together.
 CHOOSE_ALPHA = (
     "wise-ft", "r-adapter", "r-adapter+head", "r-adapter:no-drop", "r-adapter:dropout", "r-adapter:drop-path",
     "r-adapter:no-ema", "r-adapter:cross-entropy", "r-adapter:margin-0", "r-adapter:single-positive",
     "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
 )  # fmt: skip
-METHODS = (*STAND_AT_1, *CHOOSE_ALPHA, "r-adapter:no-rescaling")
 CHOOSE_MODELS = ("greedy-soup",)
 
 
@@ -34,37 +29,19 @@ def _crop_scale(value: object) -> object:
     raise ValueError("must be [low, high] with 0 < low <= high <= 1")
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Keys that are checked strictly and never changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class DataConfig(_Section):
-    """What is trained on, selected on and reported on."""
+class CommonData(Section):
+    """What every task trains on, selects on and reports on; each task says what a source is."""
 
-    train: DataSource = Field(description="images to train on")
-    id_val: DataSource | None = Field(
-        default=None,
-        description="in-distribution validation images: they choose alpha, and nothing else does",
-    )
-    id_test: NamedSources = Field(
-        description="in-distribution test images: one source, or a mapping of names to sources"
-    )
-    ood: dict[str, DataSource] = Field(
-        default_factory=dict, description="shifted test sets: a mapping of names to sources; may be empty"
-    )
-    transfer: TransferSources = Field(
-        default_factory=dict,
-        description="test sets with classes of their own, novel or of another task: a mapping of names to "
-        "sources, each with its templates if not data.templates; may be empty",
-    )
-    classnames: list[str] | str | None = Field(
-        default=None,
-        description="class names: a list, a text file with one a line, or null for those of data.train",
-    )
-    templates: list[str] | str = Field(
-        default="short",
-        description="prompts: short, imagenet, a text file with one a line, or a list; each with one {}",
-    )
+    train: Any
+    id_val: Any = None
+    id_test: Any
+    ood: dict[str, Any] = {}
     max_pixels: int = Field(
         default=50_000_000, ge=1, description="larger images are refused from their header"
     )
@@ -73,7 +50,7 @@ class DataConfig(_Section):
     )
 
 
-class AdapterConfig(_Section):
+class AdapterConfig(Section):
     """The adapter and its three self-ensembles."""
 
     r: int | None = Field(default=None, ge=1, description="rank; null is the full matrix")
@@ -102,7 +79,7 @@ class AdapterConfig(_Section):
     )
 
 
-class LossConfig(_Section):
+class LossConfig(Section):
     """What training minimises."""
 
     name: Literal["mpm-nce", "single-positive", "clip", "siglip", "cross-entropy"] | None = Field(
@@ -118,7 +95,7 @@ class LossConfig(_Section):
     )
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """How long, how fast and how exactly."""
 
     epochs: int = Field(default=10, ge=1, description="passes over data.train")
@@ -152,10 +129,11 @@ class TrainConfig(_Section):
     )
 
 
-class RunConfig(_Section):
-    """A whole run.yaml."""
+class CommonConfig(Section):
+    """A whole run.yaml, but for what its task alone says."""
 
-    task: Literal["classification"] = Field(default="classification", description="what is learned")
+    methods: ClassVar[tuple[str, ...]]
+    task: Literal["classification", "retrieval"]
     model: str = Field(
         description="world:tiny, a Hugging Face folder, hf:ID, open_clip:ARCH/WEIGHTS or open_clip:ARCH"
     )
@@ -166,7 +144,7 @@ class RunConfig(_Section):
     tracking: Literal["none", "tensorboard", "wandb"] = Field(
         default="none", description="where metrics go beside metrics.jsonl (extra: tracking)"
     )
-    data: DataConfig = Field(description="the data sets")
+    data: CommonData
     adapter: AdapterConfig = Field(default=AdapterConfig(), description="read by the r-adapter methods")
     loss: LossConfig = Field(default=LossConfig(), description="the loss")
     train: TrainConfig = Field(default=TrainConfig(), description="the loop")
@@ -174,20 +152,9 @@ class RunConfig(_Section):
     @field_validator("method")
     @classmethod
     def _known_method(cls, value: str) -> str:
-        if value not in METHODS:
-            raise ValueError(f"must be one of {', '.join(METHODS)}.{did_you_mean(value, METHODS)}")
+        if value not in cls.methods:
+            raise ValueError(f"must be one of {', '.join(cls.methods)}.{did_you_mean(value, cls.methods)}")
         return value
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        taken = self.data.id_test.keys() | self.data.ood.keys()
-        for name in self.data.transfer:
-            if name in taken:
-                raise ValueError(
-                    f"names of data.transfer must differ from those of data.id_test and data.ood. '{name}' "
-                    "stands in both. Rename one."
-                )
-        return self
 
     @model_validator(mode="after")
     def _selection_has_data(self) -> Self:

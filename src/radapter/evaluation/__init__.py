@@ -2,8 +2,8 @@
 
 Reading order: `metrics`, `headline` (the figure that counts), `measure`, `classification`, `interpolation`,
 `sweep`; `robustness` compares accuracies of sets.
-Retrieval: `cosines`, `retrieval`, `map_at_r`, `features`, `captioned` (the measure); `eccv_caption` asks its
-authors' package.
+Retrieval: `cosines`, `positives`, `retrieval`, `map_at_r`, `features`, `captioned` (the measure); `eccv_caption`
+asks its authors' package.
 """
 
 from radapter.evaluation.captioned import RetrievalMeasure
@@ -15,7 +15,7 @@ from radapter.evaluation.classification import (
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
-from radapter.evaluation.map_at_r import positive_pairs, retrieval_map_at_r
+from radapter.evaluation.map_at_r import retrieval_map_at_r
 from radapter.evaluation.measure import Measure, measured
 from radapter.evaluation.metrics import (
     Metrics,
@@ -23,11 +23,13 @@ from radapter.evaluation.metrics import (
     classification_metrics,
     harmonic_mean,
 )
+from radapter.evaluation.positives import positive_pairs
 from radapter.evaluation.retrieval import (
     RetrievalRanks,
     retrieval_metrics,
     retrieval_metrics_over_folds,
     retrieval_ranks,
+    retrieval_ranks_of_groups,
 )
 from radapter.evaluation.robustness import (
     Baseline,
@@ -66,6 +68,7 @@ __all__ = [
     "retrieval_metrics",
     "retrieval_metrics_over_folds",
     "retrieval_ranks",
+    "retrieval_ranks_of_groups",
     "smallest_within_one_standard_error",
     "sweep",
     "zero_shot_logits",

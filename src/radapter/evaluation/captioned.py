@@ -1,16 +1,17 @@
 """A set of images and their captions, measured by retrieval in both directions at the weights of a moment."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
 import torch
 from torch import Tensor
 
-from radapter.evaluation.features import PairEncoder, encode_images, encode_texts
-from radapter.evaluation.map_at_r import positive_pairs, retrieval_map_at_r
+from radapter.evaluation.features import PairEncoder, encode_images
+from radapter.evaluation.map_at_r import retrieval_map_at_r
 from radapter.evaluation.metrics import Metrics
-from radapter.evaluation.retrieval import retrieval_metrics, retrieval_ranks
+from radapter.evaluation.positives import positive_pairs
+from radapter.evaluation.retrieval import retrieval_metrics, retrieval_ranks, retrieval_ranks_of_groups
 
 
 class IndexedImages(Protocol):
@@ -31,23 +32,22 @@ class RetrievalMeasure:
     """Images and captions, each encoded once: what `sweep` evaluates.
 
     Attributes:
-        encoder: of both.
+        encoder: of the images.
         batches: the images, in order; one that is left out takes its captions with it.
-        captions: M texts.
+        prepare: gives the features of the M captions at the present weights, unit norm, (M, E), on the CPU:
+            `lambda: encode_texts(encoder, captions)`. Sets with the same captions share it.
         image_of_caption: (M,), int, into the N images.
-        targets: (N,), int: images of one target are right answers to each other's captions, for mAP@R alone;
-            recall counts an image's own captions.
+        groups: (N,), int: the captions of a group are right answers to each of its images. Where every image is a
+            group of its own these are its own captions.
+        targets: (N,), int: groups that share a caption are one target, for mAP@R, which asks for all right answers.
     """
 
     encoder: PairEncoder
     batches: Iterable[IndexedImages]
-    captions: Sequence[str]
+    prepare: Callable[[], Tensor]
     image_of_caption: Tensor
+    groups: Tensor
     targets: Tensor
-
-    def prepare(self) -> Tensor:
-        """Features of the captions, unit norm, (M, E), on the CPU."""
-        return encode_texts(self.encoder, self.captions)
 
     def truth(self, batch: IndexedImages) -> Tensor:
         """Which images these are."""
@@ -68,10 +68,15 @@ class RetrievalMeasure:
         image_of_text = place[self.image_of_caption]
         readable = image_of_text >= 0
         image_features, text_features = torch.cat(list(observed)), prepared[readable]
-        image_of_text, targets = image_of_text[readable], self.targets[images]
-        ranks = retrieval_ranks(image_features, text_features, image_of_text)
-        positives = positive_pairs(targets, targets[image_of_text])
+        image_of_text = image_of_text[readable]
+        groups, targets = self.groups[images], self.targets[images]
+        if len(torch.unique(groups)) == len(groups):
+            ranks = retrieval_ranks(image_features, text_features, image_of_text)
+        else:
+            of_group = positive_pairs(groups, groups[image_of_text])
+            ranks = retrieval_ranks_of_groups(image_features, text_features, of_group)
+        of_target = positive_pairs(targets, targets[image_of_text])
         return {
             **retrieval_metrics(ranks),
-            **retrieval_map_at_r(image_features, text_features, positives),
+            **retrieval_map_at_r(image_features, text_features, of_target),
         }

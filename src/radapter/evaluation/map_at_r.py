@@ -11,6 +11,7 @@ from torch import Tensor
 
 from radapter.evaluation.cosines import TILE, check_tile, cosines_of_pairs, count_at_least
 from radapter.evaluation.metrics import Metrics
+from radapter.evaluation.positives import checked_positives
 from radapter.evaluation.retrieval import check_pairable
 
 
@@ -39,31 +40,11 @@ def retrieval_map_at_r(
     """
     check_tile(tile)
     check_pairable(image_features, text_features)
-    pairs = _checked_pairs(positives, len(image_features), len(text_features)).to(image_features.device)
+    pairs = checked_positives(positives, len(image_features), len(text_features)).to(image_features.device)
     return {
         "i2t_map_at_r": _map_at_r(image_features, text_features, pairs, tile=tile),
         "t2i_map_at_r": _map_at_r(text_features, image_features, pairs.flip(1), tile=tile),
     }
-
-
-def positive_pairs(image_targets: Tensor, text_targets: Tensor) -> Tensor:
-    """Every image with every text of the same target.
-
-    Args:
-        image_targets: (N,), int.
-        text_targets: (M,), int.
-
-    Returns:
-        (P, 2), int64: image, text; sorted. P is the sum over images of their texts, which for a few large classes
-        is no longer small.
-    """
-    by_target = text_targets.argsort(stable=True)
-    ordered = text_targets[by_target].contiguous()
-    first = torch.searchsorted(ordered, image_targets.contiguous())
-    sizes = torch.searchsorted(ordered, image_targets.contiguous(), right=True) - first
-    images = torch.arange(len(image_targets), device=sizes.device).repeat_interleave(sizes)
-    place = torch.arange(len(images), device=sizes.device) - (sizes.cumsum(0) - sizes)[images]
-    return torch.stack((images, by_target[first[images] + place]), 1)
 
 
 def _map_at_r(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) -> float:
@@ -83,24 +64,3 @@ def _map_at_r(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) -> fl
     rank = place + wrong
     precision = torch.where(rank <= relevant[query], place / rank.double(), 0)
     return float((precision / relevant[query]).sum() / len(queries))
-
-
-def _checked_pairs(positives: Tensor, images: int, texts: int) -> Tensor:
-    if positives.ndim != 2 or positives.shape[1] != 2 or positives.is_floating_point():
-        raise ValueError(
-            f"positives must be int, (P, 2), image and text. Got {positives.dtype}, {tuple(positives.shape)}."
-        )
-    pairs: Tensor = torch.unique(positives.long(), dim=0)
-    for column, (name, size) in enumerate((("image", images), ("text", texts))):
-        found = pairs[:, column]
-        if ((found < 0) | (found >= size)).any():
-            raise ValueError(
-                f"positives must name {name}s in [0, {size}). Got {found.min()} to {found.max()}."
-            )
-        bare = (torch.bincount(found, minlength=size) == 0).nonzero()[:, 0]
-        if len(bare):
-            raise ValueError(
-                f"every {name} must have a positive. {len(bare)} of {size} have none, the first is {name} "
-                f"{int(bare[0])}. Leave them out."
-            )
-    return pairs

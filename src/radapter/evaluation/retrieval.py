@@ -21,6 +21,7 @@ from radapter.evaluation.cosines import (
     count_at_least,
 )
 from radapter.evaluation.metrics import Metrics
+from radapter.evaluation.positives import checked_positives
 
 CUTOFFS = (1, 5, 10)
 """K of Recall@K."""
@@ -32,8 +33,9 @@ class RetrievalRanks:
     """Where the right items stand; 1 is best.
 
     Attributes:
-        text_to_image: (M,), int64: for each text the rank of its image among all N images.
-        image_to_text: (N,), int64: for each image the rank of its best caption among all M texts, its own other
+        text_to_image: (M,), int64: for each text the rank of its image among all N images, or of the best of
+            several right ones, the others left out.
+        image_to_text: (N,), int64: for each image the rank of its best caption among all M texts, its other right
             captions left out.
     """
 
@@ -66,18 +68,40 @@ def retrieval_ranks(
     check_pairable(image_features, text_features)
     images, texts = len(image_features), len(text_features)
     image_of_text = _checked_images(image_of_text, images, texts).to(text_features.device)
-    every_text, every_image = (torch.arange(n, device=text_features.device) for n in (texts, images))
-    own = cosines_of_pairs(
-        text_features, image_features, torch.stack((every_text, image_of_text), 1), tile=tile
-    )
-    best = own.new_full((images,), -torch.inf).scatter_reduce(0, image_of_text, own, "amax")
-    as_good = torch.bincount(image_of_text[own == best[image_of_text]], minlength=images)
+    pairs = torch.stack((image_of_text, torch.arange(texts, device=text_features.device)), 1)
     return RetrievalRanks(
-        # the image itself is one of those that reach its score
-        text_to_image=count_at_least(text_features, image_features, every_text, own, tile=tile),
-        image_to_text=count_at_least(image_features, text_features, every_image, best, tile=tile)
-        - as_good
-        + 1,
+        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
+        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
+    )
+
+
+def retrieval_ranks_of_groups(
+    image_features: Tensor, text_features: Tensor, positives: Tensor, *, tile: int = TILE
+) -> RetrievalRanks:
+    """The same where a text has several right images, as captions made of class names have.
+
+        text_to_image_m = 1 + |{n wrong for m : x_n . y_m >= max over the images that are right for m}|
+        image_to_text_n = 1 + |{m wrong for n : x_n . y_m >= max over the texts that are right for n}|
+
+    Where every text has one right image, these are the ranks of `retrieval_ranks`.
+
+    Args:
+        image_features: x, unit norm, (N, E), float.
+        text_features: y, unit norm, (M, E), float.
+        positives: (P, 2), int: image, text; in any order, and a pair that stands twice counts once. See
+            `positive_pairs`. Every image and every text must occur.
+        tile: as in `retrieval_ranks`.
+
+    Raises:
+        ValueError: shapes do not fit, rows are not of unit norm, a pair names what does not exist, or an image or
+            a text has no positive.
+    """
+    check_tile(tile)
+    check_pairable(image_features, text_features)
+    pairs = checked_positives(positives, len(image_features), len(text_features)).to(image_features.device)
+    return RetrievalRanks(
+        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
+        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
     )
 
 
@@ -162,6 +186,16 @@ def check_pairable(image_features: Tensor, text_features: Tensor) -> None:
             f"{tuple(image_features.shape)} on {image_features.device} and {tuple(text_features.shape)} on "
             f"{text_features.device}."
         )
+
+
+def _ranks_of_best(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) -> Tensor:
+    """One direction; pairs (P, 2) of query and item, none twice, each query at least once. (Q,), int64."""
+    scores = cosines_of_pairs(queries, items, pairs, tile=tile)
+    query = pairs[:, 0]
+    best = scores.new_full((len(queries),), -torch.inf).scatter_reduce(0, query, scores, "amax")
+    as_good = torch.bincount(query[scores == best[query]], minlength=len(queries))
+    every_query = torch.arange(len(queries), device=queries.device)
+    return count_at_least(queries, items, every_query, best, tile=tile) - as_good + 1
 
 
 def _checked_images(image_of_text: Tensor, images: int, texts: int) -> Tensor:

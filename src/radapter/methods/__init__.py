@@ -52,6 +52,7 @@ __all__ = [
     "find_method",
     "find_methods",
     "greedy_soup",
+    "groups_of",
     "trained_parameters",
     "uniform_soup",
 ]
@@ -124,19 +125,25 @@ def find_method(name: str, task: str = "classification") -> Method:
     return table[name]
 
 
-def find_methods(names: Sequence[str]) -> list[Method]:
-    """The rows of those names, or of the groups in `GROUPS`, each once, in the order given.
+def find_methods(names: Sequence[str], task: str = "classification") -> list[Method]:
+    """The rows of those names, or of the groups of the task, each once, in the order given.
 
     Raises:
-        ConfigError: there is no such method or group; the message proposes the nearest.
+        ConfigError: there is no such method or group for the task; the message proposes the nearest.
     """
-    known = (*METHODS, *GROUPS)
+    table, groups = TABLES[task], groups_of(task)
+    known = (*table, *groups)
     for name in names:
         if name not in known:
             raise ConfigError(
-                f"methods must be among {', '.join(known)}. Got '{name}'.{did_you_mean(name, known)}"
+                f"methods must be among {', '.join(known)} for {task}. Got '{name}'.{did_you_mean(name, known)}"
             )
-    return [METHODS[row] for row in dict.fromkeys(row for name in names for row in GROUPS.get(name, (name,)))]
+    return [table[row] for row in dict.fromkeys(row for name in names for row in groups.get(name, (name,)))]
+
+
+def groups_of(task: str) -> dict[str, tuple[str, ...]]:
+    """`GROUPS` with the methods that a task has."""
+    return {group: tuple(name for name in names if name in TABLES[task]) for group, names in GROUPS.items()}
 
 
 def bound_loss(

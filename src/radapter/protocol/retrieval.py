@@ -1,13 +1,15 @@
 """Cross-modal retrieval: pairs of an image and its caption, the sum of six recalls counts."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal, final
 
 from torch import Tensor
 
 from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet, TrainLoader
 from radapter.evaluation import RetrievalMeasure
+from radapter.evaluation.features import encode_texts
 from radapter.models import DualEncoder
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Sealed
@@ -91,12 +93,20 @@ class RetrievalSuite:
         zero_shot: MutableMapping[str, Tensor] | None = None,
     ) -> dict[str, RetrievalMeasure]:
         """Each set ranks its own images and captions; what zero-shot predicts is not kept."""
-        found = {}
+        found: dict[str, RetrievalMeasure] = {}
+        texts: dict[
+            tuple[str, ...], Callable[[], Tensor]
+        ] = {}  # grey images have the captions of coloured ones
         for (role, name), loader in loaders.items():
             data = loader.dataset
             assert isinstance(data, PairSet)
             found[f"{role}/{name}"] = RetrievalMeasure(
-                classifier.encoder, loader, data.captions, data.image_of_caption, data.targets
+                classifier.encoder,
+                loader,
+                texts.setdefault(data.captions, partial(encode_texts, classifier.encoder, data.captions)),
+                data.image_of_caption,
+                data.groups,
+                data.targets,
             )
         return found
 

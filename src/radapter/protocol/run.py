@@ -157,7 +157,7 @@ def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float 
 
 
 def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, alpha: float | None) -> Path:
-    """Writes the plain checkpoint of a finished run at one alpha, and its classifier over the run's classes.
+    """Writes the plain checkpoint of a finished run at one alpha, and, of a classification, its classifier.
 
     Args:
         run: its folder.
@@ -175,8 +175,10 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
     check_alpha(at)
     trained = load_trained(run, encoder)
     with trained.interpolation() as interpolation, interpolation.at(at):
-        weight = trained.classifier.class_head(about["classnames"], about["templates"])
-        head = ClassHead(weight.clone(), about["classnames"])
+        head = None
+        if "classnames" in about:
+            weight = trained.classifier.class_head(about["classnames"], about["templates"])
+            head = ClassHead(weight.clone(), about["classnames"])
         if not trained.rescalable:
             return export(encoder, to=to, format=format, head=head)
     # Adapters that can be re-scaled are merged by the export itself, so that its certificate holds for the merge.

@@ -5,7 +5,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from radapter.errors import ConfigError
-from radapter.evaluation import Metrics, harmonic_mean
+from radapter.evaluation import HEADLINES, Headline, Metrics, harmonic_mean
 from radapter.evaluation.frontiers import frontier_gap
 from radapter.protocol.results import Results, Row, SweepRow
 
@@ -17,10 +17,11 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
         results: of one model and the same methods, one per seed.
 
     Returns:
-        As `Results.as_dict()`, every figure a mean; beside each top-1, and beside each mean over sets, its
-        standard deviation over seeds under the name with `_std`; `harmonic_mean` is the mean of each seed's, and
-        `harmonic_of_means` that of the means. Metrics that not every seed has are left out. Rows
-        say the number of `seeds` and the `alphas` they stood at; `alpha` is their mean.
+        As `Results.as_dict()`, every figure a mean; beside each set's figure of the task and its parts (top-1; rsum
+        and the recalls), and beside each mean over sets, its standard deviation over seeds under the name with
+        `_std`; `harmonic_mean` is the mean of each seed's, and `harmonic_of_means` that of the means. Metrics that
+        not every seed has are left out. Rows say the number of `seeds` and the `alphas` they stood at; `alpha` is
+        their mean.
 
     Raises:
         ConfigError: fewer than two results, or results of different models or methods.
@@ -31,11 +32,12 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
     if len(shapes) > 1:
         raise ConfigError("results must be of one model and the same methods. Run them again alike.")
     first = results[0]
+    headline = HEADLINES[first.task]
     return {
         **first.as_dict(),
         "seeds": [r.seed for r in results],
-        "rows": [_row(rows) for rows in zip(*(r.rows for r in results), strict=True)],
-        "sweep": [_point(points) for points in zip(*(r.sweep for r in results), strict=True)],
+        "rows": [_row(rows, headline) for rows in zip(*(r.rows for r in results), strict=True)],
+        "sweep": [_point(points, headline) for points in zip(*(r.sweep for r in results), strict=True)],
     }
 
 
@@ -90,9 +92,9 @@ def _path(results: Results, method: str) -> list[tuple[float, float]]:
     return [(row.id_mean, row.ood_mean) for row in points if row.ood_mean is not None]
 
 
-def _row(rows: Sequence[Row]) -> dict[str, Any]:
+def _row(rows: Sequence[Row], headline: Headline) -> dict[str, Any]:
     return {
-        **_figures(rows),
+        **_figures(rows, headline),
         "method": rows[0].method,
         "alpha": round(fmean(row.alpha for row in rows), 4),
         "alphas": [row.alpha for row in rows],
@@ -111,17 +113,21 @@ def _mean_of_known(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _point(points: Sequence[SweepRow]) -> dict[str, Any]:
+def _point(points: Sequence[SweepRow], headline: Headline) -> dict[str, Any]:
     found = [point.id_val for point in points if point.id_val is not None]
-    id_val = _metrics(found) if found else None
-    return {**_figures(points), "method": points[0].method, "alpha": points[0].alpha, "id_val": id_val}
+    id_val = _metrics(found, headline) if found else None
+    return {
+        **_figures(points, headline),
+        "method": points[0].method,
+        "alpha": points[0].alpha,
+        "id_val": id_val,
+    }
 
 
-def _figures(rows: Sequence[Row] | Sequence[SweepRow]) -> dict[str, Any]:
+def _figures(rows: Sequence[Row] | Sequence[SweepRow], headline: Headline) -> dict[str, Any]:
     figures: dict[str, Any] = {
-        "id": {name: _metrics([row.id[name] for row in rows]) for name in rows[0].id},
-        "ood": {name: _metrics([row.ood[name] for row in rows]) for name in rows[0].ood},
-        "transfer": {name: _metrics([row.transfer[name] for row in rows]) for name in rows[0].transfer},
+        role: {name: _metrics([getattr(row, role)[name] for row in rows], headline) for name in of_first}
+        for role, of_first in (("id", rows[0].id), ("ood", rows[0].ood), ("transfer", rows[0].transfer))
     }
     for mean in ("id_mean", "ood_mean", "transfer_mean", "harmonic_mean"):
         found = [value for row in rows if (value := getattr(row, mean)) is not None]
@@ -130,7 +136,8 @@ def _figures(rows: Sequence[Row] | Sequence[SweepRow]) -> dict[str, Any]:
     return {**figures, "harmonic_of_means": None if novel is None else harmonic_mean(base, novel)}
 
 
-def _metrics(found: Sequence[Mapping[str, float]]) -> Metrics:
+def _metrics(found: Sequence[Mapping[str, float]], headline: Headline) -> Metrics:
     common = [name for name in found[0] if all(name in metrics for metrics in found)]
     means = {name: fmean(metrics[name] for metrics in found) for name in common}
-    return means | {"top1_std": stdev(metrics["top1"] for metrics in found)}
+    spread = (headline.metric, *headline.parts)
+    return means | {f"{name}_std": stdev(metrics[name] for metrics in found) for name in spread}

@@ -1,4 +1,4 @@
-"""The frontier: accuracy in distribution against accuracy out of it, one curve over alpha per method.
+"""The frontier: the task's figure in distribution against the same out of it, one curve over alpha per method.
 
 Every curve starts at the zero-shot model (alpha 0, the star) and ends at the fine-tuned one (alpha 1). Up and to
 the right is better. Labels stand beside what they name; colours are Okabe and Ito's, which colour-blind readers
@@ -21,7 +21,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from radapter.report.curves import Curve, Json, curves
-from radapter.report.table import PAPER_ALPHA
+from radapter.report.metrics import headline_of
 
 SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
 _ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
@@ -61,8 +61,8 @@ def draw(results: Json, path: str | os.PathLike[str]) -> Path:
 def frontier_figure(results: Json) -> Figure:
     """The frontier of a run as a figure, to be saved or shown.
 
-    Large markers are the table's rows, at their chosen alpha; a ring is the paper's alpha of 0.5; the small dots
-    of a curve are the other alphas of the sweep. Bars are one standard deviation over seeds, where known.
+    Large markers are the table's rows, at their chosen alpha; a ring is the paper's alpha of the task; the small
+    dots of a curve are the other alphas of the sweep. Bars are one standard deviation over seeds, where known.
 
     Args:
         results: the whole of results.json.
@@ -85,11 +85,11 @@ def frontier_figure(results: Json) -> Figure:
     ends: list[_Label] = []
     others: list[_Label] = []
     covered: list[tuple[float, float]] = []  # what labels keep off
-    found = curves(results)
+    found, paper_alpha = curves(results), headline_of(results).paper_alpha
     for curve in found:
         name = _name(curve)
         colour, marker = styles.get(name, (_FAINT, "o"))
-        covered += _draw_curve(axes, curve, colour, marker)
+        covered += _draw_curve(axes, curve, colour, marker, paper_alpha=paper_alpha)
         ends.append(_Label(*_place(curve.points[-1]), name, colour))
     named = {label.text for label in ends}
     for row in results["rows"]:
@@ -126,8 +126,9 @@ class _Label:
 def _dress(axes: Any, results: Json) -> None:
     id_sets = list(dict.fromkeys(name for row in results["rows"] for name in row["id"]))
     ood_sets = list(dict.fromkeys(name for row in results["rows"] for name in row["ood"]))
-    axes.set_xlabel(f"In distribution: {_listed(id_sets)}, top-1 in %", color=_INK)
-    axes.set_ylabel(f"Out of distribution: {_listed(ood_sets)}, top-1 in %", color=_INK)
+    headline = headline_of(results)
+    axes.set_xlabel(f"In distribution: {_listed(id_sets)}, {headline.label} in %", color=_INK)
+    axes.set_ylabel(f"Out of distribution: {_listed(ood_sets)}, {headline.label} in %", color=_INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_FAINT)
     axes.tick_params(color=_FAINT, labelcolor="#555555", labelsize=9)
@@ -139,7 +140,8 @@ def _dress(axes: Any, results: Json) -> None:
     axes.text(
         0,
         1.025,
-        "dots: alpha 0.1 to 1    ring: the paper's alpha, 0.5    large: the alpha of the table",
+        f"dots: alpha 0.1 to 1    ring: the paper's alpha, {headline.paper_alpha:g}    "
+        "large: the alpha of the table",
         transform=axes.transAxes,
         fontsize=8.5,
         color="#666666",
@@ -177,15 +179,17 @@ def _place(row: Json) -> tuple[float, float]:
     return 100 * row["id_mean"], 100 * row["ood_mean"]
 
 
-def _draw_curve(axes: Any, curve: Curve, colour: str, marker: str) -> list[tuple[float, float]]:
+def _draw_curve(
+    axes: Any, curve: Curve, colour: str, marker: str, *, paper_alpha: float
+) -> list[tuple[float, float]]:
     """Draws line and dots; returns points along the line, for labels to keep off."""
     places = [_place(point) for point in curve.points]
     x, y = zip(*places, strict=True)
     axes.plot(x, y, color=colour, linewidth=1.8, alpha=0.8, zorder=2, solid_capstyle="round")
     axes.plot(x[1:], y[1:], linestyle="none", marker=marker, markersize=3.4, color=colour, zorder=3)
-    half = curve.at(PAPER_ALPHA)
-    if half is not None:
-        axes.plot(*_place(half), marker="o", markersize=6, color="white", mec=colour, mew=1.5, zorder=4)
+    ring = curve.at(paper_alpha)
+    if ring is not None:
+        axes.plot(*_place(ring), marker="o", markersize=6, color="white", mec=colour, mew=1.5, zorder=4)
     along = np.linspace(0, len(places) - 1, 16 * len(places))
     return list(zip(np.interp(along, range(len(x)), x), np.interp(along, range(len(y)), y), strict=True))
 

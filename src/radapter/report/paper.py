@@ -1,31 +1,36 @@
 """The table in the layout of the paper, for other programs and for papers: CSV and LaTeX.
 
 Columns: method, trained parameters, ID mean, each ID set where there are several, OOD mean, each OOD set, memory of
-a step, time per epoch. CSV has the plain figures, fractions and seconds and bytes; LaTeX has what people read.
+a step, time per epoch; beside the means those of retrieval's R@1, and in CSV all recalls of a set. CSV has the plain
+figures, fractions and seconds and bytes; LaTeX has what people read.
 """
 
 import csv
 import io
+from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 from radapter.report.curves import Json
+from radapter.report.metrics import BESIDE, headline_of, task_of
 from radapter.report.table import parameters
 
 _SPECIAL = str.maketrans({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"})
 
 
 def results_csv(results: Json) -> str:
-    """One line a method: accuracies as fractions with their standard deviations over seeds, seconds, bytes.
+    """One line a method: the task's figures as results.json has them, their spread over seeds, seconds, bytes.
 
     Where the results have a line of standard models, effective and relative robustness stand beside.
 
     Args:
         results: the whole of results.json, of one seed or of several.
     """
-    sets = _sets(results)
+    sets, headline = _sets(results), headline_of(results)
+    figures = {"": headline.metric} | {f":{part}": part for part in headline.parts}
     headers = ["method", "alpha", "seeds", "learning_rate", "trained_parameters", "id_mean", "id_mean_std"]
     headers += ["ood_mean", "ood_mean_std"]
-    headers += [f"{role}:{name}{part}" for role, name in sets for part in ("", "_std")]
+    headers += [f"{role}:{name}{of}{end}" for role, name in sets for of in figures for end in ("", "_std")]
     robust = [
         f"{which}_robustness{part}"
         for which in ("effective", "relative")
@@ -45,31 +50,26 @@ def results_csv(results: Json) -> str:
             row["trained_parameters"],
         ]
         cells += [row.get(key) for key in ("id_mean", "id_mean_std", "ood_mean", "ood_mean_std")]
-        cells += [row[role].get(name, {}).get(key) for role, name in sets for key in ("top1", "top1_std")]
+        cells += [
+            row[role].get(name, {}).get(f"{metric}{end}")
+            for role, name in sets
+            for metric in figures.values()
+            for end in ("", "_std")
+        ]
         cells += [row.get(key) for key in (*robust, "step_bytes", "seconds_per_epoch", "seconds")]
         writer.writerow(["" if cell is None else cell for cell in cells])
     return out.getvalue()
 
 
 def results_latex(results: Json) -> str:
-    """A booktabs table of top-1 in per cent, the best of each column in bold.
+    """A booktabs table of the task's figure in per cent, the best of each column in bold.
 
     Args:
         results: the whole of results.json, of one seed or of several.
     """
-    sets = [(role, name) for role, name in _sets(results) if role == "ood" or _several(results, "id")]
-    ids = [pair for pair in sets if pair[0] == "id"]
-    oods = [pair for pair in sets if pair[0] == "ood"]
-    shifted = any(row["ood_mean"] is not None for row in results["rows"])
-    headers = ["Method", "Trained", "ID", *(name for _, name in ids)]
-    headers += ["OOD mean", *(name for _, name in oods)] if shifted else []
-    headers += ["Memory, MiB", "s/epoch"]
-    rows = []
-    for row in results["rows"]:
-        figures = [_figure(row, "id_mean"), *(_figure(row["id"].get(n, {}), "top1") for _, n in ids)]
-        if shifted:
-            figures += [_figure(row, "ood_mean"), *(_figure(row["ood"].get(n, {}), "top1") for _, n in oods)]
-        rows.append(figures)
+    columns = _columns(results)
+    headers = ["Method", "Trained", *(header for header, _ in columns), "Memory, MiB", "s/epoch"]
+    rows = [[figure(row) for _, figure in columns] for row in results["rows"]]
     best = [max((v for v, _ in column if v is not None), default=None) for column in zip(*rows, strict=True)]
     lines = []
     for row, figures in zip(results["rows"], rows, strict=True):
@@ -86,9 +86,35 @@ def results_latex(results: Json) -> str:
     title = " & ".join(header.translate(_SPECIAL) for header in headers) + r" \\"
     body = "\n".join(lines)
     return (
-        "% needs \\usepackage{booktabs}; top-1 accuracy in per cent\n"
+        f"% needs \\usepackage{{booktabs}}; {headline_of(results).label} in per cent\n"
         f"\\begin{{tabular}}{{{rule}}}\n\\toprule\n{title}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
     )
+
+
+_Figure = tuple[float | None, str]
+_Column = tuple[str, Callable[[Json], _Figure]]
+
+
+def _columns(results: Json) -> list[_Column]:
+    """Header and the figure of a row: means, those of the metrics beside, and sets."""
+    headline, shifted = headline_of(results), any(row["ood_mean"] is not None for row in results["rows"])
+
+    def headline_mean(role: str) -> Callable[[Json], _Figure]:
+        return lambda row: _figure(row, f"{role}_mean")
+
+    def mean(role: str, metric: str) -> Callable[[Json], _Figure]:
+        return lambda row: _figure({metric: fmean(of[metric] for of in row[role].values())}, metric)
+
+    def of_set(role: str, name: str) -> Callable[[Json], _Figure]:
+        return lambda row: _figure(row[role].get(name, {}), headline.metric, most=headline.most)
+
+    columns: list[_Column] = []
+    for role, label, header in (("id", "ID", "ID"), ("ood", "OOD", "OOD mean"))[: 2 if shifted else 1]:
+        columns.append((header, headline_mean(role)))
+        columns += [(f"{label} {name}", mean(role, of)) for of, name in BESIDE[task_of(results)].items()]
+        if role == "ood" or _several(results, role):
+            columns += [(name, of_set(role, name)) for found, name in _sets(results) if found == role]
+    return columns
 
 
 def _sets(results: Json) -> list[tuple[str, str]]:
@@ -103,11 +129,11 @@ def _several(results: Json, role: str) -> bool:
     return sum(found == role for found, _ in _sets(results)) > 1
 
 
-def _figure(of: Any, key: str) -> tuple[float | None, str]:
-    """Rounded per cent and its text, with the spread over seeds where known."""
+def _figure(of: Any, key: str, *, most: float = 1.0) -> _Figure:
+    """Rounded per cent of the largest value and its text, with the spread over seeds where known."""
     value = of.get(key)
     if value is None:
         return None, "--"
     spread = of.get(f"{key}_std")
-    shown = round(100 * value, 1)
-    return shown, f"{shown:.1f}" + ("" if spread is None else rf" $\pm$ {100 * spread:.1f}")
+    shown = round(100 * value / most, 1)
+    return shown, f"{shown:.1f}" + ("" if spread is None else rf" $\pm$ {100 * spread / most:.1f}")

@@ -5,14 +5,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from radapter.evaluation import Baseline
+from radapter.evaluation import Baseline, Headline, Metrics
 from radapter.protocol.generalisation import base_to_novel
 from radapter.protocol.robustness import robustness
 from radapter.protocol.seeds import frontiers, over_seeds
 from radapter.protocol.study import Study
 from radapter.report.curves import Json
 from radapter.report.frontier import draw
+from radapter.report.metrics import headline_of
 from radapter.report.paper import results_csv, results_latex
+from radapter.report.recalls import recalls_markdown
 from radapter.report.table import results_markdown
 from radapter.storage import write_json, write_text
 
@@ -73,10 +75,12 @@ def write_study(
     """
     results = study_results(found, against=against, standard=standard)
     parts = [f"# {title}", f"    {command}", results_markdown(results)]
-    parts += [frontiers_markdown(results["frontiers"])] if results["frontiers"] else []
+    headline = headline_of(results)
+    parts += [recalls_markdown(results)] if headline.parts else []
+    parts += [frontiers_markdown(results["frontiers"], headline)] if results["frontiers"] else []
     parts += [robustness_markdown(results)] if standard is not None else []
     parts += [base_to_novel_markdown(found)] if results["rows"][0]["transfer"] else []
-    parts.append(search_markdown(found.search, found.learning_rates))
+    parts.append(search_markdown(found.search, found.learning_rates, headline))
     text = "\n\n".join(part.strip("\n") for part in parts) + "\n"
     write_text(folder / "results.md", text)
     write_text(folder / "results.csv", results_csv(results))
@@ -87,11 +91,11 @@ def write_study(
     return text
 
 
-def frontiers_markdown(compared: Sequence[Json]) -> str:
+def frontiers_markdown(compared: Sequence[Json], headline: Headline) -> str:
     """OOD at equal ID against one method: mean and spread of the difference over seeds, and each seed's."""
     lines = [
-        f"OOD at equal ID, against {compared[0]['reference']}, in points of top-1: the mean difference of the two "
-        "alpha curves over the upper half of the ID accuracies that both reach, paired by seed.",
+        f"OOD at equal ID, against {compared[0]['reference']}, in points of {headline.label}: the mean difference "
+        "of the two alpha curves over the upper half of the ID figures that both reach, paired by seed.",
         "",
         "| method | difference | above | each seed |",
         "|---|---:|---:|---|",
@@ -145,17 +149,19 @@ def base_to_novel_markdown(found: Study) -> str:
     return "\n".join(lines) + "\n"
 
 
-def search_markdown(search: Mapping[str, Mapping[float, Json]], rates: Mapping[str, float]) -> str:
+def search_markdown(
+    search: Mapping[str, Mapping[float, Metrics]], rates: Mapping[str, float], headline: Headline
+) -> str:
     """The search of learning rates: ID validation at alpha 1 of every training, the chosen rate in bold."""
     grid = sorted({rate for of_rate in search.values() for rate in of_rate})
     lines = [
-        "Learning rates, the same grid for every method; top-1 on ID validation at alpha 1, in %:",
+        f"Learning rates, the same grid for every method; {headline.label} on ID validation at alpha 1, in %:",
         "",
         "| training | " + " | ".join(f"{rate:g}" for rate in grid) + " |",
         "|---|" + "---:|" * len(grid),
     ]
     for name, of_rate in search.items():
-        texts = {rate: f"{100 * of_rate[rate]['top1']:.1f}" for rate in grid}
+        texts = {rate: f"{100 * headline.score(of_rate[rate]):.1f}" for rate in grid}
         cells = (f"**{text}**" if rate == rates[name] else text for rate, text in texts.items())
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -12,22 +12,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from radapter.evaluation import Headline
 from radapter.report.curves import Json, curves
-
-PAPER_ALPHA = 0.5
-LOWER_IS_BETTER = frozenset({"ece", "nll", "brier"})
-METRIC_NAMES = {
-    "top1": "Top-1 accuracy in %",
-    "top5": "Top-5 accuracy in %",
-    "mean_per_class": "Mean per-class accuracy in %",
-    "macro_f1": "Macro F1 in %",
-    "worst_group": "Worst-group accuracy in %",
-    "agreement": "Agreement with zero-shot in %",
-    "ece": "Expected calibration error in %",
-    "brier": "Brier score in %",
-    "nll": "Negative log-likelihood in nats",
-}
-"""What a table of each metric is called."""
+from radapter.report.metrics import BESIDE, Shown, headline_of, shown_as, task_of
 
 _ABSENT = "-"
 _COSTS = {"Memory": "step_bytes", "Epoch": "seconds_per_epoch"}
@@ -65,20 +52,24 @@ class Grid:
     summary: int
 
 
-def grid(results: Json, *, metric: str = "top1", interpolated: Collection[str] | None = None) -> Grid:
+def grid(results: Json, *, metric: str | None = None, interpolated: Collection[str] | None = None) -> Grid:
     """What stands in each cell.
 
     Args:
         results: the whole of results.json.
-        metric: any of `evaluation.classification_metrics`; all but nll are shown in percent.
-        interpolated: methods that get a second line at the paper's alpha of 0.5; None for those whose row
+        metric: any of the task's, see `report.metrics.METRICS`; None for the task's figure.
+        interpolated: methods that get a second line at the paper's alpha of the task; None for those whose row
             stands below alpha 1.
 
     Returns:
         Columns: method, alpha, trained parameters, ID mean, OOD mean, OOD against zero-shot, the mean over sets
-        with other classes (transfer) and, of top-1, its harmonic mean with ID; then each set where a role has
-        several, ID calibration error, memory of a step and seconds an epoch where known, seconds.
+        with other classes (transfer) and, of the task's figure, its harmonic mean with ID; then, beside the task's
+        figure, the metrics of `BESIDE`, each set where a role has several, ID calibration error, memory of a step
+        and seconds an epoch where known, seconds.
     """
+    headline = headline_of(results)
+    metric = headline.metric if metric is None else metric
+    shown, is_headline = shown_as(results, metric), metric == headline.metric
     rows = results["rows"]
     sets_of = {
         role: list(dict.fromkeys(name for row in rows for name in row.get(role, {})))
@@ -86,36 +77,54 @@ def grid(results: Json, *, metric: str = "top1", interpolated: Collection[str] |
     }
     ood_sets, transfer_sets = sets_of["ood"], sets_of["transfer"]
     single = [(role, name) for role, names in sets_of.items() if len(names) > 1 for name in names]
-    harmonic = bool(transfer_sets) and metric == "top1"
+    harmonic = bool(transfer_sets) and is_headline
     headers = ["Method", "Alpha", "Trained", "ID"]
     headers += ["OOD mean", "vs zero-shot"] if ood_sets else []
     headers += ["Transfer mean"] if transfer_sets else []
     headers += ["H"] if harmonic else []
     summary = len(headers)
+    roles = [("id", "ID"), *([("ood", "OOD")] if ood_sets else [])]
+    beside = [
+        (role, label, name, header)
+        for role, label in roles
+        for name, header in (BESIDE[task_of(results)] if is_headline else {}).items()
+    ]
+    headers += [f"{label} {header}" for _, label, _, header in beside]
     headers += [name for _, name in single]
-    calibrated = metric == "top1" and all("ece" in m for row in rows for m in row["id"].values())
+    calibrated = is_headline and all("ece" in m for row in rows for m in row["id"].values())
     headers += ["ID ECE"] if calibrated else []
     costs = [name for name, key in _COSTS.items() if any(row.get(key) is not None for row in rows)]
     headers += [*costs, "Time"]
 
-    reference = next((_mean(row, "ood", metric) for row in rows if row["method"] == "zero-shot"), None)
+    def mean(row: Json, role: str, of: str = metric) -> float | None:
+        """The row's own mean of the task's figure, or the mean of another metric over its sets."""
+        if of == headline.metric:
+            value: float | None = row.get(f"{role}_mean")
+            return value
+        known = [m[of] for m in row.get(role, {}).values() if of in m]
+        return fmean(known) if known else None
+
+    def cell(row: Json, role: str, of: str = metric) -> tuple[str, float | None]:
+        spread = row.get(f"{role}_mean_std") if of == headline.metric else None
+        return _with_spread(mean(row, role, of), spread, shown_as(results, of))
+
+    reference = next((mean(row, "ood") for row in rows if row["method"] == "zero-shot"), None)
 
     def numbers(row: Json) -> list[tuple[str, float | None]]:
         """Text and value of the columns after Trained; a value of None does not compete."""
-        ood = _mean(row, "ood", metric)
-        columns = [_with_spread(row, "id", metric)]
+        ood = mean(row, "ood")
+        columns = [cell(row, "id")]
         if ood_sets:
             gain = (
                 None if ood is None or reference is None or row["method"] == "zero-shot" else ood - reference
             )
-            columns.append(_with_spread(row, "ood", metric))
-            columns.append((_ABSENT if gain is None else _shown(gain, metric, sign=True), None))
-        columns += [_with_spread(row, "transfer", metric)] if transfer_sets else []
-        columns += [_with_spread(row, "harmonic", metric)] if harmonic else []
-        columns += [_of_set(row.get(role, {}).get(name, {}), metric) for role, name in single]
-        if calibrated:
-            ece = _mean(row, "id", "ece")
-            columns.append((_ABSENT, None) if ece is None else (_shown(ece, "ece"), -_rounded(ece, "ece")))
+            columns.append(cell(row, "ood"))
+            columns.append((_ABSENT if gain is None else shown.text(gain, sign=True), None))
+        columns += [cell(row, "transfer")] if transfer_sets else []
+        columns += [cell(row, "harmonic")] if harmonic else []
+        columns += [cell(row, role, name) for role, _, name, _ in beside]
+        columns += [of_set(row.get(role, {}).get(name, {}), metric, headline, shown) for role, name in single]
+        columns += [cell(row, "id", "ece")] if calibrated else []
         return columns
 
     contest = [numbers(row) for row in rows]
@@ -128,18 +137,20 @@ def grid(results: Json, *, metric: str = "top1", interpolated: Collection[str] |
         lines.append(
             Line(cells, frozenset(3 + i for i, winners in enumerate(best) if index in winners), False)
         )
-        point = _beside(results, row, interpolated)
+        point = at_papers_alpha(results, row, interpolated)
         if point is not None:
             texts = (text for text, _ in numbers(point))
             empty = ("",) * (len(costs) + 1)
-            lines.append(Line((row["method"], f"{PAPER_ALPHA:g}", "", *texts, *empty), frozenset(), True))
+            lines.append(
+                Line((row["method"], f"{headline.paper_alpha:g}", "", *texts, *empty), frozenset(), True)
+            )
     return Grid(tuple(headers), tuple(lines), summary)
 
 
 def results_table(
     results: Json,
     *,
-    metric: str = "top1",
+    metric: str | None = None,
     interpolated: Collection[str] | None = None,
     width: int | None = None,
 ) -> Table:
@@ -157,12 +168,13 @@ def results_table(
         columns = [*range(whole.summary), columns[-1]]
     hidden = len(whole.headers) - len(columns)
     notes = [caption(results)]
-    notes += [f"Dim: the paper's alpha, {PAPER_ALPHA:g}."] if any(line.beside for line in whole.lines) else []
+    if any(line.beside for line in whole.lines):
+        notes.append(f"Dim: the paper's alpha, {headline_of(results).paper_alpha:g}.")
     notes += [f"{hidden} more columns in a wider terminal."] if hidden else []
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
-        title=f"{METRIC_NAMES.get(metric, metric)}, {results['model']}",
+        title=_title(results, metric),
         caption="\n".join(notes),
         caption_justify="left",
     )
@@ -180,7 +192,7 @@ def results_table(
 
 
 def results_markdown(
-    results: Json, *, metric: str = "top1", interpolated: Collection[str] | None = None
+    results: Json, *, metric: str | None = None, interpolated: Collection[str] | None = None
 ) -> str:
     """The same table in Markdown, aligned to be read as it is; the paper's alpha in italics."""
     whole = grid(results, metric=metric, interpolated=interpolated)
@@ -196,9 +208,9 @@ def results_markdown(
 
     rule = f"| {'-' * widths[0]} | " + " | ".join("-" * (width - 1) + ":" for width in widths[1:]) + " |"
     table = "\n".join([drawn(whole.headers), rule, *map(drawn, body)])
-    title = f"{METRIC_NAMES.get(metric, metric)}, {results['model']}"
+    title = _title(results, metric)
     italics = (
-        f" In italics: the paper's alpha, {PAPER_ALPHA:g}."
+        f" In italics: the paper's alpha, {headline_of(results).paper_alpha:g}."
         if any(line.beside for line in whole.lines)
         else ""
     )
@@ -237,61 +249,45 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
+def at_papers_alpha(results: Json, row: Json, interpolated: Collection[str] | None = None) -> Json | None:
+    """The point of a row's curve at the paper's alpha, where it is to be shown beside; see `grid`."""
+    alpha = headline_of(results).paper_alpha
+    wanted = row["alpha"] < 1 if interpolated is None else row["method"] in interpolated
+    if not wanted or row["alpha"] == alpha:
+        return None
+    for curve in curves(results):
+        if any(standing["method"] == row["method"] for standing in curve.rows):
+            return curve.at(alpha)
+    return None
+
+
+def of_set(metrics: Json, metric: str, headline: Headline, shown: Shown) -> tuple[str, float | None]:
+    """Text, with the spread over seeds where known, and value of a metric of one set; None does not compete.
+
+    The task's figure is told as a share of its largest value.
+    """
+    if metric not in metrics:
+        return _ABSENT, None
+    most = headline.most if metric == headline.metric else 1.0
+    spread = metrics.get(f"{metric}_std")
+    return _with_spread(metrics[metric] / most, None if spread is None else spread / most, shown)
+
+
 def _cost(name: str, value: float | None) -> str:
     if value is None:
         return _ABSENT
     return f"{value / 2**20:.0f} MiB" if name == "Memory" else f"{value:.1f} s"
 
 
-def _beside(results: Json, row: Json, interpolated: Collection[str] | None) -> Json | None:
-    """The point of a row's curve at the paper's alpha, where it is to be shown."""
-    wanted = row["alpha"] < 1 if interpolated is None else row["method"] in interpolated
-    if not wanted or row["alpha"] == PAPER_ALPHA:
-        return None
-    for curve in curves(results):
-        if any(standing["method"] == row["method"] for standing in curve.rows):
-            return curve.at(PAPER_ALPHA)
-    return None
+def _title(results: Json, metric: str | None) -> str:
+    return f"{shown_as(results, metric or headline_of(results).metric).title}, {results['model']}"
 
 
-def _mean(row: Json, role: str, metric: str) -> float | None:
-    """The row's own mean of top-1, or the mean of another metric over its sets."""
-    if metric == "top1":
-        value: float | None = row.get(f"{role}_mean")
-        return value
-    known = [m[metric] for m in row.get(role, {}).values() if metric in m]
-    return fmean(known) if known else None
-
-
-def _with_spread(row: Json, role: str, metric: str) -> tuple[str, float | None]:
-    mean = _mean(row, role, metric)
-    if mean is None:
+def _with_spread(value: float | None, spread: float | None, shown: Shown) -> tuple[str, float | None]:
+    if value is None:
         return _ABSENT, None
-    spread = row.get(f"{role}_mean_std") if metric == "top1" else None
-    text = _shown(mean, metric) + ("" if spread is None else f" ± {_shown(spread, metric)}")
-    return text, _score(mean, metric)
-
-
-def _of_set(metrics: Json, metric: str) -> tuple[str, float | None]:
-    if metric not in metrics:
-        return _ABSENT, None
-    spread = metrics.get(f"{metric}_std")
-    text = _shown(metrics[metric], metric) + ("" if spread is None else f" ± {_shown(spread, metric)}")
-    return text, _score(metrics[metric], metric)
-
-
-def _score(value: float, metric: str) -> float:
-    """More is better; what looks equal in the table is equal."""
-    return -_rounded(value, metric) if metric in LOWER_IS_BETTER else _rounded(value, metric)
-
-
-def _rounded(value: float, metric: str) -> float:
-    return round(value, 2) if metric == "nll" else round(100 * value, 1)
-
-
-def _shown(value: float, metric: str, *, sign: bool = False) -> str:
-    number = _rounded(value, metric) + 0.0  # -0.0 + 0.0 is 0.0
-    return f"{number:{'+' if sign else ''}.{2 if metric == 'nll' else 1}f}"
+    text = shown.text(value) + ("" if spread is None else f" ± {shown.text(spread)}")
+    return text, shown.score(value)
 
 
 def _best(scores: Sequence[float | None]) -> frozenset[int]:

@@ -1,0 +1,63 @@
+"""The keys of run.yaml that classification alone has: images with class names."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from radapter.config.schema import CHOOSE_ALPHA, CommonConfig, CommonData
+from radapter.config.sources import DataSource, NamedSources, TransferSources
+
+STAND_AT_1 = (
+    "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
+    "lora", "rslora",
+)  # fmt: skip
+METHODS = (*STAND_AT_1, *CHOOSE_ALPHA, "r-adapter:no-rescaling")
+"""Its methods, those of `radapter.methods.METHODS`."""
+
+
+class DataConfig(CommonData):
+    """What is trained on, selected on and reported on."""
+
+    train: DataSource = Field(description="images to train on")
+    id_val: DataSource | None = Field(
+        default=None,
+        description="in-distribution validation images: they choose alpha, and nothing else does",
+    )
+    id_test: NamedSources = Field(
+        description="in-distribution test images: one source, or a mapping of names to sources"
+    )
+    ood: dict[str, DataSource] = Field(
+        default_factory=dict, description="shifted test sets: a mapping of names to sources; may be empty"
+    )
+    transfer: TransferSources = Field(
+        default_factory=dict,
+        description="test sets with classes of their own, novel or of another task: a mapping of names to "
+        "sources, each with its templates if not data.templates; may be empty",
+    )
+    classnames: list[str] | str | None = Field(
+        default=None,
+        description="class names: a list, a text file with one a line, or null for those of data.train",
+    )
+    templates: list[str] | str = Field(
+        default="short",
+        description="prompts: short, imagenet, a text file with one a line, or a list; each with one {}",
+    )
+
+
+class RunConfig(CommonConfig):
+    """A whole run.yaml of classification."""
+
+    methods: ClassVar[tuple[str, ...]] = METHODS
+    task: Literal["classification"] = Field(default="classification", description="what is learned")
+    data: DataConfig = Field(description="the data sets")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        taken = self.data.id_test.keys() | self.data.ood.keys()
+        for name in self.data.transfer:
+            if name in taken:
+                raise ValueError(
+                    f"names of data.transfer must differ from those of data.id_test and data.ood. '{name}' "
+                    "stands in both. Rename one."
+                )
+        return self

@@ -1,0 +1,67 @@
+"""The keys of run.yaml that retrieval alone has: images with captions of their own."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from radapter.config.pair_sources import NamedPairSources, PairDataSource, PairDataSources
+from radapter.config.schema import CommonConfig, CommonData, TrainConfig
+
+RETRIEVAL_METHODS = (
+    "zero-shot", "full", "lora", "rslora", "wise-ft", "uniform-soup", "greedy-soup", "r-adapter",
+    "r-adapter:no-drop", "r-adapter:dropout", "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:margin-0",
+    "r-adapter:single-positive", "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
+    "r-adapter:no-rescaling",
+)  # fmt: skip
+"""Its methods, those of `radapter.methods.RETRIEVAL`."""
+
+
+class RetrievalDataConfig(CommonData):
+    """What is trained on, selected on and reported on."""
+
+    train: PairDataSources = Field(
+        description="image-text pairs to train on: one source, or a list of sources that are trained on together"
+    )
+    id_val: PairDataSource | None = Field(
+        default=None,
+        description="in-distribution validation pairs, one source: they choose alpha, and nothing else does",
+    )
+    id_test: NamedPairSources = Field(
+        description="in-distribution test pairs: one source, or a mapping of names to sources"
+    )
+    ood: dict[str, PairDataSource] = Field(
+        default_factory=dict, description="shifted test pairs: a mapping of names to sources; may be empty"
+    )
+    join_captions: bool = Field(
+        default=True,
+        description="whether images that share a caption are one target class, positives of each other",
+    )
+
+
+class RetrievalTrainConfig(TrainConfig):
+    """How long, how fast and how exactly, and what a batch holds."""
+
+    per_group: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="pairs of each target class in a batch, so that multi-positives occur; null draws pairs at "
+        "random",
+    )
+
+
+class RetrievalRunConfig(CommonConfig):
+    """A whole run.yaml of retrieval."""
+
+    methods: ClassVar[tuple[str, ...]] = RETRIEVAL_METHODS
+    task: Literal["retrieval"] = Field(description="what is learned")
+    data: RetrievalDataConfig = Field(description="the data sets")
+    train: RetrievalTrainConfig = Field(default=RetrievalTrainConfig(), description="the loop")
+
+    @model_validator(mode="after")
+    def _groups_fill_batches(self) -> Self:
+        size, per_group = self.train.batch_size, self.train.per_group
+        if per_group is not None and size % per_group:
+            raise ValueError(
+                f"train.batch_size must be a multiple of train.per_group, {per_group}. Got {size}. Use "
+                f"train.batch_size={-(-size // per_group) * per_group}."
+            )
+        return self

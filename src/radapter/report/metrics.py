@@ -1,0 +1,90 @@
+"""How each metric of a task is called and shown in tables."""
+
+from dataclasses import dataclass
+from typing import final
+
+from radapter.evaluation import HEADLINES, Headline, TaskName
+from radapter.report.curves import Json
+
+
+@final
+@dataclass(frozen=True)
+class Shown:
+    """How a metric is shown.
+
+    Attributes:
+        title: what a table of it is called.
+        scale: it is multiplied by it; 100 makes percent.
+        decimals: after rounding.
+        lower_is_better: whether the smallest value is the best.
+    """
+
+    title: str
+    scale: float = 100.0
+    decimals: int = 1
+    lower_is_better: bool = False
+
+    def rounded(self, value: float) -> float:
+        """The number that is shown."""
+        return round(self.scale * value, self.decimals) + 0.0  # -0.0 + 0.0 is 0.0
+
+    def text(self, value: float, *, sign: bool = False) -> str:
+        """The number as text; `sign` puts a plus before what is gained."""
+        return f"{self.rounded(value):{'+' if sign else ''}.{self.decimals}f}"
+
+    def score(self, value: float) -> float:
+        """More is better; what looks equal is equal."""
+        return -self.rounded(value) if self.lower_is_better else self.rounded(value)
+
+
+METRICS: dict[TaskName, dict[str, Shown]] = {
+    "classification": {
+        "top1": Shown("Top-1 accuracy in %"),
+        "top5": Shown("Top-5 accuracy in %"),
+        "mean_per_class": Shown("Mean per-class accuracy in %"),
+        "macro_f1": Shown("Macro F1 in %"),
+        "worst_group": Shown("Worst-group accuracy in %"),
+        "agreement": Shown("Agreement with zero-shot in %"),
+        "ece": Shown("Expected calibration error in %", lower_is_better=True),
+        "brier": Shown("Brier score in %", lower_is_better=True),
+        "nll": Shown("Negative log-likelihood in nats", 1.0, 2, lower_is_better=True),
+    },
+    "retrieval": {
+        "rsum": Shown("rsum / 6, the mean of six recalls, in %"),
+        "i2t_r1": Shown("Image-to-text recall at 1 in %"),
+        "i2t_r5": Shown("Image-to-text recall at 5 in %"),
+        "i2t_r10": Shown("Image-to-text recall at 10 in %"),
+        "t2i_r1": Shown("Text-to-image recall at 1 in %"),
+        "t2i_r5": Shown("Text-to-image recall at 5 in %"),
+        "t2i_r10": Shown("Text-to-image recall at 10 in %"),
+        "i2t_map_at_r": Shown("Image-to-text mAP@R in %"),
+        "t2i_map_at_r": Shown("Text-to-image mAP@R in %"),
+        "i2t_median_rank": Shown("Image-to-text median rank", 1.0, lower_is_better=True),
+        "i2t_mean_rank": Shown("Image-to-text mean rank", 1.0, lower_is_better=True),
+        "t2i_median_rank": Shown("Text-to-image median rank", 1.0, lower_is_better=True),
+        "t2i_mean_rank": Shown("Text-to-image mean rank", 1.0, lower_is_better=True),
+    },
+}
+"""How each metric of a task is shown; the first is the task's figure, as a share of its largest value."""
+
+BESIDE: dict[TaskName, dict[str, str]] = {
+    "classification": {},
+    "retrieval": {"i2t_r1": "I2T R@1", "t2i_r1": "T2I R@1"},
+}
+"""Metrics whose means over ID and over OOD sets stand beside those of the task's figure, and their headers."""
+
+
+def task_of(results: Json) -> TaskName:
+    """The task of results.json."""
+    task: TaskName = results.get("task", "classification")
+    return task
+
+
+def headline_of(results: Json) -> Headline:
+    """The figure that counts in results.json."""
+    return HEADLINES[task_of(results)]
+
+
+def shown_as(results: Json, metric: str) -> Shown:
+    """How a metric is shown; one without a name of its own is a fraction under the name it has."""
+    return METRICS[task_of(results)].get(metric, Shown(metric))

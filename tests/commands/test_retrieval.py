@@ -1,0 +1,211 @@
+"""Retrieval by command: init, train, sweep, evaluate, merge, compare, methods; and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from radapter.commands.building import suite_of
+from radapter.config import load_config
+
+SMALL = (
+    "train.epochs=1",
+    "train.batch_size=8",
+    "data.train={world: scenes, styles: photo, size: 24}",
+    "data.id_val={world: scenes, styles: photo, size: 12, seed: 1}",
+    "data.id_test={world: scenes, styles: photo, size: 12, seed: 2}",
+    "data.ood={sketch: {world: scenes, styles: sketch, size: 12}}",
+)
+SKETCHES = "sketch={world: scenes, styles: sketch, size: 12}"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, radapter) -> Path:
+    """What `radapter init retrieval` writes."""
+    path = tmp_path_factory.mktemp("init") / "run.yaml"
+    assert radapter("init", "retrieval", "--to", path).code == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, radapter, written) -> Path:
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "pairs"
+    answer = radapter("train", written, *SMALL, "--out", folder)
+    assert answer.code == 0, answer.result.output
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch) -> Path:
+    """Twelve pictures, in the folder where commands run."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(12):
+        Image.new("RGB", (16, 16), (20 * number, 0, 90)).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def table(folder: Path, name: str, rows: list[str], columns: str = "image,caption") -> str:
+    (folder / name).write_text("\n".join((columns, *rows)))
+    return name
+
+
+def snapshot(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def row_of(answer, method: str) -> list[str]:
+    return next(line.split() for line in answer.printed.splitlines() if line.split()[:1] == [method])
+
+
+def test_a_run_leaves_results_a_table_and_a_plot(run):
+    results = json.loads((run / "results.json").read_text())
+    assert (results["task"], results["selection"]["split"]) == ("retrieval", "id_val")
+    page = (run / "results.md").read_text()
+    assert "rsum / 6" in page
+    assert "`sketch`, out of distribution" in page
+    assert (run / "frontier.png").is_file()
+
+
+def test_sweep_shows_rsum_at_every_alpha(radapter, run):
+    answer = radapter("sweep", run)
+    assert answer.code == 0
+    assert "r-adapter: rsum / 6 in %" in answer.printed
+    assert sum("chosen" in line for line in answer.printed.splitlines()) == 1
+
+
+def test_evaluate_of_a_run_reads_pairs_and_gives_the_reported_figure(radapter, run):
+    reported = json.loads((run / "results.json").read_text())["rows"][0]["ood"]["sketch"]["rsum"]
+    answer = radapter("evaluate", run, "--data", SKETCHES)
+    assert answer.code == 0, answer.result.output
+    assert f"{100 * reported / 6:.1f}" in row_of(answer, "zero-shot")
+
+
+def test_evaluate_of_a_model_says_its_task(radapter, pictures):
+    pairs = table(pictures, "pairs.csv", [f"{n}.png,a number {n}" for n in range(12)])
+    answer = radapter(
+        "evaluate", "world:tiny", "--task", "retrieval", "--data", pairs, "--metric", "t2i_mean_rank"
+    )
+    assert answer.code == 0, answer.result.output
+    assert "Text-to-image mean rank" in answer.printed
+    assert 1 <= float(row_of(answer, "zero-shot")[3]) <= 12
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--metric", "top1"), "--metric must be one of rsum"),
+        (("--classnames", "[a]"), "--classnames is for classification"),
+        (("--templates", "short"), "--templates is for classification"),
+        (("--task", "classification", "--metric", "rsum"), "--metric must be one of top1"),
+    ],
+)
+def test_what_a_task_lacks_is_refused(radapter, run, options, said):
+    answer = radapter("evaluate", run, "--data", SKETCHES, *options)
+    assert answer.code == 2
+    assert said in answer.said
+
+
+def test_merge_writes_the_encoder_alone(radapter, run, tmp_path):
+    answer = radapter("merge", run, "--to", tmp_path / "merged")
+    assert answer.code == 0, answer.result.output
+    assert not (tmp_path / "merged" / "classes.json").exists()
+    assert "classifier" not in answer.printed
+
+
+def test_methods_lists_those_of_the_task(radapter):
+    answer = radapter("methods", "--task", "retrieval")
+    assert answer.code == 0
+    assert "flyp" not in answer.printed
+    assert "wise-ft" in answer.printed
+    assert radapter("methods", "--task", "retrieval", "--classes", "3").code == 2
+
+
+def test_standard_models_are_for_classification(radapter, written, tmp_path):
+    answer = radapter(
+        "compare", written, "--methods", "full", "--standard-models", "a.csv", "--out", tmp_path / "out"
+    )
+    assert (answer.code, (tmp_path / "out").exists()) == (2, False)
+    assert "--standard-models is for accuracies of classification" in answer.said
+
+
+ROWS = [f"{n}.png,a number {n}" for n in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "source", "said"),
+    [
+        (
+            [*ROWS, "13.png,gone", "14.png,gone too"],
+            "image,caption",
+            "{}",
+            ("no 2: 13.png, 14.png", "Of the 10"),
+        ),
+        ([*ROWS, "9.png,"], "image,caption", "{}", ("9.png", "empty")),
+        ([*ROWS, "9.png,   "], "image,caption", "{}", ("9.png", "empty")),
+        (ROWS, "image,caption", "{{csv: {}, group: scene}}", ("'scene'", "image, caption")),
+        (ROWS, "picture,caption", "{}", ("'image'", "picture")),
+        ([], "image,caption", "{}", ("train",)),
+    ],
+    ids=["missing images", "no caption", "blank caption", "no such group", "no image column", "no rows"],
+)
+def test_pairs_that_cannot_be_trained_on_are_named(radapter, written, pictures, rows, columns, source, said):
+    name = table(pictures, "train.csv", rows, columns)
+    before = snapshot(pictures)
+    answer = radapter("train", written, *SMALL, f"data.train={source.format(name)}", "out=out")
+    assert (answer.code, snapshot(pictures)) == (2, before), answer.result.output
+    assert "Traceback" not in answer.said
+    assert all(part in answer.said for part in said), answer.said
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.per_group=30", "train.batch_size must be a multiple of train.per_group, 30."),
+        ("train.per_group=8", "train.per_group must be at most"),
+        ("train.batch_size=200", "train.batch_size must be at most"),
+    ],
+)
+def test_batches_that_cannot_be_filled_are_refused(radapter, written, pictures, override, said):
+    name = table(pictures, "train.csv", [row + words for row in ROWS for words in ("", " again")])
+    before = snapshot(pictures)
+    answer = radapter("train", written, *SMALL, f"data.train={name}", "out=out", override)
+    assert (answer.code, snapshot(pictures)) == (2, before), answer.result.output
+    assert said in answer.said
+
+
+def test_a_test_image_that_is_trained_on_is_refused(radapter, written, pictures):
+    name = table(pictures, "train.csv", ROWS)
+    (pictures / "copy.png").write_bytes((pictures / "3.png").read_bytes())
+    other = table(pictures, "test.csv", ["copy.png,other words", "9.png,nine"])
+    options = [f"data.train={name}", f"data.ood={{leaking: {other}}}", "train.per_group=null", "out=out"]
+    answer = radapter("train", written, *SMALL, *options)
+    assert answer.code == 2
+    assert "Of the 2 in 'leaking' 1 are also in 'train': " in answer.said
+    assert "copy.png" in answer.said
+    assert not (pictures / "out" / "config.yaml").exists()
+
+
+def test_long_captions_are_counted_cut_and_told_once(radapter, written, pictures, caplog):
+    long = "red " * 40
+    tested = table(pictures, "test.csv", [f"{n}.png,{long if n < 3 else ''}number {n}" for n in range(12)])
+    sets = f"data.ood={{a: {tested}, grey: {{csv: {tested}, grayscale: true}}}}"
+    answer = radapter("train", written, *SMALL, sets, "method=zero-shot", "out=out")
+    assert answer.code == 0, answer.result.output
+    told = [record.getMessage() for record in caplog.records if "more, up to" in record.getMessage()]
+    assert len(told) == 1
+    assert "captions of 'a, grey'" in told[0]
+    assert "3 of 12 have more" in told[0]
+
+
+def test_several_sources_are_trained_on_together(written, pictures):
+    rows = [[*ROWS[:4], "0.png,one caption for two"], [*ROWS[4:], "5.png,One caption for  two"]]
+    sources = ", ".join(table(pictures, f"{half}.csv", rows[half]) for half in (0, 1))
+    suites = [
+        suite_of(load_config(written, [*SMALL, f"data.train=[{sources}]", f"data.join_captions={join}"]))
+        for join in ("true", "false")
+    ]
+    assert [len(suite.train) for suite in suites] == [8, 8]
+    assert [len(suite.train.targets.unique()) for suite in suites] == [7, 8]
+    assert len(suites[0].train.samples()) == 10

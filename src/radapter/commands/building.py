@@ -53,6 +53,7 @@ def recipe_of(config: CommonConfig) -> Recipe:
         checkpoint_every=train.checkpoint_every,
         keep=train.keep,
         max_skipped=train.max_skipped,
+        chunk_size=train.chunk_size,
         max_bad=config.data.max_bad,
     )
 

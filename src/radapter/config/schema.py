@@ -124,6 +124,11 @@ class TrainConfig(Section):
         default="last",
         description="the weights after the last epoch, or those of the epoch that is best on data.id_val",
     )
+    chunk_size: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="images, and captions, encoded at a time, so that memory does not grow with the batch; the "
+        "step is the same, and each is encoded twice. Null encodes a batch at once",
+    )
     max_skipped: int = Field(
         default=10, ge=1, description="steps in a row with a non-finite loss or gradient that end a run"
     )

@@ -234,7 +234,9 @@ def _trained(
     learning_rate = recipe.learning_rate or method.learning_rate
     trained_count = count_trained(learner)
     learner.train()
-    memory_bytes = step_bytes(learner, sample_step(learner, loader, captions, accelerator))
+    memory_bytes = step_bytes(
+        learner, sample_step(learner, loader, captions, accelerator, chunk_size=recipe.chunk_size)
+    )
     fit(
         learner,
         ema,
@@ -248,6 +250,7 @@ def _trained(
         grad_clip=recipe.grad_clip,
         seed=seed,
         max_skipped=recipe.max_skipped,
+        chunk_size=recipe.chunk_size,
         checkpoints=checkpoints,
         checkpoint_every=recipe.checkpoint_every,
         resume=resume,

@@ -40,6 +40,7 @@ class Recipe:
     workers: int = 0
     eval_batch_size: int = 256
     checkpoint_every: int | None = None
+    chunk_size: int | None = None
     max_skipped: int = 10
     max_bad: float = 0.01
     keep: Literal["last", "best"] = "last"

@@ -8,7 +8,7 @@ So a checkpoint needs no random state, and a resumed run is bitwise the uninterr
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -180,10 +180,24 @@ def fit(
 
 
 def sample_step(
-    learner: Learner, loader: TrainLoader, captions: Captions, accelerator: Accelerator
+    learner: Learner,
+    loader: TrainLoader,
+    captions: Captions,
+    accelerator: Accelerator,
+    *,
+    chunk_size: int | None = None,
 ) -> Callable[[], Tensor]:
-    """The loss of the first batch as a function of nothing, to be measured; it trains nothing."""
+    """The loss of the first batch, or of its first chunk, as a function of nothing; it trains nothing."""
     batch = next(iter(loader.epoch(0)))
+    rows = slice(chunk_size)
+    batch = replace(
+        batch,
+        pixels=batch.pixels[rows],
+        labels=batch.labels[rows],
+        keys=batch.keys[rows],
+        indices=batch.indices[rows],
+        groups=None if batch.groups is None else batch.groups[rows],
+    )
     pairs, _ = _pairs(batch, captions, 0, len(loader.dataset), accelerator.device)
 
     def loss() -> Tensor:

@@ -19,6 +19,7 @@ import radapter
 from radapter.commands.building import recipe_of, suite_of
 from radapter.config import load_config
 from radapter.methods import find_methods
+from radapter.models import DualEncoder
 from radapter.protocol import Trainings, study
 from radapter.report.study import write_study
 
@@ -42,7 +43,7 @@ def main() -> None:
     suite = suite_of(config)
     trainings = Trainings(
         options.to / "trainings",
-        lambda: radapter.load(str(ROOT / config.model)),
+        lambda: _encoder(config.model),
         lambda _: suite,
         replace(recipe_of(config), keep="best"),
         starting=lambda line: print(line, flush=True),
@@ -62,6 +63,13 @@ def main() -> None:
             command=shlex.join(["python", "benchmarks/pacs/run.py", *sys.argv[1:]]),
         )
     )
+
+
+def _encoder(name: str) -> DualEncoder:
+    """The recipe's encoder, found from any folder and called as the recipe calls it."""
+    encoder = radapter.load(str(ROOT / name))
+    encoder.name = name
+    return encoder
 
 
 if __name__ == "__main__":

@@ -13,10 +13,8 @@ from radapter.protocol.world_task import world_recipe, world_suite
 from radapter.storage import whole_folder
 
 MODEL = "world:tiny"
-ID_SIZE, OOD_SIZE = (
-    400,
-    100,
-)  # pictures of the ID test and of each of the eight shifts: the sweep over them costs most
+# Pictures of the ID test and of each of the eight shifts: the sweep over them costs most.
+ID_SIZE, OOD_SIZE = 400, 100
 
 
 def demo(

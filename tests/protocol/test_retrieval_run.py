@@ -30,7 +30,7 @@ from radapter.protocol import (
 )
 from radapter.protocol.study import study
 from radapter.protocol.suite import eval_loaders
-from radapter.protocol.trained import Classifier
+from radapter.protocol.trained import Classifier, Trained
 from radapter.report.study import write_study
 from radapter.training import Interrupted
 
@@ -193,3 +193,26 @@ def test_a_study_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, recipe):
     assert full["ood:grey:t2i_r5_std"] != ""
     assert "OOD T2I R@1" in (tmp_path / "out" / "results.tex").read_text()
     assert (tmp_path / "out" / "frontier.png").is_file()
+
+
+def test_what_zero_shot_gives_is_evaluated_once_for_all_methods(pairs, encoder):
+    seen: list[str] = []
+    bench = Bench(pairs, encoder.preprocess, progress=lambda name, images: seen.append(name))
+    zero_shot = bench.zero_shot(encoder)
+    trained = Trained(
+        method="full",
+        classifier=Classifier(encoder, None),
+        adapters=None,
+        base="",
+        before={},
+        trained_parameters=0,
+        learning_rate=None,
+        epochs=1,
+        epoch=None,
+        seconds=0.0,
+        step_bytes=0,
+    )
+    seen.clear()
+    rows = bench.sweep(trained, zero_shot, (0.0, 1.0))
+    assert [row.alpha for row in rows] == [0.0, 1.0]
+    assert sorted(seen) == ["id/photo", "id_val/id_val", "ood/grey", "ood/named"]  # alpha 1 alone

@@ -65,6 +65,7 @@ class Bench:
             memory=memory,
         )
         self._zero_shot: dict[str, Tensor] = {}  # what the model as it came predicts, by set
+        self._saw_zero_shot = False
 
     @property
     def task(self) -> TaskName:
@@ -87,7 +88,7 @@ class Bench:
         """
         known = {} if zero_shot is None else {0.0: _by_set(zero_shot)}
         with trained.interpolation() as interpolation:
-            if not self._zero_shot:  # its row was read from a file
+            if not self._saw_zero_shot:  # its row was read from a file
                 with interpolation.at(0.0):
                     self._metrics(trained.classifier, lambda _: nullcontext(), (0.0,), {})
             return self._rows(trained.method, trained.classifier, interpolation.at, alphas, known)
@@ -122,7 +123,9 @@ class Bench:
         known: Mapping[float, Mapping[str, Metrics]],
     ) -> dict[float, dict[str, Metrics]]:
         measures = self._suite.measures(classifier, self._loaders, self._zero_shot)
-        return sweep(classifier.encoder, at, measures, alphas, known=known, progress=self._progress)
+        found = sweep(classifier.encoder, at, measures, alphas, known=known, progress=self._progress)
+        self._saw_zero_shot |= 0.0 in alphas and 0.0 not in known
+        return found
 
 
 def bench_of(

@@ -1,6 +1,6 @@
 """Classification: captions are class names in templates, a head classifies, top-1 counts."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, final
@@ -11,7 +11,7 @@ from radapter.data import ClassificationSet, EvalLoader, Memory, TrainLoader
 from radapter.evaluation import ClassificationMeasure
 from radapter.models import DualEncoder
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.suite import Sealed
+from radapter.protocol.suite import Sealed, sets_of_roles, train_loader
 from radapter.protocol.trained import Classifier
 from radapter.training import ClassCaptions
 from radapter.zeroshot import class_embeddings
@@ -57,13 +57,7 @@ class ClassificationSuite:
 
     def sets(self, *roles: str) -> dict[tuple[str, str], ClassificationSet]:
         """(role, name) -> the sets of these roles."""
-        found: dict[tuple[str, str], ClassificationSet] = {}
-        if "id_val" in roles and self.id_val is not None:
-            found["id_val", "id_val"] = self.id_val
-        if "id" in roles:
-            found |= {("id", name): data for name, data in self.id_test.items()}
-        if "ood" in roles:
-            found |= {("ood", name): data for name, data in self.ood.items()}
+        found = sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
         if "transfer" in roles:
             found |= {("transfer", name): other.data for name, other in self.transfer.items()}
         return found
@@ -80,18 +74,7 @@ class ClassificationSuite:
         self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
     ) -> tuple[TrainLoader, ClassCaptions]:
         """Images, shuffled, and the captions of their classes."""
-        loader = TrainLoader(
-            self.train,
-            encoder.preprocess,
-            image_size=encoder.image_size,
-            batch_size=recipe.batch_size,
-            seed=seed,
-            crop_scale=recipe.crop_scale,
-            flip=recipe.flip,
-            max_bad=recipe.max_bad,
-            workers=recipe.workers,
-            memory=memory,
-        )
+        loader = train_loader(self.train, encoder, recipe, seed=seed, memory=memory)
         return loader, ClassCaptions(self.classnames, self.templates, encoder.tokenize, seed=seed)
 
     def measures(
@@ -103,15 +86,18 @@ class ClassificationSuite:
         """Sets of the training classes share a head; each transfer set has a zero-shot head of its own."""
         head = partial(classifier.class_head, self.classnames, self.templates)
 
+        def head_of(role: str, name: str) -> Callable[[], Tensor]:
+            if role != "transfer":
+                return head
+            other = self.transfer[name]
+            return partial(class_embeddings, classifier.encoder, other.data.classnames, other.templates)
+
         def measure(role: str, name: str) -> ClassificationMeasure:
-            if role == "transfer":
-                other = self.transfer[name]
-                own = partial(class_embeddings, classifier.encoder, other.data.classnames, other.templates)
             data = loaders[role, name].dataset
             assert isinstance(data, ClassificationSet)
             return ClassificationMeasure(
                 classifier.encoder,
-                own if role == "transfer" else head,
+                head_of(role, name),
                 loaders[role, name],
                 data.candidates,
                 name=f"{role}/{name}",

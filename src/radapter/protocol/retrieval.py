@@ -12,7 +12,7 @@ from radapter.evaluation import RetrievalMeasure
 from radapter.evaluation.features import encode_texts
 from radapter.models import DualEncoder
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.suite import Sealed
+from radapter.protocol.suite import Sealed, sets_of_roles, train_loader
 from radapter.protocol.trained import Classifier
 from radapter.training import PairCaptions
 
@@ -40,14 +40,7 @@ class RetrievalSuite:
 
     def sets(self, *roles: str) -> dict[tuple[str, str], PairSet]:
         """(role, name) -> the sets of these roles."""
-        found: dict[tuple[str, str], PairSet] = {}
-        if "id_val" in roles and self.id_val is not None:
-            found["id_val", "id_val"] = self.id_val
-        if "id" in roles:
-            found |= {("id", name): data for name, data in self.id_test.items()}
-        if "ood" in roles:
-            found |= {("ood", name): data for name, data in self.ood.items()}
-        return found
+        return sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
 
     def sealed(self) -> "RetrievalSuite":
         """The same suite whose test sets cannot be read."""
@@ -71,19 +64,7 @@ class RetrievalSuite:
                 per_group=self.per_group,
                 seed=seed,
             )
-        loader = TrainLoader(
-            samples,
-            encoder.preprocess,
-            image_size=encoder.image_size,
-            batch_size=recipe.batch_size if sampler is None else None,
-            seed=seed,
-            crop_scale=recipe.crop_scale,
-            flip=recipe.flip,
-            max_bad=recipe.max_bad,
-            workers=recipe.workers,
-            memory=memory,
-            sampler=sampler,
-        )
+        loader = train_loader(samples, encoder, recipe, seed=seed, memory=memory, sampler=sampler)
         return loader, PairCaptions(self.train.captions, encoder.tokenize)
 
     def measures(
@@ -94,9 +75,8 @@ class RetrievalSuite:
     ) -> dict[str, RetrievalMeasure]:
         """Each set ranks its own images and captions; what zero-shot predicts is not kept."""
         found: dict[str, RetrievalMeasure] = {}
-        texts: dict[
-            tuple[str, ...], Callable[[], Tensor]
-        ] = {}  # grey images have the captions of coloured ones
+        # Grey images have the captions of coloured ones, which are then encoded once.
+        texts: dict[tuple[str, ...], Callable[[], Tensor]] = {}
         for (role, name), loader in loaders.items():
             data = loader.dataset
             assert isinstance(data, PairSet)

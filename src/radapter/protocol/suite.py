@@ -3,12 +3,13 @@
 A task is a suite: `ClassificationSuite` and its siblings stand in files of their own.
 """
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, NoReturn, Protocol, Self, final
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, NoReturn, Protocol, Self, TypeVar, final
 
 from torch import Tensor
 
 from radapter.data import EvalLoader, ImageSet, Memory, TrainLoader
+from radapter.data.loading import BatchSampler
 from radapter.errors import LeakError
 from radapter.evaluation import Measure, TaskName
 from radapter.models import DualEncoder
@@ -16,6 +17,7 @@ from radapter.protocol.recipe import Recipe
 from radapter.protocol.trained import Classifier
 from radapter.training import Captions
 
+Data = TypeVar("Data", bound=ImageSet)
 ROLES = ("id_val", "id", "ood", "transfer")
 """What a set is for, training aside."""
 
@@ -68,10 +70,49 @@ class Suite(Protocol):
         loaders: Mapping[tuple[str, str], EvalLoader],
         zero_shot: MutableMapping[str, Tensor] | None = None,
     ) -> Mapping[str, Measure]:
-        """ "role/name" -> how each of these sets is measured; `zero_shot` keeps what zero-shot predicts."""
+        """Role/name -> how each of these sets is measured; `zero_shot` keeps what zero-shot predicts."""
 
     def about(self) -> dict[str, Any]:
         """Facts that a finished run keeps, as JSON."""
+
+
+def sets_of_roles(
+    roles: Sequence[str], *, id_val: Data | None, id_test: Mapping[str, Data], ood: Mapping[str, Data]
+) -> dict[tuple[str, str], Data]:
+    """(role, name) -> the sets of these roles, among those that every task has; the others are not touched."""
+    found: dict[tuple[str, str], Data] = {}
+    if "id_val" in roles and id_val is not None:
+        found["id_val", "id_val"] = id_val
+    if "id" in roles:
+        found |= {("id", name): data for name, data in id_test.items()}
+    if "ood" in roles:
+        found |= {("ood", name): data for name, data in ood.items()}
+    return found
+
+
+def train_loader(
+    samples: ImageSet,
+    encoder: DualEncoder,
+    recipe: Recipe,
+    *,
+    seed: int,
+    memory: Memory | None,
+    sampler: BatchSampler | None = None,
+) -> TrainLoader:
+    """Samples loaded as a recipe says, shuffled unless a sampler says what each batch holds."""
+    return TrainLoader(
+        samples,
+        encoder.preprocess,
+        image_size=encoder.image_size,
+        batch_size=recipe.batch_size if sampler is None else None,
+        seed=seed,
+        crop_scale=recipe.crop_scale,
+        flip=recipe.flip,
+        max_bad=recipe.max_bad,
+        workers=recipe.workers,
+        memory=memory,
+        sampler=sampler,
+    )
 
 
 def eval_loaders(

@@ -14,7 +14,7 @@ from radapter.commands.merge import check_alpha
 from radapter.commands.reporting import print_results
 from radapter.commands.terminal import bars, next_steps
 from radapter.config import load_config
-from radapter.config.pair_sources import PAIR_KINDS, is_pair_source
+from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.sources import KINDS, is_source
 from radapter.data import open_classification, open_pairs
 from radapter.errors import ConfigError, did_you_mean
@@ -137,7 +137,7 @@ def named_sources(data: Sequence[str], task: TaskName = "classification") -> dic
             name, spec = "", text
         told = parsed(spec)
         value = told if isinstance(told, dict) else spec  # a folder may be called 2024
-        if not (is_pair_source if task == "retrieval" else is_source)(value):
+        if not is_source(value, PAIR_KINDS if task == "retrieval" else KINDS):
             raise ConfigError(
                 f"--data must be a path, a YAML mapping such as '{{csv: a.csv}}', or NAME=SOURCE. Got '{text}'."
             )

@@ -21,10 +21,9 @@ from pydantic import (
     Field,
     PlainSerializer,
     Tag,
-    WrapValidator,
 )
 
-from radapter.config.sources import STRICT, Corruption, DataSource, Part
+from radapter.config.sources import STRICT, Corruption, DataSource, Part, is_source, source_type
 
 
 class PairSource(BaseModel):
@@ -173,50 +172,10 @@ PAIR_KINDS: dict[str, type[PairSource]] = {
 }
 
 
-def is_pair_source(value: object) -> bool:
-    """Whether `value` is one source of pairs rather than a mapping of names to sources."""
-    return isinstance(value, str) or (isinstance(value, dict) and bool(PAIR_KINDS.keys() & value.keys()))
-
-
-def _kind(value: object) -> str | None:
-    if isinstance(value, str):
-        return "<pairs path>"
-    if isinstance(value, dict):
-        kinds = [kind for kind in PAIR_KINDS if kind in value]
-        return f"<pairs {kinds[0]}>" if len(kinds) == 1 else None
-    return None
-
-
-def _as_spec(value: object, validate: Any) -> object:
-    checked = validate(value)
-    return checked.model_dump(exclude_unset=True) if isinstance(checked, PairSource) else checked
-
-
 if TYPE_CHECKING:
     PairDataSource = str | dict[str, Any]
 else:
-    # A source leaves the schema as the plain str or dict that `radapter.data.open_pairs` takes.
-    PairDataSource = Annotated[
-        Annotated[str, Tag("<pairs path>")]
-        | Annotated[PairCsvSource, Tag("<pairs csv>")]
-        | Annotated[PairJsonlSource, Tag("<pairs jsonl>")]
-        | Annotated[PairParquetSource, Tag("<pairs parquet>")]
-        | Annotated[PairHubSource, Tag("<pairs hub>")]
-        | Annotated[KarpathySource, Tag("<pairs karpathy>")]
-        | Annotated[Flickr8kSource, Tag("<pairs flickr8k>")]
-        | Annotated[ClipBenchmarkSource, Tag("<pairs clip_benchmark>")]
-        | Annotated[WebdatasetSource, Tag("<pairs webdataset>")]
-        | Annotated[PairWorldSource, Tag("<pairs world>")]
-        | Annotated[ClassNameSource, Tag("<pairs classification>")],
-        Discriminator(
-            _kind,
-            custom_error_type="source",
-            custom_error_message="must be a path or a mapping with exactly one of the keys "
-            + ", ".join(repr(kind) for kind in PAIR_KINDS),
-        ),
-        WrapValidator(_as_spec),
-        PlainSerializer(lambda spec: spec),
-    ]
+    PairDataSource = source_type(PAIR_KINDS, prefix="pairs ")
 
 
 def _count(value: object) -> str:
@@ -242,7 +201,7 @@ else:
 
 
 def _named(value: object) -> object:
-    return {"id_test": value} if is_pair_source(value) else value
+    return {"id_test": value} if is_source(value, PAIR_KINDS) else value
 
 
 NamedPairSources = Annotated[dict[str, PairDataSource], BeforeValidator(_named)]

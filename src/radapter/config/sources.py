@@ -14,7 +14,8 @@
 The schema checks shape and types; whether a file exists is the business of `radapter.data`, which opens them.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
     BaseModel,
@@ -186,47 +187,49 @@ KINDS: dict[str, type[Source]] = {
 }
 
 
-def is_source(value: object) -> bool:
-    """Whether `value` is one source rather than a mapping of names to sources."""
-    return isinstance(value, str) or (isinstance(value, dict) and bool(KINDS.keys() & value.keys()))
+def is_source(value: object, kinds: Mapping[str, type[BaseModel]] = KINDS) -> bool:
+    """Whether `value` is one source, of these kinds, rather than a mapping of names to sources."""
+    return isinstance(value, str) or (isinstance(value, dict) and bool(kinds.keys() & value.keys()))
 
 
-def _kind(value: object) -> str | None:
-    if isinstance(value, str):
-        return "<path>"
-    if isinstance(value, dict):
-        kinds = [kind for kind in KINDS if kind in value]
-        return f"<{kinds[0]}>" if len(kinds) == 1 else None
-    return None
+def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "") -> Any:
+    """The annotation of a source: a path, or a mapping with exactly one of the telling keys.
 
+    It leaves the schema as the plain str or dict that `radapter.data` opens.
 
-def _as_spec(value: object, validate: Any) -> object:
-    checked = validate(value)
-    return checked.model_dump(exclude_unset=True) if isinstance(checked, Source) else checked
+    Args:
+        kinds: telling key -> schema of the mapping.
+        prefix: of the tags that name a kind in pydantic's locations, such as "<pairs csv>".
+    """
+
+    def kind_of(value: object) -> str | None:
+        if isinstance(value, str):
+            return f"<{prefix}path>"
+        told = [kind for kind in kinds if kind in value] if isinstance(value, dict) else []
+        return f"<{prefix}{told[0]}>" if len(told) == 1 else None
+
+    def as_spec(value: object, validate: Any) -> object:
+        checked = validate(value)
+        return checked.model_dump(exclude_unset=True) if isinstance(checked, BaseModel) else checked
+
+    tagged = [Annotated[schema, Tag(f"<{prefix}{kind}>")] for kind, schema in kinds.items()]
+    return Annotated[
+        Union[Annotated[str, Tag(f"<{prefix}path>")], *tagged],
+        Discriminator(
+            kind_of,
+            custom_error_type="source",
+            custom_error_message="must be a path or a mapping with exactly one of the keys "
+            + ", ".join(repr(kind) for kind in kinds),
+        ),
+        WrapValidator(as_spec),
+        PlainSerializer(lambda spec: spec),
+    ]
 
 
 if TYPE_CHECKING:
     DataSource = str | dict[str, Any]
 else:
-    # A source leaves the schema as the plain str or dict that `radapter.data.open_classification` takes.
-    DataSource = Annotated[
-        Annotated[str, Tag("<path>")]
-        | Annotated[FolderSource, Tag("<folder>")]
-        | Annotated[CsvSource, Tag("<csv>")]
-        | Annotated[ParquetSource, Tag("<parquet>")]
-        | Annotated[HubSource, Tag("<hub>")]
-        | Annotated[WorldSource, Tag("<world>")]
-        | Annotated[CoopSource, Tag("<coop>")]
-        | Annotated[LayoutSource, Tag("<layout>")],
-        Discriminator(
-            _kind,
-            custom_error_type="source",
-            custom_error_message="must be a path or a mapping with exactly one of the keys "
-            + ", ".join(repr(kind) for kind in KINDS),
-        ),
-        WrapValidator(_as_spec),
-        PlainSerializer(lambda spec: spec),
-    ]
+    DataSource = source_type(KINDS)
 
 
 def _with_templates(value: object, validate: Any) -> object:

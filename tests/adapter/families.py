@@ -9,6 +9,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from radapter.models.openclip import initialise_captioner
+
 Features = Callable[[], tuple[Tensor, ...]]
 
 OPEN_CLIP = (
@@ -42,7 +44,9 @@ def open_clip_model(config: dict) -> nn.Module:
     config = dict(config)
     custom = config.pop("custom_text", False)
     if "multimodal_cfg" in config:
-        return open_clip.CoCa(**config)
+        model = open_clip.CoCa(**config)
+        initialise_captioner(model)
+        return model
     return (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**config)
 
 

@@ -1,7 +1,7 @@
 import peft
 import pytest
 import torch
-from adapter.families import FAMILIES, build, relative_difference
+from adapter.families import FAMILIES, OPEN_CLIP, build, relative_difference
 
 from radapter.adapter import RAdapterConfig, RAdapterLayer, coins, set_alpha
 
@@ -93,3 +93,15 @@ def test_merged_equals_adapted_in_half_precision(name, dtype):
     assert all(value.dtype == dtype for value in (*got, *expected))
     # 1e-2: about two steps of bfloat16
     assert all(relative_difference(*pair) < 1e-2 for pair in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("name", OPEN_CLIP)
+def test_no_weight_of_a_random_model_is_what_the_memory_held(name):
+    # Under this switch torch fills what nobody initialises with NaN.
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        model, _ = build(name)
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+    assert [n for n, p in model.named_parameters() if not torch.isfinite(p).all()] == []

@@ -185,7 +185,19 @@ def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module: nn.Module = kind(**arguments)
+        initialise_captioner(module)
     return module
+
+
+def initialise_captioner(module: nn.Module) -> None:
+    """Draws the one matrix of CoCa that open_clip 3.3 leaves as it found the memory; others have none.
+
+    It belongs to the captioner, which is never run here, but weights that differ from one load to the next would
+    make two models of one.
+    """
+    if isinstance(module, import_open_clip().CoCa):
+        projection = module.text_decoder.text_projection
+        nn.init.normal_(projection, std=projection.shape[0] ** -0.5)
 
 
 def _encoder(

@@ -43,9 +43,10 @@ COLLECTIONS = {
         "r_adapter",
     ),
     "data": (
-        *("folder", "table", "huggingface", "world", "coop", "imagenet", "objectnet", "domains"),
-        *("pair_table", "pair_lines", "pair_columns", "karpathy", "flickr8k", "pair_tars", "pair_world"),
-        "pair_classes",
+        *(f"labelled.{name}" for name in ("folder", "table", "huggingface", "world", "coop", "imagenet")),
+        *(f"labelled.{name}" for name in ("objectnet", "domains")),
+        *(f"pairs.{name}" for name in ("table", "lines", "columns", "karpathy", "flickr8k", "tars", "world")),
+        "pairs.classes",
     ),
     "losses": ("mpm_nce", "tiled", "clip", "cross_entropy", "siglip"),
 }

@@ -8,7 +8,7 @@ from miniatures import layouts
 from miniatures.layouts import TENCH, add_images
 
 from radapter.config import load_config
-from radapter.data.layouts import LAYOUTS
+from radapter.data.labelled.layouts import LAYOUTS
 
 pytest.importorskip("open_clip")
 
@@ -146,7 +146,7 @@ def test_damage_above_what_a_run_accepts_is_shown_and_refused(check, here):
 
 def test_a_sample_is_spread_over_the_set_and_all_reads_all(here):
     from radapter.data import open_classification
-    from radapter.data.checking import look_at
+    from radapter.data.labelled.checking import look_at
 
     photos(here / "set", cat=6, dog=6)
     dataset = open_classification("set")

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radapter.data.pictures import FilePictures
+from radapter.data.pictures.pictures import FilePictures
 from radapter.data.splits import UNREADABLE, content_keys, in_part, key_of
 from radapter.errors import ConfigError
 

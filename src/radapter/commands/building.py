@@ -11,9 +11,9 @@ from radapter.adapter import RAdapterConfig
 from radapter.config import CommonConfig, RetrievalRunConfig, RunConfig
 from radapter.config.retrieval import RetrievalTrainConfig
 from radapter.data import ClassificationSet, PairSet, open_classification, open_pairs
-from radapter.data.equivalence import warn_if_large
-from radapter.data.long_captions import long_captions
-from radapter.data.pairs import joined
+from radapter.data.pairs.equivalence import warn_if_large
+from radapter.data.pairs.long_captions import long_captions
+from radapter.data.pairs.pair_set import joined
 from radapter.errors import ConfigError
 from radapter.models import DualEncoder
 from radapter.models.hf import HfTowers

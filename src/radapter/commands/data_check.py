@@ -13,9 +13,9 @@ from rich.text import Text
 from radapter.commands.evaluate import parsed
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, ClassificationSet, open_classification
-from radapter.data.checking import SAMPLE, Findings, look_at
-from radapter.data.layouts import LAYOUTS, layout_of
-from radapter.data.opening import kind_of
+from radapter.data.labelled.checking import SAMPLE, Findings, look_at
+from radapter.data.labelled.layouts import LAYOUTS, layout_of
+from radapter.data.labelled.opening import kind_of
 from radapter.errors import ConfigError, DataError
 
 _SHOWN = 3

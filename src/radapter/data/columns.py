@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
-from radapter.data.images import MAX_PIXELS
-from radapter.data.pictures import ColumnPictures
+from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.pictures.pictures import ColumnPictures
 from radapter.errors import ConfigError, DataError, did_you_mean
 
 

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from radapter.data.augment import CROP_SCALE, draws, random_crop, random_flip
-from radapter.data.bad_images import MAX_BAD, BadImages
 from radapter.data.memory import Lease, Memory
+from radapter.data.pictures.augment import CROP_SCALE, draws, random_crop, random_flip
+from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.splits import Progress
 from radapter.errors import ConfigError, DataError, ImageError
 from radapter.hashing import keys as hashed

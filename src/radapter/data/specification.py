@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from radapter.data.bad_images import BadImages
-from radapter.data.pictures import Pictures
+from radapter.data.pictures.bad_images import BadImages
+from radapter.data.pictures.pictures import Pictures
 from radapter.data.splits import UNREADABLE
 from radapter.errors import ConfigError, ImageError, did_you_mean
 

@@ -14,7 +14,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from radapter.data.pictures import FilePictures, Pictures
+from radapter.data.pictures.pictures import FilePictures, Pictures
 from radapter.errors import ConfigError, ImageError
 
 UNREADABLE = 0  # the key of a picture whose bytes cannot be read

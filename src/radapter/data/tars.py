@@ -12,7 +12,7 @@ from typing import IO, final
 
 from PIL import Image
 
-from radapter.data.images import MAX_PIXELS, decode
+from radapter.data.pictures.decoding import MAX_PIXELS, decode
 from radapter.errors import DataError, ImageError
 
 MAX_MEMBER = 256 * 2**20

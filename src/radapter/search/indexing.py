@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from radapter.data.class_folders import images_in
-from radapter.data.images import decode
+from radapter.data.labelled.class_folders import images_in
+from radapter.data.pictures.decoding import decode
 from radapter.errors import DataError, ImageError
 from radapter.evaluation.features import PairEncoder, encode_images
 from radapter.search.index import ImageIndex

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from radapter.data.images import decode
+from radapter.data.pictures.decoding import decode
 from radapter.errors import ImageError
 from radapter.search.hits import Hit
 

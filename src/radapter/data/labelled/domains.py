@@ -1,0 +1,123 @@
+"""Domain folders: one folder a domain, in each one folder a class. PACS, VLCS, OfficeHome and DomainNet.
+
+    ROOT/<domain>/<class>/*.jpg
+    ROOT/<domain>_train.txt, ROOT/<domain>_test.txt      DomainNet's splits: "clipart/dog/clipart_085_1.jpg 85"
+
+One domain is read, or all, or all but those left out (leave-one-domain-out: train on the others, test on it). The
+domains are the groups of the set. Class names are the folders' with spaces for underscores.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from radapter.data.labelled.class_folders import files_source, folders_in, list_class_folders
+from radapter.data.labelled.labels import Source
+from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.errors import ConfigError, DataError, did_you_mean
+
+
+def read_domains(
+    path: Path,
+    *,
+    domain: str | None = None,
+    leave_out: str | Sequence[str] | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Source:
+    """Domain folders.
+
+    Args:
+        path: the folder that holds the domains.
+        domain: the one to read; None reads all.
+        leave_out: domains not to read.
+        max_pixels: larger images are refused from their header.
+
+    Raises:
+        ConfigError: a domain is not there, both options are given, or no domain is left.
+        DataError: a folder is missing or empty.
+    """
+    chosen = _chosen(path, domain, leave_out)
+    return _joined(path, {name: list_class_folders(path / name) for name in chosen}, max_pixels=max_pixels)
+
+
+def read_domainnet(
+    path: Path,
+    *,
+    domain: str | None = None,
+    leave_out: str | Sequence[str] | None = None,
+    split: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Source:
+    """As `read_domains`; with a split, what <domain>_<split>.txt lists.
+
+    Args:
+        path: the folder that holds the domains and the lists.
+        domain: the one to read; None reads all.
+        leave_out: domains not to read.
+        split: train or test; None reads both, from the folders.
+        max_pixels: larger images are refused from their header.
+
+    Raises:
+        ConfigError: as `read_domains`.
+        DataError: a folder or a list is missing or empty, or a line of it is not "path number".
+    """
+    if split is None:
+        return read_domains(path, domain=domain, leave_out=leave_out, max_pixels=max_pixels)
+    chosen = _chosen(path, domain, leave_out)
+    listed = {name: _listed(path, f"{name}_{split}.txt") for name in chosen}
+    return _joined(path, listed, max_pixels=max_pixels)
+
+
+def _chosen(path: Path, domain: str | None, leave_out: str | Sequence[str] | None) -> list[str]:
+    domains = folders_in(path)
+    left_out = [leave_out] if isinstance(leave_out, str) else list(leave_out or ())
+    if domain is not None and left_out:
+        raise ConfigError(
+            f"domain and leave_out exclude each other. Got {domain!r} and {left_out}. Give one."
+        )
+    for name in [*left_out, *([] if domain is None else [domain])]:
+        if name not in domains:
+            raise ConfigError(
+                f"domain must be a folder of '{path}', which holds {', '.join(domains) or 'none'}. Got {name!r}."
+                f"{did_you_mean(name, domains)}"
+            )
+    chosen = [name for name in domains if name not in left_out] if domain is None else [domain]
+    if not chosen:
+        raise ConfigError(f"a domain must be left. '{path}' holds {domains}, and {left_out} are left out.")
+    return chosen
+
+
+def _joined(path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, max_pixels: int) -> Source:
+    """The domains as groups, the pictures sorted by class."""
+    classes = sorted({name for of_domain in files.values() for name in of_domain})
+    by_class: dict[str, list[str]] = {}
+    groups: list[str] = []
+    for folder in classes:
+        found = by_class.setdefault(folder.replace("_", " "), [])
+        for domain, of_domain in files.items():
+            found += of_domain.get(folder, ())
+            groups += [domain] * len(of_domain.get(folder, ()))
+    name = next(iter(files)) if len(files) == 1 else path.name
+    return files_source(name, by_class, max_pixels=max_pixels, groups=groups)
+
+
+def _listed(path: Path, name: str) -> dict[str, list[str]]:
+    """Class folder -> files, from a list of "domain/class/file number"."""
+    try:
+        lines = (path / name).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"DomainNet's splits are lists beside the folders. '{path / name}': {error}. Put it there, or leave "
+            "split out."
+        ) from error
+    files: dict[str, list[str]] = {}
+    for number, line in enumerate(filter(str.strip, lines), start=1):
+        file, _, label = line.strip().rpartition(" ")
+        parts = file.split("/")
+        if len(parts) < 3 or not label.isdecimal():
+            raise DataError(
+                f"every line must read 'domain/class/file number'. Line {number} of '{path / name}' is {line!r}."
+            )
+        files.setdefault(parts[1], []).append(str(path / file))
+    if not files:
+        raise DataError(f"a list must name an image. '{path / name}' names none.")
+    return files

@@ -1,0 +1,121 @@
+"""What a source of captioned pictures hands over, and how rows of (image, caption) become it."""
+
+import dataclasses
+from collections.abc import Hashable, Sequence
+from typing import final
+
+from torch import Tensor
+
+from radapter.data.pictures.pictures import Pictures
+from radapter.errors import DataError
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class CaptionedSource:
+    """What a reader of image-text pairs hands over.
+
+    Attributes:
+        name: what messages call it.
+        pictures: N pictures.
+        captions: for each picture its captions, as the source has them.
+        groups: N ids; captions of one group describe one thing, so that they are positives of each other's
+            pictures. None makes every picture a group of its own.
+        keys: (N,), int64, where the source knows its content hashes; None where they must be computed.
+    """
+
+    name: str
+    pictures: Pictures
+    captions: Sequence[Sequence[str]]
+    groups: Sequence[Hashable] | None = None
+    keys: Tensor | None = None
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """Rows of (image, caption), brought together by image.
+
+    Attributes:
+        images: N names that differ, in the order in which they first occur.
+        captions: the captions of each, in the order of the rows.
+        groups: the group of each; None where the rows have none.
+    """
+
+    images: tuple[str, ...]
+    captions: tuple[tuple[str, ...], ...]
+    groups: tuple[Hashable, ...] | None
+
+
+def gathered(
+    images: Sequence[str],
+    captions: Sequence[Sequence[str]],
+    groups: Sequence[Hashable] | None = None,
+    *,
+    origin: str,
+) -> Gathered:
+    """Brings rows of one image together.
+
+    Args:
+        images: one a row.
+        captions: those of each row.
+        groups: the group of each row; None makes none.
+        origin: what messages call the rows.
+
+    Raises:
+        DataError: an image stands in two groups.
+    """
+    found: dict[str, list[str]] = {}
+    group_of: dict[str, Hashable] = {}
+    for row, (image, texts) in enumerate(zip(images, captions, strict=True)):
+        found.setdefault(image, []).extend(texts)
+        if groups is not None and group_of.setdefault(image, groups[row]) != groups[row]:
+            raise DataError(
+                f"an image must have one group. In '{origin}' '{image}' has {group_of[image]!r} and "
+                f"{groups[row]!r}. Correct the group column, or leave group out: the image is the group then."
+            )
+    return Gathered(
+        tuple(found),
+        tuple(tuple(texts) for texts in found.values()),
+        None if groups is None else tuple(group_of[image] for image in found),
+    )
+
+
+def refuse_blank(source: CaptionedSource) -> None:
+    """Raises DataError where a picture has no caption, or a caption no letter to read."""
+    bare = [row for row, texts in enumerate(source.captions) if not texts]
+    blank = [row for row, texts in enumerate(source.captions) if any(not text.strip() for text in texts)]
+    for rows, what in ((bare, "have none"), (blank, "have an empty one")):
+        if rows:
+            shown = ", ".join(source.pictures.where(row) for row in rows[:3]) + (" ..." if rows[3:] else "")
+            raise DataError(
+                f"every image must have captions that are not empty. Of the {len(source.captions)} of "
+                f"'{source.name}' {len(rows)} {what}: {shown}. Fill them in, or remove them."
+            )
+
+
+def texts_of(value: object, where: str) -> tuple[str, ...]:
+    """One caption, or a list of them, as a tuple.
+
+    Args:
+        value: what stands for the captions.
+        where: what messages call the place.
+
+    Raises:
+        DataError: it is neither text nor a list of text.
+    """
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise DataError(f"captions must be text or a list of text. {where} has {str(value)[:60]!r}.")
+    return tuple(texts)
+
+
+def group_id(value: object, where: str) -> str | int:
+    """A group's id.
+
+    Raises:
+        DataError: it is neither text nor a whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        raise DataError(f"a group id must be text or a whole number. {where} has {value!r}. Fill it in.")
+    return value

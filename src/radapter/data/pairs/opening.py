@@ -1,0 +1,267 @@
+"""Opening a set of image-text pairs from a specification: a path, or a mapping with the source and its options.
+
+    path/to/file                                          a .csv, .tsv, .jsonl, .parquet or .tar file, a saved set,
+                                                          or a folder of CLIP_benchmark
+    {csv: PATH, image: COLUMN, caption: COLUMN, group: COLUMN, images: FOLDER}             also TSV
+    {jsonl: PATH, image: KEY, captions: KEY, group: KEY, images: FOLDER}
+    {parquet: PATH or list, image: COLUMN, captions: COLUMN, group: COLUMN}
+    {hub: NAME or saved folder, split: test, config: ..., image: COLUMN, captions: COLUMN, group: COLUMN}
+    {karpathy: dataset_coco.json, images: FOLDER, split: test}
+    {flickr8k: Flickr8k.token.txt, images: FOLDER, split_list: Flickr_8k.testImages.txt}
+    {clip_benchmark: FOLDER, split: test}
+    {webdataset: PATH, pattern or list, captions: KEY, group: KEY}
+    {world: scenes, seed: 0, size: 1000, styles: [photo, cartoon], wording: clean}
+    {classification: SOURCE, templates: "a photo of a {}."}
+
+Every mapping also takes
+    captions_per_image: K   the first K captions of each image; null takes all
+    part: [low, high)       the images whose content hash lies in that part of all; see splits.py
+    split_seed: 0           another number splits otherwise
+    paraphrase: false       true says every caption in other words; see paraphrase.py
+    grayscale: false        true takes the colour out of every image
+    corrupt: {type: fog, severity: 3, seed: 0}            one of the 15 of corruptions.py
+"""
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from radapter.data.labelled.opening import open_classification
+from radapter.data.pairs.captioned import CaptionedSource, refuse_blank
+from radapter.data.pairs.classes import captions_of_classes
+from radapter.data.pairs.columns import read_pair_hub, read_pair_parquet
+from radapter.data.pairs.equivalence import LARGEST, target_classes, warn_if_large
+from radapter.data.pairs.flickr8k import read_flickr8k
+from radapter.data.pairs.karpathy import read_karpathy
+from radapter.data.pairs.lines import read_pair_lines
+from radapter.data.pairs.pair_set import PairSet
+from radapter.data.pairs.paraphrase import paraphrase
+from radapter.data.pairs.table import read_pair_table
+from radapter.data.pairs.tars import read_clip_benchmark, read_webdataset
+from radapter.data.pairs.world import read_pair_world
+from radapter.data.pictures.bad_images import MAX_BAD
+from radapter.data.pictures.corruptions import check_corruption, corrupted_pictures, greyed
+from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
+from radapter.data.specification import check_options, check_part, expanded, refuse_unreadable
+from radapter.data.splits import Progress, content_keys, in_part
+from radapter.errors import ConfigError, DataError
+from radapter.zeroshot import templates
+
+TEMPLATE = "a photo of a {}."
+"""What a classification source's captions say where no template is given."""
+
+_LISTED = (str, list, tuple)
+_KINDS: dict[str, dict[str, Any]] = {
+    "csv": {"csv": str, "image": str, "caption": str, "group": str, "images": str},
+    "jsonl": {"jsonl": str, "image": str, "captions": str, "group": str, "images": str},
+    "parquet": {"parquet": _LISTED, "image": str, "captions": str, "group": str},
+    "hub": {"hub": str, "split": str, "config": str, "image": str, "captions": str, "group": str},
+    "karpathy": {"karpathy": str, "images": str, "split": str},
+    "flickr8k": {"flickr8k": str, "images": str, "split_list": str},
+    "clip_benchmark": {"clip_benchmark": str, "split": str},
+    "webdataset": {"webdataset": _LISTED, "captions": str, "group": str},
+    "world": {"world": str, "seed": int, "size": int, "styles": _LISTED, "wording": str},
+    "classification": {"classification": (str, Mapping), "templates": _LISTED},
+}
+_COMMON: dict[str, Any] = {
+    "captions_per_image": int,
+    "part": Sequence,
+    "split_seed": int,
+    "paraphrase": bool,
+    "grayscale": bool,
+    "corrupt": Mapping,
+}
+_BY_SUFFIX = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".tar": "webdataset",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def open_pairs(
+    spec: str | Mapping[str, Any],
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    max_bad: float = MAX_BAD,
+    allow_download: bool = False,
+    join: bool = True,
+    largest: int = LARGEST,
+    progress: Progress | None = None,
+) -> PairSet:
+    """Opens a set of image-text pairs; images are decoded later, one at a time.
+
+    Args:
+        spec: see this file's docstring. `$RADAPTER_DATA` and `~` in paths are expanded; `$RADAPTER_DATA` is
+            ../shared/data where it is not set.
+        name: what tables call the set; None takes the source's.
+        max_pixels: larger images are refused from their header.
+        max_bad: fraction of the images that may be unreadable; what the disk alone tells is told here.
+        allow_download: whether the hub may be asked.
+        join: whether groups that share a caption are one target class; see equivalence.py.
+        largest: images in one class above which joining is warned about.
+        progress: told (done, all) while contents are hashed.
+
+    Raises:
+        ConfigError: a key or value of `spec` is unknown or out of range.
+        DataError: the data are missing, empty or too corrupt, or captions are empty.
+    """
+    options = _checked(spec)
+    check_max_pixels(max_pixels)
+    source = _read(
+        options, max_pixels=max_pixels, max_bad=max_bad, allow_download=allow_download, progress=progress
+    )
+    if len(source.pictures) == 0:
+        raise DataError(f"data set must hold an image. '{source.name}' holds none.")
+    refuse_blank(source)
+    name = source.name if name is None else name
+    rows = torch.arange(len(source.pictures))
+    keys = content_keys(source.pictures, rows, progress=progress) if source.keys is None else source.keys
+    refuse_unreadable(source.pictures, rows, keys, name=name, max_bad=max_bad)
+    if "part" in options:
+        chosen = in_part(keys, *options["part"], split_seed=options.get("split_seed", 0))
+        if not chosen.any():
+            raise DataError(
+                f"data set must hold an image. Of the {len(rows)} in '{name}' none is left after part."
+            )
+        rows, keys = rows[chosen], keys[chosen]
+    pictures = greyed(source.pictures) if options.get("grayscale") else source.pictures
+    if "corrupt" in options:
+        pictures = corrupted_pictures(pictures, rows, keys, **options["corrupt"])
+    captions, image_of_caption = _captions(source, rows, options)
+    groups = _numbers(source.groups, rows)
+    opened = PairSet(
+        name,
+        pictures,
+        rows,
+        keys,
+        captions,
+        image_of_caption,
+        groups,
+        target_classes(captions, image_of_caption, groups, join=join),
+    )
+    figures = opened.figures
+    _log.info(
+        "%s: %d images, %d captions, %d shared by several groups, %d target classes, the largest of %d images",
+        name,
+        figures.images,
+        figures.captions,
+        figures.shared_captions,
+        figures.classes,
+        figures.largest,
+    )
+    if join:
+        warn_if_large(figures, name, limit=largest)
+    return opened
+
+
+def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The specification as a mapping whose keys and types are known."""
+    if isinstance(spec, str):
+        return {_kind_of(spec): spec}
+    options = {key: value for key, value in spec.items() if value is not None}  # null in YAML is the default
+    kind = check_options(options, _KINDS, _COMMON)
+    check_part(options)
+    if kind in ("karpathy", "flickr8k") and "images" not in options:
+        raise ConfigError(f"a {kind} source needs images, the folder of its images. Give images.")
+    if options.get("captions_per_image", 1) < 1:
+        raise ConfigError(f"captions_per_image must be >= 1. Got {options['captions_per_image']}.")
+    if "corrupt" in options:
+        check_corruption(options["corrupt"])
+    return options
+
+
+def _kind_of(path: str) -> str:
+    place = Path(expanded(path))
+    if any((place / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
+        return "hub"  # save_to_disk wrote it
+    if next(place.glob("*/nshards.txt"), None) is not None:
+        return "clip_benchmark"
+    suffix = place.suffix.lower()
+    if suffix not in _BY_SUFFIX:
+        raise ConfigError(
+            f"a path to image-text pairs must end in {', '.join(_BY_SUFFIX)}, or be a folder of save_to_disk or "
+            f"CLIP_benchmark. Got '{path}'. Say what it is in a mapping, with one of the keys {', '.join(_KINDS)}."
+        )
+    return _BY_SUFFIX[suffix]
+
+
+def _read(
+    options: Mapping[str, Any],
+    *,
+    max_pixels: int,
+    max_bad: float,
+    allow_download: bool,
+    progress: Progress | None,
+) -> CaptionedSource:
+    kind = next(kind for kind in _KINDS if kind in options)
+    told, chosen = (
+        options[kind],
+        {key: options[key] for key in _KINDS[kind] if key in options and key != kind},
+    )
+    path = Path(expanded(told)) if isinstance(told, str) else Path()
+    match kind:
+        case "csv":
+            return read_pair_table(path, **chosen, max_pixels=max_pixels)
+        case "jsonl":
+            return read_pair_lines(path, **chosen, max_pixels=max_pixels)
+        case "parquet":
+            return read_pair_parquet(_paths(told), **chosen, max_pixels=max_pixels)
+        case "hub":
+            chosen = {"split": "train", **chosen}
+            return read_pair_hub(
+                expanded(told), **chosen, max_pixels=max_pixels, allow_download=allow_download
+            )
+        case "karpathy":
+            chosen["images"] = Path(expanded(chosen["images"]))
+            return read_karpathy(path, **chosen, max_pixels=max_pixels)
+        case "flickr8k":
+            chosen = {key: Path(expanded(place)) for key, place in chosen.items()}
+            return read_flickr8k(path, **chosen, max_pixels=max_pixels)
+        case "clip_benchmark":
+            return read_clip_benchmark(path, **chosen, max_pixels=max_pixels)
+        case "webdataset":
+            return read_webdataset(_paths(told), **chosen, max_pixels=max_pixels)
+        case "world":
+            return read_pair_world(told, **chosen)
+    labelled = open_classification(
+        told, max_pixels=max_pixels, max_bad=max_bad, allow_download=allow_download, progress=progress
+    )
+    return captions_of_classes(labelled, templates(options.get("templates", TEMPLATE)))
+
+
+def _paths(told: str | Sequence[str]) -> list[str]:
+    return [expanded(path) for path in ([told] if isinstance(told, str) else told)]
+
+
+def _captions(
+    source: CaptionedSource, rows: Tensor, options: Mapping[str, Any]
+) -> tuple[tuple[str, ...], Tensor]:
+    """The captions of the chosen pictures, in one line, and the image of each."""
+    said = paraphrase if options.get("paraphrase") else str.strip
+    kept = [
+        [said(text) for text in source.captions[row][: options.get("captions_per_image")]]
+        for row in rows.tolist()
+    ]
+    lengths = torch.tensor([len(of) for of in kept], dtype=torch.int64)
+    return tuple(text for of in kept for text in of), torch.arange(len(kept)).repeat_interleave(lengths)
+
+
+def _numbers(groups: Sequence[Hashable] | None, rows: Tensor) -> Tensor:
+    """The group of each row, numbered in the order in which they first occur."""
+    if groups is None:
+        return torch.arange(len(rows))
+    place: dict[Hashable, int] = {}
+    return torch.tensor(
+        [place.setdefault(groups[row], len(place)) for row in rows.tolist()], dtype=torch.int64
+    )

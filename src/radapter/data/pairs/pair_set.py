@@ -1,0 +1,214 @@
+"""Image-text pairs: N images, M captions of them, and which count as answers to each other.
+
+A test set is taken image by image (`PairSet`), training pair by pair (`PairSet.samples`). Images of one target class
+are positives of each other's captions; see equivalence.py.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from radapter.data.pairs.equivalence import ClassFigures, class_figures, target_classes
+from radapter.data.pictures.pictures import JoinedPictures, Pictures
+from radapter.errors import DataError
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class PairSet:
+    """N images that are decoded when asked for, and their captions.
+
+    Attributes:
+        name: what tables and messages call it.
+        pictures: where the pixels come from.
+        rows: (N,), int64, into `pictures`.
+        keys: (N,), int64, the first 8 bytes of the SHA-256 of each image's content.
+        captions: M texts; every image has at least one.
+        image_of_caption: (M,), int64, into the N images.
+        groups: (N,), int64, the group that the source gives; the image itself where it gives none.
+        targets: (N,), int64, the target class: groups that share a caption are joined, if that was asked for.
+    """
+
+    name: str
+    pictures: Pictures
+    rows: Tensor
+    keys: Tensor
+    captions: tuple[str, ...]
+    image_of_caption: Tensor
+    groups: Tensor
+    targets: Tensor
+
+    def __post_init__(self) -> None:
+        shapes = {tuple(each.shape) for each in (self.rows, self.keys, self.groups, self.targets)}
+        if shapes != {(len(self.rows),)}:
+            raise ValueError(f"rows, keys, groups and targets must each be (N,). Got {sorted(shapes)}.")
+        if len(self) == 0:
+            raise DataError(f"data set must hold an image. '{self.name}' holds none.")
+        if self.image_of_caption.shape != (len(self.captions),):
+            raise ValueError(
+                f"image_of_caption must be ({len(self.captions)},), one a caption. Got "
+                f"{tuple(self.image_of_caption.shape)}."
+            )
+        described = torch.unique(self.image_of_caption)
+        if not torch.equal(described, torch.arange(len(self))):
+            raise DataError(
+                f"every image must have a caption, and every caption an image. In '{self.name}' of {len(self)} "
+                f"images {len(described)} are named by captions."
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,), int64: the target classes, by the name that the loaders know."""
+        return self.targets
+
+    @property
+    def figures(self) -> ClassFigures:
+        """Images, captions, captions that are shared, classes and the largest of them."""
+        return class_figures(self.captions, self.image_of_caption, self.groups, self.targets)
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes the image at `index` to RGB; raises ImageError."""
+        return self.pictures.image(int(self.rows[index]))
+
+    def where(self, index: int) -> str:
+        """What messages call the image at `index`: its path, or its file and row."""
+        return self.pictures.where(int(self.rows[index]))
+
+    def subset(self, indices: Sequence[int] | Tensor, *, name: str | None = None) -> "PairSet":
+        """The images at `indices`, in that order, with all their captions; groups and targets keep their numbers.
+
+        Args:
+            indices: (K,), int or bool.
+            name: the new set's name; this one's when None.
+
+        Raises:
+            DataError: `indices` is empty.
+        """
+        chosen = torch.as_tensor(indices)
+        chosen = torch.arange(len(self))[chosen if chosen.dtype == torch.bool else chosen.long()]
+        captions_of: list[list[int]] = [[] for _ in range(len(self))]
+        for caption, image in enumerate(self.image_of_caption.tolist()):
+            captions_of[image].append(caption)
+        kept = [captions_of[image] for image in chosen.tolist()]
+        return dataclasses.replace(
+            self,
+            name=self.name if name is None else name,
+            rows=self.rows[chosen],
+            keys=self.keys[chosen],
+            captions=tuple(self.captions[caption] for captions in kept for caption in captions),
+            image_of_caption=torch.arange(len(kept)).repeat_interleave(
+                torch.tensor([len(captions) for captions in kept], dtype=torch.int64)
+            ),
+            groups=self.groups[chosen],
+            targets=self.targets[chosen],
+        )
+
+    def samples(self) -> "PairSamples":
+        """The same, pair by pair."""
+        return PairSamples(self)
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class PairSamples:
+    """M pairs of an image and a caption: what a training batch is drawn from.
+
+    Attributes:
+        pairs: the set; sample m is its caption m with the image of it.
+    """
+
+    pairs: PairSet
+
+    def __len__(self) -> int:
+        return len(self.pairs.captions)
+
+    @property
+    def name(self) -> str:
+        """The set's."""
+        return self.pairs.name
+
+    @property
+    def image_of_sample(self) -> Tensor:
+        """(M,), int64, into the N images."""
+        return self.pairs.image_of_caption
+
+    @property
+    def targets(self) -> Tensor:
+        """(M,), int64: the target class of each pair's image."""
+        return self.pairs.targets[self.image_of_sample]
+
+    @property
+    def labels(self) -> Tensor:
+        """(M,), int64: the targets, by the name that the loaders know."""
+        return self.targets
+
+    @property
+    def keys(self) -> Tensor:
+        """(M,), int64: the content hash of each pair's image; pairs of one image have the same."""
+        return self.pairs.keys[self.image_of_sample]
+
+    @property
+    def groups(self) -> Tensor:
+        """(M,), int64: the group of each pair's image."""
+        return self.pairs.groups[self.image_of_sample]
+
+    def image(self, index: int) -> Image.Image:
+        """Decodes the image of the pair at `index` to RGB; raises ImageError."""
+        return self.pairs.image(int(self.image_of_sample[index]))
+
+    def where(self, index: int) -> str:
+        """What messages call the image of the pair at `index`."""
+        return self.pairs.where(int(self.image_of_sample[index]))
+
+    def caption(self, index: int) -> str:
+        """The text of the pair at `index`."""
+        return self.pairs.captions[index]
+
+
+def joined(sets: Sequence[PairSet], *, name: str | None = None, join: bool = True) -> PairSet:
+    """Several sets as one. Groups and targets of different sets never get the same number.
+
+    Args:
+        sets: one or more; their images and captions follow each other in this order.
+        name: what tables and messages call it; the names with + between when None.
+        join: whether classes that share a caption, of one set or of two, are one; else they stay as they are.
+
+    Raises:
+        DataError: `sets` is empty.
+    """
+    if not sets:
+        raise DataError("a list of data sets must hold one. Got none. Give a source.")
+    images = torch.tensor([0, *(len(each) for each in sets)]).cumsum(0).tolist()
+    pictures = torch.tensor([0, *(len(each.pictures) for each in sets)]).cumsum(0).tolist()
+    captions = tuple(caption for each in sets for caption in each.captions)
+    image_of_caption = torch.cat(
+        [each.image_of_caption + start for each, start in zip(sets, images, strict=False)]
+    )
+    targets = _apart([each.targets for each in sets])
+    return PairSet(
+        name="+".join(each.name for each in sets) if name is None else name,
+        pictures=JoinedPictures([each.pictures for each in sets]),
+        rows=torch.cat([each.rows + start for each, start in zip(sets, pictures, strict=False)]),
+        keys=torch.cat([each.keys for each in sets]),
+        captions=captions,
+        image_of_caption=image_of_caption,
+        groups=_apart([each.groups for each in sets]),
+        targets=target_classes(captions, image_of_caption, targets, join=join),
+    )
+
+
+def _apart(ids: Sequence[Tensor]) -> Tensor:
+    """Ids renumbered 0, 1, ... in the order of their values, each set's after those of the one before."""
+    renumbered, start = [], 0
+    for each in ids:
+        distinct, numbers = torch.unique(each, return_inverse=True)
+        renumbered.append(numbers + start)
+        start += len(distinct)
+    return torch.cat(renumbered)

@@ -1,0 +1,171 @@
+"""Image-text pairs in tar shards: those of CLIP_benchmark, and webdataset's.
+
+    CLIP_benchmark   FOLDER/test/nshards.txt, 0.tar, 1.tar, ...; key.jpg or .webp, and key.txt with a caption a line
+    webdataset       any tars; key.jpg, and key.txt with one caption or key.json with captions and a group
+
+Source: github.com/LAION-AI/CLIP_benchmark (webdataset_builder.py), github.com/webdataset/webdataset.
+"""
+
+import glob
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from radapter.data.pairs.captioned import CaptionedSource, group_id, texts_of
+from radapter.data.pictures.decoding import MAX_PIXELS, SUFFIXES
+from radapter.data.tars import Member, TarPictures, image_in, list_tar, samples, text_of
+from radapter.errors import ConfigError, DataError, did_you_mean
+
+_IMAGES = sorted(suffix.lstrip(".") for suffix in SUFFIXES)
+
+Texts = tuple[tuple[str, ...], Hashable | None]
+"""The captions of a sample, and its group."""
+
+
+def read_clip_benchmark(
+    folder: Path, *, split: str = "test", max_pixels: int = MAX_PIXELS
+) -> CaptionedSource:
+    """A captioned data set as CLIP_benchmark keeps it; every image is a group.
+
+    Args:
+        folder: which holds a folder for each split.
+        split: which of them.
+        max_pixels: larger images are refused from their header.
+
+    Raises:
+        ConfigError: there is no such split.
+        DataError: shards are missing, damaged or not as many as nshards.txt says, or a sample is not whole.
+    """
+    splits = sorted(place.parent.name for place in folder.glob("*/nshards.txt"))
+    if split not in splits:
+        raise (ConfigError if splits else DataError)(
+            f"split must be one of {', '.join(splits) or 'the folders with nshards.txt'}. '{folder}' has no "
+            f"{split!r}.{did_you_mean(split, splits)}"
+        )
+    place = folder / split
+    shards = [place / f"{number}.tar" for number in range(_shard_count(place / "nshards.txt"))]
+    present = {path.name for path in place.glob("*.tar")}
+    if present != {shard.name for shard in shards}:
+        odd = sorted(present ^ {shard.name for shard in shards})
+        raise DataError(
+            f"shards must be those that nshards.txt counts, 0.tar to {len(shards) - 1}.tar. In '{place}' "
+            f"{len(present)} are there; one side alone has {', '.join(odd[:3])}. Complete the folder or correct "
+            "the number."
+        )
+    return _source(folder.name, shards, _lines_of_text, max_pixels=max_pixels)
+
+
+def read_webdataset(
+    paths: Sequence[str],
+    *,
+    captions: str | None = None,
+    group: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> CaptionedSource:
+    """Tars of webdataset; of a sample with both, key.json is read.
+
+    Args:
+        paths: tars, or patterns with `*`.
+        captions: key of the caption or captions in key.json; None takes `captions` or `caption`.
+        group: key of the group id in key.json; None takes `group` where all samples have it, else makes every
+            image a group.
+        max_pixels: larger images are refused from their header.
+
+    Raises:
+        ConfigError: key.json has no such key.
+        DataError: tars are missing or damaged, or a sample is not whole.
+    """
+    shards = [Path(file) for path in paths for file in _found(path)]
+
+    def texts(parts: Mapping[str, Member], key: str) -> Texts:
+        if "json" in parts:
+            return _described(parts["json"], captions=captions, group=group)
+        if group is not None:
+            raise ConfigError(f"group needs a key.json in every sample. '{key}' has none. Leave group out.")
+        return ((" ".join(text_of(parts["txt"]).split()),), None) if "txt" in parts else ((), None)
+
+    return _source(shards[0].stem, shards, texts, max_pixels=max_pixels)
+
+
+def _source(
+    name: str,
+    shards: Sequence[Path],
+    texts: Callable[[Mapping[str, Member], str], Texts],
+    *,
+    max_pixels: int,
+) -> CaptionedSource:
+    images, captions, groups = [], [], []
+    for shard in shards:
+        for key, parts in samples(list_tar(shard)).items():
+            image = image_in(parts, _IMAGES)
+            if image is None:
+                raise DataError(
+                    f"every sample must have an image. '{shard}::{key}' has {', '.join(parts)}. Remove it."
+                )
+            of, group = texts(parts, f"{shard}::{key}")
+            images.append(image)
+            captions.append(of)
+            groups.append(group)
+    if not images:
+        raise DataError(f"shards must hold a sample. The {len(shards)} of '{name}' hold none.")
+    unnamed = [str(image) for image, group in zip(images, groups, strict=True) if group is None]
+    if 0 < len(unnamed) < len(images):
+        raise DataError(
+            f"either every sample has a group or none has. {len(unnamed)} of {len(images)} in '{name}' have none: "
+            f"{', '.join(unnamed[:3])}. Give them one."
+        )
+    return CaptionedSource(
+        name, TarPictures(images, max_pixels=max_pixels), captions, None if unnamed else groups
+    )
+
+
+def _lines_of_text(parts: Mapping[str, Member], key: str) -> Texts:
+    if "txt" not in parts:
+        raise DataError(
+            f"every sample must have a txt. '{key}' has {', '.join(parts)}. Write the shard again."
+        )
+    return tuple(text_of(parts["txt"]).strip().splitlines()), None
+
+
+def _described(member: Member, *, captions: str | None, group: str | None) -> Texts:
+    try:
+        content = json.loads(text_of(member))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"JSON in a tar must be whole. '{member}': {error}. Write it again.") from error
+    if not isinstance(content, dict):
+        raise DataError(
+            f"JSON in a tar must be an object with captions. '{member}' holds {str(content)[:60]}."
+        )
+    key = captions or ("captions" if "captions" in content else "caption")
+    return (
+        texts_of(_entry(content, key, member), f"'{member}'"),
+        group_id(_entry(content, group or "group", member), f"'{member}'")
+        if group or "group" in content
+        else None,
+    )
+
+
+def _entry(content: dict[str, Any], key: str, member: Member) -> Any:
+    if key not in content:
+        raise ConfigError(
+            f"key must be one of {', '.join(content)}. '{member}' has no {key!r}.{did_you_mean(key, content)}"
+        )
+    return content[key]
+
+
+def _shard_count(path: Path) -> int:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"nshards.txt must hold a number. '{path}': {error}.") from error
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise DataError(f"nshards.txt must hold a number in [1, 1000000]. '{path}' holds {text[:20]!r}.")
+    return int(text)
+
+
+def _found(path: str) -> list[str]:
+    files = sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
+    if not files or not all(Path(file).is_file() for file in files):
+        raise DataError(f"tar must exist. '{path}' does not.")
+    return files

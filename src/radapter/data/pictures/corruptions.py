@@ -1,0 +1,264 @@
+"""The 15 corruptions of ImageNet-C, drawn when a picture is read, for any picture.
+
+Source: Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
+ICLR 2019; severities and constants are those of the released code, but where a function says otherwise. ImageNet-C's
+own files are what published numbers stand on: these corruptions are alike, not the same.
+
+The constants are for pictures of 224 pixels. Lengths are multiplied by unit = short side / 224, and the grains of
+noise are unit pixels wide where unit is above 1, so that a severity looks alike in a picture of any size. Random
+numbers depend on the picture's content, the seed and the type alone, so that a severity differs from the next in its
+constants only. In here a picture is (H, W, 3), float64, in [0, 1].
+"""
+
+import io
+import zlib
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from radapter.data.pictures.arrays import (
+    Array,
+    blurred,
+    enlarged,
+    filtered,
+    grains,
+    moved,
+    plasma,
+    resized,
+    streaked,
+    unit_of,
+    zoomed,
+)
+from radapter.data.pictures.pictures import ChangedPictures, Pictures
+from radapter.errors import ConfigError, did_you_mean
+
+Random = np.random.RandomState  # its streams are frozen for good; those of Generator may change with numpy
+
+_KEYS = ("type", "severity", "seed")
+
+
+def corrupted(image: Image.Image, *, key: int, type: str, severity: int, seed: int = 0) -> Image.Image:
+    """Corrupts one picture.
+
+    Args:
+        image: RGB, of any size.
+        key: what the picture is known by; equal keys draw equal numbers.
+        type: one of CORRUPTIONS.
+        severity: 1 to 5.
+        seed: another one draws other numbers.
+
+    Returns:
+        RGB, of the same size.
+
+    Raises:
+        ConfigError: the type or the severity is unknown.
+    """
+    check_corruption({"type": type, "severity": severity, "seed": seed})
+    salt = [key & 0xFFFFFFFF, key >> 32 & 0xFFFFFFFF, seed, zlib.crc32(type.encode())]
+    picture = np.asarray(image.convert("RGB"), dtype=np.float64) / 255
+    changed = CORRUPTIONS[type](picture, severity - 1, Random(salt))
+    return _as_image(changed)
+
+
+def corrupted_pictures(
+    pictures: Pictures, rows: Tensor, keys: Tensor, *, type: str, severity: int, seed: int = 0
+) -> ChangedPictures:
+    """Pictures that are corrupted when they are read.
+
+    Args:
+        pictures: all of a source.
+        rows: (N,), int64, those that will be asked for.
+        keys: (N,), int64, what they are known by.
+        type: one of CORRUPTIONS.
+        severity: 1 to 5.
+        seed: another one draws other numbers.
+    """
+    key_of_row = dict(zip(rows.tolist(), keys.tolist(), strict=True))
+    return ChangedPictures(
+        pictures,
+        lambda image, row: corrupted(image, key=key_of_row[row], type=type, severity=severity, seed=seed),
+    )
+
+
+def greyed(pictures: Pictures) -> ChangedPictures:
+    """Pictures without colour: each pixel its luma (ITU-R BT.601) in all three channels."""
+    return ChangedPictures(pictures, lambda image, _: image.convert("L").convert("RGB"))
+
+
+def check_corruption(spec: Mapping[str, object]) -> None:
+    """Raises ConfigError unless `spec` is {type: a name, severity: 1 to 5, seed: >= 0, or none}."""
+    for key in spec:
+        if key not in _KEYS:
+            raise ConfigError(
+                f"corrupt takes the keys {', '.join(_KEYS)}. Got {key!r}.{did_you_mean(str(key), _KEYS)}"
+            )
+    type_, severity, seed = spec.get("type"), spec.get("severity"), spec.get("seed", 0)
+    if not isinstance(type_, str) or type_ not in CORRUPTIONS:
+        raise ConfigError(
+            f"type of corrupt must be one of {', '.join(CORRUPTIONS)}. Got {type_!r}."
+            f"{did_you_mean(str(type_), CORRUPTIONS)}"
+        )
+    if isinstance(severity, bool) or not isinstance(severity, int) or not 1 <= severity <= 5:
+        raise ConfigError(f"severity of corrupt must be a whole number in [1, 5]. Got {severity!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ConfigError(f"seed of corrupt must be a whole number in [0, {2**32 - 1}]. Got {seed!r}.")
+
+
+def _gaussian_noise(x: Array, level: int, random: Random) -> Array:
+    scale = (0.08, 0.12, 0.18, 0.26, 0.38)[level]
+    return x + enlarged(scale * random.standard_normal(grains(x).shape), x)
+
+
+def _shot_noise(x: Array, level: int, random: Random) -> Array:
+    photons = (60, 25, 12, 5, 3)[level]
+    clean = grains(x)
+    return x + enlarged(random.poisson(clean * photons) / photons - clean, x)
+
+
+def _impulse_noise(x: Array, level: int, random: Random) -> Array:
+    amount = (0.03, 0.06, 0.09, 0.17, 0.27)[level]
+    hit = enlarged(random.random_sample(grains(x).shape), x)
+    salt = enlarged(random.random_sample(grains(x).shape), x) < 0.5
+    return np.where(hit < amount, salt, x)
+
+
+def _defocus_blur(x: Array, level: int, random: Random) -> Array:
+    large, soft = ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))[level]
+    radius, softness = large * unit_of(x), soft * unit_of(x)
+    across = np.arange(-np.ceil(radius + 0.5), np.ceil(radius + 0.5) + 1)
+    # The rim's pixels count in part: without it a radius below 1 blurs nothing.
+    disk = np.clip(radius + 0.5 - np.hypot(across, across[:, None]), 0, 1)
+    return filtered(blurred(x, softness), disk)
+
+
+def _glass_blur(x: Array, level: int, random: Random) -> Array:
+    """Every pixel is taken from a near place, again and again; the released code swaps them one by one."""
+    softness, reach, times = ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2))[level]
+    unit, rows, columns = unit_of(x), *np.indices(x.shape[:2], dtype=np.float64)
+    x = blurred(x, softness * unit)
+    for _ in range(times):
+        x = moved(x, *(random.uniform(-reach, reach, (2, *x.shape[:2])) * unit + (rows, columns)))
+    return blurred(x, softness * unit)
+
+
+def _motion_blur(x: Array, level: int, random: Random) -> Array:
+    radius, softness = ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))[level]
+    return streaked(x, radius * unit_of(x), softness * unit_of(x), angle=random.uniform(-45, 45))
+
+
+def _zoom_blur(x: Array, level: int, random: Random) -> Array:
+    largest, step = ((1.1, 0.01), (1.15, 0.01), (1.2, 0.02), (1.25, 0.02), (1.3, 0.03))[level]
+    zooms = np.arange(1, largest + step / 2, step)
+    mean: Array = np.mean([x, *(zoomed(x, zoom) for zoom in zooms)], axis=0)
+    return mean
+
+
+def _snow(x: Array, level: int, random: Random) -> Array:
+    mean, spread, zoom, floor, radius, softness, kept = (
+        (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
+        (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
+        (0.55, 0.3, 4, 0.9, 12, 8, 0.7),
+        (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
+        (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
+    )[level]
+    flakes = enlarged(random.normal(mean, spread, (*grains(x).shape[:2], 1)), x)
+    flakes = np.clip(zoomed(flakes, zoom), 0, 1)
+    flakes[flakes < floor] = 0
+    layer = streaked(flakes, radius * unit_of(x), softness * unit_of(x), angle=random.uniform(-135, -45))
+    paler: Array = np.maximum(x, x.mean(2, keepdims=True) * 1.5 + 0.5)
+    return kept * x + (1 - kept) * paler + layer + layer[::-1, ::-1]
+
+
+def _frost(x: Array, level: int, random: Random) -> Array:
+    """Needles of ice over a pale film, drawn here; the released code lays photographs of frost over the picture."""
+    kept, ice = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))[level]
+    height, width, _ = x.shape
+    canvas = Image.new("L", (width, height))
+    drawing = ImageDraw.Draw(canvas)
+    for _ in range(160):
+        column, row, angle, bright = random.random_sample(4)
+        length, thickness = (
+            random.uniform(15, 60) * unit_of(x),
+            max(1, round(random.uniform(0.5, 2) * unit_of(x))),
+        )
+        for turn in (-0.5, 0.0, 0.5):  # a needle and its two branches
+            direction = 2 * np.pi * angle + turn
+            begin = (column * width, row * height)
+            end = (begin[0] + length * np.cos(direction), begin[1] + length * np.sin(direction))
+            drawing.line([begin, end], fill=int(90 + 165 * bright), width=thickness)
+            length /= 2
+    needles = blurred(np.asarray(canvas, dtype=np.float64)[:, :, None] / 255, 0.7 * unit_of(x))
+    film = plasma(x, 1.7, random)[:, :, None]
+    tint = np.array((0.86, 0.95, 1.0))
+    frost: Array = np.clip(0.55 * film + 0.6 * needles, 0, 1) * tint
+    return kept * x + ice * frost
+
+
+def _fog(x: Array, level: int, random: Random) -> Array:
+    thickness, decay = ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4))[level]
+    brightest: float = x.max()
+    return (x + thickness * plasma(x, decay, random)[:, :, None]) * brightest / (brightest + thickness)
+
+
+def _brightness(x: Array, level: int, random: Random) -> Array:
+    """Adds to V of HSV: all three channels grow by one factor, up to 1."""
+    value: Array = x.max(2, keepdims=True)
+    brighter: Array = np.minimum(value + (0.1, 0.2, 0.3, 0.4, 0.5)[level], 1)
+    return np.where(value > 0, x * brighter / np.where(value > 0, value, 1), brighter)
+
+
+def _contrast(x: Array, level: int, random: Random) -> Array:
+    mean: Array = x.mean((0, 1), keepdims=True)
+    return (x - mean) * (0.4, 0.3, 0.2, 0.1, 0.05)[level] + mean
+
+
+def _elastic_transform(x: Array, level: int, random: Random) -> Array:
+    """A smooth random displacement, constants our own: in the released ones the picture moves least at severity 3.
+
+    Its root mean square is `strength` pixels, its waves are about `softness` pixels long.
+    """
+    strength, softness = ((1.5, 6.0), (2.5, 6.0), (3.5, 6.0), (5.0, 6.0), (7.0, 6.0))[level]
+    unit = unit_of(x)
+    field = blurred(random.uniform(-1, 1, (*x.shape[:2], 2)), softness * unit)
+    field *= strength * unit / np.sqrt(np.mean(field**2))
+    rows, columns = np.indices(x.shape[:2], dtype=np.float64)
+    return moved(x, rows + field[:, :, 0], columns + field[:, :, 1])
+
+
+def _pixelate(x: Array, level: int, random: Random) -> Array:
+    share = (0.6, 0.5, 0.4, 0.3, 0.25)[level] / max(1.0, unit_of(x))
+    small = resized(x, max(1, int(x.shape[0] * share)), max(1, int(x.shape[1] * share)))
+    return enlarged(small, x)
+
+
+def _jpeg_compression(x: Array, level: int, random: Random) -> Array:
+    file = io.BytesIO()
+    _as_image(x).save(file, "JPEG", quality=(25, 18, 15, 10, 7)[level])
+    with Image.open(file) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.float64) / 255
+
+
+def _as_image(x: Array) -> Image.Image:
+    return Image.fromarray((np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+CORRUPTIONS: dict[str, Callable[[Array, int, Random], Array]] = {
+    "gaussian_noise": _gaussian_noise,
+    "shot_noise": _shot_noise,
+    "impulse_noise": _impulse_noise,
+    "defocus_blur": _defocus_blur,
+    "glass_blur": _glass_blur,
+    "motion_blur": _motion_blur,
+    "zoom_blur": _zoom_blur,
+    "snow": _snow,
+    "frost": _frost,
+    "fog": _fog,
+    "brightness": _brightness,
+    "contrast": _contrast,
+    "elastic_transform": _elastic_transform,
+    "pixelate": _pixelate,
+    "jpeg_compression": _jpeg_compression,
+}
+"""Name -> (picture, severity - 1, random numbers) -> picture."""

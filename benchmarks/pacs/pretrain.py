@@ -2,7 +2,8 @@
 
 Two stages on one half of every PACS domain, CIFAR-10 and Flickr8k: a convolutional teacher, then a plain
 `CLIPModel` that learns captions, labels and the teacher's view of each picture. A stage that was stopped
-continues from its last checkpoint in `--work`. encoder/README.md says what came out.
+continues from its last checkpoint in `--work`. encoder/README.md says what came out. The encoder of
+benchmarks/flickr8k is made by it too: more captions, and those of one half of the photographs alone.
 """
 
 from __future__ import annotations
@@ -206,14 +207,24 @@ def save_encoder(clip: CLIPModel, tokenizer: PreTrainedTokenizerFast, folder: Pa
     build_image_processor(SIZE).save_pretrained(folder)
 
 
-def publish(root: Path, work: Path, folder: Path) -> None:
+def publish(
+    root: Path, work: Path, folder: Path, *, name: str, flickr_part: tuple[float, float], flickr_share: float
+) -> None:
     """Copies the encoder to `folder` with a card that tells its scores on the unseen half."""
     taken = {stage: torch.load(work / f"{stage}.pt", weights_only=True) for stage in ("teacher", "student")}
     told = {stage: f"{state['done']:,} batches of {BATCH_SIZE}" for stage, state in taken.items()}
     minutes = sum(state["seconds"] for state in taken.values()) / 60
     shutil.copytree(work / "encoder", folder, dirs_exist_ok=True)
     scores = unseen_accuracy(folder, root)
-    write_card(folder, scores, minutes=minutes, **told)
+    write_card(
+        folder,
+        scores,
+        name=name,
+        flickr_part=flickr_part,
+        flickr_share=flickr_share,
+        minutes=minutes,
+        **told,
+    )
     print({name: round(score, 4) for name, (score, _) in scores.items()}, flush=True)
 
 
@@ -227,6 +238,16 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("runs/pacs-pretraining"), help="checkpoints, encoder"
     )
+    parser.add_argument("--name", default="PACS", help="of the benchmark, for the card")
+    parser.add_argument(
+        "--flickr-part",
+        type=float,
+        nargs=2,
+        default=(0.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="content fractions of the pictures of Flickr8k's training set that are shown",
+    )
+    parser.add_argument("--flickr-share", type=float, default=0.15, help="of every batch")
     parser.add_argument("--teacher-steps", type=int, default=4500)
     parser.add_argument("--student-steps", type=int, default=4000)
     parser.add_argument("--to", type=Path, default=here / "encoder", help="where the encoder goes at the end")
@@ -236,16 +257,17 @@ def main() -> None:
         "--compile", action="store_true", help="torch.compile the student; needs a C++ compiler"
     )
     options = parser.parse_args()
+    shown = {"flickr_part": tuple(options.flickr_part), "flickr_share": options.flickr_share}
     if options.publish:
-        return publish(options.data, options.work, options.to)
+        return publish(options.data, options.work, options.to, name=options.name, **shown)
     options.work.mkdir(parents=True, exist_ok=True)
-    sources = Sources(options.data, options.work)
+    sources = Sources(options.data, options.work, **shown)
     common = {"batch_size": BATCH_SIZE, "seed": options.seed}
     teacher = train_teacher(sources, options.work, steps=options.teacher_steps, lr=2e-3, **common)
     train_student(
         sources, teacher, options.work, steps=options.student_steps, lr=1e-3, fast=options.compile, **common
     )
-    publish(options.data, options.work, options.to)
+    publish(options.data, options.work, options.to, name=options.name, **shown)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from transformers import CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
 from .images import DOMAINS, PACS_CLASSES, UNSEEN, content_fraction
 from .student import zero_shot_head
 
-CARD = """# A small dual encoder for PACS
+CARD = """# A small dual encoder for {name}
 
 A plain transformers `CLIPModel` ({parameters} parameters, {size} px, one patch convolution, word-level tokenizer),
-trained from nothing by `benchmarks/pacs/pretrain.py` as the starting point of this benchmark. It knows seven
-classes in four styles, ten of CIFAR-10, and little else: it stands in for a large CLIP model where none can be
+trained from nothing by `benchmarks/pacs/pretrain.py` as the starting point of a benchmark. It knows seven
+classes in four styles, ten of CIFAR-10, and some captions: it stands in for a large CLIP model where none can be
 had, and no claim about large models follows from it.
 
 ## What it scores
@@ -31,8 +31,9 @@ Zero-shot top-1 with radapter's short templates, on the half of every PACS domai
 ## How it was made
 
 - Data: PACS pictures whose content fraction (first 8 bytes of the SHA-256 of the image's bytes, big-endian, over
-  2^64) is in [0, 0.45); CIFAR-10's training set; Flickr8k's training pictures and captions. Pictures in
-  [0.45, 0.5) showed how training went. Those in [0.5, 1) were read for the table above alone.
+  2^64) is in [0, 0.45); CIFAR-10's training set; Flickr8k's training pictures in [{low:g}, {high:g}) and their
+  captions, {share:.0%} of every batch. PACS pictures in [0.45, 0.5) showed how training went. Those in [0.5, 1) were
+  read for the table above alone.
 - Stage 1, {teacher}: a small convolutional network on the labels of PACS and CIFAR-10 and on the words of
   Flickr8k's captions. It is not shipped.
 - Stage 2, {student}: this model, from random weights whose attention starts by looking at neighbouring patches.
@@ -75,7 +76,15 @@ def unseen_accuracy(folder: Path, root: Path) -> dict[str, tuple[float, int]]:
 
 
 def write_card(
-    folder: Path, scores: Mapping[str, tuple[float, int]], *, teacher: str, student: str, minutes: float
+    folder: Path,
+    scores: Mapping[str, tuple[float, int]],
+    *,
+    name: str,
+    flickr_part: tuple[float, float],
+    flickr_share: float,
+    teacher: str,
+    student: str,
+    minutes: float,
 ) -> None:
     """Writes README.md into `folder`."""
     clip = CLIPModel.from_pretrained(folder)
@@ -83,6 +92,10 @@ def write_card(
     rows = [f"| {name} | {score:.1%} | {count:,} |" for name, (score, count) in scores.items()]
     table = ["| domain | top-1 | pictures |", "|---|---|---|", *rows, f"| mean | {mean:.1%} | |"]
     text = CARD.format(
+        name=name,
+        low=flickr_part[0],
+        high=flickr_part[1],
+        share=flickr_share,
         parameters=f"{clip.num_parameters() / 1e6:.2f} million",
         size=clip.config.vision_config.image_size,
         table="\n".join(table),

@@ -63,9 +63,10 @@ def read_cifar10(root: Path) -> Images:
     return Images(pixels, labels, torch.zeros_like(labels))
 
 
-def read_flickr8k(root: Path, size: int) -> Images:
-    """The training set of Flickr8k with its captions, no labels."""
-    rows = list(_rows(root / "flickr8k" / "train.parquet", "captions"))
+def read_flickr8k(root: Path, part: tuple[float, float], size: int) -> Images:
+    """The training pictures of Flickr8k whose content fraction lies in [part[0], part[1]), captions, no labels."""
+    path = root / "flickr8k" / "train.parquet"
+    rows = [row for row in _rows(path, "captions") if part[0] <= content_fraction(row[0]) < part[1]]
     pixels = torch.from_numpy(np.stack([_decode(image, size) for image, _ in rows]))
     none = torch.full((len(rows),), -1)
     return Images(pixels, none, torch.zeros_like(none), tuple(tuple(captions) for _, captions in rows))

@@ -14,7 +14,8 @@ from .augment import augment
 
 SIZE, STORED = 64, 80
 WORDS = 200
-SHARES = {"pacs": 0.66, "cifar10": 0.19, "flickr8k": 0.15}
+LABELLED = {"pacs": 66 / 85, "cifar10": 19 / 85}
+"""What the pictures of a batch that have labels come from."""
 
 
 class Batch(NamedTuple):
@@ -29,16 +30,27 @@ class Batch(NamedTuple):
 
 
 class Sources:
-    """PACS [0, 0.5), CIFAR-10 and Flickr8k in memory, read once and kept beside the checkpoints."""
+    """PACS [0, 0.5), CIFAR-10 and a part of Flickr8k in memory, read once and kept beside the checkpoints.
 
-    def __init__(self, root: Path, work: Path) -> None:
+    Args:
+        root: the data.
+        work: of the checkpoints.
+        flickr_part: content fractions [low, high) of the pictures of Flickr8k's training set that are read.
+        flickr_share: of a batch.
+    """
+
+    def __init__(
+        self, root: Path, work: Path, *, flickr_part: tuple[float, float], flickr_share: float
+    ) -> None:
+        self._shares = {name: (1 - flickr_share) * share for name, share in LABELLED.items()}
+        self._shares["flickr8k"] = flickr_share
         cache = work / "images.pt"
         if not cache.exists():
             read = {
                 "pacs": data.read_pacs(root, data.TRAIN, STORED),
                 "validation": data.read_pacs(root, data.VALIDATION, STORED),
                 "cifar10": data.read_cifar10(root),
-                "flickr8k": data.read_flickr8k(root, STORED),
+                "flickr8k": data.read_flickr8k(root, flickr_part, STORED),
             }
             state = {
                 k: (v.pixels, v.labels, v.domains, [list(c) for c in v.captions]) for k, v in read.items()
@@ -54,7 +66,7 @@ class Sources:
 
     def batch(self, size: int, generator: Generator) -> Batch:
         """Different pictures, places and colours at each call; the same for the same generator."""
-        count = {name: round(share * size) for name, share in SHARES.items()}
+        count = {name: round(share * size) for name, share in self._shares.items()}
         pacs = torch.multinomial(self.weights, count["pacs"], replacement=True, generator=generator)
         cifar = torch.randint(0, len(self.cifar10), (count["cifar10"],), generator=generator)
         flickr = torch.randperm(len(self.flickr8k), generator=generator)[: count["flickr8k"]]

@@ -20,6 +20,7 @@ ROOMS = (
     "models",
     "zeroshot",
     "data",
+    "segmentation",
     "evaluation",
     "search",
     "methods",

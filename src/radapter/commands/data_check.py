@@ -11,12 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from radapter.commands.evaluate import parsed
+from radapter.commands.mask_check import is_masked, mask_check
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, ClassificationSet, open_classification
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
-from radapter.data.labelled.layouts import LAYOUTS, layout_of
+from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.labelled.opening import kind_of
-from radapter.errors import ConfigError, DataError
+from radapter.data.masks.checking import MaskFindings
+from radapter.data.masks.layouts import LAYOUTS as MASK_LAYOUTS
+from radapter.errors import ConfigError, DataError, did_you_mean
 
 _SHOWN = 3
 Spec = dict[str, Any]
@@ -29,13 +32,13 @@ def data_check(
     layout: str | None = None,
     whole: bool = False,
     allow_download: bool = False,
-) -> Findings:
+) -> Findings | MaskFindings:
     """Opens a source as a run would and prints what it holds.
 
     Args:
         source: a path, or a YAML mapping as in run.yaml.
         settings: "key=value", further keys of the source.
-        layout: reads the path as this public data set.
+        layout: reads the path as this public data set, of classes or of masks.
         whole: decode every picture, not a sample.
         allow_download: whether the hub may be asked.
 
@@ -43,6 +46,11 @@ def data_check(
         InputError: the source cannot be opened, or more pictures cannot be read than a run accepts.
     """
     spec = _spec(source, settings, layout)
+    if is_masked(spec):
+        masked = mask_check(spec, whole=whole)
+        say("\nNext, in run.yaml:\n")
+        say(_section({"id_test": spec}))
+        return masked
     with counting() as bar:
         dataset = open_classification(
             spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing")
@@ -84,7 +92,11 @@ def _spec(source: str, settings: Sequence[str], layout: str | None) -> Spec:
             raise ConfigError(f"--layout is for a path. Got it beside the mapping {source}. Leave it out.")
         spec: Spec = dict(told)
     elif layout is not None:
-        layout_of(layout)
+        known = {**LAYOUTS, **MASK_LAYOUTS}
+        if layout not in known:
+            raise ConfigError(
+                f"layout must be one of {', '.join(known)}. Got {layout!r}.{did_you_mean(layout, known)}"
+            )
         spec = {"layout": layout, "path": source}
     else:
         spec = {kind_of(source): source}

@@ -49,7 +49,8 @@ def data_check(
     if is_masked(spec):
         masked = mask_check(spec, whole=whole)
         say("\nNext, in run.yaml:\n")
-        say(_section({"id_test": spec}))
+        trained_on = spec.get("split") == "train" or spec.get("world") == "train"
+        say(_section({"train": {"from_masks": spec}} if trained_on else {"id_test": spec}))
         return masked
     with counting() as bar:
         dataset = open_classification(

@@ -5,8 +5,7 @@ is asked for.
 """
 
 import collections
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -14,13 +13,12 @@ import torch
 from torch import Tensor
 
 from radapter.data.masks.paired import IGNORE, PairedMaskDataset
+from radapter.data.pictures.sampling import looked_at, spread
 from radapter.data.splits import UNREADABLE, Progress
 from radapter.errors import DataError, ImageError
 
 SAMPLE = 300
 """Pictures that are decoded with their masks where not all are."""
-
-_BLOCK, _THREADS = 64, 4
 
 
 @final
@@ -76,7 +74,8 @@ def look_at_masks(
             read when they were hashed are always tried.
         progress: told (done, all) while pictures are decoded.
     """
-    looks = list(_looks(dataset, _spread(dataset, sample), progress))
+    chosen = spread(dataset.keys, sample)
+    looks = list(looked_at(functools.partial(_look_at, dataset), chosen, progress=progress))
     seen = [look for look in looks if isinstance(look, _Look)]
     classes = len(dataset.classnames)
     counts = torch.stack([look.pixels for look in seen]) if seen else torch.zeros(0, classes + 1).long()
@@ -98,29 +97,10 @@ def look_at_masks(
     )
 
 
-def _spread(dataset: PairedMaskDataset, sample: int | None) -> list[int]:
-    total = len(dataset)
-    if sample is None or sample >= total:
-        return list(range(total))
-    suspects = (dataset.keys == UNREADABLE).nonzero().flatten().tolist()
-    return sorted({*suspects, *(number * total // sample for number in range(sample))})
-
-
-def _looks(
-    dataset: PairedMaskDataset, chosen: list[int], progress: Progress | None
-) -> Iterator[_Look | DataError]:
+def _look_at(dataset: PairedMaskDataset, index: int) -> _Look | DataError:
     """What one picture and its mask hold, or what is wrong with them."""
-    bins = len(dataset.classnames) + 1
-
-    def look(index: int) -> _Look | DataError:
-        try:
-            image, labels, _ = dataset[index]
-        except DataError as error:
-            return error
-        return _Look(image.size, torch.bincount(labels.flatten() - IGNORE, minlength=bins))
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, len(chosen), _BLOCK):  # a block at a time: all at once would hold every future
-            yield from pool.map(look, chosen[start : start + _BLOCK])
-            if progress is not None:
-                progress(min(start + _BLOCK, len(chosen)), len(chosen))
+    try:
+        image, labels, _ = dataset[index]
+    except DataError as error:
+        return error
+    return _Look(image.size, torch.bincount(labels.flatten() - IGNORE, minlength=len(dataset.classnames) + 1))

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, PairedMaskDataset, open_masks
 from radapter.data.masks.checking import SAMPLE, MaskFindings, look_at_masks
@@ -38,7 +39,7 @@ def mask_check(spec: Mapping[str, Any], *, whole: bool = False) -> MaskFindings:
         dataset = open_masks(spec, max_bad=1.0, progress=bar("hashing"))
         found = look_at_masks(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     console = Console()
-    console.print(_table(dataset, found))
+    console.print(facts_table(dataset.name, _facts(dataset, found)))
     if found.total:
         console.print(_class_table(found))
     for message in (*found.strange[:_SHOWN], *found.unusable[:_SHOWN]):
@@ -56,33 +57,17 @@ def mask_check(spec: Mapping[str, Any], *, whole: bool = False) -> MaskFindings:
     return found
 
 
-def _table(dataset: PairedMaskDataset, found: MaskFindings) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=dataset.name, title_justify="left")
-    table.add_column("What", no_wrap=True)
-    table.add_column("Found", overflow="fold")
-    for what, text in _facts(dataset, found):
-        table.add_row(what, Text(text))
-    return table
-
-
 def _facts(dataset: PairedMaskDataset, found: MaskFindings) -> list[tuple[str, str]]:
     names = dataset.classnames
     unseen = [name for name, pixels in found.pixels.items() if pixels == 0]
-    decoded = (
-        "all" if found.decoded == found.images else f"{found.decoded:,} of {found.images:,}; --all reads all"
-    )
     rows = [
         ("Classes", f"{len(names):,}: {', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}"),
         ("Images", f"{found.images:,}"),
-        ("Decoded with masks", decoded),
+        ("Decoded with masks", decoded_in_words(found.decoded, found.images)),
     ]
     if found.widths is not None and found.heights is not None:
-        width, height = (
-            f"{low:,}" if low == high else f"{low:,} to {high:,}"
-            for low, high in (found.widths, found.heights)
-        )
         rows += [
-            ("Size in pixels", f"{width} wide, {height} high"),
+            ("Size in pixels", sizes_in_words(found.widths, found.heights)),
             ("Pixels of no class", f"{found.ignored / found.total:.1%}"),
             (
                 "Classes not seen",

@@ -395,6 +395,55 @@ def methods(
     run(model, task=task, classes=classes, allow_download=allow_download)
 
 
+@app.command(
+    epilog="Examples:\n\n[bold]radapter shards path/to/class/folders --to shards[/]\n\n"
+    "[bold]radapter shards '{karpathy: dataset_coco.json, images: coco}' --to coco-shards --size 500MB[/]\n\n"
+    "[bold]radapter shards pairs.csv --task retrieval --to shards[/]\n\n"
+    "Started again, it goes on after the last whole shard."
+)
+@_answered
+def shards(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A source as in run.yaml, a path or a YAML mapping; of pairs also a list."
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="Folder for the shards; new, or one that this command began.")],
+    task: Annotated[
+        Task | None,
+        typer.Option(
+            help="classification for images with classes, retrieval for images with captions.",
+            show_default="what the source tells, else classification",
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(help="Of a shard, about: 500MB, 2GB.")] = "1GB",
+    join_captions: Annotated[
+        bool,
+        typer.Option(
+            "--join-captions/--no-join-captions",
+            help="Whether images that share a caption are one target class, as data.join_captions.",
+        ),
+    ] = True,
+    max_bad: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of images that may be unreadable; they are left out.")
+    ] = 0.01,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Write a data set as tar shards of about a gigabyte, to train on without listing its images."""
+    from radapter.commands.shards import shards as run
+
+    run(
+        data,
+        to=to,
+        task=task,
+        size=size,
+        join_captions=join_captions,
+        max_bad=max_bad,
+        allow_download=allow_download,
+    )
+
+
 @data_app.command(
     "check",
     epilog="Examples:\n\n[bold]radapter data check path/to/class/folders[/]\n\n"

@@ -176,6 +176,12 @@ class LayoutSource(Source):
     )
 
 
+class ShardsSource(Source):
+    """Tar shards that `radapter shards` wrote, listed when opened."""
+
+    shards: str = Field(description="the folder, with its sizes.json")
+
+
 KINDS: dict[str, type[Source]] = {
     "folder": FolderSource,
     "csv": CsvSource,
@@ -184,6 +190,7 @@ KINDS: dict[str, type[Source]] = {
     "world": WorldSource,
     "coop": CoopSource,
     "layout": LayoutSource,
+    "shards": ShardsSource,
 }
 
 

@@ -7,13 +7,13 @@ memory budget, and skip what cannot be decoded. What a batch holds never depends
 import collections
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, final
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.data.in_threads import attempt, in_threads
 from radapter.data.memory import Lease, Memory
 from radapter.data.pictures.augment import CROP_SCALE, draws, random_crop, random_flip
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
@@ -65,9 +65,6 @@ class BatchSampler(Protocol):
 
     def epoch(self, number: int) -> list[list[int]]:
         """The batches of an epoch, counted from 0: indices into the data set."""
-
-
-_AHEAD = 2  # batches that threads work on while one is used
 
 
 @final
@@ -151,7 +148,7 @@ class EvalLoader:
         lease = Lease(self._memory)  # goes with the list below, or with a pass that is left early
         fresh: list[Batch] | None = None
         fits: bool | None = None
-        for results in _in_threads(groups, self._one, self._workers):
+        for results in in_threads(groups, self._one, self._workers):
             batch = _batch(self.dataset, results, self.bad)
             if batch is None:
                 continue
@@ -263,7 +260,7 @@ class TrainLoader:
             return self._preprocess(self._augmented(self._image(index), chances[index]))
 
         groups, order = self._sampler.epoch(number), self.order(number)
-        for results in _in_threads(groups[start_step:], one, self._workers):
+        for results in in_threads(groups[start_step:], one, self._workers):
             yield _batch(self.dataset, results, self.bad) or self._substitute(order, results[-1][0], one)
 
     def order(self, epoch: int) -> list[int]:
@@ -289,7 +286,7 @@ class TrainLoader:
         """The next readable picture, for a batch with none: a step without pictures could not be counted."""
         position = order.index(index)
         for other in order[position + 1 :] + order[:position]:
-            batch = _batch(self.dataset, [(other, _attempt(one, other))], self.bad)
+            batch = _batch(self.dataset, [(other, attempt(one, other))], self.bad)
             if batch is not None:
                 return batch
         raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
@@ -347,36 +344,3 @@ def _batch(
     chosen = torch.tensor(indices)
     groups = None if dataset.groups is None else dataset.groups[chosen]
     return Batch(torch.stack(pixels), dataset.labels[chosen], dataset.keys[chosen], chosen, groups)
-
-
-def _attempt(one: Callable[[int], Tensor], index: int) -> Tensor | ImageError:
-    try:
-        return one(index)
-    except ImageError as error:
-        return error
-
-
-def _in_threads(
-    groups: Iterable[list[int]], one: Callable[[int], Tensor], workers: int
-) -> Iterator[list[tuple[int, Tensor | ImageError]]]:
-    if workers == 0:
-        for group in groups:
-            yield [(index, _attempt(one, index)) for index in group]
-        return
-    pool = ThreadPoolExecutor(workers)
-    waiting: collections.deque[tuple[list[int], list[Future[Tensor | ImageError]]]] = collections.deque()
-    try:
-        for group in groups:
-            waiting.append((group, [pool.submit(_attempt, one, index) for index in group]))
-            if len(waiting) > _AHEAD:
-                yield _finished(*waiting.popleft())
-        while waiting:
-            yield _finished(*waiting.popleft())
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _finished(
-    group: list[int], futures: list[Future[Tensor | ImageError]]
-) -> list[tuple[int, Tensor | ImageError]]:
-    return [(index, future.result()) for index, future in zip(group, futures, strict=True)]

@@ -65,6 +65,10 @@ class ClassificationSet:
         """Decodes the picture at `index` to RGB; raises ImageError."""
         return self.pictures.image(int(self.rows[index]))
 
+    def encoded(self, index: int) -> bytes:
+        """An image file of the picture at `index`; raises ImageError."""
+        return self.pictures.encoded(int(self.rows[index]))
+
     def where(self, index: int) -> str:
         """What messages call the picture at `index`: its path, or its file and row."""
         return self.pictures.where(int(self.rows[index]))

@@ -77,6 +77,10 @@ class PairSet:
         """Decodes the image at `index` to RGB; raises ImageError."""
         return self.pictures.image(int(self.rows[index]))
 
+    def encoded(self, index: int) -> bytes:
+        """An image file of the image at `index`; raises ImageError."""
+        return self.pictures.encoded(int(self.rows[index]))
+
     def where(self, index: int) -> str:
         """What messages call the image at `index`: its path, or its file and row."""
         return self.pictures.where(int(self.rows[index]))

@@ -2,6 +2,9 @@
 
 sizes.py     sizes.json: what a folder of shards holds, and whether it still does
 writing.py   samples into shards, whole or absent, the same bytes every time
+parts.py     what a sample says beside its image
+contents.py  the content keys of everything, for the leak guard
+exporting.py a data set into shards
 """
 
 from radapter.data.shards.sizes import SIZES, Shards, read_shards

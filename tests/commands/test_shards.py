@@ -101,3 +101,95 @@ def test_sizes_are_read(text, size):
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(ConfigError, match="size must be a number"):
         in_bytes(text)
+
+
+# --- training on them ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def streamed(written, written_run):
+    return written_run(f"data.train={{stream: {written[0]}, buffer: 10}}")
+
+
+@pytest.fixture
+def written_run(radapter, tmp_path, small):
+    """Trains on a changed configuration of the world."""
+    path = tmp_path / "run.yaml"
+    assert radapter("init", "classification", "--to", path).code == 0
+    return lambda *changes: radapter("train", path, *small, *changes, "--out", tmp_path / "run")
+
+
+def test_a_run_trains_on_the_stream_that_was_printed(streamed, tmp_path):
+    assert streamed.code == 0, streamed.result.output
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert [row["method"] for row in results["rows"]] == ["zero-shot", "r-adapter"]
+    assert "buffer: 10" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_a_run_of_retrieval_trains_on_a_stream_of_pairs(radapter, tmp_path):
+    assert radapter("shards", SCENES, "--task", "retrieval", "--to", tmp_path / "shards").code == 0
+    path = tmp_path / "pairs.yaml"
+    assert radapter("init", "retrieval", "--to", path).code == 0
+    test = "{world: scenes, size: 20, seed: 7}"
+    answer = radapter(
+        *("train", path, f"data.train={{stream: {tmp_path}/shards}}", "data.ood={}", f"data.id_test={test}"),
+        *(
+            "data.id_val=null",
+            "adapter.alpha=0.5",
+            "train.epochs=1",
+            "train.batch_size=8",
+            "train.per_group=2",
+        ),
+        *("--out", tmp_path / "run"),
+    )
+    assert answer.code == 0, answer.result.output
+    assert (tmp_path / "run" / "results.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "{stream: SHARDS, readers: 6}",
+            "a stream needs a shard for each that reads, 6 for 1 process with 6 readers",
+        ),
+        ("{stream: SHARDS, part: [0.0, 0.5]}", "unknown key 'data.train.part'"),
+        ("{stream: SHARDS, buffer: 0}", "data.train.buffer must be a whole number >= 1"),
+        ("{stream: nowhere}", "a folder of shards must have a sizes.json"),
+    ],
+)
+def test_a_stream_that_cannot_be_read_exits_2_and_writes_nothing(
+    written, written_run, tmp_path, source, said
+):
+    answer = written_run(f"data.train={source.replace('SHARDS', str(written[0]))}")
+    assert answer.code == 2, answer.result.output
+    assert said in " ".join(answer.said.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_sizes_that_disagree_exit_2_with_both_numbers(written, written_run, tmp_path):
+    folder, _ = written
+    content = json.loads((folder / "sizes.json").read_text())
+    held = content["00002.tar"]
+    content["00002.tar"] = held + 3
+    (folder / "sizes.json").write_text(json.dumps(content))
+    answer = written_run(f"data.train={{stream: {folder}}}")
+    assert answer.code == 2
+    said = " ".join(answer.said.split())
+    assert f"00002.tar' holds {held}, sizes.json says {held + 3}. Write the folder again" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("role", ["id_val", "id_test"])
+def test_only_training_reads_a_stream(written, written_run, role):
+    answer = written_run(f"data.{role}={{stream: {written[0]}}}")
+    assert answer.code == 2
+    assert f"data.{role}" in answer.said
+
+
+def test_a_stream_among_several_sources_is_refused(radapter, tmp_path):
+    path = tmp_path / "pairs.yaml"
+    assert radapter("init", "retrieval", "--to", path).code == 0
+    answer = radapter("train", path, "data.train=[{stream: a}, {world: scenes}]", "--out", tmp_path / "run")
+    assert answer.code == 2
+    assert "a stream alone. Got 2 sources" in " ".join(answer.said.split())

@@ -6,7 +6,7 @@ memory budget, and skip what cannot be decoded. What a batch holds never depends
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, final
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from radapter.data.in_threads import attempt, in_threads
 from radapter.data.memory import Lease, Memory
-from radapter.data.pictures.augment import CROP_SCALE, draws, random_crop, random_flip
+from radapter.data.pictures.augment import CROP_SCALE, Augmentation, draws
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.splits import Progress
 from radapter.errors import ConfigError, DataError, ImageError
@@ -25,10 +25,10 @@ Preprocess = Callable[[Image.Image], Tensor]
 """RGB picture to (3, H, W), float: `DualEncoder.preprocess`."""
 
 
-class ImageSet(Protocol):
-    """N samples with an image each: what loaders read. `ClassificationSet` is one.
+class KnownSet(Protocol):
+    """Samples with an image each, as guards and messages see them. `ClassificationSet` and `ShardStream` are such.
 
-    labels: (N,), int64. keys: (N,), int64, content hashes. groups: (N,), int64; None where there are none.
+    keys: (K,), int64, content hashes of all images.
     """
 
     @property
@@ -36,25 +36,47 @@ class ImageSet(Protocol):
         """What messages call it."""
 
     @property
-    def labels(self) -> Tensor:
-        """What each sample is."""
+    def keys(self) -> Tensor:
+        """What its images hold."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def where(self, index: int) -> str:
+        """What messages call a sample, by its number in `Batch.indices`."""
+
+
+class ImageSet(KnownSet, Protocol):
+    """N samples that can be asked for one by one: what loaders read. `ClassificationSet` is one.
+
+    labels: (N,), int64. keys: (N,), int64. groups: (N,), int64; None where there are none.
+    """
 
     @property
-    def keys(self) -> Tensor:
-        """What its image holds."""
+    def labels(self) -> Tensor:
+        """What each sample is."""
 
     @property
     def groups(self) -> Tensor | None:
         """Which group it belongs to."""
 
-    def __len__(self) -> int:
-        """N."""
-
     def image(self, index: int) -> Image.Image:
         """Decodes the image at `index` to RGB; raises ImageError."""
 
-    def where(self, index: int) -> str:
-        """What messages call it."""
+
+class Loader(Protocol):
+    """Training batches, epoch by epoch: `TrainLoader` of a set, `StreamLoader` of shards."""
+
+    @property
+    def dataset(self) -> KnownSet:
+        """What is loaded."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, number: int, start_step: int = 0) -> Iterator["Batch"]:
+        """The batches of one epoch from a step on."""
 
 
 class BatchSampler(Protocol):
@@ -78,6 +100,7 @@ class Batch:
         keys: (B,), int64, the content hashes.
         indices: (B,), int64, into the data set.
         groups: (B,), int64; None where the data set has none.
+        captions: B texts, where they come with a stream; None where the data set holds them, or there are none.
     """
 
     pixels: Tensor
@@ -85,6 +108,7 @@ class Batch:
     keys: Tensor
     indices: Tensor
     groups: Tensor | None = None
+    captions: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -115,7 +139,7 @@ class EvalLoader:
         memory: Memory | None = None,
         progress: Progress | None = None,
     ) -> None:
-        _check(batch_size=batch_size, workers=workers)
+        check_loading(batch_size=batch_size, workers=workers)
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
         self._preprocess = preprocess
@@ -219,16 +243,12 @@ class TrainLoader:
     ) -> None:
         if (batch_size is None) == (sampler is None):
             raise ConfigError("a loader takes exactly one of batch_size and sampler. Leave one out.")
-        _check(batch_size=batch_size, workers=workers)
-        if crop_scale is not None and not 0 < crop_scale[0] <= crop_scale[1] <= 1:
-            raise ConfigError(f"crop_scale must be (low, high) with 0 < low <= high <= 1. Got {crop_scale}.")
+        check_loading(batch_size=batch_size, workers=workers)
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
         self._preprocess = preprocess
-        self._image_size = image_size
+        self._augment = Augmentation(image_size, crop_scale, flip)
         self._seed = seed
-        self._crop_scale = crop_scale
-        self._flip = flip
         self._workers = workers
         self._lease = Lease(memory)
         self._identities = _told_apart(dataset.keys)
@@ -257,7 +277,7 @@ class TrainLoader:
         chances = draws(self._seed, number, self._identities).tolist()
 
         def one(index: int) -> Tensor:
-            return self._preprocess(self._augmented(self._image(index), chances[index]))
+            return self._preprocess(self._augment(self._image(index), chances[index]))
 
         groups, order = self._sampler.epoch(number), self.order(number)
         for results in in_threads(groups[start_step:], one, self._workers):
@@ -276,11 +296,6 @@ class TrainLoader:
         if self._lease.take(image.width * image.height * 3):
             self._decoded[content] = image
         return image
-
-    def _augmented(self, image: Image.Image, draw: Sequence[float]) -> Image.Image:
-        if self._crop_scale is not None:
-            image = random_crop(image, draw, size=self._image_size, scale=self._crop_scale)
-        return random_flip(image, draw) if self._flip else image
 
     def _substitute(self, order: list[int], index: int, one: Callable[[int], Tensor]) -> Batch:
         """The next readable picture, for a batch with none: a step without pictures could not be counted."""
@@ -308,7 +323,8 @@ class _Shuffled:
         return _grouped(torch.argsort(ranks, stable=True).tolist(), self._batch_size)
 
 
-def _check(*, batch_size: int | None, workers: int) -> None:
+def check_loading(*, batch_size: int | None, workers: int) -> None:
+    """Raises ConfigError where a batch or the number of workers is too small."""
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch_size must be >= 1. Got {batch_size}.")
     if workers < 0:

@@ -7,11 +7,13 @@ from typing import Any, ClassVar, Literal, final
 
 from torch import Tensor
 
-from radapter.data import ClassificationSet, EvalLoader, Memory, TrainLoader
+from radapter.data import ClassificationSet, EvalLoader, Memory
+from radapter.data.loading import Loader
+from radapter.data.shards.stream import ShardStream
 from radapter.evaluation import ClassificationMeasure
 from radapter.models import DualEncoder
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.suite import Sealed, sets_of_roles, train_loader
+from radapter.protocol.suite import Sealed, sets_of_roles, stream_loader, train_loader
 from radapter.protocol.trained import Classifier
 from radapter.training import ClassCaptions
 from radapter.zeroshot import class_embeddings
@@ -46,7 +48,7 @@ class ClassificationSuite:
         transfer: test sets with other classes, by name; a zero-shot head of their own classifies them.
     """
 
-    train: ClassificationSet
+    train: ClassificationSet | ShardStream
     id_val: ClassificationSet | None
     id_test: Mapping[str, ClassificationSet]
     ood: Mapping[str, ClassificationSet]
@@ -72,9 +74,13 @@ class ClassificationSuite:
 
     def training(
         self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
-    ) -> tuple[TrainLoader, ClassCaptions]:
+    ) -> tuple[Loader, ClassCaptions]:
         """Images, shuffled, and the captions of their classes."""
-        loader = train_loader(self.train, encoder, recipe, seed=seed, memory=memory)
+        loader: Loader
+        if isinstance(self.train, ShardStream):
+            loader = stream_loader(self.train, encoder, recipe, seed=seed)
+        else:
+            loader = train_loader(self.train, encoder, recipe, seed=seed, memory=memory)
         return loader, ClassCaptions(self.classnames, self.templates, encoder.tokenize, seed=seed)
 
     def measures(

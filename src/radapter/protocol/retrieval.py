@@ -7,14 +7,16 @@ from typing import Any, ClassVar, Literal, final
 
 from torch import Tensor
 
-from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet, TrainLoader
+from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet
+from radapter.data.loading import Loader
+from radapter.data.shards.stream import ShardStream
 from radapter.evaluation import RetrievalMeasure
 from radapter.evaluation.features import encode_texts
 from radapter.models import DualEncoder
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.suite import Sealed, sets_of_roles, train_loader
+from radapter.protocol.suite import Sealed, sets_of_roles, stream_loader, train_loader
 from radapter.protocol.trained import Classifier
-from radapter.training import PairCaptions
+from radapter.training import Captions, PairCaptions, StreamCaptions
 
 
 @final
@@ -28,10 +30,11 @@ class RetrievalSuite:
         id_test: in-distribution test sets, by name.
         ood: shifted test sets, by name; may be empty.
         per_group: pairs of each target class in a batch, so that multi-positives occur; None draws pairs at
-            random. The recipe's batch size is a multiple of it.
+            random. The recipe's batch size is a multiple of it. Of a stream it is captions of each image, of which
+            None takes one.
     """
 
-    train: PairSet
+    train: PairSet | ShardStream
     id_val: PairSet | None
     id_test: Mapping[str, PairSet]
     ood: Mapping[str, PairSet]
@@ -53,8 +56,11 @@ class RetrievalSuite:
 
     def training(
         self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
-    ) -> tuple[TrainLoader, PairCaptions]:
+    ) -> tuple[Loader, Captions]:
         """Pairs, shuffled or class by class."""
+        if isinstance(self.train, ShardStream):
+            stream = stream_loader(self.train, encoder, recipe, seed=seed, per_image=self.per_group or 1)
+            return stream, StreamCaptions(encoder.tokenize)
         samples = self.train.samples()
         sampler = None
         if self.per_group is not None:

@@ -9,7 +9,9 @@ from typing import Any, NoReturn, Protocol, Self, TypeVar, final
 from torch import Tensor
 
 from radapter.data import EvalLoader, ImageSet, Memory, TrainLoader
-from radapter.data.loading import BatchSampler
+from radapter.data.loading import BatchSampler, KnownSet, Loader
+from radapter.data.shards.stream import ShardStream
+from radapter.data.shards.stream_loader import StreamLoader
 from radapter.errors import LeakError
 from radapter.evaluation import Measure, TaskName
 from radapter.models import DualEncoder
@@ -35,7 +37,7 @@ class Suite(Protocol):
         """Its name."""
 
     @property
-    def train(self) -> ImageSet:
+    def train(self) -> KnownSet:
         """What is trained on."""
 
     @property
@@ -61,7 +63,7 @@ class Suite(Protocol):
 
     def training(
         self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
-    ) -> tuple[TrainLoader, Captions]:
+    ) -> tuple[Loader, Captions]:
         """What the loop reads."""
 
     def measures(
@@ -112,6 +114,24 @@ def train_loader(
         workers=recipe.workers,
         memory=memory,
         sampler=sampler,
+    )
+
+
+def stream_loader(
+    stream: ShardStream, encoder: DualEncoder, recipe: Recipe, *, seed: int, per_image: int = 1
+) -> StreamLoader:
+    """Shards streamed as a recipe says; `per_image` captions of an image in a batch."""
+    return StreamLoader(
+        stream,
+        encoder.preprocess,
+        image_size=encoder.image_size,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        per_image=per_image,
+        crop_scale=recipe.crop_scale,
+        flip=recipe.flip,
+        max_bad=recipe.max_bad,
+        workers=recipe.workers,
     )
 
 

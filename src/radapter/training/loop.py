@@ -18,7 +18,8 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from radapter.adapter import Ema, coins
-from radapter.data import Batch, TrainLoader
+from radapter.data import Batch
+from radapter.data.loading import Loader
 from radapter.errors import ConfigError, DivergedError
 from radapter.methods import LabelledPairs, Learner, trained_parameters
 from radapter.training.captions import Captions
@@ -75,7 +76,7 @@ def check_precision(precision: Precision) -> None:
 def fit(
     learner: Learner,
     ema: Ema,
-    loader: TrainLoader,
+    loader: Loader,
     captions: Captions,
     accelerator: Accelerator,
     *,
@@ -181,7 +182,7 @@ def fit(
 
 def sample_step(
     learner: Learner,
-    loader: TrainLoader,
+    loader: Loader,
     captions: Captions,
     accelerator: Accelerator,
     *,
@@ -197,6 +198,7 @@ def sample_step(
         keys=batch.keys[rows],
         indices=batch.indices[rows],
         groups=None if batch.groups is None else batch.groups[rows],
+        captions=None if batch.captions is None else batch.captions[rows],
     )
     pairs, _ = _pairs(batch, captions, 0, len(loader.dataset), accelerator.device)
 
@@ -254,7 +256,7 @@ class _LoopState:
         self.skipped_in_a_row = checkpoint.counters["skipped_in_a_row"]
 
 
-def _batches_from(step: int, loader: TrainLoader, epochs: int) -> Iterator[tuple[int, Batch]]:
+def _batches_from(step: int, loader: Loader, epochs: int) -> Iterator[tuple[int, Batch]]:
     first, offset = divmod(step, loader.steps_per_epoch)
     for epoch in range(first, epochs):
         for batch in loader.epoch(epoch, start_step=offset):
@@ -266,16 +268,14 @@ def _pairs(
     batch: Batch, captions: Captions, epoch: int, samples: int, device: torch.device
 ) -> tuple[LabelledPairs, dict[str, Tensor]]:
     """A batch with its captions, and the keys of its coins: the image's place in the data, the caption's id."""
-    tokens, caption_of_image, caption_ids = captions.of(
-        batch.labels, batch.indices, epoch=epoch, samples=samples
-    )
+    tokens, caption_of_image, caption_ids = captions.of(batch, epoch=epoch, samples=samples)
     pairs = LabelledPairs(
         batch.pixels.to(device), tokens.to(device), caption_of_image.to(device), batch.labels.to(device)
     )
     return pairs, {"image": batch.indices, "text": caption_ids}  # on the CPU, where coins are drawn
 
 
-def _refuse_divergence(state: _LoopState, batch: Batch, loader: TrainLoader, max_skipped: int) -> None:
+def _refuse_divergence(state: _LoopState, batch: Batch, loader: Loader, max_skipped: int) -> None:
     samples = [loader.dataset.where(int(i)) for i in batch.indices[:8]]
     _LOG.warning(
         "step %d skipped: loss or gradient was not finite; samples: %s", state.step, ", ".join(samples)

@@ -11,6 +11,7 @@ from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet, Trai
 from radapter.evaluation import RetrievalMeasure
 from radapter.evaluation.features import encode_texts
 from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Sealed, sets_of_roles, train_loader
 from radapter.protocol.trained import Classifier
@@ -46,13 +47,19 @@ class RetrievalSuite:
         """The same suite whose test sets cannot be read."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
 
-    def head(self, encoder: DualEncoder) -> Tensor:
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
         """(0, E): there are no classes."""
         weight = next(encoder.parameters())
         return weight.new_zeros(0, encoder.embed_dim)
 
     def training(
-        self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
+        self,
+        encoder: DualEncoder,
+        recipe: Recipe,
+        *,
+        seed: int,
+        memory: Memory | None,
+        processes: Processes = ALONE,
     ) -> tuple[TrainLoader, PairCaptions]:
         """Pairs, shuffled or class by class."""
         samples = self.train.samples()
@@ -64,7 +71,9 @@ class RetrievalSuite:
                 per_group=self.per_group,
                 seed=seed,
             )
-        loader = train_loader(samples, encoder, recipe, seed=seed, memory=memory, sampler=sampler)
+        loader = train_loader(
+            samples, encoder, recipe, seed=seed, memory=memory, sampler=sampler, processes=processes
+        )
         return loader, PairCaptions(self.train.captions, encoder.tokenize)
 
     def measures(
@@ -72,6 +81,7 @@ class RetrievalSuite:
         classifier: Classifier,
         loaders: Mapping[tuple[str, str], EvalLoader],
         zero_shot: MutableMapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
     ) -> dict[str, RetrievalMeasure]:
         """Each set ranks its own images and captions; what zero-shot predicts is not kept."""
         found: dict[str, RetrievalMeasure] = {}
@@ -83,7 +93,10 @@ class RetrievalSuite:
             found[f"{role}/{name}"] = RetrievalMeasure(
                 classifier.encoder,
                 loader,
-                texts.setdefault(data.captions, partial(encode_texts, classifier.encoder, data.captions)),
+                texts.setdefault(
+                    data.captions,
+                    partial(encode_texts, classifier.encoder, data.captions, processes=processes),
+                ),
                 data.image_of_caption,
                 data.groups,
                 data.targets,

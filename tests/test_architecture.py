@@ -14,6 +14,7 @@ ROOMS = (
     "errors",
     "storage",
     "hashing",
+    "processes",
     "adapter",
     "losses",
     "world",

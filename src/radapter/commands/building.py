@@ -26,6 +26,7 @@ from radapter.errors import ConfigError
 from radapter.models import DualEncoder
 from radapter.models.hf import HfTowers
 from radapter.models.openclip import OpenClipTowers
+from radapter.processes import launched
 from radapter.protocol import ClassificationSuite, Recipe, RetrievalSuite, TransferSet
 from radapter.protocol.suite import ROLES
 from radapter.zeroshot import templates
@@ -62,6 +63,7 @@ def recipe_of(config: CommonConfig) -> Recipe:
         keep=train.keep,
         max_skipped=train.max_skipped,
         chunk_size=train.chunk_size,
+        fsdp=train.fsdp,
         max_bad=config.data.max_bad,
     )
 
@@ -176,7 +178,7 @@ def _check_stream(stream: ShardStream, *, images: int) -> None:
         shards=len(stream.shards.counts),
         per_step=images,
         samples=len(stream),
-        world_size=1,
+        world_size=launched(),
         readers=stream.readers,
         where=str(stream.shards.folder),
     )

@@ -13,6 +13,7 @@ from radapter.data.shards.stream import ShardStream
 from radapter.evaluation import RetrievalMeasure
 from radapter.evaluation.features import encode_texts
 from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Sealed, sets_of_roles, stream_loader, train_loader
 from radapter.protocol.trained import Classifier
@@ -49,17 +50,25 @@ class RetrievalSuite:
         """The same suite whose test sets cannot be read."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
 
-    def head(self, encoder: DualEncoder) -> Tensor:
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
         """(0, E): there are no classes."""
         weight = next(encoder.parameters())
         return weight.new_zeros(0, encoder.embed_dim)
 
     def training(
-        self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
+        self,
+        encoder: DualEncoder,
+        recipe: Recipe,
+        *,
+        seed: int,
+        memory: Memory | None,
+        processes: Processes = ALONE,
     ) -> tuple[Loader, Captions]:
         """Pairs, shuffled or class by class."""
         if isinstance(self.train, ShardStream):
-            stream = stream_loader(self.train, encoder, recipe, seed=seed, per_image=self.per_group or 1)
+            stream = stream_loader(
+                self.train, encoder, recipe, seed=seed, per_image=self.per_group or 1, processes=processes
+            )
             return stream, StreamCaptions(encoder.tokenize)
         samples = self.train.samples()
         sampler = None
@@ -70,7 +79,9 @@ class RetrievalSuite:
                 per_group=self.per_group,
                 seed=seed,
             )
-        loader = train_loader(samples, encoder, recipe, seed=seed, memory=memory, sampler=sampler)
+        loader = train_loader(
+            samples, encoder, recipe, seed=seed, memory=memory, sampler=sampler, processes=processes
+        )
         return loader, PairCaptions(self.train.captions, encoder.tokenize)
 
     def measures(
@@ -78,6 +89,7 @@ class RetrievalSuite:
         classifier: Classifier,
         loaders: Mapping[tuple[str, str], EvalLoader],
         zero_shot: MutableMapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
     ) -> dict[str, RetrievalMeasure]:
         """Each set ranks its own images and captions; what zero-shot predicts is not kept."""
         found: dict[str, RetrievalMeasure] = {}
@@ -89,7 +101,10 @@ class RetrievalSuite:
             found[f"{role}/{name}"] = RetrievalMeasure(
                 classifier.encoder,
                 loader,
-                texts.setdefault(data.captions, partial(encode_texts, classifier.encoder, data.captions)),
+                texts.setdefault(
+                    data.captions,
+                    partial(encode_texts, classifier.encoder, data.captions, processes=processes),
+                ),
                 data.image_of_caption,
                 data.groups,
                 data.targets,

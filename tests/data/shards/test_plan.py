@@ -10,10 +10,10 @@ from radapter.data.shards.plan import (
     reader_stretch,
     segments,
     shard_order,
-    share,
     stretch,
 )
 from radapter.errors import ConfigError
+from radapter.processes import share
 
 COUNTS = st.lists(st.integers(1, 40), min_size=1, max_size=9)
 

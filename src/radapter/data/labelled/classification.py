@@ -10,7 +10,7 @@ from torch import Tensor
 
 from radapter.data.labelled.labels import refuse_duplicates
 from radapter.data.pictures.pictures import ArrayPictures, Pictures
-from radapter.data.splits import content_keys
+from radapter.data.splits import content_keys, fingerprint
 from radapter.errors import DataError
 
 
@@ -60,6 +60,11 @@ class ClassificationSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of contents, labels and class names."""
+        return fingerprint(self.keys, self.labels, *self.classnames)
 
     def image(self, index: int) -> Image.Image:
         """Decodes the picture at `index` to RGB; raises ImageError."""

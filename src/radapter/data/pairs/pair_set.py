@@ -14,6 +14,7 @@ from torch import Tensor
 
 from radapter.data.pairs.equivalence import ClassFigures, class_figures, target_classes
 from radapter.data.pictures.pictures import JoinedPictures, Pictures
+from radapter.data.splits import fingerprint
 from radapter.errors import DataError
 
 
@@ -72,6 +73,11 @@ class PairSet:
     def figures(self) -> ClassFigures:
         """Images, captions, captions that are shared, classes and the largest of them."""
         return class_figures(self.captions, self.image_of_caption, self.groups, self.targets)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of contents, captions, groups and target classes."""
+        return fingerprint(self.keys, self.image_of_caption, self.groups, self.targets, *self.captions)
 
     def image(self, index: int) -> Image.Image:
         """Decodes the image at `index` to RGB; raises ImageError."""
@@ -137,6 +143,11 @@ class PairSamples:
     def name(self) -> str:
         """The set's."""
         return self.pairs.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The set's."""
+        return self.pairs.fingerprint
 
     @property
     def image_of_sample(self) -> Tensor:

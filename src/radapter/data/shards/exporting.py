@@ -3,13 +3,9 @@
 Image files are copied as they are; what has none (a drawn scene, a changed image) is written as PNG.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.pairs.pair_set import PairSet
@@ -52,7 +48,7 @@ def export_labelled(
     about = {
         "kind": LABELLED,
         "source": source,
-        "fingerprint": _fingerprint(dataset.keys, dataset.labels, *dataset.classnames),
+        "fingerprint": dataset.fingerprint,
         "classnames": list(dataset.classnames),
     }
     labels, keys = dataset.labels.tolist(), dataset.keys.tolist()
@@ -102,9 +98,7 @@ def export_pairs(
         "kind": PAIRS,
         "source": source,
         "join_captions": join_captions,
-        "fingerprint": _fingerprint(
-            pairs.keys, pairs.image_of_caption, pairs.groups, pairs.targets, *pairs.captions
-        ),
+        "fingerprint": pairs.fingerprint,
         "captions": len(pairs.captions),
         "most_captions": max(map(len, captions)),
         "target_classes": pairs.figures.classes,
@@ -155,12 +149,3 @@ def _image_part(content: bytes, where: str) -> dict[str, bytes]:
             f"image must be a file of a known format ({', '.join(IMAGES)}). '{where}' is not. Replace or remove it."
         )
     return {IMAGES[format_]: content}
-
-
-def _fingerprint(*content: Tensor | str) -> str:
-    """SHA-256 of what decides the samples, beside the settings."""
-    digest = hashlib.sha256()
-    for each in content:
-        part = each.encode() if isinstance(each, str) else each.to(torch.int64).numpy().tobytes()
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()

@@ -13,6 +13,7 @@ import torch
 
 from radapter.errors import ConfigError
 from radapter.hashing import keys as hashed
+from radapter.processes import share
 
 
 class Segment(NamedTuple):
@@ -26,13 +27,6 @@ class Segment(NamedTuple):
     shard: int
     start: int
     stop: int
-
-
-def share(total: int, rank: int, size: int) -> range:
-    """Which of `total` things are those of one of `size`: neighbours, as many as any other has, or one less."""
-    each, more = divmod(total, size)
-    first = rank * each + min(rank, more)
-    return range(first, first + each + (rank < more))
 
 
 def stretch(samples: int, per_step: int, rank: int, world_size: int) -> range:

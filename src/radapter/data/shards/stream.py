@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+import torch
 from torch import Tensor
 
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
@@ -15,6 +16,7 @@ from radapter.data.shards.plan import Segment
 from radapter.data.shards.reading import read
 from radapter.data.shards.sizes import Shards, read_shards
 from radapter.data.specification import check_options, expanded
+from radapter.data.splits import fingerprint
 from radapter.errors import ConfigError, DataError
 
 BUFFER = 2_000
@@ -52,6 +54,12 @@ class ShardStream:
     def __len__(self) -> int:
         """Images."""
         return len(self.shards)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what the shards were written from, and of how it is parted among them."""
+        about, counts = str(self.shards.about.get("fingerprint")), self.shards.counts.values()
+        return fingerprint(about, torch.tensor(list(counts)), *self.classnames)
 
     @property
     def most_captions(self) -> int:

@@ -7,10 +7,11 @@ used again and decoding none of it.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -32,7 +33,10 @@ from radapter.data.shards.reading import Streamed, read
 from radapter.data.shards.stream import ShardStream
 from radapter.errors import DataError, ImageError
 from radapter.hashing import keys as hashed
+from radapter.processes import ALONE
 
+Together = Callable[[Callable[[], Any]], list[Any]]
+"""What every process gives, by rank; what one raises is raised in all."""
 Read = tuple[Batch | None, list[tuple[int, str]]]
 """A batch, None where none of it could be decoded; and the samples that could not, with what is wrong."""
 
@@ -56,6 +60,8 @@ class StreamLoader:
         workers: decoding threads, of each reader; 0 decodes where it is read. Changes no batch.
         rank: of this process among those that train together.
         world_size: how many they are.
+        together: gives, by rank, what a function gives in every process, `Processes.together`; it must fit
+            `world_size`, unless the batches of one process are all that is asked for.
 
     Raises:
         ConfigError: there are fewer shards than processes or their readers, or a batch cannot be parted.
@@ -77,6 +83,7 @@ class StreamLoader:
         workers: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        together: Together = ALONE.together,
     ) -> None:
         check_loading(batch_size=batch_size, workers=workers)
         self._per_step = max(batch_size // per_image, 1)
@@ -97,6 +104,7 @@ class StreamLoader:
             dataset, preprocess, Augmentation(image_size, crop_scale, flip), seed=seed, per_image=per_image
         )
         self._workers = workers
+        self._together = together
 
     @property
     def steps_per_epoch(self) -> int:
@@ -117,15 +125,32 @@ class StreamLoader:
         """
         if not 0 <= start_step <= self.steps_per_epoch:
             raise ValueError(f"start_step must be in [0, {self.steps_per_epoch}]. Got {start_step}.")
-        for step, (batch, failed) in enumerate(self._read(number, start_step), start_step):
+        reading = self._read(number, start_step)
+        for step in range(start_step, self.steps_per_epoch):
+            own: list[Batch | None] = []
+
+            def read_here(own: list[Batch | None] = own) -> tuple[int, list[tuple[int, str]]]:
+                batch, failed = next(reading)
+                own.append(batch)
+                return 0 if batch is None else len(batch), failed
+
+            found = self._together(read_here)
+            if any(failed for _, failed in found):
+                self._together(partial(self._count, found, step))
+            (batch,) = own
+            assert batch is not None
+            yield batch if len(found) == 1 else replace(batch, sizes=tuple(rows for rows, _ in found))
+
+    def _count(self, found: Sequence[tuple[int, list[tuple[int, str]]]], step: int) -> None:
+        """Counts what was unreadable in a step, in whichever process; a process without a picture has no part."""
+        for rows, failed in found:
             for index, message in failed:
                 self.bad.add(index, ImageError(message))
-            if batch is None:
+            if not rows:
                 raise DataError(
-                    f"a batch must hold a readable picture. None of step {step} of epoch {number} in "
-                    f"'{self.dataset.name}' is: {failed[0][1]} Repair the data, or give larger batches."
+                    f"every process must have a readable picture in each step. In step {step} of "
+                    f"'{self.dataset.name}' one has none: {failed[0][1]} Repair the data, or give larger batches."
                 )
-            yield batch
 
     def _read(self, epoch: int, start_step: int) -> Iterator[Read]:
         readers = self.dataset.readers

@@ -6,6 +6,7 @@ Training gets the suite with its test sets sealed, so that nothing here can read
 import copy
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -241,32 +242,33 @@ def _trained(
     trained_count = count_trained(learner)
     learner.train()
     memory_bytes = None
-    if not recipe.fsdp:  # of a learner that does not fit a device whole there is nothing to count
-        first = sample_step(learner, loader, captions, accelerator, chunk_size=recipe.chunk_size)
-        memory_bytes = step_bytes(learner, first)
-    fit(
-        learner,
-        ema,
-        loader,
-        captions,
-        accelerator,
-        epochs=recipe.epochs,
-        learning_rate=learning_rate,
-        weight_decay=recipe.weight_decay,
-        warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
-        grad_clip=recipe.grad_clip,
-        seed=seed,
-        max_skipped=recipe.max_skipped,
-        chunk_size=recipe.chunk_size,
-        checkpoints=checkpoints,
-        checkpoint_every=recipe.checkpoint_every,
-        resume=resume,
-        stop=stop,
-        report=report,
-        after_epoch=best or (lambda _: None),
-        processes=processes,
-        fsdp=recipe.fsdp,
-    )
+    with encoder.checkpointing(recipe.adapter.towers) if recipe.gradient_checkpointing else nullcontext():
+        if not recipe.fsdp:  # of a learner that does not fit a device whole there is nothing to count
+            first = sample_step(learner, loader, captions, accelerator, chunk_size=recipe.chunk_size)
+            memory_bytes = step_bytes(learner, first)
+        fit(
+            learner,
+            ema,
+            loader,
+            captions,
+            accelerator,
+            epochs=recipe.epochs,
+            learning_rate=learning_rate,
+            weight_decay=recipe.weight_decay,
+            warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
+            grad_clip=recipe.grad_clip,
+            seed=seed,
+            max_skipped=recipe.max_skipped,
+            chunk_size=recipe.chunk_size,
+            checkpoints=checkpoints,
+            checkpoint_every=recipe.checkpoint_every,
+            resume=resume,
+            stop=stop,
+            report=report,
+            after_epoch=best or (lambda _: None),
+            processes=processes,
+            fsdp=recipe.fsdp,
+        )
     learner.to(accelerator.device)
     if best is not None:
         best.restore()

@@ -171,9 +171,12 @@ def fit(
         pairs, keys = _pairs(batch, captions, epoch, len(loader.dataset), accelerator.device, processes)
         coins_of = partial(coins.HashCoins, seed, state.step)
         if chunk_size is None:
-            with coins.installed(model, coins_of(keys)), accelerator.autocast():
-                loss = model(pairs)
-            accelerator.backward(loss)
+            with coins.installed(
+                model, coins_of(keys)
+            ):  # backward too: checkpointed blocks are run again there
+                with accelerator.autocast():
+                    loss = model(pairs)
+                accelerator.backward(loss)
         else:
             loss = backward_in_chunks(
                 learner,

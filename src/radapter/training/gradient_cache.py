@@ -12,15 +12,15 @@ adapter dropping are a hash of the step and the sample's key (`adapter.coins`), 
 Source: Gao et al., "Scaling deep contrastive learning batch size under memory limited setup", RepL4NLP 2021.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from radapter.adapter import coins
-from radapter.methods import LabelledPairs, Learner
+from radapter.methods import LabelledPairs, Learner, learns
 
 Encode = Callable[[slice], Tensor]
 Tossed = Callable[[slice], AbstractContextManager[object]]
@@ -64,28 +64,18 @@ def backward_in_chunks(
         return lambda rows: coins.installed(learner, coins_of({tower: keys[tower][rows]}))
 
     image_features = _cached(images, tossed("image"), len(pairs.pixels), chunk_size)
-    text_features = (
-        _cached(texts, tossed("text"), len(pairs.tokens), chunk_size) if learner.reads_texts else None
-    )
+    text_features = pairs.text_features
+    if learner.reads_texts and text_features is None:
+        text_features = _cached(texts, tossed("text"), len(pairs.tokens), chunk_size)
     with autocast():
         loss = learner.loss_of(image_features, text_features, pairs)  # type: ignore[arg-type]
     backward(loss)
     encoder = learner.encoder
-    if _learns(encoder.image_tower()):
+    if learns(encoder.image_tower()):
         _enter(images, tossed("image"), image_features, chunk_size)
-    if text_features is not None and _learns(encoder.text_tower()):
+    if text_features is not None and learns(encoder.text_tower()):
         _enter(texts, tossed("text"), text_features, chunk_size)
     return loss.detach()
-
-
-def _learns(tower: Sequence[nn.Module | nn.Parameter]) -> bool:
-    """Whether anything in a tower is trained: a frozen one costs no second pass."""
-    return any(
-        part.requires_grad
-        if isinstance(part, nn.Parameter)
-        else any(p.requires_grad for p in part.parameters())
-        for part in tower
-    )
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # as the command line does before torch is imported
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["radapter", "radapter.protocol", "radapter.commands.train", "radapter_cli"])
 TIMEOUT = 300  # seconds for all processes of a start, on a busy machine

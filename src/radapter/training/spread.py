@@ -7,7 +7,6 @@ told, step by step, what was trained: averages, checkpoints and evaluation see a
 """
 
 import copy
-import warnings
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -64,8 +63,6 @@ class Replicated:
         self._accelerator = accelerator
         self._plain = torch.optim.AdamW(self._parameters, lr=learning_rate, weight_decay=weight_decay)
         self.model, self.optimizer = accelerator.prepare(learner, self._plain)
-        # it was told to look, so that it lays gradients out once
-        warnings.filterwarnings("ignore", "find_unused_parameters=True was specified", UserWarning)
 
     def clip(self, limit: float) -> Tensor:
         """As `Spread.clip`."""

@@ -17,6 +17,7 @@ COMMANDS = (
     "merge",
     "inspect",
     "methods",
+    "shards",
     "data check",
 )
 

@@ -5,12 +5,14 @@ images with a trained head that starts as the zero-shot head. Their `forward` re
 a distributed wrapper sees one module with one call a step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radapter.losses.gather import Parts
 from radapter.models import DualEncoder
 
 
@@ -19,22 +21,36 @@ class LabelledPairs:
     """One batch of (image, caption) pairs, each distinct caption once.
 
     pixels: (B, 3, H, W). tokens: (U, L), the U distinct captions. caption_of_image: (B,), into the U captions.
-    targets: (B,), int; equal values are positives of each other.
+    targets: (B,), int; equal values are positives of each other. parts: the processes that hold the whole batch
+    together, where this is this process's part of it; None for a whole batch. text_features: (U, E), unit norm, of
+    the captions, where they are known beforehand; None where the text tower is to be asked.
     """
 
     pixels: Tensor
     tokens: Tensor
     caption_of_image: Tensor
     targets: Tensor
+    parts: Parts | None = None
+    text_features: Tensor | None = None
 
 
 class FeatureLoss(Protocol):
     """A loss with its settings bound: `mpm_nce` and the like of paired features, or `head_cross_entropy`."""
 
     def __call__(
-        self, image_features: Tensor, others: Tensor, targets: Tensor, logit_scale: Tensor, /
+        self,
+        image_features: Tensor,
+        others: Tensor,
+        targets: Tensor,
+        logit_scale: Tensor,
+        parts: Parts | None = None,
+        /,
     ) -> Tensor:
-        """The scalar loss of image features (B, E) against text features (B, E), or a head (C, E)."""
+        """The scalar loss of image features (B, E) against text features (B, E), or a head (C, E).
+
+        With `parts` these are rows of a batch that several processes hold, and the loss is that of the whole batch;
+        gradients are meant to be averaged over the processes.
+        """
 
 
 class ContrastiveLearner(nn.Module):
@@ -50,13 +66,17 @@ class ContrastiveLearner(nn.Module):
 
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar."""
-        image_features, text_features = self.encoder(pairs.pixels, pairs.tokens)
+        if pairs.text_features is None:
+            image_features, text_features = self.encoder(pairs.pixels, pairs.tokens)
+        else:
+            text_features = pairs.text_features
+            image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
         return self.loss_of(image_features, text_features, pairs)
 
     def loss_of(self, image_features: Tensor, text_features: Tensor, pairs: LabelledPairs) -> Tensor:
         """The loss from features of unit norm: of the images (B, E) and of the distinct captions (U, E)."""
         of_images = text_features[pairs.caption_of_image]
-        return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale)
+        return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale, pairs.parts)
 
 
 class HeadLearner(nn.Module):
@@ -94,7 +114,7 @@ class HeadLearner(nn.Module):
 
     def loss_of(self, image_features: Tensor, text_features: None, pairs: LabelledPairs) -> Tensor:
         """The loss from image features of unit norm, (B, E); the regulariser reads the batch itself."""
-        loss = self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale)
+        loss = self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale, pairs.parts)
         return loss if self.regulariser is None else loss + self.regulariser(self, pairs)
 
 
@@ -102,10 +122,20 @@ class Regulariser(Protocol):
     """An `nn.Module` whose forward gives a term of a `HeadLearner`'s loss."""
 
     def __call__(self, learner: HeadLearner, pairs: LabelledPairs, /) -> Tensor:
-        """A scalar."""
+        """A scalar, of the whole batch where `pairs` are a part of one."""
 
 
 Learner = ContrastiveLearner | HeadLearner
+
+
+def learns(tower: Sequence[nn.Module | nn.Parameter]) -> bool:
+    """Whether anything in the parts of a tower is trained."""
+    return any(
+        part.requires_grad
+        if isinstance(part, nn.Parameter)
+        else any(p.requires_grad for p in part.parameters())
+        for part in tower
+    )
 
 
 def trained_parameters(learner: nn.Module) -> dict[str, nn.Parameter]:

@@ -6,6 +6,7 @@ Training gets the suite with its test sets sealed, so that nothing here can read
 import copy
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from radapter.adapter import Ema, auto_decay
 from radapter.data import Memory
+from radapter.data.memory import Lease
 from radapter.errors import ConfigError
 from radapter.methods import (
     FeatureLoss,
@@ -26,6 +28,7 @@ from radapter.methods import (
     uniform_soup,
 )
 from radapter.models import DualEncoder, fingerprint
+from radapter.processes import ALONE, Processes
 from radapter.protocol.best_epoch import BestEpoch
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Suite
@@ -36,6 +39,7 @@ from radapter.training import (
     Progress,
     StopSignal,
     fit,
+    frozen_text_features,
     make_accelerator,
     sample_step,
     step_bytes,
@@ -54,6 +58,7 @@ def train_method(
     resume: bool = False,
     stop: StopSignal | None = None,
     report: Callable[[Progress], None] = lambda _: None,
+    processes: Processes = ALONE,
 ) -> Trained:
     """Trains one method.
 
@@ -64,7 +69,7 @@ def train_method(
         recipe: every number of the training; what the method fixes goes before it.
         seed: fixes weights, order, augmentation, captions and dropping.
         memory: for decoded images.
-        checkpoints, resume, stop, report: as for `training.fit`.
+        checkpoints, resume, stop, report, processes: as for `training.fit`.
 
     Raises:
         ConfigError: the loss does not fit the method, or something is to be chosen and there is no ID validation.
@@ -91,6 +96,7 @@ def train_method(
             resume=resume,
             stop=stop,
             report=report,
+            processes=processes,
         )
 
     if method.averages is not None:
@@ -105,7 +111,8 @@ def train_method(
             )
             for number, rate in enumerate(rates)
         ]
-        return soup(method, ingredients, Validation(suite, encoder, recipe, memory=memory))
+        validation = Validation(suite, encoder, recipe, memory=memory, processes=processes)
+        return soup(method, ingredients, validation)
     if method.after is None:
         return train(method, encoder, recipe, None, checkpoints)
     check_epochs(method, recipe.epochs)
@@ -199,6 +206,7 @@ def _trained(
     resume: bool,
     stop: StopSignal | None,
     report: Callable[[Progress], None],
+    processes: Processes,
 ) -> Trained:
     """One stage of training, from the zero-shot head or from `head`."""
     assert method.build is not None
@@ -207,7 +215,7 @@ def _trained(
     accelerator = make_accelerator(recipe.precision)
     encoder.to(accelerator.device)
     if head is None:
-        head = suite.head(encoder)
+        head = suite.head(encoder, processes)
     torch.manual_seed(seed)
     learner, adapters = method.build(
         encoder, head=head, loss=_loss_of(method, recipe, encoder), adapter=recipe.adapter
@@ -218,46 +226,72 @@ def _trained(
         for name, parameter in trained_parameters(learner).items()
         if adapters is None or name == "head"
     }
-    loader, captions = suite.training(encoder, recipe, seed=seed, memory=memory)
+    loader, captions = suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes)
     steps = recipe.epochs * loader.steps_per_epoch
     ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
     best = None
     if recipe.keep == "best":
-        validation = Validation(suite, encoder, recipe, memory=memory)
+        validation = Validation(suite, encoder, recipe, memory=memory, processes=processes)
         best = BestEpoch(
             ema,
             lambda: validation.metrics(Classifier(encoder, learner.head)),
             validation.headline.is_better,
             folder=None if checkpoints is None else checkpoints.folder / "best-epoch",
             resume=resume,
+            processes=processes,
         )
     learning_rate = recipe.learning_rate or method.learning_rate
     trained_count = count_trained(learner)
     learner.train()
-    memory_bytes = step_bytes(
-        learner, sample_step(learner, loader, captions, accelerator, chunk_size=recipe.chunk_size)
-    )
-    fit(
-        learner,
-        ema,
-        loader,
-        captions,
-        accelerator,
-        epochs=recipe.epochs,
-        learning_rate=learning_rate,
-        weight_decay=recipe.weight_decay,
-        warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
-        grad_clip=recipe.grad_clip,
-        seed=seed,
-        max_skipped=recipe.max_skipped,
-        chunk_size=recipe.chunk_size,
-        checkpoints=checkpoints,
-        checkpoint_every=recipe.checkpoint_every,
-        resume=resume,
-        stop=stop,
-        report=report,
-        after_epoch=best or (lambda _: None),
-    )
+    memory_bytes = text_features = None
+    lease = Lease(memory or Memory())
+    if not recipe.fsdp:  # a learner that does not fit a device whole cannot be asked before it is parted
+        text_features = frozen_text_features(
+            learner,
+            captions,
+            lease,
+            device=accelerator.device,
+            autocast=accelerator.autocast,
+            batch_size=recipe.eval_batch_size,
+            processes=processes,
+        )
+    with encoder.checkpointing(recipe.adapter.towers) if recipe.gradient_checkpointing else nullcontext():
+        if not recipe.fsdp:  # of a learner that does not fit a device whole there is nothing to count
+            first = sample_step(
+                learner,
+                loader,
+                captions,
+                accelerator,
+                chunk_size=recipe.chunk_size,
+                text_features=text_features,
+            )
+            memory_bytes = step_bytes(learner, first)
+        fit(
+            learner,
+            ema,
+            loader,
+            captions,
+            accelerator,
+            epochs=recipe.epochs,
+            learning_rate=learning_rate,
+            weight_decay=recipe.weight_decay,
+            warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
+            grad_clip=recipe.grad_clip,
+            seed=seed,
+            max_skipped=recipe.max_skipped,
+            chunk_size=recipe.chunk_size,
+            text_features=text_features,
+            checkpoints=checkpoints,
+            checkpoint_every=recipe.checkpoint_every,
+            resume=resume,
+            stop=stop,
+            report=report,
+            after_epoch=best or (lambda _: None),
+            processes=processes,
+            fsdp=recipe.fsdp,
+        )
+    lease.release()
+    learner.to(accelerator.device)
     if best is not None:
         best.restore()
     ema.adopt()

@@ -1,7 +1,8 @@
 """The one loop: a learner, its data and its captions go in; trained weights and their average come out."""
 
-from radapter.training.captions import Captions, ClassCaptions, PairCaptions
+from radapter.training.captions import Captions, ClassCaptions, PairCaptions, StreamCaptions
 from radapter.training.checkpoints import Checkpoint, Checkpoints
+from radapter.training.frozen_texts import frozen_text_features
 from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.loop import Precision, Progress, check_precision, fit, make_accelerator, sample_step
 from radapter.training.memory import step_bytes
@@ -17,9 +18,11 @@ __all__ = [
     "Precision",
     "Progress",
     "StopSignal",
+    "StreamCaptions",
     "check_precision",
     "cosine_with_warmup",
     "fit",
+    "frozen_text_features",
     "make_accelerator",
     "sample_step",
     "step_bytes",

@@ -16,8 +16,6 @@ from radapter.data.pairs.long_captions import long_captions
 from radapter.data.pairs.pair_set import joined
 from radapter.errors import ConfigError
 from radapter.models import DualEncoder
-from radapter.models.hf import HfTowers
-from radapter.models.openclip import OpenClipTowers
 from radapter.protocol import ClassificationSuite, Recipe, RetrievalSuite, TransferSet
 from radapter.protocol.suite import ROLES
 from radapter.zeroshot import templates
@@ -102,9 +100,8 @@ def report_long_captions(suite: ClassificationSuite | RetrievalSuite, encoder: D
     names: dict[tuple[str, ...], dict[str, None]] = {}
     for data in (suite.train, *suite.sets(*ROLES).values()):
         names.setdefault(data.captions, {})[data.name] = None
-    assert isinstance(encoder.towers, HfTowers | OpenClipTowers)  # timm's have no text tower
     for captions, of in names.items():
-        long_captions(captions, encoder.towers.tokenizer, name=", ".join(of))
+        long_captions(captions, encoder, name=", ".join(of))
 
 
 def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:

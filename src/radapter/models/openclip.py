@@ -82,6 +82,10 @@ class OpenClipTowers:
         """N texts to (N, L), int64."""
         return self.tokenizer(texts)
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each of N texts, none of them cut."""
+        return self.tokenizer.token_counts(texts)
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The image tower, which holds its projection."""
         return (module.visual,)  # type: ignore[return-value]

@@ -64,6 +64,10 @@ class TimmTowers:
         """Raises ModelError: there is no text tower."""
         raise self._no_text()
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Raises ModelError: there is no text tower."""
+        raise self._no_text()
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The whole module."""
         return (module,)

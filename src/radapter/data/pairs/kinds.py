@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 from radapter import zeroshot
+from radapter.data.columns import is_saved
 from radapter.data.labelled.opening import open_classification
 from radapter.data.pairs.captioned import CaptionedSource
 from radapter.data.pairs.classes import captions_of_classes
@@ -80,8 +81,8 @@ def kind_of(path: str) -> str:
         ConfigError: nothing tells.
     """
     place = _place(path)
-    if any((place / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
-        return "hub"  # save_to_disk wrote it
+    if is_saved(place):
+        return "hub"
     if next(place.glob("*/nshards.txt"), None) is not None:
         return "clip_benchmark"
     by_suffix = {suffix: kind for kind, row in KINDS.items() for suffix in row.suffixes}

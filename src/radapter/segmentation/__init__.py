@@ -14,12 +14,14 @@ classifier.py    what regions show
 ensembles.py     the proposer's scores and the classifier's, joined
 pixels.py        a class for every pixel
 segmenting.py    the stages in one call
+canvas.py        a picture put together from its tiles, and its files
+overlay.py       a segmentation to look at; palette.py has the colours
 """
 
 from radapter.segmentation.class_names import ClassHead, class_head, names_of
 from radapter.segmentation.classifier import RegionClassifier, RegionScores
 from radapter.segmentation.crops import RegionCrops, region_crops, tight_boxes
-from radapter.segmentation.ensembles import ENSEMBLES, Ensemble, combine
+from radapter.segmentation.ensembles import ENSEMBLES, Ensemble, check_ensemble, combine
 from radapter.segmentation.felzenszwalb import FelzenszwalbProposer
 from radapter.segmentation.mask_files import MaskFile, mask_file_of
 from radapter.segmentation.mask_prompts import MaskPrompts
@@ -46,6 +48,7 @@ __all__ = [
     "RegionScores",
     "Segmentation",
     "TransformersProposer",
+    "check_ensemble",
     "class_head",
     "combine",
     "label_map",

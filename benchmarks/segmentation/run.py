@@ -145,7 +145,7 @@ def _table(rows: list[dict[str, Any]], classes: int, threads: int) -> str:
     stages = " | ".join(f"{stage}, s" for stage in STAGES)
     lines = [
         f"CLIP ViT-B/16 (open_clip) and Mask2Former (Swin-S, transformers), random weights, {classes} classes,",
-        f"float32, cpu, threads: {threads}. Seconds of the processor per image, on a machine shared with other work.",
+        f"float32, cpu, threads: {threads}. Seconds of the processor per image; the machine was shared.",
         "",
         f"| proposer | image | at once | regions | with a pixel | {stages} | all, s | peak, MiB |",
         "|---|---|---:|---:|---:|" + "---:|" * (len(STAGES) + 2),

@@ -3,6 +3,7 @@
 pictures/         from bytes to an RGB picture, bounded; augmentation and corruptions
 labelled/         pictures with a class each: the set, its readers, the layouts of public sets
 pairs/            pictures with captions: the set, its readers, grouped batches
+regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
 specification.py  what every specification of a source is checked for
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open
@@ -18,6 +19,7 @@ from radapter.data.pairs.opening import open_pairs
 from radapter.data.pairs.pair_set import PairSamples, PairSet
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import MAX_PIXELS, decode
+from radapter.data.regions import MinedRegions
 from radapter.data.splits import UNREADABLE
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "GroupedBatchSampler",
     "ImageSet",
     "Memory",
+    "MinedRegions",
     "PairSamples",
     "PairSet",
     "TrainLoader",

@@ -3,6 +3,7 @@
 pictures/         from bytes to an RGB picture, bounded; augmentation and corruptions
 labelled/         pictures with a class each: the set, its readers, the layouts of public sets
 pairs/            pictures with captions: the set, its readers, grouped batches
+masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
 regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
 specification.py  what every specification of a source is checked for
 splits.py         content-stable splits
@@ -13,6 +14,7 @@ loading.py, memory.py   batches
 from radapter.data.labelled.classification import ClassificationSet, array_set
 from radapter.data.labelled.opening import open_classification
 from radapter.data.loading import Batch, EvalLoader, ImageSet, TrainLoader, batches
+from radapter.data.masks.paired import IGNORE, MaskedImage, PairedMaskDataset
 from radapter.data.memory import Memory
 from radapter.data.pairs.grouped_batches import GroupedBatchSampler
 from radapter.data.pairs.opening import open_pairs
@@ -23,6 +25,7 @@ from radapter.data.regions import MinedRegions
 from radapter.data.splits import UNREADABLE
 
 __all__ = [
+    "IGNORE",
     "MAX_BAD",
     "MAX_PIXELS",
     "UNREADABLE",
@@ -32,10 +35,12 @@ __all__ = [
     "EvalLoader",
     "GroupedBatchSampler",
     "ImageSet",
+    "MaskedImage",
     "Memory",
     "MinedRegions",
     "PairSamples",
     "PairSet",
+    "PairedMaskDataset",
     "TrainLoader",
     "array_set",
     "batches",

@@ -49,6 +49,7 @@ COLLECTIONS = {
         *(f"pairs.{name}" for name in ("table", "lines", "columns", "karpathy", "flickr8k", "tars", "world")),
         "pairs.classes",
     ),
+    "segmentation": ("felzenszwalb", "oracle", "transformers_masks", "mask_files"),
     "losses": ("mpm_nce", "tiled", "clip", "cross_entropy", "siglip"),
 }
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from radapter.data.masks.label_maps import ArrayMaps, ColumnMaps, FileMaps, decode_label_map
+from radapter.data.masks.label_maps import ArrayMaps, EncodedMaps, decode_label_map
+from radapter.data.pictures.pictures import ColumnPictures, FilePictures
 from radapter.errors import ImageError
 
 VALUES = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -105,21 +106,28 @@ def test_a_map_above_the_limit_is_refused_from_its_header():
         decode_label_map(encoded(Image.fromarray(VALUES), "PNG"), where="a", max_pixels=11)
 
 
+@pytest.mark.parametrize("side", [10_000, 20_000])
+def test_a_small_file_that_unfolds_into_gigabytes_is_refused(side):
+    with pytest.raises(ImageError, match="at most 50000000 pixels"):
+        decode_label_map(narrow_png(1, [0], size=(side, side)), where="a")
+
+
 def test_holders_of_files_columns_and_arrays_give_the_same_map(tmp_path):
     content = encoded(Image.fromarray(VALUES), "PNG")
     (tmp_path / "a.png").write_bytes(content)
-    files = FileMaps([tmp_path / "a.png"])
-    column = ColumnMaps([{"mask": {"bytes": content}}], "mask", name="table", folder=tmp_path)
+    files = EncodedMaps(FilePictures([tmp_path / "a.png"]))
+    rows = [{"mask": {"bytes": content}}]
+    column = EncodedMaps(ColumnPictures(rows, "mask", name="table", folder=tmp_path))
     arrays = ArrayMaps(torch.from_numpy(VALUES)[None], name="memory")
     for maps in (files, column, arrays):
         assert len(maps) == 1
         assert (maps.stored(0).values == VALUES).all()
-    assert (column.where(0), arrays.where(0)) == ("table mask of row 0", "memory 0")
+    assert (column.where(0), arrays.where(0)) == ("table row 0", "memory 0")
 
 
 def test_a_missing_file_is_an_image_error(tmp_path):
-    with pytest.raises(ImageError, match="mask file must be readable"):
-        FileMaps([tmp_path / "none.png"]).stored(0)
+    with pytest.raises(ImageError, match="file must be readable"):
+        EncodedMaps(FilePictures([tmp_path / "none.png"])).stored(0)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +138,8 @@ def test_an_array_of_something_else_is_refused(values):
         ArrayMaps(values, name="memory")
 
 
-def narrow_png(bits: int, values: list[int]) -> bytes:
-    """A grey PNG of 1, 2 or 4 bits, which Pillow does not write."""
+def narrow_png(bits: int, values: list[int], size: tuple[int, int] | None = None) -> bytes:
+    """A grey PNG of 1, 2 or 4 bits, which Pillow does not write; `size` may lie about it."""
     import struct
     import zlib
 
@@ -141,8 +149,8 @@ def narrow_png(bits: int, values: list[int]) -> bytes:
     packed = 0
     for value in values:
         packed = packed << bits | value
-    size = -(-len(values) * bits // 8)
-    row = (packed << (8 * size - len(values) * bits)).to_bytes(size, "big")
-    header = struct.pack(">IIBBBBB", len(values), 1, bits, 0, 0, 0, 0)
+    width = -(-len(values) * bits // 8)
+    row = (packed << (8 * width - len(values) * bits)).to_bytes(width, "big")
+    header = struct.pack(">IIBBBBB", *(size or (len(values), 1)), bits, 0, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body

@@ -12,9 +12,9 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from radapter.config.pair_sources import PAIR_KINDS
+from radapter.config.pair_sources import PAIR_TRAIN_KINDS
 from radapter.config.schema import CommonConfig
-from radapter.config.sources import KINDS
+from radapter.config.sources import TRAIN_KINDS
 from radapter.errors import nearest
 
 Location = tuple[str | int, ...]
@@ -100,8 +100,8 @@ def _find(
     return given, field if given else None
 
 
-_TAGGED = {f"<{name}>": kind for name, kind in KINDS.items()} | {
-    f"<pairs {name}>": kind for name, kind in PAIR_KINDS.items()
+_TAGGED = {f"<{name}>": kind for name, kind in TRAIN_KINDS.items()} | {
+    f"<pairs {name}>": kind for name, kind in PAIR_TRAIN_KINDS.items()
 }
 
 # Where in a location a source's own keys may begin.
@@ -118,7 +118,7 @@ def _siblings(location: Location, schema: type[CommonConfig], *, is_pairs: bool)
     """The keys that may stand where an unknown one stood."""
     if location[:2] in _SOURCES_BEGIN:
         beside = {"templates"} if location[1] == "transfer" else set()
-        kinds = (PAIR_KINDS if is_pairs else KINDS).values()
+        kinds = (PAIR_TRAIN_KINDS if is_pairs else TRAIN_KINDS).values()
         return sorted(beside | {name for kind in kinds for name in kind.model_fields})
     parent = ".".join(map(str, location[:-1]))
     return [key.rpartition(".")[2] for key in known_keys(schema) if key.rpartition(".")[0] == parent]

@@ -12,7 +12,7 @@ from functools import partial
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-from radapter.adapter import RAdapterConfig, find_sites
+from radapter.adapter import RAdapterConfig, block_names
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.models import DualEncoder
@@ -46,10 +46,7 @@ def lora_targets(module: nn.Module) -> list[str]:
     Raises:
         SiteError: no block was found.
     """
-    sites = find_sites(module)
-    attention_sites = [site.name for site in sites if site.kind == "attention"]
-    ffn_sites = [site.name for site in sites if site.kind == "ffn"]
-    blocks = {_common_parent(*pair) for pair in zip(attention_sites, ffn_sites, strict=True)}
+    blocks = block_names(module)
     attentions = [n for n, m in module.named_modules() if isinstance(m, nn.MultiheadAttention)]
     return [
         name
@@ -58,15 +55,6 @@ def lora_targets(module: nn.Module) -> list[str]:
         and isinstance(child, nn.Linear | nn.MultiheadAttention)
         and not any(name.startswith(attention + ".") for attention in attentions)
     ]
-
-
-def _common_parent(first: str, second: str) -> str:
-    shared = []
-    for ours, theirs in zip(first.split("."), second.split("."), strict=False):
-        if ours != theirs:
-            break
-        shared.append(ours)
-    return ".".join(shared)
 
 
 METHOD = Method(

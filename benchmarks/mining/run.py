@@ -162,11 +162,12 @@ def main() -> None:
             row("cosine", judged, Floors(auto.score, -2.0)),
             row("margin", judged, Floors(-2.0, auto.margin)),
             row("both (auto)", judged, auto),
+            *(row("margin, by hand", judged, Floors(-2.0, margin)) for margin in (0.05, 0.1)),
         ]
         results[wording] = {**facts, "rows": rows}
         pages.append(
-            f"Captions {wording}: {facts['nouns named']:,} nouns named, {facts['without a noun']} images without.\n\n"
-            + table(rows)
+            f"Captions {wording}: {facts['nouns named']:,} nouns named, {facts['without a noun']} images without."
+            f"\n\n{table(rows)}"
         )
         print(pages[-1], flush=True)
     shapes = []

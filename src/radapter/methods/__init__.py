@@ -30,6 +30,7 @@ from radapter.methods.learner import (
     LabelledPairs,
     Learner,
     count_trained,
+    learns,
     trained_parameters,
 )
 from radapter.methods.method import Built, LossName, Method
@@ -54,6 +55,7 @@ __all__ = [
     "find_methods",
     "greedy_soup",
     "groups_of",
+    "learns",
     "trained_parameters",
     "uniform_soup",
 ]

@@ -5,6 +5,7 @@ labelled/         pictures with a class each: the set, its readers, the layouts 
 pairs/            pictures with captions: the set, its readers, grouped batches
 masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
 shards/           any of them as tars of a gigabyte, and training from these in sequence
+regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
 specification.py  what every specification of a source is checked for
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open
@@ -22,6 +23,7 @@ from radapter.data.pairs.opening import open_pairs
 from radapter.data.pairs.pair_set import PairSamples, PairSet
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import MAX_PIXELS, decode
+from radapter.data.regions import MinedRegions
 from radapter.data.splits import UNREADABLE
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ImageSet",
     "MaskedImage",
     "Memory",
+    "MinedRegions",
     "PairSamples",
     "PairSet",
     "PairedMaskDataset",

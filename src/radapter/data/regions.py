@@ -1,0 +1,147 @@
+"""Regions cut out of images, each with a noun: what `radapter mine` writes and a mask-adapted CLIP is trained on.
+
+A folder of mined regions is
+
+    00000.tar, 00001.tar, ...     webdataset's tar shards; two members a region
+        KEY.png      RGBA: the region's tight box, its alpha the mask (255 inside, 0 outside); colours outside the
+                     mask are the image's own, so that whoever reads them chooses the fill
+        KEY.json     {"image": what the source calls its image, "key": the image's content hash, "size": [its width,
+                     height], "box": [left, top, right, bottom] in its pixels, right and bottom exclusive, "area":
+                     pixels of the mask, "noun": text, "noun_id": its place in nouns.json, "caption": text or null,
+                     "score": cosine of region and noun or null, "margin": its lead over the second or null}
+    sizes.json       shard -> how many regions it holds, see shards/sizes.py
+    nouns.json       {"nouns": [text, ...]}; the noun with id 3 is the fourth
+
+KEY is the number of the image in its source and that of the region in the image: 000000012-003. Mined from captions,
+`score` is the cosine and `caption` the one that named the noun; cut from ground-truth masks both are null and the
+nouns are the classes.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from radapter.data.pictures.decoding import MAX_PIXELS, decode_cutout
+from radapter.data.shards.sizes import read_shards
+from radapter.data.tars import Member, TarPictures, list_tar, samples, text_of
+from radapter.errors import DamagedError, DataError
+from radapter.storage import read_json
+
+NOUNS = "nouns.json"
+FILL = (122, 116, 104)
+"""The mean colour of CLIP's training images, which OVSeg fills the background with."""
+
+
+@final
+class MinedRegions:
+    """N regions with a noun each, decoded when asked for, in the order of the shards: an `ImageSet`.
+
+    Args:
+        folder: as `radapter mine` wrote it.
+        name: what tables and messages call it; the folder's name when None.
+        background: RGB in [0, 255], what `image` shows outside the mask.
+        max_pixels: larger regions are refused from their header.
+
+    Attributes:
+        nouns: the vocabulary, C texts; a label is a place in it.
+        labels: (N,), int64, the noun of each region.
+        keys: (N,), int64, the content hash of the image that each was cut from; regions of one image share it.
+        groups: (N,), int64, the image that each was cut from, numbered in the order in which they first occur.
+        records: N, what KEY.json holds.
+
+    Raises:
+        DataError: a file is missing or damaged, or shards, nouns and records do not fit each other.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str | None = None,
+        background: tuple[int, int, int] = FILL,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.name = folder.name if name is None else name
+        self.nouns = _nouns(folder)
+        shards = read_shards(folder)
+        if not shards.is_complete:
+            raise DataError(
+                f"a folder of regions must be finished. '{folder}' has those of {shards.items} of {shards.of} "
+                "images. Start the same 'radapter mine' again: it goes on."
+            )
+        members = [parts for shard in shards.paths for parts in samples(list_tar(shard)).values()]
+        torn = [parts for parts in members if not {"png", "json"} <= parts.keys()]
+        if torn or not members:
+            raise DataError(
+                f"a folder must hold regions, each a png and a json. '{folder}' holds {len(members)}, {len(torn)} "
+                "of them not whole. Mine again."
+            )
+        self.records = tuple(_record(parts["json"], self.nouns) for parts in members)
+        self._background = background
+        self._max_pixels = max_pixels
+        self._pictures = TarPictures([parts["png"] for parts in members], max_pixels=max_pixels)
+        self.labels = torch.tensor([record["noun_id"] for record in self.records])
+        place: dict[str, int] = {}
+        self.groups: Tensor = torch.tensor(
+            [place.setdefault(record["image"], len(place)) for record in self.records]
+        )
+        self.keys = torch.tensor([record["key"] for record in self.records])
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Noun -> how many regions have it, the most frequent first; nouns without a region are left out."""
+        found = Counter(self.nouns[label] for label in self.labels.tolist())
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    def cutout(self, index: int) -> Image.Image:
+        """The region at `index`, RGBA, its alpha the mask; raises ImageError."""
+        return decode_cutout(
+            self._pictures.content(index), where=self.where(index), max_pixels=self._max_pixels
+        )
+
+    def image(self, index: int) -> Image.Image:
+        """The region at `index`, RGB, with the background colour outside its mask; raises ImageError."""
+        region = self.cutout(index)
+        canvas = Image.new("RGBA", region.size, (*self._background, 255))
+        return Image.alpha_composite(canvas, region).convert("RGB")
+
+    def where(self, index: int) -> str:
+        """The shard, two colons, and the name in it."""
+        return self._pictures.where(index)
+
+
+def _nouns(folder: Path) -> tuple[str, ...]:
+    try:
+        content = read_json(folder / NOUNS)
+    except (FileNotFoundError, NotADirectoryError, DamagedError) as error:
+        raise DataError(
+            f"a folder of regions must hold {NOUNS}. '{folder}': {error} Finish 'radapter mine', or mine again."
+        ) from error
+    nouns = content.get("nouns") if isinstance(content, dict) else None
+    if not isinstance(nouns, list) or not all(isinstance(noun, str) for noun in nouns):
+        raise DataError(f"{NOUNS} must hold a list of nouns. '{folder / NOUNS}' does not. Mine again.")
+    return tuple(nouns)
+
+
+def _record(member: Member, nouns: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        content = json.loads(text_of(member))
+        noun_id = content["noun_id"]
+        fits = type(noun_id) is int and noun_id >= 0 and nouns[noun_id] == content["noun"]
+        fits = fits and isinstance(content["image"], str) and type(content["key"]) is int
+    except (ValueError, RecursionError, KeyError, TypeError, IndexError) as error:
+        raise DataError(f"a region's json must be whole. '{member}': {error!r}. Mine again.") from error
+    if not fits:
+        raise DataError(
+            f"a region's noun must stand at its noun_id in {NOUNS}, its image must be text and its key a number. "
+            f"'{member}' has {noun_id!r}, {content['noun']!r}, {content['image']!r}, {content['key']!r}. Mine again."
+        )
+    return dict(content)

@@ -38,7 +38,13 @@ from radapter.evaluation.robustness import (
     read_standard_models,
     relative_robustness,
 )
-from radapter.evaluation.sweep import ALPHAS, alpha_sweep, smallest_within_one_standard_error, sweep
+from radapter.evaluation.sweep import (
+    ALPHAS,
+    alpha_sweep,
+    smallest_within,
+    smallest_within_one_standard_error,
+    sweep,
+)
 
 __all__ = [
     "ALPHAS",
@@ -69,6 +75,7 @@ __all__ = [
     "retrieval_metrics_over_folds",
     "retrieval_ranks",
     "retrieval_ranks_of_groups",
+    "smallest_within",
     "smallest_within_one_standard_error",
     "sweep",
     "zero_shot_logits",

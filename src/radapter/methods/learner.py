@@ -1,13 +1,14 @@
 """What a method trains: the encoder, perhaps a classification head, and the loss of one batch.
 
-Two kinds, by objective. `ContrastiveLearner` matches images to captions with both towers; `HeadLearner` classifies
-images with a trained head that starts as the zero-shot head. Their `forward` returns the loss itself, so that
-a distributed wrapper sees one module with one call a step.
+Two kinds, by objective. `ContrastiveLearner` matches images to captions with both towers, `FrozenTextLearner` with
+the image tower alone; `HeadLearner` classifies images with a trained head that starts as the zero-shot head. Their
+`forward` returns the loss itself, so that a distributed wrapper sees one module with one call a step.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -57,6 +58,29 @@ class ContrastiveLearner(nn.Module):
         """The loss from features of unit norm: of the images (B, E) and of the distinct captions (U, E)."""
         of_images = text_features[pairs.caption_of_image]
         return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale)
+
+
+class FrozenTextLearner(ContrastiveLearner):
+    """The image tower, trained to match images to captions; the text tower is frozen and reads each caption once."""
+
+    def __init__(self, encoder: DualEncoder, loss: FeatureLoss) -> None:
+        super().__init__(encoder, loss)
+        self._read: dict[tuple[int, ...], Tensor] = {}  # token ids -> features of unit norm, (E,)
+
+    def forward(self, pairs: LabelledPairs) -> Tensor:
+        """The loss of one batch, a scalar."""
+        image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
+        return self.loss_of(image_features, self._text_features(pairs.tokens), pairs)
+
+    @torch.no_grad()
+    def _text_features(self, tokens: Tensor) -> Tensor:
+        """Features of the distinct captions (U, L) of a batch, unit norm, (U, E)."""
+        texts = [tuple(row) for row in tokens.tolist()]
+        new = [row for row, text in enumerate(texts) if text not in self._read]
+        if new:
+            found = F.normalize(self.encoder.encode_text(tokens[new]), dim=-1)
+            self._read |= {texts[row]: features for row, features in zip(new, found, strict=True)}
+        return torch.stack([self._read[text] for text in texts])
 
 
 class HeadLearner(nn.Module):

@@ -1,0 +1,177 @@
+"""The regions of masked images in batches, ready for an image tower: what a segmenter is evaluated on.
+
+Proposals and crops do not depend on the model, so both are made once: crops are kept where the memory budget allows,
+else proposals, as bits. Beside the proposals stand the true regions, one a class and image: classified, they say what
+the classifier alone gets wrong.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from radapter.data import MAX_BAD, BadImages, Memory
+from radapter.data.masks import IGNORE, PairedMaskDataset
+from radapter.data.memory import Lease
+from radapter.errors import DataError, ImageError
+from radapter.segmentation.cells import Cells, cells_of
+from radapter.segmentation.crops import RegionCrops, pixels_of
+from radapter.segmentation.oracle import label_regions
+from radapter.segmentation.proposals import MaskProposer
+
+Crop = Callable[[Tensor, Tensor], RegionCrops]
+"""(3, H, W) uint8 and masks (Q, H, W) to crops: `region_crops` with a tower's size and colours bound."""
+
+
+class TrueRegions(NamedTuple):
+    """The T classes that an image shows: classes (T,), int64, and their pixels (T,), int64."""
+
+    classes: Tensor
+    pixels: Tensor
+
+
+class SeenImage(NamedTuple):
+    """What is known of one image besides its crops.
+
+    index: into the data set. cells: of its Q proposals. true: its T true regions. best: (Q, C), float32, one-hot, the
+    class that most pixels of each proposal have; a row is 0 where most have none.
+    """
+
+    index: int
+    cells: Cells
+    true: TrueRegions
+    best: Tensor
+
+
+class RegionBatch(NamedTuple):
+    """The regions of some images: pixels (R, 3, S, S), float; of each image first its proposals, then its true ones.
+
+    valid: (R,), bool, whether a region has a pixel.
+    """
+
+    pixels: Tensor
+    valid: Tensor
+    images: tuple[SeenImage, ...]
+
+    def of_images(self) -> Iterator[tuple[SeenImage, slice, slice]]:
+        """Each image with the rows of its proposals and of its true regions."""
+        start = 0
+        for image in self.images:
+            middle = start + image.cells.shares.shape[1]
+            end = middle + len(image.true.classes)
+            yield image, slice(start, middle), slice(middle, end)
+            start = end
+
+
+@final
+class RegionLoader:
+    """Masked images in order, as batches of their regions; replayed where memory allows.
+
+    Args:
+        dataset: what to load.
+        proposer: finds regions.
+        crop: cuts them out.
+        batch_size: a batch is full when it holds so many regions; the regions of an image stay together.
+        max_bad: fraction of the set that may be unreadable.
+        memory: shared budget; None keeps nothing.
+    """
+
+    def __init__(
+        self,
+        dataset: PairedMaskDataset,
+        proposer: MaskProposer,
+        crop: Crop,
+        *,
+        batch_size: int,
+        max_bad: float = MAX_BAD,
+        memory: Memory | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
+        self._proposer, self._crop, self._batch_size = proposer, crop, batch_size
+        self._batches_lease, self._bits_lease = Lease(memory), Lease(memory)
+        self._kept: list[RegionBatch] | None = None
+        self._bits: dict[int, tuple[np.ndarray, tuple[int, ...]]] = {}
+
+    def __iter__(self) -> Iterator[RegionBatch]:
+        """One pass.
+
+        Raises:
+            DataError: too many images are unreadable, or all of them.
+        """
+        if self._kept is not None:
+            yield from self._kept
+            return
+        fresh: list[RegionBatch] | None = []
+        for batch in self._made():
+            if fresh is not None:
+                if self._batches_lease.take(batch.pixels.nbytes):
+                    fresh.append(batch)
+                else:
+                    fresh = None
+                    self._batches_lease.release()
+            yield batch
+        if len(self.bad) == len(self.dataset):
+            raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")
+        self._kept = fresh
+        if fresh is not None:
+            self._bits.clear()
+            self._bits_lease.release()
+
+    def _made(self) -> Iterator[RegionBatch]:
+        crops: list[RegionCrops] = []
+        images: list[SeenImage] = []
+        for index in range(len(self.dataset)):
+            try:
+                image, labels, _ = self.dataset[index]
+            except ImageError as error:
+                self.bad.add(index, error)
+                continue
+            found, seen = self._seen(index, image, labels)
+            crops.append(found)
+            images.append(seen)
+            if sum(len(each.pixels) for each in crops) >= self._batch_size:
+                yield _joined(crops, images)
+                crops, images = [], []
+        if images:
+            yield _joined(crops, images)
+
+    def _seen(self, index: int, image: Image, labels: Tensor) -> tuple[RegionCrops, SeenImage]:
+        masks = self._proposals(index, image)
+        true_masks, classes = label_regions(labels, ignored=(IGNORE,))
+        found = self._crop(pixels_of(image), torch.cat([masks, true_masks.to(masks.dtype)]))
+        areas = true_masks.flatten(1).sum(1)
+        best = _majority(masks, labels, len(self.dataset.classnames))
+        return found, SeenImage(index, cells_of(masks, labels), TrueRegions(classes, areas), best)
+
+    def _proposals(self, index: int, image: Image) -> Tensor:
+        """Masks of the regions, (Q, H, W): bool where all are 0 or 1."""
+        if index in self._bits:
+            bits, shape = self._bits[index]
+            flat = np.unpackbits(bits, count=int(np.prod(shape))).astype(bool)
+            return torch.from_numpy(flat.reshape(shape))
+        masks = self._proposer(image).masks
+        hard = masks.bool()
+        if not torch.equal(hard.to(masks.dtype), masks):
+            return masks.float()
+        bits = np.packbits(hard.numpy())
+        if self._bits_lease.take(bits.nbytes):
+            self._bits[index] = bits, tuple(hard.shape)
+        return hard
+
+
+def _joined(crops: list[RegionCrops], images: list[SeenImage]) -> RegionBatch:
+    return RegionBatch(
+        torch.cat([each.pixels for each in crops]), torch.cat([each.valid for each in crops]), tuple(images)
+    )
+
+
+def _majority(masks: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """The class of most pixels of each region as a one-hot row, (Q, C); pixels of no class count as one of their own."""
+    place = torch.where(labels < 0, classes, labels).flatten()
+    counts = torch.zeros(len(masks), classes + 1).index_add_(1, place, masks.flatten(1).float())
+    won = torch.nn.functional.one_hot(counts.argmax(1), classes + 1)[:, :classes]
+    return won.float()

@@ -3,6 +3,7 @@
 pictures/         from bytes to an RGB picture, bounded; augmentation and corruptions
 labelled/         pictures with a class each: the set, its readers, the layouts of public sets
 pairs/            pictures with captions: the set, its readers, grouped batches
+masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
 specification.py  what every specification of a source is checked for
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open
@@ -12,6 +13,7 @@ loading.py, memory.py   batches
 from radapter.data.labelled.classification import ClassificationSet, array_set
 from radapter.data.labelled.opening import open_classification
 from radapter.data.loading import Batch, EvalLoader, ImageSet, TrainLoader, batches
+from radapter.data.masks.paired import IGNORE, MaskedImage, PairedMaskDataset
 from radapter.data.memory import Memory
 from radapter.data.pairs.grouped_batches import GroupedBatchSampler
 from radapter.data.pairs.opening import open_pairs
@@ -21,6 +23,7 @@ from radapter.data.pictures.decoding import MAX_PIXELS, decode
 from radapter.data.splits import UNREADABLE
 
 __all__ = [
+    "IGNORE",
     "MAX_BAD",
     "MAX_PIXELS",
     "UNREADABLE",
@@ -30,9 +33,11 @@ __all__ = [
     "EvalLoader",
     "GroupedBatchSampler",
     "ImageSet",
+    "MaskedImage",
     "Memory",
     "PairSamples",
     "PairSet",
+    "PairedMaskDataset",
     "TrainLoader",
     "array_set",
     "batches",

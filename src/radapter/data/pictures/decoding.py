@@ -76,7 +76,7 @@ def decode(
         with Image.open(
             io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()
         ) as image:
-            _check_size(image.size, where=where, max_pixels=max_pixels)
+            check_size(image.size, where=where, max_pixels=max_pixels)
             image.load()
             rgb = _rgb(image, where=where, background=background)
             turn = _TURNS.get(_orientation(image))
@@ -101,6 +101,16 @@ def file_format(content: bytes) -> str:
             return image.format or "unknown"
     except Exception:  # a header may be anything at all
         return "unknown"
+
+
+def orientation(content: bytes) -> int:
+    """EXIF's orientation of an image file, 1 (upright as stored) to 8; 1 where it has none or is no image."""
+    try:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image:
+            told = _orientation(image)
+    except Exception:  # a header may be anything at all
+        return 1
+    return told if isinstance(told, int) and told in _TURNS else 1
 
 
 def check_max_pixels(max_pixels: int) -> int:
@@ -130,7 +140,8 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _check_size(size: tuple[int, int], *, where: str, max_pixels: int) -> None:
+def check_size(size: tuple[int, int], *, where: str, max_pixels: int) -> None:
+    """Raises ImageError where an image of (width, height) has more than `max_pixels`."""
     width, height = size
     if width * height > max_pixels:
         raise ImageError(

@@ -4,6 +4,7 @@ pictures/         from bytes to an RGB picture, bounded; augmentation and corrup
 labelled/         pictures with a class each: the set, its readers, the layouts of public sets
 pairs/            pictures with captions: the set, its readers, grouped batches
 masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
+regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
 specification.py  what every specification of a source is checked for
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open
@@ -20,6 +21,7 @@ from radapter.data.pairs.opening import open_pairs
 from radapter.data.pairs.pair_set import PairSamples, PairSet
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import MAX_PIXELS, decode
+from radapter.data.regions import MinedRegions
 from radapter.data.splits import UNREADABLE
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "ImageSet",
     "MaskedImage",
     "Memory",
+    "MinedRegions",
     "PairSamples",
     "PairSet",
     "PairedMaskDataset",

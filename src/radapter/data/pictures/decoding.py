@@ -8,6 +8,8 @@ palettes, 16-bit greys, transparency (laid on a stated colour).
 import functools
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,26 +74,34 @@ def decode(
     Raises:
         ImageError: the file is missing, no known raster format, truncated, corrupt or too large.
     """
-    try:
-        with Image.open(
-            io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()
-        ) as image:
-            check_size(image.size, where=where, max_pixels=max_pixels)
-            image.load()
-            rgb = _rgb(image, where=where, background=background)
-            turn = _TURNS.get(_orientation(image))
+    with _loaded(source, where=where, max_pixels=max_pixels) as image:
+        rgb = _rgb(image, where=where, background=background)
+        turn = _TURNS.get(_orientation(image))
         upright = rgb if turn is None else rgb.transpose(turn)
-        upright.info = {}  # else what is done is done again by whoever reads the EXIF orientation next
-        return upright
-    except (ImageError, MemoryError):
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"image must have at most {max_pixels} pixels. '{where}': {error}") from error
-    except Exception as error:  # decoders raise anything at all on corrupt bytes
-        raise ImageError(
-            f"image must be a whole file of a known format ({', '.join(FORMATS)}). '{where}': "
-            f"{type(error).__name__}: {error}. Replace or remove it."
-        ) from error
+    upright.info = {}  # else what is done is done again by whoever reads the EXIF orientation next
+    return upright
+
+
+def decode_cutout(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decodes a picture whose alpha channel is a mask; what is transparent keeps its colours.
+
+    Args:
+        content: the file's bytes.
+        where: what a message calls this image.
+        max_pixels: an image with more, by its header, is refused undecoded.
+
+    Returns:
+        An image of mode RGBA.
+
+    Raises:
+        ImageError: as `decode`, or the image has no alpha channel.
+    """
+    with _loaded(content, where=where, max_pixels=max_pixels) as image:
+        if image.mode != "RGBA":
+            raise ImageError(
+                f"image must be RGBA, its alpha the mask. '{where}' is {image.mode}. Write it again."
+            )
+        return image.copy()
 
 
 def file_format(content: bytes) -> str:
@@ -138,6 +148,27 @@ def _formats() -> tuple[str, ...]:
     """Those that this build of Pillow reads: AVIF and JPEG 2000 are optional."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@contextmanager
+def _loaded(source: bytes | str | os.PathLike[str], *, where: str, max_pixels: int) -> Iterator[Image.Image]:
+    """A file's first frame, loaded; whatever goes wrong while the block runs is an ImageError."""
+    try:
+        with Image.open(
+            io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()
+        ) as image:
+            check_size(image.size, where=where, max_pixels=max_pixels)
+            image.load()
+            yield image
+    except (ImageError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"image must have at most {max_pixels} pixels. '{where}': {error}") from error
+    except Exception as error:  # decoders raise anything at all on corrupt bytes
+        raise ImageError(
+            f"image must be a whole file of a known format ({', '.join(FORMATS)}). '{where}': "
+            f"{type(error).__name__}: {error}. Replace or remove it."
+        ) from error
 
 
 def check_size(size: tuple[int, int], *, where: str, max_pixels: int) -> None:

@@ -24,6 +24,7 @@ from radapter.evaluation.metrics import (
     harmonic_mean,
 )
 from radapter.evaluation.positives import positive_pairs
+from radapter.evaluation.regions import SegmentationMeasure
 from radapter.evaluation.retrieval import (
     RetrievalRanks,
     retrieval_metrics,
@@ -57,6 +58,7 @@ __all__ = [
     "Metrics",
     "RetrievalMeasure",
     "RetrievalRanks",
+    "SegmentationMeasure",
     "TaskName",
     "agreement",
     "alpha_sweep",

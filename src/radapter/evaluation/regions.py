@@ -7,14 +7,15 @@ the classifier (`true_masks_miou`), and of the proposals under the class that mo
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from radapter.evaluation.classification import ImageEncoder, zero_shot_logits
+from radapter.evaluation.jackknife import counts_by_class, miou_standard_error
 from radapter.evaluation.metrics import Metrics, harmonic_mean
-from radapter.evaluation.segmentation import iou_of_classes, mean_iou
+from radapter.evaluation.miou import class_iou, mean_iou
 from radapter.segmentation.region_loader import RegionBatch, SeenImage
 
 
@@ -45,12 +46,13 @@ class SegmentationMeasure:
         """The class of every cell and of every true region, image by image, int64, on the CPU."""
         scores = zero_shot_logits(self.encoder, prepared, batch.pixels).softmax(1).cpu()
         scores = scores * batch.valid[:, None]  # a region without a pixel says nothing
-        named = [
-            part
-            for image, proposed, true in batch.of_images()
-            for part in (image.cells.named(scores[proposed]), scores[true].argmax(1))
-        ]
-        return torch.cat(named)
+        return torch.cat(
+            [
+                part
+                for image, proposed, true in batch.of_images()
+                for part in (image.cells.named(scores[proposed]), scores[true].argmax(1))
+            ]
+        )
 
     def remember(self, observed: Sequence[Tensor]) -> None:
         """Nothing of the zero-shot model is needed."""
@@ -58,19 +60,67 @@ class SegmentationMeasure:
     def metrics(
         self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[tuple[SeenImage, ...]]
     ) -> Metrics:
-        """mIoU in both conventions and its standard error, the oracles', and others; see the file's docstring.
+        """The figures of the whole set, each from one confusion matrix.
 
-        Each class that occurs also has its IoU, as "iou/NAME".
+        Returns:
+            miou and miou_ovseg, in both conventions; miou_se, the jackknife's standard error of miou over images;
+            true_masks_miou and true_classes_miou, the oracles'; region_top1, the share of true regions that are
+            named rightly; mean_accuracy, pixel_accuracy, pixel_error; where training left classes out and the set
+            shows some, miou_unseen, and with classes of both kinds miou_seen and miou_harmonic; "iou/NAME" of each
+            class that the set shows; n, images, and regions, proposals.
         """
         images = [image for batch in truths for image in batch]
-        named = torch.cat(list(observed)).split(
-            [size for image in images for size in (len(image.cells.classes), len(image.true.classes))]
-        )
+        sizes = [size for image in images for size in (len(image.cells.classes), len(image.true.classes))]
+        named = torch.cat(list(observed)).split(sizes)
+        cells = [_Named(i.cells.classes, found, i.cells.pixels) for i, found in zip(images, named[::2], strict=True)]
+        true = [_Named(i.true.classes, found, i.true.pixels) for i, found in zip(images, named[1::2], strict=True)]
+        best = [_Named(i.cells.classes, i.cells.named(i.best), i.cells.pixels) for i in images]
         count = len(self.classnames)
-        by_image, true_masks, true_classes = [], [], []
-        for image, cells, regions in zip(images, named[::2], named[1::2], strict=True):
-            by_image.append(_confusion(image.cells.classes, cells, image.cells.pixels, count))
-            true_masks.append(_confusion(image.true.classes, regions, image.true.pixels, count))
-            best = image.cells.named(image.best)
-            true_classes.append(_confusion(image.cells.classes, best, image.cells.pixels, count))
-        ...
+        confusion = _confusion(cells, count)
+        by_image = torch.stack([counts_by_class(*each, count) for each in cells], 1)  # 3, N, C
+        accuracy = float(confusion.diagonal().sum() / confusion.sum())
+        return {
+            "miou": mean_iou(confusion, convention="detectron2"),
+            "miou_ovseg": mean_iou(confusion, convention="ovseg"),
+            "miou_se": miou_standard_error(*by_image),
+            "true_masks_miou": mean_iou(_confusion(true, count), convention="detectron2"),
+            "true_classes_miou": mean_iou(_confusion(best, count), convention="detectron2"),
+            "region_top1": _share_right(true),
+            "pixel_accuracy": accuracy,
+            "pixel_error": 1 - accuracy,
+            **self._by_class(confusion),
+            "n": len(images),
+            "regions": sum(image.cells.shares.shape[1] for image in images),
+        }
+
+    def _by_class(self, confusion: Tensor) -> Metrics:
+        iou, present = class_iou(confusion), confusion.sum(1) > 0
+        found = {f"iou/{name}": float(iou[c]) for c, name in enumerate(self.classnames) if present[c]}
+        if self.unseen is None or not (present & self.unseen).any():
+            return found
+        found["miou_unseen"] = float(iou[present & self.unseen].mean())
+        if (present & ~self.unseen).any():
+            found["miou_seen"] = float(iou[present & ~self.unseen].mean())
+            found["miou_harmonic"] = harmonic_mean(found["miou_seen"], found["miou_unseen"])
+        return found
+
+
+class _Named(NamedTuple):
+    """Groups of pixels: their true class, the class they are given, how many each holds; all (K,), int64."""
+
+    truth: Tensor
+    named: Tensor
+    pixels: Tensor
+
+
+def _confusion(images: Sequence[_Named], classes: int) -> Tensor:
+    """(C, C), int64, rows the truth."""
+    total = torch.zeros(classes * classes, dtype=torch.int64)
+    for image in images:
+        total.index_add_(0, image.truth * classes + image.named, image.pixels)
+    return total.view(classes, classes)
+
+
+def _share_right(images: Sequence[_Named]) -> float:
+    hits = torch.cat([image.truth == image.named for image in images])
+    return float(hits.double().mean())

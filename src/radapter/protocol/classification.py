@@ -54,6 +54,7 @@ class ClassificationSuite:
     templates: tuple[str, ...]
     transfer: Mapping[str, TransferSet] = field(default_factory=dict)
     task: ClassVar[Literal["classification"]] = "classification"
+    loader: ClassVar[type[EvalLoader]] = EvalLoader
 
     def sets(self, *roles: str) -> dict[tuple[str, str], ClassificationSet]:
         """(role, name) -> the sets of these roles."""

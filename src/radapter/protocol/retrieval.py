@@ -37,6 +37,7 @@ class RetrievalSuite:
     ood: Mapping[str, PairSet]
     per_group: int | None = None
     task: ClassVar[Literal["retrieval"]] = "retrieval"
+    loader: ClassVar[type[EvalLoader]] = EvalLoader
 
     def sets(self, *roles: str) -> dict[tuple[str, str], PairSet]:
         """(role, name) -> the sets of these roles."""

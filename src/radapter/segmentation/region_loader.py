@@ -14,7 +14,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from radapter.data import MAX_BAD, BadImages, Memory
-from radapter.data.masks import IGNORE, PairedMaskDataset
+from radapter.data import IGNORE, PairedMaskDataset
 from radapter.data.memory import Lease
 from radapter.errors import DataError, ImageError
 from radapter.segmentation.cells import Cells, cells_of

@@ -1,0 +1,109 @@
+"""Open-vocabulary segmentation: regions with nouns are trained on, whole images are segmented, mIoU counts.
+
+Training sees crops: the caption is the noun in a template, the target the noun, so that regions of one noun are
+positives of each other. Evaluation sees images: every proposal is classified among the class names of its set.
+"""
+
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar, Literal, final
+
+import torch
+from torch import Tensor
+
+from radapter.data import Memory, PairedMaskDataset, TrainLoader
+from radapter.evaluation import SegmentationMeasure
+from radapter.models import DualEncoder
+from radapter.protocol.recipe import Recipe
+from radapter.protocol.suite import EvaluationBatches, Sealed, sets_of_roles, train_loader
+from radapter.protocol.trained import Classifier
+from radapter.segmentation import MaskProposer
+from radapter.segmentation.region_loader import Crop, RegionLoader
+from radapter.segmentation.training_regions import SquareRegions
+from radapter.training import ClassCaptions
+from radapter.zeroshot import class_embeddings
+
+
+@final
+@dataclass(frozen=True)
+class SegmentationSuite:
+    """Regions to train on; validation and test sets of masked images.
+
+    Attributes:
+        train: regions with a noun each.
+        id_val: what selects; None where nothing is selected.
+        id_test: in-distribution test sets, by name.
+        ood: shifted test sets, by name; may be empty.
+        templates: prompts with one "{}" each, of nouns in training and of class names in evaluation.
+        proposer: finds the regions of a test image.
+        crop: cuts them out for the tower.
+        unseen: class names that training left out, whose IoU is reported apart.
+    """
+
+    train: SquareRegions
+    id_val: PairedMaskDataset | None
+    id_test: Mapping[str, PairedMaskDataset]
+    ood: Mapping[str, PairedMaskDataset]
+    templates: tuple[str, ...]
+    proposer: MaskProposer
+    crop: Crop
+    unseen: tuple[str, ...] = ()
+    task: ClassVar[Literal["segmentation"]] = "segmentation"
+
+    def sets(self, *roles: str) -> dict[tuple[str, str], PairedMaskDataset]:
+        """(role, name) -> the sets of these roles."""
+        return sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
+
+    def sealed(self) -> "SegmentationSuite":
+        """The same suite whose test sets cannot be read."""
+        return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
+
+    def head(self, encoder: DualEncoder) -> Tensor:
+        """(0, E): no head is trained; each test set has classes of its own."""
+        return next(encoder.parameters()).new_zeros(0, encoder.embed_dim)
+
+    def training(
+        self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
+    ) -> tuple[TrainLoader, ClassCaptions]:
+        """Regions, shuffled, and the captions of their nouns."""
+        loader = train_loader(self.train, encoder, recipe, seed=seed, memory=memory)
+        return loader, ClassCaptions(self.train.nouns, self.templates, encoder.tokenize, seed=seed)
+
+    def loader(
+        self,
+        data: PairedMaskDataset,
+        preprocess: Callable[..., Tensor],
+        *,
+        batch_size: int,
+        max_bad: float,
+        workers: int,
+        memory: Memory | None,
+    ) -> RegionLoader:
+        """The regions of a set; `crop` prepares them, so `preprocess` and `workers`, which decode, have no say."""
+        return RegionLoader(
+            data, self.proposer, self.crop, batch_size=batch_size, max_bad=max_bad, memory=memory
+        )
+
+    def measures(
+        self,
+        classifier: Classifier,
+        loaders: Mapping[tuple[str, str], EvaluationBatches],
+        zero_shot: MutableMapping[str, Tensor] | None = None,
+    ) -> dict[str, SegmentationMeasure]:
+        """Sets with the same class names share a zero-shot head; what zero-shot predicts is not kept."""
+        found: dict[str, SegmentationMeasure] = {}
+        heads: dict[tuple[str, ...], Callable[[], Tensor]] = {}
+        for (role, name), loader in loaders.items():
+            assert isinstance(loader, RegionLoader)
+            names = loader.dataset.classnames
+            head = partial(class_embeddings, classifier.encoder, names, self.templates)
+            unseen = torch.tensor([each in self.unseen for each in names]) if self.unseen else None
+            found[f"{role}/{name}"] = SegmentationMeasure(
+                classifier.encoder, heads.setdefault(names, head), loader, names, unseen
+            )
+        return found
+
+    def about(self) -> dict[str, Any]:
+        """Templates, nouns and what was left out of them."""
+        return {"templates": list(self.templates), "nouns": list(self.train.nouns), "unseen": list(self.unseen)}

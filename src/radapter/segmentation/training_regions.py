@@ -1,0 +1,138 @@
+"""Regions with a noun each as a training set: cut out of masked images, or read as `radapter mine` wrote them.
+
+An evaluated region is stretched from its box to the tower's square (crops.py); so is a trained one, before it is
+augmented, or thin regions would be cut to pieces by a crop that is nearly a square.
+"""
+
+from collections.abc import Collection
+from typing import Protocol, final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from radapter.data.loading import ImageSet
+from radapter.data import IGNORE, PairedMaskDataset
+from radapter.errors import DataError
+from radapter.segmentation.crops import Colour, tight_boxes
+from radapter.segmentation.oracle import label_regions
+
+
+class RegionSet(ImageSet, Protocol):
+    """N regions with a noun each: `MinedRegions` is one.
+
+    nouns: C texts that labels index. groups: (N,), int64, the image each was cut from.
+    """
+
+    @property
+    def nouns(self) -> tuple[str, ...]:
+        """What labels index."""
+
+    def cutout(self, index: int) -> Image.Image:
+        """The region at `index`, RGBA, its alpha the mask; raises ImageError."""
+
+
+@final
+class MaskRegions:
+    """The true regions of masked images, one for each class that an image shows.
+
+    Args:
+        dataset: decoded once here for what it shows, and again when a region is asked for.
+        min_pixels: smaller regions are left out.
+
+    Raises:
+        DataError: no region is left.
+        ImageError: an image or its mask cannot be decoded.
+    """
+
+    def __init__(self, dataset: PairedMaskDataset, *, min_pixels: int = 16) -> None:
+        self.name = dataset.name
+        self.nouns = dataset.classnames
+        self._dataset = dataset
+        images: list[int] = []
+        classes: list[int] = []
+        for index in range(len(dataset)):
+            labels = dataset[index].labels
+            shown, pixels = labels[labels != IGNORE].unique(return_counts=True)
+            kept = shown[pixels >= min_pixels].tolist()
+            images += [index] * len(kept)
+            classes += kept
+        if not images:
+            raise DataError(
+                f"a training set must hold a region. '{self.name}' has none of {min_pixels} pixels or more."
+            )
+        self.groups: Tensor = torch.tensor(images)
+        self.labels = torch.tensor(classes)
+        self.keys = dataset.keys[self.groups]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def image(self, index: int) -> Image.Image:
+        """The region at `index` on black; raises ImageError."""
+        return on_colour(self.cutout(index), (0.0, 0.0, 0.0))
+
+    def cutout(self, index: int) -> Image.Image:
+        """The region at `index`, RGBA, its alpha the mask; raises ImageError."""
+        image, labels, _ = self._dataset[int(self.groups[index])]
+        mask = labels == self.labels[index]
+        box = tuple(tight_boxes(mask[None])[0].tolist())
+        alpha = Image.fromarray(mask.numpy().astype(np.uint8) * 255)
+        region = image.convert("RGB")
+        region.putalpha(alpha)
+        return region.crop(box)
+
+    def where(self, index: int) -> str:
+        """The image and the noun."""
+        return f"{self._dataset.where(int(self.groups[index]))} {self.nouns[int(self.labels[index])]}"
+
+
+@final
+class SquareRegions:
+    """Regions as a tower sees them in training: the background filled, stretched to a square; an `ImageSet`.
+
+    Args:
+        regions: of a noun each.
+        size: height and width, in pixels.
+        fill: the colour outside a region, in [0, 1].
+        without: nouns whose regions are left out.
+
+    Raises:
+        DataError: a noun is not one of the set's, or no region is left.
+    """
+
+    def __init__(self, regions: RegionSet, *, size: int, fill: Colour, without: Collection[str] = ()) -> None:
+        self._regions, self._size, self._fill = regions, size, fill
+        self._rows = [
+            row for row, label in enumerate(regions.labels.tolist()) if regions.nouns[label] not in without
+        ]
+        if not self._rows:
+            raise DataError(
+                f"a training set must hold a region. Of the {len(regions)} in '{regions.name}' none is left without "
+                f"{', '.join(sorted(without))}."
+            )
+        self.name = regions.name
+        self.nouns = regions.nouns
+        self.labels = regions.labels[self._rows]
+        self.keys = regions.keys[self._rows]
+        self.groups = None if regions.groups is None else regions.groups[self._rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def image(self, index: int) -> Image.Image:
+        """The region at `index`, RGB; raises ImageError."""
+        filled = on_colour(self._regions.cutout(self._rows[index]), self._fill)
+        return filled.resize((self._size, self._size), Image.Resampling.BICUBIC)
+
+    def where(self, index: int) -> str:
+        """What the set calls the region."""
+        return self._regions.where(self._rows[index])
+
+
+def on_colour(cutout: Image.Image, colour: Colour) -> Image.Image:
+    """A region, RGBA, on a background of one colour: RGB."""
+    red, green, blue = (round(255 * value) for value in colour)
+    canvas = Image.new("RGBA", cutout.size, (red, green, blue, 255))
+    return Image.alpha_composite(canvas, cutout).convert("RGB")

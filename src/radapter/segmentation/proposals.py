@@ -25,9 +25,15 @@ class Proposals:
             raise ValueError(f"masks must be (Q, H, W) in floating point. Got {given}.")
         regions = len(self.masks)
         if self.objectness.shape != (regions,):
-            raise ValueError(f"objectness must be ({regions},), as masks. Got {tuple(self.objectness.shape)}.")
-        if self.class_scores is not None and (self.class_scores.ndim != 2 or len(self.class_scores) != regions):
-            raise ValueError(f"class_scores must be ({regions}, C), as masks. Got {tuple(self.class_scores.shape)}.")
+            raise ValueError(
+                f"objectness must be ({regions},), as masks. Got {tuple(self.objectness.shape)}."
+            )
+        if self.class_scores is not None and (
+            self.class_scores.ndim != 2 or len(self.class_scores) != regions
+        ):
+            raise ValueError(
+                f"class_scores must be ({regions}, C), as masks. Got {tuple(self.class_scores.shape)}."
+            )
 
     def __len__(self) -> int:
         return len(self.masks)

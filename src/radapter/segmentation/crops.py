@@ -1,0 +1,162 @@
+"""Regions cut out of their image, the background filled, all resized to a tower's input at once.
+
+Each region's box is stretched to a square, as OVSeg does (Liang et al., CVPR 2023, `open_vocab_seg/modeling/
+clip_adapter/adapter.py` of its release). With m the mask and f the fill colour, a crop is R (m x + (1 - m) f) C^T, R
+and C the weights of `resampling`. Their rows sum to 1, so this is f + R m (x - f) C^T, and padding costs nothing.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from radapter.segmentation.resampling import antialiased_weights, nearest_index, plain_weights
+
+THRESHOLD = 0.4
+Colour = tuple[float, float, float]
+"""Red, green and blue in [0, 1]."""
+
+_BUDGET = 1 << 24  # pixels of padded crops held at a time: 200 MB in float32
+
+
+class RegionCrops(NamedTuple):
+    """Q regions of one image as a tower takes them.
+
+    pixels: (Q, 3, S, S), normalised; the fill alone where a region is not valid. masks: (Q, S, S), bool, which
+    pixels are the region's, by nearest neighbour. valid: (Q,), bool, whether the region has a pixel. boxes: (Q, 4),
+    int64, as `tight_boxes`.
+    """
+
+    pixels: Tensor
+    masks: Tensor
+    valid: Tensor
+    boxes: Tensor
+
+
+def region_crops(
+    image: Tensor,
+    masks: Tensor,
+    *,
+    size: int,
+    mean: Colour,
+    std: Colour,
+    threshold: float = THRESHOLD,
+    fill: Colour | None = None,
+    antialias: bool = True,
+    ovseg_compat: bool = False,
+) -> RegionCrops:
+    """Cuts every region of an image out and resizes it to a tower's input, by one batched resize.
+
+    Args:
+        image: (3, H, W), uint8, or floating point in [0, 1].
+        masks: (Q, H, W), floating point in [0, 1], or bool.
+        size: S, height and width of the tower's input.
+        mean: what the tower subtracts from pixels in [0, 1].
+        std: what it then divides by.
+        threshold: a pixel is the region's where the mask is above it.
+        fill: the colour of the background; `mean` where None, which the tower sees as 0.
+        antialias: whether a reduction averages over what it leaves out, as Pillow does; crops then stay within
+            [0, 1], as Pillow's do. Without it four neighbours make a pixel, however large the region.
+        ovseg_compat: what OVSeg's release does: no antialiasing, the mean as the fill, and overshoot of the cubic
+            kernel left in. `antialias` has then no say.
+
+    Returns:
+        Crops in float32, or float64 where the image is.
+
+    Raises:
+        ValueError: shapes do not fit, or `ovseg_compat` with a fill of its own.
+    """
+    _check(image, masks, fill=fill, ovseg_compat=ovseg_compat)
+    dtype = image.dtype if image.dtype == torch.float64 else torch.float32
+    binary = masks if masks.dtype == torch.bool else masks > threshold
+    boxes = tight_boxes(binary)
+    valid = boxes[:, 2] > boxes[:, 0]
+    weigh = plain_weights if ovseg_compat or not antialias else antialiased_weights
+    background = torch.tensor(mean if fill is None else fill, dtype=dtype, device=image.device)[:, None, None]
+    pixels = background[None].expand(len(masks), 3, size, size).contiguous()
+    shown = binary.new_zeros(len(masks), size, size)
+    for rows in _batches(boxes, valid):
+        y, x, heights, widths = _grid(boxes[rows])
+        inside = binary[rows[:, None, None], y[:, :, None], x[:, None, :]]  # n, h, w
+        patch = image[:, y[:, :, None], x[:, None, :]].transpose(0, 1).to(dtype)  # n, 3, h, w
+        patch = patch / 255 if image.dtype == torch.uint8 else patch
+        patch = (patch - background) * inside[:, None]
+        down = weigh(heights, size, span=patch.shape[2], dtype=dtype)
+        across = weigh(widths, size, span=patch.shape[3], dtype=dtype)
+        pixels[rows] += down[:, None] @ patch @ across[:, None].mT
+        nearest = nearest_index(heights, size)[:, :, None], nearest_index(widths, size)[:, None, :]
+        shown[rows] = inside[torch.arange(len(rows), device=rows.device)[:, None, None], *nearest]
+    if not ovseg_compat and antialias:
+        pixels.clamp_(0, 1)
+    middle, width = (
+        torch.tensor(values, dtype=dtype, device=image.device)[:, None, None] for values in (mean, std)
+    )
+    return RegionCrops((pixels - middle) / width, shown, valid, boxes)
+
+
+def tight_boxes(masks: Tensor) -> Tensor:
+    """The smallest box around each mask.
+
+    Args:
+        masks: (Q, H, W), bool.
+
+    Returns:
+        (Q, 4), int64: left, top, right, bottom, the last two exclusive; zeros where the mask is empty.
+    """
+    edges = []
+    for axis in (1, 2):  # columns, then rows
+        hit = masks.any(axis)
+        line = hit.to(torch.uint8)
+        first = line.argmax(1)
+        last = line.shape[1] - line.flip(1).argmax(1)
+        edges.append(torch.where(hit.any(1), torch.stack([first, last]), 0))
+    (left, right), (top, bottom) = edges
+    return torch.stack([left, top, right, bottom], 1)
+
+
+def pixels_of(image: Image) -> Tensor:
+    """An image as `region_crops` takes it: (3, H, W), uint8."""
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+
+
+def _grid(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows (N, h) and columns (N, w) of each box, heights and widths (N,); beyond a box its last pixel repeats."""
+    left, top, right, bottom = boxes.unbind(1)
+    heights, widths = bottom - top, right - left
+    lines = []
+    for start, stop, lengths in ((top, bottom, heights), (left, right, widths)):
+        steps = torch.arange(int(lengths.max()), device=boxes.device)
+        lines.append(torch.minimum(start[:, None] + steps, stop[:, None] - 1))
+    return lines[0], lines[1], heights, widths
+
+
+def _batches(boxes: Tensor, valid: Tensor) -> Iterator[Tensor]:
+    """Numbers of the valid regions, those of like size together, as many at a time as memory allows."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    order = [row for row in sides.prod(1).argsort(stable=True).tolist() if valid[row]]
+    batch: list[int] = []
+    height = width = 0
+    for row in order:
+        height, width = max(height, int(sides[row, 1])), max(width, int(sides[row, 0]))
+        if batch and (len(batch) + 1) * height * width > _BUDGET:
+            yield torch.tensor(batch, device=boxes.device)
+            batch, height, width = [], int(sides[row, 1]), int(sides[row, 0])
+        batch.append(row)
+    if batch:
+        yield torch.tensor(batch, device=boxes.device)
+
+
+def _check(image: Tensor, masks: Tensor, *, fill: Colour | None, ovseg_compat: bool) -> None:
+    if image.ndim != 3 or len(image) != 3 or not (image.dtype == torch.uint8 or image.is_floating_point()):
+        raise ValueError(
+            f"image must be (3, H, W), uint8 or floating point. Got {tuple(image.shape)} of {image.dtype}."
+        )
+    if masks.ndim != 3 or masks.shape[1:] != image.shape[1:]:
+        raise ValueError(
+            f"masks must be (Q, {image.shape[1]}, {image.shape[2]}), as the image. Got {tuple(masks.shape)}."
+        )
+    if ovseg_compat and fill is not None:
+        raise ValueError(f"ovseg_compat fills with the tower's mean. Got fill {fill}. Leave one of them out.")

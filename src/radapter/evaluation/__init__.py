@@ -4,14 +4,17 @@ Reading order: `metrics`, `headline` (the figure that counts), `measure`, `class
 `sweep`; `robustness` compares accuracies of sets.
 Retrieval: `cosines`, `positives`, `retrieval`, `map_at_r`, `features`, `captioned` (the measure); `eccv_caption`
 asks its authors' package.
+Segmentation: `confusion` (what is counted), `miou` (its conventions), `boundary`.
 """
 
+from radapter.evaluation.boundary import boundary_counts, boundary_iou, class_boundary_iou
 from radapter.evaluation.captioned import RetrievalMeasure
 from radapter.evaluation.classification import (
     ClassificationMeasure,
     evaluate_classification,
     zero_shot_logits,
 )
+from radapter.evaluation.confusion import Confusion, confusion_matrix
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
@@ -22,6 +25,17 @@ from radapter.evaluation.metrics import (
     agreement,
     classification_metrics,
     harmonic_mean,
+)
+from radapter.evaluation.miou import (
+    CONVENTIONS,
+    Convention,
+    class_iou,
+    frequency_weighted_iou,
+    mean_accuracy,
+    mean_iou,
+    pixel_accuracy,
+    seen_unseen_iou,
+    segmentation_metrics,
 )
 from radapter.evaluation.positives import positive_pairs
 from radapter.evaluation.regions import SegmentationMeasure
@@ -49,9 +63,12 @@ from radapter.evaluation.sweep import (
 
 __all__ = [
     "ALPHAS",
+    "CONVENTIONS",
     "HEADLINES",
     "Baseline",
     "ClassificationMeasure",
+    "Confusion",
+    "Convention",
     "Headline",
     "Interpolation",
     "Measure",
@@ -62,12 +79,21 @@ __all__ = [
     "TaskName",
     "agreement",
     "alpha_sweep",
+    "boundary_counts",
+    "boundary_iou",
+    "class_boundary_iou",
+    "class_iou",
     "classification_metrics",
+    "confusion_matrix",
     "effective_robustness",
     "evaluate_classification",
     "fit_baseline",
+    "frequency_weighted_iou",
     "harmonic_mean",
+    "mean_accuracy",
+    "mean_iou",
     "measured",
+    "pixel_accuracy",
     "positive_pairs",
     "read_standard_models",
     "relative_robustness",
@@ -77,6 +103,8 @@ __all__ = [
     "retrieval_metrics_over_folds",
     "retrieval_ranks",
     "retrieval_ranks_of_groups",
+    "seen_unseen_iou",
+    "segmentation_metrics",
     "smallest_within",
     "smallest_within_one_standard_error",
     "sweep",

@@ -51,15 +51,15 @@ def counts_by_class(truth: Tensor, predicted: Tensor, pixels: Tensor, classes: i
 
     Args:
         truth: (K,), int64, the true classes of K groups of pixels.
-        predicted: (K,), int64, what each is predicted as.
+        predicted: (K,), int64, what each is predicted as; C, no class, is counted nowhere.
         pixels: (K,), int64, how many pixels each holds.
         classes: C.
 
     Returns:
         (3, C), int64.
     """
-    counts = torch.zeros(3, classes, dtype=torch.int64)
+    counts = torch.zeros(3, classes + 1, dtype=torch.int64)
     counts[0].index_add_(0, truth, pixels * (truth == predicted))
     counts[1].index_add_(0, truth, pixels)
     counts[2].index_add_(0, predicted, pixels)
-    return counts
+    return counts[:, :classes]

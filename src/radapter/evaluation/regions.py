@@ -5,6 +5,7 @@ the classifier (`true_masks_miou`), and of the proposals under the class that mo
 (`true_classes_miou`).
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
@@ -15,7 +16,7 @@ from torch import Tensor
 from radapter.evaluation.classification import ImageEncoder, zero_shot_logits
 from radapter.evaluation.jackknife import counts_by_class, miou_standard_error
 from radapter.evaluation.metrics import Metrics, harmonic_mean
-from radapter.evaluation.miou import class_iou, mean_iou
+from radapter.evaluation.miou import class_iou, mean_iou, segmentation_metrics
 from radapter.segmentation.region_loader import RegionBatch, SeenImage
 
 
@@ -60,49 +61,49 @@ class SegmentationMeasure:
     def metrics(
         self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[tuple[SeenImage, ...]]
     ) -> Metrics:
-        """The figures of the whole set, each from one confusion matrix.
+        """The figures of the whole set.
 
         Returns:
-            miou and miou_ovseg, in both conventions; miou_se, the jackknife's standard error of miou over images;
+            As `segmentation_metrics`, with miou_se, the jackknife's standard error of miou over images;
             true_masks_miou and true_classes_miou, the oracles'; region_top1, the share of true regions that are
-            named rightly; mean_accuracy, pixel_accuracy, pixel_error; where training left classes out and the set
-            shows some, miou_unseen, and with classes of both kinds miou_seen and miou_harmonic; "iou/NAME" of each
-            class that the set shows; n, images, and regions, proposals.
+            named rightly; where training left classes out and the set shows some, miou_unseen, and where it shows
+            others too miou_seen and miou_harmonic; "iou/NAME" of each class that the set shows; n, images, and
+            regions, proposals.
         """
         images = [image for batch in truths for image in batch]
         sizes = [size for image in images for size in (len(image.cells.classes), len(image.true.classes))]
         named = torch.cat(list(observed)).split(sizes)
-        cells = [_Named(i.cells.classes, found, i.cells.pixels) for i, found in zip(images, named[::2], strict=True)]
-        true = [_Named(i.true.classes, found, i.true.pixels) for i, found in zip(images, named[1::2], strict=True)]
+        cells = [
+            _Named(i.cells.classes, of, i.cells.pixels) for i, of in zip(images, named[::2], strict=True)
+        ]
+        true = [_Named(i.true.classes, of, i.true.pixels) for i, of in zip(images, named[1::2], strict=True)]
         best = [_Named(i.cells.classes, i.cells.named(i.best), i.cells.pixels) for i in images]
         count = len(self.classnames)
         confusion = _confusion(cells, count)
-        by_image = torch.stack([counts_by_class(*each, count) for each in cells], 1)  # 3, N, C
-        accuracy = float(confusion.diagonal().sum() / confusion.sum())
+        matched, shown, predicted = torch.stack([counts_by_class(*each, count) for each in cells], 1)
         return {
-            "miou": mean_iou(confusion, convention="detectron2"),
-            "miou_ovseg": mean_iou(confusion, convention="ovseg"),
-            "miou_se": miou_standard_error(*by_image),
-            "true_masks_miou": mean_iou(_confusion(true, count), convention="detectron2"),
-            "true_classes_miou": mean_iou(_confusion(best, count), convention="detectron2"),
+            **segmentation_metrics(confusion),
+            "miou_se": miou_standard_error(matched, shown, predicted),
+            "true_masks_miou": mean_iou(_confusion(true, count)),
+            "true_classes_miou": mean_iou(_confusion(best, count)),
             "region_top1": _share_right(true),
-            "pixel_accuracy": accuracy,
-            "pixel_error": 1 - accuracy,
-            **self._by_class(confusion),
+            **self._by_class(class_iou(confusion)),
             "n": len(images),
             "regions": sum(image.cells.shares.shape[1] for image in images),
         }
 
-    def _by_class(self, confusion: Tensor) -> Metrics:
-        iou, present = class_iou(confusion), confusion.sum(1) > 0
-        found = {f"iou/{name}": float(iou[c]) for c, name in enumerate(self.classnames) if present[c]}
-        if self.unseen is None or not (present & self.unseen).any():
+    def _by_class(self, iou: Tensor) -> Metrics:
+        """`iou` is NaN where the set does not show a class."""
+        found = {
+            f"iou/{name}": each
+            for name, each in zip(self.classnames, iou.tolist(), strict=True)
+            if not math.isnan(each)
+        }
+        if self.unseen is None or iou[self.unseen].isnan().all():
             return found
-        found["miou_unseen"] = float(iou[present & self.unseen].mean())
-        if (present & ~self.unseen).any():
-            found["miou_seen"] = float(iou[present & ~self.unseen].mean())
-            found["miou_harmonic"] = harmonic_mean(found["miou_seen"], found["miou_unseen"])
-        return found
+        unseen, seen = (float(iou[chosen].nanmean()) for chosen in (self.unseen, ~self.unseen))
+        found["miou_unseen"] = unseen
+        return found if math.isnan(seen) else found | {"miou_seen": seen, "miou_harmonic": harmonic_mean(seen, unseen)}
 
 
 class _Named(NamedTuple):
@@ -114,11 +115,11 @@ class _Named(NamedTuple):
 
 
 def _confusion(images: Sequence[_Named], classes: int) -> Tensor:
-    """(C, C), int64, rows the truth."""
-    total = torch.zeros(classes * classes, dtype=torch.int64)
+    """(C, C + 1), int64, as `class_iou` takes it."""
+    total = torch.zeros(classes * (classes + 1), dtype=torch.int64)
     for image in images:
-        total.index_add_(0, image.truth * classes + image.named, image.pixels)
-    return total.view(classes, classes)
+        total.index_add_(0, image.truth * (classes + 1) + image.named, image.pixels)
+    return total.view(classes, classes + 1)
 
 
 def _share_right(images: Sequence[_Named]) -> float:

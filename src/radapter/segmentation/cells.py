@@ -31,9 +31,10 @@ class Cells(NamedTuple):
             scores: of the regions' classes, (Q, C), float.
 
         Returns:
-            (K,), int64; class 0 where no region lies, as argmax gives.
+            (K,), int64; C, no class, where no region has a say.
         """
-        return (self.shares @ scores.float().cpu()).argmax(1)
+        best, named = (self.shares @ scores.float().cpu()).max(1)
+        return torch.where(best > 0, named, scores.shape[1])
 
 
 def cells_of(masks: Tensor, labels: Tensor) -> Cells:

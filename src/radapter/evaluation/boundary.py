@@ -1,0 +1,99 @@
+"""Boundary IoU: intersection over union of the rims of masks, which large objects do not drown.
+
+Source: Cheng et al., "Boundary IoU: Improving object-centric image segmentation evaluation", CVPR 2021, and its
+code, bowenc0221/boundary-iou-api.
+
+    Boundary IoU(G, P) = |(G_d n G) n (P_d n P)| / |(G_d n G) u (P_d n P)|
+
+G_d n G are the pixels of a mask within d of its outline, d = 2 % of the image's diagonal, at least 1 pixel. Distance
+is the larger of the two offsets, as d erosions by a 3 x 3 square have it; the edge of the image is outline too.
+
+All classes of a label map at once: a pixel lies on the rim of its class's mask exactly where the square of 2 d + 1
+pixels around it holds another label or leaves the image, that is, where its largest label is not its smallest. Two
+pooling passes, whatever the number of classes.
+
+As for mIoU, intersections and unions are summed over a whole set, class by class, and pixels that the truth ignores
+are counted nowhere; towards them a mask of the truth has an outline, as towards any pixel that is not its own.
+detectron2 erodes the numbers of the label map instead of each class's mask, which is another figure.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from radapter.data.masks.paired import IGNORE
+from radapter.evaluation.confusion import confusion_matrix
+from radapter.evaluation.miou import Convention, iou_of
+
+RATIO = 0.02
+"""d over the image's diagonal."""
+
+
+def boundary_counts(
+    prediction: Tensor, truth: Tensor, classes: int, *, ratio: float = RATIO, ignore: int = IGNORE
+) -> Tensor:
+    """Counts rim pixels of one image.
+
+    Args:
+        prediction: (H, W), int, class indices; `ignore` means no class.
+        truth: (H, W), int.
+        classes: C.
+        ratio: of d to the image's diagonal.
+        ignore: the label of pixels that are not counted.
+
+    Returns:
+        (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction. Sums over images are the
+        whole set's.
+
+    Raises:
+        ValueError: as `confusion_matrix`, or the maps are not (H, W).
+    """
+    confusion_matrix(prediction, truth, classes, ignore=ignore)  # refuses what is no pair of label maps
+    if truth.ndim != 2:
+        raise ValueError(f"label maps must be (H, W). Got {tuple(truth.shape)}.")
+    distance = rim_width(truth.shape[0], truth.shape[1], ratio=ratio)
+    counted = truth != ignore
+    true_rim = is_rim(truth, distance) & counted
+    predicted_rim = is_rim(prediction, distance) & counted & (prediction != ignore)
+    both = true_rim & predicted_rim & (truth == prediction)
+    return torch.stack(
+        [
+            torch.bincount(labels[chosen].long(), minlength=classes)
+            for labels, chosen in ((truth, both), (truth, true_rim), (prediction, predicted_rim))
+        ]
+    ).cpu()
+
+
+def class_boundary_iou(counts: Tensor, *, convention: Convention = "detectron2") -> Tensor:
+    """Boundary IoU of each class, from the summed counts of a set: (3, C) -> (C,), float64; as `class_iou`."""
+    if counts.ndim != 2 or len(counts) != 3:
+        raise ValueError(f"counts must be (3, C), as boundary_counts gives. Got {tuple(counts.shape)}.")
+    return iou_of(counts[0], counts[1], counts[2], convention=convention)
+
+
+def boundary_iou(counts: Tensor, *, convention: Convention = "detectron2") -> float:
+    """The mean of `class_boundary_iou` over the classes that count, in [0, 1]."""
+    return float(class_boundary_iou(counts, convention=convention).nanmean())
+
+
+def rim_width(height: int, width: int, *, ratio: float = RATIO) -> int:
+    """d in pixels, at least 1."""
+    return max(1, round(ratio * math.hypot(height, width)))
+
+
+def is_rim(labels: Tensor, distance: int) -> Tensor:
+    """Which pixels of a label map lie within `distance` of another label or of the image's edge; (H, W) -> bool."""
+    # Labels below 2 ** 24 are exact in float32; every pixel outside the image has a label of its own.
+    outside = float(labels.min()) - 1 if labels.numel() else 0.0
+    padded = F.pad(labels[None, None].float(), [distance] * 4, value=outside)
+    largest, smallest = (_square_maximum(sign * padded, distance)[0, 0] * sign for sign in (1, -1))
+    return largest != smallest
+
+
+def _square_maximum(planes: Tensor, distance: int) -> Tensor:
+    """The largest value of each square of 2 d + 1, one direction after the other: 4 d comparisons, not 4 d ** 2."""
+    side = 2 * distance + 1
+    rows = F.max_pool2d(planes, (1, side), stride=1)
+    return F.max_pool2d(rows, (side, 1), stride=1)

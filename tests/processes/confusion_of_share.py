@@ -1,0 +1,31 @@
+"""What each of two processes does with its share of seven images: count it, then sum over all."""
+
+from pathlib import Path
+
+import torch
+from torch import distributed as dist
+
+from radapter.evaluation import Confusion
+
+WORLD, CLASSES = 2, 4
+
+
+def images():
+    """Seven predictions and truths of different sizes."""
+    generator = torch.Generator().manual_seed(0)
+    return [
+        tuple(torch.randint(-1, CLASSES, (2 + size, 3), generator=generator) for _ in range(2))
+        for size in range(7)
+    ]
+
+
+def run(rank: int, folder: str) -> None:
+    """Process `rank`: writes the summed counts to FOLDER/RANK.pt."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
+    confusion = Confusion(CLASSES)
+    for guess, truth in images()[rank::WORLD]:
+        confusion.add(guess, truth)
+    confusion.sum_over_processes()
+    torch.save(confusion.counts, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()

@@ -19,7 +19,9 @@ THRESHOLD = 0.4
 Colour = tuple[float, float, float]
 """Red, green and blue in [0, 1]."""
 
-_BUDGET = 1 << 24  # pixels of padded crops held at a time: 200 MB in float32
+_BUDGET = (
+    1 << 18
+)  # pixels of padded crops in one product: boxes of like size, so that little of it is padding
 
 
 class RegionCrops(NamedTuple):
@@ -75,15 +77,17 @@ def region_crops(
     boxes = tight_boxes(binary)
     valid = boxes[:, 2] > boxes[:, 0]
     weigh = plain_weights if ovseg_compat or not antialias else antialiased_weights
-    background = torch.tensor(mean if fill is None else fill, dtype=dtype, device=image.device)[:, None, None]
+    middle, width, background = (
+        torch.tensor(colour, dtype=dtype, device=image.device)[:, None, None]
+        for colour in (mean, std, mean if fill is None else fill)
+    )
+    contrast = (image.to(dtype) / 255 if image.dtype == torch.uint8 else image.to(dtype)) - background
     pixels = background[None].expand(len(masks), 3, size, size).contiguous()
     shown = binary.new_zeros(len(masks), size, size)
     for rows in _batches(boxes, valid):
         y, x, heights, widths = _grid(boxes[rows])
         inside = binary[rows[:, None, None], y[:, :, None], x[:, None, :]]  # n, h, w
-        patch = image[:, y[:, :, None], x[:, None, :]].transpose(0, 1).to(dtype)  # n, 3, h, w
-        patch = patch / 255 if image.dtype == torch.uint8 else patch
-        patch = (patch - background) * inside[:, None]
+        patch = contrast[:, y[:, :, None], x[:, None, :]].mul_(inside).transpose(0, 1)  # n, 3, h, w
         down = weigh(heights, size, span=patch.shape[2], dtype=dtype)
         across = weigh(widths, size, span=patch.shape[3], dtype=dtype)
         pixels[rows] += down[:, None] @ patch @ across[:, None].mT
@@ -91,10 +95,7 @@ def region_crops(
         shown[rows] = inside[torch.arange(len(rows), device=rows.device)[:, None, None], *nearest]
     if not ovseg_compat and antialias:
         pixels.clamp_(0, 1)
-    middle, width = (
-        torch.tensor(values, dtype=dtype, device=image.device)[:, None, None] for values in (mean, std)
-    )
-    return RegionCrops((pixels - middle) / width, shown, valid, boxes)
+    return RegionCrops(pixels.sub_(middle).div_(width), shown, valid, boxes)
 
 
 def tight_boxes(masks: Tensor) -> Tensor:

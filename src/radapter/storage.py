@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
@@ -64,20 +64,31 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a UTF-8 text file whole: a reader sees the old or the new content, never a part."""
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Yields a new file beside `path` that takes its place when the block ends without an error.
+
+    A reader sees the old or the new content, never a part; a process killed while the block runs leaves a
+    `.NAME.*.part` beside it.
+    """
     target = Path(path).absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:
-        with draft.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with draft.open("xb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
     _flush(target.parent)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a UTF-8 text file whole: a reader sees the old or the new content, never a part."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:

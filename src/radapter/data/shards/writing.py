@@ -1,0 +1,190 @@
+"""Samples into tar shards: numbered, whole or absent, the same bytes every time, continued where they stop.
+
+webdataset's TarWriter writes the members, with one time and one owner. Its ShardWriter is not used: it opens shards
+at their place, where a reader would see half of one, and cannot say where to continue.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PureWindowsPath
+from types import ModuleType
+from typing import Any, final
+
+from radapter.data.shards.sizes import SIZES, Shards, read_shards
+from radapter.data.splits import Progress
+from radapter.errors import ConfigError, DataError, MissingExtraError, RunError
+from radapter.storage import lock, whole_file
+
+GIGABYTE = 10**9
+"""Bytes that a shard has unless something else is asked for."""
+
+_BLOCK = 512  # of a tar: a header, and what contents are filled up to
+
+
+@final
+@dataclass(frozen=True)
+class Sample:
+    """What one sample of a shard consists of.
+
+    Attributes:
+        key: its name in the shard, without a dot in its last part; no two of a shard are alike.
+        parts: extension (jpg, json) -> content.
+    """
+
+    key: str
+    parts: Mapping[str, bytes]
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes in a tar."""
+        return sum(_BLOCK + -(-len(content) // _BLOCK) * _BLOCK for content in self.parts.values())
+
+
+Items = Callable[[int], Iterable[Sequence[Sample]]]
+"""The items of a source from a place on, each as the samples that it gives: none, one or several."""
+
+
+def write_shards(
+    folder: Path,
+    items: Items,
+    total: int,
+    *,
+    about: Mapping[str, Any],
+    shard_size: int = GIGABYTE,
+    progress: Progress | None = None,
+) -> Shards:
+    """Writes shards 00000.tar, 00001.tar, ... and sizes.json, or continues after the last whole shard.
+
+    What a shard holds depends on the items and `shard_size` alone, so that shards of an interrupted call and of
+    one that was not are bitwise the same. A shard ends with the item that fills it.
+
+    Args:
+        folder: new, empty, or one that an earlier call with the same `about` began.
+        items: of the source, from a place on; the same every time.
+        total: items of the source.
+        about: what is written, as JSON: the source's fingerprint and every setting that decides the samples.
+        shard_size: bytes after which a shard ends.
+        progress: told (items done, all) after each item.
+
+    Raises:
+        ConfigError: `shard_size` is below 1.
+        DataError: shards that are there are not as they were written, a key is no name, or stands twice.
+        MissingExtraError: webdataset is not installed.
+        RunError: `folder` holds something else, or shards of something else; nothing is written.
+    """
+    if shard_size < 1:
+        raise ConfigError(f"the size of a shard must be at least 1 byte. Got {shard_size}.")
+    webdataset = require_webdataset()
+    fresh = Shards(folder, {}, {}, about, shard_size, items=0, of=total)
+    _refuse_strange_folder(folder)
+    with lock(folder):
+        done = fresh
+        if (folder / SIZES).is_file():
+            for draft in folder.glob(".*.part"):  # of a call that was killed
+                draft.unlink()
+            done = _continued(fresh)
+        done.write()
+        coming = _counted(items(done.items), done.items, total, progress)
+        while not done.is_complete:
+            done = _with_one_more(done, coming, webdataset)
+            done.write()
+    if not len(done):
+        raise DataError(f"shards must hold a sample. None of the {total} items for '{folder}' gave one.")
+    return done
+
+
+def require_webdataset() -> ModuleType:
+    """webdataset, which is an extra.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import webdataset
+    except ImportError as error:
+        raise MissingExtraError(
+            "tar shards need webdataset, which is not installed. Run pip install 'radapter[webdataset]'."
+        ) from error
+    module: ModuleType = webdataset
+    return module
+
+
+def _counted(
+    items: Iterable[Sequence[Sample]], start: int, total: int, progress: Progress | None
+) -> Iterator[tuple[int, Sequence[Sample]]]:
+    """Items that give a sample, each with the number of items up to it."""
+    for number, samples in zip(range(start + 1, total + 1), items, strict=True):
+        if samples:
+            yield number, samples
+        if progress is not None:
+            progress(number, total)
+
+
+def _with_one_more(
+    done: Shards, coming: Iterator[tuple[int, Sequence[Sample]]], webdataset: ModuleType
+) -> Shards:
+    """Writes the next shard, from the items that fill it; nothing where no item gives a sample any more."""
+    first = next(coming, None)
+    if first is None:
+        return replace(done, items=done.of)
+    keys: set[str] = set()
+    name, size, items = f"{len(done.counts):05d}.tar", 0, done.items
+    path = done.folder / name
+    # One time and one owner: else the bytes would tell who wrote them and when.
+    fixed = {"user": "", "group": "", "mode": 0o644, "mtime": 0, "encoder": False, "compress": False}
+    with whole_file(path) as file, webdataset.TarWriter(file, **fixed) as tar:
+        for number, samples in itertools.chain([first], coming):
+            for sample in samples:
+                _check_key(sample.key, keys)
+                tar.write({"__key__": sample.key, **sample.parts})
+                size += sample.size
+            items = number
+            if size >= done.shard_size:
+                break
+        else:
+            items = done.of  # with those at the end that gave no sample
+    return replace(
+        done,
+        counts={**done.counts, name: len(keys)},
+        sizes={**done.sizes, name: path.stat().st_size},
+        items=items,
+    )
+
+
+def _check_key(key: str, keys: set[str]) -> None:
+    """Adds a key to those of its shard."""
+    last = key.rpartition("/")[2]
+    parts = PureWindowsPath(key)
+    if not last or "." in last or parts.anchor or ".." in parts.parts or key.startswith("__"):
+        raise DataError(
+            f"the key of a sample must be a relative name without a dot in its last part. Got {key!r}."
+        )
+    if key in keys:
+        raise DataError(f"keys of a shard must differ. {key!r} stands twice. Number the samples.")
+    keys.add(key)
+
+
+def _refuse_strange_folder(folder: Path) -> None:
+    if (folder / SIZES).is_file() or not folder.exists():
+        return
+    if not folder.is_dir() or any(not file.name.startswith(".") for file in folder.iterdir()):
+        raise RunError(
+            f"the folder of shards must be new, empty, or hold shards with their {SIZES}. '{folder}' holds "
+            "something else. Give another folder."
+        )
+
+
+def _continued(fresh: Shards) -> Shards:
+    """What is in the folder already, of the same source and settings."""
+    found = read_shards(fresh.folder, unlisted=True)
+    here = {**fresh.about, "items": fresh.of, "size of a shard": fresh.shard_size}
+    there = {**found.about, "items": found.of, "size of a shard": found.shard_size}
+    keys = [*here, *(key for key in there if key not in here)]
+    changed = [f"{k}: {here.get(k)}, there {there.get(k)}" for k in keys if here.get(k) != there.get(k)]
+    if changed:
+        raise RunError(
+            f"'{fresh.folder}' holds shards that were written from something else: {'; '.join(changed)}. Give "
+            "another folder, or the same source and settings to continue."
+        )
+    return found

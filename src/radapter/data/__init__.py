@@ -14,6 +14,7 @@ loading.py, memory.py   batches
 from radapter.data.labelled.classification import ClassificationSet, array_set
 from radapter.data.labelled.opening import open_classification
 from radapter.data.loading import Batch, EvalLoader, ImageSet, TrainLoader, batches
+from radapter.data.masks.opening import open_masks
 from radapter.data.masks.paired import IGNORE, MaskedImage, PairedMaskDataset
 from radapter.data.memory import Memory
 from radapter.data.pairs.grouped_batches import GroupedBatchSampler
@@ -46,5 +47,6 @@ __all__ = [
     "batches",
     "decode",
     "open_classification",
+    "open_masks",
     "open_pairs",
 ]

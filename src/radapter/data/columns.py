@@ -44,6 +44,17 @@ class ColumnTable:
         """Everything that a column holds."""
         return list(self.table.select_columns([column])[:][column])
 
+    def paths(self, column: str) -> list[str | None]:
+        """The paths beside the bytes of an image column; None where it stores none. No bytes are read."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        stored = self.table.data.column(column)
+        if not pa.types.is_struct(stored.type) or stored.type.get_field_index("path") < 0:
+            return [None] * len(stored)
+        paths: list[str | None] = pc.struct_field(stored, "path").to_pylist()
+        return paths
+
     def pictures(self, column: str, *, max_pixels: int = MAX_PIXELS) -> ColumnPictures:
         """An image column, undecoded.
 

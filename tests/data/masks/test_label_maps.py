@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from radapter.data.masks.label_maps import ArrayMaps, ColumnMaps, FileMaps, decode_label_map
+from radapter.data.masks.label_maps import ArrayMaps, EncodedMaps, decode_label_map
+from radapter.data.pictures.pictures import ColumnPictures, FilePictures
 from radapter.errors import ImageError
 
 VALUES = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -108,18 +109,19 @@ def test_a_map_above_the_limit_is_refused_from_its_header():
 def test_holders_of_files_columns_and_arrays_give_the_same_map(tmp_path):
     content = encoded(Image.fromarray(VALUES), "PNG")
     (tmp_path / "a.png").write_bytes(content)
-    files = FileMaps([tmp_path / "a.png"])
-    column = ColumnMaps([{"mask": {"bytes": content}}], "mask", name="table", folder=tmp_path)
+    files = EncodedMaps(FilePictures([tmp_path / "a.png"]))
+    rows = [{"mask": {"bytes": content}}]
+    column = EncodedMaps(ColumnPictures(rows, "mask", name="table", folder=tmp_path))
     arrays = ArrayMaps(torch.from_numpy(VALUES)[None], name="memory")
     for maps in (files, column, arrays):
         assert len(maps) == 1
         assert (maps.stored(0).values == VALUES).all()
-    assert (column.where(0), arrays.where(0)) == ("table mask of row 0", "memory 0")
+    assert (column.where(0), arrays.where(0)) == ("table row 0", "memory 0")
 
 
 def test_a_missing_file_is_an_image_error(tmp_path):
-    with pytest.raises(ImageError, match="mask file must be readable"):
-        FileMaps([tmp_path / "none.png"]).stored(0)
+    with pytest.raises(ImageError, match="file must be readable"):
+        EncodedMaps(FilePictures([tmp_path / "none.png"])).stored(0)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_a_mask_of_another_size_is_never_resized(folders):
     save(folders / "masks" / "a.png", [[0, 1]])
     dataset = opened(folders)
     with pytest.raises(
-        ImageError, match=r"'.*masks/a.png' has 2 x 1 pixels, '.*images/a.jpg' 3 x 2\. Replace"
+        ImageError, match=r"'.*masks/a.png' has 2 x 1 pixels, the image '.*images/a.jpg' 3 x 2\. Replace"
     ):
         dataset[0]
     assert dataset[1].id == "sub/b"

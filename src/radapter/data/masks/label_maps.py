@@ -6,9 +6,6 @@ floats. Pillow spreads the greys of 2-bit and 4-bit files over [0, 255], which i
 """
 
 import io
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -17,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from radapter.data.pictures.decoding import MAX_PIXELS, check_size, orientation
-from radapter.data.pictures.pictures import ColumnPictures
+from radapter.data.pictures.pictures import Pictures
 from radapter.errors import ImageError
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
@@ -90,61 +87,29 @@ def decode_label_map(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS
     return StoredMap(values.astype(np.int32), orientation(content))
 
 
-class FileMaps:
-    """Label maps in files.
+class EncodedMaps:
+    """Label maps in files, or in the column of a table.
 
     Args:
-        paths: one a map.
+        files: whose contents are the maps; `FilePictures` and `ColumnPictures` are such holders.
         max_pixels: larger maps are refused from their header.
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], *, max_pixels: int = MAX_PIXELS) -> None:
-        self.paths = [os.fspath(path) for path in paths]
+    def __init__(self, files: Pictures, *, max_pixels: int = MAX_PIXELS) -> None:
+        self._files = files
         self._max_pixels = max_pixels
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self._files)
 
     def stored(self, index: int) -> StoredMap:
-        """Decodes one file; raises ImageError."""
-        path = self.paths[index]
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise ImageError(f"mask file must be readable. '{path}': {error.strerror}.") from error
-        return decode_label_map(content, where=path, max_pixels=self._max_pixels)
-
-    def where(self, index: int) -> str:
-        """The file's path."""
-        return self.paths[index]
-
-
-class ColumnMaps:
-    """Label maps in the column of a table; the arguments are those of `ColumnPictures`."""
-
-    def __init__(
-        self,
-        table: Sequence[Mapping[str, Any]],
-        column: str,
-        *,
-        name: str,
-        folder: Path,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
-        self._entries = ColumnPictures(table, column, name=f"{name} {column} of", folder=folder)
-        self._max_pixels = max_pixels
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def stored(self, index: int) -> StoredMap:
-        """Decodes one entry; raises ImageError."""
-        content = self._entries.content(index)
+        """Decodes one map; raises ImageError."""
+        content = self._files.content(index)
         return decode_label_map(content, where=self.where(index), max_pixels=self._max_pixels)
 
     def where(self, index: int) -> str:
-        """The table, the column and the row, counted from 0."""
-        return self._entries.where(index)
+        """What the holder calls the file."""
+        return self._files.where(index)
 
 
 class ArrayMaps:

@@ -4,11 +4,10 @@ Whatever numbers the files use, an item's map holds class indices, and IGNORE wh
 is below every index, so that no number of classes collides with it.
 """
 
-import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from radapter.data.labelled.labels import read_classnames
-from radapter.data.masks.label_maps import MAX_VALUE, ChosenMaps, FileMaps, LabelMaps
+from radapter.data.masks.label_maps import MAX_VALUE, ChosenMaps, EncodedMaps, LabelMaps
 from radapter.data.masks.pairing import paired_files
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels, orientation
 from radapter.data.pictures.pictures import ChosenPictures, FilePictures, Pictures
-from radapter.data.splits import content_keys
+from radapter.data.splits import Progress, content_keys
 from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
 
 IGNORE = -1
@@ -58,6 +57,7 @@ class PairedMaskDataset:
             orientation turns its mask too.
         ids: N names, no two alike; None takes the files' (their path below `images`, without suffix) or "0", "1" ...
         keys: (N,), int64, content hashes of the pictures; None hashes them when they are asked for.
+        captions: N, what the source says of each picture; None where it says nothing.
         name: what tables and messages call the set; None takes that of the folder.
         max_pixels: larger pictures and maps in folders are refused from their header.
 
@@ -79,40 +79,50 @@ class PairedMaskDataset:
         exif: Literal["upright", "stored"] = "upright",
         ids: Sequence[str] | None = None,
         keys: Tensor | None = None,
+        captions: Sequence[str] | None = None,
         name: str | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.classnames = read_classnames(classes)
-        self._ignore, self._reduce_zero_label, self._values = ignore, reduce_zero_label, values
         self._table = _table(len(self.classnames), _listed(ignore), reduce_zero_label, values)
+        self._reading: dict[str, Any] = {
+            "classes": self.classnames,
+            "ignore": ignore,
+            "reduce_zero_label": reduce_zero_label,
+            "values": values,
+            "exif": exif,
+        }
         if exif not in EXIF:
             raise ConfigError(
                 f"exif must be one of {', '.join(EXIF)}. Got {exif!r}.{did_you_mean(exif, EXIF)}"
             )
-        self._exif = exif
         if isinstance(images, (str, os.PathLike)) and isinstance(masks, (str, os.PathLike)):
             check_max_pixels(max_pixels)
             name = Path(images).name if name is None else name
             pairs = paired_files(Path(images), Path(masks), ids=ids)
             ids = [pair.id for pair in pairs]
             images = FilePictures([pair.image for pair in pairs], max_pixels=max_pixels)
-            masks = FileMaps([pair.mask for pair in pairs], max_pixels=max_pixels)
+            masks = EncodedMaps(FilePictures([pair.mask for pair in pairs]), max_pixels=max_pixels)
         if isinstance(images, (str, os.PathLike)) or isinstance(masks, (str, os.PathLike)):
             raise ConfigError("images and masks must both be folders, or both holders. Got one of each.")
         self.name = "masks" if name is None else name
         self.pictures, self.maps = images, masks
+        self.captions = None if captions is None else tuple(captions)
         self.ids = tuple(map(str, range(len(images))) if ids is None else ids)
         if not len(images) == len(masks) == len(self.ids):
             raise DataError(
                 f"every image must have a mask and an id. '{self.name}' has {len(images)} images, {len(masks)} "
                 f"masks and {len(self.ids)} ids."
             )
+        if self.captions is not None and len(self.captions) != len(images):
+            raise DataError(
+                f"captions must be one an image. '{self.name}' has {len(images)} images and {len(self.captions)}."
+            )
         if len(images) == 0:
             raise DataError(f"data set must hold an image. '{self.name}' holds none.")
         if len(set(self.ids)) != len(self.ids):
             raise DataError(f"ids must differ. '{self.name}' repeats some of its {len(self.ids)}.")
-        if keys is not None:
-            self.keys = keys
+        self._keys = keys
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -134,10 +144,16 @@ class PairedMaskDataset:
         image = self.image(index)
         return MaskedImage(image, self._labels(index, image.size), self.ids[index])
 
-    @functools.cached_property
+    @property
     def keys(self) -> Tensor:
         """(N,), int64, the first 8 bytes of the SHA-256 of each picture's content; UNREADABLE where it has none."""
-        return content_keys(self.pictures, torch.arange(len(self)))
+        return self.hashed()
+
+    def hashed(self, progress: Progress | None = None) -> Tensor:
+        """`keys`; the first call tells (done, all) to `progress` while contents are hashed."""
+        if self._keys is None:
+            self._keys = content_keys(self.pictures, torch.arange(len(self)), progress=progress)
+        return self._keys
 
     def image(self, index: int) -> Image.Image:
         """Decodes the picture at `index` to upright RGB; raises ImageError."""
@@ -162,19 +178,28 @@ class PairedMaskDataset:
         return PairedMaskDataset(
             ChosenPictures(self.pictures, rows),
             ChosenMaps(self.maps, rows),
-            self.classnames,
-            self._ignore,
-            self._reduce_zero_label,
-            values=self._values,
-            exif=self._exif,
+            **self._reading,
             ids=[self.ids[row] for row in rows.tolist()],
-            keys=self.keys[rows] if "keys" in self.__dict__ else None,
+            keys=None if self._keys is None else self._keys[rows],
+            captions=None if self.captions is None else [self.captions[row] for row in rows.tolist()],
             name=self.name if name is None else name,
+        )
+
+    def with_pictures(self, pictures: Pictures) -> "PairedMaskDataset":
+        """The same set with other pictures of the same sizes, such as corrupted ones; its keys stay."""
+        return PairedMaskDataset(
+            pictures,
+            self.maps,
+            **self._reading,
+            ids=self.ids,
+            keys=self.keys,
+            captions=self.captions,
+            name=self.name,
         )
 
     def _labels(self, index: int, size: tuple[int, int]) -> Tensor:
         values, turn = self.maps.stored(index)
-        if self._exif == "stored":
+        if self._reading["exif"] == "stored":
             turn = orientation(self.pictures.content(index))
         values = _upright(values, turn)
         if values.shape != size[::-1]:
@@ -186,7 +211,7 @@ class PairedMaskDataset:
         return torch.from_numpy(labels)
 
     def _misfit(self, index: int, size: tuple[int, int], values: npt.NDArray[np.int32]) -> str:
-        turned = self._exif == "upright" and values.shape == size
+        turned = self._reading["exif"] == "upright" and values.shape == size
         sideways = turned and orientation(self.pictures.content(index)) > 4
         remedy = (
             "It has that of the picture as its camera stored it, on its side: give exif='stored'."
@@ -194,20 +219,21 @@ class PairedMaskDataset:
             else "Replace one of the two; a mask is never resized, which would move its edges."
         )
         return (
-            f"mask must have the size of its image. '{self.maps.where(index)}' has {values.shape[1]} x "
-            f"{values.shape[0]} pixels, '{self.where(index)}' {size[0]} x {size[1]}. {remedy}"
+            f"mask must have the size of its image. The mask '{self.maps.where(index)}' has {values.shape[1]} x "
+            f"{values.shape[0]} pixels, the image '{self.where(index)}' {size[0]} x {size[1]}. {remedy}"
         )
 
     def _strangers(self, index: int, values: npt.NDArray[np.int32]) -> str:
         found, counts = np.unique(values, return_counts=True)
+        ignored = _listed(self._reading["ignore"])
         shown = ", ".join(
             f"{value} ({count:,} pixels)" for value, count in zip(found[:3], counts[:3], strict=True)
         )
         return (
             f"label values must be classes or ignored. '{self.maps.where(index)}' also has {len(found)}: {shown}"
             f"{' ...' if len(found) > 3 else ''}. '{self.name}' has {len(self.classnames)} classes"
-            f"{', from value 1 on' if self._reduce_zero_label else ''} and ignores "
-            f"{', '.join(map(str, _listed(self._ignore))) or 'no value'}. Complete the class list, or give ignore."
+            f"{', from value 1 on' if self._reading['reduce_zero_label'] else ''} and ignores "
+            f"{', '.join(map(str, ignored)) or 'no value'}. Complete the class list, or give ignore."
         )
 
 

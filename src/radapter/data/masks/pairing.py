@@ -62,6 +62,20 @@ def paired_files(
     return [PairedFile(name, found_images[name], found_masks[name]) for name in wanted]
 
 
+def ids_in(folder: Path, ending: str, what: str) -> list[str]:
+    """The ids of the files in a folder whose names have that ending, sorted.
+
+    Args:
+        folder: at any depth.
+        ending: what names have after the id, before the suffix.
+        what: "image" or "mask", for messages.
+
+    Raises:
+        DataError: the folder is missing or holds no such file, or two files have one id.
+    """
+    return list(_by_id(folder, ending, what))
+
+
 def _by_id(folder: Path, ending: str, what: str) -> Mapping[str, str]:
     if not folder.is_dir():
         raise DataError(f"{what} folder must exist. '{folder}' does not.")

@@ -1,0 +1,197 @@
+"""Data sets of two folders, images and masks, one row a data set: where its files lie and what their values mean.
+
+A set that somebody stored as parquet, `SPLIT.parquet` with the columns `image` and `mask`, is read from that.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, final
+
+from radapter.data.columns import parquet_table
+from radapter.data.labelled.labels import read_classnames
+from radapter.data.masks.label_maps import EncodedMaps
+from radapter.data.masks.paired import PairedMaskDataset
+from radapter.data.masks.pairing import ids_in, paired_files
+from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.pictures.pictures import FilePictures
+from radapter.errors import ConfigError, DataError, did_you_mean
+
+_NUMBERED = re.compile(r"^\d+\s*:\s*")
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class FolderLayout:
+    """Where the files of a data set lie, below its folder.
+
+    Attributes:
+        classes: how many it has.
+        images: the folder of images; {split} is what `splits` says.
+        masks: the folder of masks; the first of several that is there.
+        splits: name of a split -> what the data set calls it.
+        image_ending: what image names have after the id.
+        mask_ending: what mask names have after the id.
+        ids: the text file of a split's ids, one a line; None where a folder holds just one split.
+        lead: which folder that is, "image" or "mask"; the other one may hold more.
+        names: the class list; None where it comes with the data.
+        names_file: the text file that the data have of it, "number: name" or "name" in each line; None where they
+            have none, so that the user must give one.
+        ignore: the values of no class.
+        reduce_zero_label: whether value 0 is none either, and value 1 is the first class.
+        values: the value of each class, in their order; None where they count up.
+    """
+
+    classes: int
+    images: str
+    masks: tuple[str, ...]
+    splits: Mapping[str, str]
+    image_ending: str = ""
+    mask_ending: str = ""
+    ids: str | None = None
+    lead: Literal["image", "mask"] = "image"
+    names: tuple[str, ...] | None = None
+    names_file: str | None = None
+    ignore: tuple[int, ...] = (255,)
+    reduce_zero_label: bool = False
+    values: tuple[int, ...] | None = None
+
+
+def read_folders(
+    layout: FolderLayout,
+    path: Path,
+    *,
+    split: str = "val",
+    classes: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> PairedMaskDataset:
+    """One split of a data set.
+
+    Args:
+        layout: where its files lie.
+        path: its folder.
+        split: a key of the layout's splits.
+        classes: a text file of class names, one a line, in place of the built-in ones.
+        max_pixels: larger images and masks are refused from their header.
+
+    Raises:
+        ConfigError: there is no such split, or the class list must be given.
+        DataError: a folder or a file is missing, images and masks do not pair, or the class list has another length.
+    """
+    if split not in layout.splits:
+        raise ConfigError(
+            f"split must be one of {', '.join(layout.splits)}. Got {split!r}.{did_you_mean(split, layout.splits)}"
+        )
+    meaning: dict[str, Any] = {
+        "ignore": layout.ignore,
+        "reduce_zero_label": layout.reduce_zero_label,
+        "values": None if layout.values is None else {v: c for c, v in enumerate(layout.values)},
+    }
+    names = _names(layout, path, classes)
+    name = f"{path.name} {split}"
+    if (path / f"{split}.parquet").is_file():
+        return read_mask_parquet(
+            path / f"{split}.parquet", classes=names, name=name, max_pixels=max_pixels, **meaning
+        )
+    images, masks = path / layout.images.format(split=layout.splits[split]), _masks(layout, path, split)
+    pairs = paired_files(
+        images,
+        masks,
+        image_ending=layout.image_ending,
+        mask_ending=layout.mask_ending,
+        ids=_ids(layout, path, split, images, masks),
+    )
+    return PairedMaskDataset(
+        FilePictures([pair.image for pair in pairs], max_pixels=max_pixels),
+        EncodedMaps(FilePictures([pair.mask for pair in pairs]), max_pixels=max_pixels),
+        names,
+        ids=[pair.id for pair in pairs],
+        name=name,
+        **meaning,
+    )
+
+
+def read_mask_parquet(
+    path: Path,
+    *,
+    classes: tuple[str, ...],
+    image: str = "image",
+    mask: str = "mask",
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    **meaning: Any,
+) -> PairedMaskDataset:
+    """A parquet file with a column of images and a column of label maps; an image's id is its stored file name.
+
+    Args:
+        path: the file.
+        classes: the class list.
+        image: column of images.
+        mask: column of label maps.
+        name: what tables call the set; None takes the file's.
+        max_pixels: larger images and masks are refused from their header.
+        **meaning: ignore, reduce_zero_label, values and exif of `PairedMaskDataset`.
+
+    Raises:
+        ConfigError: there is no such column.
+        DataError: the file is missing or damaged, or a column holds something else.
+    """
+    table = parquet_table([str(path)])
+    table.require(image, mask)
+    return PairedMaskDataset(
+        table.pictures(image, max_pixels=max_pixels),
+        EncodedMaps(table.pictures(mask), max_pixels=max_pixels),
+        classes,
+        ids=_stems(table.paths(image)),
+        name=table.name if name is None else name,
+        **meaning,
+    )
+
+
+def _stems(paths: Sequence[str | None]) -> list[str] | None:
+    """File names without suffix; None where some have none, or two the same."""
+    stems = [PurePosixPath(path).stem for path in paths if path]
+    return stems if len(set(stems)) == len(paths) else None
+
+
+def _names(layout: FolderLayout, path: Path, given: Path | None) -> tuple[str, ...]:
+    if given is not None:
+        file: Path | None = given
+    elif layout.names is not None:
+        return layout.names
+    else:
+        file = None if layout.names_file is None else path / layout.names_file
+    if file is None:
+        raise ConfigError(
+            f"the class list of '{path}' must be given: its {layout.classes} names come with the program that "
+            "converted it. Give classes, a text file with one name a line, in the order of the label values."
+        )
+    names = read_classnames([_NUMBERED.sub("", line) for line in read_classnames(file)])
+    if len(names) != layout.classes:
+        raise DataError(
+            f"the class list of '{path}' must have {layout.classes} names. '{file}' has {len(names)}. Give the "
+            "whole list, in the order of the label values."
+        )
+    return names
+
+
+def _masks(layout: FolderLayout, path: Path, split: str) -> Path:
+    """The first folder of masks that is there; the first of all where none is, for the message."""
+    folders = [path / name.format(split=layout.splits[split]) for name in layout.masks]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+
+def _ids(layout: FolderLayout, path: Path, split: str, images: Path, masks: Path) -> list[str]:
+    if layout.ids is None:
+        folder, ending = {
+            "image": (images, layout.image_ending),
+            "mask": (masks, layout.mask_ending),
+        }[layout.lead]
+        return ids_in(folder, ending, layout.lead)
+    file = path / layout.ids.format(split=layout.splits[split])
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"list of images must be a UTF-8 text file. '{file}': {error}.") from error
+    return [line.strip() for line in lines if line.strip()]

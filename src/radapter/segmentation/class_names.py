@@ -1,0 +1,77 @@
+"""Classes with synonyms: one entry a class, its names separated by commas, and the head that they give."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from radapter.errors import DataError
+from radapter.zeroshot import TextEncoder, check_classnames, class_embeddings
+
+Synonyms = Literal["mean", "max"]
+
+
+class ClassHead(NamedTuple):
+    """Embeddings of C classes.
+
+    embeddings: unit norm, (N, E), N = C where each class has one. classes: (N,), int64, ascending, whose each is.
+    """
+
+    embeddings: Tensor
+    classes: Tensor
+
+    def cosines(self, features: Tensor) -> Tensor:
+        """Of unit features (B, E) with each class, of several embeddings the largest: (B, C)."""
+        single = features @ self.embeddings.T
+        count = int(self.classes[-1]) + 1
+        if count == single.shape[1]:
+            return single
+        index = self.classes.expand(len(features), -1)
+        return single.new_zeros(len(features), count).scatter_reduce(
+            1, index, single, "amax", include_self=False
+        )
+
+
+def names_of(entry: str) -> tuple[str, ...]:
+    """The names of a class, "car, automobile" giving two; a name that stands twice counts once.
+
+    Raises:
+        DataError: a name is empty.
+    """
+    names = [name.strip() for name in entry.split(",")]
+    if not all(names):
+        raise DataError(f"class names must not be empty. '{entry}' holds an empty one. Look at its commas.")
+    return tuple(dict.fromkeys(names))
+
+
+def class_head(
+    encoder: TextEncoder, classnames: Sequence[str], templates: Sequence[str], *, synonyms: Synonyms = "mean"
+) -> ClassHead:
+    """The zero-shot head of classes with synonyms; each name is averaged over the templates.
+
+    Args:
+        encoder: gives text embeddings.
+        classnames: C entries, no two alike, each a name or several with commas between; two classes may share one
+            of theirs.
+        templates: each with one "{}".
+        synonyms: "mean": a class is the mean of its names, scaled to unit norm. "max": its cosine is the largest of
+            its names'.
+
+    Raises:
+        DataError: there is no class, two are alike, or a name is empty.
+        ConfigError: there is no template.
+    """
+    check_classnames(classnames)
+    groups = [names_of(entry) for entry in classnames]
+    names = list(dict.fromkeys(name for group in groups for name in group))
+    embeddings = class_embeddings(encoder, names, templates)
+    row_of = {name: row for row, name in enumerate(names)}
+    rows = torch.tensor([row_of[name] for group in groups for name in group], device=embeddings.device)
+    sizes = torch.tensor([len(group) for group in groups], device=embeddings.device)
+    classes = torch.arange(len(groups), device=embeddings.device).repeat_interleave(sizes)
+    if synonyms == "max":
+        return ClassHead(embeddings[rows], classes)
+    sums = embeddings.new_zeros(len(groups), embeddings.shape[1]).index_add(0, classes, embeddings[rows])
+    return ClassHead(F.normalize(sums, dim=-1), torch.arange(len(groups), device=embeddings.device))

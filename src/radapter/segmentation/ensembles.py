@@ -1,0 +1,133 @@
+"""The proposer's own scores of a region and CLIP's scores of its crop, joined: four published ways.
+
+With a the proposer's probabilities and c CLIP's, for each region and class:
+
+    region  c; a region without a pixel has no say. OVSeg with its ensemble switched off.
+    ovseg   a^(1-w) c^w. Liang et al., CVPR 2023; `open_vocab_seg/ovseg_model.py` of facebookresearch/ov-seg.
+    zsseg   that for classes the proposer was not trained on; for those it was, a^w c^(1-w). Xu et al., ECCV 2022;
+            `mask_former/zero_shot_mask_former_model.py` of MendelXu/zsseg.baseline, which ov-seg's is made from.
+    fcclip  a^(1-w) c^w with one w for classes the proposer was trained on and a larger one for the others, scaled
+            to the sum that a has: what is missing from 1 is "no object". Yu et al., NeurIPS 2023;
+            `fcclip/fcclip.py` of bytedance/fc-clip, after ODISE.
+
+A region without a pixel has no crop: c counts as 1, as there; fcclip then leaves a alone (`ensemble_on_valid_mask`).
+"""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from radapter.errors import ConfigError, did_you_mean
+
+Ensemble = Literal["region", "ovseg", "zsseg", "fcclip"]
+ENSEMBLES: tuple[Ensemble, ...] = get_args(Ensemble)
+
+WEIGHT = 0.7
+"""Of CLIP in ovseg and zsseg: `CLIP_ENSEMBLE_WEIGHT` of ov-seg's configurations."""
+SEEN_WEIGHT, UNSEEN_WEIGHT = 0.4, 0.8
+"""Of CLIP in fcclip: `GEOMETRIC_ENSEMBLE_ALPHA` and `_BETA` of fc-clip's configuration."""
+
+
+def combine(
+    proposal_scores: Tensor | None,
+    region_scores: Tensor,
+    weight: float | tuple[float, float] | None = None,
+    mode: Ensemble = "ovseg",
+    *,
+    valid: Tensor | None = None,
+    seen: Tensor | None = None,
+) -> Tensor:
+    """One score for each region and class.
+
+    Args:
+        proposal_scores: a, (Q, C), in [0, 1]; None in mode "region", which does not read it.
+        region_scores: c, (Q, C), in [0, 1].
+        weight: of CLIP, in [0, 1]; for fcclip that of seen and that of unseen classes. The published one if None;
+            "region" takes none.
+        mode: one of ENSEMBLES.
+        valid: (Q,), bool, which regions have a pixel; all if None.
+        seen: (C,), bool, the classes that the proposer was trained on: for zsseg and fcclip.
+
+    Returns:
+        (Q, C), in [0, 1].
+
+    Raises:
+        ConfigError: the mode is unknown, or an argument is missing, out of range or of no use to the mode.
+        ValueError: shapes differ.
+    """
+    if mode not in ENSEMBLES:
+        raise ConfigError(
+            f"ensemble must be one of {', '.join(ENSEMBLES)}. Got '{mode}'.{did_you_mean(mode, ENSEMBLES)}"
+        )
+    queries, classes = region_scores.shape
+    has_crop = torch.ones(queries, dtype=torch.bool, device=region_scores.device) if valid is None else valid
+    if has_crop.shape != (queries,):
+        raise ValueError(f"valid must be ({queries},), as region_scores. Got {tuple(has_crop.shape)}.")
+    _check_seen(mode, seen, classes)
+    if mode == "region":
+        if weight is not None:
+            raise ConfigError(f"ensemble 'region' takes no weight. Got {weight}. Leave it out.")
+        return region_scores * has_crop[:, None]
+    if proposal_scores is None:
+        raise ConfigError(
+            f"ensemble '{mode}' needs the proposer's own class scores. It has none. Use 'region'."
+        )
+    if proposal_scores.shape != region_scores.shape:
+        raise ValueError(
+            f"proposal_scores must be {tuple(region_scores.shape)}, as region_scores. Got "
+            f"{tuple(proposal_scores.shape)}."
+        )
+    crop = torch.where(has_crop[:, None], region_scores, 1)
+    first, second = _weights(mode, weight)
+    share = torch.full((classes,), second, dtype=crop.dtype, device=crop.device)
+    if seen is not None:
+        share = torch.where(seen, first, share)
+    if mode != "fcclip":
+        return proposal_scores ** (1 - share) * crop**share
+    total = proposal_scores.sum(1, keepdim=True)
+    own = proposal_scores / total.clamp(min=torch.finfo(total.dtype).tiny)
+    joined = own ** (1 - share * has_crop[:, None]) * crop**share
+    return joined * total / joined.sum(1, keepdim=True).clamp(min=torch.finfo(total.dtype).tiny)
+
+
+def _weights(mode: Ensemble, weight: float | tuple[float, float] | None) -> tuple[float, float]:
+    """CLIP's exponent for seen and for unseen classes."""
+    if mode == "fcclip":
+        first, second = _pair(weight)
+    else:
+        second = _single(mode, weight)
+        first = 1 - second if mode == "zsseg" else second
+    if not (0 <= first <= 1 and 0 <= second <= 1):
+        raise ConfigError(f"weight must be in [0, 1]. Got {weight}.")
+    return first, second
+
+
+def _pair(weight: float | tuple[float, float] | None) -> tuple[float, float]:
+    if weight is None:
+        return SEEN_WEIGHT, UNSEEN_WEIGHT
+    if isinstance(weight, tuple):
+        return weight
+    raise ConfigError(f"weight of 'fcclip' must be two, of seen and unseen classes. Got {weight}.")
+
+
+def _single(mode: Ensemble, weight: float | tuple[float, float] | None) -> float:
+    if weight is None:
+        return WEIGHT
+    if isinstance(weight, tuple):
+        raise ConfigError(f"weight of '{mode}' must be one number. Got {weight}.")
+    return weight
+
+
+def _check_seen(mode: Ensemble, seen: Tensor | None, classes: int) -> None:
+    if mode in ("zsseg", "fcclip"):
+        if seen is None:
+            raise ConfigError(
+                f"ensemble '{mode}' needs to know the classes that the proposer was trained on."
+            )
+        if seen.shape != (classes,):
+            raise ValueError(f"seen must be ({classes},), one a class. Got {tuple(seen.shape)}.")
+    elif seen is not None:
+        raise ConfigError(
+            f"ensemble '{mode}' makes no difference between seen and unseen classes. Leave it out."
+        )

@@ -37,7 +37,7 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
     encoder = load(config.model, allow_download=config.allow_download)
     recipe = recipe_of(config)
     check_model(encoder, config, recipe, method)
-    suite = suite_of(config)
+    suite = suite_of(config, encoder)
     report_long_captions(suite, encoder)
     with bars() as bar:
         bar.starting(method.name)

@@ -22,7 +22,7 @@ class Headline:
         most: its largest value; it is divided by it.
         tie: a metric whose lower value decides between equals.
         paper_alpha: alpha in the paper's experiments of this task.
-        parts: metrics that it is the sum of, reported set by set beside it; none where it is no sum.
+        parts: metrics reported set by set beside it, with their spread: those that it is the sum of, or its kin.
         error: the metric that holds the figure's standard error; None where it is that of a share of n.
         error_is: that standard error, in words.
     """
@@ -96,6 +96,7 @@ HEADLINES: dict[TaskName, Headline] = {
         1.0,
         "pixel_error",
         0.4,
+        ("true_masks_miou", "true_classes_miou", "miou_seen", "miou_unseen", "miou_harmonic", "miou_ovseg"),
         error="miou_se",
         error_is="the jackknife's over images",
     ),

@@ -18,11 +18,10 @@ from radapter.models import DualEncoder
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import EvaluationBatches, Sealed, sets_of_roles, train_loader
 from radapter.protocol.trained import Classifier
-from radapter.segmentation import MaskProposer
+from radapter.segmentation import MaskProposer, class_head
 from radapter.segmentation.region_loader import Crop, RegionLoader
 from radapter.segmentation.training_regions import SquareRegions
 from radapter.training import ClassCaptions
-from radapter.zeroshot import class_embeddings
 
 
 @final
@@ -31,7 +30,7 @@ class SegmentationSuite:
     """Regions to train on; validation and test sets of masked images.
 
     Attributes:
-        train: regions with a noun each.
+        train: regions with a noun each; of a suite that is only evaluated, any set.
         id_val: what selects; None where nothing is selected.
         id_test: in-distribution test sets, by name.
         ood: shifted test sets, by name; may be empty.
@@ -41,7 +40,7 @@ class SegmentationSuite:
         unseen: class names that training left out, whose IoU is reported apart.
     """
 
-    train: SquareRegions
+    train: SquareRegions | PairedMaskDataset
     id_val: PairedMaskDataset | None
     id_test: Mapping[str, PairedMaskDataset]
     ood: Mapping[str, PairedMaskDataset]
@@ -67,6 +66,7 @@ class SegmentationSuite:
         self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
     ) -> tuple[TrainLoader, ClassCaptions]:
         """Regions, shuffled, and the captions of their nouns."""
+        assert isinstance(self.train, SquareRegions)
         loader = train_loader(self.train, encoder, recipe, seed=seed, memory=memory)
         return loader, ClassCaptions(self.train.nouns, self.templates, encoder.tokenize, seed=seed)
 
@@ -97,7 +97,7 @@ class SegmentationSuite:
         for (role, name), loader in loaders.items():
             assert isinstance(loader, RegionLoader)
             names = loader.dataset.classnames
-            head = partial(class_embeddings, classifier.encoder, names, self.templates)
+            head = partial(_head, classifier.encoder, names, self.templates)
             unseen = torch.tensor([each in self.unseen for each in names]) if self.unseen else None
             found[f"{role}/{name}"] = SegmentationMeasure(
                 classifier.encoder, heads.setdefault(names, head), loader, names, unseen
@@ -106,4 +106,10 @@ class SegmentationSuite:
 
     def about(self) -> dict[str, Any]:
         """Templates, nouns and what was left out of them."""
+        assert isinstance(self.train, SquareRegions)
         return {"templates": list(self.templates), "nouns": list(self.train.nouns), "unseen": list(self.unseen)}
+
+
+def _head(encoder: DualEncoder, classnames: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:
+    """(C, E); a class with synonyms is their mean."""
+    return class_head(encoder, classnames, templates).embeddings

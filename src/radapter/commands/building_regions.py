@@ -1,0 +1,109 @@
+"""From a checked configuration of segmentation to its suite."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from radapter.config import SegmentationRunConfig
+from radapter.config.segmentation import RegionsConfig
+from radapter.data import MinedRegions, PairedMaskDataset, open_masks
+from radapter.data.specification import expanded
+from radapter.errors import ConfigError, did_you_mean
+from radapter.models import DualEncoder
+from radapter.protocol import SegmentationSuite
+from radapter.segmentation import FelzenszwalbProposer, region_crops
+from radapter.segmentation.region_loader import Crop
+from radapter.segmentation.training_regions import MaskRegions, RegionSet, SquareRegions
+from radapter.zeroshot import templates
+
+
+def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> SegmentationSuite:
+    """Regions to train on, mined where that is asked for, and masked images to test on.
+
+    Raises:
+        InputError: a source, a noun or a template is missing or wrong.
+    """
+    data = config.data
+    read = partial(open_masks, max_pixels=data.max_pixels, max_bad=data.max_bad)
+    regions = _training_regions(config, encoder)
+    _check_unseen(data.unseen, regions)
+    return SegmentationSuite(
+        train=SquareRegions(
+            regions, size=encoder.image_size, fill=encoder.image_mean, without=tuple(data.unseen)
+        ),
+        id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
+        id_test={name: read(spec, name=name) for name, spec in data.id_test.items()},
+        ood={name: read(spec, name=name) for name, spec in data.ood.items()},
+        templates=templates(data.templates),
+        proposer=proposer_of(config.regions),
+        crop=crop_of(encoder, ovseg_compat=config.regions.ovseg_compat),
+        unseen=tuple(data.unseen),
+    )
+
+
+def tested_masks(
+    sets: Mapping[str, PairedMaskDataset],
+    encoder: DualEncoder,
+    prompts: tuple[str, ...],
+    regions: RegionsConfig,
+    *,
+    unseen: tuple[str, ...] = (),
+) -> SegmentationSuite:
+    """A suite that is only evaluated: nothing is trained or selected on it."""
+    return SegmentationSuite(
+        train=next(iter(sets.values())),
+        id_val=None,
+        id_test=sets,
+        ood={},
+        templates=prompts,
+        proposer=proposer_of(regions),
+        crop=crop_of(encoder, ovseg_compat=regions.ovseg_compat),
+        unseen=unseen,
+    )
+
+
+def proposer_of(regions: RegionsConfig) -> FelzenszwalbProposer:
+    """What finds the regions of a tested image."""
+    return FelzenszwalbProposer(
+        scales=regions.scales,
+        sigma=regions.sigma,
+        min_size=regions.min_size,
+        max_overlap=regions.max_overlap,
+        max_regions=regions.max_regions,
+    )
+
+
+def crop_of(encoder: DualEncoder, *, ovseg_compat: bool = False) -> Crop:
+    """What cuts regions out for an encoder."""
+    return partial(
+        region_crops,
+        size=encoder.image_size,
+        mean=encoder.image_mean,
+        std=encoder.image_std,
+        ovseg_compat=ovseg_compat,
+    )
+
+
+def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> RegionSet:
+    data, spec = config.data, config.data.train
+    if "mined" in spec:
+        return MinedRegions(Path(expanded(spec["mined"])), name="train", max_pixels=data.max_pixels)
+    if "from_masks" in spec:
+        masks = open_masks(
+            spec["from_masks"], name="train", max_pixels=data.max_pixels, max_bad=data.max_bad
+        )
+        return MaskRegions(masks, **_given(spec, "min_pixels"))
+    raise NotImplementedError
+
+
+def _given(spec: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: spec[key] for key in keys if key in spec}
+
+
+def _check_unseen(unseen: list[str], regions: RegionSet) -> None:
+    for noun in unseen:
+        if noun not in regions.nouns:
+            raise ConfigError(
+                f"data.unseen must hold nouns of data.train. Got '{noun}'.{did_you_mean(noun, regions.nouns)}"
+            )

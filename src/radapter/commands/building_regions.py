@@ -14,7 +14,7 @@ from radapter.models import DualEncoder
 from radapter.protocol import SegmentationSuite
 from radapter.segmentation import FelzenszwalbProposer, region_crops
 from radapter.segmentation.region_loader import Crop
-from radapter.segmentation.training_regions import MaskRegions, RegionSet, SquareRegions
+from radapter.segmentation.training_regions import MaskRegions, RegionSet
 from radapter.zeroshot import templates
 
 
@@ -29,9 +29,7 @@ def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> S
     regions = _training_regions(config, encoder)
     _check_unseen(data.unseen, regions)
     return SegmentationSuite(
-        train=SquareRegions(
-            regions, size=encoder.image_size, fill=encoder.image_mean, without=tuple(data.unseen)
-        ),
+        train=regions,
         id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
         id_test={name: read(spec, name=name) for name, spec in data.id_test.items()},
         ood={name: read(spec, name=name) for name, spec in data.ood.items()},

@@ -76,10 +76,11 @@ class FrozenTextLearner(ContrastiveLearner):
     def _text_features(self, tokens: Tensor) -> Tensor:
         """Features of the distinct captions (U, L) of a batch, unit norm, (U, E)."""
         texts = [tuple(row) for row in tokens.tolist()]
-        new = [row for row, text in enumerate(texts) if text not in self._read]
-        if new:
-            found = F.normalize(self.encoder.encode_text(tokens[new]), dim=-1)
-            self._read |= {texts[row]: features for row, features in zip(new, found, strict=True)}
+        for row, text in enumerate(texts):
+            if text not in self._read:
+                # One at a time: features rounded as their batch has it would differ after a resumed run's start.
+                (features,) = F.normalize(self.encoder.encode_text(tokens[row : row + 1]), dim=-1)
+                self._read[text] = features
         return torch.stack([self._read[text] for text in texts])
 
 

@@ -20,7 +20,7 @@ from radapter.protocol.suite import EvaluationBatches, Sealed, sets_of_roles, tr
 from radapter.protocol.trained import Classifier
 from radapter.segmentation import MaskProposer, class_head
 from radapter.segmentation.region_loader import Crop, RegionLoader
-from radapter.segmentation.training_regions import SquareRegions
+from radapter.segmentation.training_regions import RegionSet, SquareRegions
 from radapter.training import ClassCaptions
 
 
@@ -37,10 +37,10 @@ class SegmentationSuite:
         templates: prompts with one "{}" each, of nouns in training and of class names in evaluation.
         proposer: finds the regions of a test image.
         crop: cuts them out for the tower.
-        unseen: class names that training left out, whose IoU is reported apart.
+        unseen: nouns whose regions are not trained on, and whose IoU is reported apart.
     """
 
-    train: SquareRegions | PairedMaskDataset
+    train: RegionSet | PairedMaskDataset
     id_val: PairedMaskDataset | None
     id_test: Mapping[str, PairedMaskDataset]
     ood: Mapping[str, PairedMaskDataset]
@@ -66,8 +66,11 @@ class SegmentationSuite:
         self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
     ) -> tuple[TrainLoader, ClassCaptions]:
         """Regions, shuffled, and the captions of their nouns."""
-        assert isinstance(self.train, SquareRegions)
-        loader = train_loader(self.train, encoder, recipe, seed=seed, memory=memory)
+        assert not isinstance(self.train, PairedMaskDataset)
+        regions = SquareRegions(
+            self.train, size=encoder.image_size, fill=encoder.image_mean, without=self.unseen
+        )
+        loader = train_loader(regions, encoder, recipe, seed=seed, memory=memory)
         return loader, ClassCaptions(self.train.nouns, self.templates, encoder.tokenize, seed=seed)
 
     def loader(
@@ -106,7 +109,7 @@ class SegmentationSuite:
 
     def about(self) -> dict[str, Any]:
         """Templates, nouns and what was left out of them."""
-        assert isinstance(self.train, SquareRegions)
+        assert not isinstance(self.train, PairedMaskDataset)
         return {"templates": list(self.templates), "nouns": list(self.train.nouns), "unseen": list(self.unseen)}
 
 

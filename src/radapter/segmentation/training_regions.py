@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from radapter.data.loading import ImageSet
+from radapter.data.splits import key_of
 from radapter.data import IGNORE, PairedMaskDataset
 from radapter.errors import DataError
 from radapter.segmentation.crops import Colour, tight_boxes
@@ -22,7 +23,8 @@ from radapter.segmentation.oracle import label_regions
 class RegionSet(ImageSet, Protocol):
     """N regions with a noun each: `MinedRegions` is one.
 
-    nouns: C texts that labels index. groups: (N,), int64, the image each was cut from.
+    nouns: C texts that labels index. keys: (N,), int64; of `MaskRegions` those of the images, so that regions of one
+    image share theirs. groups: (N,), int64, the image each was cut from.
     """
 
     @property
@@ -92,6 +94,8 @@ class MaskRegions:
 class SquareRegions:
     """Regions as a tower sees them in training: the background filled, stretched to a square; an `ImageSet`.
 
+    Its keys are those of the regions, whatever image they are of.
+
     Args:
         regions: of a noun each.
         size: height and width, in pixels.
@@ -115,7 +119,13 @@ class SquareRegions:
         self.name = regions.name
         self.nouns = regions.nouns
         self.labels = regions.labels[self._rows]
-        self.keys = regions.keys[self._rows]
+        # Loaders keep and augment pictures by key: regions of one image must not pass for one another.
+        self.keys = torch.tensor(
+            [
+                key_of(f"{key} {label}".encode())
+                for key, label in zip(regions.keys[self._rows].tolist(), self.labels.tolist(), strict=True)
+            ]
+        )
         self.groups = None if regions.groups is None else regions.groups[self._rows]
 
     def __len__(self) -> int:

@@ -1,8 +1,8 @@
 """A set of masked images, measured by mIoU: each region is classified, each pixel gets the class of its regions.
 
 Two figures stand beside it, which tell the classifier's errors from the proposer's: mIoU of the true regions under
-the classifier (`true_masks_miou`), and of the proposals under the class that most of their pixels have
-(`true_classes_miou`).
+the classifier (`true_masks_miou`), and of the proposals under a perfect classifier, which gives each class the share of
+the region's pixels that has it (`true_classes_miou`).
 """
 
 import math
@@ -77,7 +77,7 @@ class SegmentationMeasure:
             _Named(i.cells.classes, of, i.cells.pixels) for i, of in zip(images, named[::2], strict=True)
         ]
         true = [_Named(i.true.classes, of, i.true.pixels) for i, of in zip(images, named[1::2], strict=True)]
-        best = [_Named(i.cells.classes, i.cells.named(i.best), i.cells.pixels) for i in images]
+        ideal = [_Named(i.cells.classes, i.cells.named(i.shares), i.cells.pixels) for i in images]
         count = len(self.classnames)
         confusion = _confusion(cells, count)
         matched, shown, predicted = torch.stack([counts_by_class(*each, count) for each in cells], 1)
@@ -85,7 +85,7 @@ class SegmentationMeasure:
             **segmentation_metrics(confusion),
             "miou_se": miou_standard_error(matched, shown, predicted),
             "true_masks_miou": mean_iou(_confusion(true, count)),
-            "true_classes_miou": mean_iou(_confusion(best, count)),
+            "true_classes_miou": mean_iou(_confusion(ideal, count)),
             "region_top1": _share_right(true),
             **self._by_class(class_iou(confusion)),
             "n": len(images),

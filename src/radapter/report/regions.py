@@ -1,7 +1,7 @@
 """Segmentation's tables: for each set mIoU of every method, and of the oracles that tell CLIP's errors from the rest.
 
 A method has a line as it is, and one with the true masks in place of proposals; one more line for all has the
-proposals with the class that most of their pixels have, which no CLIP can beat.
+proposals under a perfect classifier, which gives each class the share of the region's pixels that has it.
 """
 
 from collections.abc import Iterator

@@ -36,14 +36,14 @@ class TrueRegions(NamedTuple):
 class SeenImage(NamedTuple):
     """What is known of one image besides its crops.
 
-    index: into the data set. cells: of its Q proposals. true: its T true regions. best: (Q, C), float32, one-hot, the
-    class that most pixels of each proposal have; a row is 0 where most have none.
+    index: into the data set. cells: of its Q proposals. true: its T true regions. shares: (Q, C), float32, which share
+    of a proposal's pixels has each class; a row sums to less than 1 where some have none.
     """
 
     index: int
     cells: Cells
     true: TrueRegions
-    best: Tensor
+    shares: Tensor
 
 
 class RegionBatch(NamedTuple):
@@ -144,8 +144,8 @@ class RegionLoader:
         true_masks, classes = label_regions(labels, ignored=(IGNORE,))
         found = self._crop(pixels_of(image), torch.cat([masks, true_masks.to(masks.dtype)]))
         areas = true_masks.flatten(1).sum(1)
-        best = _majority(masks, labels, len(self.dataset.classnames))
-        return found, SeenImage(index, cells_of(masks, labels), TrueRegions(classes, areas), best)
+        shares = _shares(masks, labels, len(self.dataset.classnames))
+        return found, SeenImage(index, cells_of(masks, labels), TrueRegions(classes, areas), shares)
 
     def _proposals(self, index: int, image: Image) -> Tensor:
         """Masks of the regions, (Q, H, W): bool where all are 0 or 1."""
@@ -169,9 +169,8 @@ def _joined(crops: list[RegionCrops], images: list[SeenImage]) -> RegionBatch:
     )
 
 
-def _majority(masks: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """The class of most pixels of each region as a one-hot row, (Q, C); pixels of no class count as one of their own."""
+def _shares(masks: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """(Q, C), as `SeenImage.shares`."""
     place = torch.where(labels < 0, classes, labels).flatten()
     counts = torch.zeros(len(masks), classes + 1).index_add_(1, place, masks.flatten(1).float())
-    won = torch.nn.functional.one_hot(counts.argmax(1), classes + 1)[:, :classes]
-    return won.float()
+    return (counts / counts.sum(1, keepdim=True).clamp(min=1e-6))[:, :classes]

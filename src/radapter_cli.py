@@ -402,7 +402,9 @@ def methods(
     epilog="Examples:\n\n[bold]radapter data check path/to/class/folders[/]\n\n"
     "[bold]radapter data check imagenet-r --layout imagenet-r[/]\n\n"
     "[bold]radapter data check imagenet --layout imagenet split=val --all[/]\n\n"
-    "[bold]radapter data check '{csv: sketches.csv, image: path, label: species}'[/]",
+    "[bold]radapter data check '{csv: sketches.csv, image: path, label: species}'[/]\n\n"
+    "[bold]radapter data check ADEChallengeData2016 --layout ade20k-150[/]\n\n"
+    "[bold]radapter data check '{images: photos, masks: labels, classes: names.txt, ignore: 255}'[/]",
 )
 @_answered
 def data_check(
@@ -417,10 +419,10 @@ def data_check(
         str | None,
         typer.Option(help="Read the path as this public data set, such as imagenet-r.", show_default=False),
     ] = None,
-    whole: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample of 1,000.")] = False,
+    whole: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample.")] = False,
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
-    """Say what a data set holds: classes, images, groups, copies, damage; exit 2 where a run would refuse it."""
+    """Say what a data set holds: classes, images or masks, copies, damage; exit 2 where a run would refuse it."""
     from radapter.commands.data_check import data_check as run
 
     run(source, settings or [], layout=layout, whole=whole, allow_download=allow_download)

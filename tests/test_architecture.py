@@ -48,6 +48,7 @@ COLLECTIONS = {
         *(f"labelled.{name}" for name in ("objectnet", "domains")),
         *(f"pairs.{name}" for name in ("table", "lines", "columns", "karpathy", "flickr8k", "tars", "world")),
         "pairs.classes",
+        *(f"masks.{name}" for name in ("folders", "world")),
     ),
     "losses": ("mpm_nce", "tiled", "clip", "cross_entropy", "siglip"),
 }

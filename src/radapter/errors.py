@@ -48,7 +48,7 @@ class DataError(InputError):
 
 
 class ImageError(DataError):
-    """One image cannot be decoded, or exceeds the pixel limit."""
+    """One image or its mask cannot be decoded, exceeds the pixel limit, or the two differ in size."""
 
 
 class RunError(InputError):

@@ -195,6 +195,7 @@ def test_labels_of_any_integer_type_are_counted():
         (GUESS + 2, TRUTH, r"prediction must hold classes in \[0, 3\] or -1. 2 pixels do not, such as 4"),
         (GUESS, TRUTH - 1, "truth must hold .* such as -2"),
         (GUESS.float(), TRUTH, "prediction must hold class indices"),
+        (torch.full((4, 4), 255, dtype=torch.uint8), TRUTH, "16 pixels do not, such as 255"),  # no -1
     ],
 )
 def test_what_cannot_be_counted_is_refused_and_nothing_was_counted(prediction, truth, said):

@@ -1,24 +1,28 @@
 """`radapter data check`: what a data set holds, whether a run would take it, and how run.yaml would name it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import yaml
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from radapter.commands.evaluate import parsed
+from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
+from radapter.commands.mask_check import is_masked, mask_check
+from radapter.commands.pair_check import is_paired, pair_check
 from radapter.commands.terminal import counting, say
-from radapter.data import MAX_BAD, ClassificationSet, open_classification
+from radapter.data import MAX_BAD, ClassificationSet, PairSet, open_classification
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
-from radapter.data.labelled.layouts import LAYOUTS, layout_of
+from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.labelled.opening import kind_of
-from radapter.errors import ConfigError, DataError
+from radapter.data.masks.checking import MaskFindings
+from radapter.data.masks.layouts import LAYOUTS as MASK_LAYOUTS
+from radapter.errors import ConfigError, DataError, did_you_mean
 
 _SHOWN = 3
+_PAIRS_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tar": "webdataset"}
 Spec = dict[str, Any]
 
 
@@ -29,13 +33,13 @@ def data_check(
     layout: str | None = None,
     whole: bool = False,
     allow_download: bool = False,
-) -> Findings:
+) -> Findings | MaskFindings | PairSet:
     """Opens a source as a run would and prints what it holds.
 
     Args:
         source: a path, or a YAML mapping as in run.yaml.
         settings: "key=value", further keys of the source.
-        layout: reads the path as this public data set.
+        layout: reads the path as this public data set, of classes or of masks.
         whole: decode every picture, not a sample.
         allow_download: whether the hub may be asked.
 
@@ -43,21 +47,29 @@ def data_check(
         InputError: the source cannot be opened, or more pictures cannot be read than a run accepts.
     """
     spec = _spec(source, settings, layout)
+    if is_masked(spec):
+        masked = mask_check(spec, whole=whole)
+        trained_on = spec.get("split") == "train" or spec.get("world") == "train"
+        _propose(_section({"train": {"from_masks": spec}} if trained_on else {"id_test": spec}))
+        return masked
+    if is_paired(spec):
+        pairs = pair_check(spec, whole=whole, allow_download=allow_download)
+        _propose(_section({"id_test": spec} if _is_cut(spec) else _parts(spec)))
+        return pairs
     with counting() as bar:
         dataset = open_classification(
             spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing")
         )
         found = look_at(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None
-    Console().print(_table(dataset, found, expected))
+    Console().print(facts_table(dataset.name, _facts(dataset, found, expected)))
     _problems(found)
     if len(found.unreadable) > MAX_BAD * found.decoded:
         raise DataError(
             f"at most {MAX_BAD:.2%} of the pictures may be unreadable (data.max_bad). Of the {found.decoded:,} "
             f"decoded in '{dataset.name}' {len(found.unreadable):,} are. Repair them, or raise data.max_bad."
         )
-    say("\nNext, in run.yaml:\n")
-    say(snippet(spec, dataset))
+    _propose(snippet(spec, dataset))
     return found
 
 
@@ -71,10 +83,18 @@ def snippet(spec: Mapping[str, Any], dataset: ClassificationSet) -> str:
         left_out = dataset.groupnames[-1]
         others = {**spec, "leave_out": left_out}
         return _section({**_parts(others), "ood": {left_out: {**spec, "domain": left_out}}})
-    cut = {"part", "shots", "corrupt", "domain"} & spec.keys()
-    if cut or spec.get("split") in ("val", "validation", "test"):
-        return _section({"id_test": dict(spec)})
-    return _section(_parts(spec))
+    return _section({"id_test": dict(spec)} if _is_cut(spec) else _parts(spec))
+
+
+def _is_cut(spec: Mapping[str, Any]) -> bool:
+    """Whether a source is a part of a data set already, and not one to train on."""
+    cut = {"part", "shots", "corrupt", "domain", "split_list"} & spec.keys()
+    return bool(cut) or spec.get("split") in ("val", "validation", "test")
+
+
+def _propose(section: str) -> None:
+    say("\nNext, in run.yaml:\n")
+    say(section)
 
 
 def _spec(source: str, settings: Sequence[str], layout: str | None) -> Spec:
@@ -84,10 +104,14 @@ def _spec(source: str, settings: Sequence[str], layout: str | None) -> Spec:
             raise ConfigError(f"--layout is for a path. Got it beside the mapping {source}. Leave it out.")
         spec: Spec = dict(told)
     elif layout is not None:
-        layout_of(layout)
+        known = {**LAYOUTS, **MASK_LAYOUTS}
+        if layout not in known:
+            raise ConfigError(
+                f"layout must be one of {', '.join(known)}. Got {layout!r}.{did_you_mean(layout, known)}"
+            )
         spec = {"layout": layout, "path": source}
     else:
-        spec = {kind_of(source): source}
+        spec = {_PAIRS_BY_SUFFIX.get(Path(source).suffix.lower()) or kind_of(source): source}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
@@ -117,15 +141,6 @@ def _flow(spec: Mapping[str, Any]) -> str:
     ).strip()
 
 
-def _table(dataset: ClassificationSet, found: Findings, expected: int | None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=dataset.name, title_justify="left")
-    table.add_column("What", no_wrap=True)
-    table.add_column("Found", overflow="fold")
-    for what, text in _facts(dataset, found, expected):
-        table.add_row(what, Text(text))
-    return table
-
-
 def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) -> list[tuple[str, str]]:
     names, counts = dataset.classnames, list(found.per_class.values())
     few, many = (bound(found.per_class, key=found.per_class.__getitem__) for bound in (min, max))
@@ -143,16 +158,9 @@ def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) ->
         groups = [f"{name} ({count:,})" for name, count in found.per_group.items()]
         rows.append(("Groups", f"{len(groups):,}: {_some(groups, 10)}"))
     rows.append(("Copies", f"{found.copies:,} of {found.images:,}, by content"))
-    decoded = (
-        "all" if found.decoded == found.images else f"{found.decoded:,} of {found.images:,}; --all reads all"
-    )
-    rows.append(("Decoded", decoded))
+    rows.append(("Decoded", decoded_in_words(found.decoded, found.images)))
     if found.widths is not None and found.heights is not None:
-        width, height = (
-            f"{low:,}" if low == high else f"{low:,} to {high:,}"
-            for low, high in (found.widths, found.heights)
-        )
-        rows.append(("Size in pixels", f"{width} wide, {height} high"))
+        rows.append(("Size in pixels", sizes_in_words(found.widths, found.heights)))
         formats = sorted(found.formats.items(), key=lambda item: -item[1])
         rows.append(("Formats", ", ".join(f"{name} ({count:,})" for name, count in formats)))
     rows.append(("Unreadable", f"{len(found.unreadable):,}"))

@@ -86,26 +86,41 @@ def confusion_matrix(prediction: Tensor, truth: Tensor, classes: int, *, ignore:
     Raises:
         ValueError: the shapes differ, or a value is neither a class nor `ignore`.
     """
-    if prediction.shape != truth.shape:
-        raise ValueError(
-            f"prediction must have the truth's shape, {tuple(truth.shape)}. Got {tuple(prediction.shape)}. Resize "
-            "scores to the original size before taking the argmax."
-        )
-    for what, labels in (("prediction", prediction), ("truth", truth)):
-        _check_labels(labels, classes, ignore, what)
+    prediction, truth = checked_labels(prediction, truth, classes, ignore=ignore)
     counted = truth != ignore
-    rows, columns = truth[counted].long(), prediction[counted].long()
+    rows, columns = truth[counted], prediction[counted]
     columns = torch.where(columns == ignore, classes, columns)
     flat = torch.bincount(rows * (classes + 1) + columns, minlength=classes * (classes + 1))
     return flat.view(classes, classes + 1).cpu()
 
 
-def _check_labels(labels: Tensor, classes: int, ignore: int, what: str) -> None:
+def checked_labels(
+    prediction: Tensor, truth: Tensor, classes: int, *, ignore: int = IGNORE
+) -> tuple[Tensor, Tensor]:
+    """Prediction and truth as int64.
+
+    Raises:
+        ValueError: the shapes differ, or a value is neither a class nor `ignore`.
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"prediction must have the truth's shape, {tuple(truth.shape)}. Got {tuple(prediction.shape)}. Resize "
+            "scores to the original size before taking the argmax."
+        )
+    return (
+        _checked(prediction, classes, ignore, "prediction"),
+        _checked(truth, classes, ignore, "truth"),
+    )
+
+
+def _checked(labels: Tensor, classes: int, ignore: int, what: str) -> Tensor:
     if labels.is_floating_point() or labels.is_complex():
         raise ValueError(f"{what} must hold class indices, integers. Got {labels.dtype}.")
+    labels = labels.long()  # else a uint8 255 equals -1
     strange = ((labels < 0) | (labels >= classes)) & (labels != ignore)
     if strange.any():
         raise ValueError(
             f"{what} must hold classes in [0, {classes - 1}] or {ignore}. {int(strange.sum())} pixels do not, "
             f"such as {int(labels[strange][0])}."
         )
+    return labels

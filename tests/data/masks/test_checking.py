@@ -20,7 +20,7 @@ def dataset(tmp_path):
 
 def test_pixels_and_pictures_are_counted_per_class(dataset):
     found = look_at_masks(dataset)
-    assert (found.images, found.decoded, found.problems) == (5, 5, ())
+    assert (found.images, found.decoded, found.unusable, found.strange) == (5, 5, (), ())
     assert found.pixels == {"sky": 10, "road": 16, "tree": 0}
     assert found.showing == {"sky": 5, "road": 4, "tree": 0}
     assert (found.ignored, found.total) == (8, 34)
@@ -32,11 +32,12 @@ def test_what_is_no_item_is_a_problem(dataset, tmp_path):
     miniatures.add_pair(tmp_path / "other.png", tmp_path / "masks" / "1.png", [[0, 1, 9, 1]] * 2)
     miniatures.add_pair(tmp_path / "other.png", tmp_path / "masks" / "2.png", [[0]])
     found = look_at_masks(dataset)
-    assert (found.decoded, len(found.problems)) == (5, 3)
-    for said, problem in zip(
-        ("whole file", "also has 1: 9", "size of its image"), found.problems, strict=True
-    ):
-        assert said in problem
+    assert found.decoded == 5
+    damaged, misfit = found.unusable
+    assert "whole file" in damaged
+    assert "size of its image" in misfit
+    (strange,) = found.strange
+    assert "also has 1: 9 (2 pixels)" in strange
 
 
 def test_a_sample_is_spread_and_copies_are_counted_over_all(dataset, tmp_path):

@@ -106,6 +106,12 @@ def test_a_map_above_the_limit_is_refused_from_its_header():
         decode_label_map(encoded(Image.fromarray(VALUES), "PNG"), where="a", max_pixels=11)
 
 
+@pytest.mark.parametrize("side", [10_000, 20_000])
+def test_a_small_file_that_unfolds_into_gigabytes_is_refused(side):
+    with pytest.raises(ImageError, match="at most 50000000 pixels"):
+        decode_label_map(narrow_png(1, [0], size=(side, side)), where="a")
+
+
 def test_holders_of_files_columns_and_arrays_give_the_same_map(tmp_path):
     content = encoded(Image.fromarray(VALUES), "PNG")
     (tmp_path / "a.png").write_bytes(content)
@@ -132,8 +138,8 @@ def test_an_array_of_something_else_is_refused(values):
         ArrayMaps(values, name="memory")
 
 
-def narrow_png(bits: int, values: list[int]) -> bytes:
-    """A grey PNG of 1, 2 or 4 bits, which Pillow does not write."""
+def narrow_png(bits: int, values: list[int], size: tuple[int, int] | None = None) -> bytes:
+    """A grey PNG of 1, 2 or 4 bits, which Pillow does not write; `size` may lie about it."""
     import struct
     import zlib
 
@@ -143,8 +149,8 @@ def narrow_png(bits: int, values: list[int]) -> bytes:
     packed = 0
     for value in values:
         packed = packed << bits | value
-    size = -(-len(values) * bits // 8)
-    row = (packed << (8 * size - len(values) * bits)).to_bytes(size, "big")
-    header = struct.pack(">IIBBBBB", len(values), 1, bits, 0, 0, 0, 0)
+    width = -(-len(values) * bits // 8)
+    row = (packed << (8 * width - len(values) * bits)).to_bytes(width, "big")
+    header = struct.pack(">IIBBBBB", *(size or (len(values), 1)), bits, 0, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body

@@ -6,20 +6,18 @@ formats and damage are found on a sample that is spread evenly over the set, unl
 
 import collections
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import final
 
 from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.pictures.decoding import file_format
 from radapter.data.pictures.pictures import ArrayPictures, ChangedPictures
+from radapter.data.pictures.sampling import looked_at, spread
 from radapter.data.splits import UNREADABLE, Progress
 from radapter.errors import ImageError
 
 SAMPLE = 1000
 """Pictures that are decoded where not all are."""
-
-_BLOCK, _THREADS = 256, 4
 
 
 @final
@@ -75,7 +73,7 @@ def look_at(
     torn = [
         pair for pair, (index, first) in zip(named, copies, strict=True) if labels[index] != labels[first]
     ]
-    chosen = _spread(dataset, sample)
+    chosen = spread(dataset.keys, sample)
     looks = list(_looks(dataset, chosen, progress))
     sizes = [look[:2] for look in looks if not isinstance(look, str)]
     return Findings(
@@ -107,14 +105,6 @@ def _copies(dataset: ClassificationSet) -> Iterator[tuple[int, int]]:
             yield index, first[key]
 
 
-def _spread(dataset: ClassificationSet, sample: int | None) -> list[int]:
-    total = len(dataset)
-    if sample is None or sample >= total:
-        return list(range(total))
-    suspects = (dataset.keys == UNREADABLE).nonzero().flatten().tolist()
-    return sorted({*suspects, *(number * total // sample for number in range(sample))})
-
-
 def _looks(
     dataset: ClassificationSet, chosen: list[int], progress: Progress | None
 ) -> Iterator[tuple[int, int, str] | str]:
@@ -132,10 +122,4 @@ def _looks(
             return str(error)
         return width, height, "no file" if content is None else file_format(content)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(
-            0, len(chosen), _BLOCK
-        ):  # a block at a time: all at once would be a million futures
-            yield from pool.map(look, chosen[start : start + _BLOCK])
-            if progress is not None:
-                progress(min(start + _BLOCK, len(chosen)), len(chosen))
+    return looked_at(look, chosen, progress=progress)

@@ -5,8 +5,7 @@ is asked for.
 """
 
 import collections
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -14,13 +13,12 @@ import torch
 from torch import Tensor
 
 from radapter.data.masks.paired import IGNORE, PairedMaskDataset
+from radapter.data.pictures.sampling import looked_at, spread
 from radapter.data.splits import UNREADABLE, Progress
-from radapter.errors import DataError
+from radapter.errors import DataError, ImageError
 
 SAMPLE = 300
 """Pictures that are decoded with their masks where not all are."""
-
-_BLOCK, _THREADS = 64, 4
 
 
 @final
@@ -31,7 +29,8 @@ class MaskFindings:
     Attributes:
         images: N.
         decoded: pictures that were decoded with their masks, or tried.
-        problems: what is wrong with each that is no item: damage, sizes that differ, unknown label values.
+        unusable: what is wrong with each that is damaged, or whose mask has another size.
+        strange: what is wrong with each whose mask has a value that is neither a class nor ignored: a run stops.
         pixels: class name -> its pixels among the decoded, in the order of the class list.
         showing: class name -> decoded pictures that show it.
         ignored: pixels among the decoded that have no class.
@@ -42,7 +41,8 @@ class MaskFindings:
 
     images: int
     decoded: int
-    problems: tuple[str, ...]
+    unusable: tuple[str, ...]
+    strange: tuple[str, ...]
     pixels: dict[str, int]
     showing: dict[str, int]
     ignored: int
@@ -74,8 +74,9 @@ def look_at_masks(
             read when they were hashed are always tried.
         progress: told (done, all) while pictures are decoded.
     """
-    looks = list(_looks(dataset, _spread(dataset, sample), progress))
-    seen = [look for look in looks if not isinstance(look, str)]
+    chosen = spread(dataset.keys, sample)
+    looks = list(looked_at(functools.partial(_look_at, dataset), chosen, progress=progress))
+    seen = [look for look in looks if isinstance(look, _Look)]
     classes = len(dataset.classnames)
     counts = torch.stack([look.pixels for look in seen]) if seen else torch.zeros(0, classes + 1).long()
     readable = [key for key in dataset.keys.tolist() if key != UNREADABLE]
@@ -83,7 +84,10 @@ def look_at_masks(
     return MaskFindings(
         images=len(dataset),
         decoded=len(looks),
-        problems=tuple(look for look in looks if isinstance(look, str)),
+        unusable=tuple(str(look) for look in looks if isinstance(look, ImageError)),
+        strange=tuple(
+            str(look) for look in looks if isinstance(look, DataError) and not isinstance(look, ImageError)
+        ),
         pixels=dict(zip(dataset.classnames, counts.sum(0)[1:].tolist(), strict=True)),
         showing=dict(zip(dataset.classnames, (counts > 0).sum(0)[1:].tolist(), strict=True)),
         ignored=int(counts[:, 0].sum()),
@@ -93,27 +97,10 @@ def look_at_masks(
     )
 
 
-def _spread(dataset: PairedMaskDataset, sample: int | None) -> list[int]:
-    total = len(dataset)
-    if sample is None or sample >= total:
-        return list(range(total))
-    suspects = (dataset.keys == UNREADABLE).nonzero().flatten().tolist()
-    return sorted({*suspects, *(number * total // sample for number in range(sample))})
-
-
-def _looks(dataset: PairedMaskDataset, chosen: list[int], progress: Progress | None) -> Iterator[_Look | str]:
+def _look_at(dataset: PairedMaskDataset, index: int) -> _Look | DataError:
     """What one picture and its mask hold, or what is wrong with them."""
-    bins = len(dataset.classnames) + 1
-
-    def look(index: int) -> _Look | str:
-        try:
-            image, labels, _ = dataset[index]
-        except DataError as error:
-            return str(error)
-        return _Look(image.size, torch.bincount(labels.flatten() - IGNORE, minlength=bins))
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, len(chosen), _BLOCK):  # a block at a time: all at once would hold every future
-            yield from pool.map(look, chosen[start : start + _BLOCK])
-            if progress is not None:
-                progress(min(start + _BLOCK, len(chosen)), len(chosen))
+    try:
+        image, labels, _ = dataset[index]
+    except DataError as error:
+        return error
+    return _Look(image.size, torch.bincount(labels.flatten() - IGNORE, minlength=len(dataset.classnames) + 1))

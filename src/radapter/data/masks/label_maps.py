@@ -75,6 +75,8 @@ def decode_label_map(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS
             values = _values(image, where=where) // spread
     except (ImageError, MemoryError):
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"mask must have at most {max_pixels} pixels. '{where}': {error}") from error
     except Exception as error:  # decoders raise anything at all on corrupt bytes
         raise ImageError(
             f"mask must be a whole file of {', '.join(FORMATS)}. '{where}': {type(error).__name__}: {error}. "

@@ -16,19 +16,18 @@ from PIL import Image
 from torch import Tensor
 
 from radapter.data.labelled.labels import read_classnames
-from radapter.data.masks.label_maps import MAX_VALUE, ChosenMaps, EncodedMaps, LabelMaps
+from radapter.data.masks.label_maps import ChosenMaps, EncodedMaps, LabelMaps
+from radapter.data.masks.label_values import IGNORE, UNKNOWN, listed, value_table
 from radapter.data.masks.pairing import paired_files
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels, orientation
 from radapter.data.pictures.pictures import ChosenPictures, FilePictures, Pictures
 from radapter.data.splits import Progress, content_keys
 from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
 
-IGNORE = -1
-"""What a label map holds where a pixel has no class."""
+__all__ = ["EXIF", "IGNORE", "MaskedImage", "PairedMaskDataset"]
+
 EXIF = ("upright", "stored")
 """How masks lie beside an image that a camera turned."""
-
-_UNKNOWN = -2
 
 
 class MaskedImage(NamedTuple):
@@ -84,7 +83,7 @@ class PairedMaskDataset:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.classnames = read_classnames(classes)
-        self._table = _table(len(self.classnames), _listed(ignore), reduce_zero_label, values)
+        self._table = value_table(len(self.classnames), ignore, reduce_zero_label, values)
         self._reading: dict[str, Any] = {
             "classes": self.classnames,
             "ignore": ignore,
@@ -205,7 +204,7 @@ class PairedMaskDataset:
         if values.shape != size[::-1]:
             raise ImageError(self._misfit(index, size, values))
         labels = self._table[values]
-        strange = labels == _UNKNOWN
+        strange = labels == UNKNOWN
         if strange.any():
             raise DataError(self._strangers(index, values[strange]))
         return torch.from_numpy(labels)
@@ -225,7 +224,7 @@ class PairedMaskDataset:
 
     def _strangers(self, index: int, values: npt.NDArray[np.int32]) -> str:
         found, counts = np.unique(values, return_counts=True)
-        ignored = _listed(self._reading["ignore"])
+        ignored = listed(self._reading["ignore"])
         shown = ", ".join(
             f"{value} ({count:,} pixels)" for value, count in zip(found[:3], counts[:3], strict=True)
         )
@@ -235,38 +234,6 @@ class PairedMaskDataset:
             f"{', from value 1 on' if self._reading['reduce_zero_label'] else ''} and ignores "
             f"{', '.join(map(str, ignored)) or 'no value'}. Complete the class list, or give ignore."
         )
-
-
-def _listed(ignore: int | Sequence[int] | None) -> tuple[int, ...]:
-    if ignore is None:
-        return ()
-    return (ignore,) if isinstance(ignore, int) else tuple(ignore)
-
-
-def _table(
-    classes: int, ignored: tuple[int, ...], reduce_zero_label: bool, values: Mapping[int, int] | None
-) -> npt.NDArray[np.int64]:
-    """What each value of a file means, (MAX_VALUE + 1,): a class index, IGNORE or _UNKNOWN."""
-    if values is not None and reduce_zero_label:
-        raise ConfigError("values says what every value means, 0 too. Leave reduce_zero_label out.")
-    first = 1 if reduce_zero_label else 0
-    meaning = values if values is not None else {first + index: index for index in range(classes)}
-    outside = [value for value in (*meaning, *ignored) if not 0 <= value <= MAX_VALUE]
-    if outside:
-        raise ConfigError(f"label values must lie in [0, {MAX_VALUE}]. Got {outside[0]}.")
-    beyond = [index for index in meaning.values() if not 0 <= index < classes]
-    if beyond:
-        raise ConfigError(f"values must name classes in [0, {classes - 1}]. Got {beyond[0]}.")
-    both = sorted({*ignored} & meaning.keys())
-    if both:
-        raise ConfigError(
-            f"an ignored value must be no class. Got ignore {both[0]}, which is class {meaning[both[0]]} of the "
-            f"{classes}. Give another value, or leave the class out."
-        )
-    table = np.full(MAX_VALUE + 1, _UNKNOWN, dtype=np.int64)
-    table[list(meaning)] = list(meaning.values())
-    table[[*ignored, *([0] if reduce_zero_label else [])]] = IGNORE
-    return table
 
 
 def _upright(values: npt.NDArray[np.int32], turn: int) -> npt.NDArray[np.int32]:

@@ -1,0 +1,87 @@
+"""`radapter data check` of image-text pairs: images, captions, what they share, damage."""
+
+import collections
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+
+from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
+from radapter.commands.terminal import counting, say
+from radapter.data import MAX_BAD, PairSet, open_pairs
+from radapter.data.pictures.sampling import looked_at, spread
+from radapter.data.splits import UNREADABLE
+from radapter.errors import DataError, ImageError
+
+SAMPLE = 1000
+"""Images that are decoded where not all are."""
+
+_SHOWN = 3
+_TELLING = frozenset(
+    {"jsonl", "karpathy", "flickr8k", "clip_benchmark", "webdataset", "classification"}
+    | {"caption", "captions", "captions_per_image", "paraphrase", "wording"}
+)  # keys that no other kind of source takes
+
+
+def is_paired(spec: Mapping[str, Any]) -> bool:
+    """Whether a specification of a source is one of image-text pairs."""
+    return bool(_TELLING & spec.keys())
+
+
+def pair_check(spec: Mapping[str, Any], *, whole: bool = False, allow_download: bool = False) -> PairSet:
+    """Opens a source of image-text pairs as a run would and prints what it holds.
+
+    Args:
+        spec: as in run.yaml.
+        whole: decode every image, not a sample.
+        allow_download: whether the hub may be asked.
+
+    Raises:
+        InputError: the source cannot be opened, or more images cannot be read than a run accepts.
+    """
+    with counting() as bar:
+        pairs = open_pairs(spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing"))
+        chosen = spread(pairs.keys, None if whole else SAMPLE)
+        looks = list(looked_at(lambda index: _look_at(pairs, index), chosen, progress=bar("decoding")))
+    damage = [look for look in looks if isinstance(look, str)]
+    sizes = [look for look in looks if not isinstance(look, str)]
+    Console().print(facts_table(pairs.name, _facts(pairs, sizes, len(looks))))
+    for message in damage[:_SHOWN]:
+        say(message, "yellow")
+    if len(damage) > MAX_BAD * len(looks):
+        raise DataError(
+            f"at most {MAX_BAD:.2%} of the images may be unreadable (data.max_bad). Of the {len(looks):,} decoded "
+            f"in '{pairs.name}' {len(damage):,} are. Repair them, or raise data.max_bad."
+        )
+    return pairs
+
+
+def _look_at(pairs: PairSet, index: int) -> tuple[int, int] | str:
+    try:
+        return pairs.image(index).size
+    except ImageError as error:
+        return str(error)
+
+
+def _facts(pairs: PairSet, sizes: list[tuple[int, int]], tried: int) -> list[tuple[str, str]]:
+    figures = pairs.figures
+    per_image = pairs.image_of_caption.bincount(minlength=len(pairs)).tolist()
+    words = [len(caption.split()) for caption in pairs.captions]
+    readable = [key for key in pairs.keys.tolist() if key != UNREADABLE]
+    copies = sum(count - 1 for count in collections.Counter(readable).values())
+    rows = [
+        ("Images", f"{figures.images:,}"),
+        ("Captions", f"{figures.captions:,}"),
+        ("Least / median / most of an image", f"{min(per_image)} / {median(per_image):g} / {max(per_image)}"),
+        ("Words of a caption", f"{min(words)} / {median(words):g} / {max(words)}"),
+        ("Captions that groups share", f"{figures.shared_captions:,}"),
+        ("Target classes", f"{figures.classes:,}, the largest of {figures.largest:,} images"),
+        ("Copies", f"{copies:,} of {figures.images:,}, by content"),
+        ("Decoded", decoded_in_words(tried, len(pairs))),
+    ]
+    if sizes:
+        widths, heights = zip(*sizes, strict=True)
+        spans = (min(widths), max(widths)), (min(heights), max(heights))
+        rows.append(("Size in pixels", sizes_in_words(*spans)))
+    return [*rows, ("Unreadable", f"{tried - len(sizes):,}")]

@@ -1,0 +1,73 @@
+"""`radapter data check` of image-text pairs."""
+
+import json
+
+import pytest
+import yaml
+from miniatures.layouts import add_images
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    add_images(tmp_path / "images", "a.png", "b.png", "c.png")
+    sentences = {"a.png": ["a dog", "a black dog"], "b.png": ["a dog"], "c.png": ["one two three four"]}
+    images = [
+        {"filename": name, "split": "test", "sentences": [{"raw": text} for text in texts]}
+        for name, texts in sentences.items()
+    ]
+    (tmp_path / "karpathy.json").write_text(json.dumps({"images": images}))
+    rows = [json.dumps({"image": name, "captions": texts}) for name, texts in sentences.items()]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(rows))
+    return tmp_path
+
+
+def found(answer) -> dict[str, str]:
+    cells = (line.strip().split("  ", 1) for line in answer.printed.partition("Next,")[0].splitlines())
+    return {pair[0]: pair[1].strip() for pair in cells if len(pair) == 2}
+
+
+def proposed(answer) -> dict[str, dict]:
+    return yaml.safe_load(answer.printed.partition("in run.yaml:")[2])["data"]
+
+
+def test_captions_and_what_they_share_are_counted(radapter, here):
+    answer = radapter("data", "check", "{karpathy: karpathy.json, images: images, split: test}")
+    assert answer.code == 0, answer.result.output
+    table = found(answer)
+    assert (table["Images"], table["Captions"]) == ("3", "4")
+    assert table["Least / median / most of an image"] == "1 / 1 / 2"
+    assert table["Words of a caption"] == "2 / 2.5 / 4"
+    assert table["Captions that groups share"] == "1"
+    assert table["Target classes"] == "2, the largest of 2 images"
+    assert (table["Size in pixels"], table["Unreadable"]) == ("12 wide, 10 high", "0")
+    assert list(proposed(answer)) == ["id_test"]
+
+
+def test_a_path_and_its_keys_are_enough(radapter, here):
+    answer = radapter("data", "check", "pairs.jsonl", "images=images")
+    assert answer.code == 0, answer.result.output
+    assert found(answer)["Captions"] == "4"
+    assert list(proposed(answer)) == ["train", "id_val", "id_test"]
+
+
+def test_the_world_is_checked_with_its_captions(radapter):
+    answer = radapter("data", "check", "{world: scenes, size: 6, wording: full}")
+    assert answer.code == 0, answer.result.output
+    assert found(answer)["Images"] == "6"
+
+
+def test_damage_above_what_a_run_accepts_is_shown_and_refused(radapter, here):
+    (here / "images" / "b.png").write_bytes(b"no image")
+    answer = radapter("data", "check", "pairs.jsonl", "images=images")
+    assert answer.code == 2
+    assert found(answer)["Unreadable"] == "1"
+    assert "Of the 3 decoded in 'pairs' 1 are" in " ".join(answer.said.split())
+    assert "Next" not in answer.printed
+
+
+def test_an_image_that_is_not_there_is_refused(radapter, here):
+    (here / "images" / "b.png").unlink()
+    answer = radapter("data", "check", "pairs.jsonl", "images=images")
+    assert answer.code == 2
+    assert "b.png" in answer.said

@@ -331,6 +331,101 @@ def search(
     run(what, queries, images=images, top=top, html=html, index=index, allow_download=allow_download)
 
 
+@app.command(
+    epilog="Examples:\n\n"
+    "[bold]radapter segment runs/run --image street.jpg --classes 'sky, road, tree' --to street.png[/]\n\n"
+    "[bold]radapter segment world:tiny --image photos --classes 'car, automobile; sky; grass' --to segmented[/]\n\n"
+    "[bold]radapter segment open_clip:ViT-B-16/openai --image photos --classes classes.txt --to segmented "
+    "--proposer transformers:mask2former --ensemble ovseg[/]"
+)
+@_answered
+def segment(
+    what: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a model's name.")],
+    image: Annotated[Path, typer.Option(help="An image, or a folder; images at any depth are segmented.")],
+    classes: Annotated[
+        str,
+        typer.Option(
+            help="Names with commas between; or classes with semicolons between, their synonyms with commas "
+            "between; or a file with one class a line."
+        ),
+    ],
+    to: Annotated[
+        Path,
+        typer.Option(
+            help="The overlay, a PNG, or a folder of them; NAME.labels.png and NAME.json lie beside."
+        ),
+    ],
+    proposer: Annotated[
+        str, typer.Option(help="What finds regions: felzenszwalb, transformers:FOLDER, files:FOLDER.")
+    ] = "felzenszwalb",
+    templates: Annotated[
+        str | None,
+        typer.Option(
+            help="short, imagenet, a file or one template; the run's own if left out.", show_default=False
+        ),
+    ] = None,
+    synonyms: Annotated[
+        Literal["mean", "max"], typer.Option(help="How the names of a class are joined.")
+    ] = "mean",
+    ensemble: Annotated[
+        Literal["region", "ovseg", "zsseg", "fcclip"],
+        typer.Option(help="How the proposer's own class scores are joined in; region does without."),
+    ] = "region",
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            help="Of CLIP in the ensemble; for fcclip two, of seen and unseen classes: 0.4,0.8.",
+            show_default="0.7; 0.4,0.8",
+        ),
+    ] = None,
+    seen: Annotated[
+        str | None,
+        typer.Option(
+            help="The classes that the proposer was trained on, for zsseg and fcclip.", show_default="all"
+        ),
+    ] = None,
+    mask_prompts: Annotated[
+        Path | None, typer.Option(help="A file of learned tokens for the background.", show_default=False)
+    ] = None,
+    ovseg_compat: Annotated[
+        bool,
+        typer.Option("--ovseg-compat", help="Cut regions out as OVSeg's release does: without antialiasing."),
+    ] = False,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Segment in tiles of at most this side, in pixels: for large images.",
+            show_default=False,
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Refuse an image with more, unless it is tiled.")
+    ] = 16_000_000,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Name the regions of images with classes of your own: an overlay, a label map, the regions."""
+    from radapter.commands.segment import segment as run
+
+    run(
+        what,
+        image=image,
+        classes=classes,
+        to=to,
+        proposer=proposer,
+        templates=templates,
+        synonyms=synonyms,
+        ensemble=ensemble,
+        weight=weight,
+        seen=seen,
+        mask_prompts=mask_prompts,
+        ovseg_compat=ovseg_compat,
+        tile=tile,
+        max_pixels=max_pixels,
+        allow_download=allow_download,
+    )
+
+
 @app.command(epilog="Example: [bold]radapter sweep runs/run[/]")
 @_answered
 def sweep(

@@ -13,6 +13,7 @@ COMMANDS = (
     "compare",
     "evaluate",
     "search",
+    "segment",
     "sweep",
     "merge",
     "inspect",

@@ -1,25 +1,18 @@
 """`radapter search`: a folder of images, searched by text."""
 
-import hashlib
 import os
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
+from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
-from radapter.config import load_config
 from radapter.errors import ConfigError, ModelError
 from radapter.evaluation.features import encode_texts
-from radapter.models import DualEncoder, fingerprint, load
-from radapter.protocol import CONFIG, read_about
-from radapter.protocol.trained import ADAPTER, WEIGHTS, load_trained
 from radapter.search import Hit, Indexed, find, index_folder, read_index, sheet_html, write_index
 from radapter.search.indexing import images_below
 from radapter.search.sheet import printable
-from radapter.storage import sha256, write_text
+from radapter.storage import write_text
 
 _SHOWN = 5  # unreadable images that are named; the others are counted
 
@@ -52,7 +45,7 @@ def search(
     _check(queries, html=html, index=index)
     images_below(images)
     known = read_index(index) if index is not None and index.exists() else None
-    with _encoder_of(what, allow_download=allow_download) as (encoder, model):
+    with encoder_of(what, allow_download=allow_download) as (encoder, model):
         if not encoder.text_tower():
             raise ModelError(
                 f"search needs a model with a text tower. '{what}' has none. Use another, see 'MODEL'."
@@ -72,36 +65,6 @@ def search(
         write_text(html, sheet_html(found, images, about=about))
         next_steps(("look at it", f"open {shlex.quote(str(html))}"))
     return found
-
-
-@contextmanager
-def _encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder, str]]:
-    """A run's encoder at its alpha, or a model's, and what identifies its weights."""
-    run = Path(what)
-    if not (run / CONFIG).is_file():
-        encoder = load(what, allow_download=allow_download)
-        yield encoder.to(_device()), fingerprint(encoder)
-        return
-    about = read_about(run)
-    allow_download = allow_download or load_config(run / CONFIG).allow_download
-    encoder = load(about["model"], allow_download=allow_download)
-    trained = load_trained(run, encoder)
-    encoder.to(_device())
-    with trained.interpolation() as line, line.at(about["alpha"]):
-        yield encoder, _identity(run, base=trained.base, alpha=about["alpha"])
-
-
-def _identity(run: Path, *, base: str, alpha: float) -> str:
-    """One hash over the base model, the trained files and alpha: merged weights differ in bits between machines."""
-    files = sorted(
-        file for file in [run / WEIGHTS, *(run / ADAPTER).rglob("*.safetensors")] if file.is_file()
-    )
-    parts = [base, f"{alpha!r}", *(sha256(file) for file in files)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _check(queries: Sequence[str], *, html: Path | None, index: Path | None) -> None:

@@ -163,7 +163,7 @@ def load_folder(
             f"{did_you_mean(str(model_type), MODELS)}"
         )
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    module = _with_weights(MODELS[model_type], config, folder, dtype)
+    module = with_weights(MODELS[model_type], config, folder, dtype)
     make: Callable[[], Any] = (
         (lambda: tokenizer_from_folder(folder)) if tokenizer is None else given_tokenizer(tokenizer)
     )
@@ -195,7 +195,13 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
+def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
+    """A model of transformers with a folder's weights, in evaluation mode.
+
+    Raises:
+        ModelError: weights are missing, truncated or do not fit the configuration.
+        UnsafeFileError: they are a pickle of more than tensors.
+    """
     weights: dict[str, Tensor] = {}
     for file in _weight_files(folder):
         weights |= load_weights(file)

@@ -5,6 +5,8 @@ Source: OVSeg (Liang et al., CVPR 2023).
 proposals.py     what a proposer gives
 felzenszwalb.py  regions without weights; overlaps.py thins them out
 oracle.py        ground-truth regions
+transformers_masks.py  regions of MaskFormer and Mask2Former
+mask_files.py    regions computed beforehand; run_lengths.py is COCO's way to write a mask
 crops.py         regions as a tower's input, all at once; resampling.py is the resizing
 class_names.py   classes with synonyms as a head
 mask_prompts.py  learned tokens for the background
@@ -12,19 +14,23 @@ classifier.py    what regions show
 ensembles.py     the proposer's scores and the classifier's, joined
 pixels.py        a class for every pixel
 segmenting.py    the stages in one call
+canvas.py        a picture put together from its tiles, and its files
+overlay.py       a segmentation to look at; palette.py has the colours
 """
 
 from radapter.segmentation.class_names import ClassHead, class_head, names_of
 from radapter.segmentation.classifier import RegionClassifier, RegionScores
 from radapter.segmentation.crops import RegionCrops, region_crops, tight_boxes
-from radapter.segmentation.ensembles import ENSEMBLES, Ensemble, combine
+from radapter.segmentation.ensembles import ENSEMBLES, Ensemble, check_ensemble, combine
 from radapter.segmentation.felzenszwalb import FelzenszwalbProposer
+from radapter.segmentation.mask_files import MaskFile, mask_file_of
 from radapter.segmentation.mask_prompts import MaskPrompts
 from radapter.segmentation.oracle import OracleProposer, label_regions
 from radapter.segmentation.overlaps import mask_iou
 from radapter.segmentation.pixels import NOTHING, label_map
 from radapter.segmentation.proposals import MaskProposer, Proposals
 from radapter.segmentation.segmenting import Segmentation, segment
+from radapter.segmentation.transformers_masks import TransformersProposer
 
 __all__ = [
     "ENSEMBLES",
@@ -32,6 +38,7 @@ __all__ = [
     "ClassHead",
     "Ensemble",
     "FelzenszwalbProposer",
+    "MaskFile",
     "MaskPrompts",
     "MaskProposer",
     "OracleProposer",
@@ -40,10 +47,13 @@ __all__ = [
     "RegionCrops",
     "RegionScores",
     "Segmentation",
+    "TransformersProposer",
+    "check_ensemble",
     "class_head",
     "combine",
     "label_map",
     "label_regions",
+    "mask_file_of",
     "mask_iou",
     "names_of",
     "region_crops",

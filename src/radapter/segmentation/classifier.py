@@ -98,9 +98,10 @@ class RegionClassifier:
             return results
         pixels = torch.cat([region.pixels[chosen] for region, chosen in kept])
         masks = torch.cat([region.masks[chosen] for region, chosen in kept])
-        found = torch.split(self._probabilities(pixels, masks), [len(chosen) for chosen in rows])
-        for result, chosen, scores in zip(results, rows, found, strict=True):
-            result.scores[chosen] = scores
+        found = iter(self._probabilities(pixels, masks))
+        for result, chosen in zip(results, rows, strict=True):
+            for row in chosen.tolist():
+                result.scores[row] = next(found)
         return results
 
     def __call__(self, images: Sequence[Tensor], masks: Sequence[Tensor]) -> list[RegionScores]:
@@ -118,10 +119,9 @@ class RegionClassifier:
         device = device_of(self._encoder)
         parts = []
         with evaluating(self._encoder):
-            for part, shown in zip(
-                pixels.split(self._batch_size), masks.split(self._batch_size), strict=True
-            ):
-                part, shown = part.to(device), shown.to(device)
+            for start in range(0, len(pixels), self._batch_size):
+                part = pixels[start : start + self._batch_size].to(device)
+                shown = masks[start : start + self._batch_size].to(device)
                 if self._prompts is None:
                     features = self._encoder.encode_image(part)
                 else:

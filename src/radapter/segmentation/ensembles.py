@@ -56,18 +56,13 @@ def combine(
         ConfigError: the mode is unknown, or an argument is missing, out of range or of no use to the mode.
         ValueError: shapes differ.
     """
-    if mode not in ENSEMBLES:
-        raise ConfigError(
-            f"ensemble must be one of {', '.join(ENSEMBLES)}. Got '{mode}'.{did_you_mean(mode, ENSEMBLES)}"
-        )
+    check_ensemble(mode, weight)
     queries, classes = region_scores.shape
     has_crop = torch.ones(queries, dtype=torch.bool, device=region_scores.device) if valid is None else valid
     if has_crop.shape != (queries,):
         raise ValueError(f"valid must be ({queries},), as region_scores. Got {tuple(has_crop.shape)}.")
     _check_seen(mode, seen, classes)
     if mode == "region":
-        if weight is not None:
-            raise ConfigError(f"ensemble 'region' takes no weight. Got {weight}. Leave it out.")
         return region_scores * has_crop[:, None]
     if proposal_scores is None:
         raise ConfigError(
@@ -89,6 +84,22 @@ def combine(
     own = proposal_scores / total.clamp(min=torch.finfo(total.dtype).tiny)
     joined = own ** (1 - share * has_crop[:, None]) * crop**share
     return joined * total / joined.sum(1, keepdim=True).clamp(min=torch.finfo(total.dtype).tiny)
+
+
+def check_ensemble(mode: Ensemble, weight: float | tuple[float, float] | None) -> None:
+    """Raises where an ensemble is unknown or its weight of the wrong kind or out of range.
+
+    Raises:
+        ConfigError: what is wrong with which.
+    """
+    if mode not in ENSEMBLES:
+        raise ConfigError(
+            f"ensemble must be one of {', '.join(ENSEMBLES)}. Got '{mode}'.{did_you_mean(mode, ENSEMBLES)}"
+        )
+    if mode != "region":
+        _weights(mode, weight)
+    elif weight is not None:
+        raise ConfigError(f"ensemble 'region' takes no weight. Got {weight}. Leave it out.")
 
 
 def _weights(mode: Ensemble, weight: float | tuple[float, float] | None) -> tuple[float, float]:

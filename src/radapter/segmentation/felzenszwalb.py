@@ -60,9 +60,10 @@ class FelzenszwalbProposer:
         maps = [self._labels(pixels, scale) for scale in self._scales]
         # A segment that is kept drops at most one of each other scale, so no more candidates are ever looked at.
         candidates = _largest(maps, len(maps) * self._max_regions)
-        masks = torch.stack([maps[scale] == label for scale, label in candidates.tolist()])
-        kept = masks[suppress(_overlaps(maps, candidates), threshold=self._max_overlap)]
-        masks = _covering(kept[: self._max_regions], self._max_regions)
+        kept = candidates[suppress(_overlaps(maps, candidates), threshold=self._max_overlap)]
+        places = kept[: self._max_regions].tolist()
+        masks = torch.stack([maps[scale] == label for scale, label in places])
+        masks = _covering(masks, self._max_regions)
         return Proposals(masks.half(), torch.ones(len(masks)))
 
     def _labels(self, pixels: np.ndarray, scale: float) -> Tensor:

@@ -1,0 +1,44 @@
+"""The encoder that RUN|MODEL names, for commands that look at images with it."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from radapter.config import load_config
+from radapter.models import DualEncoder, fingerprint, load
+from radapter.protocol import CONFIG, read_about
+from radapter.protocol.trained import ADAPTER, WEIGHTS, load_trained
+from radapter.storage import sha256
+
+
+@contextmanager
+def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder, str]]:
+    """A run's encoder at its alpha, or a model's, and what identifies its weights."""
+    run = Path(what)
+    if not (run / CONFIG).is_file():
+        encoder = load(what, allow_download=allow_download)
+        yield encoder.to(_device()), fingerprint(encoder)
+        return
+    about = read_about(run)
+    allow_download = allow_download or load_config(run / CONFIG).allow_download
+    encoder = load(about["model"], allow_download=allow_download)
+    trained = load_trained(run, encoder)
+    encoder.to(_device())
+    with trained.interpolation() as line, line.at(about["alpha"]):
+        yield encoder, _identity(run, base=trained.base, alpha=about["alpha"])
+
+
+def _identity(run: Path, *, base: str, alpha: float) -> str:
+    """One hash over the base model, the trained files and alpha: merged weights differ in bits between machines."""
+    files = sorted(
+        file for file in [run / WEIGHTS, *(run / ADAPTER).rglob("*.safetensors")] if file.is_file()
+    )
+    parts = [base, f"{alpha!r}", *(sha256(file) for file in files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,106 @@
+"""What is found in one picture, put together from its tiles, and the two files that keep it.
+
+A tile is segmented by itself, so that a picture of any size takes the memory of one tile; a region ends at its
+tile's edge. A picture that is not tiled is one tile.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any, NamedTuple, final
+
+import numpy as np
+import torch
+from PIL import Image
+
+from radapter.segmentation.crops import THRESHOLD, tight_boxes
+from radapter.segmentation.palette import UNLABELLED, colour
+from radapter.segmentation.pixels import NOTHING
+from radapter.segmentation.proposals import Proposals
+from radapter.segmentation.run_lengths import encode
+from radapter.segmentation.segmenting import Segmentation
+
+
+class Tile(NamedTuple):
+    """A part of a picture. left and top: where it starts, pixels. image: what it shows."""
+
+    left: int
+    top: int
+    image: Image.Image
+
+
+def tiles(image: Image.Image, side: int | None) -> Iterator[Tile]:
+    """Parts of nearly equal size that make up an image, row by row.
+
+    Args:
+        image: of any size.
+        side: no part is higher or wider; None gives the image as one part.
+    """
+    for top, bottom in _cuts(image.height, side):
+        for left, right in _cuts(image.width, side):
+            yield Tile(left, top, image.crop((left, top, right, bottom)))
+
+
+@final
+class Canvas:
+    """Collects the label map and the regions of one picture.
+
+    Args:
+        size: width and height, pixels.
+        classnames: C, one a class.
+
+    Attributes:
+        labels: (H, W), int32, into the classes; NOTHING where no tile has been added yet.
+        regions: a mapping for each region that has a pixel, as COCO's annotations: `segmentation` (run lengths),
+            `bbox` (left, top, width, height), `area`; and `class`, `score` and `objectness`.
+    """
+
+    def __init__(self, size: tuple[int, int], classnames: Sequence[str]) -> None:
+        self.labels = torch.full((size[1], size[0]), NOTHING, dtype=torch.int32)
+        self.regions: list[dict[str, Any]] = []
+        self._classnames = tuple(classnames)
+
+    def add(self, tile: Tile, proposals: Proposals, segmentation: Segmentation) -> None:
+        """Puts a segmented tile in its place."""
+        height, width = segmentation.labels.shape
+        size = self.labels.shape[0], self.labels.shape[1]
+        self.labels[tile.top : tile.top + height, tile.left : tile.left + width] = segmentation.labels
+        for number in segmentation.valid.nonzero()[:, 0].tolist():
+            mask = proposals.masks[number] > THRESHOLD
+            left, top, right, bottom = tight_boxes(mask[None])[0].tolist()
+            part = mask[top:bottom, left:right]
+            left, top = tile.left + left, tile.top + top
+            score, best = segmentation.scores[number].max(0)
+            self.regions.append(
+                {
+                    "class": self._classnames[int(best)],
+                    "score": round(float(score), 6),
+                    "objectness": round(float(proposals.objectness[number]), 6),
+                    "area": int(part.sum()),
+                    "bbox": [left, top, part.shape[1], part.shape[0]],
+                    "segmentation": encode(part, left=left, top=top, size=size),
+                }
+            )
+
+    def document(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """What the JSON file holds: `about`, the size, the classes and the regions."""
+        height, width = self.labels.shape
+        return {**about, "size": [height, width], "classes": list(self._classnames), "regions": self.regions}
+
+    def write_labels(self, file: IO[bytes]) -> None:
+        """Writes the label map as PNG: each pixel the number of its class.
+
+        Up to 255 classes are 8 bits with the classes' colours as the palette, 255 where there is none; more are 16
+        bits, 65535 where there is none.
+        """
+        count = len(self._classnames)
+        none, kind = (255, np.uint8) if count <= 255 else (65535, np.uint16)
+        image = Image.fromarray(torch.where(self.labels == NOTHING, none, self.labels).numpy().astype(kind))
+        if count <= 255:
+            image.putpalette(sum((colour(number) for number in range(255)), ()) + UNLABELLED)
+        image.save(file, "PNG")
+
+
+def _cuts(length: int, side: int | None) -> list[tuple[int, int]]:
+    count = 1 if side is None else -(-length // side)
+    edges = [round(number * length / count) for number in range(count + 1)]
+    return list(itertools.pairwise(edges))

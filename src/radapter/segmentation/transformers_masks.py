@@ -1,0 +1,132 @@
+"""Regions of MaskFormer and Mask2Former, and of any model of transformers with their outputs.
+
+A query q has mask logits and class logits, the last class being "no object". Its mask is the sigmoid of the logits,
+enlarged bilinearly to the image as in MaskFormer's release; its objectness is 1 - p_q(no object).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import torch
+import torch.nn.functional as F
+from PIL.Image import Image
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    Mask2FormerForUniversalSegmentation,
+    MaskFormerForInstanceSegmentation,
+)
+
+from radapter.errors import ConfigError, ModelError, did_you_mean
+from radapter.models.hf import with_weights
+from radapter.segmentation.class_names import names_of
+from radapter.segmentation.proposals import Proposals
+from radapter.storage import read_json
+from radapter.zeroshot import evaluating
+
+MODELS: dict[str, type[nn.Module]] = {
+    "maskformer": MaskFormerForInstanceSegmentation,
+    "mask2former": Mask2FormerForUniversalSegmentation,
+}
+_QUERIES = 8  # masks enlarged at a time: each is a float32 picture until it is halved
+
+
+@final
+class TransformersProposer:
+    """Gives every query of a mask-classification model as a region.
+
+    Args:
+        model: its output has masks_queries_logits (1, Q, h, w) and class_queries_logits (1, Q, K + 1).
+        processor: the model's image processor: an image to pixel_values (1, 3, h, w), perhaps with a pixel_mask.
+        classnames: C classes, each a name or synonyms with commas between, all among the model's own K. Their
+            probabilities are then given, of synonyms the sum; none are if None.
+
+    Raises:
+        ConfigError: a class is none of the model's.
+    """
+
+    def __init__(self, model: nn.Module, processor: Any, *, classnames: Sequence[str] | None = None) -> None:
+        self._model = model
+        self._processor = processor
+        self._columns = None if classnames is None else _columns(model, classnames)
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, classnames: Sequence[str] | None = None) -> "TransformersProposer":
+        """Loads a local folder of transformers, in float32; nothing is downloaded and no code of the folder is run.
+
+        Raises:
+            ModelError: the folder's model is none of MODELS, or files are missing or do not fit.
+            ConfigError: a class is none of the model's.
+        """
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"proposer folder must have config.json. '{folder}' has none.")
+        model_type = read_json(folder / "config.json").get("model_type")
+        if model_type not in MODELS:
+            raise ModelError(
+                f"model_type in '{folder}/config.json' must be one of {', '.join(MODELS)}. Got {model_type!r}."
+                f"{did_you_mean(str(model_type), MODELS)}"
+            )
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if not (folder / "preprocessor_config.json").is_file():
+            raise ModelError(f"proposer folder must have preprocessor_config.json. '{folder}' has none.")
+        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+        model = with_weights(MODELS[model_type], config, folder, torch.float32)
+        return cls(model, processor, classnames=classnames)
+
+    @torch.no_grad()
+    def __call__(self, image: Image) -> Proposals:
+        """Q regions of an RGB image, masks in half precision on the CPU.
+
+        Raises:
+            ModelError: the model's output is not that of mask classification.
+        """
+        inputs = self._processor(images=image.convert("RGB"), return_tensors="pt")
+        parameter = next(self._model.parameters())
+        pixels = inputs["pixel_values"].to(parameter)
+        with evaluating(self._model):
+            output = self._model(pixel_values=pixels)
+        masks = getattr(output, "masks_queries_logits", None)
+        classes = getattr(output, "class_queries_logits", None)
+        if not isinstance(masks, Tensor) or not isinstance(classes, Tensor) or len(masks) != 1:
+            raise ModelError(
+                "a proposer must give masks_queries_logits and class_queries_logits of one image. "
+                f"{type(self._model).__name__} does not. Use MaskFormer or Mask2Former."
+            )
+        probabilities = classes[0].float().softmax(-1).cpu()
+        return Proposals(
+            _enlarged(masks[0].float(), pixels.shape[2:], inputs.get("pixel_mask"), image.size).cpu(),
+            1 - probabilities[:, -1],
+            None if self._columns is None else probabilities[:, :-1] @ self._columns,
+        )
+
+
+def _enlarged(logits: Tensor, padded: torch.Size, shown: Tensor | None, size: tuple[int, int]) -> Tensor:
+    """Mask logits (Q, h, w) as masks of the image, (Q, H, W), half precision; the processor's padding is cut off."""
+    height, width = size[1], size[0]
+    masks = torch.empty(len(logits), height, width, dtype=torch.float16, device=logits.device)
+    inner = padded if shown is None else (int(shown[0].any(1).sum()), int(shown[0].any(0).sum()))
+    for start in range(0, len(logits), _QUERIES):
+        part = logits[None, start : start + _QUERIES]
+        if inner != tuple(padded):
+            part = F.interpolate(part, tuple(padded), mode="bilinear")[..., : inner[0], : inner[1]]
+        part = F.interpolate(part, (height, width), mode="bilinear")
+        masks[start : start + _QUERIES] = part[0].sigmoid()
+    return masks
+
+
+def _columns(model: nn.Module, classnames: Sequence[str]) -> Tensor:
+    """(K, C), which of the model's labels are names of each class."""
+    id_to_label: Mapping[int, str] = model.config.id2label  # type: ignore[union-attr, assignment]
+    numbers = {label.strip().casefold(): int(number) for number, label in id_to_label.items()}
+    table = torch.zeros(len(numbers), len(classnames))
+    for column, entry in enumerate(classnames):
+        rows = [numbers[name.casefold()] for name in names_of(entry) if name.casefold() in numbers]
+        if not rows:
+            raise ConfigError(
+                f"an ensemble needs classes that the proposer knows. '{entry}' is none of its {len(numbers)}."
+                f"{did_you_mean(entry, numbers)} Or use the ensemble 'region'."
+            )
+        table[rows, column] = 1
+    return table

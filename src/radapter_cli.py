@@ -5,6 +5,7 @@ importing the package imports torch and takes seconds.
 """
 
 import functools
+import os
 import signal
 import threading
 import traceback
@@ -60,22 +61,59 @@ def _answered(command: Callable[_P, None]) -> Callable[_P, None]:
     return run
 
 
+def _alone(command: Callable[_P, None]) -> Callable[_P, None]:
+    """As `_answered`, for a command that several processes cannot share."""
+
+    @functools.wraps(command)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        if _processes() > 1:
+            if _is_main():
+                _say(
+                    f"radapter {command.__name__.replace('_', ' ')} runs in one process. The launcher started "
+                    f"{_processes()}. Start it without one; train and evaluate are shared.",
+                    "red",
+                )
+            raise typer.Exit(INPUT)
+        with _answers():
+            command(*args, **kwargs)
+
+    return run
+
+
+def _processes() -> int:
+    """How many processes torchrun or accelerate launch started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+def _is_main() -> bool:
+    return _processes() == 1 or os.environ["RANK"] == "0"
+
+
 @contextmanager
 def _answers() -> Iterator[None]:
     _log_to_terminal()
     try:
         with warnings.catch_warnings(), _termination_interrupts():
             warnings.simplefilter("ignore", FutureWarning)  # libraries speak of their own next versions
+            if not _is_main():
+                warnings.simplefilter("ignore")
             yield
+        _leave()
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except KeyboardInterrupt as interruption:
         # no full stop: the message ends in a command to copy
-        _say(f"Interrupted: {interruption}" if str(interruption) else "Interrupted.", "yellow")
+        if _is_main():
+            _say(f"Interrupted: {interruption}" if str(interruption) else "Interrupted.", "yellow")
+        _wait_until_told(interruption)
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
+        if not _is_to_be_told_here(error):
+            _wait_until_told(error)
+            raise typer.Exit(INPUT if _is_input_error(error) else OURS) from None
         if _is_input_error(error):
-            _say(str(error), "red")
+            _say(" ".join([str(error), *getattr(error, "__notes__", ())]), "red")
+            _wait_until_told(error)
             raise typer.Exit(INPUT) from None
         if "operator torchvision::nms does not exist" in str(error):
             _say(
@@ -85,8 +123,40 @@ def _answers() -> Iterator[None]:
             )
             raise typer.Exit(INPUT) from None
         traceback.print_exc()
+        if _processes() > 1:
+            _say(
+                f"Process {os.environ['RANK']} of {_processes()} failed. Where another one is said to be gone, its "
+                "own lines tell why.",
+                "red",
+            )
         _say("This is a fault of radapter, not of the input. Please report it with the lines above.", "red")
+        _wait_until_told(error)
         raise typer.Exit(OURS) from None
+
+
+def _is_to_be_told_here(error: Exception) -> bool:
+    """Whether this process prints an error: the main one, and any that is alone with it."""
+    if _is_main():
+        return True
+    from radapter.processes import is_shared
+
+    return not is_shared(error)
+
+
+def _wait_until_told(error: BaseException) -> None:
+    """Holds every process until the main one has told an error that all have: a launcher ends all with the first."""
+    if _processes() > 1:
+        from radapter.processes import is_shared, join
+
+        if is_shared(error):
+            join().wait()
+
+
+def _leave() -> None:
+    if _processes() > 1:
+        from radapter.processes import join
+
+        join().leave()
 
 
 @contextmanager
@@ -128,7 +198,7 @@ def _log_to_terminal() -> None:
     log = logging.getLogger("radapter")
     if not log.handlers:
         log.addHandler(RichHandler(console=Console(stderr=True), show_time=False, show_path=False))
-        log.setLevel(logging.INFO)
+        log.setLevel(logging.INFO if _is_main() else logging.CRITICAL)
 
 
 def _version(asked: bool) -> None:
@@ -149,7 +219,7 @@ def _options(
 
 
 @app.command(epilog="Example: [bold]radapter demo --out radapter-demo --seed 0[/]")
-@_answered
+@_alone
 def demo(
     out: Annotated[Path, typer.Option(help="New folder for results.json, the table and the plot.")] = Path(
         "radapter-demo"
@@ -166,7 +236,7 @@ def demo(
     epilog="Examples:\n\n[bold]radapter init classification --to run.yaml[/]\n\n"
     "[bold]radapter init retrieval --to run.yaml[/]\n\n[bold]radapter init segmentation --to run.yaml[/]"
 )
-@_answered
+@_alone
 def init(
     task: Annotated[Task, typer.Argument(help="What is to be learned.")],
     to: Annotated[Path, typer.Option(help="The file to write; an existing one is left alone.")],
@@ -180,7 +250,8 @@ def init(
 @app.command(
     epilog="Examples:\n\n[bold]radapter train run.yaml[/]\n\n"
     "[bold]radapter train run.yaml train.lr=3e-3 method=wise-ft --out runs/wise-ft[/]\n\n"
-    "[bold]radapter train run.yaml --resume[/]"
+    "[bold]radapter train run.yaml --resume[/]\n\n"
+    "[bold]torchrun --nproc-per-node 4 -m radapter_cli train run.yaml[/]"
 )
 @_answered
 def train(
@@ -204,7 +275,7 @@ def train(
     "[bold]radapter compare run.yaml --methods ablation --seeds 3 --out ablation[/]\n\n"
     "Started again, it goes on where it was stopped."
 )
-@_answered
+@_alone
 def compare(
     config: Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The configuration, for all methods.")],
     overrides: Annotated[
@@ -308,7 +379,7 @@ def evaluate(
     "[bold]radapter search world:tiny --images photos 'a cat' 'a dog' --html hits.html "
     "--index photos.safetensors[/]"
 )
-@_answered
+@_alone
 def search(
     what: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a model's name.")],
     queries: Annotated[list[str], typer.Argument(metavar="TEXT...", help="What to look for, in quotes.")],
@@ -427,7 +498,7 @@ def segment(
 
 
 @app.command(epilog="Example: [bold]radapter sweep runs/run[/]")
-@_answered
+@_alone
 def sweep(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
 ) -> None:
@@ -438,7 +509,7 @@ def sweep(
 
 
 @app.command(epilog="Example: [bold]radapter merge runs/run --alpha 0.5 --to merged --format open_clip[/]")
-@_answered
+@_alone
 def merge(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     to: Annotated[Path, typer.Option(help="New folder for the plain checkpoint.")],
@@ -458,7 +529,7 @@ def merge(
 
 
 @app.command(epilog="Example: [bold]radapter inspect open_clip:ViT-B-16 --r 4[/]")
-@_answered
+@_alone
 def inspect(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, as in run.yaml.")],
     r: Annotated[
@@ -473,7 +544,7 @@ def inspect(
 
 
 @app.command(epilog="Example: [bold]radapter methods open_clip:ViT-B-16 --classes 1000[/]")
-@_answered
+@_alone
 def methods(
     model: Annotated[
         str,
@@ -492,6 +563,55 @@ def methods(
     run(model, task=task, classes=classes, allow_download=allow_download)
 
 
+@app.command(
+    epilog="Examples:\n\n[bold]radapter shards path/to/class/folders --to shards[/]\n\n"
+    "[bold]radapter shards '{karpathy: dataset_coco.json, images: coco}' --to coco-shards --size 500MB[/]\n\n"
+    "[bold]radapter shards pairs.csv --task retrieval --to shards[/]\n\n"
+    "Started again, it goes on after the last whole shard."
+)
+@_answered
+def shards(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A source as in run.yaml, a path or a YAML mapping; of pairs also a list."
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="Folder for the shards; new, or one that this command began.")],
+    task: Annotated[
+        Task | None,
+        typer.Option(
+            help="classification for images with classes, retrieval for images with captions.",
+            show_default="what the source tells, else classification",
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(help="Of a shard, about: 500MB, 2GB.")] = "1GB",
+    join_captions: Annotated[
+        bool,
+        typer.Option(
+            "--join-captions/--no-join-captions",
+            help="Whether images that share a caption are one target class, as data.join_captions.",
+        ),
+    ] = True,
+    max_bad: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of images that may be unreadable; they are left out.")
+    ] = 0.01,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Write a data set as tar shards of about a gigabyte, to train on without listing its images."""
+    from radapter.commands.shards import shards as run
+
+    run(
+        data,
+        to=to,
+        task=task,
+        size=size,
+        join_captions=join_captions,
+        max_bad=max_bad,
+        allow_download=allow_download,
+    )
+
+
 @data_app.command(
     "check",
     epilog="Examples:\n\n[bold]radapter data check path/to/class/folders[/]\n\n"
@@ -501,7 +621,7 @@ def methods(
     "[bold]radapter data check ADEChallengeData2016 --layout ade20k-150[/]\n\n"
     "[bold]radapter data check '{images: photos, masks: labels, classes: names.txt, ignore: 255}'[/]",
 )
-@_answered
+@_alone
 def data_check(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A path, or a YAML mapping as in run.yaml.")

@@ -14,6 +14,7 @@ ROOMS = (
     "errors",
     "storage",
     "hashing",
+    "processes",
     "adapter",
     "losses",
     "world",
@@ -45,7 +46,7 @@ COLLECTIONS = {
     ),
     "data": (
         *(f"labelled.{name}" for name in ("folder", "table", "huggingface", "world", "coop", "imagenet")),
-        *(f"labelled.{name}" for name in ("objectnet", "domains")),
+        *(f"labelled.{name}" for name in ("objectnet", "domains", "shards")),
         *(f"pairs.{name}" for name in ("table", "lines", "columns", "karpathy", "flickr8k", "tars", "world")),
         "pairs.classes",
         *(f"masks.{name}" for name in ("folders", "world")),

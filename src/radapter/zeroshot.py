@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.errors import ConfigError, DataError, MissingExtraError, did_you_mean
+from radapter.processes import ALONE, Processes
 
 SHORT_TEMPLATES = (
     "a photo of a {}.",
@@ -88,7 +89,12 @@ def prompts(classname: str, templates: Sequence[str]) -> list[str]:
 
 @torch.no_grad()
 def class_embeddings(
-    encoder: TextEncoder, classnames: Sequence[str], templates: Sequence[str], *, batch_size: int = 256
+    encoder: TextEncoder,
+    classnames: Sequence[str],
+    templates: Sequence[str],
+    *,
+    batch_size: int = 256,
+    processes: Processes = ALONE,
 ) -> Tensor:
     """The zero-shot head: for each class the mean of its prompts' unit embeddings, scaled to unit norm.
 
@@ -102,6 +108,7 @@ def class_embeddings(
         classnames: C names, no two alike.
         templates: T templates, each with one "{}".
         batch_size: prompts per call of the encoder.
+        processes: take turns with the batches of prompts; all get the head.
 
     Returns:
         Unit norm, (C, E), float32 or wider, on the encoder's device.
@@ -121,12 +128,16 @@ def class_embeddings(
     distinct = list(classes_of)
     device = device_of(encoder)
     sums: Tensor | None = None
+
+    def encode(chunk: list[str]) -> Tensor:
+        embeddings = encoder.encode_text(encoder.tokenize(chunk).to(device))
+        wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+        return F.normalize(wide, dim=-1)
+
+    chunks = [distinct[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
     with evaluating(encoder):
-        for start in range(0, len(distinct), batch_size):
-            chunk = distinct[start : start + batch_size]
-            embeddings = encoder.encode_text(encoder.tokenize(chunk).to(device))
-            wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-            unit = F.normalize(wide, dim=-1)
+        for chunk, found in zip(chunks, processes.in_turn(chunks, encode), strict=True):
+            unit = found.to(device)
             if sums is None:
                 sums = unit.new_zeros(len(classnames), unit.shape[1])
             pairs = [(row, c) for row, prompt in enumerate(chunk) for c in classes_of[prompt]]

@@ -18,6 +18,7 @@ COMMANDS = (
     "merge",
     "inspect",
     "methods",
+    "shards",
     "data check",
 )
 

@@ -78,7 +78,7 @@ def test_l2_sp_adds_to_the_loss_of_full(encoder):
 def test_masked_patches_are_those_of_the_other_image_by_hand():
     pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).view(2, 3, 4, 4)
     masked = torch.tensor([[[True, False], [False, False]], [[False, False], [False, True]]])
-    mixed = filled(pixels, masked, torch.tensor([1, 0]))
+    mixed = filled(pixels, masked, pixels[[1, 0]])
     assert torch.equal(mixed[0, :, :2, :2], pixels[1, :, :2, :2])
     assert torch.equal(mixed[0, :, 2:], pixels[0, :, 2:])
     assert torch.equal(mixed[1, :, 2:, 2:], pixels[0, :, 2:, 2:])
@@ -101,7 +101,7 @@ def test_mask_fill_is_the_squared_distance_to_the_frozen_features_of_the_same_co
     torch.manual_seed(5)
     masked = torch.rand(4, PATCHES, PATCHES) < MASKED_SHARE
     source = (torch.arange(4) + torch.randint(1, 4, (4,))) % 4
-    mixed = filled(pairs.pixels, masked, source)
+    mixed = filled(pairs.pixels, masked, pairs.pixels[source])
     with torch.no_grad():
         kept = F.normalize(encoder.encode_image(mixed), dim=-1)
         wanted = F.normalize(distillation.teacher.encode_image(mixed), dim=-1)

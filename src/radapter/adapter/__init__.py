@@ -10,7 +10,7 @@ from radapter.adapter.alpha import set_alpha
 from radapter.adapter.config import RAdapterConfig
 from radapter.adapter.ema import Ema, auto_decay
 from radapter.adapter.layer import RAdapterLayer
-from radapter.adapter.sites import Site, find_sites
+from radapter.adapter.sites import Site, block_names, find_sites
 from radapter.adapter.tuner import RAdapterModel
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "RAdapterModel",
     "Site",
     "auto_decay",
+    "block_names",
     "coins",
     "find_sites",
     "set_alpha",

@@ -125,6 +125,18 @@ def find_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[Site]:
     return sites
 
 
+def block_names(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
+    """The names of the residual blocks of these towers, each once, in the order of the module.
+
+    Raises:
+        SiteError: as `find_sites`.
+    """
+    sites = find_sites(module, towers)
+    attentions = [site.name for site in sites if site.kind == "attention"]
+    ffns = [site.name for site in sites if site.kind == "ffn"]
+    return list(dict.fromkeys(_common_parent(*pair) for pair in zip(attentions, ffns, strict=True)))
+
+
 def candidate_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[tuple[Site, str]]:
     """As `find_sites`, but with each site what makes an exact merge impossible there, or "".
 
@@ -281,3 +293,12 @@ def _type_of(module: nn.Module) -> str:
 
 def _joined(name: str, child: str) -> str:
     return f"{name}.{child}" if name and child else name or child
+
+
+def _common_parent(first: str, second: str) -> str:
+    shared = []
+    for ours, theirs in zip(first.split("."), second.split("."), strict=False):
+        if ours != theirs:
+            break
+        shared.append(ours)
+    return ".".join(shared)

@@ -12,13 +12,22 @@ from radapter.commands.building_regions import segmentation_suite
 from radapter.config import CommonConfig, RetrievalRunConfig, RunConfig, SegmentationRunConfig
 from radapter.config.retrieval import RetrievalTrainConfig
 from radapter.data import ClassificationSet, PairSet, open_classification, open_pairs
+from radapter.data.labelled.labels import read_classnames
 from radapter.data.pairs.equivalence import warn_if_large
 from radapter.data.pairs.long_captions import long_captions
 from radapter.data.pairs.pair_set import joined
+from radapter.data.shards.plan import check_places
+from radapter.data.shards.stream import (
+    ShardStream,
+    is_stream,
+    open_labelled_stream,
+    open_pair_stream,
+)
 from radapter.errors import ConfigError
 from radapter.models import DualEncoder
 from radapter.models.hf import HfTowers
 from radapter.models.openclip import OpenClipTowers
+from radapter.processes import launched
 from radapter.protocol import (
     ClassificationSuite,
     Recipe,
@@ -64,6 +73,7 @@ def recipe_of(config: CommonConfig) -> Recipe:
         keep=train.keep,
         max_skipped=train.max_skipped,
         chunk_size=train.chunk_size,
+        fsdp=train.fsdp,
         max_bad=config.data.max_bad,
     )
 
@@ -109,6 +119,8 @@ def tested_pairs(sets: Mapping[str, PairSet]) -> RetrievalSuite:
 def report_long_captions(suite: AnySuite, encoder: DualEncoder) -> None:
     """Warns of captions that the text tower's context cuts, once where several sets have the same captions.
 
+    Of a stream the captions of its first images are looked at.
+
     Args:
         suite: of a classification or a segmentation nothing is asked: their captions are templates.
         encoder: has a text tower and its tokenizer.
@@ -116,7 +128,11 @@ def report_long_captions(suite: AnySuite, encoder: DualEncoder) -> None:
     if not isinstance(suite, RetrievalSuite):
         return
     names: dict[tuple[str, ...], dict[str, None]] = {}
-    for data in (suite.train, *suite.sets(*ROLES).values()):
+    if isinstance(suite.train, ShardStream):
+        names[suite.train.first_captions()] = {f"{suite.train.name}, its first captions": None}
+    else:
+        names[suite.train.captions] = {suite.train.name: None}
+    for data in suite.sets(*ROLES).values():
         names.setdefault(data.captions, {})[data.name] = None
     assert isinstance(encoder.towers, HfTowers | OpenClipTowers)  # timm's have no text tower
     for captions, of in names.items():
@@ -132,19 +148,55 @@ def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:
         allow_download=config.allow_download,
         join=join,
     )
-    if len(data.train) == 1:
+    train: PairSet | ShardStream
+    if any(is_stream(spec) for spec in data.train):
+        train = _pair_stream(config)
+    elif len(data.train) == 1:
         train = read(data.train[0], name="train")
     else:
         train = joined([read(spec) for spec in data.train], name="train", join=join)
         if join:
             warn_if_large(train.figures, train.name)
-    _check_batches(train, config.train)
+    if isinstance(train, PairSet):
+        _check_batches(train, config.train)
     return RetrievalSuite(
         train=train,
         id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
         id_test={name: read(spec, name=name) for name, spec in data.id_test.items()},
         ood={name: read(spec, name=name) for name, spec in data.ood.items()},
         per_group=config.train.per_group,
+    )
+
+
+def _pair_stream(config: RetrievalRunConfig) -> ShardStream:
+    """The stream that is trained on alone."""
+    data, per_group = config.data, config.train.per_group
+    if len(data.train) > 1:
+        raise ConfigError(
+            f"data.train must hold a stream alone. Got {len(data.train)} sources. Write them into one folder: "
+            "radapter shards '[SOURCE, SOURCE]' --to DIR."
+        )
+    (spec,) = data.train
+    assert isinstance(spec, dict)
+    train = open_pair_stream(spec, join=data.join_captions, name="train", max_pixels=data.max_pixels)
+    if per_group is not None and per_group > train.most_captions:
+        raise ConfigError(
+            f"train.per_group must be at most {train.most_captions} for a stream, the captions of the image that "
+            f"has most. Got {per_group}. Give fewer."
+        )
+    _check_stream(train, images=config.train.batch_size // (per_group or 1))
+    return train
+
+
+def _check_stream(stream: ShardStream, *, images: int) -> None:
+    """Raises ConfigError where the processes cannot share the shards, or `images` a step."""
+    check_places(
+        shards=len(stream.shards.counts),
+        per_step=images,
+        samples=len(stream),
+        world_size=launched(),
+        readers=stream.readers,
+        where=str(stream.shards.folder),
     )
 
 
@@ -176,7 +228,13 @@ def _classification_suite(config: RunConfig) -> ClassificationSuite:
         max_bad=data.max_bad,
         allow_download=config.allow_download,
     )
-    train = read(data.train, classnames=data.classnames, name="train")
+    train: ClassificationSet | ShardStream
+    if isinstance(data.train, dict) and is_stream(data.train):
+        given = None if data.classnames is None else read_classnames(data.classnames)
+        train = open_labelled_stream(data.train, classnames=given, name="train", max_pixels=data.max_pixels)
+        _check_stream(train, images=config.train.batch_size)
+    else:
+        train = read(data.train, classnames=data.classnames, name="train")
     names = train.classnames
     return ClassificationSuite(
         train=train,

@@ -14,7 +14,7 @@ from radapter.models import DualEncoder
 from radapter.protocol import SegmentationSuite
 from radapter.segmentation import FelzenszwalbProposer, region_crops
 from radapter.segmentation.region_loader import Crop
-from radapter.segmentation.training_regions import MaskRegions, RegionSet
+from radapter.segmentation.training_regions import Frame, MaskRegions, RegionSet
 from radapter.zeroshot import templates
 
 
@@ -35,7 +35,8 @@ def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> S
         ood={name: read(spec, name=name) for name, spec in data.ood.items()},
         templates=templates(data.templates),
         proposer=proposer_of(config.regions),
-        crop=crop_of(encoder, ovseg_compat=config.regions.ovseg_compat),
+        crop=crop_of(encoder, config.regions),
+        frame=frame_of(config.regions),
         unseen=tuple(data.unseen),
     )
 
@@ -56,7 +57,8 @@ def tested_masks(
         ood={},
         templates=prompts,
         proposer=proposer_of(regions),
-        crop=crop_of(encoder, ovseg_compat=regions.ovseg_compat),
+        crop=crop_of(encoder, regions),
+        frame=frame_of(regions),
         unseen=unseen,
     )
 
@@ -72,15 +74,22 @@ def proposer_of(regions: RegionsConfig) -> FelzenszwalbProposer:
     )
 
 
-def crop_of(encoder: DualEncoder, *, ovseg_compat: bool = False) -> Crop:
+def crop_of(encoder: DualEncoder, regions: RegionsConfig) -> Crop:
     """What cuts regions out for an encoder."""
     return partial(
         region_crops,
         size=encoder.image_size,
         mean=encoder.image_mean,
         std=encoder.image_std,
-        ovseg_compat=ovseg_compat,
+        expand=regions.expand,
+        square=regions.square,
+        ovseg_compat=regions.ovseg_compat,
     )
+
+
+def frame_of(regions: RegionsConfig) -> Frame:
+    """How regions that are trained on are framed: as those that are tested on."""
+    return Frame(expand=regions.expand, square=regions.square)
 
 
 def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> RegionSet:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from radapter.adapter import find_sites
+from radapter.adapter import block_names, find_sites
 from radapter.adapter.selection import select_sites
 from radapter.commands.building import absent_folder
 from radapter.config import CommonConfig, differences, load_config
@@ -46,6 +46,42 @@ def check_settings(config: CommonConfig, method: Method) -> None:
     check_precision(config.train.precision)
 
 
+def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> None:
+    """Checks the settings against the number of processes.
+
+    Raises:
+        ConfigError: batches smaller than that, what draws from a generator where each process would draw for
+            itself, or FSDP with what it does not go with.
+    """
+    train = config.train
+    if train.batch_size < processes:
+        raise ConfigError(
+            f"train.batch_size must be at least the number of processes, {processes}: it counts the images of all "
+            f"of them. Got {train.batch_size}. Give more images, or start fewer processes."
+        )
+    if processes > 1 and recipe.adapter.drop_kind == "dropout" and recipe.adapter.adapter_drop:
+        raise ConfigError(
+            f"adapter.drop_kind dropout draws elements from a generator, differently for every number of processes. "
+            f"There are {processes}. Start one, or use adapter.drop_kind=adapter."
+        )
+    if not train.fsdp:
+        return
+    if processes == 1:
+        raise ConfigError(
+            "train.fsdp parts the weights among processes. There is one. Start several, such as torchrun "
+            "--nproc-per-node 2, or leave it out."
+        )
+    for key, given, usual, why in (
+        ("chunk_size", train.chunk_size, None, "processes would gather a block differently often"),
+        ("keep", train.keep, "last", "validating after an epoch needs the whole model"),
+        ("precision", train.precision == "fp16", False, "its gradient scaler sees one part alone; use bf16"),
+    ):
+        if given != usual:
+            raise ConfigError(
+                f"train.fsdp does not go with train.{key}={getattr(train, key)}: {why}. Leave one out."
+            )
+
+
 def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, method: Method) -> None:
     """Checks the method, the adapter's settings and the loss against the model.
 
@@ -57,6 +93,8 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
     """
     check_text_tower(encoder)
     recipe = recipe.of(method)
+    if recipe.fsdp:
+        block_names(encoder.module)  # its units
     if method.losses:
         bound_loss(
             recipe.loss or method.losses[0],

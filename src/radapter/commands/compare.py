@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from radapter.commands.building import absent_folder, recipe_of, report_long_captions, suite_of
-from radapter.commands.checks import check_model
+from radapter.commands.checks import check_model, check_processes
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
@@ -192,6 +192,7 @@ def _check(config: CommonConfig, methods: Sequence[Method], *, seeds: int, again
                 f"{', '.join(method.name for method in trained)}, none of which reads it. Leave it out."
             )
     check_precision(config.train.precision)
+    check_processes(config, recipe_of(config), 1)
 
 
 def _plan(

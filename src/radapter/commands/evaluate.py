@@ -23,7 +23,8 @@ from radapter.config.sources import KINDS, is_source
 from radapter.data import open_classification, open_masks, open_pairs
 from radapter.errors import ConfigError, did_you_mean
 from radapter.evaluation import TaskName
-from radapter.models import fingerprint, load
+from radapter.models import DualEncoder, fingerprint, load
+from radapter.processes import join
 from radapter.protocol import (
     CONFIG,
     Bench,
@@ -43,6 +44,11 @@ _KINDS: dict[TaskName, Mapping[str, type[BaseModel]]] = {
     "classification": KINDS,
     "retrieval": PAIR_KINDS,
     "segmentation": MASK_KINDS,
+}
+_LACKING: dict[TaskName, tuple[str, ...]] = {
+    "classification": (),
+    "retrieval": ("--classnames", "--templates"),
+    "segmentation": ("--classnames",),
 }
 _EXAMPLES: dict[TaskName, str] = {
     "classification": "{csv: a.csv}",
@@ -64,6 +70,8 @@ def evaluate(
 ) -> Results:
     """Prints the metrics of a run beside zero-shot, or of a model, on test sets.
 
+    Of the processes that a launcher started each evaluates its share, and the main one prints.
+
     Args:
         what: a run folder, or a model's name.
         data: sources as in run.yaml, each a path or a YAML mapping, or NAME=SOURCE.
@@ -77,57 +85,54 @@ def evaluate(
     Raises:
         InputError: the run, the model, a source, the metric, or alpha.
     """
-    check_alpha(alpha)
+    processes = join()
     run = Path(what)
     is_run = (run / CONFIG).is_file()
-    if not is_run and alpha is not None:
-        raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
-    about = read_about(run) if is_run else {}
-    measured: TaskName = task or about.get("task", "classification")
-    if metric is not None and metric not in METRICS[measured]:
-        raise ConfigError(
-            f"--metric must be one of {', '.join(METRICS[measured])} for {measured}. Got '{metric}'."
-            f"{did_you_mean(metric, METRICS[measured])}"
-        )
-    sources = named_sources(data, measured)
-    lacking = {"retrieval": ("--classnames", "--templates"), "segmentation": ("--classnames",)}
-    for option, given in (("--classnames", classnames), ("--templates", templates)):
-        if given is not None and option in lacking.get(measured, ()):
-            raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
-    config = load_config(run / CONFIG) if is_run else None
-    allow_download = allow_download or (config is not None and config.allow_download)
-    encoder = load(about.get("model", what), allow_download=allow_download)
-    suite: AnySuite
-    if measured == "retrieval":
-        suite = tested_pairs(
-            {
-                name: open_pairs(spec, name=name, allow_download=allow_download)
-                for name, spec in sources.items()
-            }
-        )
+
+    def opened() -> tuple[DualEncoder, AnySuite]:
+        check_alpha(alpha)
+        if not is_run and alpha is not None:
+            raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
+        about = read_about(run) if is_run else {}
+        measured: TaskName = task or about.get("task", "classification")
+        if metric is not None and metric not in METRICS[measured]:
+            raise ConfigError(
+                f"--metric must be one of {', '.join(METRICS[measured])} for {measured}. Got '{metric}'."
+                f"{did_you_mean(metric, METRICS[measured])}"
+            )
+        sources = named_sources(data, measured)
+        for option, given in (("--classnames", classnames), ("--templates", templates)):
+            if given is not None and option in _LACKING[measured]:
+                raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
+        config = load_config(run / CONFIG) if is_run else None
+        download = allow_download or (config is not None and config.allow_download)
+        encoder = load(about.get("model", what), allow_download=download)
+        if measured == "classification":
+            return encoder, _labelled(
+                sources,
+                about,
+                classnames=classnames,
+                templates=templates,
+                run=run,
+                allow_download=download,
+            )
         check_text_tower(encoder)
-        report_long_captions(suite, encoder)
-    elif measured == "segmentation":
-        check_text_tower(encoder)
-        prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
-        suite = tested_masks(
-            {name: open_masks(spec, name=name) for name, spec in sources.items()},
-            encoder,
-            tuple(prompts or prompts_of("short")),
-            config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig(),
-            unseen=tuple(about.get("unseen", ())),
-        )
-    else:
-        suite = _labelled(
-            sources,
-            about,
-            classnames=classnames,
-            templates=templates,
-            run=run,
-            allow_download=allow_download,
-        )
-    with bars() as bar:
-        bench = Bench(suite, encoder.preprocess, progress=bar.evaluated)
+        if measured == "segmentation":
+            prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
+            return encoder, tested_masks(
+                {name: open_masks(spec, name=name) for name, spec in sources.items()},
+                encoder,
+                tuple(prompts or prompts_of("short")),
+                config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig(),
+                unseen=tuple(about.get("unseen", ())),
+            )
+        pairs = {name: open_pairs(spec, name=name, allow_download=download) for name, spec in sources.items()}
+        report_long_captions(tested_pairs(pairs), encoder)
+        return encoder, tested_pairs(pairs)
+
+    encoder, suite = processes.everywhere(opened)
+    with bars(quiet=not processes.is_main) as bar:
+        bench = Bench(suite, encoder.preprocess, progress=bar.evaluated, processes=processes)
         if is_run:
             results = evaluate_run(run, encoder, bench, alpha=alpha)
         else:
@@ -135,17 +140,18 @@ def evaluate(
             results = Results(
                 model=encoder.name,
                 fingerprint=fingerprint(encoder),
-                task=measured,
+                task=suite.task,
                 seed=0,
                 selection=Selection(split=None, rule="nothing was selected", n=0),
                 rows=[zero_shot_row(zero_shot)],
                 sweep=[zero_shot],
             )
-    print_results(results, metric=metric)
-    if is_run:
-        next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)} --to merged"))
-    else:
-        next_steps(("fine-tune it", f"radapter init {measured} --to run.yaml"))
+    if processes.is_main:
+        print_results(results, metric=metric)
+        if is_run:
+            next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)} --to merged"))
+        else:
+            next_steps(("fine-tune it", f"radapter init {suite.task} --to run.yaml"))
     return results
 
 

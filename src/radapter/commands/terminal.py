@@ -94,14 +94,14 @@ def counting() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
 
 
 @contextmanager
-def bars() -> Iterator[Bars]:
-    """Shows bars while the block runs."""
+def bars(*, quiet: bool = False) -> Iterator[Bars]:
+    """Shows bars while the block runs, unless `quiet`."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, quiet=quiet),
         transient=True,
     ) as progress:
         yield Bars(progress)

@@ -1,23 +1,27 @@
-"""`radapter train`: one method on the user's data, in a run folder."""
+"""`radapter train`: one method on the user's data, in a run folder, by one process or by many."""
 
 import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from radapter.commands.building import recipe_of, report_long_captions, suite_of
-from radapter.commands.checks import check_model, check_run_folder, check_settings
+from radapter.commands.building import AnySuite, recipe_of, report_long_captions, suite_of
+from radapter.commands.checks import check_model, check_processes, check_run_folder, check_settings
 from radapter.commands.reporting import print_results, write_report
 from radapter.commands.terminal import bars, next_steps
-from radapter.config import load_config, resolved_yaml
-from radapter.methods import find_method
-from radapter.models import load
-from radapter.protocol import Results, run_method
+from radapter.config import CommonConfig, load_config, resolved_yaml
+from radapter.methods import Method, find_method
+from radapter.models import DualEncoder, load
+from radapter.processes import is_shared, join, shared
+from radapter.protocol import ClassificationSuite, Recipe, Results, RetrievalSuite, run_method
 from radapter.training import Interrupted
 
 
 def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resume: bool = False) -> Results:
     """Trains, chooses alpha on ID validation, reports ID and OOD.
+
+    Started by `torchrun` or `accelerate launch`, every process calls it and takes its share; the main one writes and
+    prints.
 
     Args:
         path: the YAML file.
@@ -29,17 +33,28 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
         InputError: a setting, the model, the data or the run folder; nothing is written.
         Interrupted: a signal came; a checkpoint is saved, and the message has the command that resumes.
     """
+    processes = join()
     chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
-    config = load_config(path, [*overrides, *chosen_out])
-    method = find_method(config.method, config.task)
-    check_settings(config, method)
-    check_run_folder(config, resume=resume)
-    encoder = load(config.model, allow_download=config.allow_download)
-    recipe = recipe_of(config)
-    check_model(encoder, config, recipe, method)
-    suite = suite_of(config, encoder)
-    report_long_captions(suite, encoder)
-    with bars() as bar:
+
+    def checked() -> tuple[CommonConfig, Method, Recipe]:
+        config = load_config(path, [*overrides, *chosen_out])
+        method = find_method(config.method, config.task)
+        check_settings(config, method)
+        recipe = recipe_of(config)
+        check_processes(config, recipe.of(method), processes.size)
+        return config, method, recipe
+
+    def opened() -> tuple[DualEncoder, AnySuite]:
+        encoder = load(config.model, allow_download=config.allow_download)
+        check_model(encoder, config, recipe, method)
+        suite = suite_of(config, encoder)
+        report_long_captions(suite, encoder)
+        return encoder, suite
+
+    config, method, recipe = processes.everywhere(checked)
+    processes.on_main(lambda: check_run_folder(config, resume=resume))
+    encoder, suite = processes.everywhere(opened)
+    with bars(quiet=not processes.is_main) as bar:
         bar.starting(method.name)
         try:
             results = run_method(
@@ -55,14 +70,23 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
                 tracking=config.tracking,
                 report=bar.report,
                 progress=bar.evaluated,
+                processes=processes,
             )
         except KeyboardInterrupt as interruption:
             again = ["radapter", "train", str(path), *overrides]
             again += [] if out is None else ["--out", str(out)]
-            reason = str(interruption) or "stopped"
-            raise Interrupted(
-                f"{reason}. What was saved is in '{config.out}'. Continue: {shlex.join([*again, '--resume'])}"
-            ) from None
+            how = (
+                shlex.join([*again, "--resume"]) if processes.size == 1 else "the same command with --resume"
+            )
+            stopped = Interrupted(
+                f"{str(interruption) or 'stopped'}. What was saved is in '{config.out}'. Continue: {how}"
+            )
+            raise (shared(stopped) if is_shared(interruption) else stopped) from None
+    processes.on_main(lambda: _reported(results, config, method, path))
+    return results
+
+
+def _reported(results: Results, config: CommonConfig, method: Method, path: Path) -> None:
     write_report(results, Path(config.out))
     print_results(results, Path(config.out))
     run = shlex.quote(config.out)
@@ -75,4 +99,3 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
             ("every alpha", f"radapter sweep {run}"),
             ("a plain checkpoint", f"radapter merge {run} --to merged"),
         )
-    return results

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from radapter.config.schema import CHOOSE_ALPHA, CommonConfig, CommonData
-from radapter.config.sources import DataSource, NamedSources, TransferSources
+from radapter.config.sources import DataSource, NamedSources, TrainSource, TransferSources
 
 STAND_AT_1 = (
     "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
@@ -18,7 +18,7 @@ METHODS = (*STAND_AT_1, *CHOOSE_ALPHA, "r-adapter:no-rescaling")
 class DataConfig(CommonData):
     """What is trained on, selected on and reported on."""
 
-    train: DataSource = Field(description="images to train on")
+    train: TrainSource = Field(description="images to train on")
     id_val: DataSource | None = Field(
         default=None,
         description="in-distribution validation images: they choose alpha, and nothing else does",

@@ -23,7 +23,15 @@ from pydantic import (
     Tag,
 )
 
-from radapter.config.sources import STRICT, Corruption, DataSource, Part, is_source, source_type
+from radapter.config.sources import (
+    STRICT,
+    Corruption,
+    DataSource,
+    Part,
+    StreamSource,
+    is_source,
+    source_type,
+)
 
 
 class PairSource(BaseModel):
@@ -172,10 +180,16 @@ PAIR_KINDS: dict[str, type[PairSource]] = {
 }
 
 
+PAIR_TRAIN_KINDS: dict[str, type[BaseModel]] = {**PAIR_KINDS, "stream": StreamSource}
+"""What may be trained on."""
+
+
 if TYPE_CHECKING:
     PairDataSource = str | dict[str, Any]
+    PairTrainSource = str | dict[str, Any]
 else:
     PairDataSource = source_type(PAIR_KINDS, prefix="pairs ")
+    PairTrainSource = source_type(PAIR_TRAIN_KINDS, prefix="pairs ")
 
 
 def _count(value: object) -> str:
@@ -191,8 +205,8 @@ if TYPE_CHECKING:
 else:
     # Two members in place of a list that one source is put into: a place in a message is then what the user wrote.
     PairDataSources = Annotated[
-        Annotated[PairDataSource, Tag("<one>")]
-        | Annotated[list[PairDataSource], Field(min_length=1), Tag("<several>")],
+        Annotated[PairTrainSource, Tag("<one>")]
+        | Annotated[list[PairTrainSource], Field(min_length=1), Tag("<several>")],
         Discriminator(_count),
         AfterValidator(_listed),
         PlainSerializer(lambda specs: specs),
@@ -201,7 +215,7 @@ else:
 
 
 def _named(value: object) -> object:
-    return {"id_test": value} if is_source(value, PAIR_KINDS) else value
+    return {"id_test": value} if is_source(value, PAIR_TRAIN_KINDS) else value
 
 
 NamedPairSources = Annotated[dict[str, PairDataSource], BeforeValidator(_named)]

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from radapter.config.mask_sources import MASK_KINDS, REGION_KINDS
-from radapter.config.pair_sources import PAIR_KINDS
+from radapter.config.pair_sources import PAIR_TRAIN_KINDS
 from radapter.config.schema import CommonConfig
-from radapter.config.sources import KINDS
+from radapter.config.sources import TRAIN_KINDS
 from radapter.errors import nearest
 
 Location = tuple[str | int, ...]
@@ -37,7 +37,7 @@ def describe(error: ValidationError, locate: Locate, schema: type[CommonConfig])
         location, field = _find(given, tags, schema)
         key = ".".join(map(str, location))
         if problem["type"] == "extra_forbidden":
-            sentence = _unknown(location, schema, kinds=_family(tags[-1]) if tags else KINDS)
+            sentence = _unknown(location, schema, kinds=_family(tags[-1]) if tags else TRAIN_KINDS)
         elif problem["type"] == "missing":
             sentence = f"'{key}' is required: {field.description if field else 'it has no default'}."
         elif problem["type"] == "value_error" and not location:
@@ -102,8 +102,8 @@ def _find(
 
 
 _FAMILIES: dict[str, Mapping[str, type[BaseModel]]] = {
-    "": KINDS,
-    "pairs": PAIR_KINDS,
+    "": TRAIN_KINDS,
+    "pairs": PAIR_TRAIN_KINDS,
     "masks": MASK_KINDS,
     "regions": REGION_KINDS,
 }

@@ -26,7 +26,9 @@ TASKS: dict[str, type[CommonConfig]] = {
 """The schema of each task."""
 
 # Change where a run writes or how fast it is, never what it computes: it may resume with others.
-_FREE = frozenset({"out", "tracking", "train.workers", "train.checkpoint_every", "allow_download"})
+_FREE = frozenset(
+    {"out", "tracking", "train.workers", "train.checkpoint_every", "train.fsdp", "allow_download"}
+)
 
 
 class _Loader(yaml.SafeLoader):

@@ -129,6 +129,11 @@ class TrainConfig(Section):
         description="images, and captions, encoded at a time, so that memory does not grow with the batch; the "
         "step is the same, and each is encoded twice. Null encodes a batch at once",
     )
+    fsdp: bool = Field(
+        default=False,
+        description="whether the weights are parted among the processes while they are trained (FSDP2), for towers "
+        "that do not fit one device; the result is the same",
+    )
     max_skipped: int = Field(
         default=10, ge=1, description="steps in a row with a non-finite loss or gradient that end a run"
     )

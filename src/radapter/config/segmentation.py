@@ -42,7 +42,7 @@ class SegmentationDataConfig(CommonData):
 
 
 class RegionsConfig(Section):
-    """How regions of a tested image are found and cut out."""
+    """How regions of a tested image are found, and how regions are cut out."""
 
     scales: list[Annotated[float, Field(gt=0)]] = Field(
         default=[100.0, 300.0, 900.0],
@@ -57,6 +57,14 @@ class RegionsConfig(Section):
         default=0.8, ge=0, le=1, description="of two regions whose IoU is above it the smaller is dropped"
     )
     max_regions: int = Field(default=100, ge=1, description="most regions of an image")
+    expand: float = Field(
+        default=1.0, ge=1, description="by which the sides of a region's box are multiplied, in training too"
+    )
+    square: bool = Field(
+        default=False,
+        description="whether boxes are widened to squares, which keeps proportions, in training too; else regions "
+        "are stretched",
+    )
     ovseg_compat: bool = Field(
         default=False, description="whether crops are resized as in OVSeg's release, without antialiasing"
     )

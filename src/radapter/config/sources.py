@@ -1,7 +1,7 @@
 """Where images come from, as written in run.yaml: a path, or a mapping whose kind is its telling key.
 
     data:
-      train: path/to/folder                                        # one folder a class
+      train: path/to/folder                                        # one folder a class; or {stream: shards}
       id_val: {csv: table.csv, image: path, label: species}
       id_test: {parquet: photo.parquet, part: [0.5, 1.0]}
       ood:
@@ -176,6 +176,12 @@ class LayoutSource(Source):
     )
 
 
+class ShardsSource(Source):
+    """Tar shards that `radapter shards` wrote, listed when opened."""
+
+    shards: str = Field(description="the folder, with its sizes.json")
+
+
 KINDS: dict[str, type[Source]] = {
     "folder": FolderSource,
     "csv": CsvSource,
@@ -184,10 +190,32 @@ KINDS: dict[str, type[Source]] = {
     "world": WorldSource,
     "coop": CoopSource,
     "layout": LayoutSource,
+    "shards": ShardsSource,
 }
 
 
-def is_source(value: object, kinds: Mapping[str, type[BaseModel]] = KINDS) -> bool:
+class StreamSource(BaseModel):
+    """Tar shards that `radapter shards` wrote, read in sequence and never listed: to train on alone."""
+
+    model_config = STRICT
+    stream: str = Field(description="the folder, with its sizes.json")
+    buffer: int = Field(
+        default=2_000,
+        ge=1,
+        description="samples among which the next is drawn; each reader holds as many files",
+    )
+    readers: int = Field(
+        default=0,
+        ge=0,
+        description="processes that read and decode, each its part of the shards; 0 reads in the training process",
+    )
+
+
+TRAIN_KINDS: dict[str, type[BaseModel]] = {**KINDS, "stream": StreamSource}
+"""What may be trained on."""
+
+
+def is_source(value: object, kinds: Mapping[str, type[BaseModel]] = TRAIN_KINDS) -> bool:
     """Whether `value` is one source, of these kinds, rather than a mapping of names to sources."""
     return isinstance(value, str) or (isinstance(value, dict) and bool(kinds.keys() & value.keys()))
 
@@ -228,8 +256,10 @@ def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "") -> An
 
 if TYPE_CHECKING:
     DataSource = str | dict[str, Any]
+    TrainSource = str | dict[str, Any]
 else:
     DataSource = source_type(KINDS)
+    TrainSource = source_type(TRAIN_KINDS)
 
 
 def _with_templates(value: object, validate: Any) -> object:

@@ -2,33 +2,37 @@
 
 Both loaders decode with threads (Pillow and torch release the interpreter for the heavy part), keep what fits the
 memory budget, and skip what cannot be decoded. What a batch holds never depends on the number of workers.
+
+Of several processes each decodes its share: for evaluation whole batches, so that each is computed as it would be
+by one process; for training its part of every batch. Pictures that one process cannot decode are counted by all.
 """
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol, final
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.data.in_threads import attempt, in_threads
 from radapter.data.memory import Lease, Memory
-from radapter.data.pictures.augment import CROP_SCALE, draws, random_crop, random_flip
+from radapter.data.pictures.augment import CROP_SCALE, Augmentation, draws
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.splits import Progress
 from radapter.errors import ConfigError, DataError, ImageError
 from radapter.hashing import keys as hashed
+from radapter.processes import ALONE, Processes
 
 Preprocess = Callable[[Image.Image], Tensor]
 """RGB picture to (3, H, W), float: `DualEncoder.preprocess`."""
 
 
-class ImageSet(Protocol):
-    """N samples with an image each: what loaders read. `ClassificationSet` is one.
+class KnownSet(Protocol):
+    """Samples with an image each, as guards and messages see them. `ClassificationSet` and `ShardStream` are such.
 
-    labels: (N,), int64. keys: (N,), int64, content hashes. groups: (N,), int64; None where there are none.
+    keys: (K,), int64, content hashes of all images.
     """
 
     @property
@@ -36,25 +40,51 @@ class ImageSet(Protocol):
         """What messages call it."""
 
     @property
-    def labels(self) -> Tensor:
-        """What each sample is."""
+    def keys(self) -> Tensor:
+        """What its images hold."""
 
     @property
-    def keys(self) -> Tensor:
-        """What its image holds."""
+    def fingerprint(self) -> str:
+        """SHA-256 of images and labels: equal for equal sets."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def where(self, index: int) -> str:
+        """What messages call a sample, by its number in `Batch.indices`."""
+
+
+class ImageSet(KnownSet, Protocol):
+    """N samples that can be asked for one by one: what loaders read. `ClassificationSet` is one.
+
+    labels: (N,), int64. keys: (N,), int64. groups: (N,), int64; None where there are none.
+    """
+
+    @property
+    def labels(self) -> Tensor:
+        """What each sample is."""
 
     @property
     def groups(self) -> Tensor | None:
         """Which group it belongs to."""
 
-    def __len__(self) -> int:
-        """N."""
-
     def image(self, index: int) -> Image.Image:
         """Decodes the image at `index` to RGB; raises ImageError."""
 
-    def where(self, index: int) -> str:
-        """What messages call it."""
+
+class Loader(Protocol):
+    """Training batches, epoch by epoch: `TrainLoader` of a set, `StreamLoader` of shards."""
+
+    @property
+    def dataset(self) -> KnownSet:
+        """What is loaded."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, number: int, start_step: int = 0) -> Iterator["Batch"]:
+        """The batches of one epoch from a step on."""
 
 
 class BatchSampler(Protocol):
@@ -67,7 +97,7 @@ class BatchSampler(Protocol):
         """The batches of an epoch, counted from 0: indices into the data set."""
 
 
-_AHEAD = 2  # batches that threads work on while one is used
+_Results = list[tuple[int, Tensor | ImageError]]
 
 
 @final
@@ -81,6 +111,8 @@ class Batch:
         keys: (B,), int64, the content hashes.
         indices: (B,), int64, into the data set.
         groups: (B,), int64; None where the data set has none.
+        captions: B texts, where they come with a stream; None where the data set holds them, or there are none.
+        sizes: rows of each process, by rank, where this is a part of a batch; None for a whole one.
     """
 
     pixels: Tensor
@@ -88,6 +120,8 @@ class Batch:
     keys: Tensor
     indices: Tensor
     groups: Tensor | None = None
+    captions: tuple[str, ...] | None = None
+    sizes: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,6 +139,8 @@ class EvalLoader:
         workers: decoding threads; 0 decodes in the caller's.
         memory: shared budget; None caches nothing.
         progress: told (pictures done, all) after each batch.
+        processes: share the batches, neighbouring ones to each, so that theirs by rank are all in order; each must
+            take a whole pass.
     """
 
     def __init__(
@@ -117,8 +153,9 @@ class EvalLoader:
         workers: int = 0,
         memory: Memory | None = None,
         progress: Progress | None = None,
+        processes: Processes = ALONE,
     ) -> None:
-        _check(batch_size=batch_size, workers=workers)
+        check_loading(batch_size=batch_size, workers=workers)
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
         self._preprocess = preprocess
@@ -126,12 +163,13 @@ class EvalLoader:
         self._workers = workers
         self._memory = memory
         self._progress = progress
+        self._processes = processes
         self._kept: list[Batch] | None = None
         self._lease: Lease | None = None
 
     def __len__(self) -> int:
-        """Batches a pass; one less for each batch of unreadable pictures only."""
-        return -(-len(self.dataset) // self._batch_size)
+        """Batches a pass of this process; one less for each batch of unreadable pictures only."""
+        return len(self._groups())
 
     def __iter__(self) -> Iterator[Batch]:
         """One pass.
@@ -147,27 +185,57 @@ class EvalLoader:
                 self._progress(done, total)
 
     def _decoded(self) -> Iterator[Batch]:
-        groups = _grouped(list(range(len(self.dataset))), self._batch_size)
         lease = Lease(self._memory)  # goes with the list below, or with a pass that is left early
         fresh: list[Batch] | None = None
         fits: bool | None = None
-        for results in _in_threads(groups, self._one, self._workers):
-            batch = _batch(self.dataset, results, self.bad)
-            if batch is None:
-                continue
-            if fits is None:  # the first picture says how large all are
-                fits = lease.take(batch.pixels[0].nbytes * len(self.dataset))
-                fresh = [] if fits else None
-            if fresh is not None:
-                fresh.append(batch)
-            yield batch
+        failure: Exception | None = None
+        try:
+            for results in in_threads(self._groups(), self._one, self._workers):
+                _count(self.bad, results)
+                batch = _batch(self.dataset, results)
+                if batch is None:
+                    continue
+                if fits is None:  # the first picture says how large all are
+                    fits = lease.take(batch.pixels[0].nbytes * len(self.dataset))
+                    fresh = [] if fits else None
+                if fresh is not None:
+                    fresh.append(batch)
+                yield batch
+        except Exception as error:
+            if self._processes.size == 1:
+                raise
+            failure = error  # the others are still decoding: it is told where they can hear it
+        meet(self.bad, failure, self._processes)
         if len(self.bad) == len(self.dataset):
             raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
         if fresh is not None:
             self._kept, self._lease = fresh, lease
 
+    def _groups(self) -> list[list[int]]:
+        groups = _grouped(list(range(len(self.dataset))), self._batch_size)
+        return [groups[number] for number in self._processes.share(len(groups))]
+
     def _one(self, index: int) -> Tensor:
         return self._preprocess(self.dataset.image(index))
+
+
+def meet(bad: BadImages, failure: Exception | None, processes: Processes) -> None:
+    """Ends a pass of several processes: counts what each could not decode, raises what one raised in all.
+
+    Args:
+        bad: of this process; afterwards it has those of all.
+        failure: what ended this process's share; None where it is whole.
+        processes: that share the pass.
+    """
+
+    def own() -> Mapping[int, str]:
+        if failure is not None:
+            raise failure
+        return bad.messages
+
+    found = processes.together(own)
+    others = [(index, ImageError(message)) for of_one in found for index, message in of_one.items()]
+    processes.everywhere(lambda: _count(bad, others))
 
 
 def batches(
@@ -203,6 +271,7 @@ class TrainLoader:
         workers: decoding threads; 0 decodes in the caller's.
         memory: shared budget for decoded pictures; None decodes in every epoch.
         sampler: says what each batch holds; None shuffles. Exactly one of it and `batch_size` is given.
+        processes: share each batch. One with fewer pictures than processes goes whole to each of them.
     """
 
     def __init__(
@@ -219,20 +288,18 @@ class TrainLoader:
         workers: int = 0,
         memory: Memory | None = None,
         sampler: BatchSampler | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         if (batch_size is None) == (sampler is None):
             raise ConfigError("a loader takes exactly one of batch_size and sampler. Leave one out.")
-        _check(batch_size=batch_size, workers=workers)
-        if crop_scale is not None and not 0 < crop_scale[0] <= crop_scale[1] <= 1:
-            raise ConfigError(f"crop_scale must be (low, high) with 0 < low <= high <= 1. Got {crop_scale}.")
+        check_loading(batch_size=batch_size, workers=workers)
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
         self._preprocess = preprocess
-        self._image_size = image_size
+        self._augment = Augmentation(image_size, crop_scale, flip)
         self._seed = seed
-        self._crop_scale = crop_scale
-        self._flip = flip
         self._workers = workers
+        self._processes = processes
         self._lease = Lease(memory)
         self._identities = _told_apart(dataset.keys)
         self._sampler = sampler or _Shuffled(self._identities, batch_size or 1, seed)
@@ -260,15 +327,49 @@ class TrainLoader:
         chances = draws(self._seed, number, self._identities).tolist()
 
         def one(index: int) -> Tensor:
-            return self._preprocess(self._augmented(self._image(index), chances[index]))
+            return self._preprocess(self._augment(self._image(index), chances[index]))
 
-        groups, order = self._sampler.epoch(number), self.order(number)
-        for results in _in_threads(groups[start_step:], one, self._workers):
-            yield _batch(self.dataset, results, self.bad) or self._substitute(order, results[-1][0], one)
+        groups, order = self._sampler.epoch(number)[start_step:], self.order(number)
+        decoded = in_threads((self._own(group) for group in groups), one, self._workers)
+        for group in groups:
+            yield self._agreed(group, decoded, one) or self._substitute(order, group[-1], one)
 
     def order(self, epoch: int) -> list[int]:
         """The data set's indices in the order of an epoch."""
         return [index for group in self._sampler.epoch(epoch) for index in group]
+
+    def _own(self, group: list[int]) -> list[int]:
+        """This process's part of a batch; all of one that is too small to be parted."""
+        return (
+            group
+            if len(group) < self._processes.size
+            else [group[i] for i in self._processes.share(len(group))]
+        )
+
+    def _agreed(
+        self, group: list[int], decoded: Iterator[_Results], one: Callable[[int], Tensor]
+    ) -> Batch | None:
+        """The part of a batch that was decoded here, once every process has its own; None where none is readable."""
+        own: _Results = []
+
+        def decode() -> tuple[int, _Results]:
+            own.extend(next(decoded))
+            failed: _Results = [(index, result) for index, result in own if isinstance(result, ImageError)]
+            return len(own) - len(failed), failed
+
+        found = self._processes.together(decode)
+        failed = [result for _, of_one in found for result in of_one]
+        if failed:
+            self._processes.everywhere(lambda: _count(self.bad, failed))
+        sizes = tuple(readable for readable, _ in found)
+        if len(group) < self._processes.size or self._processes.size == 1:
+            return _batch(self.dataset, own)
+        if all(sizes):
+            batch = _batch(self.dataset, own)
+            assert batch is not None
+            return dataclasses.replace(batch, sizes=sizes)
+        # A process without a picture could not take part: each takes the whole batch.
+        return _batch(self.dataset, [(index, attempt(one, index)) for index in group]) if any(sizes) else None
 
     def _image(self, index: int) -> Image.Image:
         content = int(self.dataset.keys[index])  # samples may share an image: pairs of it and its captions
@@ -280,16 +381,13 @@ class TrainLoader:
             self._decoded[content] = image
         return image
 
-    def _augmented(self, image: Image.Image, draw: Sequence[float]) -> Image.Image:
-        if self._crop_scale is not None:
-            image = random_crop(image, draw, size=self._image_size, scale=self._crop_scale)
-        return random_flip(image, draw) if self._flip else image
-
     def _substitute(self, order: list[int], index: int, one: Callable[[int], Tensor]) -> Batch:
         """The next readable picture, for a batch with none: a step without pictures could not be counted."""
         position = order.index(index)
         for other in order[position + 1 :] + order[:position]:
-            batch = _batch(self.dataset, [(other, _attempt(one, other))], self.bad)
+            results = [(other, attempt(one, other))]
+            _count(self.bad, results)
+            batch = _batch(self.dataset, results)
             if batch is not None:
                 return batch
         raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
@@ -311,7 +409,8 @@ class _Shuffled:
         return _grouped(torch.argsort(ranks, stable=True).tolist(), self._batch_size)
 
 
-def _check(*, batch_size: int | None, workers: int) -> None:
+def check_loading(*, batch_size: int | None, workers: int) -> None:
+    """Raises ConfigError where a batch or the number of workers is too small."""
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch_size must be >= 1. Got {batch_size}.")
     if workers < 0:
@@ -332,14 +431,17 @@ def _grouped(indices: list[int], size: int) -> list[list[int]]:
     return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
-def _batch(
-    dataset: ImageSet, results: Iterable[tuple[int, Tensor | ImageError]], bad: BadImages
-) -> Batch | None:
-    pixels, indices = [], []
+def _count(bad: BadImages, results: Iterable[tuple[int, Tensor | ImageError]]) -> None:
     for index, result in results:
         if isinstance(result, ImageError):
             bad.add(index, result)
-        else:
+
+
+def _batch(dataset: ImageSet, results: _Results) -> Batch | None:
+    """The pictures that could be decoded; None where there is none."""
+    pixels, indices = [], []
+    for index, result in results:
+        if not isinstance(result, ImageError):
             pixels.append(result)
             indices.append(index)
     if not pixels:
@@ -347,36 +449,3 @@ def _batch(
     chosen = torch.tensor(indices)
     groups = None if dataset.groups is None else dataset.groups[chosen]
     return Batch(torch.stack(pixels), dataset.labels[chosen], dataset.keys[chosen], chosen, groups)
-
-
-def _attempt(one: Callable[[int], Tensor], index: int) -> Tensor | ImageError:
-    try:
-        return one(index)
-    except ImageError as error:
-        return error
-
-
-def _in_threads(
-    groups: Iterable[list[int]], one: Callable[[int], Tensor], workers: int
-) -> Iterator[list[tuple[int, Tensor | ImageError]]]:
-    if workers == 0:
-        for group in groups:
-            yield [(index, _attempt(one, index)) for index in group]
-        return
-    pool = ThreadPoolExecutor(workers)
-    waiting: collections.deque[tuple[list[int], list[Future[Tensor | ImageError]]]] = collections.deque()
-    try:
-        for group in groups:
-            waiting.append((group, [pool.submit(_attempt, one, index) for index in group]))
-            if len(waiting) > _AHEAD:
-                yield _finished(*waiting.popleft())
-        while waiting:
-            yield _finished(*waiting.popleft())
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _finished(
-    group: list[int], futures: list[Future[Tensor | ImageError]]
-) -> list[tuple[int, Tensor | ImageError]]:
-    return [(index, future.result()) for index, future in zip(group, futures, strict=True)]

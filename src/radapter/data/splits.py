@@ -42,6 +42,15 @@ def content_keys(pictures: Pictures, rows: Tensor, *, progress: Progress | None 
     return keys
 
 
+def fingerprint(*content: Tensor | str) -> str:
+    """SHA-256 of what decides a data set: its keys, its labels, its texts."""
+    digest = hashlib.sha256()
+    for each in content:
+        part = each.encode() if isinstance(each, str) else each.to(torch.int64).numpy().tobytes()
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
 def in_part(keys: Tensor, low: float, high: float, *, split_seed: int = 0) -> Tensor:
     """Which pictures belong to the part [low, high) of all.
 

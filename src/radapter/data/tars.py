@@ -134,6 +134,10 @@ class TarPictures:
         except OSError as error:
             raise ImageError(f"tar must be readable. '{self.where(index)}': {error.strerror}.") from error
 
+    def encoded(self, index: int) -> bytes:
+        """The member's bytes; raises ImageError."""
+        return self.content(index)
+
     def where(self, index: int) -> str:
         """The tar, two colons, and the name in it."""
         return str(self._members[index])

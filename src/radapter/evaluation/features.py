@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.errors import DataError
+from radapter.processes import ALONE, Processes
 from radapter.zeroshot import TextEncoder, device_of, evaluating
 
 
@@ -57,8 +58,16 @@ def encode_images(encoder: PairEncoder, image_batches: Iterable[Tensor]) -> Tens
 
 
 @torch.no_grad()
-def encode_texts(encoder: TextEncoder, texts: Sequence[str], *, batch_size: int = 256) -> Tensor:
+def encode_texts(
+    encoder: TextEncoder, texts: Sequence[str], *, batch_size: int = 256, processes: Processes = ALONE
+) -> Tensor:
     """Features of texts, unit norm, (M, E), float32 or wider, on the CPU; equal texts are encoded once.
+
+    Args:
+        encoder: as for `retrieval_features`.
+        texts: M of them.
+        batch_size: texts at a time.
+        processes: take turns with the batches; all get the features.
 
     Raises:
         DataError: there is no text.
@@ -67,11 +76,13 @@ def encode_texts(encoder: TextEncoder, texts: Sequence[str], *, batch_size: int 
         raise DataError("texts must hold at least one. Got none.")
     row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     distinct, device = list(row_of), device_of(encoder)
+
+    def encode(chunk: list[str]) -> Tensor:
+        return _unit(encoder.encode_text(encoder.tokenize(chunk).to(device)))
+
+    chunks = [distinct[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
     with evaluating(encoder):
-        found = [
-            _unit(encoder.encode_text(encoder.tokenize(distinct[start : start + batch_size]).to(device)))
-            for start in range(0, len(distinct), batch_size)
-        ]
+        found = list(processes.in_turn(chunks, encode))
     return torch.cat(found)[torch.tensor([row_of[text] for text in texts])]
 
 

@@ -1,6 +1,7 @@
 """What is common to all tasks: a set is observed batch by batch at the weights of a moment, then summed up."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from radapter.errors import DataError
 from radapter.evaluation.metrics import Metrics
+from radapter.processes import ALONE, Processes
 from radapter.zeroshot import HasModules, evaluating
 
 Progress = Callable[[str, int], None]
@@ -17,8 +19,9 @@ Progress = Callable[[str, int], None]
 class Measure(Protocol):
     """How one set is measured, whatever its task: `ClassificationMeasure` is one.
 
-    batches: the set; each has `pixels`, (B, 3, H, W). prepare: what all batches need at the present weights, such
-    as a head or the features of every caption; measures that share the callable share its result.
+    batches: the set, or of several processes this one's share, so that theirs by rank are the set; each has
+    `pixels`, (B, 3, H, W). prepare: what all batches need at the present weights, such as a head or the features of
+    every caption; measures that share the callable share its result.
     """
 
     @property
@@ -36,7 +39,7 @@ class Measure(Protocol):
         """What the model says of a batch at the present weights; kept, so it should be small."""
 
     def remember(self, observed: Sequence[Tensor]) -> None:
-        """Told what the zero-shot model, alpha 0, says of the whole set where that is computed."""
+        """Told in the main process what the zero-shot model, alpha 0, says of the whole set where it is computed."""
 
     def metrics(self, prepared: Any, observed: Sequence[Tensor], truths: Sequence[Any]) -> Metrics:
         """The figures of the whole set."""
@@ -44,7 +47,12 @@ class Measure(Protocol):
 
 @torch.no_grad()
 def measured(
-    model: HasModules, measure: Measure, *, name: str = "set", progress: Progress | None = None
+    model: HasModules,
+    measure: Measure,
+    *,
+    name: str = "set",
+    progress: Progress | None = None,
+    processes: Processes = ALONE,
 ) -> Metrics:
     """The metrics of one set, in evaluation mode, at the weights the model has.
 
@@ -53,6 +61,7 @@ def measured(
         measure: of the set, decoded as it is read.
         name: what progress and errors call the set.
         progress: told of each batch.
+        processes: each observes its share of the batches; the main one computes the metrics, and all get them.
 
     Raises:
         DataError: there is no image.
@@ -65,6 +74,33 @@ def measured(
             truths.append(measure.truth(batch))
             if progress is not None:
                 progress(name, len(batch.pixels))
+        observed, truths = joined(observed, processes), joined(truths, processes)
+        return metrics_of(measure, prepared, observed, truths, name=name, processes=processes)
+
+
+def joined(share: list[Any], processes: Processes) -> list[Any]:
+    """The shares of all processes as one list, in the main one; an empty list in the others."""
+    return list(chain.from_iterable(processes.gather_on_main(share)))
+
+
+def metrics_of(
+    measure: Measure,
+    prepared: Any,
+    observed: Sequence[Tensor],
+    truths: Sequence[Any],
+    *,
+    name: str,
+    processes: Processes,
+) -> Metrics:
+    """The metrics of a whole set, computed where it is whole, in the main process, and had by all.
+
+    Raises:
+        DataError: there is no image.
+    """
+
+    def metrics() -> Metrics:
         if not truths:
             raise DataError(f"data set must hold an image. '{name}' holds none.")
         return measure.metrics(prepared, observed, truths)
+
+    return processes.on_main(metrics)

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from radapter.errors import DataError
 from radapter.evaluation.classification import (
     ClassificationMeasure,
     ImageEncoder,
     LabelledImages,
 )
 from radapter.evaluation.interpolation import check_alpha
-from radapter.evaluation.measure import Measure, Progress
+from radapter.evaluation.measure import Measure, Progress, joined, metrics_of
 from radapter.evaluation.metrics import Metrics
+from radapter.processes import ALONE, Processes
 from radapter.zeroshot import HasModules, evaluating
 
 ALPHAS = tuple(step / 10 for step in range(11))
@@ -37,6 +37,7 @@ def sweep(
     known: Mapping[float, Mapping[str, Metrics]] | None = None,
     cache_mib: float = 256.0,
     progress: Progress | None = None,
+    processes: Processes = ALONE,
 ) -> dict[float, dict[str, Metrics]]:
     """The metrics of every set at every alpha.
 
@@ -53,6 +54,7 @@ def sweep(
             are taken over, not computed.
         cache_mib: MiB of decoded images held at a time; 0 moves the weights at every batch.
         progress: told of each set's images, once per image and alpha computed.
+        processes: each observes its share of a set's batches; the main one computes the metrics, and all get them.
 
     Returns:
         alpha -> set name -> metrics, in the order given.
@@ -90,12 +92,16 @@ def sweep(
                             of_alpha.append(measure.observe(prepared[alpha, measure.prepare], batch))
                             if progress is not None:
                                 progress(name, len(batch.pixels))
-            if not truths:
-                raise DataError(f"data set must hold an image. '{name}' holds none.")
-            if 0.0 in observed:
-                measure.remember(observed[0.0])
-            for alpha, of_alpha in observed.items():
-                results[alpha][name] = measure.metrics(prepared[alpha, measure.prepare], of_alpha, truths)
+            truths = joined(truths, processes)
+            for alpha in sorted(
+                observed, key=lambda alpha: alpha != 0.0
+            ):  # zero-shot first: others agree with it
+                whole = joined(observed.pop(alpha), processes)
+                if alpha == 0.0 and whole:
+                    measure.remember(whole)
+                results[alpha][name] = metrics_of(
+                    measure, prepared[alpha, measure.prepare], whole, truths, name=name, processes=processes
+                )
     return {alpha: {name: of_alpha[name] for name in measures} for alpha, of_alpha in results.items()}
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from radapter.errors import ConfigError, did_you_mean
 from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, mpm_nce_tiled, siglip_loss
+from radapter.losses.gather import Parts
 from radapter.methods import (
     flyp,
     full,
@@ -210,13 +211,13 @@ def bound_loss(
                 label_smoothing=PAPER_SMOOTHING if label_smoothing is None else label_smoothing,
             )
         case "cross-entropy":
-            return partial(head_cross_entropy, label_smoothing=label_smoothing or 0.0)
+            return partial(_cross_entropy, label_smoothing=label_smoothing or 0.0)
         case "siglip":
             if logit_bias is None:
                 raise ConfigError(
                     "loss.name siglip needs a model with a logit bias. This one has none. Use mpm-nce."
                 )
-            return partial(siglip_loss, logit_bias=logit_bias)
+            return partial(_siglip, logit_bias=logit_bias)
         case "clip":
             return _clip
 
@@ -226,14 +227,30 @@ def _mpm_nce(
     text_features: Tensor,
     targets: Tensor,
     logit_scale: Tensor,
+    parts: Parts | None = None,
     *,
     margin: float,
     label_smoothing: float,
 ) -> Tensor:
     """The dense form for batches whose matrix is small, the same value in tiles for the others."""
-    loss = mpm_nce if len(image_features) < TILED_FROM else mpm_nce_tiled
-    return loss(
-        image_features, text_features, targets, logit_scale, margin=margin, label_smoothing=label_smoothing
+    if parts is None and len(image_features) < TILED_FROM:
+        return mpm_nce(
+            image_features,
+            text_features,
+            targets,
+            logit_scale,
+            margin=margin,
+            label_smoothing=label_smoothing,
+        )
+    return mpm_nce_tiled(
+        image_features,
+        text_features,
+        targets,
+        logit_scale,
+        margin=margin,
+        label_smoothing=label_smoothing,
+        process_group=None if parts is None else parts.group,
+        batch_sizes=None if parts is None else parts.sizes,
     )
 
 
@@ -242,17 +259,58 @@ def _single_positive(
     text_features: Tensor,
     targets: Tensor,
     logit_scale: Tensor,
+    parts: Parts | None = None,
     *,
     margin: float,
     label_smoothing: float,
 ) -> Tensor:
     """MPM-NCE in which a sample's own caption is its only positive, for the paper's ablation."""
-    own = torch.arange(len(targets), device=targets.device)
+    first = 0 if parts is None else parts.own.start
+    own = first + torch.arange(len(targets), device=targets.device)
     return _mpm_nce(
-        image_features, text_features, own, logit_scale, margin=margin, label_smoothing=label_smoothing
+        image_features, text_features, own, logit_scale, parts, margin=margin, label_smoothing=label_smoothing
     )
 
 
-def _clip(image_features: Tensor, text_features: Tensor, targets: Tensor, logit_scale: Tensor) -> Tensor:
+def _clip(
+    image_features: Tensor,
+    text_features: Tensor,
+    targets: Tensor,
+    logit_scale: Tensor,
+    parts: Parts | None = None,
+) -> Tensor:
     # CLIP's loss knows no classes: another image of the same class is a negative, as in FLYP's experiments.
-    return clip_loss(image_features, text_features, logit_scale)
+    if parts is None:
+        return clip_loss(image_features, text_features, logit_scale)
+    return _single_positive(
+        image_features, text_features, targets, logit_scale, parts, margin=0.0, label_smoothing=0.0
+    )
+
+
+def _siglip(
+    image_features: Tensor,
+    text_features: Tensor,
+    targets: Tensor,
+    logit_scale: Tensor,
+    parts: Parts | None = None,
+    *,
+    logit_bias: Tensor,
+) -> Tensor:
+    if parts is not None:
+        image_features, text_features = parts.joined(image_features), parts.joined(text_features)
+        targets = parts.joined(targets)
+    return siglip_loss(image_features, text_features, targets, logit_scale, logit_bias)
+
+
+def _cross_entropy(
+    image_features: Tensor,
+    head: Tensor,
+    targets: Tensor,
+    logit_scale: Tensor,
+    parts: Parts | None = None,
+    *,
+    label_smoothing: float,
+) -> Tensor:
+    if parts is not None:
+        image_features, targets = parts.joined(image_features), parts.joined(targets)
+    return head_cross_entropy(image_features, head, targets, logit_scale, label_smoothing=label_smoothing)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radapter.losses.gather import Parts
 from radapter.models import DualEncoder
 
 
@@ -20,22 +21,34 @@ class LabelledPairs:
     """One batch of (image, caption) pairs, each distinct caption once.
 
     pixels: (B, 3, H, W). tokens: (U, L), the U distinct captions. caption_of_image: (B,), into the U captions.
-    targets: (B,), int; equal values are positives of each other.
+    targets: (B,), int; equal values are positives of each other. parts: the processes that hold the whole batch
+    together, where this is this process's part of it; None for a whole batch.
     """
 
     pixels: Tensor
     tokens: Tensor
     caption_of_image: Tensor
     targets: Tensor
+    parts: Parts | None = None
 
 
 class FeatureLoss(Protocol):
     """A loss with its settings bound: `mpm_nce` and the like of paired features, or `head_cross_entropy`."""
 
     def __call__(
-        self, image_features: Tensor, others: Tensor, targets: Tensor, logit_scale: Tensor, /
+        self,
+        image_features: Tensor,
+        others: Tensor,
+        targets: Tensor,
+        logit_scale: Tensor,
+        parts: Parts | None = None,
+        /,
     ) -> Tensor:
-        """The scalar loss of image features (B, E) against text features (B, E), or a head (C, E)."""
+        """The scalar loss of image features (B, E) against text features (B, E), or a head (C, E).
+
+        With `parts` these are rows of a batch that several processes hold, and the loss is that of the whole batch;
+        gradients are meant to be averaged over the processes.
+        """
 
 
 class ContrastiveLearner(nn.Module):
@@ -57,7 +70,7 @@ class ContrastiveLearner(nn.Module):
     def loss_of(self, image_features: Tensor, text_features: Tensor, pairs: LabelledPairs) -> Tensor:
         """The loss from features of unit norm: of the images (B, E) and of the distinct captions (U, E)."""
         of_images = text_features[pairs.caption_of_image]
-        return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale)
+        return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale, pairs.parts)
 
 
 class FrozenTextLearner(ContrastiveLearner):
@@ -119,7 +132,7 @@ class HeadLearner(nn.Module):
 
     def loss_of(self, image_features: Tensor, text_features: None, pairs: LabelledPairs) -> Tensor:
         """The loss from image features of unit norm, (B, E); the regulariser reads the batch itself."""
-        loss = self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale)
+        loss = self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale, pairs.parts)
         return loss if self.regulariser is None else loss + self.regulariser(self, pairs)
 
 
@@ -127,7 +140,7 @@ class Regulariser(Protocol):
     """An `nn.Module` whose forward gives a term of a `HeadLearner`'s loss."""
 
     def __call__(self, learner: HeadLearner, pairs: LabelledPairs, /) -> Tensor:
-        """A scalar."""
+        """A scalar, of the whole batch where `pairs` are a part of one."""
 
 
 Learner = ContrastiveLearner | HeadLearner

@@ -13,7 +13,7 @@ from functools import partial
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-from radapter.adapter import RAdapterConfig, find_sites
+from radapter.adapter import RAdapterConfig, block_names
 from radapter.adapter.config import TOWERS
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss, FrozenTextLearner
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
@@ -50,10 +50,7 @@ def lora_targets(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]
     Raises:
         SiteError: no block was found.
     """
-    sites = find_sites(module, towers)
-    attention_sites = [site.name for site in sites if site.kind == "attention"]
-    ffn_sites = [site.name for site in sites if site.kind == "ffn"]
-    blocks = {_common_parent(*pair) for pair in zip(attention_sites, ffn_sites, strict=True)}
+    blocks = block_names(module, towers)
     attentions = [n for n, m in module.named_modules() if isinstance(m, nn.MultiheadAttention)]
     return [
         name
@@ -62,15 +59,6 @@ def lora_targets(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]
         and isinstance(child, nn.Linear | nn.MultiheadAttention)
         and not any(name.startswith(attention + ".") for attention in attentions)
     ]
-
-
-def _common_parent(first: str, second: str) -> str:
-    shared = []
-    for ours, theirs in zip(first.split("."), second.split("."), strict=False):
-        if ours != theirs:
-            break
-        shared.append(ours)
-    return ".".join(shared)
 
 
 METHOD = Method(

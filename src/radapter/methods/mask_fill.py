@@ -26,28 +26,29 @@ MASKED_SHARE = 0.5
 PATCHES = 7  # a side: those of the paper's ViT-B/32 at 224 pixels
 
 
-def filled(pixels: Tensor, masked: Tensor, source: Tensor) -> Tensor:
+def filled(pixels: Tensor, masked: Tensor, others: Tensor) -> Tensor:
     """Images whose masked patches are those of another image, at the same place.
 
-        x'_b = x_b where masked_b is False, x_source(b) where it is True
+        x'_b = x_b where masked_b is False, other_b where it is True
 
     Args:
         pixels: (B, 3, H, W).
         masked: (B, P, P), bool, a grid of patches over the image.
-        source: (B,), int, the image that fills.
+        others: (B, 3, H, W), the images that fill.
 
     Returns:
         (B, 3, H, W).
     """
     grid = masked[:, None].to(torch.uint8)
     mask = F.interpolate(grid, size=pixels.shape[-2:], mode="nearest").bool()  # (B, 1, H, W)
-    return torch.where(mask, pixels[source], pixels)
+    return torch.where(mask, others, pixels)
 
 
 class CounterfactualDistillation(nn.Module):
     """beta * mean_b ||f(x'_b) - f0(x'_b)||^2, with random masks and fills from torch's generator.
 
-    A batch of one image has nothing to fill from and gives 0.
+    A batch of one image has nothing to fill from and gives 0. An image is filled from the whole batch, whichever
+    process holds the other.
 
     Args:
         teacher: gives f0; it is copied and frozen.
@@ -67,19 +68,26 @@ class CounterfactualDistillation(nn.Module):
 
     def forward(self, learner: HeadLearner, pairs: LabelledPairs) -> Tensor:
         """A scalar. Labels and captions are not read."""
-        images = len(pairs.pixels)
+        pixels, own = pairs.pixels, slice(None)
+        if pairs.parts is not None:
+            pixels, own = pairs.parts.joined(pixels), pairs.parts.own
+        images = len(pixels)
         if images == 1:
-            return pairs.pixels.new_zeros(())
+            return pixels.new_zeros(())
         # on the CPU, so that a seed gives the same masks on every device
         masked = torch.rand(images, PATCHES, PATCHES) < MASKED_SHARE
         source = (
             torch.arange(images) + torch.randint(1, images, (images,))
         ) % images  # never the image itself
-        mixed = filled(pairs.pixels, masked.to(pairs.pixels.device), source.to(pairs.pixels.device))
+        device = pixels.device
+        mixed = filled(pixels[own], masked[own].to(device), pixels[source[own].to(device)])
         kept = F.normalize(learner.encoder.encode_image(mixed), dim=-1)
         with torch.no_grad():
             wanted = F.normalize(self.teacher.encode_image(mixed), dim=-1)
-        return self.weight * (kept - wanted).square().sum(1).mean()
+        distances = (kept - wanted).square().sum(1)
+        if pairs.parts is not None:
+            distances = pairs.parts.joined(distances)
+        return self.weight * distances.mean()
 
 
 def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from radapter.adapter import Ema
 from radapter.evaluation import Metrics
+from radapter.processes import ALONE, Processes
 from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
 
 _AVERAGE, _CHOICE = "average.safetensors", "choice.json"
@@ -21,6 +22,7 @@ class BestEpoch:
         validated: the metrics on ID validation at the weights of the moment.
         is_better: whether the first beats the second: `Headline.is_better`.
         folder: where they outlive the process; None keeps them in memory alone.
+        processes: all of them call this; the main one reads and writes.
         resume: continue from what the folder holds. A killed epoch is done again and gives the same figures, so
             a choice that is ahead of the checkpoint does no harm.
     """
@@ -33,15 +35,16 @@ class BestEpoch:
         *,
         folder: Path | None,
         resume: bool,
+        processes: Processes = ALONE,
     ) -> None:
         self._ema, self._validated, self._is_better, self._folder = ema, validated, is_better, folder
+        self._processes = processes
         self.epoch: int | None = None
         self._metrics: Metrics | None = None
         self._average: dict[str, Tensor] = {}
-        if resume and folder is not None and (folder / _CHOICE).is_file():
-            choice = read_json(folder / _CHOICE)
-            self.epoch, self._metrics = choice["epoch"], choice["metrics"]
-            self._average = load_weights(folder / _AVERAGE)
+        kept = processes.on_main(lambda: _read(folder)) if resume and folder is not None else None
+        if kept is not None:
+            self.epoch, self._metrics, self._average = kept
 
     def __call__(self, epoch: int) -> None:
         """Looks at the averages after `epoch`, counted from 0; the earlier of equals stays."""
@@ -51,12 +54,23 @@ class BestEpoch:
             return
         self.epoch, self._metrics = epoch, found
         self._average = {name: average.clone() for name, average in self._ema.state_dict().items()}
+        self._processes.on_main(self._write)
+
+    def _write(self) -> None:
         if self._folder is not None:
             with whole_folder(self._folder, replace=True) as draft:
                 save_tensors(draft / _AVERAGE, self._average)
-                write_json(draft / _CHOICE, {"epoch": epoch, "metrics": found})
+                write_json(draft / _CHOICE, {"epoch": self.epoch, "metrics": self._metrics})
 
     @torch.no_grad()
     def restore(self) -> None:
         """Puts the best epoch's averages back."""
         self._ema.load_state_dict(self._average)
+
+
+def _read(folder: Path) -> tuple[int, Metrics, dict[str, Tensor]] | None:
+    """Epoch, metrics and averages that a run chose so far; None where it has not."""
+    if not (folder / _CHOICE).is_file():
+        return None
+    choice = read_json(folder / _CHOICE)
+    return choice["epoch"], choice["metrics"], load_weights(folder / _AVERAGE)

@@ -7,11 +7,14 @@ from typing import Any, ClassVar, Literal, final
 
 from torch import Tensor
 
-from radapter.data import ClassificationSet, EvalLoader, Memory, TrainLoader
+from radapter.data import ClassificationSet, EvalLoader, Memory
+from radapter.data.loading import Loader
+from radapter.data.shards.stream import ShardStream
 from radapter.evaluation import ClassificationMeasure
 from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.suite import Sealed, sets_of_roles, train_loader
+from radapter.protocol.suite import Sealed, sets_of_roles, stream_loader, train_loader
 from radapter.protocol.trained import Classifier
 from radapter.training import ClassCaptions
 from radapter.zeroshot import class_embeddings
@@ -46,7 +49,7 @@ class ClassificationSuite:
         transfer: test sets with other classes, by name; a zero-shot head of their own classifies them.
     """
 
-    train: ClassificationSet
+    train: ClassificationSet | ShardStream
     id_val: ClassificationSet | None
     id_test: Mapping[str, ClassificationSet]
     ood: Mapping[str, ClassificationSet]
@@ -67,15 +70,25 @@ class ClassificationSuite:
         """The same suite whose test sets cannot be read."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"), transfer=Sealed("transfer"))
 
-    def head(self, encoder: DualEncoder) -> Tensor:
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
         """The zero-shot head, (C, E)."""
-        return class_embeddings(encoder, self.classnames, self.templates)
+        return class_embeddings(encoder, self.classnames, self.templates, processes=processes)
 
     def training(
-        self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
-    ) -> tuple[TrainLoader, ClassCaptions]:
+        self,
+        encoder: DualEncoder,
+        recipe: Recipe,
+        *,
+        seed: int,
+        memory: Memory | None,
+        processes: Processes = ALONE,
+    ) -> tuple[Loader, ClassCaptions]:
         """Images, shuffled, and the captions of their classes."""
-        loader = train_loader(self.train, encoder, recipe, seed=seed, memory=memory)
+        loader: Loader
+        if isinstance(self.train, ShardStream):
+            loader = stream_loader(self.train, encoder, recipe, seed=seed, processes=processes)
+        else:
+            loader = train_loader(self.train, encoder, recipe, seed=seed, memory=memory, processes=processes)
         return loader, ClassCaptions(self.classnames, self.templates, encoder.tokenize, seed=seed)
 
     def measures(
@@ -83,15 +96,22 @@ class ClassificationSuite:
         classifier: Classifier,
         loaders: Mapping[tuple[str, str], EvalLoader],
         zero_shot: MutableMapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
     ) -> dict[str, ClassificationMeasure]:
         """Sets of the training classes share a head; each transfer set has a zero-shot head of its own."""
-        head = partial(classifier.class_head, self.classnames, self.templates)
+        head = partial(classifier.class_head, self.classnames, self.templates, processes)
 
         def head_of(role: str, name: str) -> Callable[[], Tensor]:
             if role != "transfer":
                 return head
             other = self.transfer[name]
-            return partial(class_embeddings, classifier.encoder, other.data.classnames, other.templates)
+            return partial(
+                class_embeddings,
+                classifier.encoder,
+                other.data.classnames,
+                other.templates,
+                processes=processes,
+            )
 
         def measure(role: str, name: str) -> ClassificationMeasure:
             data = loaders[role, name].dataset

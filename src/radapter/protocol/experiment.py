@@ -21,6 +21,7 @@ from radapter.evaluation import (
     sweep,
 )
 from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Row, Selection, SweepRow
 from radapter.protocol.suite import ROLES, Suite, eval_loaders
@@ -40,6 +41,7 @@ class Bench:
         workers: decoding threads.
         memory: for preprocessed pictures.
         progress: told of (set name, images) as they are evaluated.
+        processes: share the sets; what is found, all of them get.
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class Bench:
         workers: int = 0,
         memory: Memory | None = None,
         progress: Callable[[str, int], None] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self._suite = suite
         self._progress = progress
+        self._processes = processes
         self._loaders = eval_loaders(
             suite,
             preprocess,
@@ -63,6 +67,7 @@ class Bench:
             max_bad=max_bad,
             workers=workers,
             memory=memory,
+            processes=processes,
         )
         self._zero_shot: dict[str, Tensor] = {}  # what the model as it came predicts, by set
         self._saw_zero_shot = False
@@ -122,8 +127,16 @@ class Bench:
         alphas: Sequence[float],
         known: Mapping[float, Mapping[str, Metrics]],
     ) -> dict[float, dict[str, Metrics]]:
-        measures = self._suite.measures(classifier, self._loaders, self._zero_shot)
-        found = sweep(classifier.encoder, at, measures, alphas, known=known, progress=self._progress)
+        measures = self._suite.measures(classifier, self._loaders, self._zero_shot, self._processes)
+        found = sweep(
+            classifier.encoder,
+            at,
+            measures,
+            alphas,
+            known=known,
+            progress=self._progress,
+            processes=self._processes,
+        )
         self._saw_zero_shot |= 0.0 in alphas and 0.0 not in known
         return found
 
@@ -135,6 +148,7 @@ def bench_of(
     *,
     memory: Memory,
     progress: Callable[[str, int], None] | None = None,
+    processes: Processes = ALONE,
 ) -> Bench:
     """The bench of a suite with the loading settings of a recipe."""
     return Bench(
@@ -145,6 +159,7 @@ def bench_of(
         workers=recipe.workers,
         memory=memory,
         progress=progress,
+        processes=processes,
     )
 
 

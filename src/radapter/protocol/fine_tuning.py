@@ -26,6 +26,7 @@ from radapter.methods import (
     uniform_soup,
 )
 from radapter.models import DualEncoder, fingerprint
+from radapter.processes import ALONE, Processes
 from radapter.protocol.best_epoch import BestEpoch
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Suite
@@ -54,6 +55,7 @@ def train_method(
     resume: bool = False,
     stop: StopSignal | None = None,
     report: Callable[[Progress], None] = lambda _: None,
+    processes: Processes = ALONE,
 ) -> Trained:
     """Trains one method.
 
@@ -64,7 +66,7 @@ def train_method(
         recipe: every number of the training; what the method fixes goes before it.
         seed: fixes weights, order, augmentation, captions and dropping.
         memory: for decoded images.
-        checkpoints, resume, stop, report: as for `training.fit`.
+        checkpoints, resume, stop, report, processes: as for `training.fit`.
 
     Raises:
         ConfigError: the loss does not fit the method, or something is to be chosen and there is no ID validation.
@@ -91,6 +93,7 @@ def train_method(
             resume=resume,
             stop=stop,
             report=report,
+            processes=processes,
         )
 
     if method.averages is not None:
@@ -105,7 +108,8 @@ def train_method(
             )
             for number, rate in enumerate(rates)
         ]
-        return soup(method, ingredients, Validation(suite, encoder, recipe, memory=memory))
+        validation = Validation(suite, encoder, recipe, memory=memory, processes=processes)
+        return soup(method, ingredients, validation)
     if method.after is None:
         return train(method, encoder, recipe, None, checkpoints)
     check_epochs(method, recipe.epochs)
@@ -199,6 +203,7 @@ def _trained(
     resume: bool,
     stop: StopSignal | None,
     report: Callable[[Progress], None],
+    processes: Processes,
 ) -> Trained:
     """One stage of training, from the zero-shot head or from `head`."""
     assert method.build is not None
@@ -207,7 +212,7 @@ def _trained(
     accelerator = make_accelerator(recipe.precision)
     encoder.to(accelerator.device)
     if head is None:
-        head = suite.head(encoder)
+        head = suite.head(encoder, processes)
     torch.manual_seed(seed)
     learner, adapters = method.build(
         encoder, head=head, loss=_loss_of(method, recipe, encoder), adapter=recipe.adapter
@@ -218,25 +223,27 @@ def _trained(
         for name, parameter in trained_parameters(learner).items()
         if adapters is None or name == "head"
     }
-    loader, captions = suite.training(encoder, recipe, seed=seed, memory=memory)
+    loader, captions = suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes)
     steps = recipe.epochs * loader.steps_per_epoch
     ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
     best = None
     if recipe.keep == "best":
-        validation = Validation(suite, encoder, recipe, memory=memory)
+        validation = Validation(suite, encoder, recipe, memory=memory, processes=processes)
         best = BestEpoch(
             ema,
             lambda: validation.metrics(Classifier(encoder, learner.head)),
             validation.headline.is_better,
             folder=None if checkpoints is None else checkpoints.folder / "best-epoch",
             resume=resume,
+            processes=processes,
         )
     learning_rate = recipe.learning_rate or method.learning_rate
     trained_count = count_trained(learner)
     learner.train()
-    memory_bytes = step_bytes(
-        learner, sample_step(learner, loader, captions, accelerator, chunk_size=recipe.chunk_size)
-    )
+    memory_bytes = None
+    if not recipe.fsdp:  # of a learner that does not fit a device whole there is nothing to count
+        first = sample_step(learner, loader, captions, accelerator, chunk_size=recipe.chunk_size)
+        memory_bytes = step_bytes(learner, first)
     fit(
         learner,
         ema,
@@ -257,7 +264,10 @@ def _trained(
         stop=stop,
         report=report,
         after_epoch=best or (lambda _: None),
+        processes=processes,
+        fsdp=recipe.fsdp,
     )
+    learner.to(accelerator.device)
     if best is not None:
         best.restore()
     ema.adopt()

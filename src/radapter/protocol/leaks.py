@@ -1,5 +1,7 @@
 """The leak guard: no picture that selects or is reported may also be trained on."""
 
+import torch
+
 from radapter.data import UNREADABLE
 from radapter.errors import DataError
 from radapter.protocol.suite import ROLES, Suite
@@ -11,9 +13,10 @@ def check_disjoint(suite: Suite) -> None:
     Raises:
         DataError: a set shares pictures with the training set; how many, and the first three.
     """
-    trained = set(suite.train.keys.tolist()) - {UNREADABLE}
+    trained = suite.train.keys
     for (_, name), data in suite.sets(*ROLES).items():
-        leaked = [index for index, key in enumerate(data.keys.tolist()) if key in trained]
+        found = torch.isin(data.keys, trained) & (data.keys != UNREADABLE)
+        leaked = found.nonzero().flatten().tolist()
         if leaked:
             shown = ", ".join(data.where(index) for index in leaked[:3]) + (" ..." if len(leaked) > 3 else "")
             raise DataError(

@@ -21,6 +21,7 @@ class Recipe:
         warmup_steps: None for a tenth of all steps.
         checkpoint_every: steps; None for an epoch.
         keep: the weights after the last epoch, or those of the epoch that ID validation likes best.
+        fsdp: whether the weights are parted among the processes while they are trained.
     """
 
     adapter: RAdapterConfig
@@ -44,6 +45,7 @@ class Recipe:
     max_skipped: int = 10
     max_bad: float = 0.01
     keep: Literal["last", "best"] = "last"
+    fsdp: bool = False
 
     def of(self, method: Method) -> "Recipe":
         """With what the method fixes."""

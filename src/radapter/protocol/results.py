@@ -98,7 +98,7 @@ class Row(_Figures):
         forgetting: of the task's figure, lost against the zero-shot model, per set; negative where it gained.
         seconds: of training and of saving what it gave; evaluation is not in it.
         seconds_per_epoch: the same, over its epochs.
-        step_bytes: that one training step keeps beyond the weights: activations, gradients, moments.
+        step_bytes: that a training step keeps beyond the weights: activations, gradients, moments; of one process.
     """
 
     trained_parameters: int

@@ -7,14 +7,17 @@ from typing import Any, ClassVar, Literal, final
 
 from torch import Tensor
 
-from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet, TrainLoader
+from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet
+from radapter.data.loading import Loader
+from radapter.data.shards.stream import ShardStream
 from radapter.evaluation import RetrievalMeasure
 from radapter.evaluation.features import encode_texts
 from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.suite import Sealed, sets_of_roles, train_loader
+from radapter.protocol.suite import Sealed, sets_of_roles, stream_loader, train_loader
 from radapter.protocol.trained import Classifier
-from radapter.training import PairCaptions
+from radapter.training import Captions, PairCaptions, StreamCaptions
 
 
 @final
@@ -28,10 +31,11 @@ class RetrievalSuite:
         id_test: in-distribution test sets, by name.
         ood: shifted test sets, by name; may be empty.
         per_group: pairs of each target class in a batch, so that multi-positives occur; None draws pairs at
-            random. The recipe's batch size is a multiple of it.
+            random. The recipe's batch size is a multiple of it. Of a stream it is captions of each image, of which
+            None takes one.
     """
 
-    train: PairSet
+    train: PairSet | ShardStream
     id_val: PairSet | None
     id_test: Mapping[str, PairSet]
     ood: Mapping[str, PairSet]
@@ -47,15 +51,26 @@ class RetrievalSuite:
         """The same suite whose test sets cannot be read."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
 
-    def head(self, encoder: DualEncoder) -> Tensor:
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
         """(0, E): there are no classes."""
         weight = next(encoder.parameters())
         return weight.new_zeros(0, encoder.embed_dim)
 
     def training(
-        self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
-    ) -> tuple[TrainLoader, PairCaptions]:
+        self,
+        encoder: DualEncoder,
+        recipe: Recipe,
+        *,
+        seed: int,
+        memory: Memory | None,
+        processes: Processes = ALONE,
+    ) -> tuple[Loader, Captions]:
         """Pairs, shuffled or class by class."""
+        if isinstance(self.train, ShardStream):
+            stream = stream_loader(
+                self.train, encoder, recipe, seed=seed, per_image=self.per_group or 1, processes=processes
+            )
+            return stream, StreamCaptions(encoder.tokenize)
         samples = self.train.samples()
         sampler = None
         if self.per_group is not None:
@@ -65,7 +80,9 @@ class RetrievalSuite:
                 per_group=self.per_group,
                 seed=seed,
             )
-        loader = train_loader(samples, encoder, recipe, seed=seed, memory=memory, sampler=sampler)
+        loader = train_loader(
+            samples, encoder, recipe, seed=seed, memory=memory, sampler=sampler, processes=processes
+        )
         return loader, PairCaptions(self.train.captions, encoder.tokenize)
 
     def measures(
@@ -73,6 +90,7 @@ class RetrievalSuite:
         classifier: Classifier,
         loaders: Mapping[tuple[str, str], EvalLoader],
         zero_shot: MutableMapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
     ) -> dict[str, RetrievalMeasure]:
         """Each set ranks its own images and captions; what zero-shot predicts is not kept."""
         found: dict[str, RetrievalMeasure] = {}
@@ -84,7 +102,10 @@ class RetrievalSuite:
             found[f"{role}/{name}"] = RetrievalMeasure(
                 classifier.encoder,
                 loader,
-                texts.setdefault(data.captions, partial(encode_texts, classifier.encoder, data.captions)),
+                texts.setdefault(
+                    data.captions,
+                    partial(encode_texts, classifier.encoder, data.captions, processes=processes),
+                ),
                 data.image_of_caption,
                 data.groups,
                 data.targets,

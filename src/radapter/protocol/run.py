@@ -1,18 +1,22 @@
 """One method in one folder: trained, interrupted, resumed, evaluated, merged.
 
 A run folder holds config.yaml, metrics.jsonl, checkpoints/, the evaluated weights (adapter/ or weights and head),
-results.json, results.md and frontier.png. Its lock keeps a second process out.
+results.json, results.md and frontier.png. Its lock keeps a second run out. Of the processes of one run the main one
+alone reads and writes the folder.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
 from radapter.data import Memory
+from radapter.errors import DataError, ModelError
 from radapter.evaluation import HEADLINES
 from radapter.evaluation.interpolation import check_alpha
 from radapter.methods import Method
 from radapter.models import ClassHead, DualEncoder, export, fingerprint
+from radapter.processes import ALONE, Processes
 from radapter.protocol.comparison import alphas_with
 from radapter.protocol.experiment import (
     Bench,
@@ -30,7 +34,7 @@ from radapter.protocol.suite import Suite
 from radapter.protocol.tracking import Tracking, tracked
 from radapter.protocol.trained import load_trained, read_about, save_trained
 from radapter.storage import lock, write_text
-from radapter.training import Checkpoints, Progress, StopSignal
+from radapter.training import Checkpoints, Progress, StopSignal, make_accelerator
 
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
@@ -50,6 +54,7 @@ def run_method(
     tracking: Tracking = "none",
     report: Callable[[Progress], None] = lambda _: None,
     progress: Callable[[str, int], None] | None = None,
+    processes: Processes = ALONE,
 ) -> Results:
     """Trains one method in a folder of its own and reports it beside zero-shot.
 
@@ -66,29 +71,36 @@ def run_method(
         tracking: where metrics go beside metrics.jsonl.
         report: told of each training step.
         progress: told of (set, images) as they are evaluated.
+        processes: share training and evaluation; each calls this with the same arguments and gets the results.
 
     Raises:
+        ModelError, DataError: processes have different base models, or different training sets.
         DataError: an image that is validated or tested on is also trained on; nothing was written.
         Interrupted: a signal came; a checkpoint was saved.
         RunError: another process works in `out`.
     """
-    check_disjoint(suite)
-    with lock(out):
-        if resume and (out / RESULTS).is_file():
-            return Results.read(out)
-        write_text(out / CONFIG, settings)
-        base = fingerprint(encoder)
+    processes.everywhere(lambda: check_disjoint(suite))
+    base = _same_everywhere(encoder, suite, processes)
+    with ExitStack() as held:
+        processes.on_main(lambda: held.enter_context(lock(out)))
+        done = processes.on_main(lambda: Results.read(out) if resume and (out / RESULTS).is_file() else None)
+        if done is not None:
+            return done
+        processes.on_main(lambda: write_text(out / CONFIG, settings))
+        encoder.to(make_accelerator(recipe.precision).device)
         memory = Memory()
-        bench = bench_of(suite, encoder, recipe, memory=memory, progress=progress)
+        bench = bench_of(suite, encoder, recipe, memory=memory, progress=progress, processes=processes)
         zero_shot = bench.zero_shot(encoder)
         rows, sweep, headline = [zero_shot_row(zero_shot)], [zero_shot], HEADLINES[suite.task]
         selection = Selection(split=None, rule="nothing was selected", n=0)
         if method.build is not None:
             stop = StopSignal()
-            with stop.listening(), tracked(out, tracking) as log:
+            with stop.listening(), ExitStack() as open_log:
+                log = open_log.enter_context(tracked(out, tracking)) if processes.is_main else None
 
                 def both(step: Progress) -> None:
-                    log(step)
+                    if log is not None:
+                        log(step)
                     report(step)
 
                 trained = train_method(
@@ -102,13 +114,14 @@ def run_method(
                     resume=resume,
                     stop=stop,
                     report=both,
+                    processes=processes,
                 )
             wanted = method.alpha if alpha is None else alpha
             alphas = alphas_with(wanted)
             swept = bench.sweep(trained, zero_shot, alphas)
             chosen, selection = choose_alpha(on_validation(swept), wanted, headline=headline)
             about = {"model": encoder.name, "task": suite.task, "seed": seed, **suite.about()}
-            save_trained(out, trained, alpha=chosen, about=about)
+            processes.on_main(lambda: save_trained(out, trained, alpha=chosen, about=about))
             rows.append(row_at(chosen, swept, zero_shot, trained=trained, headline=headline))
             sweep += swept
         results = Results(
@@ -120,8 +133,29 @@ def run_method(
             rows=rows,
             sweep=sweep,
         )
-        results.write(out)
+        processes.on_main(lambda: results.write(out))
         return results
+
+
+def _same_everywhere(encoder: DualEncoder, suite: Suite, processes: Processes) -> str:
+    """The base model's fingerprint, once every process is seen to have the same model and training set."""
+    found = processes.together(lambda: (fingerprint(encoder), suite.train.fingerprint))
+
+    def check() -> None:
+        for rank, (model, data) in enumerate(found):
+            if model != found[0][0]:
+                raise ModelError(
+                    f"every process must have the same base model. '{encoder.name}' is {found[0][0]} in process 0, "
+                    f"{model} in process {rank}. Give all machines the same files."
+                )
+            if data != found[0][1]:
+                raise DataError(
+                    f"every process must have the same training set. '{suite.train.name}' holds other images or "
+                    f"labels in process {rank} than in process 0. Give all machines the same files."
+                )
+
+    processes.everywhere(check)
+    return found[0][0]
 
 
 def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float | None = None) -> Results:

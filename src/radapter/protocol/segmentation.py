@@ -15,12 +15,13 @@ from torch import Tensor
 from radapter.data import Memory, PairedMaskDataset, TrainLoader
 from radapter.evaluation import SegmentationMeasure
 from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import EvaluationBatches, Sealed, sets_of_roles, train_loader
 from radapter.protocol.trained import Classifier
 from radapter.segmentation import MaskProposer, class_head
 from radapter.segmentation.region_loader import Crop, RegionLoader
-from radapter.segmentation.training_regions import RegionSet, SquareRegions
+from radapter.segmentation.training_regions import Frame, RegionSet, SquareRegions
 from radapter.training import ClassCaptions
 
 
@@ -37,6 +38,7 @@ class SegmentationSuite:
         templates: prompts with one "{}" each, of nouns in training and of class names in evaluation.
         proposer: finds the regions of a test image.
         crop: cuts them out for the tower.
+        frame: of trained regions, as `crop` frames tested ones.
         unseen: nouns whose regions are not trained on, and whose IoU is reported apart.
     """
 
@@ -47,6 +49,7 @@ class SegmentationSuite:
     templates: tuple[str, ...]
     proposer: MaskProposer
     crop: Crop
+    frame: Frame = Frame()
     unseen: tuple[str, ...] = ()
     task: ClassVar[Literal["segmentation"]] = "segmentation"
 
@@ -58,19 +61,29 @@ class SegmentationSuite:
         """The same suite whose test sets cannot be read."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
 
-    def head(self, encoder: DualEncoder) -> Tensor:
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
         """(0, E): no head is trained; each test set has classes of its own."""
         return next(encoder.parameters()).new_zeros(0, encoder.embed_dim)
 
     def training(
-        self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
+        self,
+        encoder: DualEncoder,
+        recipe: Recipe,
+        *,
+        seed: int,
+        memory: Memory | None,
+        processes: Processes = ALONE,
     ) -> tuple[TrainLoader, ClassCaptions]:
         """Regions, shuffled, and the captions of their nouns."""
         assert not isinstance(self.train, PairedMaskDataset)
         regions = SquareRegions(
-            self.train, size=encoder.image_size, fill=encoder.image_mean, without=self.unseen
+            self.train,
+            size=encoder.image_size,
+            fill=encoder.image_mean,
+            frame=self.frame,
+            without=self.unseen,
         )
-        loader = train_loader(regions, encoder, recipe, seed=seed, memory=memory)
+        loader = train_loader(regions, encoder, recipe, seed=seed, memory=memory, processes=processes)
         return loader, ClassCaptions(self.train.nouns, self.templates, encoder.tokenize, seed=seed)
 
     def loader(
@@ -82,10 +95,17 @@ class SegmentationSuite:
         max_bad: float,
         workers: int,
         memory: Memory | None,
+        processes: Processes = ALONE,
     ) -> RegionLoader:
         """The regions of a set; `crop` prepares them, so `preprocess` and `workers`, which decode, have no say."""
         return RegionLoader(
-            data, self.proposer, self.crop, batch_size=batch_size, max_bad=max_bad, memory=memory
+            data,
+            self.proposer,
+            self.crop,
+            batch_size=batch_size,
+            max_bad=max_bad,
+            memory=memory,
+            processes=processes,
         )
 
     def measures(
@@ -93,8 +113,10 @@ class SegmentationSuite:
         classifier: Classifier,
         loaders: Mapping[tuple[str, str], EvaluationBatches],
         zero_shot: MutableMapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
     ) -> dict[str, SegmentationMeasure]:
-        """Sets with the same class names share a zero-shot head; what zero-shot predicts is not kept."""
+        """Sets with the same class names share a zero-shot head, which each process makes for itself; what zero-shot
+        predicts is not kept."""
         found: dict[str, SegmentationMeasure] = {}
         heads: dict[tuple[str, ...], Callable[[], Tensor]] = {}
         for (role, name), loader in loaders.items():

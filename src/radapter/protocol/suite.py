@@ -9,10 +9,13 @@ from typing import Any, NoReturn, Protocol, Self, TypeVar, final
 from torch import Tensor
 
 from radapter.data import ImageSet, Memory, TrainLoader
-from radapter.data.loading import BatchSampler
+from radapter.data.loading import BatchSampler, KnownSet, Loader
+from radapter.data.shards.stream import ShardStream
+from radapter.data.shards.stream_loader import StreamLoader
 from radapter.errors import LeakError
 from radapter.evaluation import Measure, TaskName
 from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.trained import Classifier
 from radapter.training import Captions
@@ -62,7 +65,7 @@ class Suite(Protocol):
         """Its name."""
 
     @property
-    def train(self) -> TestedSet:
+    def train(self) -> KnownSet:
         """What is trained on."""
 
     @property
@@ -83,12 +86,18 @@ class Suite(Protocol):
     def sealed(self) -> Self:
         """The same suite whose test sets cannot be read: what training, search and selection get."""
 
-    def head(self, encoder: DualEncoder) -> Tensor:
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
         """The zero-shot head (C, E) that methods with a head start from; (0, E) where there are no classes."""
 
     def training(
-        self, encoder: DualEncoder, recipe: Recipe, *, seed: int, memory: Memory | None
-    ) -> tuple[TrainLoader, Captions]:
+        self,
+        encoder: DualEncoder,
+        recipe: Recipe,
+        *,
+        seed: int,
+        memory: Memory | None,
+        processes: Processes = ALONE,
+    ) -> tuple[Loader, Captions]:
         """What the loop reads."""
 
     def loader(
@@ -100,6 +109,7 @@ class Suite(Protocol):
         max_bad: float,
         workers: int,
         memory: Memory | None,
+        processes: Processes = ALONE,
     ) -> EvaluationBatches:
         """One of its `sets` in batches."""
 
@@ -108,8 +118,12 @@ class Suite(Protocol):
         classifier: Classifier,
         loaders: Mapping[tuple[str, str], Any],
         zero_shot: MutableMapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
     ) -> Mapping[str, Measure]:
-        """Role/name -> how each of these sets is measured; `zero_shot` keeps what zero-shot predicts."""
+        """Role/name -> how each of these sets is measured; `zero_shot` keeps what zero-shot predicts.
+
+        The `processes` share the encoding of texts, as the loaders share the images.
+        """
 
     def about(self) -> dict[str, Any]:
         """Facts that a finished run keeps, as JSON."""
@@ -137,6 +151,7 @@ def train_loader(
     seed: int,
     memory: Memory | None,
     sampler: BatchSampler | None = None,
+    processes: Processes = ALONE,
 ) -> TrainLoader:
     """Samples loaded as a recipe says, shuffled unless a sampler says what each batch holds."""
     return TrainLoader(
@@ -151,6 +166,34 @@ def train_loader(
         workers=recipe.workers,
         memory=memory,
         sampler=sampler,
+        processes=processes,
+    )
+
+
+def stream_loader(
+    stream: ShardStream,
+    encoder: DualEncoder,
+    recipe: Recipe,
+    *,
+    seed: int,
+    per_image: int = 1,
+    processes: Processes = ALONE,
+) -> StreamLoader:
+    """Shards streamed as a recipe says; `per_image` captions of an image in a batch."""
+    return StreamLoader(
+        stream,
+        encoder.preprocess,
+        image_size=encoder.image_size,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        per_image=per_image,
+        crop_scale=recipe.crop_scale,
+        flip=recipe.flip,
+        max_bad=recipe.max_bad,
+        workers=recipe.workers,
+        rank=processes.rank,
+        world_size=processes.size,
+        together=processes.together,
     )
 
 
@@ -163,11 +206,18 @@ def eval_loaders(
     max_bad: float,
     workers: int,
     memory: Memory | None,
+    processes: Processes = ALONE,
 ) -> Mapping[tuple[str, str], EvaluationBatches]:
     """Loaders of the sets with these roles."""
     return {
         key: suite.loader(
-            data, preprocess, batch_size=batch_size, max_bad=max_bad, workers=workers, memory=memory
+            data,
+            preprocess,
+            batch_size=batch_size,
+            max_bad=max_bad,
+            workers=workers,
+            memory=memory,
+            processes=processes,
         )
         for key, data in suite.sets(*roles).items()
     }

@@ -18,6 +18,7 @@ from radapter.adapter import RAdapterModel, set_alpha
 from radapter.errors import RunError
 from radapter.evaluation import Interpolation
 from radapter.models import DualEncoder, fingerprint
+from radapter.processes import ALONE, Processes
 from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
 from radapter.zeroshot import class_embeddings
 
@@ -32,9 +33,13 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.head = None if head is None else nn.Parameter(head.detach().clone(), requires_grad=False)
 
-    def class_head(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
+    def class_head(
+        self, classnames: Sequence[str], templates: Sequence[str], processes: Processes = ALONE
+    ) -> Tensor:
         """The head (C, E) that classifies at the present weights: the trained one, or the zero-shot head."""
-        return class_embeddings(self.encoder, classnames, templates) if self.head is None else self.head
+        if self.head is not None:
+            return self.head
+        return class_embeddings(self.encoder, classnames, templates, processes=processes)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Trained:
         epochs: trained in all.
         epoch: whose weights were kept, counted from 1; None for the last.
         seconds: that training took.
-        step_bytes: that one training step keeps beyond the weights.
+        step_bytes: that one training step keeps beyond the weights, in each process; None under FSDP.
     """
 
     method: str
@@ -65,7 +70,7 @@ class Trained:
     epochs: int
     epoch: int | None
     seconds: float
-    step_bytes: int
+    step_bytes: int | None
 
     @property
     def rescalable(self) -> bool:

@@ -7,6 +7,7 @@ from radapter.data import Memory
 from radapter.errors import ConfigError
 from radapter.evaluation import HEADLINES, Metrics, measured
 from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Suite, eval_loaders
 from radapter.protocol.trained import Classifier
@@ -20,6 +21,7 @@ class Validation:
         encoder: prepares the images.
         recipe: how they are loaded.
         memory: for preprocessed images.
+        processes: share the set.
 
     Attributes:
         headline: the figure that chooses.
@@ -29,14 +31,20 @@ class Validation:
     """
 
     def __init__(
-        self, suite: Suite, encoder: DualEncoder, recipe: Recipe, *, memory: Memory | None = None
+        self,
+        suite: Suite,
+        encoder: DualEncoder,
+        recipe: Recipe,
+        *,
+        memory: Memory | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         if suite.id_val is None:
             raise ConfigError(
                 "data.id_val is required where something is chosen: nothing else may choose. Give it, such as "
                 "data.train with 'part: [0.8, 1.0]'."
             )
-        self._suite = suite
+        self._suite, self._processes = suite, processes
         self._loaders = eval_loaders(
             suite,
             encoder.preprocess,
@@ -45,10 +53,12 @@ class Validation:
             max_bad=recipe.max_bad,
             workers=recipe.workers,
             memory=memory,
+            processes=processes,
         )
         self.headline = HEADLINES[suite.task]
 
     def metrics(self, classifier: Classifier) -> Metrics:
         """The task's figures, in evaluation mode; adapters at the alpha they have."""
-        ((name, measure),) = self._suite.measures(classifier, self._loaders).items()
-        return measured(classifier, measure, name=name)
+        measures = self._suite.measures(classifier, self._loaders, processes=self._processes)
+        ((name, measure),) = measures.items()
+        return measured(classifier, measure, name=name, processes=self._processes)

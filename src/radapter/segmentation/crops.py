@@ -49,6 +49,8 @@ def region_crops(
     fill: Colour | None = None,
     antialias: bool = True,
     ovseg_compat: bool = False,
+    expand: float = 1.0,
+    square: bool = False,
 ) -> RegionCrops:
     """Cuts every region of an image out and resizes it to a tower's input, by one batched resize.
 
@@ -64,18 +66,21 @@ def region_crops(
             [0, 1], as Pillow's do. Without it four neighbours make a pixel, however large the region.
         ovseg_compat: what OVSeg's release does: no antialiasing, the mean as the fill, and overshoot of the cubic
             kernel left in. `antialias` has then no say.
+        expand: by which box sides are multiplied first; the box keeps its middle, and beyond the image lies the fill.
+        square: whether boxes are widened to squares, which keeps proportions; else they are stretched.
 
     Returns:
         Crops in float32, or float64 where the image is.
 
     Raises:
-        ValueError: shapes do not fit, or `ovseg_compat` with a fill of its own.
+        ValueError: shapes do not fit, `expand` is below 1, or `ovseg_compat` with a fill of its own.
     """
-    _check(image, masks, fill=fill, ovseg_compat=ovseg_compat)
+    _check(image, masks, fill=fill, ovseg_compat=ovseg_compat, expand=expand)
     dtype = image.dtype if image.dtype == torch.float64 else torch.float32
     binary = masks if masks.dtype == torch.bool else masks > threshold
     boxes = tight_boxes(binary)
     valid = boxes[:, 2] > boxes[:, 0]
+    frames = _frames(boxes, expand=expand, square=square)
     weigh = plain_weights if ovseg_compat or not antialias else antialiased_weights
     middle, width, background = (
         torch.tensor(colour, dtype=dtype, device=image.device)[:, None, None]
@@ -84,9 +89,10 @@ def region_crops(
     contrast = (image.to(dtype) / 255 if image.dtype == torch.uint8 else image.to(dtype)) - background
     pixels = background[None].expand(len(masks), 3, size, size).contiguous()
     shown = binary.new_zeros(len(masks), size, size)
-    for rows in _batches(boxes, valid):
-        y, x, heights, widths = _grid(boxes[rows])
+    for rows in _batches(frames, valid):
+        (y, has_y, heights), (x, has_x, widths) = _grid(frames[rows], image.shape[1], image.shape[2])
         inside = binary[rows[:, None, None], y[:, :, None], x[:, None, :]]  # n, h, w
+        inside = inside & has_y[:, :, None] & has_x[:, None, :]
         patch = contrast[:, y[:, :, None], x[:, None, :]].mul_(inside).transpose(0, 1)  # n, 3, h, w
         down = weigh(heights, size, span=patch.shape[2], dtype=dtype)
         across = weigh(widths, size, span=patch.shape[3], dtype=dtype)
@@ -123,34 +129,52 @@ def pixels_of(image: Image) -> Tensor:
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
 
 
-def _grid(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Rows (N, h) and columns (N, w) of each box, heights and widths (N,); beyond a box its last pixel repeats."""
-    left, top, right, bottom = boxes.unbind(1)
-    heights, widths = bottom - top, right - left
-    lines = []
-    for start, stop, lengths in ((top, bottom, heights), (left, right, widths)):
-        steps = torch.arange(int(lengths.max()), device=boxes.device)
-        lines.append(torch.minimum(start[:, None] + steps, stop[:, None] - 1))
-    return lines[0], lines[1], heights, widths
-
-
-def _batches(boxes: Tensor, valid: Tensor) -> Iterator[Tensor]:
-    """Numbers of the valid regions, those of like size together, as many at a time as memory allows."""
+def _frames(boxes: Tensor, *, expand: float, square: bool) -> Tensor:
+    """What is cut out around each box, (Q, 4); it may reach beyond the image."""
     sides = boxes[:, 2:] - boxes[:, :2]
+    wanted = sides.max(1, keepdim=True).values.expand(-1, 2) if square else sides
+    wanted = (wanted * expand).round().long()
+    start = boxes[:, :2] - (wanted - sides).div(2, rounding_mode="floor")
+    return torch.cat([start, start + wanted], 1)
+
+
+class _Line(NamedTuple):
+    """Pixels of N frames along one axis: indices (N, L), which of them the image has (N, L), lengths (N,)."""
+
+    index: Tensor
+    has: Tensor
+    lengths: Tensor
+
+
+def _grid(frames: Tensor, height: int, width: int) -> tuple[_Line, _Line]:
+    """Rows and columns of each frame; beyond the image its last pixel repeats."""
+    left, top, right, bottom = frames.unbind(1)
+    lines = []
+    for start, stop, limit in ((top, bottom, height), (left, right, width)):
+        lengths = stop - start
+        index = start[:, None] + torch.arange(int(lengths.max()), device=frames.device)
+        has = (index >= 0) & (index < stop.clamp(max=limit)[:, None])
+        lines.append(_Line(index.clamp(0, limit - 1), has, lengths))
+    return lines[0], lines[1]
+
+
+def _batches(frames: Tensor, valid: Tensor) -> Iterator[Tensor]:
+    """Numbers of the valid regions, those of like size together, as many at a time as memory allows."""
+    sides = frames[:, 2:] - frames[:, :2]
     order = [row for row in sides.prod(1).argsort(stable=True).tolist() if valid[row]]
     batch: list[int] = []
     height = width = 0
     for row in order:
         height, width = max(height, int(sides[row, 1])), max(width, int(sides[row, 0]))
         if batch and (len(batch) + 1) * height * width > _BUDGET:
-            yield torch.tensor(batch, device=boxes.device)
+            yield torch.tensor(batch, device=frames.device)
             batch, height, width = [], int(sides[row, 1]), int(sides[row, 0])
         batch.append(row)
     if batch:
-        yield torch.tensor(batch, device=boxes.device)
+        yield torch.tensor(batch, device=frames.device)
 
 
-def _check(image: Tensor, masks: Tensor, *, fill: Colour | None, ovseg_compat: bool) -> None:
+def _check(image: Tensor, masks: Tensor, *, fill: Colour | None, ovseg_compat: bool, expand: float) -> None:
     if image.ndim != 3 or len(image) != 3 or not (image.dtype == torch.uint8 or image.is_floating_point()):
         raise ValueError(
             f"image must be (3, H, W), uint8 or floating point. Got {tuple(image.shape)} of {image.dtype}."
@@ -159,5 +183,7 @@ def _check(image: Tensor, masks: Tensor, *, fill: Colour | None, ovseg_compat: b
         raise ValueError(
             f"masks must be (Q, {image.shape[1]}, {image.shape[2]}), as the image. Got {tuple(masks.shape)}."
         )
+    if not expand >= 1:
+        raise ValueError(f"expand must be at least 1. Got {expand}. Use 1 for the tight box.")
     if ovseg_compat and fill is not None:
         raise ValueError(f"ovseg_compat fills with the tower's mean. Got fill {fill}. Leave one of them out.")

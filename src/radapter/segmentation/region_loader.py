@@ -15,8 +15,10 @@ from torch import Tensor
 
 from radapter.data import MAX_BAD, BadImages, Memory
 from radapter.data import IGNORE, PairedMaskDataset
+from radapter.data.loading import meet
 from radapter.data.memory import Lease
 from radapter.errors import DataError, ImageError
+from radapter.processes import ALONE, Processes
 from radapter.segmentation.cells import Cells, cells_of
 from radapter.segmentation.crops import RegionCrops, pixels_of
 from radapter.segmentation.oracle import label_regions
@@ -77,6 +79,8 @@ class RegionLoader:
         batch_size: a batch is full when it holds so many regions; the regions of an image stay together.
         max_bad: fraction of the set that may be unreadable.
         memory: shared budget; None keeps nothing.
+        processes: share the images, neighbouring ones to each, so that theirs by rank are all in order; each must
+            take a whole pass.
     """
 
     def __init__(
@@ -88,10 +92,12 @@ class RegionLoader:
         batch_size: int,
         max_bad: float = MAX_BAD,
         memory: Memory | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
         self._proposer, self._crop, self._batch_size = proposer, crop, batch_size
+        self._processes = processes
         self._batches_lease, self._bits_lease = Lease(memory), Lease(memory)
         self._kept: list[RegionBatch] | None = None
         self._bits: dict[int, tuple[np.ndarray, tuple[int, ...]]] = {}
@@ -106,14 +112,21 @@ class RegionLoader:
             yield from self._kept
             return
         fresh: list[RegionBatch] | None = []
-        for batch in self._made():
-            if fresh is not None:
-                if self._batches_lease.take(batch.pixels.nbytes):
-                    fresh.append(batch)
-                else:
-                    fresh = None
-                    self._batches_lease.release()
-            yield batch
+        failure: Exception | None = None
+        try:
+            for batch in self._made():
+                if fresh is not None:
+                    if self._batches_lease.take(batch.pixels.nbytes):
+                        fresh.append(batch)
+                    else:
+                        fresh = None
+                        self._batches_lease.release()
+                yield batch
+        except Exception as error:
+            if self._processes.size == 1:
+                raise
+            failure = error  # the others are still at work: it is told where they can hear it
+        meet(self.bad, failure, self._processes)
         if len(self.bad) == len(self.dataset):
             raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")
         self._kept = fresh
@@ -124,7 +137,7 @@ class RegionLoader:
     def _made(self) -> Iterator[RegionBatch]:
         crops: list[RegionCrops] = []
         images: list[SeenImage] = []
-        for index in range(len(self.dataset)):
+        for index in self._processes.share(len(self.dataset)):
             try:
                 image, labels, _ = self.dataset[index]
             except ImageError as error:

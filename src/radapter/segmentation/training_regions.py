@@ -5,7 +5,7 @@ augmented, or thin regions would be cut to pieces by a crop that is nearly a squ
 """
 
 from collections.abc import Collection
-from typing import Protocol, final
+from typing import NamedTuple, Protocol, final
 
 import numpy as np
 import torch
@@ -13,11 +13,27 @@ from PIL import Image
 from torch import Tensor
 
 from radapter.data.loading import ImageSet
-from radapter.data.splits import key_of
+from radapter.data.splits import fingerprint, key_of
 from radapter.data import IGNORE, PairedMaskDataset
 from radapter.errors import DataError
 from radapter.segmentation.crops import Colour, tight_boxes
 from radapter.segmentation.oracle import label_regions
+
+
+class Frame(NamedTuple):
+    """What of an image's fill stands around a region: as `expand` and `square` of `region_crops`."""
+
+    expand: float = 1.0
+    square: bool = False
+
+    def around(self, cutout: Image.Image) -> Image.Image:
+        """A region, RGBA, in the middle of its frame, which is transparent."""
+        width, height = (max(1, round(side * self.expand)) for side in cutout.size)
+        if self.square:
+            width = height = max(width, height)
+        canvas = Image.new("RGBA", (width, height))
+        canvas.paste(cutout, ((width - cutout.width) // 2, (height - cutout.height) // 2))
+        return canvas
 
 
 class RegionSet(ImageSet, Protocol):
@@ -71,6 +87,11 @@ class MaskRegions:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of images and nouns: equal for equal sets."""
+        return fingerprint(self.keys, self.labels, *self.nouns)
+
     def image(self, index: int) -> Image.Image:
         """The region at `index` on black; raises ImageError."""
         return on_colour(self.cutout(index), (0.0, 0.0, 0.0))
@@ -100,14 +121,23 @@ class SquareRegions:
         regions: of a noun each.
         size: height and width, in pixels.
         fill: the colour outside a region, in [0, 1].
+        frame: of a region, before it is stretched.
         without: nouns whose regions are left out.
 
     Raises:
         DataError: a noun is not one of the set's, or no region is left.
     """
 
-    def __init__(self, regions: RegionSet, *, size: int, fill: Colour, without: Collection[str] = ()) -> None:
-        self._regions, self._size, self._fill = regions, size, fill
+    def __init__(
+        self,
+        regions: RegionSet,
+        *,
+        size: int,
+        fill: Colour,
+        frame: Frame = Frame(),
+        without: Collection[str] = (),
+    ) -> None:
+        self._regions, self._size, self._fill, self._frame = regions, size, fill, frame
         self._rows = [
             row for row, label in enumerate(regions.labels.tolist()) if regions.nouns[label] not in without
         ]
@@ -131,9 +161,14 @@ class SquareRegions:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of regions and nouns: equal for equal sets."""
+        return fingerprint(self.keys, self.labels, *self.nouns)
+
     def image(self, index: int) -> Image.Image:
         """The region at `index`, RGB; raises ImageError."""
-        filled = on_colour(self._regions.cutout(self._rows[index]), self._fill)
+        filled = on_colour(self._frame.around(self._regions.cutout(self._rows[index])), self._fill)
         return filled.resize((self._size, self._size), Image.Resampling.BICUBIC)
 
     def where(self, index: int) -> str:

@@ -1,6 +1,6 @@
 """The one loop: a learner, its data and its captions go in; trained weights and their average come out."""
 
-from radapter.training.captions import Captions, ClassCaptions, PairCaptions
+from radapter.training.captions import Captions, ClassCaptions, PairCaptions, StreamCaptions
 from radapter.training.checkpoints import Checkpoint, Checkpoints
 from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.loop import Precision, Progress, check_precision, fit, make_accelerator, sample_step
@@ -17,6 +17,7 @@ __all__ = [
     "Precision",
     "Progress",
     "StopSignal",
+    "StreamCaptions",
     "check_precision",
     "cosine_with_warmup",
     "fit",

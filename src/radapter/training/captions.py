@@ -1,6 +1,7 @@
 """Captions of images: their own, or the class name in a template, drawn anew for every sample and epoch.
 
-Every caption is tokenised once, at the start; a batch carries each distinct caption once.
+Every caption is tokenised once, at the start, unless it comes with a stream; a batch carries each distinct caption
+once.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,13 +10,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from radapter.data import Batch
+from radapter.data.splits import key_of
+
 
 class Captions(Protocol):
     """Which text goes with each sample of a batch."""
 
-    def of(
-        self, labels: Tensor, indices: Tensor, *, epoch: int, samples: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (U, L) of the U distinct captions; which of them each sample has (B,); their ids (U,)."""
 
 
@@ -41,15 +43,12 @@ class ClassCaptions:
         self._tokens = tokenize([t.format(name) for name in classnames for t in templates])
         self._seed = seed
 
-    def of(
-        self, labels: Tensor, indices: Tensor, *, epoch: int, samples: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
         """The captions of one batch.
 
         Args:
-            labels: (B,), classes.
-            indices: (B,), places in the data set: a sample's template depends on its index and the epoch alone,
-                not on the batch it comes in.
+            batch: its labels are classes, its indices places in the data set: a sample's template depends on its
+                index and the epoch alone, not on the batch it comes in.
             epoch: counted from 0.
             samples: size of the data set.
 
@@ -58,7 +57,9 @@ class ClassCaptions:
         """
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
         drawn = torch.randint(self._templates, (samples,), generator=generator)
-        ids, caption_of_image = torch.unique(labels * self._templates + drawn[indices], return_inverse=True)
+        ids, caption_of_image = torch.unique(
+            batch.labels * self._templates + drawn[batch.indices], return_inverse=True
+        )
         return self._tokens[ids], caption_of_image, ids
 
 
@@ -75,9 +76,27 @@ class PairCaptions:
         self._id_of_sample = torch.tensor([number[text] for text in captions])
         self._tokens = tokenize(list(number))
 
-    def of(
-        self, labels: Tensor, indices: Tensor, *, epoch: int, samples: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `Captions.of`; only `indices` is read."""
-        ids, caption_of_image = torch.unique(self._id_of_sample[indices], return_inverse=True)
+    def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Captions.of`; only the batch's indices are read."""
+        ids, caption_of_image = torch.unique(self._id_of_sample[batch.indices], return_inverse=True)
         return self._tokens[ids], caption_of_image, ids
+
+
+class StreamCaptions:
+    """Captions that come with each batch, tokenised when they come; one is known by a hash of its text.
+
+    Args:
+        tokenize: list of str -> (N, L) int64.
+    """
+
+    def __init__(self, tokenize: Callable[[list[str]], Tensor]) -> None:
+        self._tokenize = tokenize
+
+    def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Captions.of`; only the batch's captions are read."""
+        assert batch.captions is not None
+        text_of = {key_of(text.encode()): text for text in batch.captions}
+        ids, caption_of_image = torch.unique(
+            torch.tensor([key_of(text.encode()) for text in batch.captions]), return_inverse=True
+        )
+        return self._tokenize([text_of[number] for number in ids.tolist()]), caption_of_image, ids

@@ -3,6 +3,9 @@
 A step is a pure function of (seed, step): the order of the data, their augmentation, the captions and the coins
 of adapter dropping are counter based, and torch's generator is reseeded at every step for whatever else draws.
 So a checkpoint needs no random state, and a resumed run is bitwise the uninterrupted one.
+
+Of several processes each computes its part of every batch, the loss is that of the whole batch, and the gradient is
+what one process would have. All of them hold the same weights and averages; the main one alone writes.
 """
 
 import logging
@@ -15,17 +18,22 @@ from typing import Literal
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from radapter.adapter import Ema, coins
-from radapter.data import Batch, TrainLoader
+from radapter.data import Batch
+from radapter.data.loading import Loader
 from radapter.errors import ConfigError, DivergedError
+from radapter.losses.gather import Parts
 from radapter.methods import LabelledPairs, Learner, trained_parameters
+from radapter.processes import ALONE, Processes, shared
 from radapter.training.captions import Captions
 from radapter.training.checkpoints import Checkpoint, Checkpoints
 from radapter.training.gradient_cache import backward_in_chunks
 from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.schedule import cosine_with_warmup
+from radapter.training.spread import Replicated, Sharded, Spread
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +45,7 @@ _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 class Progress:
     """What the loop reports after a step.
 
-    step: done, of `steps`. loss: nats. rate: images a second since the last report of this run.
+    step: done, of `steps`. loss: nats. images_per_second: of all processes, since this one began.
     """
 
     step: int
@@ -59,7 +67,9 @@ def make_accelerator(precision: Precision) -> Accelerator:
     check_precision(precision)
     # accelerate keeps one state a process and refuses a second precision; a program may train twice.
     AcceleratorState._reset_state()
-    return Accelerator(mixed_precision=_MIXED[precision])
+    # Buffers are constants here. What is used is the same in every step, and need not be all that is trained.
+    wrapping = DistributedDataParallelKwargs(broadcast_buffers=False, static_graph=True)
+    return Accelerator(mixed_precision=_MIXED[precision], kwargs_handlers=[wrapping])
 
 
 def check_precision(precision: Precision) -> None:
@@ -75,7 +85,7 @@ def check_precision(precision: Precision) -> None:
 def fit(
     learner: Learner,
     ema: Ema,
-    loader: TrainLoader,
+    loader: Loader,
     captions: Captions,
     accelerator: Accelerator,
     *,
@@ -93,6 +103,8 @@ def fit(
     stop: StopSignal | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     after_epoch: Callable[[int], None] = lambda _: None,
+    processes: Processes = ALONE,
+    fsdp: bool = False,
 ) -> int:
     """Trains `learner` in place and keeps `ema` up to date.
 
@@ -117,20 +129,37 @@ def fit(
         stop: asks to save and stop after the step in hand.
         report: called after each step.
         after_epoch: called with the number of each epoch that ends, counted from 0, before its checkpoint.
+        processes: share every batch; each calls this with the same arguments, and `loader` made with them. `stop` is
+            asked where one is asked, checkpoints are the main process's.
+        fsdp: part the weights among the processes (FSDP2), for towers that do not fit one device; `learner` is then
+            left on the CPU. Not with `chunk_size`.
 
     Returns:
         Steps skipped in all.
 
     Raises:
+        ConfigError: `fsdp` with one process, or with `chunk_size`.
         DivergedError: `max_skipped` steps in a row were skipped; the message names samples.
         Interrupted: `stop` asked; a checkpoint was saved.
     """
-    parameters = trained_parameters(learner)
-    optimizer = torch.optim.AdamW(parameters.values(), lr=learning_rate, weight_decay=weight_decay)
-    state = _LoopState(parameters, ema, optimizer, accelerator.scaler)
-    if resume and checkpoints is not None and (checkpoint := checkpoints.newest()) is not None:
-        state.restore(checkpoint)
-    model, stepper = accelerator.prepare(learner, optimizer)
+    spread: Spread
+    if fsdp and (processes.size == 1 or chunk_size is not None):
+        raise ConfigError(
+            f"fsdp needs several processes, and encodes a batch at once. Got {processes.size} and chunk_size "
+            f"{chunk_size}. Leave it out."
+        )
+    if fsdp:
+        spread = Sharded(
+            learner, accelerator, processes, learning_rate=learning_rate, weight_decay=weight_decay
+        )
+    else:
+        spread = Replicated(learner, accelerator, learning_rate=learning_rate, weight_decay=weight_decay)
+    model, stepper = spread.model, spread.optimizer
+    state = _LoopState(trained_parameters(learner), ema, spread, accelerator.scaler)
+    if resume and checkpoints is not None:
+        checkpoint = processes.on_main(checkpoints.newest)
+        if checkpoint is not None:
+            state.restore(checkpoint)
     steps = epochs * loader.steps_per_epoch
     started, images = time.perf_counter(), 0
     model.train()
@@ -139,10 +168,10 @@ def fit(
         rate = learning_rate * cosine_with_warmup(state.step, steps=steps, warmup_steps=warmup_steps)
         for group in stepper.param_groups:
             group["lr"] = rate
-        pairs, keys = _pairs(batch, captions, epoch, len(loader.dataset), accelerator.device)
+        pairs, keys = _pairs(batch, captions, epoch, len(loader.dataset), accelerator.device, processes)
         coins_of = partial(coins.HashCoins, seed, state.step)
         if chunk_size is None:
-            with coins.installed(learner, coins_of(keys)):
+            with coins.installed(model, coins_of(keys)), accelerator.autocast():
                 loss = model(pairs)
             accelerator.backward(loss)
         else:
@@ -155,39 +184,42 @@ def fit(
                 autocast=accelerator.autocast,
                 backward=accelerator.backward,
             )
-        limit = float("inf") if grad_clip is None else grad_clip
-        norm = torch.as_tensor(accelerator.clip_grad_norm_(list(parameters.values()), limit))
-        finite = bool(torch.isfinite(loss) and torch.isfinite(norm))
+            spread.average_gradients()
+        norm = spread.clip(float("inf") if grad_clip is None else grad_clip)
+        finite = all(processes.gather(bool(torch.isfinite(loss) and torch.isfinite(norm))))
         # fp16's scaler skips by itself, and must see that it did
         if finite or accelerator.scaler is not None:
             stepper.step()
         stepper.zero_grad(set_to_none=True)
         state.count(accepted=finite and not accelerator.optimizer_step_was_skipped)
-        images += len(batch.labels)
+        images += len(batch) if batch.sizes is None else sum(batch.sizes)
         speed = images / (time.perf_counter() - started)
         report(Progress(state.step, steps, epoch, loss.item(), rate, norm.item(), speed, state.skipped))
         if state.skipped_in_a_row:
-            _refuse_divergence(state, batch, loader, max_skipped)
+            processes.everywhere(partial(_refuse_divergence, state, batch, loader, max_skipped))
         if state.step % loader.steps_per_epoch == 0:
             after_epoch(epoch)
-        asked = stop is not None and stop.asked and state.step < steps
+        asked = any(processes.gather(stop is not None and stop.asked)) and state.step < steps
         due = state.step % (checkpoint_every or loader.steps_per_epoch) == 0 or state.step == steps
         if checkpoints is not None and (due or asked):
-            checkpoints.save(state.checkpoint())
+            processes.on_main(partial(checkpoints.save, state.checkpoint()))
         if asked:
-            raise Interrupted(f"stopped after step {state.step} of {steps}")
+            raise shared(Interrupted(f"stopped after step {state.step} of {steps}"))
     return state.skipped
 
 
 def sample_step(
     learner: Learner,
-    loader: TrainLoader,
+    loader: Loader,
     captions: Captions,
     accelerator: Accelerator,
     *,
     chunk_size: int | None = None,
 ) -> Callable[[], Tensor]:
-    """The loss of the first batch, or of its first chunk, as a function of nothing; it trains nothing."""
+    """The loss of the first batch, or of its first chunk, as a function of nothing; it trains nothing.
+
+    Of several processes each takes its own part for a batch.
+    """
     batch = next(iter(loader.epoch(0)))
     rows = slice(chunk_size)
     batch = replace(
@@ -197,8 +229,10 @@ def sample_step(
         keys=batch.keys[rows],
         indices=batch.indices[rows],
         groups=None if batch.groups is None else batch.groups[rows],
+        captions=None if batch.captions is None else batch.captions[rows],
+        sizes=None,
     )
-    pairs, _ = _pairs(batch, captions, 0, len(loader.dataset), accelerator.device)
+    pairs, _ = _pairs(batch, captions, 0, len(loader.dataset), accelerator.device, ALONE)
 
     def loss() -> Tensor:
         with accelerator.autocast():
@@ -215,15 +249,16 @@ class _LoopState:
         self,
         parameters: dict[str, nn.Parameter],
         ema: Ema,
-        optimizer: torch.optim.Optimizer,
+        spread: Spread,
         scaler: torch.amp.GradScaler | None,
     ) -> None:
-        self._parameters, self._ema, self._optimizer, self._scaler = parameters, ema, optimizer, scaler
+        self._parameters, self._ema, self._spread, self._scaler = parameters, ema, spread, scaler
         self.step = self.skipped = self.skipped_in_a_row = 0
 
     def count(self, *, accepted: bool) -> None:
         self.step += 1
         if accepted:
+            self._spread.publish()
             self._ema.update()
             self.skipped_in_a_row = 0
         else:
@@ -235,7 +270,7 @@ class _LoopState:
             step=self.step,
             parameters={name: p.detach() for name, p in self._parameters.items()},
             average=self._ema.state_dict(),
-            optimizer=self._optimizer.state_dict()["state"],
+            optimizer=self._spread.optimizer_state(),
             counters={"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row},
             scaler=self._scaler.state_dict() if self._scaler is not None else {},
         )
@@ -245,8 +280,7 @@ class _LoopState:
             for name, parameter in self._parameters.items():
                 parameter.copy_(checkpoint.parameters[name])
         self._ema.load_state_dict(checkpoint.average)
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": checkpoint.optimizer, "param_groups": groups})
+        self._spread.restore(checkpoint.optimizer)
         if self._scaler is not None:
             self._scaler.load_state_dict(checkpoint.scaler)
         self.step = checkpoint.step
@@ -254,7 +288,7 @@ class _LoopState:
         self.skipped_in_a_row = checkpoint.counters["skipped_in_a_row"]
 
 
-def _batches_from(step: int, loader: TrainLoader, epochs: int) -> Iterator[tuple[int, Batch]]:
+def _batches_from(step: int, loader: Loader, epochs: int) -> Iterator[tuple[int, Batch]]:
     first, offset = divmod(step, loader.steps_per_epoch)
     for epoch in range(first, epochs):
         for batch in loader.epoch(epoch, start_step=offset):
@@ -263,19 +297,30 @@ def _batches_from(step: int, loader: TrainLoader, epochs: int) -> Iterator[tuple
 
 
 def _pairs(
-    batch: Batch, captions: Captions, epoch: int, samples: int, device: torch.device
+    batch: Batch,
+    captions: Captions,
+    epoch: int,
+    samples: int,
+    device: torch.device,
+    processes: Processes,
 ) -> tuple[LabelledPairs, dict[str, Tensor]]:
     """A batch with its captions, and the keys of its coins: the image's place in the data, the caption's id."""
-    tokens, caption_of_image, caption_ids = captions.of(
-        batch.labels, batch.indices, epoch=epoch, samples=samples
-    )
+    tokens, caption_of_image, caption_ids = captions.of(batch, epoch=epoch, samples=samples)
+    parts = None
+    if batch.sizes is not None:
+        assert processes.group is not None
+        parts = Parts(processes.group, batch.sizes)
     pairs = LabelledPairs(
-        batch.pixels.to(device), tokens.to(device), caption_of_image.to(device), batch.labels.to(device)
+        batch.pixels.to(device),
+        tokens.to(device),
+        caption_of_image.to(device),
+        batch.labels.to(device),
+        parts,
     )
     return pairs, {"image": batch.indices, "text": caption_ids}  # on the CPU, where coins are drawn
 
 
-def _refuse_divergence(state: _LoopState, batch: Batch, loader: TrainLoader, max_skipped: int) -> None:
+def _refuse_divergence(state: _LoopState, batch: Batch, loader: Loader, max_skipped: int) -> None:
     samples = [loader.dataset.where(int(i)) for i in batch.indices[:8]]
     _LOG.warning(
         "step %d skipped: loss or gradient was not finite; samples: %s", state.step, ", ".join(samples)

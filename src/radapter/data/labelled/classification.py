@@ -10,7 +10,7 @@ from torch import Tensor
 
 from radapter.data.labelled.labels import refuse_duplicates
 from radapter.data.pictures.pictures import ArrayPictures, Pictures
-from radapter.data.splits import content_keys
+from radapter.data.splits import content_keys, fingerprint
 from radapter.errors import DataError
 
 
@@ -61,9 +61,18 @@ class ClassificationSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of contents, labels and class names."""
+        return fingerprint(self.keys, self.labels, *self.classnames)
+
     def image(self, index: int) -> Image.Image:
         """Decodes the picture at `index` to RGB; raises ImageError."""
         return self.pictures.image(int(self.rows[index]))
+
+    def encoded(self, index: int) -> bytes:
+        """An image file of the picture at `index`; raises ImageError."""
+        return self.pictures.encoded(int(self.rows[index]))
 
     def where(self, index: int) -> str:
         """What messages call the picture at `index`: its path, or its file and row."""

@@ -8,6 +8,7 @@
     {world: SPLIT, seed: 0, size: 1000, correlation: 0.8}
     {coop: split_zhou_NAME.json, images: FOLDER, split: test}
     {layout: imagenet-r, path: PATH}                      and the layout's options; see layouts.py
+    {shards: FOLDER}                                      tar shards that `radapter shards` wrote
 
 Every mapping also takes
     part: [low, high)     the pictures whose content hash lies in that part of all; see splits.py
@@ -34,6 +35,7 @@ from radapter.data.labelled.folder import read_folder
 from radapter.data.labelled.huggingface import read_hub, read_parquet
 from radapter.data.labelled.labels import Source, read_classnames, resolve
 from radapter.data.labelled.layouts import OPTIONS, read_layout
+from radapter.data.labelled.shards import read_labelled_shards
 from radapter.data.labelled.shots import few_shots
 from radapter.data.labelled.table import read_labelled_table
 from radapter.data.labelled.world import read_world
@@ -54,6 +56,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "coop": {"images": str, "split": str},
     "layout": {"path": str, "severity": int, "leave_out": (str, list, tuple)}
     | {name: str for name in OPTIONS if name not in ("severity", "leave_out")},
+    "shards": {},
 }
 _COMMON: dict[str, Any] = {
     "part": Sequence,
@@ -225,6 +228,8 @@ def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) 
         if "wnids" in chosen:
             chosen["wnids"] = Path(expanded(chosen["wnids"]))
         return read_layout(options["layout"], Path(expanded(options["path"])), chosen, max_pixels=max_pixels)
+    if "shards" in options:
+        return read_labelled_shards(Path(expanded(options["shards"])), max_pixels=max_pixels)
     return read_world(options["world"], **{key: options[key] for key in _OWN["world"] if key in options})
 
 

@@ -154,6 +154,11 @@ class PairedMaskDataset:
             self._keys = content_keys(self.pictures, torch.arange(len(self)), progress=progress)
         return self._keys
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of pictures and class names: equal for equal sets."""
+        return fingerprint(self.keys, *self.classnames)
+
     def image(self, index: int) -> Image.Image:
         """Decodes the picture at `index` to upright RGB; raises ImageError."""
         return self.pictures.image(index)

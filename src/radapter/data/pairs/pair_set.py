@@ -14,6 +14,7 @@ from torch import Tensor
 
 from radapter.data.pairs.equivalence import ClassFigures, class_figures, target_classes
 from radapter.data.pictures.pictures import JoinedPictures, Pictures
+from radapter.data.splits import fingerprint
 from radapter.errors import DataError
 
 
@@ -73,9 +74,18 @@ class PairSet:
         """Images, captions, captions that are shared, classes and the largest of them."""
         return class_figures(self.captions, self.image_of_caption, self.groups, self.targets)
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of contents, captions, groups and target classes."""
+        return fingerprint(self.keys, self.image_of_caption, self.groups, self.targets, *self.captions)
+
     def image(self, index: int) -> Image.Image:
         """Decodes the image at `index` to RGB; raises ImageError."""
         return self.pictures.image(int(self.rows[index]))
+
+    def encoded(self, index: int) -> bytes:
+        """An image file of the image at `index`; raises ImageError."""
+        return self.pictures.encoded(int(self.rows[index]))
 
     def where(self, index: int) -> str:
         """What messages call the image at `index`: its path, or its file and row."""
@@ -133,6 +143,11 @@ class PairSamples:
     def name(self) -> str:
         """The set's."""
         return self.pairs.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The set's."""
+        return self.pairs.fingerprint
 
     @property
     def image_of_sample(self) -> Tensor:

@@ -12,15 +12,18 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from radapter.data.pairs.captioned import CaptionedSource, group_id, texts_of
 from radapter.data.pictures.decoding import MAX_PIXELS, SUFFIXES
+from radapter.data.shards.parts import content_key
 from radapter.data.tars import Member, TarPictures, image_in, list_tar, samples, text_of
 from radapter.errors import ConfigError, DataError, did_you_mean
 
 _IMAGES = sorted(suffix.lstrip(".") for suffix in SUFFIXES)
 
-Texts = tuple[tuple[str, ...], Hashable | None]
-"""The captions of a sample, and its group."""
+Texts = tuple[tuple[str, ...], Hashable | None, int | None]
+"""The captions of a sample, its group, and the content key that it tells."""
 
 
 def read_clip_benchmark(
@@ -83,7 +86,7 @@ def read_webdataset(
             return _described(parts["json"], captions=captions, group=group)
         if group is not None:
             raise ConfigError(f"group needs a key.json in every sample. '{key}' has none. Leave group out.")
-        return ((" ".join(text_of(parts["txt"]).split()),), None) if "txt" in parts else ((), None)
+        return ((" ".join(text_of(parts["txt"]).split()),) if "txt" in parts else ()), None, None
 
     return _source(shards[0].stem, shards, texts, max_pixels=max_pixels)
 
@@ -95,7 +98,7 @@ def _source(
     *,
     max_pixels: int,
 ) -> CaptionedSource:
-    images, captions, groups = [], [], []
+    images, captions, groups, keys = [], [], [], []
     for shard in shards:
         for key, parts in samples(list_tar(shard)).items():
             image = image_in(parts, _IMAGES)
@@ -103,10 +106,11 @@ def _source(
                 raise DataError(
                     f"every sample must have an image. '{shard}::{key}' has {', '.join(parts)}. Remove it."
                 )
-            of, group = texts(parts, f"{shard}::{key}")
+            of, group, content = texts(parts, f"{shard}::{key}")
             images.append(image)
             captions.append(of)
             groups.append(group)
+            keys.append(content)
     if not images:
         raise DataError(f"shards must hold a sample. The {len(shards)} of '{name}' hold none.")
     unnamed = [str(image) for image, group in zip(images, groups, strict=True) if group is None]
@@ -116,7 +120,11 @@ def _source(
             f"{', '.join(unnamed[:3])}. Give them one."
         )
     return CaptionedSource(
-        name, TarPictures(images, max_pixels=max_pixels), captions, None if unnamed else groups
+        name,
+        TarPictures(images, max_pixels=max_pixels),
+        captions,
+        None if unnamed else groups,
+        None if None in keys else torch.tensor(keys, dtype=torch.int64),
     )
 
 
@@ -125,7 +133,7 @@ def _lines_of_text(parts: Mapping[str, Member], key: str) -> Texts:
         raise DataError(
             f"every sample must have a txt. '{key}' has {', '.join(parts)}. Write the shard again."
         )
-    return tuple(text_of(parts["txt"]).strip().splitlines()), None
+    return tuple(text_of(parts["txt"]).strip().splitlines()), None, None
 
 
 def _described(member: Member, *, captions: str | None, group: str | None) -> Texts:
@@ -143,6 +151,7 @@ def _described(member: Member, *, captions: str | None, group: str | None) -> Te
         group_id(_entry(content, group or "group", member), f"'{member}'")
         if group or "group" in content
         else None,
+        content_key(content),
     )
 
 

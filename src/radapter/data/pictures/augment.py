@@ -6,10 +6,13 @@ exactly and the number of workers changes nothing.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
 
 from PIL import Image
 from torch import Tensor
 
+from radapter.errors import ConfigError
 from radapter.hashing import uniform
 
 CROP_SCALE = (0.9, 1.0)
@@ -28,6 +31,37 @@ def draws(seed: int, epoch: int, keys: Tensor) -> Tensor:
         (N, 5), in [0, 1): area, ratio, left, top, flip.
     """
     return uniform(seed, keys, f"augment {epoch}", 5)
+
+
+@final
+@dataclass(frozen=True)
+class Augmentation:
+    """What training does to a picture.
+
+    Attributes:
+        size: side of the square that a crop is stretched to, in pixels.
+        crop_scale: range of a random crop's area, as a fraction of the picture's; None crops nothing.
+        flip: whether every other picture is mirrored.
+
+    Raises:
+        ConfigError: `crop_scale` is no range in (0, 1].
+    """
+
+    size: int
+    crop_scale: tuple[float, float] | None = CROP_SCALE
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        if self.crop_scale is not None and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            raise ConfigError(
+                f"crop_scale must be (low, high) with 0 < low <= high <= 1. Got {self.crop_scale}."
+            )
+
+    def __call__(self, image: Image.Image, draw: Sequence[float]) -> Image.Image:
+        """The picture as a row of `draws` has it."""
+        if self.crop_scale is not None:
+            image = random_crop(image, draw, size=self.size, scale=self.crop_scale)
+        return random_flip(image, draw) if self.flip else image
 
 
 def random_crop(

@@ -1,6 +1,7 @@
 """Counting pictures that cannot be decoded, and ending the run when they are too many."""
 
 import logging
+from collections.abc import Mapping
 from typing import final
 
 from radapter.errors import ConfigError, DataError, ImageError
@@ -27,6 +28,11 @@ class BadImages:
         self._total = total
         self._max_bad = max_bad
         self._messages: dict[int, str] = {}
+
+    @property
+    def messages(self) -> Mapping[int, str]:
+        """What is wrong with each, by its index in the set."""
+        return self._messages
 
     def __len__(self) -> int:
         return len(self._messages)

@@ -5,6 +5,7 @@ one picture at a time. It holds no labels.
 """
 
 import bisect
+import io
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,10 @@ class Pictures(Protocol):
 
     def content(self, index: int) -> bytes:
         """The bytes that say which picture this is; raises ImageError where they cannot be read."""
+        ...
+
+    def encoded(self, index: int) -> bytes:
+        """An image file that decodes to this picture: the stored one where there is one; raises ImageError."""
         ...
 
     def where(self, index: int) -> str:
@@ -66,6 +71,10 @@ class FilePictures:
             raise ImageError(
                 f"image file must be readable. '{self.paths[index]}': {error.strerror}."
             ) from error
+
+    def encoded(self, index: int) -> bytes:
+        """The file's bytes; raises ImageError."""
+        return self.content(index)
 
     def where(self, index: int) -> str:
         """The file's path."""
@@ -123,6 +132,10 @@ class ColumnPictures:
             f"image entry must hold bytes or a path. {self.where(index)} is empty. Remove the row."
         )
 
+    def encoded(self, index: int) -> bytes:
+        """The stored bytes; raises ImageError."""
+        return self.content(index)
+
     def where(self, index: int) -> str:
         """The table and the row, counted from 0."""
         return f"{self._name} row {index}"
@@ -155,6 +168,10 @@ class ArrayPictures:
         """The pixels, row by row."""
         return bytes(self._pixels[index])
 
+    def encoded(self, index: int) -> bytes:
+        """The picture as PNG."""
+        return _png(self.image(index))
+
     def where(self, index: int) -> str:
         """The name and the index."""
         return f"{self._name} {index}"
@@ -183,6 +200,10 @@ class ChangedPictures:
         """The bytes of the picture as it was; raises ImageError."""
         return self.unchanged.content(index)
 
+    def encoded(self, index: int) -> bytes:
+        """The changed picture as PNG; raises ImageError."""
+        return _png(self.image(index))
+
     def where(self, index: int) -> str:
         """What the picture was called."""
         return self.unchanged.where(index)
@@ -210,6 +231,10 @@ class ChosenPictures:
     def content(self, index: int) -> bytes:
         """The picture's bytes; raises ImageError."""
         return self._pictures.content(self._rows[index])
+
+    def encoded(self, index: int) -> bytes:
+        """An image file of the picture; raises ImageError."""
+        return self._pictures.encoded(self._rows[index])
 
     def where(self, index: int) -> str:
         """What its holder calls the picture."""
@@ -240,6 +265,11 @@ class JoinedPictures:
         holder, place = self._place(index)
         return holder.content(place)
 
+    def encoded(self, index: int) -> bytes:
+        """An image file of the picture; raises ImageError."""
+        holder, place = self._place(index)
+        return holder.encoded(place)
+
     def where(self, index: int) -> str:
         """What its holder calls the picture."""
         holder, place = self._place(index)
@@ -250,3 +280,9 @@ class JoinedPictures:
             raise IndexError(f"index must be in [0, {len(self)}). Got {index}.")
         number = bisect.bisect_right(self._ends, index)
         return self._holders[number], index - (self._ends[number] - len(self._holders[number]))
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()

@@ -115,10 +115,10 @@ def _counted(
 ) -> Iterator[tuple[int, Sequence[Sample]]]:
     """Items that give a sample, each with the number of items up to it."""
     for number, samples in zip(range(start + 1, total + 1), items, strict=True):
-        if samples:
-            yield number, samples
         if progress is not None:
             progress(number, total)
+        if samples:
+            yield number, samples
 
 
 def _with_one_more(
@@ -181,10 +181,19 @@ def _continued(fresh: Shards) -> Shards:
     here = {**fresh.about, "items": fresh.of, "size of a shard": fresh.shard_size}
     there = {**found.about, "items": found.of, "size of a shard": found.shard_size}
     keys = [*here, *(key for key in there if key not in here)]
-    changed = [f"{k}: {here.get(k)}, there {there.get(k)}" for k in keys if here.get(k) != there.get(k)]
+    changed = [
+        f"{k}: {_short(here.get(k))}, there {_short(there.get(k))}"
+        for k in keys
+        if here.get(k) != there.get(k)
+    ]
     if changed:
         raise RunError(
             f"'{fresh.folder}' holds shards that were written from something else: {'; '.join(changed)}. Give "
             "another folder, or the same source and settings to continue."
         )
     return found
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

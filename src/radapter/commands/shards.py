@@ -1,0 +1,131 @@
+"""`radapter shards`: a data set as tar shards, and the line of run.yaml that trains on them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.filesize import decimal
+
+from radapter.commands.evaluate import parsed
+from radapter.commands.terminal import counting, say
+from radapter.config.pair_sources import PAIR_KINDS
+from radapter.config.sources import KINDS
+from radapter.data import MAX_BAD, open_classification, open_pairs
+from radapter.data.pairs.pair_set import PairSet, joined
+from radapter.data.shards import Shards
+from radapter.data.shards.exporting import export_labelled, export_pairs
+from radapter.data.shards.writing import require_webdataset
+from radapter.errors import ConfigError
+from radapter.evaluation import TaskName
+
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+
+
+def shards(
+    data: str,
+    *,
+    to: Path,
+    task: TaskName | None = None,
+    size: str = "1GB",
+    join_captions: bool = True,
+    max_bad: float = MAX_BAD,
+    allow_download: bool = False,
+) -> Shards:
+    """Writes a data set as tar shards; started again, it goes on after the last whole one.
+
+    Args:
+        data: a source as in run.yaml, a path or a YAML mapping; of pairs also a YAML list of sources.
+        to: the folder; new, empty, or one that the same command began.
+        task: whether images have classes or captions; None where the kind of the source tells.
+        size: bytes of a shard, with kB, MB, GB or TB.
+        join_captions: of pairs: whether images that share a caption are one target class.
+        max_bad: share of images that may be unreadable; they are left out.
+        allow_download: whether the hub may be asked.
+
+    Raises:
+        InputError: the source cannot be opened, `size` is no size, `to` holds something else, or webdataset is not
+            installed.
+        KeyboardInterrupt: a signal came; the message has the command that continues.
+    """
+    require_webdataset()
+    shard_size = in_bytes(size)
+    source = parsed(data)
+    task = task or _task_of(source)
+    if task == "classification" and isinstance(source, list):
+        raise ConfigError(
+            f"a list of sources is for image-text pairs. Got {data}. Give one, or --task retrieval."
+        )
+    if task == "classification" and not join_captions:
+        raise ConfigError(
+            "--no-join-captions is for image-text pairs. Labelled images have none. Leave it out."
+        )
+    with counting() as bar:
+        opened: dict[str, Any] = {
+            "max_bad": max_bad,
+            "allow_download": allow_download,
+            "progress": bar("hashing"),
+        }
+        try:
+            if task == "classification":
+                dataset = open_classification(source, **opened)
+                export = partial(export_labelled, dataset)
+            else:
+                export = partial(
+                    export_pairs, _pairs(source, join=join_captions, **opened), join_captions=join_captions
+                )
+            written = export(
+                to, source=source, shard_size=shard_size, max_bad=max_bad, progress=bar("writing")
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"whole shards stay in '{to}'. Continue with the same command") from None
+    _report(written, task)
+    return written
+
+
+def in_bytes(size: str) -> int:
+    """A size such as 250MB or 1.5 GB, in bytes.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    found = _SIZE.fullmatch(size.strip().lower())
+    number = 0 if found is None or found[2] not in _UNITS else int(float(found[1]) * _UNITS[found[2]])
+    if number < 1:
+        raise ConfigError(f"size must be a number with kB, MB, GB or TB, such as 1GB. Got '{size}'.")
+    return number
+
+
+def _task_of(source: Any) -> TaskName:
+    """Retrieval where only image-text pairs have such a source."""
+    first = source[0] if isinstance(source, list) and source else source
+    only_pairs = isinstance(first, Mapping) and bool(first.keys() & (PAIR_KINDS.keys() - KINDS.keys()))
+    return "retrieval" if only_pairs or isinstance(source, list) else "classification"
+
+
+def _pairs(source: Any, *, join: bool, **options: Any) -> PairSet:
+    if not isinstance(source, Sequence) or isinstance(source, str):
+        return open_pairs(source, join=join, **options)
+    return joined([open_pairs(each, join=join, **options) for each in source], join=join)
+
+
+def _report(written: Shards, task: TaskName) -> None:
+    left_out = written.of - len(written)
+    say(
+        f"{len(written):,} images in {len(written.counts):,} {'shard' if len(written.counts) == 1 else 'shards'}, "
+        f"{decimal(sum(written.sizes.values()))}, in {written.folder}"
+        + (f"; {left_out:,} that are no image files were left out." if left_out else ".")
+    )
+    folder = str(written.folder)
+    whole = {"shards": folder} if task == "classification" else {"webdataset": f"{folder}/*.tar"}
+    head = "data:" if task == "classification" else "task: retrieval\ndata:"
+    say("\nNext, in run.yaml, to train on them as a stream:\n")
+    say(f"{head}\n  train: {_flow({'stream': folder})}")
+    say(f"\nor, as any other source, listed when opened: {_flow(whole)}")
+
+
+def _flow(spec: Mapping[str, str]) -> str:
+    return yaml.safe_dump(dict(spec), default_flow_style=True, allow_unicode=True, width=10**6).strip()

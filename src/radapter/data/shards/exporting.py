@@ -1,0 +1,151 @@
+"""A data set as shards: every image as its file, with its class or its captions, in the data set's order.
+
+Image files are copied as they are; what has none (a drawn scene, a changed image) is written as PNG.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from radapter.data.labelled.classification import ClassificationSet
+from radapter.data.pairs.pair_set import PairSet
+from radapter.data.pictures.bad_images import MAX_BAD, BadImages
+from radapter.data.pictures.decoding import file_format
+from radapter.data.shards.contents import write_contents
+from radapter.data.shards.parts import IMAGES, labelled_parts, paired_parts
+from radapter.data.shards.sizes import Shards
+from radapter.data.shards.writing import GIGABYTE, Sample, write_shards
+from radapter.data.splits import Progress
+from radapter.errors import ImageError
+
+LABELLED, PAIRS = "labelled", "pairs"
+"""What shards hold."""
+
+
+def export_labelled(
+    dataset: ClassificationSet,
+    folder: Path,
+    *,
+    source: object,
+    shard_size: int = GIGABYTE,
+    max_bad: float = MAX_BAD,
+    progress: Progress | None = None,
+) -> Shards:
+    """Writes labelled images.
+
+    Args:
+        dataset: what to write; groups are left out.
+        folder: new, or one that an earlier call with the same arguments began.
+        source: what the data set was opened from, as JSON; kept in sizes.json.
+        shard_size: bytes after which a shard ends.
+        max_bad: fraction of the images that may be no image files; they are left out.
+        progress: told (images done, all).
+
+    Raises:
+        DataError: too many are no image files.
+        MissingExtraError, RunError: as `write_shards`.
+    """
+    about = {
+        "kind": LABELLED,
+        "source": source,
+        "fingerprint": dataset.fingerprint,
+        "classnames": list(dataset.classnames),
+    }
+    labels, keys = dataset.labels.tolist(), dataset.keys.tolist()
+    return _export(
+        dataset,
+        folder,
+        about,
+        lambda index: labelled_parts(labels[index], keys[index]),
+        shard_size=shard_size,
+        max_bad=max_bad,
+        progress=progress,
+    )
+
+
+def export_pairs(
+    pairs: PairSet,
+    folder: Path,
+    *,
+    source: object,
+    join_captions: bool,
+    shard_size: int = GIGABYTE,
+    max_bad: float = MAX_BAD,
+    progress: Progress | None = None,
+) -> Shards:
+    """Writes captioned images, each with its group and its target class.
+
+    Which images are one class is found over the whole data set and written in: a stream, which never sees the whole,
+    could not find it.
+
+    Args:
+        pairs: what to write.
+        folder: new, or one that an earlier call with the same arguments began.
+        source: what the data set was opened from, as JSON; kept in sizes.json.
+        join_captions: whether `pairs` was opened so; kept in sizes.json.
+        shard_size: bytes after which a shard ends.
+        max_bad: fraction of the images that may be no image files; they are left out.
+        progress: told (images done, all).
+
+    Raises:
+        DataError: too many are no image files.
+        MissingExtraError, RunError: as `write_shards`.
+    """
+    captions: list[list[str]] = [[] for _ in range(len(pairs))]
+    for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
+        captions[image].append(caption)
+    about = {
+        "kind": PAIRS,
+        "source": source,
+        "join_captions": join_captions,
+        "fingerprint": pairs.fingerprint,
+        "captions": len(pairs.captions),
+        "most_captions": max(map(len, captions)),
+        "target_classes": pairs.figures.classes,
+    }
+    groups, targets, keys = (each.tolist() for each in (pairs.groups, pairs.targets, pairs.keys))
+    return _export(
+        pairs,
+        folder,
+        about,
+        lambda index: paired_parts(captions[index], groups[index], targets[index], keys[index]),
+        shard_size=shard_size,
+        max_bad=max_bad,
+        progress=progress,
+    )
+
+
+def _export(
+    dataset: ClassificationSet | PairSet,
+    folder: Path,
+    about: Mapping[str, Any],
+    parts: Callable[[int], dict[str, bytes]],
+    *,
+    shard_size: int,
+    max_bad: float,
+    progress: Progress | None,
+) -> Shards:
+    bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
+
+    def items(start: int) -> Iterator[Sequence[Sample]]:
+        for index in range(start, len(dataset)):
+            try:
+                image = _image_part(dataset.encoded(index), dataset.where(index))
+            except ImageError as error:
+                bad.add(index, error)
+                yield ()
+            else:
+                yield (Sample(f"{index:09d}", {**image, **parts(index)}),)
+
+    written = write_shards(folder, items, len(dataset), about=about, shard_size=shard_size, progress=progress)
+    write_contents(folder, dataset.keys)
+    return written
+
+
+def _image_part(content: bytes, where: str) -> dict[str, bytes]:
+    format_ = file_format(content)
+    if format_ not in IMAGES:
+        raise ImageError(
+            f"image must be a file of a known format ({', '.join(IMAGES)}). '{where}' is not. Replace or remove it."
+        )
+    return {IMAGES[format_]: content}

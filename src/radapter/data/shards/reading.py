@@ -1,0 +1,122 @@
+"""Samples of shards in sequence, through webdataset, each shard looked over before its first byte is believed."""
+
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, final
+
+from radapter.data.shards.parts import IMAGES, content_key
+from radapter.data.shards.plan import Segment
+from radapter.data.shards.sizes import Shards, refuse_count
+from radapter.data.shards.writing import require_webdataset
+from radapter.errors import DataError
+
+
+@final
+@dataclass(frozen=True)
+class Streamed:
+    """A sample on its way from a shard to a batch.
+
+    Attributes:
+        number: among all samples of the folder, counted through the shards in the order of their names.
+        where: its shard and its key, for messages.
+        image: the image file's bytes.
+        key: the content key, int64.
+        label: its class, or its target class.
+        group: of a captioned image; None where it is labelled.
+        captions: of a captioned image.
+    """
+
+    number: int
+    where: str
+    image: bytes
+    key: int
+    label: int
+    group: int | None = None
+    captions: tuple[str, ...] = ()
+
+
+def read(shards: Shards, wanted: Sequence[Segment]) -> Iterator[Streamed]:
+    """The samples of segments, in order.
+
+    Args:
+        shards: complete.
+        wanted: which of them.
+
+    Raises:
+        DataError: a shard is damaged, has another number of samples than sizes.json says, or a sample is not as
+            `radapter shards` writes it.
+        MissingExtraError: webdataset is not installed.
+    """
+    require_webdataset()
+    paths, first = shards.paths, _firsts(list(shards.counts.values()))
+    described = _labelled if "classnames" in shards.about else _captioned
+    for segment in wanted:
+        path = paths[segment.shard]
+        # webdataset reads a member whole, however large, and takes links and half a tar for the end of one.
+        refuse_count(shards, path)
+        try:
+            with path.open("rb") as file:
+                found = enumerate(_grouped(str(path), file))
+                for place, parts in islice(found, segment.start, segment.stop):
+                    where = f"{path}::{parts['__key__']}"
+                    yield _streamed(first[segment.shard] + place, where, parts, described)
+        except (OSError, tarfile.TarError) as error:
+            raise DataError(f"shards must be readable. '{path}': {error}. Copy or write it again.") from error
+
+
+def _grouped(url: str, file: object) -> Iterator[dict[str, Any]]:
+    # Streams are opened here: webdataset's own opener runs what a name that begins with "pipe:" says.
+    from webdataset import tariterators
+
+    files = tariterators.tar_file_expander([{"url": url, "stream": file}])
+    samples: Iterator[dict[str, Any]] = tariterators.group_by_keys(files)
+    return samples
+
+
+def _streamed(
+    number: int,
+    where: str,
+    parts: Mapping[str, bytes],
+    described: Callable[[Mapping[str, bytes], Mapping[str, object]], tuple[int, int | None, tuple[str, ...]]],
+) -> Streamed:
+    try:
+        content = json.loads(parts["json"])
+        image = next(parts[extension] for extension in IMAGES.values() if extension in parts)
+        key = content_key(content)
+        label, group, captions = described(parts, content)
+        if key is None:
+            raise ValueError("no content key")
+    except (KeyError, ValueError, TypeError, AttributeError, StopIteration, RecursionError) as error:
+        raise DataError(
+            f"a sample must be as 'radapter shards' writes it. '{where}' is not. Write the folder again."
+        ) from error
+    return Streamed(number, where, image, key, label, group, captions)
+
+
+def _labelled(
+    parts: Mapping[str, bytes], content: Mapping[str, object]
+) -> tuple[int, int | None, tuple[str, ...]]:
+    return int(parts["cls"]), None, ()
+
+
+def _captioned(
+    parts: Mapping[str, bytes], content: Mapping[str, object]
+) -> tuple[int, int | None, tuple[str, ...]]:
+    target, group, captions = content["target"], content["group"], content["captions"]
+    if type(target) is not int or type(group) is not int or not isinstance(captions, list) or not captions:
+        raise ValueError("no target, group or captions")
+    if not all(isinstance(caption, str) and caption.strip() for caption in captions):
+        raise ValueError("a caption is empty")
+    return target, group, tuple(captions)
+
+
+def _firsts(counts: Sequence[int]) -> list[int]:
+    """The number of each shard's first sample."""
+    found, place = [], 0
+    for count in counts:
+        found.append(place)
+        place += count
+    return found

@@ -1,0 +1,179 @@
+"""A folder of shards as something to train on: known by what sizes.json says, never listed."""
+
+import bisect
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
+from radapter.data.shards.contents import read_contents
+from radapter.data.shards.plan import Segment
+from radapter.data.shards.reading import read
+from radapter.data.shards.sizes import Shards, read_shards
+from radapter.data.specification import check_options, expanded
+from radapter.data.splits import fingerprint
+from radapter.errors import ConfigError, DataError
+
+BUFFER = 2_000
+"""Samples among which the next is drawn, unless something else is asked for."""
+
+_KINDS: dict[str, dict[str, Any]] = {"stream": {"stream": str, "buffer": int, "readers": int}}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ShardStream:
+    """Labelled or captioned images that are read in sequence.
+
+    Attributes:
+        name: what tables and messages call it.
+        shards: complete.
+        keys: (K,), int64, sorted: the content keys of all images, memory-mapped; for the leak guard.
+        classnames: C names; none where images have captions.
+        label_of: the training class of each class of the shards, where the two lists differ; None where labels are
+            taken as they are.
+        buffer: samples among which the next is drawn; what a reader holds in memory, undecoded.
+        readers: processes that read and decode, each its own part; 0 reads in the training process.
+        max_pixels: larger images are refused from their header.
+    """
+
+    name: str
+    shards: Shards
+    keys: Tensor
+    classnames: tuple[str, ...] = ()
+    label_of: tuple[int, ...] | None = None
+    buffer: int = BUFFER
+    readers: int = 0
+    max_pixels: int = MAX_PIXELS
+
+    def __len__(self) -> int:
+        """Images."""
+        return len(self.shards)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what the shards were written from, and of how it is parted among them."""
+        about, counts = str(self.shards.about.get("fingerprint")), self.shards.counts.values()
+        return fingerprint(about, torch.tensor(list(counts)), *self.classnames)
+
+    @property
+    def most_captions(self) -> int:
+        """Captions of the image that has most; 1 where images have classes."""
+        return int(self.shards.about.get("most_captions", 1))
+
+    def where(self, index: int) -> str:
+        """What messages call a training sample: its shard and its place there, counted from 0.
+
+        Args:
+            index: the image's number times `most_captions`, plus the caption's.
+        """
+        number = index // self.most_captions
+        starts = [0, *itertools.accumulate(self.shards.counts.values())]
+        shard = bisect.bisect_right(starts, number) - 1
+        return f"{self.shards.paths[shard]} sample {number - starts[shard]}"
+
+    def first_captions(self, images: int = 1_000) -> tuple[str, ...]:
+        """The captions of the first images: a sample of all, which is never in memory."""
+        wanted = [Segment(0, 0, min(images, next(iter(self.shards.counts.values()))))]
+        return tuple(caption for sample in read(self.shards, wanted) for caption in sample.captions)
+
+
+def is_stream(spec: object) -> bool:
+    """Whether a specification of a source is that of a stream."""
+    return isinstance(spec, Mapping) and "stream" in spec
+
+
+def open_labelled_stream(
+    spec: Mapping[str, Any],
+    *,
+    classnames: Sequence[str] | None = None,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> ShardStream:
+    """Opens shards of labelled images.
+
+    Args:
+        spec: {stream: FOLDER, buffer: samples, readers: processes}.
+        classnames: the training classes; None takes those of the shards.
+        name: what tables call it; None takes the folder's.
+        max_pixels: larger images are refused from their header.
+
+    Raises:
+        ConfigError: a key or value of `spec` is unknown or out of range.
+        DataError: the shards are not whole, not as sizes.json says, hold pairs, or a class that `classnames` lacks.
+    """
+    stream = _opened(spec, name=name, max_pixels=max_pixels)
+    own = stream.shards.about.get("classnames")
+    if own is None:
+        raise DataError(
+            f"a stream of classification must hold labelled images. '{stream.shards.folder}' holds something else. "
+            "Set task: retrieval if these are image-text pairs."
+        )
+    theirs = tuple(own)
+    ours = theirs if classnames is None else tuple(classnames)
+    lacking = [repr(each) for each in theirs if each not in ours]
+    if lacking:
+        raise DataError(
+            f"the classes of '{stream.name}' must be among the {len(ours)} training classes. {len(lacking)} are "
+            f"not: {', '.join(lacking[:3])}. Complete data.classnames, or write the shards with a map of labels."
+        )
+    return replace(stream, classnames=ours, label_of=tuple(ours.index(each) for each in theirs))
+
+
+def open_pair_stream(
+    spec: Mapping[str, Any], *, join: bool = True, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> ShardStream:
+    """Opens shards of captioned images; the arguments are `open_labelled_stream`'s.
+
+    Args:
+        spec: as there.
+        join: whether images that share a caption shall be one target class; it was decided when the shards were
+            written.
+        name, max_pixels: as there.
+
+    Raises:
+        ConfigError: a key or value of `spec` is unknown or out of range, or the shards were written with another
+            `join`.
+        DataError: the shards are not whole, not as sizes.json says, or hold labelled images.
+    """
+    stream = _opened(spec, name=name, max_pixels=max_pixels)
+    about, folder = stream.shards.about, stream.shards.folder
+    if "join_captions" not in about:
+        raise DataError(
+            f"a stream of retrieval must hold image-text pairs. '{folder}' holds something else. Write it with "
+            "'radapter shards DATA --task retrieval'."
+        )
+    if about["join_captions"] != join:
+        raise ConfigError(
+            f"data.join_captions must be what the shards were written with, {str(about['join_captions']).lower()}. "
+            f"Got {str(join).lower()} for '{folder}'. Change it, or write the shards again."
+        )
+    return stream
+
+
+def _opened(spec: Mapping[str, Any], *, name: str | None, max_pixels: int) -> ShardStream:
+    options = {key: value for key, value in spec.items() if value is not None}
+    check_options(options, _KINDS, {})
+    check_max_pixels(max_pixels)
+    for key, least in (("buffer", 1), ("readers", 0)):
+        if options.get(key, least) < least:
+            raise ConfigError(f"{key} of a stream must be >= {least}. Got {options[key]}.")
+    shards = read_shards(Path(expanded(options["stream"])))
+    if not shards.is_complete:
+        raise DataError(
+            f"shards that are trained on must be complete. '{shards.folder}' has {shards.items} of {shards.of} "
+            "items. Start 'radapter shards' again: it goes on where it stopped."
+        )
+    return ShardStream(
+        name or shards.folder.name,
+        shards,
+        read_contents(shards.folder),
+        buffer=options.get("buffer", BUFFER),
+        readers=options.get("readers", 0),
+        max_pixels=max_pixels,
+    )

@@ -1,0 +1,211 @@
+"""The processes that run one command together, as `torchrun` or `accelerate launch` started them.
+
+Everything that processes say to each other beside gradients and features goes through here: parts of the work,
+what only the main process may do, and errors, which end all of them alike. It travels over the hosts' network, so
+that no GPU is involved.
+
+Two kinds of error. One inside `together`, `on_main` or `in_turn` is raised in every process, and the main one tells
+it. Any other ends its own process, and the launcher ends the rest.
+"""
+
+import logging
+import os
+import pickle
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import chain
+from typing import Any, NoReturn, TypeVar, final
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from radapter.errors import ConfigError, RAdapterError
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+
+@final
+class Processes:
+    """This process among those that do the same; `ALONE` is one without others.
+
+    Args:
+        group: whose backend reads tensors on their device: for losses and gradients.
+        host: whose backend reads tensors on the CPU; may be the same.
+
+    Attributes:
+        group: None for a process alone.
+        rank: from 0; 0 is the main process, which writes and speaks.
+        size: how many there are.
+    """
+
+    def __init__(self, group: dist.ProcessGroup | None = None, host: dist.ProcessGroup | None = None) -> None:
+        self.group = group
+        self._host = host or group
+        self.rank = 0 if group is None else dist.get_rank(group)
+        self.size = 1 if group is None else dist.get_world_size(group)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def share(self, total: int) -> range:
+        """Which of `total` things are this process's: neighbours, as many as any other has, or one less."""
+        return share(total, self.rank, self.size)
+
+    def shares(self, total: int) -> tuple[int, ...]:
+        """How many of `total` things each process has, by rank."""
+        return tuple(len(share(total, rank, self.size)) for rank in range(self.size))
+
+    def gather(self, value: T) -> list[T]:
+        """What every process gives, by rank, in all of them."""
+        if self.group is None:
+            return [value]
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value, group=self._host)
+        return found
+
+    def gather_on_main(self, value: T) -> list[T]:
+        """What every process gives, by rank, in the main one; nothing in the others."""
+        if self.group is None:
+            return [value]
+        found: list[Any] | None = [None] * self.size if self.is_main else None
+        dist.gather_object(value, found, dst=0, group=self._host)
+        return found or []
+
+    def together(self, work: Callable[[], T]) -> list[T]:
+        """What `work` gives in every process, by rank; what it raises in one is raised in all.
+
+        Raises:
+            Exception: that of the lowest rank that has one; its notes say which, unless all have it.
+        """
+        if self.group is None:
+            return [work()]
+        done: list[T] = []
+        error: Exception | None = None
+        try:
+            done.append(work())
+        except Exception as caught:
+            error = caught
+        found = self.gather((done, None if error is None else _sendable(error, self.rank)))
+        failed = {rank: other for rank, (_, other) in enumerate(found) if other is not None}
+        if failed:
+            first = min(failed)
+            self._raise(error if error is not None and first == self.rank else failed[first], list(failed))
+        return [value for (value,), _ in found]
+
+    def everywhere(self, work: Callable[[], T]) -> T:
+        """What `work` gives here, once it is done in every process; what it raises in one is raised in all."""
+        kept: list[T] = []
+        self.together(lambda: kept.append(work()))
+        return kept[0]
+
+    def on_main(self, work: Callable[[], T]) -> T:
+        """What `work` gives in the main process, which alone does it; what it raises is raised in all."""
+        return self.together(lambda: work() if self.is_main else None)[0]  # type: ignore[return-value]
+
+    def in_turn(self, parts: Sequence[P], work: Callable[[P], Tensor]) -> Iterator[Tensor]:
+        """What `work` gives for each part, in order, each done by one process and had by all, on the CPU."""
+        for start in range(0, len(parts), self.size):
+            own = parts[start + self.rank : start + self.rank + 1]  # of the last round some have none
+            if self.group is None:
+                yield work(own[0])
+            else:
+                found = self.together(lambda own=own: [work(part).cpu() for part in own])  # type: ignore[misc]
+                yield from chain.from_iterable(found)
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self._host is not None:
+            dist.barrier(self._host)
+
+    def leave(self) -> None:
+        """Ends what `join` began, for good."""
+        if self.group is not None:
+            dist.destroy_process_group()
+
+    def _raise(self, error: Exception, failed: Sequence[int]) -> NoReturn:
+        if len(failed) < self.size and failed != [0]:
+            error.add_note(f"In process {', '.join(map(str, failed))} of {self.size}.")
+        raise shared(error)
+
+
+ALONE = Processes()
+
+
+def launched() -> int:
+    """How many processes a launcher started with this one, read from the environment; 1 without a launcher."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+@cache
+def join() -> Processes:
+    """This process among those that a launcher started; `ALONE` where it started none.
+
+    The main process meets the others at the address that the launcher gave. Waits for all.
+
+    Raises:
+        ConfigError: the launcher was told to wrap the model itself.
+    """
+    for flag, option in _WRAPPERS.items():
+        if os.environ.get(flag, "false").lower() == "true":
+            raise ConfigError(
+                f"accelerate launch must only start processes. {option} was given. Leave it out, and set "
+                "train.fsdp=true for towers that do not fit one device."
+            )
+    if launched() == 1:
+        # accelerate sets an address for several processes, and without mpirun starts one
+        if os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true" and "MASTER_ADDR" in os.environ:
+            _LOG.warning(
+                "accelerate launch --cpu has started one process, which does all the work alone. For several on the "
+                "CPU use torchrun --nproc-per-node, or accelerate launch --multi_gpu, without --cpu."
+            )
+        return ALONE
+    from accelerate import PartialState
+
+    PartialState(cpu=not torch.accelerator.is_available())
+    world = dist.group.WORLD
+    assert isinstance(world, dist.ProcessGroup)
+    host = world if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+    assert isinstance(host, dist.ProcessGroup)
+    return Processes(world, host)
+
+
+def shared(error: BaseException) -> BaseException:
+    """Marks an error that every process raises, so that the main one alone tells it. Returns it."""
+    error.__dict__[_SHARED] = True
+    return error
+
+
+def is_shared(error: BaseException) -> bool:
+    """Whether every process raises this error."""
+    return bool(error.__dict__.get(_SHARED, False))
+
+
+_LOG = logging.getLogger(__name__)
+_SHARED = "_radapter_shared"
+_WRAPPERS = {
+    "ACCELERATE_USE_FSDP": "--use_fsdp",
+    "ACCELERATE_USE_DEEPSPEED": "--use_deepspeed",
+    "ACCELERATE_USE_MEGATRON_LM": "--use_megatron_lm",
+}
+
+
+def share(total: int, rank: int, size: int) -> range:
+    """Which of `total` things are those of one of `size`: neighbours, as many as any other has, or one less."""
+    each, more = divmod(total, size)
+    first = rank * each + min(rank, more)
+    return range(first, first + each + (rank < more))
+
+
+def _sendable(error: Exception, rank: int) -> Exception:
+    """The error, or its words where it cannot travel; a fault's traceback goes with it."""
+    if not isinstance(error, RAdapterError) and rank:
+        error.add_note("".join(traceback.format_exception(error)))
+    try:
+        return pickle.loads(pickle.dumps(error))  # type: ignore[no-any-return]
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,186 @@
+"""The learner as the optimizer moves it: whole in every process, or its weights parted among them.
+
+`Replicated` is one process alone, or DistributedDataParallel, whose gradients are those of what is trained and of
+nothing else. `Sharded` is FSDP2: block by block a process holds its part of the weights, gathers a block when it is
+run, and keeps gradients and moments of its part alone. The learner itself then rests in the host's memory and is
+told, step by step, what was trained: averages, checkpoints and evaluation see a plain learner.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from radapter.adapter import block_names
+from radapter.methods import Learner, trained_parameters
+from radapter.processes import Processes
+
+OptimizerState = dict[int, dict[str, Tensor]]
+
+
+class Spread(Protocol):
+    """What the loop trains. model: gives a batch's loss. optimizer: moves its parameters."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def clip(self, limit: float) -> Tensor:
+        """Scales the gradients to this norm at most; their norm before, a scalar."""
+
+    def average_gradients(self) -> None:
+        """Makes gradients that each process accumulated by itself those of all."""
+
+    def publish(self) -> None:
+        """Brings what the optimizer did to the learner."""
+
+    def optimizer_state(self) -> OptimizerState:
+        """AdamW's state of whole parameters; every process must ask."""
+
+    def restore(self, optimizer_state: OptimizerState) -> None:
+        """Continues from the learner's parameters, as they are now, and this state."""
+
+
+class Replicated:
+    """The learner itself, the same in every process.
+
+    Args:
+        learner: trained in place.
+        accelerator: wraps it; with several processes in DistributedDataParallel.
+        learning_rate: AdamW's.
+        weight_decay: AdamW's.
+    """
+
+    def __init__(
+        self, learner: Learner, accelerator: Accelerator, *, learning_rate: float, weight_decay: float
+    ) -> None:
+        self._parameters = list(trained_parameters(learner).values())
+        self._accelerator = accelerator
+        self._plain = torch.optim.AdamW(self._parameters, lr=learning_rate, weight_decay=weight_decay)
+        self.model, self.optimizer = accelerator.prepare(learner, self._plain)
+
+    def clip(self, limit: float) -> Tensor:
+        """As `Spread.clip`."""
+        return torch.as_tensor(self._accelerator.clip_grad_norm_(self._parameters, limit))
+
+    def average_gradients(self) -> None:
+        """As `Spread.average_gradients`: DistributedDataParallel does it for what went through its forward alone."""
+        if self._accelerator.num_processes > 1:
+            gradients = [p.grad for p in self._parameters if p.grad is not None]
+            averages = self._accelerator.reduce(gradients, reduction="mean")
+            for gradient, average in zip(gradients, averages, strict=True):
+                gradient.copy_(average)
+
+    def publish(self) -> None:
+        """Nothing: the optimizer moves the learner's own parameters."""
+
+    def optimizer_state(self) -> OptimizerState:
+        """As `Spread.optimizer_state`."""
+        state: OptimizerState = self._plain.state_dict()["state"]
+        return state
+
+    def restore(self, optimizer_state: OptimizerState) -> None:
+        """As `Spread.restore`."""
+        groups = self._plain.state_dict()["param_groups"]
+        self._plain.load_state_dict({"state": optimizer_state, "param_groups": groups})
+
+
+class Sharded:
+    """A copy of the learner whose weights, gradients and moments are parted among the processes.
+
+    Args:
+        learner: moved to the CPU; what is trained is written to it by `publish`.
+        accelerator: says which device the parts are on.
+        processes: two or more of them are worth it.
+        learning_rate: AdamW's.
+        weight_decay: AdamW's.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        accelerator: Accelerator,
+        processes: Processes,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        self._learner = learner.to("cpu")
+        self._accelerator = accelerator
+        self.model: nn.Module = _sharded(copy.deepcopy(learner), accelerator.device, processes)
+        self._parameters = trained_parameters(self.model)
+        self._plain = torch.optim.AdamW(
+            self._parameters.values(), lr=learning_rate, weight_decay=weight_decay
+        )
+        self.optimizer = accelerator.prepare(self._plain)
+
+    def clip(self, limit: float) -> Tensor:
+        """As `Spread.clip`."""
+        return _whole(torch.nn.utils.clip_grad_norm_(self._parameters.values(), limit))
+
+    def average_gradients(self) -> None:
+        """Nothing: the backward pass has done it."""
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """As `Spread.publish`; gathers every trained parameter."""
+        for name, parameter in trained_parameters(self._learner).items():
+            parameter.copy_(_whole(self._parameters[name]))
+
+    def optimizer_state(self) -> OptimizerState:
+        """As `Spread.optimizer_state`; gathers every moment."""
+        state: OptimizerState = self._plain.state_dict()["state"]
+        return {
+            number: {name: _whole(value) for name, value in entries.items()}
+            for number, entries in state.items()
+        }
+
+    @torch.no_grad()
+    def restore(self, optimizer_state: OptimizerState) -> None:
+        """As `Spread.restore`."""
+        own = trained_parameters(self._learner)
+        for name, parameter in self._parameters.items():
+            parameter.copy_(_part_like(own[name], parameter))
+        parameters = list(self._parameters.values())
+        state = {
+            number: _parts_like(entries, parameters[number]) for number, entries in optimizer_state.items()
+        }
+        groups = self._plain.state_dict()["param_groups"]
+        self._plain.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _sharded(learner: Learner, device: torch.device, processes: Processes) -> nn.Module:
+    """Every block is a unit of its own, and what is left is one more."""
+    mesh = init_device_mesh(device.type, (processes.size,))
+    scalars = {parameter for parameter in learner.parameters() if parameter.ndim == 0}
+    assert not any(
+        scalar.requires_grad for scalar in scalars
+    )  # FSDP2 parts no scalar: the logit scale stays whole
+    for scalar in scalars:
+        scalar.data = scalar.data.to(device)
+    for name in block_names(learner.encoder.module):
+        fully_shard(learner.encoder.module.get_submodule(name), mesh=mesh)
+    fully_shard(learner, mesh=mesh, ignored_params=scalars)
+    return learner
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _parts_like(entries: Mapping[str, Tensor], parameter: nn.Parameter) -> dict[str, Tensor]:
+    """A parameter's moments parted as it is; the count of its steps, a scalar, stays."""
+    return {name: _part_like(value, parameter) if value.ndim else value for name, value in entries.items()}
+
+
+def _part_like(whole: Tensor, parameter: nn.Parameter) -> Tensor:
+    assert isinstance(parameter, DTensor)
+    # every process has the whole, so nothing is sent
+    return distribute_tensor(
+        whole.detach().to(parameter.device), parameter.device_mesh, parameter.placements, src_data_rank=None
+    )

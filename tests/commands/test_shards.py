@@ -1,0 +1,195 @@
+"""`radapter shards`: what it writes, says, continues and refuses."""
+
+import json
+
+import pytest
+import yaml
+
+from radapter.commands.shards import in_bytes
+from radapter.data import open_classification, open_pairs
+from radapter.errors import ConfigError
+
+WORLD = "{world: train, size: 30}"
+SCENES = "{world: scenes, size: 30}"
+
+
+@pytest.fixture
+def written(radapter, tmp_path):
+    answer = radapter("shards", WORLD, "--to", tmp_path / "shards", "--size", "50kB")
+    assert answer.code == 0, answer.result.output
+    return tmp_path / "shards", answer
+
+
+def test_labelled_images_are_written_and_the_printed_sources_read_them(written):
+    folder, answer = written
+    assert "30 images in 5 shards" in answer.printed
+    whole = yaml.safe_load(answer.printed.strip().splitlines()[-1].rpartition("opened: ")[2])
+    assert whole == {"shards": str(folder)}
+    assert len(open_classification(whole)) == 30
+    assert f"train: {{stream: {folder}}}" in answer.printed
+
+
+def test_pairs_are_written_with_their_task_and_read(radapter, tmp_path):
+    answer = radapter("shards", SCENES, "--task", "retrieval", "--to", tmp_path / "shards")
+    assert answer.code == 0, answer.result.output
+    assert "task: retrieval" in answer.printed
+    assert len(open_pairs({"webdataset": f"{tmp_path}/shards/*.tar"})) == 30
+
+
+def test_a_list_of_pairs_is_written_as_one_set(radapter, tmp_path):
+    both = "[{world: scenes, size: 4}, {world: scenes, size: 5, seed: 1}]"
+    assert radapter("shards", both, "--to", tmp_path / "shards").code == 0
+    assert len(open_pairs({"webdataset": f"{tmp_path}/shards/*.tar"})) == 9
+
+
+def test_a_source_that_only_pairs_have_needs_no_task(radapter, tmp_path):
+    source = "{classification: {world: train, size: 10}}"
+    assert radapter("shards", source, "--to", tmp_path / "shards").code == 0
+    assert len(open_pairs({"webdataset": f"{tmp_path}/shards/*.tar"})) == 10
+
+
+def test_joining_is_kept_in_what_was_written_from(radapter, tmp_path):
+    command = ("shards", SCENES, "--task", "retrieval", "--no-join-captions", "--to", tmp_path / "shards")
+    assert radapter(*command).code == 0
+    about = json.loads((tmp_path / "shards" / "sizes.json").read_text())["written"]["from"]
+    assert (about["join_captions"], about["target_classes"]) == (False, 30)
+
+
+def test_started_again_it_changes_nothing(radapter, written):
+    folder, _ = written
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.tar")}
+    assert radapter("shards", WORLD, "--to", folder, "--size", "50kB").code == 0
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.tar")} == before
+
+
+@pytest.mark.parametrize(
+    ("source", "size", "said"),
+    [("{world: train, size: 31}", "50kB", "written from something else"), (WORLD, "60kB", "size of a shard")],
+)
+def test_something_else_is_refused(radapter, written, source, size, said):
+    folder, _ = written
+    answer = radapter("shards", source, "--to", folder, "--size", size)
+    assert answer.code == 2
+    assert said in " ".join(answer.said.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((WORLD, "--size", "big"), "such as 1GB. Got 'big'"),
+        ((WORLD, "--no-join-captions"), "for image-text pairs"),
+        (("[a, b]", "--task", "classification"), "--task retrieval"),
+        (("nowhere",), "nowhere"),
+    ],
+)
+def test_wrong_input_exits_2_and_writes_nothing(radapter, tmp_path, arguments, said):
+    answer = radapter("shards", *arguments, "--to", tmp_path / "shards")
+    assert answer.code == 2
+    assert said in " ".join(answer.said.split())
+    assert not (tmp_path / "shards").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1GB", 10**9), ("1.5 mb", 1_500_000), ("200", 200), ("3kB", 3_000)],
+)
+def test_sizes_are_read(text, size):
+    assert in_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "GB", "1XB", "1 G B"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ConfigError, match="size must be a number"):
+        in_bytes(text)
+
+
+# --- training on them ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def streamed(written, written_run):
+    return written_run(f"data.train={{stream: {written[0]}, buffer: 10}}")
+
+
+@pytest.fixture
+def written_run(radapter, tmp_path, small):
+    """Trains on a changed configuration of the world."""
+    path = tmp_path / "run.yaml"
+    assert radapter("init", "classification", "--to", path).code == 0
+    return lambda *changes: radapter("train", path, *small, *changes, "--out", tmp_path / "run")
+
+
+def test_a_run_trains_on_the_stream_that_was_printed(streamed, tmp_path):
+    assert streamed.code == 0, streamed.result.output
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert [row["method"] for row in results["rows"]] == ["zero-shot", "r-adapter"]
+    assert "buffer: 10" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_a_run_of_retrieval_trains_on_a_stream_of_pairs(radapter, tmp_path):
+    assert radapter("shards", SCENES, "--task", "retrieval", "--to", tmp_path / "shards").code == 0
+    path = tmp_path / "pairs.yaml"
+    assert radapter("init", "retrieval", "--to", path).code == 0
+    test = "{world: scenes, size: 20, seed: 7}"
+    answer = radapter(
+        *("train", path, f"data.train={{stream: {tmp_path}/shards}}", "data.ood={}", f"data.id_test={test}"),
+        *(
+            "data.id_val=null",
+            "adapter.alpha=0.5",
+            "train.epochs=1",
+            "train.batch_size=8",
+            "train.per_group=2",
+        ),
+        *("--out", tmp_path / "run"),
+    )
+    assert answer.code == 0, answer.result.output
+    assert (tmp_path / "run" / "results.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "{stream: SHARDS, readers: 6}",
+            "a stream needs a shard for each that reads, 6 for 1 process with 6 readers",
+        ),
+        ("{stream: SHARDS, part: [0.0, 0.5]}", "unknown key 'data.train.part'"),
+        ("{stream: SHARDS, buffer: 0}", "data.train.buffer must be a whole number >= 1"),
+        ("{stream: nowhere}", "a folder of shards must have a sizes.json"),
+    ],
+)
+def test_a_stream_that_cannot_be_read_exits_2_and_writes_nothing(
+    written, written_run, tmp_path, source, said
+):
+    answer = written_run(f"data.train={source.replace('SHARDS', str(written[0]))}")
+    assert answer.code == 2, answer.result.output
+    assert said in " ".join(answer.said.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_sizes_that_disagree_exit_2_with_both_numbers(written, written_run, tmp_path):
+    folder, _ = written
+    content = json.loads((folder / "sizes.json").read_text())
+    held = content["00002.tar"]
+    content["00002.tar"] = held + 3
+    (folder / "sizes.json").write_text(json.dumps(content))
+    answer = written_run(f"data.train={{stream: {folder}}}")
+    assert answer.code == 2
+    said = " ".join(answer.said.split())
+    assert f"00002.tar' holds {held}, sizes.json says {held + 3}. Write the folder again" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("role", ["id_val", "id_test"])
+def test_only_training_reads_a_stream(written, written_run, role):
+    answer = written_run(f"data.{role}={{stream: {written[0]}}}")
+    assert answer.code == 2
+    assert f"data.{role}" in answer.said
+
+
+def test_a_stream_among_several_sources_is_refused(radapter, tmp_path):
+    path = tmp_path / "pairs.yaml"
+    assert radapter("init", "retrieval", "--to", path).code == 0
+    answer = radapter("train", path, "data.train=[{stream: a}, {world: scenes}]", "--out", tmp_path / "run")
+    assert answer.code == 2
+    assert "a stream alone. Got 2 sources" in " ".join(answer.said.split())

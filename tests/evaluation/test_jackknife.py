@@ -11,7 +11,9 @@ def drawn(seed: int, images: int = 60, classes: int = 4):
     """Confusions of images (N, C, C) whose difficulty differs."""
     draw = torch.Generator().manual_seed(seed)
     hard = torch.rand(images, 1, 1, generator=draw)
-    right = torch.eye(classes) * 40 * (1 - hard) + 10 * hard * torch.rand(images, classes, classes, generator=draw)
+    right = torch.eye(classes) * 40 * (1 - hard) + 10 * hard * torch.rand(
+        images, classes, classes, generator=draw
+    )
     return right.round().long()
 
 
@@ -32,7 +34,9 @@ def test_a_bootstrap_over_images_says_the_same():
     draw = torch.Generator().manual_seed(2)
     again = [mean_iou(confusions[torch.randint(60, (60,), generator=draw)].sum(0)) for _ in range(400)]
     # the spread of 400 draws is itself known to about 4 %
-    assert miou_standard_error(*marginals(confusions)) == pytest.approx(float(torch.tensor(again).std()), rel=0.15)
+    assert miou_standard_error(*marginals(confusions)) == pytest.approx(
+        float(torch.tensor(again).std()), rel=0.15
+    )
 
 
 def test_more_images_tell_more_and_equal_ones_everything():
@@ -43,7 +47,11 @@ def test_more_images_tell_more_and_equal_ones_everything():
 
 
 def test_counts_by_class_are_the_margins_of_a_confusion():
-    truth, predicted, pixels = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 3]), torch.tensor([5, 2, 7, 4])
+    truth, predicted, pixels = (
+        torch.tensor([0, 0, 1, 2]),
+        torch.tensor([0, 1, 1, 3]),
+        torch.tensor([5, 2, 7, 4]),
+    )
     matched, shown, given = counts_by_class(truth, predicted, pixels, 3)  # 3 is no class
     assert (matched.tolist(), shown.tolist(), given.tolist()) == ([5, 7, 0], [7, 7, 4], [5, 9, 0])
 

@@ -22,7 +22,9 @@ def learner_of(name: str, encoder):
 def pairs(encoder, *texts: str) -> LabelledPairs:
     torch.manual_seed(1)
     pixels = torch.randn(3, 3, encoder.image_size, encoder.image_size)
-    return LabelledPairs(pixels, encoder.tokenize(list(texts)), torch.tensor([0, 1, 1]), torch.tensor([0, 1, 1]))
+    return LabelledPairs(
+        pixels, encoder.tokenize(list(texts)), torch.tensor([0, 1, 1]), torch.tensor([0, 1, 1])
+    )
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -1,4 +1,4 @@
-"""Segmentation from regions to a folder: trained, resumed, swept, evaluated, merged; and equal to the deployed pipeline."""
+"""Segmentation from regions to a folder: trained, resumed, swept, evaluated, merged; equal to what is deployed."""
 
 import os
 import signal
@@ -27,7 +27,13 @@ from radapter.protocol import (
     merge_run,
     run_method,
 )
-from radapter.segmentation import FelzenszwalbProposer, OracleProposer, RegionClassifier, label_regions, region_crops
+from radapter.segmentation import (
+    FelzenszwalbProposer,
+    OracleProposer,
+    RegionClassifier,
+    label_regions,
+    region_crops,
+)
 from radapter.segmentation.segmenting import segment
 from radapter.segmentation.training_regions import MaskRegions
 from radapter.training import Interrupted
@@ -52,9 +58,7 @@ def masked() -> SegmentationSuite:
         ood={"sketch": scenes(2, 8, "sketch"), "unseen": scenes(3, 20, only=list(UNSEEN))},
         templates=templates("short"),
         proposer=PROPOSER,
-        crop=partial(
-            region_crops, size=encoder.image_size, mean=encoder.image_mean, std=encoder.image_std
-        ),
+        crop=partial(region_crops, size=encoder.image_size, mean=encoder.image_mean, std=encoder.image_std),
         unseen=UNSEEN,
     )
 
@@ -107,7 +111,9 @@ def test_true_masks_are_an_oracle_proposer_under_the_same_classifier(done, maske
     _, results = done
     data = masked.ood["sketch"]
     oracle = segmented(
-        radapter.load("world:tiny"), data, lambda labels: OracleProposer(label_regions(labels, ignored=(-1,))[0])
+        radapter.load("world:tiny"),
+        data,
+        lambda labels: OracleProposer(label_regions(labels, ignored=(-1,))[0]),
     )
     assert results.row("zero-shot").ood["sketch"]["true_masks_miou"] == pytest.approx(
         mean_iou(oracle.counts), abs=1e-6
@@ -138,7 +144,9 @@ def test_classes_left_out_are_reported_apart(done):
     assert row.ood["unseen"]["miou_unseen"] == pytest.approx(row.ood["unseen"]["miou"])
     sketch = row.ood["sketch"]
     both = 2 * sketch["miou_seen"] * sketch["miou_unseen"]
-    assert sketch["miou_harmonic"] == pytest.approx(both / max(sketch["miou_seen"] + sketch["miou_unseen"], 1e-9))
+    assert sketch["miou_harmonic"] == pytest.approx(
+        both / max(sketch["miou_seen"] + sketch["miou_unseen"], 1e-9)
+    )
 
 
 def test_regions_of_classes_left_out_are_not_trained_on(masked, recipe):
@@ -187,7 +195,9 @@ def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, don
     with pytest.raises(Interrupted, match="step 2 of"):
         run(tmp_path / "cut", masked, recipe, report=stop)
     resumed = run(tmp_path / "cut", masked, recipe, resume=True)
-    first, second = (load_file(f / "adapter" / "adapter_model.safetensors") for f in (folder, tmp_path / "cut"))
+    first, second = (
+        load_file(f / "adapter" / "adapter_model.safetensors") for f in (folder, tmp_path / "cut")
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert resumed.sweep == whole.sweep
 

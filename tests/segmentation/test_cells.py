@@ -35,7 +35,9 @@ def test_pixels_of_one_column_and_class_are_one_cell():
     assert cells.pixels.tolist() == [1, 1, 1]
     assert sorted(cells.shares.tolist()) == [[0, 1], [1, 0], [1, 1]]
     assert len(cells_of(masks, torch.full((1, 4), -1)).pixels) == 0
-    assert cells_of(torch.ones(1, 9, 9, dtype=torch.bool), torch.zeros(9, 9, dtype=torch.int64)).pixels.tolist() == [81]
+    assert cells_of(
+        torch.ones(1, 9, 9, dtype=torch.bool), torch.zeros(9, 9, dtype=torch.int64)
+    ).pixels.tolist() == [81]
 
 
 def test_sizes_that_differ_are_refused():

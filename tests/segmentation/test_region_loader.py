@@ -39,7 +39,7 @@ def test_regions_of_an_image_stay_together_proposals_before_true_ones():
             assert (proposed.start, true.start) == (rows, proposed.stop)
             assert proposed.stop - proposed.start == image.cells.shares.shape[1] == len(image.shares)
             assert true.stop - true.start == len(image.true.classes)
-            assert image.index == seen
+            assert image.number == seen
             rows, seen = true.stop, seen + 1
         assert rows == len(batch.pixels) == len(batch.valid)
     assert seen == 6
@@ -58,7 +58,10 @@ def test_proposals_are_made_once_where_memory_allows_and_passes_are_alike(cache_
 def test_shares_are_of_all_pixels_of_a_region():
     labels = torch.tensor([[[0, 0, 1, 9], [0, 0, 9, 9]]])
     data = PairedMaskDataset(
-        ArrayPictures(torch.zeros(1, 3, 2, 4, dtype=torch.uint8), name="p"), ArrayMaps(labels, name="m"), ["a", "b"], 9
+        ArrayPictures(torch.zeros(1, 3, 2, 4, dtype=torch.uint8), name="p"),
+        ArrayMaps(labels, name="m"),
+        ["a", "b"],
+        9,
     )
     masks = torch.tensor([[[1, 1, 1, 1], [1, 1, 1, 1]], [[0, 0, 1, 1], [0, 0, 0, 0]]]).bool()
     (batch,) = RegionLoader(data, OracleProposer(masks), CROP, batch_size=1)

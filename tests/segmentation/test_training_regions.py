@@ -42,7 +42,9 @@ def test_small_regions_and_nouns_left_out_are_not_trained_on(masked):
     assert left.labels.tolist() == [0, 2]
     assert left.nouns == ("sky", "car", "dot")
     with pytest.raises(DataError, match="none is left without car, dot, sky"):
-        SquareRegions(MaskRegions(masked, min_pixels=1), size=8, fill=(0, 0, 0), without=("sky", "car", "dot"))
+        SquareRegions(
+            MaskRegions(masked, min_pixels=1), size=8, fill=(0, 0, 0), without=("sky", "car", "dot")
+        )
     with pytest.raises(DataError, match="'tiny' has none of 5 pixels or more"):
         MaskRegions(masked, min_pixels=5)
 
@@ -50,10 +52,15 @@ def test_small_regions_and_nouns_left_out_are_not_trained_on(masked):
 def test_a_region_is_stretched_to_a_square_on_the_fill_colour(masked):
     squares = SquareRegions(MaskRegions(masked, min_pixels=1), size=6, fill=(1.0, 0.5, 0.0))
     assert squares.image(0).size == (6, 6)
-    assert np.asarray(squares.image(0))[5, 5].tolist() == pytest.approx([255, 128, 0], abs=30)  # the kernel overshoots
+    assert np.asarray(squares.image(0))[5, 5].tolist() == pytest.approx(
+        [255, 128, 0], abs=30
+    )  # the kernel overshoots
 
 
 def test_what_is_transparent_shows_the_colour():
     cutout = Image.new("RGBA", (1, 2), (10, 20, 30, 255))
     cutout.putpixel((0, 1), (10, 20, 30, 0))
-    assert [on_colour(cutout, (1.0, 0.0, 0.0)).getpixel((0, y)) for y in (0, 1)] == [(10, 20, 30), (255, 0, 0)]
+    assert [on_colour(cutout, (1.0, 0.0, 0.0)).getpixel((0, y)) for y in (0, 1)] == [
+        (10, 20, 30),
+        (255, 0, 0),
+    ]

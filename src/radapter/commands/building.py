@@ -38,7 +38,6 @@ from radapter.protocol import (
 from radapter.protocol.suite import ROLES
 from radapter.zeroshot import templates
 
-
 AnySuite = ClassificationSuite | RetrievalSuite | SegmentationSuite
 
 

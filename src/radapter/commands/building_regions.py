@@ -47,7 +47,7 @@ def tested_masks(
     prompts: tuple[str, ...],
     regions: RegionsConfig,
     *,
-    unseen: tuple[str, ...] = (),
+    unseen: tuple[str, ...],
 ) -> SegmentationSuite:
     """A suite that is only evaluated: nothing is trained or selected on it."""
     return SegmentationSuite(
@@ -97,9 +97,7 @@ def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> Re
     if "mined" in spec:
         return MinedRegions(Path(expanded(spec["mined"])), name="train", max_pixels=data.max_pixels)
     if "from_masks" in spec:
-        masks = open_masks(
-            spec["from_masks"], name="train", max_pixels=data.max_pixels, max_bad=data.max_bad
-        )
+        masks = open_masks(spec["from_masks"], name="train", max_pixels=data.max_pixels, max_bad=data.max_bad)
         return MaskRegions(masks, **_given(spec, "min_pixels"))
     raise NotImplementedError
 

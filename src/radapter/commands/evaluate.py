@@ -39,7 +39,6 @@ from radapter.protocol.trained import HEAD
 from radapter.report import METRICS
 from radapter.zeroshot import templates as prompts_of
 
-
 _KINDS: dict[TaskName, Mapping[str, type[BaseModel]]] = {
     "classification": KINDS,
     "retrieval": PAIR_KINDS,
@@ -120,7 +119,11 @@ def evaluate(
         if measured == "segmentation":
             prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
             return encoder, tested_masks(
-                {name: open_masks(spec, name=name) for name, spec in sources.items()},
+                {
+                    name: open_masks(spec, name=name)
+                    for name, spec in sources.items()
+                    if not isinstance(spec, str)
+                },
                 encoder,
                 tuple(prompts or prompts_of("short")),
                 config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig(),

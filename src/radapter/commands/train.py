@@ -13,7 +13,7 @@ from radapter.config import CommonConfig, load_config, resolved_yaml
 from radapter.methods import Method, find_method
 from radapter.models import DualEncoder, load
 from radapter.processes import is_shared, join, shared
-from radapter.protocol import ClassificationSuite, Recipe, Results, RetrievalSuite, run_method
+from radapter.protocol import Recipe, Results, run_method
 from radapter.training import Interrupted
 
 

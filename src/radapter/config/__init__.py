@@ -1,8 +1,8 @@
 """The settings of a run: their schema, how a YAML file is read, what its mistakes are called.
 
-Reading order: schema.py (the keys of every task), classification.py, retrieval.py and segmentation.py (those of one),
-sources.py, pair_sources.py and mask_sources.py (where data come from), reading.py (file and overrides to a configuration), problems.py (what is
-said about a wrong key).
+Reading order: schema.py (the keys of every task), classification.py, retrieval.py, segmentation.py (those of one),
+sources.py, pair_sources.py, mask_sources.py (where data come from), reading.py (file and overrides to a
+configuration), problems.py (what is said about a wrong key).
 """
 
 from radapter.config.classification import RunConfig

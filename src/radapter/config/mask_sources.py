@@ -135,7 +135,8 @@ class MineSource(RegionSource):
     mine: PairDataSource = Field(description="the source, as for retrieval")
     to: str = Field(description="folder of the shards; what is mined there already is not mined again")
     nouns: list[str] | str | None = Field(
-        default=None, description="nouns to look for: a list, or a text file with one a line; null is built in"
+        default=None,
+        description="nouns to look for: a list, or a text file with one a line; null is built in",
     )
     min_score: float = Field(default=0.0, description="cosine of region and noun below which none is taken")
     min_margin: float = Field(

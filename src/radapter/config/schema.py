@@ -1,7 +1,7 @@
 """Every key that run.yaml has whatever its task, its type, its range and its default.
 
-A task adds its data and what it alone has: classification.py, retrieval.py, segmentation.py. docs/configuration.md tells
-the same to users; a test holds the two together. A range is written once, here: the sentence an error gives is
+A task adds its data and what it alone has: classification.py, retrieval.py, segmentation.py. docs/configuration.md
+tells the same to users; a test holds the two together. A range is written once, here: the sentence an error gives is
 read from the annotation (problems.py).
 """
 

@@ -1,4 +1,4 @@
-"""The keys of run.yaml that segmentation alone has: regions to train on, masked images to test on, how both are cut."""
+"""The keys of run.yaml that segmentation alone has: regions to train on, masked images, how regions are cut."""
 
 from typing import Annotated, ClassVar, Literal
 

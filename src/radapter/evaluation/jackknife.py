@@ -38,7 +38,9 @@ def miou_standard_error(matched: Tensor, truth: Tensor, predicted: Tensor) -> fl
     images = len(matched)
     if images == 1:
         return 0.0
-    matched, truth, predicted = (each.sum(0) - each for each in (matched, truth, predicted))  # without image i
+    matched, truth, predicted = (
+        each.sum(0) - each for each in (matched, truth, predicted)
+    )  # without image i
     present = truth > 0
     iou = matched.double() / (truth + predicted - matched).clamp(min=1)
     left_out = (iou * present).sum(1) / present.sum(1).clamp(min=1)

@@ -1,8 +1,8 @@
 """A set of masked images, measured by mIoU: each region is classified, each pixel gets the class of its regions.
 
 Two figures stand beside it, which tell the classifier's errors from the proposer's: mIoU of the true regions under
-the classifier (`true_masks_miou`), and of the proposals under a perfect classifier, which gives each class the share of
-the region's pixels that has it (`true_classes_miou`).
+the classifier (`true_masks_miou`), and of the proposals under a perfect classifier, which gives each class the share
+of the region's pixels that has it (`true_classes_miou`).
 """
 
 import math
@@ -72,7 +72,7 @@ class SegmentationMeasure:
         """
         images = [image for batch in truths for image in batch]
         sizes = [size for image in images for size in (len(image.cells.classes), len(image.true.classes))]
-        named = torch.cat(list(observed)).split(sizes)
+        named = torch.split(torch.cat(list(observed)), sizes)
         cells = [
             _Named(i.cells.classes, of, i.cells.pixels) for i, of in zip(images, named[::2], strict=True)
         ]
@@ -103,7 +103,11 @@ class SegmentationMeasure:
             return found
         unseen, seen = (float(iou[chosen].nanmean()) for chosen in (self.unseen, ~self.unseen))
         found["miou_unseen"] = unseen
-        return found if math.isnan(seen) else found | {"miou_seen": seen, "miou_harmonic": harmonic_mean(seen, unseen)}
+        return (
+            found
+            if math.isnan(seen)
+            else found | {"miou_seen": seen, "miou_harmonic": harmonic_mean(seen, unseen)}
+        )
 
 
 class _Named(NamedTuple):

@@ -21,7 +21,7 @@ from radapter.protocol.suite import EvaluationBatches, Sealed, sets_of_roles, tr
 from radapter.protocol.trained import Classifier
 from radapter.segmentation import MaskProposer, class_head
 from radapter.segmentation.region_loader import Crop, RegionLoader
-from radapter.segmentation.training_regions import Frame, RegionSet, SquareRegions
+from radapter.segmentation.training_regions import TIGHT, Frame, RegionSet, SquareRegions
 from radapter.training import ClassCaptions
 
 
@@ -49,7 +49,7 @@ class SegmentationSuite:
     templates: tuple[str, ...]
     proposer: MaskProposer
     crop: Crop
-    frame: Frame = Frame()
+    frame: Frame = TIGHT
     unseen: tuple[str, ...] = ()
     task: ClassVar[Literal["segmentation"]] = "segmentation"
 
@@ -132,7 +132,11 @@ class SegmentationSuite:
     def about(self) -> dict[str, Any]:
         """Templates, nouns and what was left out of them."""
         assert not isinstance(self.train, PairedMaskDataset)
-        return {"templates": list(self.templates), "nouns": list(self.train.nouns), "unseen": list(self.unseen)}
+        return {
+            "templates": list(self.templates),
+            "nouns": list(self.train.nouns),
+            "unseen": list(self.unseen),
+        }
 
 
 def _head(encoder: DualEncoder, classnames: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:

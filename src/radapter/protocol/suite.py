@@ -21,7 +21,6 @@ from radapter.protocol.trained import Classifier
 from radapter.training import Captions
 
 
-
 class TestedSet(Protocol):
     """N images that select or are reported; what else is known of them is their task's."""
 

@@ -5,4 +5,12 @@ from radapter.report.metrics import METRICS
 from radapter.report.pages import beside_table, details_markdown
 from radapter.report.table import results_markdown, results_table
 
-__all__ = ["METRICS", "beside_table", "details_markdown", "draw", "frontier_figure", "results_markdown", "results_table"]
+__all__ = [
+    "METRICS",
+    "beside_table",
+    "details_markdown",
+    "draw",
+    "frontier_figure",
+    "results_markdown",
+    "results_table",
+]

@@ -71,7 +71,9 @@ METRICS: dict[TaskName, dict[str, Shown]] = {
         "miou_unseen": Shown("mIoU of classes left out of training in %, detectron2's convention"),
         "miou_harmonic": Shown("Harmonic mean of both classes' mIoU in %, detectron2's convention"),
         "true_masks_miou": Shown("mIoU in % of the true masks under CLIP, detectron2's convention"),
-        "true_classes_miou": Shown("mIoU in % of the proposals under their true classes, detectron2's convention"),
+        "true_classes_miou": Shown(
+            "mIoU in % of the proposals under their true classes, detectron2's convention"
+        ),
         "fwiou": Shown("Frequency-weighted IoU in %"),
         "mean_accuracy": Shown("Mean class accuracy in %"),
         "pixel_accuracy": Shown("Pixel accuracy in %"),

@@ -1,4 +1,4 @@
-"""Segmentation's tables: for each set mIoU of every method, and of the oracles that tell CLIP's errors from the rest.
+"""Segmentation's tables: for each set mIoU of every method, and of oracles that tell CLIP's errors from the rest.
 
 A method has a line as it is, and one with the true masks in place of proposals; one more line for all has the
 proposals under a perfect classifier, which gives each class the share of the region's pixels that has it.
@@ -15,8 +15,8 @@ from radapter.report.metrics import headline_of
 from radapter.report.table import at_papers_alpha
 
 _COLUMNS = {
-    "miou": "mIoU", "miou_ovseg": "mIoU (OVSeg)", "miou_seen": "trained", "miou_unseen": "left out", "miou_harmonic": "H",
-    "pixel_accuracy": "pixels", "region_top1": "regions",
+    "miou": "mIoU", "miou_ovseg": "mIoU (OVSeg)", "miou_seen": "trained", "miou_unseen": "left out",
+    "miou_harmonic": "H", "pixel_accuracy": "pixels", "region_top1": "regions",
 }  # fmt: skip
 _ROLES = {"id": "in distribution", "ood": "out of distribution"}
 _CLASS = "iou/"
@@ -38,7 +38,9 @@ def oracles_table(results: Json) -> Table:
         results: the whole of results.json of a segmentation.
     """
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title="Oracles: mIoU in %, detectron2's convention")
-    roles = [(role, header) for role, header in (("id", "ID"), ("ood", "OOD mean")) if results["rows"][0][role]]
+    roles = [
+        (role, header) for role, header in (("id", "ID"), ("ood", "OOD mean")) if results["rows"][0][role]
+    ]
     table.add_column("Method")
     for _, header in roles:
         table.add_column(header, justify="right")
@@ -57,15 +59,18 @@ def _tables(results: Json) -> Iterator[str]:
         first = results["rows"][0][role][name]
         columns = [key for key in _COLUMNS if key in first]
         yield (
-            f"`{name}`, {words}: mIoU in %, in detectron2's convention (the mean over classes present in the truth) and "
-            f"in OVSeg's (absent but predicted classes count as 0); {first['n']:,.0f} images, {first['regions']:,.0f} "
-            f"proposals, {first['classes']:,.0f} classes.\n"
+            f"`{name}`, {words}: mIoU in %, in detectron2's convention (the mean over classes present in the truth) "
+            f"and in OVSeg's (absent but predicted classes count as 0); {first['n']:,.0f} images, "
+            f"{first['regions']:,.0f} proposals, {first['classes']:,.0f} classes.\n"
         )
         yield from _head(["Method", "Alpha", *(_COLUMNS[key] for key in columns)])
         for row, alpha, italic in _lines(results):
             metrics = row[role][name]
             yield _line([row["method"], alpha, *(_cell(metrics, key) for key in columns)], italic=italic)
-            oracle = [_cell(metrics, {"miou": "true_masks_miou", "region_top1": "region_top1"}.get(key, "")) for key in columns]
+            oracle = [
+                _cell(metrics, {"miou": "true_masks_miou", "region_top1": "region_top1"}.get(key, ""))
+                for key in columns
+            ]
             yield _line([f"{row['method']}, true masks", alpha, *oracle], italic=italic)
         oracle = [_cell(first, "true_classes_miou") if key == "miou" else "" for key in columns]
         yield _line(["proposals, true classes", "", *oracle], italic=False)
@@ -75,7 +80,11 @@ def _tables(results: Json) -> Iterator[str]:
 def _classes(results: Json) -> Iterator[str]:
     """A table a set: methods across, classes down."""
     for role, name, words in _sets(results):
-        classes = [key for key in results["rows"][0][role][name] if key.startswith(_CLASS) and not key.endswith("_std")]
+        classes = [
+            key
+            for key in results["rows"][0][role][name]
+            if key.startswith(_CLASS) and not key.endswith("_std")
+        ]
         yield f"`{name}`, {words}: IoU of each class in %.\n"
         yield from _head(["Class", *(row["method"] for row in results["rows"])])
         for key in classes:

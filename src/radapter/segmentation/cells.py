@@ -60,7 +60,9 @@ def cells_of(masks: Tensor, labels: Tensor) -> Cells:
             cell, kinds = _numbered(cell)
         cell, kinds = cell * values + value, kinds * values
     cell, count = _numbered(cell)
-    first = torch.zeros(count, dtype=torch.int64).scatter_(0, cell, torch.arange(len(cell)))  # any of its pixels
+    first = torch.zeros(count, dtype=torch.int64).scatter_(
+        0, cell, torch.arange(len(cell))
+    )  # any of its pixels
     return Cells(columns[:, first].T.float().contiguous(), true[first], torch.bincount(cell, minlength=count))
 
 

@@ -1,8 +1,8 @@
 """The regions of masked images in batches, ready for an image tower: what a segmenter is evaluated on.
 
 Proposals and crops do not depend on the model, so both are made once: crops are kept where the memory budget allows,
-else proposals, as bits. Beside the proposals stand the true regions, one a class and image: classified, they say what
-the classifier alone gets wrong.
+else proposals, as bits. Beside the proposals stand the true regions, one a class and image: classified, they say
+what the classifier alone gets wrong.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from radapter.data import MAX_BAD, BadImages, Memory
-from radapter.data import IGNORE, PairedMaskDataset
+from radapter.data import IGNORE, MAX_BAD, BadImages, Memory, PairedMaskDataset
 from radapter.data.loading import meet
 from radapter.data.memory import Lease
 from radapter.errors import DataError, ImageError
@@ -38,11 +37,11 @@ class TrueRegions(NamedTuple):
 class SeenImage(NamedTuple):
     """What is known of one image besides its crops.
 
-    index: into the data set. cells: of its Q proposals. true: its T true regions. shares: (Q, C), float32, which share
-    of a proposal's pixels has each class; a row sums to less than 1 where some have none.
+    number: in the data set. cells: of its Q proposals. true: its T true regions. shares: (Q, C), float32, which
+    share of a proposal's pixels has each class; a row sums to less than 1 where some have none.
     """
 
-    index: int
+    number: int
     cells: Cells
     true: TrueRegions
     shares: Tensor

@@ -12,12 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.data import IGNORE, PairedMaskDataset
 from radapter.data.loading import ImageSet
 from radapter.data.splits import fingerprint, key_of
-from radapter.data import IGNORE, PairedMaskDataset
 from radapter.errors import DataError
 from radapter.segmentation.crops import Colour, tight_boxes
-from radapter.segmentation.oracle import label_regions
 
 
 class Frame(NamedTuple):
@@ -34,6 +33,10 @@ class Frame(NamedTuple):
         canvas = Image.new("RGBA", (width, height))
         canvas.paste(cutout, ((width - cutout.width) // 2, (height - cutout.height) // 2))
         return canvas
+
+
+TIGHT = Frame()
+"""A region's own box."""
 
 
 class RegionSet(ImageSet, Protocol):
@@ -72,7 +75,7 @@ class MaskRegions:
         classes: list[int] = []
         for index in range(len(dataset)):
             labels = dataset[index].labels
-            shown, pixels = labels[labels != IGNORE].unique(return_counts=True)
+            shown, pixels = torch.unique(labels[labels != IGNORE], return_counts=True)
             kept = shown[pixels >= min_pixels].tolist()
             images += [index] * len(kept)
             classes += kept
@@ -134,7 +137,7 @@ class SquareRegions:
         *,
         size: int,
         fill: Colour,
-        frame: Frame = Frame(),
+        frame: Frame = TIGHT,
         without: Collection[str] = (),
     ) -> None:
         self._regions, self._size, self._fill, self._frame = regions, size, fill, frame

@@ -107,8 +107,8 @@ def open_masks(
         chosen = showing(dataset, only=options.get("only"), without=options.get("without", ()))
         if not chosen.any():
             raise DataError(
-                f"data set must hold an image. Of the {len(dataset)} in '{dataset.name}' none is left after only and "
-                "without."
+                f"data set must hold an image. Of the {len(dataset)} in '{dataset.name}' none is left after only "
+                "and without."
             )
         dataset = dataset.subset(chosen)
     if options.get("grayscale"):

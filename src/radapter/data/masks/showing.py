@@ -32,14 +32,12 @@ def showing(
                 f"only and without must hold classes of '{dataset.name}'. Got {name!r}.{did_you_mean(name, names)}"
             )
     allowed = {
-        index
-        for index, name in enumerate(names)
-        if (only is None or name in only) and name not in without
+        index for index, name in enumerate(names) if (only is None or name in only) and name not in without
     }
     chosen = torch.zeros(len(dataset), dtype=torch.bool)
     for index in range(len(dataset)):
         try:
-            shown = set(dataset[index].labels.unique().tolist()) - {IGNORE}
+            shown = set(dataset[index].labels.flatten().tolist()) - {IGNORE}
         except ImageError:
             chosen[index] = True
             continue

@@ -133,14 +133,20 @@ class MineSource(RegionSource):
     """Image-text pairs that regions are mined from before training, with the run's model as it came."""
 
     mine: PairDataSource = Field(description="the source, as for retrieval")
-    to: str = Field(description="folder of the shards; what is mined there already is not mined again")
-    nouns: list[str] | str | None = Field(
-        default=None,
-        description="nouns to look for: a list, or a text file with one a line; null is built in",
+    to: str = Field(description="folder of the shards, new or of the same mining, which is then continued or read")
+    nouns: list[str] = Field(
+        default=["built-in"], min_length=1, description="lists of nouns to look for: built-in, or text files"
     )
-    min_score: float = Field(default=0.0, description="cosine of region and noun below which none is taken")
-    min_margin: float = Field(
-        default=0.0, description="how far above the noun's second region the first must be"
+    floor: Literal["auto"] | float = Field(
+        default="auto",
+        description="cosine of region and noun that a region must reach; auto is what the better half reaches",
+    )
+    margin: Literal["auto"] | float = Field(
+        default="auto",
+        description="how far the region must lead over the second; auto is what the better half reaches",
+    )
+    min_area: float = Field(
+        default=0.05, ge=0, lt=1, description="share of the image that a region must have"
     )
 
 

@@ -497,6 +497,92 @@ def segment(
     )
 
 
+@app.command(
+    epilog="Examples:\n\n[bold]radapter mine captions.csv --to mined --model open_clip:ViT-B-16/openai[/]\n\n"
+    "[bold]radapter mine '{world: scenes, wording: web}' --to mined --floor 0.4 --margin 0.05[/]\n\n"
+    "[bold]radapter mine '{masks: labels, images: photos, classes: classes.txt}' --from-masks --to mined[/]\n\n"
+    "Started again, it goes on after the last whole shard."
+)
+@_answered
+def mine(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAIRS",
+            help="Image-text pairs as in run.yaml, a path or a YAML mapping; with --from-masks masked images.",
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="The folder of shards: new, or one that this command began.")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="RUN|MODEL", help="What looks at the regions.", show_default="world:tiny"),
+    ] = None,
+    proposer: Annotated[
+        str | None,
+        typer.Option(
+            help="What finds regions: felzenszwalb, transformers:FOLDER.", show_default="felzenszwalb"
+        ),
+    ] = None,
+    floor: Annotated[
+        str | None,
+        typer.Option(
+            help="Cosine that region and noun must reach; auto is what the better half of 256 images reaches.",
+            show_default="auto",
+        ),
+    ] = None,
+    margin: Annotated[
+        str | None,
+        typer.Option(
+            help="Lead that they must have over another noun, and over another region; or auto.",
+            show_default="auto",
+        ),
+    ] = None,
+    nouns: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What nouns are looked for: built-in, a file with one a line, or spacy:PIPELINE. Repeatable.",
+            show_default="built-in",
+        ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(help="What a noun is put into.", show_default="a photo of a {}."),
+    ] = None,
+    min_area: Annotated[
+        float | None,
+        typer.Option(help="Share of the image that a region must have.", show_default="0.05; of masks 0.001"),
+    ] = None,
+    from_masks: Annotated[
+        bool, typer.Option("--from-masks", help="Cut the true regions of masked images.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Read only the first images.", show_default=False)
+    ] = None,
+    max_bad: Annotated[
+        float, typer.Option(help="Share of images that may be unreadable; they are left out.")
+    ] = 0.01,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Cut regions with a noun each out of captioned or masked images, to train a segmenter's CLIP on."""
+    from radapter.commands.mine import mine as run
+
+    run(
+        data,
+        to=to,
+        from_masks=from_masks,
+        model=model,
+        proposer=proposer,
+        floor=floor,
+        margin=margin,
+        nouns=nouns,
+        template=template,
+        min_area=min_area,
+        limit=limit,
+        max_bad=max_bad,
+        allow_download=allow_download,
+    )
+
+
 @app.command(epilog="Example: [bold]radapter sweep runs/run[/]")
 @_alone
 def sweep(

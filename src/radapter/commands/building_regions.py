@@ -5,14 +5,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from radapter.commands.terminal import counting
 from radapter.config import SegmentationRunConfig
 from radapter.config.segmentation import RegionsConfig
-from radapter.data import MinedRegions, PairedMaskDataset, open_masks
+from radapter.data import MinedRegions, PairedMaskDataset, open_masks, open_pairs
 from radapter.data.specification import expanded
 from radapter.errors import ConfigError, did_you_mean
-from radapter.models import DualEncoder
+from radapter.models import DualEncoder, fingerprint
+from radapter.processes import join
 from radapter.protocol import SegmentationSuite
 from radapter.segmentation import FelzenszwalbProposer, region_crops
+from radapter.segmentation.mining import (
+    BUILT_IN,
+    Floors,
+    RegionMatcher,
+    VocabularyNouns,
+    measured_floors,
+    mine_pairs,
+    named_nouns,
+    vocabulary,
+)
+from radapter.segmentation.mining.regions import MIN_AREA, TEMPLATE
 from radapter.segmentation.region_loader import Crop
 from radapter.segmentation.training_regions import Frame, MaskRegions, RegionSet
 from radapter.zeroshot import templates
@@ -99,7 +112,42 @@ def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> Re
     if "from_masks" in spec:
         masks = open_masks(spec["from_masks"], name="train", max_pixels=data.max_pixels, max_bad=data.max_bad)
         return MaskRegions(masks, **_given(spec, "min_pixels"))
-    raise NotImplementedError
+    folder = Path(expanded(spec["to"]))
+    join().on_main(lambda: _mine(config, encoder, folder))
+    return MinedRegions(folder, name="train", max_pixels=data.max_pixels)
+
+
+def _mine(config: SegmentationRunConfig, encoder: DualEncoder, folder: Path) -> None:
+    """Mines what is not in the folder yet; regions are found as in tested images."""
+    data, spec = config.data, config.data.train
+    min_area = spec.get("min_area", MIN_AREA)
+    finder = VocabularyNouns(vocabulary(spec.get("nouns", [BUILT_IN])))
+    with counting() as bar:
+        pairs = open_pairs(
+            spec["mine"],
+            name="train",
+            max_pixels=data.max_pixels,
+            max_bad=data.max_bad,
+            allow_download=config.allow_download,
+            join=False,
+            progress=bar("hashing"),
+        )
+        named = named_nouns(pairs, finder)
+        matcher = RegionMatcher(encoder, proposer_of(config.regions), named.nouns, min_area=min_area)
+        asked = Floors(*(spec.get(key, "auto") for key in ("floor", "margin")))
+        if "auto" in asked:
+            measured = measured_floors(pairs, named, matcher, progress=bar("floors"))
+            asked = Floors(*(m if a == "auto" else a for a, m in zip(asked, measured, strict=True)))
+        about = {
+            "source": spec["mine"],
+            "model": fingerprint(encoder),
+            "proposer": config.regions.model_dump(),
+            "template": TEMPLATE,
+            "min_area": min_area,
+        }
+        mine_pairs(
+            pairs, named, matcher, folder, floors=asked, about=about, max_bad=data.max_bad, progress=bar("mining")
+        )
 
 
 def _given(spec: Mapping[str, Any], *keys: str) -> dict[str, Any]:

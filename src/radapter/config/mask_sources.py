@@ -114,7 +114,7 @@ MASK_KINDS: dict[str, type[MaskSource]] = {
 if TYPE_CHECKING:
     MaskDataSource = dict[str, Any]
 else:
-    MaskDataSource = source_type(MASK_KINDS, prefix="masks ")
+    MaskDataSource = source_type(MASK_KINDS, prefix="masks ", may_be_path=False)
 
 
 class RegionSource(BaseModel):
@@ -166,7 +166,7 @@ REGION_KINDS: dict[str, type[RegionSource]] = {
 if TYPE_CHECKING:
     RegionDataSource = dict[str, Any]
 else:
-    RegionDataSource = source_type(REGION_KINDS, prefix="regions ")
+    RegionDataSource = source_type(REGION_KINDS, prefix="regions ", may_be_path=False)
 
 
 def _named(value: object) -> object:

@@ -66,7 +66,7 @@ def region_crops(
             [0, 1], as Pillow's do. Without it four neighbours make a pixel, however large the region.
         ovseg_compat: what OVSeg's release does: no antialiasing, the mean as the fill, and overshoot of the cubic
             kernel left in. `antialias` has then no say.
-        expand: by which box sides are multiplied first; the box keeps its middle, and beyond the image lies the fill.
+        expand: by which box sides are multiplied first, around their middle; beyond the image lies the fill.
         square: whether boxes are widened to squares, which keeps proportions; else they are stretched.
 
     Returns:
@@ -139,9 +139,9 @@ def _frames(boxes: Tensor, *, expand: float, square: bool) -> Tensor:
 
 
 class _Line(NamedTuple):
-    """Pixels of N frames along one axis: indices (N, L), which of them the image has (N, L), lengths (N,)."""
+    """Pixels of N frames along one axis: places (N, L), which of them the image has (N, L), lengths (N,)."""
 
-    index: Tensor
+    places: Tensor
     has: Tensor
     lengths: Tensor
 
@@ -152,9 +152,9 @@ def _grid(frames: Tensor, height: int, width: int) -> tuple[_Line, _Line]:
     lines = []
     for start, stop, limit in ((top, bottom, height), (left, right, width)):
         lengths = stop - start
-        index = start[:, None] + torch.arange(int(lengths.max()), device=frames.device)
-        has = (index >= 0) & (index < stop.clamp(max=limit)[:, None])
-        lines.append(_Line(index.clamp(0, limit - 1), has, lengths))
+        places = start[:, None] + torch.arange(int(lengths.max()), device=frames.device)
+        has = (places >= 0) & (places < stop.clamp(max=limit)[:, None])
+        lines.append(_Line(places.clamp(0, limit - 1), has, lengths))
     return lines[0], lines[1]
 
 

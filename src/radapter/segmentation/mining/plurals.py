@@ -14,7 +14,20 @@ _IRREGULAR = {
     "passerby": ("passersby",), "fish": ("fish", "fishes"),
 }  # fmt: skip
 _UNCHANGED = frozenset(
-    {"sheep", "deer", "moose", "elk", "bison", "salmon", "trout", "shrimp", "squid", "aircraft", "reindeer", "carp"}
+    {
+        "sheep",
+        "deer",
+        "moose",
+        "elk",
+        "bison",
+        "salmon",
+        "trout",
+        "shrimp",
+        "squid",
+        "aircraft",
+        "reindeer",
+        "carp",
+    }
 )
 _NOT_MEN = frozenset({"human", "german", "roman", "talisman", "ottoman", "shaman", "caiman"})
 _HISSES = ("s", "x", "z", "ch", "sh")

@@ -27,11 +27,12 @@ _WORD = re.compile(r"'s\b|[^\W_]+|[^\w\s]")
 class Form:
     """What a word or phrase stands for.
 
-    noun: None where the phrase holds no noun. plural: whether it is one.
+    noun: None where the phrase holds no noun. singular: the phrase itself, or of what it is the plural.
     """
 
     noun: str | None
-    plural: bool = False
+    singular: str
+    is_plural: bool = False
 
 
 @final
@@ -77,10 +78,11 @@ def vocabulary(lists: Sequence[str] = (BUILT_IN,)) -> Vocabulary:
     nouns = tuple(dict.fromkeys(noun for noun in named.values() if noun is not None))
     if not nouns:
         raise ConfigError(f"a list of nouns must hold one. {', '.join(lists)} holds none. Write one a line.")
-    forms = {words: Form(noun) for words, noun in named.items()}
+    forms = {words: Form(noun, " ".join(words)) for words, noun in named.items()}
     for words, noun in named.items():
-        for plural in plurals(" ".join(words)) if noun is not None else ():
-            forms.setdefault(tuple(plural.split()), Form(noun, plural=True))
+        singular = " ".join(words)
+        for plural in plurals(singular) if noun is not None else ():
+            forms.setdefault(tuple(plural.split()), Form(noun, singular, is_plural=True))
     return Vocabulary(nouns, forms)
 
 
@@ -97,7 +99,9 @@ def _text(where: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"a list of nouns must be UTF-8 text. '{where}': {error}. Save it as UTF-8.") from error
+        raise ConfigError(
+            f"a list of nouns must be UTF-8 text. '{where}': {error}. Save it as UTF-8."
+        ) from error
 
 
 def _parsed(text: str, *, origin: str) -> dict[tuple[str, ...], str | None]:
@@ -113,7 +117,9 @@ def _parsed(text: str, *, origin: str) -> dict[tuple[str, ...], str | None]:
         for phrase in phrases:
             words = tuple(words_of(phrase))
             if not any(word[0].isalnum() for word in words):
-                raise ConfigError(f"a noun must have a letter. '{origin}' line {number} has {line!r}. Remove it.")
+                raise ConfigError(
+                    f"a noun must have a letter. '{origin}' line {number} has {line!r}. Remove it."
+                )
             if words in named:
                 raise ConfigError(
                     f"a list must name a noun once. '{origin}' has {phrase!r} in lines {line_of[words]} and "

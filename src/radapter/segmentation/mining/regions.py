@@ -1,0 +1,119 @@
+"""From an image and the nouns of its captions to the regions that show them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, final
+
+import torch
+import torch.nn.functional as F
+from PIL.Image import Image
+from torch import Tensor
+
+from radapter.errors import ModelError
+from radapter.models import DualEncoder
+from radapter.segmentation.crops import THRESHOLD, pixels_of, region_crops
+from radapter.segmentation.mining.articles import prompt
+from radapter.segmentation.mining.captions import ImageNouns
+from radapter.segmentation.mining.matching import Match, best_regions
+from radapter.segmentation.overlaps import mask_iou
+from radapter.segmentation.proposals import MaskProposer
+from radapter.zeroshot import class_embeddings, device_of, evaluating
+
+TEMPLATE = "a photo of a {}."
+MIN_AREA = 0.05
+"""Share of the image that a region must have: small ones are fragments more often than things."""
+EXPAND = 1.25
+"""How far the square around a region reaches beyond it when it is looked at."""
+
+
+class Found(NamedTuple):
+    """A region that shows a noun.
+
+    mask: (H, W), bool. match: its noun is the place among those that were asked for.
+    """
+
+    mask: Tensor
+    match: Match
+
+
+@final
+class RegionMatcher:
+    """Finds for each noun the region of an image that is nearest to it.
+
+    Args:
+        encoder: gives image and text features; its device is computed on.
+        proposer: gives regions.
+        nouns: the vocabulary; each is encoded once, now.
+        template: has one "{}", where the noun goes.
+        min_area: smaller regions are not looked at, share of the image.
+        expand: how far the box around a region reaches beyond it, see `region_crops`; so is the next.
+        square: whether it is a square.
+        batch_size: regions in one pass of the tower. A pass holds regions of one image alone: what is found in it
+            then depends on no other.
+
+    Raises:
+        ModelError: the model has no text tower.
+    """
+
+    def __init__(
+        self,
+        encoder: DualEncoder,
+        proposer: MaskProposer,
+        nouns: Sequence[str],
+        *,
+        template: str = TEMPLATE,
+        min_area: float = MIN_AREA,
+        expand: float = EXPAND,
+        square: bool = True,
+        batch_size: int = 64,
+    ) -> None:
+        if not encoder.text_tower():
+            raise ModelError(
+                f"mining needs a model with a text tower. '{encoder.name}' has none. Use another."
+            )
+        self._encoder = encoder
+        self._proposer = proposer
+        self._min_area = min_area
+        self._expand = expand
+        self._square = square
+        self._batch_size = batch_size
+        self._nouns = (
+            class_embeddings(encoder, [prompt(noun, template) for noun in nouns], ["{}"]).float().cpu()
+        )
+
+    def __call__(self, image: Image, named: ImageNouns) -> list[Found]:
+        """The best region of each noun of an image.
+
+        Args:
+            image: RGB.
+            named: its K nouns.
+
+        Returns:
+            K, in the order of the nouns; none where no region is large enough.
+        """
+        masks = self._proposer(image).masks > THRESHOLD
+        masks = masks[masks.flatten(1).float().mean(1) >= max(self._min_area, 1 / image.width / image.height)]
+        if not len(masks):
+            return []
+        cosines = self._features(image, masks) @ self._nouns[list(named.ids)].T
+        return [
+            Found(masks[match.region], match) for match in best_regions(cosines, named.apart, mask_iou(masks))
+        ]
+
+    @torch.no_grad()
+    def _features(self, image: Image, masks: Tensor) -> Tensor:
+        """(Q, E), unit norm, on the CPU."""
+        tower, device = self._encoder, device_of(self._encoder)
+        crops = region_crops(
+            pixels_of(image),
+            masks,
+            size=tower.image_size,
+            mean=tower.image_mean,
+            std=tower.image_std,
+            expand=self._expand,
+            square=self._square,
+        )
+        with evaluating(tower):
+            parts = [
+                tower.encode_image(part.to(device)) for part in torch.split(crops.pixels, self._batch_size)
+            ]
+        return F.normalize(torch.cat(parts).float(), dim=-1).cpu()

@@ -1,0 +1,77 @@
+"""A contact sheet of regions to look at: each on a checkered ground, with its noun and score below."""
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from radapter.data.regions import MinedRegions
+
+CARDS = 60
+COLUMNS = 10
+
+_SIDE, _GAP, _TEXT = 112, 10, 34  # pixels: of a picture, between cards, of the lines below
+_PAGE, _INK, _SOFT = (250, 250, 248), (29, 29, 27), (106, 106, 102)
+_CHECKS = ((236, 236, 232), (214, 214, 210))
+
+
+def contact_sheet(regions: MinedRegions, *, cards: int = CARDS, columns: int = COLUMNS) -> Image.Image:
+    """Regions at even distances through the set.
+
+    Args:
+        regions: the set.
+        cards: how many are shown; all where there are fewer.
+        columns: cards a row.
+
+    Returns:
+        RGB.
+
+    Raises:
+        ImageError: a region cannot be decoded.
+    """
+    shown = evenly(len(regions), cards)
+    rows = -(-len(shown) // columns)
+    width = _GAP + columns * (_SIDE + _GAP)
+    page = Image.new("RGB", (width, _GAP + rows * (_SIDE + _TEXT + _GAP)), _PAGE)
+    pen, font, small = ImageDraw.Draw(page), ImageFont.load_default(13), ImageFont.load_default(11)
+    for place, index in enumerate(shown):
+        left = _GAP + place % columns * (_SIDE + _GAP)
+        top = _GAP + place // columns * (_SIDE + _TEXT + _GAP)
+        page.paste(_card(regions.cutout(index)), (left, top))
+        record = regions.records[index]
+        pen.text((left, top + _SIDE + 2), _fitted(record["noun"], font), _INK, font)
+        pen.text((left, top + _SIDE + 18), _figures(record), _SOFT, small)
+    return page
+
+
+def evenly(total: int, count: int) -> Sequence[int]:
+    """`count` of `total` places at even distances, ascending; all where there are fewer."""
+    return [place * total // min(count, total) for place in range(min(count, total))]
+
+
+def _card(region: Image.Image) -> Image.Image:
+    """A region in the middle of a checkered square, as large as it fits, enlarged without smoothing."""
+    scale = _SIDE / max(region.size)
+    size = (max(1, round(region.width * scale)), max(1, round(region.height * scale)))
+    how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+    resized = region.resize(size, how)
+    card = Image.new("RGB", (_SIDE, _SIDE), _CHECKS[0])
+    pen, check = ImageDraw.Draw(card), _SIDE // 14
+    for row in range(14):
+        for column in range(row % 2, 14, 2):
+            corner = (column * check, row * check)
+            pen.rectangle((*corner, corner[0] + check - 1, corner[1] + check - 1), _CHECKS[1])
+    card.paste(resized, ((_SIDE - size[0]) // 2, (_SIDE - size[1]) // 2), resized)
+    return card
+
+
+def _figures(record: dict[str, object]) -> str:
+    if record["score"] is None:
+        return "from masks"
+    lead = "" if record["margin"] is None else f"  +{record['margin']:.3f}"
+    return f"{record['score']:.3f}{lead}"
+
+
+def _fitted(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    while text and font.getlength(text) > _SIDE:
+        text = text[:-2] + "…"
+    return text

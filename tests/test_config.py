@@ -315,7 +315,12 @@ def test_defaults_of_segmentation(tmp_path):
 
 
 def test_segmentation_survives_being_written(tmp_path):
-    overrides = ["data.train={mine: {csv: a.csv}, to: m}", "regions.scales=[50]", "data.unseen=[boat]", "out=o"]
+    overrides = [
+        "data.train={mine: {csv: a.csv}, to: m}",
+        "regions.scales=[50]",
+        "data.unseen=[boat]",
+        "out=o",
+    ]
     config = load_config(written(tmp_path, MASKS), overrides)
     (tmp_path / "again.yaml").write_text(resolved_yaml(config), encoding="utf-8")
     assert load_config(tmp_path / "again.yaml") == config
@@ -325,7 +330,10 @@ def test_segmentation_survives_being_written(tmp_path):
     ("override", "said"),
     [
         ("data.train={mine: {csv: a.csv, captoin: b}, to: m}", "data.train.mine.captoin'. Did you mean"),
-        ("data.train={mine: {classification: {folder: a, shost: 1}}, to: m}", "classification.shost'. Did you mean"),
+        (
+            "data.train={mine: {classification: {folder: a, shost: 1}}, to: m}",
+            "classification.shost'. Did you mean",
+        ),
         ("data.train={mined: m, mine: a.csv}", "exactly one of the keys 'mined', 'mine', 'from_masks'"),
         ("data.ood={a: {layout: camvid}}", "data.ood.a.path' is required"),
         ("data.ood={a: masks.csv}", "data.ood.a must be a mapping with exactly one of the keys 'masks'"),
@@ -471,7 +479,9 @@ def test_documentation_tells_every_key_of_a_source_of_regions(kind):
     own = page[page.index("## Regions") :]
     own = own[own.index(f"### `{kind}`") :].split("\n### ")[0]
     for name, field in REGION_KINDS[kind].model_fields.items():
-        assert any(line.startswith(f"| `{name}` |") and field.description in line for line in own.splitlines())
+        assert any(
+            line.startswith(f"| `{name}` |") and field.description in line for line in own.splitlines()
+        )
 
 
 def field_of(model, key):

@@ -1,9 +1,9 @@
 """From a checked configuration of segmentation to its suite."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from radapter.commands.terminal import counting
 from radapter.config import SegmentationRunConfig
@@ -134,10 +134,11 @@ def _mine(config: SegmentationRunConfig, encoder: DualEncoder, folder: Path) -> 
         )
         named = named_nouns(pairs, finder)
         matcher = RegionMatcher(encoder, proposer_of(config.regions), named.nouns, min_area=min_area)
-        asked = Floors(*(spec.get(key, "auto") for key in ("floor", "margin")))
-        if "auto" in asked:
-            measured = measured_floors(pairs, named, matcher, progress=bar("floors"))
-            asked = Floors(*(m if a == "auto" else a for a, m in zip(asked, measured, strict=True)))
+        floors = _floors(
+            spec.get("floor", "auto"),
+            spec.get("margin", "auto"),
+            lambda: measured_floors(pairs, named, matcher, progress=bar("floors")),
+        )
         about = {
             "source": spec["mine"],
             "model": fingerprint(encoder),
@@ -146,8 +147,27 @@ def _mine(config: SegmentationRunConfig, encoder: DualEncoder, folder: Path) -> 
             "min_area": min_area,
         }
         mine_pairs(
-            pairs, named, matcher, folder, floors=asked, about=about, max_bad=data.max_bad, progress=bar("mining")
+            pairs,
+            named,
+            matcher,
+            folder,
+            floors=floors,
+            about=about,
+            max_bad=data.max_bad,
+            progress=bar("mining"),
         )
+
+
+def _floors(
+    floor: float | Literal["auto"], margin: float | Literal["auto"], measure: Callable[[], Floors]
+) -> Floors:
+    """What was asked for; auto is measured."""
+    if floor != "auto" and margin != "auto":
+        return Floors(floor, margin)
+    measured = measure()
+    return Floors(
+        measured.score if floor == "auto" else floor, measured.margin if margin == "auto" else margin
+    )
 
 
 def _given(spec: Mapping[str, Any], *keys: str) -> dict[str, Any]:

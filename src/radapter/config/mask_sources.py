@@ -133,7 +133,9 @@ class MineSource(RegionSource):
     """Image-text pairs that regions are mined from before training, with the run's model as it came."""
 
     mine: PairDataSource = Field(description="the source, as for retrieval")
-    to: str = Field(description="folder of the shards, new or of the same mining, which is then continued or read")
+    to: str = Field(
+        description="folder of the shards, new or of the same mining, which is then continued or read"
+    )
     nouns: list[str] = Field(
         default=["built-in"], min_length=1, description="lists of nouns to look for: built-in, or text files"
     )

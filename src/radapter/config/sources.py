@@ -220,9 +220,7 @@ def is_source(value: object, kinds: Mapping[str, type[BaseModel]] = TRAIN_KINDS)
     return isinstance(value, str) or (isinstance(value, dict) and bool(kinds.keys() & value.keys()))
 
 
-def source_type(
-    kinds: Mapping[str, type[BaseModel]], *, prefix: str = "", may_be_path: bool = True
-) -> Any:
+def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "", may_be_path: bool = True) -> Any:
     """The annotation of a source: a path, or a mapping with exactly one of the telling keys.
 
     It leaves the schema as the plain str or dict that `radapter.data` opens.
@@ -250,8 +248,8 @@ def source_type(
         Discriminator(
             kind_of,
             custom_error_type="source",
-            custom_error_message=f"must be {'a path or ' if may_be_path else ''}a mapping with exactly one of the keys "
-            + ", ".join(repr(kind) for kind in kinds),
+            custom_error_message=f"must be {'a path or ' if may_be_path else ''}a mapping with exactly one of the "
+            "keys " + ", ".join(repr(kind) for kind in kinds),
         ),
         WrapValidator(as_spec),
         PlainSerializer(lambda spec: spec),

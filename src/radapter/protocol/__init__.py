@@ -1,9 +1,9 @@
 """How methods are compared honestly: one suite, one loop, selection on ID validation, one results file.
 
 Reading order: suite (what a task is), classification, retrieval, segmentation, leaks, recipe, trained (an outcome),
-validation, fine_tuning (one method), experiment (what it is worth), results, run (in a folder), trainings (many, each
-once), comparison (several methods), search (learning rates), seeds and study (several seeds), generalisation (base to
-novel), robustness (standard models), world_task (the default).
+validation, fine_tuning (one method), experiment (what it is worth), results, run (in a folder), trainings (many,
+each once), comparison (several methods), search (learning rates), seeds and study (several seeds), generalisation
+(base to novel), robustness (standard models), world_task (the default).
 """
 
 from radapter.protocol.classification import ClassificationSuite, TransferSet

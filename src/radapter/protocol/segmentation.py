@@ -20,6 +20,7 @@ from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import EvaluationBatches, Sealed, sets_of_roles, train_loader
 from radapter.protocol.trained import Classifier
 from radapter.segmentation import MaskProposer, class_head
+from radapter.segmentation.class_names import names_of
 from radapter.segmentation.region_loader import Crop, RegionLoader
 from radapter.segmentation.training_regions import TIGHT, Frame, RegionSet, SquareRegions
 from radapter.training import ClassCaptions
@@ -84,7 +85,8 @@ class SegmentationSuite:
             without=self.unseen,
         )
         loader = train_loader(regions, encoder, recipe, seed=seed, memory=memory, processes=processes)
-        return loader, ClassCaptions(self.train.nouns, self.templates, encoder.tokenize, seed=seed)
+        nouns = [names_of(noun)[0] for noun in self.train.nouns]  # of synonyms the first
+        return loader, ClassCaptions(nouns, self.templates, encoder.tokenize, seed=seed)
 
     def loader(
         self,

@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-ablation clean python-is-new-enough
+.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-ablation bench-segmentation clean python-is-new-enough
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## compare every method on the embedded world, offline, on a CPU
 	@$(BIN)/radapter demo
@@ -44,6 +44,9 @@ bench-memory: $(VENV)/.installed-test ## memory and time of large batches, at on
 
 bench-pacs: $(VENV)/.installed-test ## every method on real images, three seeds
 	@$(BIN)/python benchmarks/pacs/run.py
+
+bench-segmentation: $(VENV)/.installed-test ## time and memory of segmentation, stage by stage, full-size models
+	@$(BIN)/python benchmarks/segmentation/run.py
 
 bench-ablation: $(VENV)/.installed-test ## each part of R-Adapter changed alone, on the embedded world
 	@$(BIN)/python benchmarks/world/run.py --methods ablation --to benchmarks/ablation

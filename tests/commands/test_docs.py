@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from radapter.config import load_config
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+SEGMENTATION = (ROOT / "docs" / "segmentation.md").read_text(encoding="utf-8")
 COMMANDS = [line.strip() for line in README.splitlines() if line.startswith("    radapter ")]
 TRAINING = [command for command in COMMANDS if command.startswith("radapter train")]
 OTHERS = [
@@ -84,3 +86,24 @@ def test_links_between_pages_lead_somewhere(page):
         t for t in re.findall(r"\]\(([^)#]+)", text) if not t.startswith("http") and not t.endswith(".png")
     ]
     assert all(((ROOT / page).parent / target).exists() for target in targets)
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(SEGMENTATION, "python") if "import radapter" in b])
+def test_segmentation_block_runs(block):
+    names = {}
+    exec(block, names)
+    assert names["found"].labels.shape == (48, 64)
+
+
+def test_mask_prompts_block_runs(encoder, tmp_path):
+    (block,) = (b for b in blocks(SEGMENTATION, "python") if "MaskPrompts(encoder)" in b)
+    names = {
+        "encoder": encoder,
+        "pixels": torch.zeros(2, 3, 48, 48),
+        "masks": torch.ones(2, 48, 48).bool(),
+        "path": tmp_path / "prompts.safetensors",
+        "classnames": ["boat", "moon"],
+        "templates": ["a {}."],
+    }
+    exec(block, names)
+    assert names["features"].requires_grad

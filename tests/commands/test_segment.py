@@ -45,7 +45,8 @@ def segment(radapter, scenes):
 
 
 def labels_of(path) -> np.ndarray:
-    return np.asarray(Image.open(path))
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 def test_an_image_gives_an_overlay_a_label_map_and_regions(segment, here):
@@ -56,7 +57,8 @@ def test_an_image_gives_an_overlay_a_label_map_and_regions(segment, here):
     labels, document = labels_of("out.labels.png"), read_json("out.json")
     assert labels.shape == (48, 48)
     assert set(np.unique(labels)) <= {0, 1, 2}
-    assert Image.open("out.png").width > 960
+    with Image.open("out.png") as drawn:
+        assert drawn.width > 960
     assert document["classes"] == ["boat", "moon", "background"]
     assert document["model"] == "world:tiny"
     assert document["size"] == [48, 48]
@@ -185,7 +187,8 @@ def test_a_run_is_used_at_its_alpha_with_its_templates(segment, run, here):
 
 
 def test_tiles_are_segmented_each_by_itself(segment, scenes, here):
-    whole = Image.open(scenes / "boat.png").convert("RGB").resize((100, 70))
+    with Image.open(scenes / "boat.png") as image:
+        whole = image.convert("RGB").resize((100, 70))
     whole.save("large.png")
     answer = segment("--tile", 64, image="large.png", to="out.png")
     assert answer.code == 0, answer.result.output
@@ -283,13 +286,13 @@ def test_an_ensemble_needs_classes_that_the_proposer_knows(segment, proposer):
 
 
 def test_images_are_never_written_over(segment, here, scenes):
-    Image.open(scenes / "boat.png").save("boat.png")
+    shutil.copy(scenes / "boat.png", "boat.png")
     answer = segment(image="boat.png", to="boat.png")
     assert answer.code == 2
     assert "leave the images as they are" in answer.said
     (here / "images").mkdir()
     for name in ("a.png", "a.jpg"):
-        Image.open(scenes / "boat.png").convert("RGB").save(here / "images" / name)
+        shutil.copy(scenes / "boat.png", here / "images" / name)
     answer = segment(image=here / "images", to="done")
     assert answer.code == 2
     assert "'a.jpg' and 'a.png' would both be" in answer.said

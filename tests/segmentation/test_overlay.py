@@ -45,11 +45,7 @@ def test_the_name_lies_on_its_region():
     y, x = np.nonzero((named != other).any(-1)[:, :LONGEST])
     assert len(x)
     assert x.max() < LONGEST // 2
-    assert abs(y.mean() - drawn_middle(named)) < 4
-
-
-def drawn_middle(drawn: np.ndarray) -> float:
-    return drawn.shape[0] / 2
+    assert abs(y.mean() - named.shape[0] / 2) < 4
 
 
 def test_what_has_no_region_is_grey_and_named_so_in_the_legend():

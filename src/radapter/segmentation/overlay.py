@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 from torch import Tensor
 
+from radapter.errors import MissingExtraError
 from radapter.segmentation.palette import UNLABELLED, colour
 from radapter.segmentation.pixels import NOTHING
 
@@ -111,6 +111,7 @@ def _write_names(picture: Image.Image, labels: _Labels, classnames: Sequence[str
 
 def _places(labels: _Labels) -> Iterator[tuple[float, tuple[int, int], int]]:
     """Distance to the region's edge, x and y of where that is largest, and the class."""
+    ndimage = _ndimage()
     for number in np.unique(labels[labels >= 0]).tolist():
         regions, count = ndimage.label(labels == number)
         sizes = np.bincount(regions.reshape(-1), minlength=count + 1)[1:]
@@ -167,3 +168,14 @@ def _touch(first: _Box, second: _Box) -> bool:
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which matplotlib ships: it has the letters of most scripts."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
+def _ndimage() -> Any:
+    try:
+        from scipy import ndimage
+    except ImportError as error:
+        raise MissingExtraError(
+            "an overlay needs scipy, which comes with scikit-image and is not installed. "
+            "Run pip install 'radapter[segmentation]'."
+        ) from error
+    return ndimage

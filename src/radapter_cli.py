@@ -47,6 +47,9 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """The entry point of the `radapter` command."""
+    if _processes() > 1:
+        # DistributedDataParallel's C++ would advise, in every process, against a setting that is there for a reason
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     app()
 
 

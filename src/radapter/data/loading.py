@@ -178,36 +178,37 @@ class EvalLoader:
             DataError: too many pictures are unreadable, or all of them.
         """
         total, done = len(self.dataset), 0
-        for batch in self._kept if self._kept is not None else self._decoded():
-            yield batch
-            done = int(batch.indices[-1]) + 1
-            if self._progress is not None:
-                self._progress(done, total)
+        failure: Exception | None = None
+        try:
+            for batch in self._kept if self._kept is not None else self._decoded():
+                yield batch
+                done = int(batch.indices[-1]) + 1
+                if self._progress is not None:
+                    self._progress(done, total)
+        except Exception as error:
+            if self._processes.size == 1:
+                raise
+            failure = error  # the others are still decoding: it is told where they hear it
+        meet(self.bad, failure, self._processes)
+        if len(self.bad) == total:
+            raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
 
     def _decoded(self) -> Iterator[Batch]:
         lease = Lease(self._memory)  # goes with the list below, or with a pass that is left early
         fresh: list[Batch] | None = None
         fits: bool | None = None
-        failure: Exception | None = None
-        try:
-            for results in in_threads(self._groups(), self._one, self._workers):
-                _count(self.bad, results)
-                batch = _batch(self.dataset, results)
-                if batch is None:
-                    continue
-                if fits is None:  # the first picture says how large all are
-                    fits = lease.take(batch.pixels[0].nbytes * len(self.dataset))
-                    fresh = [] if fits else None
-                if fresh is not None:
-                    fresh.append(batch)
-                yield batch
-        except Exception as error:
-            if self._processes.size == 1:
-                raise
-            failure = error  # the others are still decoding: it is told where they can hear it
-        meet(self.bad, failure, self._processes)
-        if len(self.bad) == len(self.dataset):
-            raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
+        groups = self._groups()
+        for results in in_threads(groups, self._one, self._workers):
+            _count(self.bad, results)
+            batch = _batch(self.dataset, results)
+            if batch is None:
+                continue
+            if fits is None:  # the first picture says how large all are
+                fits = lease.take(batch.pixels[0].nbytes * sum(map(len, groups)))
+                fresh = [] if fits else None
+            if fresh is not None:
+                fresh.append(batch)
+            yield batch
         if fresh is not None:
             self._kept, self._lease = fresh, lease
 
@@ -220,7 +221,9 @@ class EvalLoader:
 
 
 def meet(bad: BadImages, failure: Exception | None, processes: Processes) -> None:
-    """Ends a pass of several processes: counts what each could not decode, raises what one raised in all.
+    """Ends a pass of all processes: counts what each could not decode, raises in all what one raised.
+
+    Also after a pass that decoded nothing: whether a process kept its share is known to it alone.
 
     Args:
         bad: of this process; afterwards it has those of all.

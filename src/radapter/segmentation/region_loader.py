@@ -107,29 +107,29 @@ class RegionLoader:
         Raises:
             DataError: too many images are unreadable, or all of them.
         """
-        if self._kept is not None:
-            yield from self._kept
-            return
-        fresh: list[RegionBatch] | None = []
         failure: Exception | None = None
         try:
-            for batch in self._made():
-                if fresh is not None:
-                    if self._batches_lease.take(batch.pixels.nbytes):
-                        fresh.append(batch)
-                    else:
-                        fresh = None
-                        self._batches_lease.release()
-                yield batch
+            yield from self._kept if self._kept is not None else self._fresh()
         except Exception as error:
             if self._processes.size == 1:
                 raise
-            failure = error  # the others are still at work: it is told where they can hear it
+            failure = error  # the others are still at work: it is told where they hear it
         meet(self.bad, failure, self._processes)
         if len(self.bad) == len(self.dataset):
             raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")
-        self._kept = fresh
-        if fresh is not None:
+
+    def _fresh(self) -> Iterator[RegionBatch]:
+        """The batches, which are kept once all of them have fitted."""
+        kept: list[RegionBatch] | None = []
+        for batch in self._made():
+            if kept is not None and self._batches_lease.take(batch.pixels.nbytes):
+                kept.append(batch)
+            else:
+                kept = None
+                self._batches_lease.release()
+            yield batch
+        self._kept = kept
+        if kept is not None:
             self._bits.clear()
             self._bits_lease.release()
 

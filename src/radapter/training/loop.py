@@ -67,8 +67,9 @@ def make_accelerator(precision: Precision) -> Accelerator:
     check_precision(precision)
     # accelerate keeps one state a process and refuses a second precision; a program may train twice.
     AcceleratorState._reset_state()
-    # Buffers are constants here. What is used is the same in every step, and need not be all that is trained.
-    wrapping = DistributedDataParallelKwargs(broadcast_buffers=False, static_graph=True)
+    # Buffers are constants here. Not all that is trained need be used; and told so, DistributedDataParallel does not
+    # lay gradients out anew after its first step, which would sum them in another order after a resumption.
+    wrapping = DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)
     return Accelerator(mixed_precision=_MIXED[precision], kwargs_handlers=[wrapping])
 
 

@@ -1,0 +1,172 @@
+"""`radapter` as a launcher starts it: one run, one voice, one exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from processes import command
+from processes.start import TIMEOUT, start
+
+from radapter.storage import load_weights
+
+TINY_RUN = (
+    "train.epochs=1",
+    "train.batch_size=15",
+    "train.eval_batch_size=16",
+    "data.train={world: train, size: 40}",
+    "data.id_val={world: id_val, size: 21}",
+    "data.id_test={world: id_test, size: 19}",
+    "data.ood={sketch: {world: sketch, size: 3}}",
+)
+
+
+class Together:
+    """What two processes of one command said and how they ended."""
+
+    def __init__(self, folder: Path, *arguments: object, work=command.run) -> None:
+        self.codes = start(work, 2, str(folder), *map(str, arguments))
+        self.printed, self.said = ((folder / f"0.{name}").read_text() for name in ("out", "err"))
+        self.other = "".join((folder / f"1.{name}").read_text() for name in ("out", "err"))
+
+
+@pytest.fixture(scope="module")
+def run_of_one(tmp_path_factory, radapter, written):
+    folder = tmp_path_factory.mktemp("one") / "run"
+    assert radapter("train", written, *TINY_RUN, "--out", folder).code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared_run(tmp_path_factory, written):
+    """A run of two processes, and what they said."""
+    folder = tmp_path_factory.mktemp("two")
+    return folder / "run", Together(folder, "train", written, *TINY_RUN, "--out", folder / "run")
+
+
+def results_of(run: Path):
+    return json.loads((run / "results.json").read_text())
+
+
+def test_two_processes_give_the_results_of_one(run_of_one, shared_run):
+    run, answer = shared_run
+    assert answer.codes == [0, 0]
+    one, two = results_of(run_of_one), results_of(run)
+    assert two["rows"][0] == one["rows"][0]  # zero-shot: the same batches, the same weights
+    assert two["selection"] == one["selection"]
+    for row, other in zip(two["sweep"], one["sweep"], strict=True):
+        # float32 over three steps: single images near a boundary may fall elsewhere
+        assert row["id_mean"] == pytest.approx(other["id_mean"], abs=1.5 / 19)
+        assert row["id"]["id_test"]["nll"] == pytest.approx(other["id"]["id_test"]["nll"], rel=1e-3)
+
+
+def test_the_main_process_alone_speaks_and_writes(run_of_one, shared_run):
+    run, answer = shared_run
+    assert answer.other == ""
+    assert "r-adapter" in answer.printed
+    assert "Next:" in answer.printed
+    assert answer.said.count("step 3 of 3") == 1
+    assert {f.name for f in run.iterdir()} == {f.name for f in run_of_one.iterdir()}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert not list(run.parent.rglob("*.part"))
+
+
+def test_a_run_that_is_there_already_is_refused_once(shared_run, written, tmp_path):
+    answer = Together(tmp_path, "train", written, *TINY_RUN, "--out", shared_run[0])
+    assert answer.codes == [2, 2]
+    assert answer.said.count("holds this run already") == 1
+    assert answer.other == ""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["train.batch_size=1"], "train.batch_size must be at least the number of processes, 2"),
+        (["adapter.drop_kind=dropout"], "adapter.drop_kind dropout draws elements from a generator"),
+        (["train.fsdp=true", "train.chunk_size=4"], "train.fsdp does not go with train.chunk_size=4"),
+        (["train.fsdp=true", "train.keep=best"], "train.fsdp does not go with train.keep=best"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused(written, tmp_path, overrides, words):
+    answer = Together(tmp_path, "train", written, *TINY_RUN, *overrides, "--out", tmp_path / "run")
+    assert answer.codes == [2, 2]
+    assert words in answer.said
+    assert answer.other == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_fsdp_by_one_process_is_refused(radapter, written, tmp_path):
+    answer = radapter("train", written, *TINY_RUN, "train.fsdp=true", "--out", tmp_path / "run")
+    assert answer.code == 2
+    assert "train.fsdp parts the weights among processes. There is one." in answer.said
+
+
+def test_fsdp_by_two_processes_gives_the_results_of_one(run_of_one, written, tmp_path):
+    run = tmp_path / "run"
+    answer = Together(tmp_path, "train", written, *TINY_RUN, "train.fsdp=true", "--out", run)
+    assert answer.codes == [0, 0], answer.said
+    one, two = results_of(run_of_one)["sweep"][-1], results_of(run)["sweep"][-1]
+    assert two["id"]["id_test"]["nll"] == pytest.approx(one["id"]["id_test"]["nll"], rel=1e-3)
+
+
+def test_data_that_one_process_does_not_find_end_all_and_the_main_one_tells_it(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name / "1.png")
+    arguments = ("evaluate", "world:tiny", "--data", "photos")
+    answer = Together(tmp_path, *arguments, work=command.run_elsewhere)
+    assert answer.codes == [2, 2]
+    assert "'photos'" in answer.said
+    assert "In process 1 of 2." in answer.said
+    assert answer.other == answer.printed == ""
+
+
+def test_sigterm_in_one_process_stops_all_with_130_and_they_resume_to_the_same_weights(
+    shared_run, written, tmp_path
+):
+    arguments = ("train", written, *TINY_RUN, "--out", tmp_path / "run")
+    answer = Together(tmp_path, *arguments, work=command.run_stopped)
+    assert answer.codes == [130, 130]
+    assert "stopped after step 1 of 3" in answer.said
+    assert "the same command with --resume" in answer.said
+    assert answer.other == ""
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert Together(tmp_path, *arguments, "--resume").codes == [0, 0]
+    whole, resumed = (
+        load_weights(run / "adapter" / "adapter_model.safetensors") for run in (shared_run[0], tmp_path / "run")
+    )
+    assert all((whole[name] == resumed[name]).all() for name in whole)
+
+
+def test_evaluate_counts_every_image_once_and_prints_once(radapter, tmp_path):
+    arguments = ("evaluate", "world:tiny", "--data", "{world: sketch, size: 7}", "--metric", "nll")
+    alone, together = radapter(*arguments), Together(tmp_path, *arguments)
+    assert together.codes == [0, 0]
+    assert together.other == ""
+    assert together.printed.split() == alone.printed.split()
+
+
+@pytest.mark.parametrize("name", ["compare", "sweep"])
+def test_a_command_that_is_not_shared_refuses_several_processes(written, tmp_path, name):
+    answer = Together(tmp_path, name, written)
+    assert answer.codes == [2, 2]
+    assert f"radapter {name} runs in one process. The launcher started 2." in answer.said
+    assert answer.other == ""
+
+
+def test_torchrun_starts_the_command_line(run_of_one, written, tmp_path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, "-m", "radapter_cli", "train", written, *TINY_RUN, "--out", tmp_path / "run"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert results_of(tmp_path / "run")["rows"][0] == results_of(run_of_one)["rows"][0]

@@ -1,0 +1,37 @@
+"""The command line in one of several processes, its words kept in files."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import radapter_cli
+from radapter.commands.terminal import Bars
+
+
+def run(folder: str, *arguments: str) -> None:
+    """`radapter ARGUMENTS`; what process R says stands in FOLDER/R.out and FOLDER/R.err."""
+    for stream, name in ((1, "out"), (2, "err")):
+        with (Path(folder) / f"{os.environ['RANK']}.{name}").open("w") as file:
+            os.dup2(file.fileno(), stream)
+    os.environ["COLUMNS"] = "200"
+    sys.argv = ["radapter", *arguments]
+    radapter_cli.main()
+
+
+def run_stopped(folder: str, *arguments: str) -> None:
+    """As `run`; SIGTERM reaches the last process alone, when its first step is reported."""
+
+    def stop(bars: Bars, step) -> None:
+        if step.step == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    if os.environ["RANK"] != "0":
+        Bars.report = stop  # type: ignore[method-assign]
+    run(folder, *arguments)
+
+
+def run_elsewhere(folder: str, *arguments: str) -> None:
+    """As `run`; the last process finds nothing where the first one does."""
+    os.chdir(folder if os.environ["RANK"] == "0" else "/")
+    run(folder, *arguments)

@@ -1,0 +1,302 @@
+"""What each of several processes finds when it trains and evaluates with the others; one alone finds the same."""
+
+import dataclasses
+import shutil
+from functools import cache
+from pathlib import Path
+
+import torch
+from PIL import Image
+from transformers import CLIPConfig, CLIPModel
+
+import radapter
+from radapter.adapter import RAdapterConfig
+from radapter.data import ClassificationSet, EvalLoader, TrainLoader, open_classification, open_pairs
+from radapter.errors import DataError, ImageError, RAdapterError
+from radapter.methods import METHODS, find_method
+from radapter.processes import Processes, is_shared, join
+from radapter.protocol import Bench, ClassificationSuite, Recipe, RetrievalSuite, train_method
+from radapter.training import Checkpoints, Interrupted, StopSignal
+from radapter.world.clip import TINY
+
+RECIPE = Recipe(adapter=RAdapterConfig(), epochs=2, batch_size=7, learning_rate=3e-3, eval_batch_size=4)
+# method, task, changes: batches of 7, 7 and 3 samples, which neither 2 nor 4 processes divide; 3 are fewer than 4
+TRAININGS = {
+    "r-adapter": ("r-adapter", "classification", {}),
+    "r-adapter in chunks": ("r-adapter", "classification", {"chunk_size": 2}),
+    "r-adapter, best epoch": ("r-adapter", "classification", {"keep": "best"}),
+    "r-adapter+head": ("r-adapter+head", "classification", {}),
+    "r-adapter+head in chunks": ("r-adapter+head", "classification", {"chunk_size": 2}),
+    "single-positive": ("r-adapter:single-positive", "classification", {}),
+    "full": ("full", "classification", {}),
+    "flyp": ("flyp", "classification", {}),
+    "lora": ("lora", "classification", {}),
+    "l2-sp": ("l2-sp", "classification", {}),
+    "mask-fill": ("mask-fill", "classification", {}),
+    "lp-ft": ("lp-ft", "classification", {}),
+    "retrieval": ("r-adapter", "retrieval", {}),
+    "retrieval in chunks": ("r-adapter", "retrieval", {"chunk_size": 2}),
+}
+SHARDED = {
+    "r-adapter": TRAININGS["r-adapter"],
+    "retrieval": TRAININGS["retrieval"],
+    "full": TRAININGS["full"],
+    "flyp": TRAININGS["flyp"],
+}
+
+
+def make_model(folder: Path) -> None:
+    """A CLIP of two blocks with random weights, fed as the world's is."""
+    shutil.copytree(TINY, folder)
+    config = CLIPConfig.from_pretrained(TINY)
+    for tower in (config.vision_config, config.text_config):
+        tower.hidden_size, tower.intermediate_size, tower.num_hidden_layers = 32, 64, 1
+    torch.manual_seed(0)
+    CLIPModel(config).save_pretrained(folder)
+
+
+@cache
+def classification() -> ClassificationSuite:
+    def split(name: str, size: int) -> ClassificationSet:
+        return open_classification({"world": name, "size": size, "seed": 3})
+
+    many = split("train", 60)
+    train = many.subset(many.labels.argsort(stable=True)[:17].tolist())  # few classes: several of one in a batch
+    return ClassificationSuite(
+        train=train,
+        id_val=split("id_val", 13),
+        id_test={"photo": split("id_test", 9)},
+        ood={"sketch": split("sketch", 1), "neon": split("neon", 6)},
+        classnames=train.classnames,
+        templates=("a photo of a {}.", "a drawing of a {}."),
+    )
+
+
+@cache
+def retrieval() -> RetrievalSuite:
+    def scenes(size: int, seed: int, styles: str = "photo"):
+        return open_pairs(
+            {"world": "scenes", "styles": styles, "size": size, "seed": seed, "captions_per_image": 2}
+        )
+
+    return RetrievalSuite(
+        train=scenes(12, 0),
+        id_val=scenes(7, 1),
+        id_test={"photo": scenes(9, 2)},
+        ood={"sketch": scenes(1, 2, "sketch")},
+        per_group=None,
+    )
+
+
+def suite_of(task: str) -> ClassificationSuite | RetrievalSuite:
+    return classification() if task == "classification" else retrieval()
+
+
+def trained(
+    case: str, model: Path, processes: Processes, folder: Path | None = None, *, fsdp: bool = False, **options
+):
+    """The outcome of a training in float64, and what was reported of its steps."""
+    method, task, changes = TRAININGS[case]
+    steps: list[tuple[float, float]] = []
+
+    def report(step) -> None:
+        steps.append((step.loss, step.gradient_norm))
+        if "ask" in options and processes.rank == processes.size - 1 and step.step == options["ask"]:
+            options["stop"].asked = True
+
+    torch.manual_seed(processes.rank)  # what is common must not rest on a common generator
+    outcome = train_method(
+        find_method(method, task),
+        radapter.load(model).double(),
+        suite_of(task),
+        dataclasses.replace(RECIPE, fsdp=fsdp, **changes),
+        seed=1,
+        checkpoints=None if folder is None else Checkpoints(folder),
+        resume=options.get("resume", False),
+        stop=options.get("stop"),
+        report=report,
+        processes=processes,
+    )
+    state = outcome.classifier.state_dict()
+    kept = outcome.before or [name for name in state if "radapter" in name or "lora" in name]
+    return {"weights": {name: state[name] for name in kept}, "steps": torch.tensor(steps).double()}
+
+
+def gradient(task: str, model: Path, processes: Processes, folder: Path) -> dict[int, torch.Tensor]:
+    """The gradient of the first step: AdamW's first moment is a tenth of it."""
+    checkpoints = Checkpoints(folder)
+    train_method(
+        find_method("r-adapter", task),
+        radapter.load(model).double(),
+        suite_of(task),
+        dataclasses.replace(RECIPE, epochs=1, batch_size=100, grad_clip=None),
+        seed=1,
+        checkpoints=checkpoints,
+        processes=processes,
+    )
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert newest.step == 1
+    return {number: state["exp_avg"] * 10 for number, state in newest.optimizer.items()}
+
+
+def interrupted(model: Path, processes: Processes, folder: Path, *, fsdp: bool = False) -> None:
+    """Five of six steps; the wish to stop comes to the last process alone, in the fourth."""
+    stop = StopSignal()
+    try:
+        trained("r-adapter", model, processes, folder, fsdp=fsdp, stop=stop, ask=4)
+    except Interrupted as error:
+        assert is_shared(error) or processes.size == 1
+        return
+    raise AssertionError("not interrupted")
+
+
+def metrics(task: str, model: Path, processes: Processes):
+    """Every set at two alphas, with the model as it is and adapters that change it."""
+    suite, encoder = suite_of(task), radapter.load(model)
+    outcome = train_method(METHODS["r-adapter"], encoder, suite, RECIPE, seed=1)  # alone, to be the same
+    bench = Bench(suite, encoder.preprocess, batch_size=4, processes=processes)
+    rows = [bench.zero_shot(radapter.load(model)), *bench.sweep(outcome, alphas=(1.0, 0.0))]
+    return [row.model_dump() for row in rows]
+
+
+@dataclasses.dataclass
+class Dots:
+    """Pictures of one colour each; `damaged` ones cannot be decoded."""
+
+    size: int
+    damaged: frozenset[int] = frozenset()
+    name: str = "dots"
+    groups: None = None
+
+    @property
+    def labels(self) -> torch.Tensor:
+        return torch.arange(self.size) % 3
+
+    @property
+    def keys(self) -> torch.Tensor:
+        return torch.arange(self.size) * 7919
+
+    def __len__(self) -> int:
+        return self.size
+
+    def image(self, index: int) -> Image.Image:
+        if index in self.damaged:
+            raise ImageError(f"image must be readable. {index} is not.")
+        return Image.new("RGB", (8, 8), (index, 0, 0))
+
+    def where(self, index: int) -> str:
+        return f"dot {index}"
+
+
+def as_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.full((3, 2, 2), float(image.getpixel((0, 0))[0]))  # type: ignore[index]
+
+
+def evaluated(size: int, batch_size: int, processes: Processes, **options) -> list[int]:
+    """The samples that all processes together evaluate, in the order of the ranks; two passes."""
+    loader = EvalLoader(Dots(size, **options), as_tensor, batch_size=batch_size, max_bad=0.5, processes=processes)
+    for _ in range(2):
+        own = [index for batch in loader for index in batch.indices.tolist()]
+    return [index for of_one in processes.gather(own) for index in of_one]
+
+
+def batches(size: int, batch_size: int, processes: Processes, *, max_bad: float = 0.9, **options):
+    """Each step's batch, put together, and whether every process had all of it; bad pictures counted."""
+    loader = TrainLoader(
+        Dots(size, **options),
+        as_tensor,
+        image_size=8,
+        batch_size=batch_size,
+        seed=4,
+        max_bad=max_bad,
+        processes=processes,
+    )
+    found = []
+    for batch in loader.epoch(0):
+        parts = processes.gather(batch.indices.tolist())
+        if batch.sizes is None:
+            assert all(part == parts[0] for part in parts)
+            found.append(parts[0])
+        else:
+            assert batch.sizes == tuple(map(len, parts))
+            found.append([index for part in parts for index in part])
+    return found, len(loader.bad)
+
+
+def raised(work) -> tuple[str, str, list[str]]:
+    try:
+        work()
+    except RAdapterError as error:
+        return type(error).__name__, str(error), getattr(error, "__notes__", [])
+    return "", "", []
+
+
+def fails(processes: Processes):
+    def in_last() -> None:
+        if processes.rank == processes.size - 1:
+            raise DataError("here")
+
+    def everywhere() -> None:
+        raise DataError("everywhere")
+
+    return {
+        "last": raised(lambda: processes.everywhere(in_last)),
+        "all": raised(lambda: processes.everywhere(everywhere)),
+        "main": raised(lambda: processes.on_main(everywhere)),
+        "too many": raised(lambda: batches(12, 6, processes, max_bad=0.2, damaged=frozenset({0, 5, 11}))),
+        "evaluated": raised(lambda: evaluated(8, 2, processes, damaged=frozenset(range(1, 8)))),
+        "none": raised(lambda: batches(3, 3, processes, max_bad=1.0, damaged=frozenset(range(3)))),
+    }
+
+
+def loading(processes: Processes):
+    """What loaders give."""
+    return {
+        "evaluated": {
+            (size, batch): evaluated(size, batch, processes) for size in range(1, 12) for batch in (1, 2, 3, 8)
+        },
+        "readable": evaluated(9, 2, processes, damaged=frozenset({0, 1, 5})),
+        "batches": {
+            (size, batch): batches(size, batch, processes)[0] for size in (1, 3, 5, 8, 9) for batch in (4, 5)
+        },
+        "damaged": [
+            batches(9, 4, processes, damaged=frozenset(damaged)) for damaged in ((0,), (2, 3, 4), range(1, 9))
+        ],
+    }
+
+
+def found_by(processes: Processes, folder: Path):
+    """Everything but FSDP."""
+    own, model = folder / f"world-{processes.size}", folder / "model"
+    interrupted(model, processes, own / "stopped")
+    processes.on_main(lambda: shutil.copytree(own / "stopped", own / "kept"))
+    tasks = ("classification", "retrieval")
+    return {
+        "gradients": {task: gradient(task, model, processes, own / task) for task in tasks},
+        "trained": {case: trained(case, model, processes) for case in TRAININGS},
+        "resumed": trained("r-adapter", model, processes, own / "stopped", resume=True),
+        "metrics": {task: metrics(task, model, processes) for task in tasks},
+        "loading": loading(processes),
+        "fails": fails(processes),
+    }
+
+
+def sharded_by(processes: Processes, folder: Path):
+    """The same with FSDP2."""
+    own, model = folder / "sharded", folder / "model"
+    interrupted(model, processes, own, fsdp=True)
+    return {
+        "trained": {case: trained(case, model, processes, fsdp=True) for case in SHARDED},
+        "resumed": trained("r-adapter", model, processes, own, fsdp=True, resume=True),
+    }
+
+
+def run(folder: str) -> None:
+    """One of several processes: writes what it found to FOLDER/SIZE-RANK.pt."""
+    processes, place = join(), Path(folder)
+    found = found_by(processes, place)
+    if processes.size == 2:
+        found["sharded"] = sharded_by(processes, place)
+    torch.save(found, place / f"{processes.size}-{processes.rank}.pt")
+    processes.leave()

@@ -123,3 +123,22 @@ def test_a_training_in_chunks_gives_the_same_weights_in_less_memory(suite, recip
         # float32 over four steps of AdamW, which makes as much of a tiny gradient as of a large one
         assert (chunked[name] - parameter).norm() <= 1e-2 * parameter.norm(), name
     assert trained[1].step_bytes < 0.6 * trained[0].step_bytes
+
+
+@pytest.mark.parametrize("method", ["r-adapter", "flyp", "l2-sp", "mask-fill"])
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_checkpointing_changes_memory_and_no_weight(suite, recipe, method, chunk_size):
+    plain, checkpointed = (
+        train_method(
+            METHODS[method],
+            radapter.load("world:tiny"),
+            suite,
+            replace(recipe, epochs=1, chunk_size=chunk_size, gradient_checkpointing=switched),
+            seed=0,
+        )
+        for switched in (False, True)
+    )
+    expected = dict(plain.classifier.named_parameters())
+    for name, parameter in checkpointed.classifier.named_parameters():
+        assert torch.equal(parameter, expected[name]), name
+    assert checkpointed.step_bytes < 0.9 * plain.step_bytes

@@ -72,6 +72,7 @@ def recipe_of(config: CommonConfig) -> Recipe:
         keep=train.keep,
         max_skipped=train.max_skipped,
         chunk_size=train.chunk_size,
+        gradient_checkpointing=train.gradient_checkpointing,
         fsdp=train.fsdp,
         max_bad=config.data.max_bad,
     )

@@ -86,7 +86,8 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
     """Checks the method, the adapter's settings and the loss against the model.
 
     Raises:
-        ModelError: the model has no text tower, which reads captions and class names.
+        ModelError: the model has no text tower, which reads captions and class names, or a tower no switch for
+            gradient checkpointing.
         ConfigError: the rank is larger than the narrowest tower that gets adapters, or the loss does not take a
             setting, or does not fit the model.
         SiteError: towers or layers that the model lacks, or no place for an adapter.
@@ -95,6 +96,9 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
     recipe = recipe.of(method)
     if recipe.fsdp:
         block_names(encoder.module)  # its units
+    if recipe.gradient_checkpointing:
+        with encoder.checkpointing(recipe.adapter.towers):
+            pass
     if method.losses:
         bound_loss(
             recipe.loss or method.losses[0],

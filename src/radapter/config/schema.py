@@ -134,6 +134,11 @@ class TrainConfig(Section):
         description="whether the weights are parted among the processes while they are trained (FSDP2), for towers "
         "that do not fit one device; the result is the same",
     )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="whether blocks keep their inputs alone and are run again in the backward pass: the same step, "
+        "less memory, more time",
+    )
     max_skipped: int = Field(
         default=10, ge=1, description="steps in a row with a non-finite loss or gradient that end a run"
     )

@@ -32,6 +32,7 @@ from radapter.methods.learner import (
     LabelledPairs,
     Learner,
     count_trained,
+    learns,
     trained_parameters,
 )
 from radapter.methods.method import Built, LossName, Method
@@ -58,6 +59,7 @@ __all__ = [
     "find_methods",
     "greedy_soup",
     "groups_of",
+    "learns",
     "trained_parameters",
     "uniform_soup",
 ]

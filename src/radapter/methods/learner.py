@@ -5,6 +5,7 @@ the image tower alone; `HeadLearner` classifies images with a trained head that 
 `forward` returns the loss itself, so that a distributed wrapper sees one module with one call a step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +23,8 @@ class LabelledPairs:
 
     pixels: (B, 3, H, W). tokens: (U, L), the U distinct captions. caption_of_image: (B,), into the U captions.
     targets: (B,), int; equal values are positives of each other. parts: the processes that hold the whole batch
-    together, where this is this process's part of it; None for a whole batch.
+    together, where this is this process's part of it; None for a whole batch. text_features: (U, E), unit norm, of
+    the captions, where they are known beforehand; None where the text tower is to be asked.
     """
 
     pixels: Tensor
@@ -30,6 +32,7 @@ class LabelledPairs:
     caption_of_image: Tensor
     targets: Tensor
     parts: Parts | None = None
+    text_features: Tensor | None = None
 
 
 class FeatureLoss(Protocol):
@@ -64,7 +67,11 @@ class ContrastiveLearner(nn.Module):
 
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar."""
-        image_features, text_features = self.encoder(pairs.pixels, pairs.tokens)
+        if pairs.text_features is None:
+            image_features, text_features = self.encoder(pairs.pixels, pairs.tokens)
+        else:
+            text_features = pairs.text_features
+            image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
         return self.loss_of(image_features, text_features, pairs)
 
     def loss_of(self, image_features: Tensor, text_features: Tensor, pairs: LabelledPairs) -> Tensor:
@@ -144,6 +151,16 @@ class Regulariser(Protocol):
 
 
 Learner = ContrastiveLearner | HeadLearner
+
+
+def learns(tower: Sequence[nn.Module | nn.Parameter]) -> bool:
+    """Whether anything in the parts of a tower is trained."""
+    return any(
+        part.requires_grad
+        if isinstance(part, nn.Parameter)
+        else any(p.requires_grad for p in part.parameters())
+        for part in tower
+    )
 
 
 def trained_parameters(learner: nn.Module) -> dict[str, nn.Parameter]:

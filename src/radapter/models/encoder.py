@@ -5,13 +5,16 @@ place, and the encoder then runs the adapted towers. What differs between librar
 a library; `Towers` holds no module, so that a copy of the module can be run through the same code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
+
+from radapter.errors import ModelError
 
 Tokenizer = Callable[[list[str]], Tensor]
 """N texts to (N, L) int64 token ids."""
@@ -47,6 +50,9 @@ class Towers(Protocol):
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """N texts to (N, L), int64."""
+
+    def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
+        """The library's own switch of gradient checkpointing, for both towers."""
 
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """What the image tower consists of, its projection included."""
@@ -186,3 +192,39 @@ class DualEncoder(nn.Module):
     def text_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:
         """The parts of the text tower, its projection included; empty where there is none."""
         return self.towers.text_parts(self.module)
+
+    @contextmanager
+    def checkpointing(self, towers: Sequence[str] = ("image", "text")) -> Iterator[None]:
+        """A block in which blocks keep their inputs alone, and are run again in the backward pass.
+
+        The backward pass must be inside too, and inside `coins.installed`, so that adapters drop alike both times.
+
+        Args:
+            towers: "image", "text": those that must have the switch; the others are switched where they have it.
+
+        Raises:
+            ModelError: one of them has none: its library's switch does nothing there.
+        """
+        self.towers.set_checkpointing(self.module, True)
+        try:
+            for name, parts in (("image", self.image_tower()), ("text", self.text_tower())):
+                if name in towers and parts and not _checkpoints(parts):
+                    raise ModelError(
+                        f"train.gradient_checkpointing needs towers with a switch for it. The {name} tower of "
+                        f"'{self.name}', {type(parts[0]).__name__}, has none. Leave it out; train.chunk_size saves "
+                        "memory with every tower."
+                    )
+            yield
+        finally:
+            self.towers.set_checkpointing(self.module, False)
+
+
+def _checkpoints(parts: Sequence[nn.Module | nn.Parameter]) -> bool:
+    """Whether the switch acted on a tower: libraries pass over, without an error, what cannot be switched."""
+    modules = [module for part in parts if isinstance(part, nn.Module) for module in part.modules()]
+    # transformers calls it gradient_checkpointing, open_clip and timm grad_checkpointing
+    return any(
+        getattr(module, name, False)
+        for module in modules
+        for name in ("gradient_checkpointing", "grad_checkpointing")
+    )

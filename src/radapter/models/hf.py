@@ -103,6 +103,18 @@ class HfTowers:
         """N texts to (N, L), int64."""
         return self.tokenizer(texts)
 
+    def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
+        """transformers' switch of every layer, by the name that it has had since gradients became activations."""
+        new = hasattr(module, "activation_checkpointing_enable")
+        name = f"{'activation' if new else 'gradient'}_checkpointing_{'enable' if enabled else 'disable'}"
+        if not enabled:
+            getattr(module, name)()
+            return
+        # Re-entrant checkpointing gives a block whose input has no gradient none: all blocks of a frozen base. So
+        # transformers asks embeddings for gradients, which nobody needs here and which outlast the switch.
+        getattr(module, name)({"use_reentrant": False})
+        module.disable_input_require_grads()  # type: ignore[operator]
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The vision model and, for CLIP, its projection."""
         return _children(module, "vision_model", "visual_projection")

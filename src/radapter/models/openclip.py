@@ -82,6 +82,10 @@ class OpenClipTowers:
         """N texts to (N, L), int64."""
         return self.tokenizer(texts)
 
+    def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
+        """open_clip's switch of both towers; it leaves alone, and says nothing of, what it cannot switch."""
+        module.set_grad_checkpointing(enabled)  # type: ignore[operator]
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The image tower, which holds its projection."""
         return (module.visual,)  # type: ignore[return-value]

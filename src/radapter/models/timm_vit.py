@@ -64,6 +64,10 @@ class TimmTowers:
         """Raises ModelError: there is no text tower."""
         raise self._no_text()
 
+    def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
+        """timm's switch."""
+        module.set_grad_checkpointing(enabled)  # type: ignore[operator]
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The whole module."""
         return (module,)

@@ -11,13 +11,13 @@ from radapter.data import ClassificationSet, EvalLoader, Memory
 from radapter.data.loading import Loader
 from radapter.data.shards.stream import ShardStream
 from radapter.evaluation import ClassificationMeasure
+from radapter.evaluation.kept_texts import KeptTexts
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Sealed, sets_of_roles, stream_loader, train_loader
 from radapter.protocol.trained import Classifier
 from radapter.training import ClassCaptions
-from radapter.zeroshot import class_embeddings
 
 
 @final
@@ -47,6 +47,7 @@ class ClassificationSuite:
         classnames: what the labels of every set index, transfer sets aside.
         templates: prompts with one "{}" each.
         transfer: test sets with other classes, by name; a zero-shot head of their own classifies them.
+        texts: what the text tower said of class names, while it stays the same.
     """
 
     train: ClassificationSet | ShardStream
@@ -56,6 +57,7 @@ class ClassificationSuite:
     classnames: tuple[str, ...]
     templates: tuple[str, ...]
     transfer: Mapping[str, TransferSet] = field(default_factory=dict)
+    texts: KeptTexts = field(default_factory=KeptTexts, repr=False, compare=False)
     task: ClassVar[Literal["classification"]] = "classification"
     loader: ClassVar[type[EvalLoader]] = EvalLoader
 
@@ -72,7 +74,7 @@ class ClassificationSuite:
 
     def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
         """The zero-shot head, (C, E)."""
-        return class_embeddings(encoder, self.classnames, self.templates, processes=processes)
+        return self.texts.head(encoder, self.classnames, self.templates, processes)
 
     def training(
         self,
@@ -99,25 +101,22 @@ class ClassificationSuite:
         processes: Processes = ALONE,
     ) -> dict[str, ClassificationMeasure]:
         """Sets of the training classes share a head; each transfer set has a zero-shot head of its own."""
-        head = partial(classifier.class_head, self.classnames, self.templates, processes)
+        encoder = classifier.encoder
+        own = partial(self.texts.head, encoder, self.classnames, self.templates, processes)
+        trained = classifier.head
+        head = own if trained is None else lambda: trained
 
         def head_of(role: str, name: str) -> Callable[[], Tensor]:
             if role != "transfer":
                 return head
             other = self.transfer[name]
-            return partial(
-                class_embeddings,
-                classifier.encoder,
-                other.data.classnames,
-                other.templates,
-                processes=processes,
-            )
+            return partial(self.texts.head, encoder, other.data.classnames, other.templates, processes)
 
         def measure(role: str, name: str) -> ClassificationMeasure:
             data = loaders[role, name].dataset
             assert isinstance(data, ClassificationSet)
             return ClassificationMeasure(
-                classifier.encoder,
+                encoder,
                 head_of(role, name),
                 loaders[role, name],
                 data.candidates,

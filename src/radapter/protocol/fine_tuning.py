@@ -6,6 +6,7 @@ Training gets the suite with its test sets sealed, so that nothing here can read
 import copy
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from radapter.adapter import Ema, auto_decay
 from radapter.data import Memory
+from radapter.data.memory import Lease
 from radapter.errors import ConfigError
 from radapter.methods import (
     FeatureLoss,
@@ -37,6 +39,7 @@ from radapter.training import (
     Progress,
     StopSignal,
     fit,
+    frozen_text_features,
     make_accelerator,
     sample_step,
     step_bytes,
@@ -240,33 +243,54 @@ def _trained(
     learning_rate = recipe.learning_rate or method.learning_rate
     trained_count = count_trained(learner)
     learner.train()
-    memory_bytes = None
-    if not recipe.fsdp:  # of a learner that does not fit a device whole there is nothing to count
-        first = sample_step(learner, loader, captions, accelerator, chunk_size=recipe.chunk_size)
-        memory_bytes = step_bytes(learner, first)
-    fit(
-        learner,
-        ema,
-        loader,
-        captions,
-        accelerator,
-        epochs=recipe.epochs,
-        learning_rate=learning_rate,
-        weight_decay=recipe.weight_decay,
-        warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
-        grad_clip=recipe.grad_clip,
-        seed=seed,
-        max_skipped=recipe.max_skipped,
-        chunk_size=recipe.chunk_size,
-        checkpoints=checkpoints,
-        checkpoint_every=recipe.checkpoint_every,
-        resume=resume,
-        stop=stop,
-        report=report,
-        after_epoch=best or (lambda _: None),
-        processes=processes,
-        fsdp=recipe.fsdp,
-    )
+    memory_bytes = text_features = None
+    lease = Lease(memory or Memory())
+    if not recipe.fsdp:  # a learner that does not fit a device whole cannot be asked before it is parted
+        text_features = frozen_text_features(
+            learner,
+            captions,
+            lease,
+            device=accelerator.device,
+            autocast=accelerator.autocast,
+            batch_size=recipe.eval_batch_size,
+            processes=processes,
+        )
+    with encoder.checkpointing(recipe.adapter.towers) if recipe.gradient_checkpointing else nullcontext():
+        if not recipe.fsdp:  # of a learner that does not fit a device whole there is nothing to count
+            first = sample_step(
+                learner,
+                loader,
+                captions,
+                accelerator,
+                chunk_size=recipe.chunk_size,
+                text_features=text_features,
+            )
+            memory_bytes = step_bytes(learner, first)
+        fit(
+            learner,
+            ema,
+            loader,
+            captions,
+            accelerator,
+            epochs=recipe.epochs,
+            learning_rate=learning_rate,
+            weight_decay=recipe.weight_decay,
+            warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
+            grad_clip=recipe.grad_clip,
+            seed=seed,
+            max_skipped=recipe.max_skipped,
+            chunk_size=recipe.chunk_size,
+            text_features=text_features,
+            checkpoints=checkpoints,
+            checkpoint_every=recipe.checkpoint_every,
+            resume=resume,
+            stop=stop,
+            report=report,
+            after_epoch=best or (lambda _: None),
+            processes=processes,
+            fsdp=recipe.fsdp,
+        )
+    lease.release()
     learner.to(accelerator.device)
     if best is not None:
         best.restore()

@@ -42,6 +42,7 @@ class Recipe:
     eval_batch_size: int = 256
     checkpoint_every: int | None = None
     chunk_size: int | None = None
+    gradient_checkpointing: bool = False
     max_skipped: int = 10
     max_bad: float = 0.01
     keep: Literal["last", "best"] = "last"

@@ -1,7 +1,7 @@
 """Cross-modal retrieval: pairs of an image and its caption, the sum of six recalls counts."""
 
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, final
 
@@ -11,7 +11,7 @@ from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet
 from radapter.data.loading import Loader
 from radapter.data.shards.stream import ShardStream
 from radapter.evaluation import RetrievalMeasure
-from radapter.evaluation.features import encode_texts
+from radapter.evaluation.kept_texts import KeptTexts
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
@@ -33,6 +33,7 @@ class RetrievalSuite:
         per_group: pairs of each target class in a batch, so that multi-positives occur; None draws pairs at
             random. The recipe's batch size is a multiple of it. Of a stream it is captions of each image, of which
             None takes one.
+        texts: what the text tower said of captions, while it stays the same.
     """
 
     train: PairSet | ShardStream
@@ -40,6 +41,7 @@ class RetrievalSuite:
     id_test: Mapping[str, PairSet]
     ood: Mapping[str, PairSet]
     per_group: int | None = None
+    texts: KeptTexts = field(default_factory=KeptTexts, repr=False, compare=False)
     task: ClassVar[Literal["retrieval"]] = "retrieval"
     loader: ClassVar[type[EvalLoader]] = EvalLoader
 
@@ -104,7 +106,7 @@ class RetrievalSuite:
                 loader,
                 texts.setdefault(
                     data.captions,
-                    partial(encode_texts, classifier.encoder, data.captions, processes=processes),
+                    partial(self.texts.features, classifier.encoder, data.captions, processes),
                 ),
                 data.image_of_caption,
                 data.groups,

@@ -2,6 +2,7 @@
 
 from radapter.training.captions import Captions, ClassCaptions, PairCaptions, StreamCaptions
 from radapter.training.checkpoints import Checkpoint, Checkpoints
+from radapter.training.frozen_texts import frozen_text_features
 from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.loop import Precision, Progress, check_precision, fit, make_accelerator, sample_step
 from radapter.training.memory import step_bytes
@@ -21,6 +22,7 @@ __all__ = [
     "check_precision",
     "cosine_with_warmup",
     "fit",
+    "frozen_text_features",
     "make_accelerator",
     "sample_step",
     "step_bytes",

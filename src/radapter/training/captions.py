@@ -15,7 +15,14 @@ from radapter.data.splits import key_of
 
 
 class Captions(Protocol):
-    """Which text goes with each sample of a batch."""
+    """Which text goes with each sample of a batch.
+
+    tokens: (T, L), of all captions by their ids; None where they come with a stream.
+    """
+
+    @property
+    def tokens(self) -> Tensor | None:
+        """Of all captions."""
 
     def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (U, L) of the U distinct captions; which of them each sample has (B,); their ids (U,)."""
@@ -40,7 +47,7 @@ class ClassCaptions:
         seed: int,
     ) -> None:
         self._templates = len(templates)
-        self._tokens = tokenize([t.format(name) for name in classnames for t in templates])
+        self.tokens = tokenize([t.format(name) for name in classnames for t in templates])
         self._seed = seed
 
     def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,7 +67,7 @@ class ClassCaptions:
         ids, caption_of_image = torch.unique(
             batch.labels * self._templates + drawn[batch.indices], return_inverse=True
         )
-        return self._tokens[ids], caption_of_image, ids
+        return self.tokens[ids], caption_of_image, ids
 
 
 class PairCaptions:
@@ -74,12 +81,12 @@ class PairCaptions:
     def __init__(self, captions: Sequence[str], tokenize: Callable[[list[str]], Tensor]) -> None:
         number = {text: row for row, text in enumerate(dict.fromkeys(captions))}
         self._id_of_sample = torch.tensor([number[text] for text in captions])
-        self._tokens = tokenize(list(number))
+        self.tokens = tokenize(list(number))
 
     def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
         """As `Captions.of`; only the batch's indices are read."""
         ids, caption_of_image = torch.unique(self._id_of_sample[batch.indices], return_inverse=True)
-        return self._tokens[ids], caption_of_image, ids
+        return self.tokens[ids], caption_of_image, ids
 
 
 class StreamCaptions:
@@ -88,6 +95,8 @@ class StreamCaptions:
     Args:
         tokenize: list of str -> (N, L) int64.
     """
+
+    tokens = None
 
     def __init__(self, tokenize: Callable[[list[str]], Tensor]) -> None:
         self._tokenize = tokenize

@@ -12,15 +12,18 @@ adapter dropping are a hash of the step and the sample's key (`adapter.coins`), 
 Source: Gao et al., "Scaling deep contrastive learning batch size under memory limited setup", RepL4NLP 2021.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from radapter.adapter import coins
-from radapter.methods import LabelledPairs, Learner
+from radapter.methods import LabelledPairs, Learner, learns
+
+Encode = Callable[[slice], Tensor]
+Tossed = Callable[[slice], AbstractContextManager[object]]
 
 
 def backward_in_chunks(
@@ -49,47 +52,48 @@ def backward_in_chunks(
     """
 
     def images(rows: slice) -> Tensor:
-        with coins.installed(learner, coins_of({"image": keys["image"][rows]})), autocast():
+        with autocast():
             return F.normalize(learner.encoder.encode_image(pairs.pixels[rows]), dim=-1)
 
     def texts(rows: slice) -> Tensor:
-        with coins.installed(learner, coins_of({"text": keys["text"][rows]})), autocast():
+        with autocast():
             return F.normalize(learner.encoder.encode_text(pairs.tokens[rows]), dim=-1)
 
-    image_features = _cached(images, len(pairs.pixels), chunk_size)
-    text_features = _cached(texts, len(pairs.tokens), chunk_size) if learner.reads_texts else None
+    def tossed(tower: str) -> Callable[[slice], AbstractContextManager[object]]:
+        """The coins of a chunk: of its backward pass too, in which checkpointed blocks are run again."""
+        return lambda rows: coins.installed(learner, coins_of({tower: keys[tower][rows]}))
+
+    image_features = _cached(images, tossed("image"), len(pairs.pixels), chunk_size)
+    text_features = pairs.text_features
+    if learner.reads_texts and text_features is None:
+        text_features = _cached(texts, tossed("text"), len(pairs.tokens), chunk_size)
     with autocast():
         loss = learner.loss_of(image_features, text_features, pairs)  # type: ignore[arg-type]
     backward(loss)
     encoder = learner.encoder
-    if _learns(encoder.image_tower()):
-        _enter(images, image_features, chunk_size)
-    if text_features is not None and _learns(encoder.text_tower()):
-        _enter(texts, text_features, chunk_size)
+    if learns(encoder.image_tower()):
+        _enter(images, tossed("image"), image_features, chunk_size)
+    if text_features is not None and learns(encoder.text_tower()):
+        _enter(texts, tossed("text"), text_features, chunk_size)
     return loss.detach()
 
 
-def _learns(tower: Sequence[nn.Module | nn.Parameter]) -> bool:
-    """Whether anything in a tower is trained: a frozen one costs no second pass."""
-    return any(
-        part.requires_grad
-        if isinstance(part, nn.Parameter)
-        else any(p.requires_grad for p in part.parameters())
-        for part in tower
-    )
-
-
 @torch.no_grad()
-def _cached(encode: Callable[[slice], Tensor], samples: int, chunk_size: int) -> Tensor:
+def _cached(encode: Encode, tossed: Tossed, samples: int, chunk_size: int) -> Tensor:
     """Features of all samples as a leaf that gradients arrive at."""
-    return torch.cat([encode(rows) for rows in _chunks(samples, chunk_size)]).requires_grad_()
+    found = []
+    for rows in _chunks(samples, chunk_size):
+        with tossed(rows):
+            found.append(encode(rows))
+    return torch.cat(found).requires_grad_()
 
 
-def _enter(encode: Callable[[slice], Tensor], features: Tensor, chunk_size: int) -> None:
+def _enter(encode: Encode, tossed: Tossed, features: Tensor, chunk_size: int) -> None:
     """Encodes each chunk again and lets the gradients of its features through."""
     assert features.grad is not None
     for rows in _chunks(len(features), chunk_size):
-        torch.autograd.backward(encode(rows), features.grad[rows])
+        with tossed(rows):
+            torch.autograd.backward(encode(rows), features.grad[rows])
 
 
 def _chunks(samples: int, chunk_size: int) -> Iterator[slice]:

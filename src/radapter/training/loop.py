@@ -98,6 +98,7 @@ def fit(
     seed: int = 0,
     max_skipped: int = 10,
     chunk_size: int | None = None,
+    text_features: Tensor | None = None,
     checkpoints: Checkpoints | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -124,6 +125,8 @@ def fit(
         max_skipped: that many steps in a row with a non-finite loss or gradient end the run.
         chunk_size: samples encoded at a time, so that memory does not grow with the batch (gradient caching);
             None encodes the batch at once.
+        text_features: (T, E) of all captions by their ids, where the text tower is not trained; None asks the tower
+            in every step.
         checkpoints: where to save; None saves nothing.
         checkpoint_every: steps between them; None is an epoch.
         resume: continue from the newest good checkpoint, where there is one.
@@ -169,12 +172,17 @@ def fit(
         rate = learning_rate * cosine_with_warmup(state.step, steps=steps, warmup_steps=warmup_steps)
         for group in stepper.param_groups:
             group["lr"] = rate
-        pairs, keys = _pairs(batch, captions, epoch, len(loader.dataset), accelerator.device, processes)
+        pairs, keys = _pairs(
+            batch, captions, epoch, len(loader.dataset), accelerator.device, processes, text_features
+        )
         coins_of = partial(coins.HashCoins, seed, state.step)
         if chunk_size is None:
-            with coins.installed(model, coins_of(keys)), accelerator.autocast():
-                loss = model(pairs)
-            accelerator.backward(loss)
+            with coins.installed(
+                model, coins_of(keys)
+            ):  # backward too: checkpointed blocks are run again there
+                with accelerator.autocast():
+                    loss = model(pairs)
+                accelerator.backward(loss)
         else:
             loss = backward_in_chunks(
                 learner,
@@ -216,6 +224,7 @@ def sample_step(
     accelerator: Accelerator,
     *,
     chunk_size: int | None = None,
+    text_features: Tensor | None = None,
 ) -> Callable[[], Tensor]:
     """The loss of the first batch, or of its first chunk, as a function of nothing; it trains nothing.
 
@@ -233,7 +242,7 @@ def sample_step(
         captions=None if batch.captions is None else batch.captions[rows],
         sizes=None,
     )
-    pairs, _ = _pairs(batch, captions, 0, len(loader.dataset), accelerator.device, ALONE)
+    pairs, _ = _pairs(batch, captions, 0, len(loader.dataset), accelerator.device, ALONE, text_features)
 
     def loss() -> Tensor:
         with accelerator.autocast():
@@ -304,6 +313,7 @@ def _pairs(
     samples: int,
     device: torch.device,
     processes: Processes,
+    text_features: Tensor | None,
 ) -> tuple[LabelledPairs, dict[str, Tensor]]:
     """A batch with its captions, and the keys of its coins: the image's place in the data, the caption's id."""
     tokens, caption_of_image, caption_ids = captions.of(batch, epoch=epoch, samples=samples)
@@ -317,6 +327,7 @@ def _pairs(
         caption_of_image.to(device),
         batch.labels.to(device),
         parts,
+        None if text_features is None else text_features[caption_ids].to(device),
     )
     return pairs, {"image": batch.indices, "text": caption_ids}  # on the CPU, where coins are drawn
 

@@ -1,0 +1,128 @@
+"""Texts are encoded anew when, and only when, the text tower changed."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from peft import get_peft_model
+
+import radapter
+from radapter.adapter import RAdapterConfig
+from radapter.evaluation.features import encode_texts
+from radapter.evaluation.kept_texts import KeptTexts
+from radapter.methods import METHODS
+from radapter.protocol import train_method
+from radapter.protocol.experiment import Bench
+from radapter.zeroshot import class_embeddings
+
+CAPTIONS = ("a red fish", "a blue star", "a red fish")
+
+
+class Counted:
+    """An encoder and the texts that it read."""
+
+    def __init__(self):
+        self.encoder = radapter.load("world:tiny")
+        self.read = 0
+        encode = self.encoder.encode_text
+
+        def counting(tokens):
+            self.read += len(tokens)
+            return encode(tokens)
+
+        self.encoder.encode_text = counting
+
+
+def text_weight(encoder):
+    return next(p for part in encoder.text_tower() for p in part.parameters())
+
+
+def test_the_same_texts_of_the_same_tower_are_encoded_once():
+    counted, kept = Counted(), KeptTexts()
+    first = kept.features(counted.encoder, CAPTIONS)
+    assert counted.read == 2
+    assert torch.equal(kept.features(counted.encoder, CAPTIONS), first)
+    assert counted.read == 2
+    assert torch.equal(first, encode_texts(radapter.load("world:tiny"), CAPTIONS))
+
+
+def test_heads_are_kept_by_their_names_and_templates():
+    counted, kept = Counted(), KeptTexts()
+    first = kept.head(counted.encoder, ("cat", "dog"), ("a {}.",))
+    assert torch.equal(first, class_embeddings(radapter.load("world:tiny"), ("cat", "dog"), ("a {}.",)))
+    kept.head(counted.encoder, ("cat", "dog"), ("a {}.",))
+    assert counted.read == 2
+    kept.head(counted.encoder, ("cat", "dog"), ("the {}.",))
+    assert counted.read == 4
+
+
+def test_another_encoder_with_the_same_tower_needs_nothing_anew():
+    first, second, kept = Counted(), Counted(), KeptTexts()
+    kept.features(first.encoder, CAPTIONS)
+    kept.features(second.encoder, CAPTIONS)
+    assert second.read == 0
+
+
+def test_a_change_of_the_text_tower_is_seen_and_its_return_computed_again():
+    counted, kept = Counted(), KeptTexts()
+    before = kept.features(counted.encoder, CAPTIONS)
+    weight = text_weight(counted.encoder)
+    original = weight.detach().clone()
+    with torch.no_grad():
+        weight.mul_(1.5)
+    assert not torch.equal(kept.features(counted.encoder, CAPTIONS), before)
+    with torch.no_grad():
+        weight.copy_(original)
+    assert torch.equal(kept.features(counted.encoder, CAPTIONS), before)
+    assert counted.read == 6
+
+
+def test_a_change_of_the_image_tower_forgets_nothing():
+    counted, kept = Counted(), KeptTexts()
+    kept.features(counted.encoder, CAPTIONS)
+    with torch.no_grad():
+        for part in counted.encoder.image_tower():
+            for parameter in part.parameters():
+                parameter.mul_(1.5)
+    kept.features(counted.encoder, CAPTIONS)
+    assert counted.read == 2
+
+
+def test_what_is_written_and_is_the_same_forgets_nothing():
+    counted, kept = Counted(), KeptTexts()
+    kept.features(counted.encoder, CAPTIONS)
+    weight = text_weight(counted.encoder)
+    with torch.no_grad():
+        weight.copy_(weight.clone())
+    kept.features(counted.encoder, CAPTIONS)
+    assert counted.read == 2
+
+
+def test_a_tower_with_adapters_is_asked_every_time():
+    counted, kept = Counted(), KeptTexts()
+    get_peft_model(counted.encoder.module, RAdapterConfig())
+    kept.features(counted.encoder, CAPTIONS)
+    kept.features(counted.encoder, CAPTIONS)
+    assert counted.read == 4
+    assert kept.nbytes == 0
+
+
+def test_what_does_not_fit_is_not_kept():
+    counted = Counted()
+    kept = KeptTexts(mib=encode_texts(counted.encoder, CAPTIONS).nbytes / 2**20)
+    kept.features(counted.encoder, CAPTIONS)
+    held = kept.nbytes
+    kept.features(counted.encoder, ("a green sun",))
+    assert kept.nbytes == held > 0
+
+
+@pytest.mark.parametrize(("method", "once"), [("full", True), ("r-adapter+head", True), ("flyp", False)])
+def test_a_run_reads_its_class_names_once_where_the_text_tower_is_not_trained(suite, recipe, method, once):
+    counted, suite = Counted(), replace(suite, texts=KeptTexts())
+    prompts = len(suite.classnames) * len(suite.templates)
+    bench = Bench(suite, counted.encoder.preprocess)
+    zero_shot = bench.zero_shot(counted.encoder)
+    assert counted.read == prompts
+    trained = train_method(METHODS[method], counted.encoder, suite, recipe, seed=0)
+    bench.sweep(trained, zero_shot, (0.0, 0.5, 1.0))
+    assert (counted.read == prompts) == once

@@ -45,7 +45,7 @@ def test_regions_of_an_image_stay_together_proposals_before_true_ones():
     assert seen == 6
 
 
-@pytest.mark.parametrize(("cache_mib", "asked"), [(None, 12), (0.01, 12), (0.2, 6), (64, 6)])
+@pytest.mark.parametrize(("cache_mib", "asked"), [(None, 12), (0.001, 12), (0.2, 7), (64, 6)])
 def test_proposals_are_made_once_where_memory_allows_and_passes_are_alike(cache_mib, asked):
     proposer = Counting()
     memory = None if cache_mib is None else Memory(cache_mib)

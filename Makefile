@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-ablation bench-segmentation bench-regions bench-camvid clean python-is-new-enough
+.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid clean python-is-new-enough
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench-memory: $(VENV)/.installed-test ## memory and time of large batches, at on
 
 bench-pacs: $(VENV)/.installed-test ## every method on real images, three seeds
 	@$(BIN)/python benchmarks/pacs/run.py
+
+bench-mining: $(VENV)/.installed-test ## how often a mined region shows its noun, on the embedded world
+	@$(BIN)/python benchmarks/mining/run.py
 
 bench-segmentation: $(VENV)/.installed-test ## time and memory of segmentation, stage by stage, full-size models
 	@$(BIN)/python benchmarks/segmentation/run.py

@@ -40,6 +40,22 @@ def crop(image, mask, *, size, fill, antialias):
     return F.interpolate(cut[None], (size, size), mode="bicubic", antialias=antialias)[0]
 
 
+def framed(image, mask, *, expand, square, fill):
+    """Image and mask with the frame around the mask's box alone, filled where the image has no pixel."""
+    left, top, right, bottom = box(mask)
+    width, height = right - left, bottom - top
+    side = max(width, height)
+    wide, high = (round((side if square else length) * expand) for length in (width, height))
+    first_x, first_y = left - (wide - width) // 2, top - (high - height) // 2
+    cut = torch.tensor(fill, dtype=image.dtype)[:, None, None].repeat(1, high, wide)
+    for y in range(high):
+        for x in range(wide):
+            at_y, at_x = first_y + y, first_x + x
+            if 0 <= at_y < mask.shape[0] and 0 <= at_x < mask.shape[1] and mask[at_y, at_x]:
+                cut[:, y, x] = image[:, at_y, at_x]
+    return cut
+
+
 def crop_mask(mask, *, size):
     """(S, S), bool, by torch's nearest neighbour."""
     left, top, right, bottom = box(mask)

@@ -162,3 +162,30 @@ def test_ovseg_compat_takes_no_fill_of_its_own():
             fill=(0, 0, 0),
             ovseg_compat=True,
         )
+
+
+@pytest.mark.parametrize(("expand", "square"), [(1.0, True), (1.25, True), (1.5, False), (1.0, False)])
+def test_frames_equal_one_region_at_a_time(expand: float, square: bool):
+    image, masks = picture(30, 41, 2), regions.random_masks(12, 30, 41, seed=8)
+    masks = masks[masks.flatten(1).any(1)]
+    fill = (0.2, 0.4, 0.6)
+    crops = region_crops(image, masks, size=16, fill=fill, expand=expand, square=square, **AS_IS)
+    for number, mask in enumerate(masks):
+        cut = regions.framed(image, mask, expand=expand, square=square, fill=fill)
+        expected = torch.nn.functional.interpolate(cut[None], (16, 16), mode="bicubic", antialias=True)[0]
+        # what of it is rounding: float64 sums in another order
+        assert torch.allclose(crops.pixels[number], expected.clamp(0, 1), atol=1e-12)
+    assert crops.boxes.tolist() == [regions.box(mask) for mask in masks]  # of the regions, not of the frames
+
+
+def test_a_square_frame_keeps_proportions():
+    masks = torch.zeros(1, 8, 8, dtype=torch.bool)
+    masks[0, 3:5] = True  # 8 x 2 pixels
+    crops = region_crops(torch.ones(3, 8, 8), masks, size=8, fill=(0.0, 0.0, 0.0), square=True, **AS_IS)
+    assert crops.pixels[0, 0].tolist() == masks[0].float().tolist()
+    assert torch.equal(crops.masks[0], masks[0])
+
+
+def test_a_frame_smaller_than_the_box_is_refused():
+    with pytest.raises(ValueError, match=r"expand must be at least 1\. Got 0\.9"):
+        region_crops(torch.ones(3, 4, 4), torch.ones(1, 4, 4), size=4, expand=0.9, **AS_IS)

@@ -24,7 +24,7 @@ Ensemble = Literal["region", "ovseg", "zsseg", "fcclip"]
 ENSEMBLES: tuple[Ensemble, ...] = get_args(Ensemble)
 
 WEIGHT = 0.7
-"""Of CLIP in ovseg and zsseg: `CLIP_ENSEMBLE_WEIGHT` of ov-seg's configurations."""
+"""Of CLIP: `CLIP_ENSEMBLE_WEIGHT` in ov-seg's `ovseg_R101c_vitB_bs32_120k.yaml`; zsseg across data sets: 0.5."""
 SEEN_WEIGHT, UNSEEN_WEIGHT = 0.4, 0.8
 """Of CLIP in fcclip: `GEOMETRIC_ENSEMBLE_ALPHA` and `_BETA` of fc-clip's configuration."""
 

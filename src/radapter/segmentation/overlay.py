@@ -20,6 +20,7 @@ LONGEST = 960
 
 _TINT = 0.5
 _NAME, _LEGEND = 20, 18  # pixels of a letter
+_ROOM = 16  # pixels from a name's middle to its region's edge
 _MARGIN, _SWATCH, _LINE = 18, 18, 28
 _INK, _SOFT, _PAPER = (29, 29, 27), (106, 106, 102), (255, 255, 255)
 _NAMED = 3  # regions of a class that carry its name
@@ -102,7 +103,7 @@ def _write_names(picture: Image.Image, labels: _Labels, classnames: Sequence[str
         left = min(max(x - width / 2, 2), picture.width - width - 2)
         top = min(max(y - height / 2, 2), picture.height - height - 2)
         box = (left, top, left + width, top + height)
-        if room < _NAME * 0.8 or left < 0 or any(_touch(box, other) for other in taken):
+        if room < _ROOM or left < 0 or any(_touch(box, other) for other in taken):
             continue
         taken.append(box)
         draw.rounded_rectangle(box, radius=6, fill=_PAPER, outline=colour(number), width=3)
@@ -112,13 +113,21 @@ def _write_names(picture: Image.Image, labels: _Labels, classnames: Sequence[str
 def _places(labels: _Labels) -> Iterator[tuple[float, tuple[int, int], int]]:
     """Distance to the region's edge, x and y of where that is largest, and the class."""
     ndimage = _ndimage()
-    for number in np.unique(labels[labels >= 0]).tolist():
-        regions, count = ndimage.label(labels == number)
+    for number, place in enumerate(ndimage.find_objects(labels + 1)):
+        if place is None:
+            continue
+        regions, count = ndimage.label(labels[place] == number)
         sizes = np.bincount(regions.reshape(-1), minlength=count + 1)[1:]
-        for region in np.argsort(-sizes, kind="stable")[:_NAMED] + 1:
-            depth = ndimage.distance_transform_edt(np.pad(regions == region, 1))[1:-1, 1:-1]
+        boxes = ndimage.find_objects(regions)
+        for region in np.argsort(-sizes, kind="stable")[:_NAMED]:
+            rows, columns = boxes[region]
+            inside = regions[rows, columns] == region + 1
+            if min(inside.shape) < 2 * _ROOM:
+                continue
+            depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
             y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-            yield float(depth.max()), (int(x), int(y)), number
+            middle = place[1].start + columns.start + int(x), place[0].start + rows.start + int(y)
+            yield float(depth.max()), middle, number
 
 
 def _with_legend(picture: Image.Image, found: Sequence[Share], classnames: Sequence[str]) -> Image.Image:

@@ -1,0 +1,40 @@
+"""The nouns of a data set, image by image."""
+
+import pytest
+from data.pairs.test_pair_set import pairs
+
+from radapter.errors import DataError
+from radapter.segmentation.mining import VocabularyNouns, named_nouns, vocabulary
+
+CAPTIONS = ("A man and his dog .", "A person with a dog on grass", "Nothing .", "a dog")
+
+
+@pytest.fixture
+def found():
+    return named_nouns(pairs(CAPTIONS, [0, 0, 1, 2]), VocabularyNouns(vocabulary()))
+
+
+def test_the_vocabulary_is_what_captions_name(found):
+    assert found.nouns == ("dog", "grass", "man", "person")
+    assert [[found.nouns[i] for i in of.ids] for of in found.of_images] == [
+        ["man", "dog", "person", "grass"],
+        [],
+        ["dog"],
+    ]
+    assert (found.total, found.without) == (5, 1)
+
+
+def test_the_first_caption_that_names_a_noun_stands_for_it(found):
+    assert found.of_images[0].captions == (CAPTIONS[0], CAPTIONS[0], CAPTIONS[1], CAPTIONS[1])
+
+
+def test_nouns_of_one_caption_are_apart(found):
+    man, dog, person, grass = range(4)
+    together = {(man, dog), (dog, person), (dog, grass), (person, grass)}
+    expected = [[(a, b) in together or (b, a) in together for b in range(4)] for a in range(4)]
+    assert found.of_images[0].apart.tolist() == expected
+
+
+def test_captions_without_any_noun_are_refused():
+    with pytest.raises(DataError, match=r"None of the 1 of 'set' does, such as 'Hm'.*--nouns"):
+        named_nouns(pairs(["Hm"], [0]), VocabularyNouns(vocabulary()))

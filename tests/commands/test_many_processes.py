@@ -137,7 +137,8 @@ def test_sigterm_in_one_process_stops_all_with_130_and_they_resume_to_the_same_w
     assert not (tmp_path / "run" / "results.json").exists()
     assert Together(tmp_path, *arguments, "--resume").codes == [0, 0]
     whole, resumed = (
-        load_weights(run / "adapter" / "adapter_model.safetensors") for run in (shared_run[0], tmp_path / "run")
+        load_weights(run / "adapter" / "adapter_model.safetensors")
+        for run in (shared_run[0], tmp_path / "run")
     )
     assert all((whole[name] == resumed[name]).all() for name in whole)
 

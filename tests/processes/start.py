@@ -1,4 +1,4 @@
-"""Starts processes as a launcher would: with its environment variables, and here from a server that has imported torch."""
+"""Starts processes as a launcher does, with its environment variables, from a server that has imported torch."""
 
 import multiprocessing
 import os

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from models.small import siglip_folder
 from processes import training
 from processes.start import start
 
@@ -17,6 +18,7 @@ CLOSE = {"rtol": 0.0, "atol": 1e-6}
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("processes")
     training.make_model(place / "model")
+    siglip_folder(place / "siglip")
     return place
 
 
@@ -79,7 +81,23 @@ def test_the_gradient_is_that_of_the_whole_batch(alone, found, size, task):
         assert_close(expected, of_rank["gradients"][task], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("size", (1, *WORLDS))
+@pytest.mark.parametrize("name", training.LOSSES)
+@pytest.mark.parametrize("size", WORLDS)
+def test_a_loss_of_parts_is_that_of_the_batch_and_its_gradients_average_to_the_batch_s(
+    alone, found, size, name
+):
+    value, images, others = alone["losses"][name]
+    values, image_parts, other_parts = zip(*(of_rank["losses"][name] for of_rank in found[size]), strict=True)
+    close = {"rtol": 1e-12, "atol": 1e-14}
+    assert all(torch.allclose(of_rank, value, **close) for of_rank in values)
+    assert torch.allclose(torch.cat(image_parts) / size, images, **close)
+    if name == "cross-entropy":  # a head is whole in every process
+        assert all(torch.allclose(of_rank, others, **close) for of_rank in other_parts)
+    else:
+        assert torch.allclose(torch.cat(other_parts) / size, others, **close)
+
+
+@pytest.mark.parametrize("size", [1, *WORLDS])
 def test_what_one_process_was_asked_to_stop_all_stop_and_resume_bitwise(alone, found, size):
     results = [alone] if size == 1 else found[size]
     for of_rank in results:
@@ -126,6 +144,24 @@ def test_what_one_process_raises_all_raise(found, size):
         assert fails["all"] == fails["main"] == ("DataError", "everywhere", [])
 
 
+@pytest.mark.parametrize("size", WORLDS)
+def test_a_step_that_is_not_finite_in_one_process_is_skipped_by_all(alone, found, size):
+    for of_rank in found[size]:
+        assert of_rank["poisoned"]["skipped"] == alone["poisoned"]["skipped"] == 1
+        assert_close(alone["poisoned"]["weights"], of_rank["poisoned"]["weights"], **CLOSE)
+
+
+@pytest.mark.parametrize("size", WORLDS)
+def test_processes_with_another_model_or_other_images_are_refused_before_anything_is_written(found, size):
+    for of_rank in found[size]:
+        unlike = of_rank["unlike"]
+        assert unlike["model"][0] == "ModelError"
+        assert f"in process {size - 1}" in unlike["model"][1]
+        assert unlike["data"][0] == "DataError"
+        assert f"in process {size - 1}" in unlike["data"][1]
+        assert not unlike["written"]
+
+
 @pytest.mark.parametrize("case", ["too many", "evaluated", "none"])
 @pytest.mark.parametrize("size", WORLDS)
 def test_too_many_damaged_pictures_end_all_processes_as_they_end_one(alone, found, size, case):
@@ -144,6 +180,12 @@ def test_fsdp_gives_the_weights_of_one_process(alone, found, case):
         assert_close(
             alone["trained"][case]["weights"], of_rank["sharded"]["trained"][case]["weights"], **CLOSE
         )
+
+
+@pytest.mark.parametrize(("name", "method"), training.FAMILIES)
+def test_fsdp_parts_the_blocks_of_every_library(found, name, method):
+    for of_rank in found[2]:
+        assert of_rank["sharded"]["families"][name, method] < 1e-9
 
 
 def test_fsdp_resumes_bitwise(found):

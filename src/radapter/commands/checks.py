@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from torch import nn
+
 from radapter.adapter import block_names, find_sites
 from radapter.adapter.selection import select_sites
 from radapter.commands.building import absent_folder
@@ -109,6 +111,13 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
     if "init_scale" not in method.reads:
         if "r" in method.reads:
             find_sites(encoder.module)  # LoRA's matrices lie around these
+            if recipe.fsdp and any(
+                isinstance(part, nn.MultiheadAttention) for part in encoder.module.modules()
+            ):
+                raise ConfigError(
+                    f"train.fsdp parts no nn.MultiheadAttention with LoRA, whose weights PEFT takes out of the "
+                    f"module. '{encoder.name}' has them. Leave one out, or give the model as transformers has it."
+                )
         return
     adapter = recipe.adapter
     narrowest = min(find_sites(encoder.module, towers=adapter.towers), key=lambda site: site.width)

@@ -219,7 +219,7 @@ def bound_loss(
                 raise ConfigError(
                     "loss.name siglip needs a model with a logit bias. This one has none. Use mpm-nce."
                 )
-            return partial(_siglip, logit_bias=logit_bias)
+            return partial(_siglip, logit_bias=logit_bias.detach())  # frozen, as the temperature
         case "clip":
             return _clip
 

@@ -33,7 +33,7 @@ from radapter.config.problems import known_keys, requirement
 from radapter.config.retrieval import RETRIEVAL_METHODS
 from radapter.config.schema import CHOOSE_ALPHA
 from radapter.config.segmentation import SEGMENTATION_METHODS
-from radapter.config.sources import KINDS
+from radapter.config.sources import TRAIN_KINDS
 from radapter.errors import ConfigError
 
 SMALLEST = """\
@@ -501,11 +501,11 @@ def assert_tells(line, field):
         assert f"| {yaml.safe_dump(field.default, default_flow_style=True).splitlines()[0]} |" in line
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TRAIN_KINDS)
 def test_documentation_tells_every_key_of_a_source(kind):
     page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
     section = page[page.index("## Sources") : page.index("## Pairs")]
-    for name, field in KINDS[kind].model_fields.items():
+    for name, field in TRAIN_KINDS[kind].model_fields.items():
         assert any(f"| `{name}` |" in line and field.description in line for line in section.splitlines())
 
 

@@ -78,7 +78,15 @@ def test_links_to_a_section_lead_to_a_heading():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/method.md", "docs/data.md", "docs/faithfulness.md"]
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/method.md",
+        "docs/data.md",
+        "docs/faithfulness.md",
+        "docs/shards.md",
+    ],
 )
 def test_links_between_pages_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -5,10 +5,11 @@ labelled/         pictures with a class each: the set, its readers, the layouts 
 pairs/            pictures with captions: the set, its readers, grouped batches
 masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
 regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
+shards/           any of them as tars of a gigabyte, and training from these in sequence
 specification.py  what every specification of a source is checked for
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open
-loading.py, memory.py   batches
+loading.py, in_threads.py, memory.py   batches
 """
 
 from radapter.data.labelled.classification import ClassificationSet, array_set

@@ -4,8 +4,8 @@
                                     [--to benchmarks/camvid] [KEY=VALUE ...]
 
 The data and every number of the training are those of recipes/camvid.yaml, but for their size: a part of the images
-and 24 proposals an image. Learning rates are searched on the first seed by ID validation alone. Trainings are kept in
-TO/trainings: started again, it goes on.
+and 24 proposals an image. Learning rates are searched on the first seed by ID validation alone. Trainings are kept
+in TO/trainings: started again, it goes on.
 """
 
 import argparse

@@ -27,7 +27,6 @@ from radapter.methods import (
 from radapter.methods.learner import (
     ContrastiveLearner,
     FeatureLoss,
-    FrozenTextLearner,
     HeadLearner,
     LabelledPairs,
     Learner,
@@ -47,7 +46,6 @@ __all__ = [
     "Built",
     "ContrastiveLearner",
     "FeatureLoss",
-    "FrozenTextLearner",
     "HeadLearner",
     "LabelledPairs",
     "Learner",

@@ -7,7 +7,7 @@ stays frozen too.
 from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss, FrozenTextLearner
+from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.method import Built
 from radapter.models import DualEncoder
 
@@ -17,4 +17,4 @@ def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAd
     encoder.requires_grad_(False)
     for part in encoder.image_tower():
         part.requires_grad_(True)
-    return Built(FrozenTextLearner(encoder, loss), adapters=None)
+    return Built(ContrastiveLearner(encoder, loss), adapters=None)

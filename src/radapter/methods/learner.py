@@ -1,15 +1,14 @@
 """What a method trains: the encoder, perhaps a classification head, and the loss of one batch.
 
-Two kinds, by objective. `ContrastiveLearner` matches images to captions with both towers, `FrozenTextLearner` with
-the image tower alone; `HeadLearner` classifies images with a trained head that starts as the zero-shot head. Their
-`forward` returns the loss itself, so that a distributed wrapper sees one module with one call a step.
+Two kinds, by objective. `ContrastiveLearner` matches images to captions with both towers; `HeadLearner` classifies
+images with a trained head that starts as the zero-shot head. Their `forward` returns the loss itself, so that
+a distributed wrapper sees one module with one call a step.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -78,30 +77,6 @@ class ContrastiveLearner(nn.Module):
         """The loss from features of unit norm: of the images (B, E) and of the distinct captions (U, E)."""
         of_images = text_features[pairs.caption_of_image]
         return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale, pairs.parts)
-
-
-class FrozenTextLearner(ContrastiveLearner):
-    """The image tower, trained to match images to captions; the text tower is frozen and reads each caption once."""
-
-    def __init__(self, encoder: DualEncoder, loss: FeatureLoss) -> None:
-        super().__init__(encoder, loss)
-        self._read: dict[tuple[int, ...], Tensor] = {}  # token ids -> features of unit norm, (E,)
-
-    def forward(self, pairs: LabelledPairs) -> Tensor:
-        """The loss of one batch, a scalar."""
-        image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
-        return self.loss_of(image_features, self._text_features(pairs.tokens), pairs)
-
-    @torch.no_grad()
-    def _text_features(self, tokens: Tensor) -> Tensor:
-        """Features of the distinct captions (U, L) of a batch, unit norm, (U, E)."""
-        texts = [tuple(row) for row in tokens.tolist()]
-        for row, text in enumerate(texts):
-            if text not in self._read:
-                # One at a time: features rounded as their batch has it would differ after a resumed run's start.
-                (features,) = F.normalize(self.encoder.encode_text(tokens[row : row + 1]), dim=-1)
-                self._read[text] = features
-        return torch.stack([self._read[text] for text in texts])
 
 
 class HeadLearner(nn.Module):

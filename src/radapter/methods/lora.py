@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from radapter.adapter import RAdapterConfig, block_names
 from radapter.adapter.config import TOWERS
-from radapter.methods.learner import ContrastiveLearner, FeatureLoss, FrozenTextLearner
+from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.models import DualEncoder
 
@@ -37,8 +37,7 @@ def build(
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, use_rslora=rank_stabilised)
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, config)
-    learner = ContrastiveLearner if "text" in towers else FrozenTextLearner
-    return Built(learner(encoder, loss), adapters)
+    return Built(ContrastiveLearner(encoder, loss), adapters)
 
 
 def lora_targets(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:

@@ -16,7 +16,7 @@ from peft import get_peft_model
 from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import ContrastiveLearner, FeatureLoss, FrozenTextLearner, HeadLearner
+from radapter.methods.learner import ContrastiveLearner, FeatureLoss, HeadLearner
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 
@@ -25,8 +25,7 @@ def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAd
     """Trains one adapter after each attention and FFN of the adapter's towers. `head` is not used."""
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, adapter)
-    learner = ContrastiveLearner if "text" in adapter.towers else FrozenTextLearner
-    return Built(learner(encoder, loss), adapters)
+    return Built(ContrastiveLearner(encoder, loss), adapters)
 
 
 def build_under_head(

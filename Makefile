@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation clean python-is-new-enough
+.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid clean python-is-new-enough
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ bench-mining: $(VENV)/.installed-test ## how often a mined region shows its noun
 
 bench-segmentation: $(VENV)/.installed-test ## time and memory of segmentation, stage by stage, full-size models
 	@$(BIN)/python benchmarks/segmentation/run.py
+
+bench-regions: $(VENV)/.installed-test ## fine-tuning on regions mined from the embedded world, three seeds
+	@$(BIN)/radapter compare recipes/segmentation-world.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --out benchmarks/regions
+
+bench-camvid: $(VENV)/.installed-test ## segmentation of real photographs before and after, per class
+	@$(BIN)/python benchmarks/camvid/run.py
 
 bench-ablation: $(VENV)/.installed-test ## each part of R-Adapter changed alone, on the embedded world
 	@$(BIN)/python benchmarks/world/run.py --methods ablation --to benchmarks/ablation

@@ -20,7 +20,7 @@ import typer
 
 _P = ParamSpec("_P")
 
-Task = Literal["classification", "retrieval"]
+Task = Literal["classification", "retrieval", "segmentation"]
 DONE, OURS, INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
@@ -237,7 +237,7 @@ def demo(
 
 @app.command(
     epilog="Examples:\n\n[bold]radapter init classification --to run.yaml[/]\n\n"
-    "[bold]radapter init retrieval --to run.yaml[/]"
+    "[bold]radapter init retrieval --to run.yaml[/]\n\n[bold]radapter init segmentation --to run.yaml[/]"
 )
 @_alone
 def init(
@@ -325,7 +325,8 @@ def compare(
 @app.command(
     epilog="Examples:\n\n[bold]radapter evaluate runs/run --data path/to/class/folders[/]\n\n"
     "[bold]radapter evaluate world:tiny --data 'sketch={world: sketch}' --templates short[/]\n\n"
-    "[bold]radapter evaluate world:tiny --task retrieval --data path/to/pairs.csv[/]"
+    "[bold]radapter evaluate world:tiny --task retrieval --data path/to/pairs.csv[/]\n\n"
+    "[bold]radapter evaluate world:tiny --task segmentation --data '{world: scenes, background: false}'[/]"
 )
 @_answered
 def evaluate(
@@ -354,13 +355,14 @@ def evaluate(
         str | None,
         typer.Option(
             help="top1, top5, mean_per_class, macro_f1, worst_group, agreement (with zero-shot), ece, brier or nll; "
-            "of retrieval rsum, i2t_r1, t2i_r1 and so on, see docs/retrieval.md.",
-            show_default="top1; rsum",
+            "of retrieval rsum, i2t_r1, t2i_r1 and so on, see docs/retrieval.md; of segmentation miou, miou_ovseg, "
+            "miou_unseen and so on.",
+            show_default="top1; rsum; miou",
         ),
     ] = None,
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
-    """Measure a run or a model on any labelled images, or on image-text pairs."""
+    """Measure a run or a model on any labelled images, on image-text pairs, or on masked images."""
     from radapter.commands.evaluate import evaluate as run
 
     run(

@@ -14,12 +14,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from radapter.config import (
     RetrievalRunConfig,
     RunConfig,
+    SegmentationRunConfig,
     differences,
     fingerprint,
     load_config,
     resolved_yaml,
 )
 from radapter.config.classification import METHODS
+from radapter.config.mask_sources import MASK_KINDS, REGION_KINDS, MaskSource
 from radapter.config.pair_sources import (
     PAIR_KINDS,
     NamedPairSources,
@@ -30,6 +32,7 @@ from radapter.config.pair_sources import (
 from radapter.config.problems import known_keys, requirement
 from radapter.config.retrieval import RETRIEVAL_METHODS
 from radapter.config.schema import CHOOSE_ALPHA
+from radapter.config.segmentation import SEGMENTATION_METHODS
 from radapter.config.sources import TRAIN_KINDS
 from radapter.errors import ConfigError
 
@@ -46,6 +49,15 @@ task: retrieval
 model: world:tiny
 data:
   train: {world: scenes}
+  id_val: {world: scenes, seed: 1}
+  id_test: {world: scenes, seed: 2}
+"""
+
+MASKS = """\
+task: segmentation
+model: world:tiny
+data:
+  train: {from_masks: {world: scenes}}
   id_val: {world: scenes, seed: 1}
   id_test: {world: scenes, seed: 2}
 """
@@ -276,14 +288,72 @@ def test_retrieval_methods_are_the_rows_of_its_table():
     assert all(row.alpha == "auto" for name, row in RETRIEVAL.items() if name in CHOOSE_ALPHA)
 
 
+def test_segmentation_methods_are_the_rows_of_its_table():
+    from radapter.methods import SEGMENTATION
+
+    assert tuple(SEGMENTATION) == SEGMENTATION_METHODS
+    assert all(row.alpha == "auto" for name, row in SEGMENTATION.items() if name in CHOOSE_ALPHA)
+
+
+def test_the_image_tower_alone_is_adapted_in_segmentation_unless_towers_are_named(tmp_path):
+    from radapter.commands.building import recipe_of
+
+    for text, overrides, towers in (
+        (SMALLEST, [], ("image", "text")),
+        (MASKS, [], ("image",)),
+        (MASKS, ["adapter.towers=[image, text]"], ("image", "text")),
+    ):
+        assert recipe_of(load_config(written(tmp_path, text), overrides)).adapter.towers == towers
+
+
+def test_defaults_of_segmentation(tmp_path):
+    config = load_config(written(tmp_path, MASKS))
+    assert config.data.train == {"from_masks": {"world": "scenes"}}
+    assert config.data.id_test == {"id_test": {"world": "scenes", "seed": 2}}
+    assert (config.data.unseen, config.data.templates) == ([], "short")
+    assert (config.regions.scales, config.regions.square) == ([100, 300, 900], False)
+
+
+def test_segmentation_survives_being_written(tmp_path):
+    overrides = [
+        "data.train={mine: {csv: a.csv}, to: m}",
+        "regions.scales=[50]",
+        "data.unseen=[boat]",
+        "out=o",
+    ]
+    config = load_config(written(tmp_path, MASKS), overrides)
+    (tmp_path / "again.yaml").write_text(resolved_yaml(config), encoding="utf-8")
+    assert load_config(tmp_path / "again.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("data.train={mine: {csv: a.csv, captoin: b}, to: m}", "data.train.mine.captoin'. Did you mean"),
+        (
+            "data.train={mine: {classification: {folder: a, shost: 1}}, to: m}",
+            "classification.shost'. Did you mean",
+        ),
+        ("data.train={mined: m, mine: a.csv}", "exactly one of the keys 'mined', 'mine', 'from_masks'"),
+        ("data.ood={a: {layout: camvid}}", "data.ood.a.path' is required"),
+        ("data.ood={a: masks.csv}", "data.ood.a must be a mapping with exactly one of the keys 'masks'"),
+        ("regions.max_overlap=2", "regions.max_overlap must be a number in [0, 1]. Got 2"),
+    ],
+)
+def test_wrong_value_of_segmentation_says_name_requirement_and_value(tmp_path, override, said):
+    assert said in message(tmp_path, MASKS, override)
+
+
 def test_the_task_picks_the_schema(tmp_path):
     assert isinstance(load_config(written(tmp_path)), RunConfig)
+    assert isinstance(load_config(written(tmp_path, MASKS)), SegmentationRunConfig)
     assert isinstance(load_config(written(tmp_path, PAIRS)), RetrievalRunConfig)
 
 
 def test_an_unknown_task_proposes_the_nearest(tmp_path):
     assert message(tmp_path, PAIRS.replace("retrieval", "retreival")) == (
-        f"{tmp_path / 'run.yaml'}:1: task must be one of 'classification', 'retrieval'. Got 'retreival'. "
+        f"{tmp_path / 'run.yaml'}:1: task must be one of 'classification', 'retrieval', 'segmentation'. "
+        "Got 'retreival'. "
         "Did you mean 'retrieval'?"
     )
 
@@ -382,6 +452,38 @@ def test_documentation_tells_every_key_of_retrieval(key):
     assert_tells(lines[0], field_of(RetrievalRunConfig, key))
 
 
+@pytest.mark.parametrize("key", [key for key in known_keys(SegmentationRunConfig) if key != "task"])
+def test_documentation_tells_every_key_of_segmentation(key):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    own = page[page.index("## `data` and `regions` of segmentation") : page.index("## Sources")]
+    lines = [line for part in (own, page) for line in part.splitlines() if line.startswith(f"| `{key}` |")]
+    if key != "regions":
+        assert_tells(lines[0], field_of(SegmentationRunConfig, key))
+
+
+@pytest.mark.parametrize("kind", MASK_KINDS)
+def test_documentation_tells_every_key_of_a_source_of_masked_images(kind):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    section = page[page.index("## Masked images") : page.index("## Regions")]
+    own = section[section.index(f"### `{kind}`") :].split("\n### ")[0]
+    shared = section.split("\n### ")[0]
+    for name, field in MASK_KINDS[kind].model_fields.items():
+        lines = (shared if name in MaskSource.model_fields else own).splitlines()
+        row = next(line for line in lines if line.startswith(f"| `{name}` |"))
+        assert row.endswith(f"| {field.description} |")
+
+
+@pytest.mark.parametrize("kind", REGION_KINDS)
+def test_documentation_tells_every_key_of_a_source_of_regions(kind):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    own = page[page.index("## Regions") :]
+    own = own[own.index(f"### `{kind}`") :].split("\n### ")[0]
+    for name, field in REGION_KINDS[kind].model_fields.items():
+        assert any(
+            line.startswith(f"| `{name}` |") and field.description in line for line in own.splitlines()
+        )
+
+
 def field_of(model, key):
     """The field of a dotted key."""
     field = None
@@ -396,7 +498,7 @@ def assert_tells(line, field):
     if "source" not in line:
         assert requirement(field) in line
     if not (field.is_required() or field.default_factory or isinstance(field.default, tuple | BaseModel)):
-        assert f"| {yaml.safe_dump(field.default).splitlines()[0]} |" in line
+        assert f"| {yaml.safe_dump(field.default, default_flow_style=True).splitlines()[0]} |" in line
 
 
 @pytest.mark.parametrize("kind", TRAIN_KINDS)

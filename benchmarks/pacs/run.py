@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="keys of the recipe, such as train.epochs=5")
     options = parser.parse_args()
     config = load_config(ROOT / "recipes" / "pacs.yaml", [*SHIFTED, *options.overrides])
-    suite = suite_of(config)
+    suite = suite_of(config, _encoder(config.model))
     trainings = Trainings(
         options.to / "trainings",
         lambda: _encoder(config.model),

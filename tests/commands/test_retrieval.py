@@ -185,11 +185,13 @@ def test_long_captions_are_counted_cut_and_told_once(radapter, written, pictures
     assert "3 of 12 have more" in told[0]
 
 
-def test_several_sources_are_trained_on_together(written, pictures):
+def test_several_sources_are_trained_on_together(written, pictures, encoder):
     rows = [[*ROWS[:4], "0.png,one caption for two"], [*ROWS[4:], "5.png,One caption for  two"]]
     sources = ", ".join(table(pictures, f"{half}.csv", rows[half]) for half in (0, 1))
     suites = [
-        suite_of(load_config(written, [*SMALL, f"data.train=[{sources}]", f"data.join_captions={join}"]))
+        suite_of(
+            load_config(written, [*SMALL, f"data.train=[{sources}]", f"data.join_captions={join}"]), encoder
+        )
         for join in ("true", "false")
     ]
     assert [len(suite.train) for suite in suites] == [8, 8]

@@ -143,9 +143,9 @@ def test_parts_and_splits_of_a_recipe_never_overlap(path):
 
 
 @pytest.mark.parametrize("path", ON_PACS, ids=lambda path: path.stem)
-def test_no_test_image_of_a_recipe_is_in_training(path, real_data, monkeypatch):
+def test_no_test_image_of_a_recipe_is_in_training(path, real_data, monkeypatch, encoder):
     monkeypatch.setenv("RADAPTER_DATA", str(real_data))
-    suite = suite_of(load_config(path, []))
+    suite = suite_of(load_config(path, []), encoder)
     trained, tested = keys_of(suite)
     assert trained
     assert tested

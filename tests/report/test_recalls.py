@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from radapter.report import recalls_markdown, results_markdown
+from radapter.report import details_markdown, results_markdown
 from radapter.report.paper import results_csv, results_latex
 from radapter.report.table import grid
 
@@ -86,7 +86,7 @@ def test_a_rank_is_shown_as_it_is(results):
 
 
 def test_each_set_has_its_recalls_and_their_sum_times_100(results):
-    text = recalls_markdown(results)
+    text = details_markdown(results)
     assert "`photo`, in distribution: recalls in %, rsum their sum; 1,000 images, 5,000 captions." in text
     assert "| zero-shot | - | 50.0 | 55.0 | 60.0 | 65.0 | 70.0 | 75.0 | 375.0 |" in text
     assert "| *r-adapter* | *0.8* | *58.0* | *63.0* | *68.0* | *73.0* | *78.0* | *83.0* | *423.0* |" in text
@@ -95,11 +95,11 @@ def test_each_set_has_its_recalls_and_their_sum_times_100(results):
 
 def test_the_spread_over_seeds_stands_beside_a_recall(results):
     results["rows"][0]["id"]["photo"]["i2t_r1_std"] = 0.012
-    assert "| zero-shot | - | 50.0 ± 1.2 | 55.0 |" in recalls_markdown(results)
+    assert "| zero-shot | - | 50.0 ± 1.2 | 55.0 |" in details_markdown(results)
 
 
 def test_other_tasks_have_no_recalls(results):
-    assert recalls_markdown({**results, "task": "classification"}) == ""
+    assert details_markdown({**results, "task": "classification"}) == ""
 
 
 def test_csv_has_every_recall_as_a_fraction_and_rsum_as_the_sum(results):

@@ -125,13 +125,13 @@ def find_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[Site]:
     return sites
 
 
-def block_names(module: nn.Module) -> list[str]:
-    """The names of the residual blocks of both towers, each once, in the order of the module.
+def block_names(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
+    """The names of the residual blocks of these towers, each once, in the order of the module.
 
     Raises:
         SiteError: as `find_sites`.
     """
-    sites = find_sites(module)
+    sites = find_sites(module, towers)
     attentions = [site.name for site in sites if site.kind == "attention"]
     ffns = [site.name for site in sites if site.kind == "ffn"]
     return list(dict.fromkeys(_common_parent(*pair) for pair in zip(attentions, ffns, strict=True)))

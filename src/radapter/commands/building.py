@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from radapter.adapter import RAdapterConfig
-from radapter.config import CommonConfig, RetrievalRunConfig, RunConfig
+from radapter.commands.building_regions import segmentation_suite
+from radapter.config import CommonConfig, RetrievalRunConfig, RunConfig, SegmentationRunConfig
 from radapter.config.retrieval import RetrievalTrainConfig
 from radapter.data import ClassificationSet, PairSet, open_classification, open_pairs
 from radapter.data.labelled.labels import read_classnames
@@ -25,9 +26,17 @@ from radapter.data.shards.stream import (
 from radapter.errors import ConfigError
 from radapter.models import DualEncoder
 from radapter.processes import launched
-from radapter.protocol import ClassificationSuite, Recipe, RetrievalSuite, TransferSet
+from radapter.protocol import (
+    ClassificationSuite,
+    Recipe,
+    RetrievalSuite,
+    SegmentationSuite,
+    TransferSet,
+)
 from radapter.protocol.suite import ROLES
 from radapter.zeroshot import templates
+
+AnySuite = ClassificationSuite | RetrievalSuite | SegmentationSuite
 
 
 def recipe_of(config: CommonConfig) -> Recipe:
@@ -40,7 +49,7 @@ def recipe_of(config: CommonConfig) -> Recipe:
             drop_kind=adapter.drop_kind,
             init_scale=adapter.init_scale,
             layers_to_transform=adapter.layers_to_transform,
-            towers=("image", "text") if adapter.towers is None else tuple(adapter.towers),
+            towers=config.towers if adapter.towers is None else tuple(adapter.towers),
         ),
         ema_decay=adapter.ema_decay,
         loss=loss.name,
@@ -67,14 +76,20 @@ def recipe_of(config: CommonConfig) -> Recipe:
     )
 
 
-def suite_of(config: CommonConfig) -> ClassificationSuite | RetrievalSuite:
+def suite_of(config: CommonConfig, encoder: DualEncoder) -> AnySuite:
     """Every data set of the configuration's task, opened.
+
+    Args:
+        config: of any task.
+        encoder: as it came; regions are mined with it, and cut to its input.
 
     Raises:
         InputError: a data set, a class list or a template is missing or wrong, or batches cannot be filled.
     """
     if isinstance(config, RetrievalRunConfig):
         return _retrieval_suite(config)
+    if isinstance(config, SegmentationRunConfig):
+        return segmentation_suite(config, encoder)
     assert isinstance(config, RunConfig)
     return _classification_suite(config)
 
@@ -99,16 +114,16 @@ def tested_pairs(sets: Mapping[str, PairSet]) -> RetrievalSuite:
     return RetrievalSuite(train=next(iter(sets.values())), id_val=None, id_test=sets, ood={})
 
 
-def report_long_captions(suite: ClassificationSuite | RetrievalSuite, encoder: DualEncoder) -> None:
+def report_long_captions(suite: AnySuite, encoder: DualEncoder) -> None:
     """Warns of captions that the text tower's context cuts, once where several sets have the same captions.
 
     Of a stream the captions of its first images are looked at.
 
     Args:
-        suite: of a classification nothing is asked: its captions are its templates.
+        suite: of a classification or a segmentation nothing is asked: their captions are templates.
         encoder: has a text tower and its tokenizer.
     """
-    if isinstance(suite, ClassificationSuite):
+    if not isinstance(suite, RetrievalSuite):
         return
     names: dict[tuple[str, ...], dict[str, None]] = {}
     if isinstance(suite.train, ShardStream):

@@ -74,7 +74,7 @@ def compare(
     recipe = recipe_of(config)
     for method in rows:
         check_model(encoder, config, recipe.with_own_loss(method), method)
-    suite = suite_of(config)
+    suite = suite_of(config, encoder)
     report_long_captions(suite, encoder)
     check_disjoint(suite)
     say(

@@ -1,4 +1,4 @@
-"""`radapter evaluate`: a run or a model on any labelled images, or on any image-text pairs."""
+"""`radapter evaluate`: a run or a model on labelled images, on image-text pairs, or on masked images."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
-from radapter.commands.building import report_long_captions, tested_images, tested_pairs
+from radapter.commands.building import AnySuite, report_long_captions, tested_images, tested_pairs
+from radapter.commands.building_regions import tested_masks
 from radapter.commands.checks import check_text_tower
 from radapter.commands.merge import check_alpha
 from radapter.commands.reporting import print_results
 from radapter.commands.terminal import bars, next_steps
-from radapter.config import load_config
+from radapter.config import SegmentationRunConfig, load_config
+from radapter.config.mask_sources import MASK_KINDS
 from radapter.config.pair_sources import PAIR_KINDS
+from radapter.config.segmentation import RegionsConfig
 from radapter.config.sources import KINDS, is_source
-from radapter.data import open_classification, open_pairs
+from radapter.data import open_classification, open_masks, open_pairs
 from radapter.errors import ConfigError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import DualEncoder, fingerprint, load
@@ -26,7 +30,6 @@ from radapter.protocol import (
     Bench,
     ClassificationSuite,
     Results,
-    RetrievalSuite,
     Selection,
     evaluate_run,
     read_about,
@@ -35,6 +38,22 @@ from radapter.protocol.experiment import zero_shot_row
 from radapter.protocol.trained import HEAD
 from radapter.report import METRICS
 from radapter.zeroshot import templates as prompts_of
+
+_KINDS: dict[TaskName, Mapping[str, type[BaseModel]]] = {
+    "classification": KINDS,
+    "retrieval": PAIR_KINDS,
+    "segmentation": MASK_KINDS,
+}
+_LACKING: dict[TaskName, tuple[str, ...]] = {
+    "classification": (),
+    "retrieval": ("--classnames", "--templates"),
+    "segmentation": ("--classnames",),
+}
+_EXAMPLES: dict[TaskName, str] = {
+    "classification": "{csv: a.csv}",
+    "retrieval": "{csv: a.csv}",
+    "segmentation": "{masks: masks, images: images, classes: names.txt}",
+}
 
 
 def evaluate(
@@ -69,7 +88,7 @@ def evaluate(
     run = Path(what)
     is_run = (run / CONFIG).is_file()
 
-    def opened() -> tuple[DualEncoder, ClassificationSuite | RetrievalSuite]:
+    def opened() -> tuple[DualEncoder, AnySuite]:
         check_alpha(alpha)
         if not is_run and alpha is not None:
             raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
@@ -81,13 +100,11 @@ def evaluate(
                 f"{did_you_mean(metric, METRICS[measured])}"
             )
         sources = named_sources(data, measured)
-        if measured == "retrieval":
-            for option, given in (("--classnames", classnames), ("--templates", templates)):
-                if given is not None:
-                    raise ConfigError(
-                        f"{option} is for classification. Got it with {measured}. Leave it out."
-                    )
-        download = allow_download or (is_run and load_config(run / CONFIG).allow_download)
+        for option, given in (("--classnames", classnames), ("--templates", templates)):
+            if given is not None and option in _LACKING[measured]:
+                raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
+        config = load_config(run / CONFIG) if is_run else None
+        download = allow_download or (config is not None and config.allow_download)
         encoder = load(about.get("model", what), allow_download=download)
         if measured == "classification":
             return encoder, _labelled(
@@ -98,8 +115,21 @@ def evaluate(
                 run=run,
                 allow_download=download,
             )
-        pairs = {name: open_pairs(spec, name=name, allow_download=download) for name, spec in sources.items()}
         check_text_tower(encoder)
+        if measured == "segmentation":
+            prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
+            return encoder, tested_masks(
+                {
+                    name: open_masks(spec, name=name)
+                    for name, spec in sources.items()
+                    if not isinstance(spec, str)
+                },
+                encoder,
+                tuple(prompts or prompts_of("short")),
+                config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig(),
+                unseen=tuple(about.get("unseen", ())),
+            )
+        pairs = {name: open_pairs(spec, name=name, allow_download=download) for name, spec in sources.items()}
         report_long_captions(tested_pairs(pairs), encoder)
         return encoder, tested_pairs(pairs)
 
@@ -141,9 +171,10 @@ def named_sources(data: Sequence[str], task: TaskName = "classification") -> dic
             name, spec = "", text
         told = parsed(spec)
         value = told if isinstance(told, dict) else spec  # a folder may be called 2024
-        if not is_source(value, PAIR_KINDS if task == "retrieval" else KINDS):
+        if not is_source(value, _KINDS[task]) or (task == "segmentation" and isinstance(value, str)):
             raise ConfigError(
-                f"--data must be a path, a YAML mapping such as '{{csv: a.csv}}', or NAME=SOURCE. Got '{text}'."
+                f"--data must be {'' if task == 'segmentation' else 'a path, '}a YAML mapping such as "
+                f"'{_EXAMPLES[task]}', or NAME=SOURCE. Got '{text}'."
             )
         name = name or _name_of(value)
         if name in sources:
@@ -192,7 +223,7 @@ def _labelled(
 def _name_of(source: str | dict[str, Any]) -> str:
     if isinstance(source, str):
         return Path(source).stem
-    told = next((source[kind] for kind in {**KINDS, **PAIR_KINDS} if kind in source), "data")
+    told = next((source[kind] for kind in {**KINDS, **PAIR_KINDS, **MASK_KINDS} if kind in source), "data")
     if isinstance(told, dict):
         return _name_of(told)  # {classification: SOURCE}
     return Path(told[0] if isinstance(told, list) else str(told)).stem

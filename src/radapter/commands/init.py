@@ -13,7 +13,7 @@ def init(task: str, to: Path) -> None:
     """Writes the commented run.yaml of a task.
 
     Args:
-        task: "classification" or "retrieval".
+        task: "classification", "retrieval" or "segmentation".
         to: the file; its folder is made.
 
     Raises:

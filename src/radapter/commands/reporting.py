@@ -7,7 +7,7 @@ from rich.console import Console
 from radapter.commands.terminal import say
 from radapter.evaluation import Baseline
 from radapter.protocol import RESULTS, Results, Study
-from radapter.report import draw, recalls_markdown, results_markdown, results_table
+from radapter.report import beside_table, details_markdown, draw, results_markdown, results_table
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import study_results
 from radapter.storage import write_text
@@ -19,7 +19,7 @@ FILES = (RESULTS, TABLE, FRONTIER)
 def write_report(results: Results, folder: Path) -> None:
     """Writes results.md and, where something was swept, frontier.png beside results.json."""
     found = results.as_dict()
-    pages = (results_markdown(found), recalls_markdown(found))
+    pages = (results_markdown(found), details_markdown(found))
     write_text(folder / TABLE, "\n".join(page for page in pages if page))
     if _has_curve(results):
         draw(results.as_dict(), folder / FRONTIER)
@@ -29,6 +29,8 @@ def print_results(results: Results, folder: Path | None = None, *, metric: str |
     """Prints the table of a metric, the task's figure where it is None, and where its files are."""
     console = Console()
     console.print(results_table(results.as_dict(), metric=metric, width=console.width))
+    if metric is None and (beside := beside_table(results.as_dict())) is not None:
+        console.print(beside)
     if folder is not None:
         files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
         say(f"In {folder}: {', '.join(files)}.")

@@ -13,7 +13,11 @@ from radapter.errors import RunError
 from radapter.evaluation import HEADLINES, Headline, TaskName
 from radapter.protocol import RESULTS, Results, Row, SweepRow
 
-_DATA: dict[TaskName, str] = {"classification": "path/to/images", "retrieval": "path/to/pairs.csv"}
+_DATA: dict[TaskName, str] = {
+    "classification": "path/to/images",
+    "retrieval": "path/to/pairs.csv",
+    "segmentation": "'{masks: path/to/masks, images: path/to/images, classes: names.txt}'",
+}
 
 
 def sweep(run: Path) -> None:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from radapter.commands.building import recipe_of, report_long_captions, suite_of
+from radapter.commands.building import AnySuite, recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import check_model, check_processes, check_run_folder, check_settings
 from radapter.commands.reporting import print_results, write_report
 from radapter.commands.terminal import bars, next_steps
@@ -13,7 +13,7 @@ from radapter.config import CommonConfig, load_config, resolved_yaml
 from radapter.methods import Method, find_method
 from radapter.models import DualEncoder, load
 from radapter.processes import is_shared, join, shared
-from radapter.protocol import ClassificationSuite, Recipe, Results, RetrievalSuite, run_method
+from radapter.protocol import Recipe, Results, run_method
 from radapter.training import Interrupted
 
 
@@ -44,10 +44,10 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
         check_processes(config, recipe.of(method), processes.size)
         return config, method, recipe
 
-    def opened() -> tuple[DualEncoder, ClassificationSuite | RetrievalSuite]:
+    def opened() -> tuple[DualEncoder, AnySuite]:
         encoder = load(config.model, allow_download=config.allow_download)
         check_model(encoder, config, recipe, method)
-        suite = suite_of(config)
+        suite = suite_of(config, encoder)
         report_long_captions(suite, encoder)
         return encoder, suite
 

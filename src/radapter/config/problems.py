@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from radapter.config.mask_sources import MASK_KINDS, REGION_KINDS
 from radapter.config.pair_sources import PAIR_TRAIN_KINDS
 from radapter.config.schema import CommonConfig
 from radapter.config.sources import TRAIN_KINDS
@@ -36,7 +37,7 @@ def describe(error: ValidationError, locate: Locate, schema: type[CommonConfig])
         location, field = _find(given, tags, schema)
         key = ".".join(map(str, location))
         if problem["type"] == "extra_forbidden":
-            sentence = _unknown(location, schema, is_pairs=bool(tags) and _is_pairs(tags[-1]))
+            sentence = _unknown(location, schema, kinds=_family(tags[-1]) if tags else TRAIN_KINDS)
         elif problem["type"] == "missing":
             sentence = f"'{key}' is required: {field.description if field else 'it has no default'}."
         elif problem["type"] == "value_error" and not location:
@@ -71,9 +72,9 @@ def _is_tag(part: str | int) -> bool:
     return str(part).startswith("<")
 
 
-def _is_pairs(tag: str) -> bool:
-    """Whether a tag names a kind of image-text pairs, such as "<pairs csv>"."""
-    return tag.startswith("<pairs ")
+def _family(tag: str) -> Mapping[str, type[BaseModel]]:
+    """The kinds of source that a tag's is one of: those of pairs for "<pairs csv>"."""
+    return _FAMILIES[tag[1:-1].rpartition(" ")[0]]
 
 
 def _find(
@@ -83,10 +84,10 @@ def _find(
     if given[:2] in _SOURCES_BEGIN:
         if given[:3] == ("data", "id_test", "id_test"):  # the name that a lone test set is given
             given = (*given[:2], *given[3:])
-        kinds = [_TAGGED[tag] for tag in tags]
-        # a pair source may hold another: {classification: SOURCE}
-        begin = _SOURCES_BEGIN[given[:2]] if len(kinds) < 2 else (given.index("classification") + 1,)
-        fields = dict(kinds[-1].model_fields) if kinds else {}
+        begin = _SOURCES_BEGIN[given[:2]]
+        for outer in tags[:-1]:  # a source may hold another, under its telling key: {classification: SOURCE}
+            begin = (given.index(outer[1:-1].rpartition(" ")[2], min(begin)) + 1,)
+        fields = dict(_TAGGED[tags[-1]].model_fields) if tags else {}
         inside = next((depth for depth in begin if depth < len(given) and given[depth] in fields), None)
         return (given, None) if inside is None else (given[: inside + 1], fields[str(given[inside])])
     model: type[BaseModel] = schema
@@ -100,8 +101,16 @@ def _find(
     return given, field if given else None
 
 
-_TAGGED = {f"<{name}>": kind for name, kind in TRAIN_KINDS.items()} | {
-    f"<pairs {name}>": kind for name, kind in PAIR_TRAIN_KINDS.items()
+_FAMILIES: dict[str, Mapping[str, type[BaseModel]]] = {
+    "": TRAIN_KINDS,
+    "pairs": PAIR_TRAIN_KINDS,
+    "masks": MASK_KINDS,
+    "regions": REGION_KINDS,
+}
+_TAGGED = {
+    f"<{family} {name}>".replace("< ", "<"): kind
+    for family, kinds in _FAMILIES.items()
+    for name, kind in kinds.items()
 }
 
 # Where in a location a source's own keys may begin.
@@ -114,21 +123,22 @@ _SOURCES_BEGIN: dict[Location, tuple[int, ...]] = {
 }
 
 
-def _siblings(location: Location, schema: type[CommonConfig], *, is_pairs: bool) -> list[str]:
+def _siblings(
+    location: Location, schema: type[CommonConfig], *, kinds: Mapping[str, type[BaseModel]]
+) -> list[str]:
     """The keys that may stand where an unknown one stood."""
     if location[:2] in _SOURCES_BEGIN:
         beside = {"templates"} if location[1] == "transfer" else set()
-        kinds = (PAIR_TRAIN_KINDS if is_pairs else TRAIN_KINDS).values()
-        return sorted(beside | {name for kind in kinds for name in kind.model_fields})
+        return sorted(beside | {name for kind in kinds.values() for name in kind.model_fields})
     parent = ".".join(map(str, location[:-1]))
     return [key.rpartition(".")[2] for key in known_keys(schema) if key.rpartition(".")[0] == parent]
 
 
-def _unknown(location: Location, schema: type[CommonConfig], *, is_pairs: bool) -> str:
+def _unknown(location: Location, schema: type[CommonConfig], *, kinds: Mapping[str, type[BaseModel]]) -> str:
     """A sibling if one is near, else the same name in another section, else everything known there."""
     prefix, name = ".".join(map(str, location[:-1])), str(location[-1])
     elsewhere = [key for key in known_keys(schema) if key.rpartition(".")[2] == name]
-    siblings = _siblings(location, schema, is_pairs=is_pairs)
+    siblings = _siblings(location, schema, kinds=kinds)
     near = nearest(name, siblings)[:1] or elsewhere
     here = f"{prefix}.{name}".lstrip(".")
     if not near:

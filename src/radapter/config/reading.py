@@ -15,9 +15,14 @@ from radapter.config.classification import RunConfig
 from radapter.config.problems import Location, describe
 from radapter.config.retrieval import RetrievalRunConfig
 from radapter.config.schema import CommonConfig
+from radapter.config.segmentation import SegmentationRunConfig
 from radapter.errors import ConfigError, did_you_mean
 
-TASKS: dict[str, type[CommonConfig]] = {"classification": RunConfig, "retrieval": RetrievalRunConfig}
+TASKS: dict[str, type[CommonConfig]] = {
+    "classification": RunConfig,
+    "retrieval": RetrievalRunConfig,
+    "segmentation": SegmentationRunConfig,
+}
 """The schema of each task."""
 
 # Change where a run writes or how fast it is, never what it computes: it may resume with others.

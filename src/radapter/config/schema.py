@@ -1,7 +1,7 @@
 """Every key that run.yaml has whatever its task, its type, its range and its default.
 
-A task adds its data and what its training alone has: classification.py, retrieval.py. docs/configuration.md tells
-the same to users; a test holds the two together. A range is written once, here: the sentence an error gives is
+A task adds its data and what it alone has: classification.py, retrieval.py, segmentation.py. docs/configuration.md
+tells the same to users; a test holds the two together. A range is written once, here: the sentence an error gives is
 read from the annotation (problems.py).
 """
 
@@ -148,7 +148,8 @@ class CommonConfig(Section):
     """A whole run.yaml, but for what its task alone says."""
 
     methods: ClassVar[tuple[str, ...]]
-    task: Literal["classification", "retrieval"]
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")  # that adapter.towers null is
+    task: Literal["classification", "retrieval", "segmentation"]
     model: str = Field(
         description="world:tiny, a Hugging Face folder, hf:ID, open_clip:ARCH/WEIGHTS or open_clip:ARCH"
     )

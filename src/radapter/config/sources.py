@@ -220,7 +220,7 @@ def is_source(value: object, kinds: Mapping[str, type[BaseModel]] = TRAIN_KINDS)
     return isinstance(value, str) or (isinstance(value, dict) and bool(kinds.keys() & value.keys()))
 
 
-def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "") -> Any:
+def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "", may_be_path: bool = True) -> Any:
     """The annotation of a source: a path, or a mapping with exactly one of the telling keys.
 
     It leaves the schema as the plain str or dict that `radapter.data` opens.
@@ -228,10 +228,11 @@ def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "") -> An
     Args:
         kinds: telling key -> schema of the mapping.
         prefix: of the tags that name a kind in pydantic's locations, such as "<pairs csv>".
+        may_be_path: whether a path alone says what it is.
     """
 
     def kind_of(value: object) -> str | None:
-        if isinstance(value, str):
+        if isinstance(value, str) and may_be_path:
             return f"<{prefix}path>"
         told = [kind for kind in kinds if kind in value] if isinstance(value, dict) else []
         return f"<{prefix}{told[0]}>" if len(told) == 1 else None
@@ -241,13 +242,14 @@ def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "") -> An
         return checked.model_dump(exclude_unset=True) if isinstance(checked, BaseModel) else checked
 
     tagged = [Annotated[schema, Tag(f"<{prefix}{kind}>")] for kind, schema in kinds.items()]
+    path = [Annotated[str, Tag(f"<{prefix}path>")]] if may_be_path else []
     return Annotated[
-        Union[Annotated[str, Tag(f"<{prefix}path>")], *tagged],
+        Union[*path, *tagged],
         Discriminator(
             kind_of,
             custom_error_type="source",
-            custom_error_message="must be a path or a mapping with exactly one of the keys "
-            + ", ".join(repr(kind) for kind in kinds),
+            custom_error_message=f"must be {'a path or ' if may_be_path else ''}a mapping with exactly one of the "
+            "keys " + ", ".join(repr(kind) for kind in kinds),
         ),
         WrapValidator(as_spec),
         PlainSerializer(lambda spec: spec),

@@ -189,7 +189,7 @@ class EvalLoader:
             if self._processes.size == 1:
                 raise
             failure = error  # the others are still decoding: it is told where they hear it
-        self._meet(failure)
+        meet(self.bad, failure, self._processes)
         if len(self.bad) == total:
             raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
 
@@ -216,23 +216,29 @@ class EvalLoader:
         groups = _grouped(list(range(len(self.dataset))), self._batch_size)
         return [groups[number] for number in self._processes.share(len(groups))]
 
-    def _meet(self, failure: Exception | None) -> None:
-        """Ends a pass of all processes: counts what each could not decode, raises in all what one raised.
-
-        Also after a pass that decoded nothing: whether a process kept its share is known to it alone.
-        """
-
-        def own() -> Mapping[int, str]:
-            if failure is not None:
-                raise failure
-            return self.bad.messages
-
-        found = self._processes.together(own)
-        bad = [(index, ImageError(message)) for of_one in found for index, message in of_one.items()]
-        self._processes.everywhere(lambda: _count(self.bad, bad))
-
     def _one(self, index: int) -> Tensor:
         return self._preprocess(self.dataset.image(index))
+
+
+def meet(bad: BadImages, failure: Exception | None, processes: Processes) -> None:
+    """Ends a pass of all processes: counts what each could not decode, raises in all what one raised.
+
+    Also after a pass that decoded nothing: whether a process kept its share is known to it alone.
+
+    Args:
+        bad: of this process; afterwards it has those of all.
+        failure: what ended this process's share; None where it is whole.
+        processes: that share the pass.
+    """
+
+    def own() -> Mapping[int, str]:
+        if failure is not None:
+            raise failure
+        return bad.messages
+
+    found = processes.together(own)
+    others = [(index, ImageError(message)) for of_one in found for index, message in of_one.items()]
+    processes.everywhere(lambda: _count(bad, others))
 
 
 def batches(

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from radapter.data.pictures.decoding import MAX_PIXELS, decode_cutout
 from radapter.data.shards.sizes import read_shards
+from radapter.data.splits import fingerprint
 from radapter.data.tars import Member, TarPictures, list_tar, samples, text_of
 from radapter.errors import DamagedError, DataError
 from radapter.storage import read_json
@@ -94,6 +95,11 @@ class MinedRegions:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of regions and nouns: equal for equal sets."""
+        return fingerprint(self.keys, self.labels, *self.nouns)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -38,6 +38,7 @@ from radapter.evaluation.miou import (
     segmentation_metrics,
 )
 from radapter.evaluation.positives import positive_pairs
+from radapter.evaluation.regions import SegmentationMeasure
 from radapter.evaluation.retrieval import (
     RetrievalRanks,
     retrieval_metrics,
@@ -52,7 +53,13 @@ from radapter.evaluation.robustness import (
     read_standard_models,
     relative_robustness,
 )
-from radapter.evaluation.sweep import ALPHAS, alpha_sweep, smallest_within_one_standard_error, sweep
+from radapter.evaluation.sweep import (
+    ALPHAS,
+    alpha_sweep,
+    smallest_within,
+    smallest_within_one_standard_error,
+    sweep,
+)
 
 __all__ = [
     "ALPHAS",
@@ -68,6 +75,7 @@ __all__ = [
     "Metrics",
     "RetrievalMeasure",
     "RetrievalRanks",
+    "SegmentationMeasure",
     "TaskName",
     "agreement",
     "alpha_sweep",
@@ -97,6 +105,7 @@ __all__ = [
     "retrieval_ranks_of_groups",
     "seen_unseen_iou",
     "segmentation_metrics",
+    "smallest_within",
     "smallest_within_one_standard_error",
     "sweep",
     "zero_shot_logits",

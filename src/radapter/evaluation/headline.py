@@ -1,5 +1,6 @@
 """The one figure of each task that is averaged over sets, chosen by and compared: a fraction, more is better."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -7,7 +8,7 @@ from typing import Literal, final
 
 from radapter.evaluation.metrics import Metrics
 
-TaskName = Literal["classification", "retrieval"]
+TaskName = Literal["classification", "retrieval", "segmentation"]
 
 
 @final
@@ -21,7 +22,9 @@ class Headline:
         most: its largest value; it is divided by it.
         tie: a metric whose lower value decides between equals.
         paper_alpha: alpha in the paper's experiments of this task.
-        parts: metrics that it is the sum of, reported set by set beside it; none where it is no sum.
+        parts: metrics reported set by set beside it, with their spread: those that it is the sum of, or its kin.
+        error: the metric that holds the figure's standard error; None where it is that of a share of n.
+        error_is: that standard error, in words.
     """
 
     metric: str
@@ -30,10 +33,19 @@ class Headline:
     tie: str
     paper_alpha: float
     parts: tuple[str, ...] = ()
+    error: str | None = None
+    error_is: str = "sqrt(a (1 - a) / n)"
 
     def score(self, metrics: Metrics) -> float:
         """The figure of one set, in [0, 1]."""
         return metrics[self.metric] / self.most
+
+    def standard_error(self, metrics: Metrics) -> float:
+        """Of the score of one set."""
+        if self.error is not None:
+            return metrics[self.error]
+        share = self.score(metrics)
+        return math.sqrt(share * (1 - share) / metrics["n"])
 
     def is_better(self, found: Metrics, than: Metrics | None) -> bool:
         """Whether one choice beats another: by the score, then by the lower tie-breaker; equals do not."""
@@ -77,5 +89,15 @@ HEADLINES: dict[TaskName, Headline] = {
         "t2i_mean_rank",
         0.8,
         ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10"),
+    ),
+    "segmentation": Headline(
+        "miou",
+        "mIoU",
+        1.0,
+        "pixel_error",
+        0.4,
+        ("true_masks_miou", "true_classes_miou", "miou_seen", "miou_unseen", "miou_harmonic", "miou_ovseg"),
+        error="miou_se",
+        error_is="the jackknife's over images",
     ),
 }

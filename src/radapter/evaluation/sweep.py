@@ -178,7 +178,12 @@ def smallest_within_one_standard_error(alphas: Sequence[float], scores: Sequence
     if outside:
         raise ValueError(f"scores must be fractions in [0, 1]. Got {outside[0]}. Divide percent by 100.")
     best = max(scores)
-    floor = best - math.sqrt(best * (1 - best) / n)
+    return smallest_within(alphas, scores, math.sqrt(best * (1 - best) / n))
+
+
+def smallest_within(alphas: Sequence[float], scores: Sequence[float], error: float) -> float:
+    """The smallest alpha whose score is at most `error` below the best one; K alphas, K scores."""
+    floor = max(scores) - error
     return min(alpha for alpha, score in zip(alphas, scores, strict=True) if score >= floor)
 
 

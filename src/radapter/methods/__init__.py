@@ -13,6 +13,7 @@ from radapter.losses.gather import Parts
 from radapter.methods import (
     flyp,
     full,
+    image_tower,
     l2_sp,
     linear_probe,
     lora,
@@ -40,6 +41,7 @@ __all__ = [
     "GROUPS",
     "METHODS",
     "RETRIEVAL",
+    "SEGMENTATION",
     "TABLES",
     "Built",
     "ContrastiveLearner",
@@ -103,7 +105,35 @@ RETRIEVAL: dict[str, Method] = {
     )
 }
 """Without a head there is one way of fine-tuning everything: both towers, contrastively."""
-TABLES: dict[str, dict[str, Method]] = {"classification": METHODS, "retrieval": RETRIEVAL}
+_IMAGE_TOWER = replace(
+    full.METHOD, summary="image tower, MPM-NCE", losses=r_adapter.METHOD.losses, build=image_tower.build
+)
+SEGMENTATION: dict[str, Method] = {
+    method.name: method
+    for method in (
+        zero_shot.METHOD,
+        _IMAGE_TOWER,
+        *lora.IMAGE_TOWER,
+        replace(
+            wise_ft.METHOD,
+            summary="full, interpolated with zero-shot",
+            losses=_IMAGE_TOWER.losses,
+            build=_IMAGE_TOWER.build,
+        ),
+        *(
+            replace(soup, losses=_IMAGE_TOWER.losses, build=_IMAGE_TOWER.build)
+            for soup in (soups.UNIFORM, soups.GREEDY)
+        ),
+        replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE"),
+        *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
+    )
+}
+"""The image tower learns regions, the text tower keeps the class names; all have R-Adapter's loss."""
+TABLES: dict[str, dict[str, Method]] = {
+    "classification": METHODS,
+    "retrieval": RETRIEVAL,
+    "segmentation": SEGMENTATION,
+}
 """The methods of each task."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "foundation": ("zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"),

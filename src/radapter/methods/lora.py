@@ -6,6 +6,7 @@ that the rows differ in the adapter alone. lora_alpha equals the rank, so LoRA's
 rsLoRA's by sqrt(r).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from radapter.adapter import RAdapterConfig, block_names
+from radapter.adapter.config import TOWERS
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.models import DualEncoder
@@ -27,18 +29,19 @@ def build(
     loss: FeatureLoss,
     adapter: RAdapterConfig,
     rank_stabilised: bool = False,
+    towers: Sequence[str] = TOWERS,
 ) -> Built:
-    """Trains rank-r updates, r being the adapter's rank or 8. `head` is not used."""
+    """Trains rank-r updates of these towers, r being the adapter's rank or 8. `head` is not used."""
     rank = adapter.r or DEFAULT_RANK
-    targets = lora_targets(encoder.module)
+    targets = lora_targets(encoder.module, towers)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, use_rslora=rank_stabilised)
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, config)
     return Built(ContrastiveLearner(encoder, loss), adapters)
 
 
-def lora_targets(module: nn.Module) -> list[str]:
-    """The names of the matrices in the residual blocks of both towers.
+def lora_targets(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
+    """The names of the matrices in the residual blocks of these towers.
 
     An `nn.MultiheadAttention` is named whole: it reads the weights of its projections and never calls them, so an
     update wrapped around one of those would be inert.
@@ -46,7 +49,7 @@ def lora_targets(module: nn.Module) -> list[str]:
     Raises:
         SiteError: no block was found.
     """
-    blocks = block_names(module)
+    blocks = block_names(module, towers)
     attentions = [n for n, m in module.named_modules() if isinstance(m, nn.MultiheadAttention)]
     return [
         name
@@ -76,3 +79,11 @@ RANK_STABILISED = replace(
     build=partial(build, rank_stabilised=True),
     runs="rslora",
 )
+IMAGE_TOWER = tuple(
+    replace(each, summary=summary, build=partial(build, towers=("image",), rank_stabilised=stabilised))
+    for each, summary, stabilised in (
+        (METHOD, "rank-8 updates of the image tower, MPM-NCE", False),
+        (RANK_STABILISED, RANK_STABILISED.summary, True),
+    )
+)
+"""The same in the image tower alone."""

@@ -1,9 +1,9 @@
 """How methods are compared honestly: one suite, one loop, selection on ID validation, one results file.
 
-Reading order: suite (what a task is), classification, retrieval, leaks, recipe, trained (an outcome), validation,
-fine_tuning (one method), experiment (what it is worth), results, run (in a folder), trainings (many, each once),
-comparison (several methods), search (learning rates), seeds and study (several seeds), generalisation (base to
-novel), robustness (standard models), world_task (the default).
+Reading order: suite (what a task is), classification, retrieval, segmentation, leaks, recipe, trained (an outcome),
+validation, fine_tuning (one method), experiment (what it is worth), results, run (in a folder), trainings (many,
+each once), comparison (several methods), search (learning rates), seeds and study (several seeds), generalisation
+(base to novel), robustness (standard models), world_task (the default).
 """
 
 from radapter.protocol.classification import ClassificationSuite, TransferSet
@@ -17,6 +17,7 @@ from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
 from radapter.protocol.retrieval import RetrievalSuite
 from radapter.protocol.robustness import robustness
 from radapter.protocol.run import CHECKPOINTS, CONFIG, evaluate_run, merge_run, run_method
+from radapter.protocol.segmentation import SegmentationSuite
 from radapter.protocol.study import Study, study
 from radapter.protocol.suite import Suite
 from radapter.protocol.tracking import check_tracking
@@ -34,6 +35,7 @@ __all__ = [
     "Results",
     "RetrievalSuite",
     "Row",
+    "SegmentationSuite",
     "Selection",
     "Study",
     "Suite",

@@ -59,6 +59,7 @@ class ClassificationSuite:
     transfer: Mapping[str, TransferSet] = field(default_factory=dict)
     texts: KeptTexts = field(default_factory=KeptTexts, repr=False, compare=False)
     task: ClassVar[Literal["classification"]] = "classification"
+    loader: ClassVar[type[EvalLoader]] = EvalLoader
 
     def sets(self, *roles: str) -> dict[tuple[str, str], ClassificationSet]:
         """(role, name) -> the sets of these roles."""

@@ -17,7 +17,7 @@ from radapter.evaluation import (
     Headline,
     Metrics,
     TaskName,
-    smallest_within_one_standard_error,
+    smallest_within,
     sweep,
 )
 from radapter.models import DualEncoder
@@ -27,7 +27,7 @@ from radapter.protocol.results import Row, Selection, SweepRow
 from radapter.protocol.suite import ROLES, Suite, eval_loaders
 from radapter.protocol.trained import Classifier, Trained
 
-_WITHIN = "smallest alpha within one standard error, sqrt(a (1 - a) / n), of the best {} a"
+_WITHIN = "smallest alpha within one standard error, {}, of the best {} a"
 
 
 class Bench:
@@ -183,11 +183,11 @@ def choose_alpha(
         return alpha, Selection(split=None, rule=f"alpha given as {alpha:g}", n=0)
     if not validated:
         raise ConfigError("adapter.alpha auto needs data.id_val. Give it, or a number for adapter.alpha.")
-    n = int(next(iter(validated.values()))["n"])
-    chosen = smallest_within_one_standard_error(
-        list(validated), [headline.score(metrics) for metrics in validated.values()], n
-    )
-    return chosen, Selection(split="id_val", rule=_WITHIN.format(headline.label), n=n)
+    best = max(validated.values(), key=headline.score)
+    scores = [headline.score(metrics) for metrics in validated.values()]
+    chosen = smallest_within(list(validated), scores, headline.standard_error(best))
+    rule = _WITHIN.format(headline.error_is, headline.label)
+    return chosen, Selection(split="id_val", rule=rule, n=int(best["n"]))
 
 
 def on_validation(sweep: Sequence[SweepRow]) -> dict[float, Metrics]:

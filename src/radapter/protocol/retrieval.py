@@ -43,6 +43,7 @@ class RetrievalSuite:
     per_group: int | None = None
     texts: KeptTexts = field(default_factory=KeptTexts, repr=False, compare=False)
     task: ClassVar[Literal["retrieval"]] = "retrieval"
+    loader: ClassVar[type[EvalLoader]] = EvalLoader
 
     def sets(self, *roles: str) -> dict[tuple[str, str], PairSet]:
         """(role, name) -> the sets of these roles."""

@@ -139,5 +139,5 @@ def _figures(rows: Sequence[Row] | Sequence[SweepRow], headline: Headline) -> di
 def _metrics(found: Sequence[Mapping[str, float]], headline: Headline) -> Metrics:
     common = [name for name in found[0] if all(name in metrics for metrics in found)]
     means = {name: fmean(metrics[name] for metrics in found) for name in common}
-    spread = (headline.metric, *headline.parts)
+    spread = [name for name in (headline.metric, *headline.parts) if name in means]
     return means | {f"{name}_std": stdev(metrics[name] for metrics in found) for name in spread}

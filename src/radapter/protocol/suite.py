@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Protocol, Self, TypeVar, final
 
 from torch import Tensor
 
-from radapter.data import EvalLoader, ImageSet, Memory, TrainLoader
+from radapter.data import ImageSet, Memory, TrainLoader
 from radapter.data.loading import BatchSampler, KnownSet, Loader
 from radapter.data.shards.stream import ShardStream
 from radapter.data.shards.stream_loader import StreamLoader
@@ -20,7 +20,33 @@ from radapter.protocol.recipe import Recipe
 from radapter.protocol.trained import Classifier
 from radapter.training import Captions
 
-Data = TypeVar("Data", bound=ImageSet)
+
+class TestedSet(Protocol):
+    """N images that select or are reported; what else is known of them is their task's."""
+
+    @property
+    def keys(self) -> Tensor:
+        """(N,), int64, content hashes of the images."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def where(self, index: int) -> str:
+        """What messages call an image."""
+
+
+class EvaluationBatches(Protocol):
+    """A tested set in batches, once a pass; its `Measure` reads them. `EvalLoader` is one."""
+
+    @property
+    def dataset(self) -> TestedSet:
+        """The set."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """One pass."""
+
+
+Data = TypeVar("Data", bound=TestedSet)
 ROLES = ("id_val", "id", "ood", "transfer")
 """What a set is for, training aside."""
 
@@ -42,7 +68,7 @@ class Suite(Protocol):
         """What is trained on."""
 
     @property
-    def id_val(self) -> ImageSet | None:
+    def id_val(self) -> TestedSet | None:
         """What selects."""
 
     @property
@@ -53,7 +79,7 @@ class Suite(Protocol):
     def ood(self) -> Mapping[str, Any]:
         """Shifted test sets."""
 
-    def sets(self, *roles: str) -> Mapping[tuple[str, str], ImageSet]:
+    def sets(self, *roles: str) -> Mapping[tuple[str, str], Any]:
         """(role, name) -> the sets of these roles, among `ROLES`."""
 
     def sealed(self) -> Self:
@@ -73,10 +99,23 @@ class Suite(Protocol):
     ) -> tuple[Loader, Captions]:
         """What the loop reads."""
 
+    def loader(
+        self,
+        data: Any,
+        preprocess: Callable[..., Tensor],
+        *,
+        batch_size: int,
+        max_bad: float,
+        workers: int,
+        memory: Memory | None,
+        processes: Processes = ALONE,
+    ) -> EvaluationBatches:
+        """One of its `sets` in batches."""
+
     def measures(
         self,
         classifier: Classifier,
-        loaders: Mapping[tuple[str, str], EvalLoader],
+        loaders: Mapping[tuple[str, str], Any],
         zero_shot: MutableMapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
     ) -> Mapping[str, Measure]:
@@ -167,10 +206,10 @@ def eval_loaders(
     workers: int,
     memory: Memory | None,
     processes: Processes = ALONE,
-) -> Mapping[tuple[str, str], EvalLoader]:
+) -> Mapping[tuple[str, str], EvaluationBatches]:
     """Loaders of the sets with these roles."""
     return {
-        key: EvalLoader(
+        key: suite.loader(
             data,
             preprocess,
             batch_size=batch_size,

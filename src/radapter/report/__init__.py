@@ -2,7 +2,15 @@
 
 from radapter.report.frontier import draw, frontier_figure
 from radapter.report.metrics import METRICS
-from radapter.report.recalls import recalls_markdown
+from radapter.report.pages import beside_table, details_markdown
 from radapter.report.table import results_markdown, results_table
 
-__all__ = ["METRICS", "draw", "frontier_figure", "recalls_markdown", "results_markdown", "results_table"]
+__all__ = [
+    "METRICS",
+    "beside_table",
+    "details_markdown",
+    "draw",
+    "frontier_figure",
+    "results_markdown",
+    "results_table",
+]

@@ -64,12 +64,28 @@ METRICS: dict[TaskName, dict[str, Shown]] = {
         "t2i_median_rank": Shown("Text-to-image median rank", 1.0, lower_is_better=True),
         "t2i_mean_rank": Shown("Text-to-image mean rank", 1.0, lower_is_better=True),
     },
+    "segmentation": {
+        "miou": Shown("mIoU in %, detectron2's convention: the mean over classes present in the truth"),
+        "miou_ovseg": Shown("mIoU in %, OVSeg's convention: absent but predicted classes count as 0"),
+        "miou_seen": Shown("mIoU of trained classes in %, detectron2's convention"),
+        "miou_unseen": Shown("mIoU of classes left out of training in %, detectron2's convention"),
+        "miou_harmonic": Shown("Harmonic mean of both classes' mIoU in %, detectron2's convention"),
+        "true_masks_miou": Shown("mIoU in % of the true masks under CLIP, detectron2's convention"),
+        "true_classes_miou": Shown(
+            "mIoU in % of the proposals under their true classes, detectron2's convention"
+        ),
+        "fwiou": Shown("Frequency-weighted IoU in %"),
+        "mean_accuracy": Shown("Mean class accuracy in %"),
+        "pixel_accuracy": Shown("Pixel accuracy in %"),
+        "region_top1": Shown("Share of true regions that are named rightly in %"),
+    },
 }
 """How each metric of a task is shown; the first is the task's figure, as a share of its largest value."""
 
 BESIDE: dict[TaskName, dict[str, str]] = {
     "classification": {},
     "retrieval": {"i2t_r1": "I2T R@1", "t2i_r1": "T2I R@1"},
+    "segmentation": {"true_masks_miou": "true masks"},
 }
 """Metrics whose means over ID and over OOD sets stand beside those of the task's figure, and their headers."""
 

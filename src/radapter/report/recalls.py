@@ -11,12 +11,12 @@ _ROLES = {"id": "in distribution", "ood": "out of distribution"}
 
 
 def recalls_markdown(results: Json) -> str:
-    """One table a set, methods at their alpha and, in italics, at the paper's; empty where the task has no recalls.
+    """One table a set, methods at their alpha and, in italics, at the paper's.
 
     Args:
-        results: the whole of results.json, of one seed or of several.
+        results: the whole of results.json of a retrieval, of one seed or of several.
     """
-    return "\n".join(_tables(results)) if headline_of(results).parts else ""
+    return "\n".join(_tables(results))
 
 
 def _tables(results: Json) -> Iterator[str]:

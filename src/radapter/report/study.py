@@ -13,8 +13,8 @@ from radapter.protocol.study import Study
 from radapter.report.curves import Json
 from radapter.report.frontier import draw
 from radapter.report.metrics import headline_of
+from radapter.report.pages import details_markdown
 from radapter.report.paper import results_csv, results_latex
-from radapter.report.recalls import recalls_markdown
 from radapter.report.table import results_markdown
 from radapter.storage import write_json, write_text
 
@@ -76,7 +76,7 @@ def write_study(
     results = study_results(found, against=against, standard=standard)
     parts = [f"# {title}", f"    {command}", results_markdown(results)]
     headline = headline_of(results)
-    parts += [recalls_markdown(results)] if headline.parts else []
+    parts += [page] if (page := details_markdown(results)) else []
     parts += [frontiers_markdown(results["frontiers"], headline)] if results["frontiers"] else []
     parts += [robustness_markdown(results)] if standard is not None else []
     parts += [base_to_novel_markdown(found)] if results["rows"][0]["transfer"] else []

@@ -6,6 +6,8 @@
     {world: SPLIT, seed: 0, size: 1000, styles: [photo, cartoon], background: true}
 
 Every mapping also takes
+    only: LIST            the pictures that show one of these classes and no other; see showing.py
+    without: LIST         not the pictures that show one of these classes
     part: [low, high)     the pictures whose content hash lies in that part of all; see splits.py
     split_seed: 0         another number splits otherwise
     grayscale: false      true takes the colour out of every picture
@@ -22,6 +24,7 @@ from radapter.data.labelled.labels import read_classnames
 from radapter.data.masks.folders import read_mask_parquet
 from radapter.data.masks.layouts import OPTIONS, read_layout
 from radapter.data.masks.paired import PairedMaskDataset
+from radapter.data.masks.showing import showing
 from radapter.data.masks.world import read_masked_world
 from radapter.data.pictures.bad_images import MAX_BAD
 from radapter.data.pictures.corruptions import check_corruption, corrupted_pictures, greyed
@@ -47,7 +50,14 @@ KINDS: dict[str, dict[str, Any]] = {
     },
 }
 """Telling key -> the keys that this kind of source takes, and their types."""
-_COMMON: dict[str, Any] = {"part": Sequence, "split_seed": int, "grayscale": bool, "corrupt": Mapping}
+_COMMON: dict[str, Any] = {
+    "only": (list, tuple),
+    "without": (list, tuple),
+    "part": Sequence,
+    "split_seed": int,
+    "grayscale": bool,
+    "corrupt": Mapping,
+}
 _NEEDED = {"masks": ("images", "classes"), "parquet": ("classes",), "layout": ("path",)}
 
 
@@ -91,6 +101,14 @@ def open_masks(
         if not chosen.any():
             raise DataError(
                 f"data set must hold an image. Of the {len(dataset)} in '{dataset.name}' none is left after part."
+            )
+        dataset = dataset.subset(chosen)
+    if "only" in options or "without" in options:
+        chosen = showing(dataset, only=options.get("only"), without=options.get("without", ()))
+        if not chosen.any():
+            raise DataError(
+                f"data set must hold an image. Of the {len(dataset)} in '{dataset.name}' none is left after only "
+                "and without."
             )
         dataset = dataset.subset(chosen)
     if options.get("grayscale"):

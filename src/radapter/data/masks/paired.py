@@ -21,7 +21,7 @@ from radapter.data.masks.label_values import IGNORE, UNKNOWN, listed, value_tabl
 from radapter.data.masks.pairing import paired_files
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels, orientation
 from radapter.data.pictures.pictures import ChosenPictures, FilePictures, Pictures
-from radapter.data.splits import Progress, content_keys
+from radapter.data.splits import Progress, content_keys, fingerprint
 from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
 
 __all__ = ["EXIF", "IGNORE", "MaskedImage", "PairedMaskDataset"]
@@ -153,6 +153,11 @@ class PairedMaskDataset:
         if self._keys is None:
             self._keys = content_keys(self.pictures, torch.arange(len(self)), progress=progress)
         return self._keys
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of pictures and class names: equal for equal sets."""
+        return fingerprint(self.keys, *self.classnames)
 
     def image(self, index: int) -> Image.Image:
         """Decodes the picture at `index` to upright RGB; raises ImageError."""

@@ -1,0 +1,182 @@
+"""From a checked configuration of segmentation to its suite."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from radapter.commands.terminal import counting
+from radapter.config import SegmentationRunConfig
+from radapter.config.segmentation import RegionsConfig
+from radapter.data import MinedRegions, PairedMaskDataset, open_masks, open_pairs
+from radapter.data.specification import expanded
+from radapter.errors import ConfigError, did_you_mean
+from radapter.models import DualEncoder, fingerprint
+from radapter.processes import join
+from radapter.protocol import SegmentationSuite
+from radapter.segmentation import FelzenszwalbProposer, region_crops
+from radapter.segmentation.mining import (
+    BUILT_IN,
+    Floors,
+    RegionMatcher,
+    VocabularyNouns,
+    measured_floors,
+    mine_pairs,
+    named_nouns,
+    vocabulary,
+)
+from radapter.segmentation.mining.regions import MIN_AREA, TEMPLATE
+from radapter.segmentation.region_loader import Crop
+from radapter.segmentation.training_regions import Frame, MaskRegions, RegionSet
+from radapter.zeroshot import templates
+
+
+def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> SegmentationSuite:
+    """Regions to train on, mined where that is asked for, and masked images to test on.
+
+    Raises:
+        InputError: a source, a noun or a template is missing or wrong.
+    """
+    data = config.data
+    read = partial(open_masks, max_pixels=data.max_pixels, max_bad=data.max_bad)
+    regions = _training_regions(config, encoder)
+    _check_unseen(data.unseen, regions)
+    return SegmentationSuite(
+        train=regions,
+        id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
+        id_test={name: read(spec, name=name) for name, spec in data.id_test.items()},
+        ood={name: read(spec, name=name) for name, spec in data.ood.items()},
+        templates=templates(data.templates),
+        proposer=proposer_of(config.regions),
+        crop=crop_of(encoder, config.regions),
+        frame=frame_of(config.regions),
+        unseen=tuple(data.unseen),
+    )
+
+
+def tested_masks(
+    sets: Mapping[str, PairedMaskDataset],
+    encoder: DualEncoder,
+    prompts: tuple[str, ...],
+    regions: RegionsConfig,
+    *,
+    unseen: tuple[str, ...],
+) -> SegmentationSuite:
+    """A suite that is only evaluated: nothing is trained or selected on it."""
+    return SegmentationSuite(
+        train=next(iter(sets.values())),
+        id_val=None,
+        id_test=sets,
+        ood={},
+        templates=prompts,
+        proposer=proposer_of(regions),
+        crop=crop_of(encoder, regions),
+        frame=frame_of(regions),
+        unseen=unseen,
+    )
+
+
+def proposer_of(regions: RegionsConfig) -> FelzenszwalbProposer:
+    """What finds the regions of a tested image."""
+    return FelzenszwalbProposer(
+        scales=regions.scales,
+        sigma=regions.sigma,
+        min_size=regions.min_size,
+        max_overlap=regions.max_overlap,
+        max_regions=regions.max_regions,
+    )
+
+
+def crop_of(encoder: DualEncoder, regions: RegionsConfig) -> Crop:
+    """What cuts regions out for an encoder."""
+    return partial(
+        region_crops,
+        size=encoder.image_size,
+        mean=encoder.image_mean,
+        std=encoder.image_std,
+        expand=regions.expand,
+        square=regions.square,
+        ovseg_compat=regions.ovseg_compat,
+    )
+
+
+def frame_of(regions: RegionsConfig) -> Frame:
+    """How regions that are trained on are framed: as those that are tested on."""
+    return Frame(expand=regions.expand, square=regions.square)
+
+
+def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> RegionSet:
+    data, spec = config.data, config.data.train
+    if "mined" in spec:
+        return MinedRegions(Path(expanded(spec["mined"])), name="train", max_pixels=data.max_pixels)
+    if "from_masks" in spec:
+        masks = open_masks(spec["from_masks"], name="train", max_pixels=data.max_pixels, max_bad=data.max_bad)
+        return MaskRegions(masks, **_given(spec, "min_pixels"))
+    folder = Path(expanded(spec["to"]))
+    join().on_main(lambda: _mine(config, encoder, folder))
+    return MinedRegions(folder, name="train", max_pixels=data.max_pixels)
+
+
+def _mine(config: SegmentationRunConfig, encoder: DualEncoder, folder: Path) -> None:
+    """Mines what is not in the folder yet; regions are found as in tested images."""
+    data, spec = config.data, config.data.train
+    min_area = spec.get("min_area", MIN_AREA)
+    finder = VocabularyNouns(vocabulary(spec.get("nouns", [BUILT_IN])))
+    with counting() as bar:
+        pairs = open_pairs(
+            spec["mine"],
+            name="train",
+            max_pixels=data.max_pixels,
+            max_bad=data.max_bad,
+            allow_download=config.allow_download,
+            join=False,
+            progress=bar("hashing"),
+        )
+        named = named_nouns(pairs, finder)
+        matcher = RegionMatcher(encoder, proposer_of(config.regions), named.nouns, min_area=min_area)
+        floors = _floors(
+            spec.get("floor", "auto"),
+            spec.get("margin", "auto"),
+            lambda: measured_floors(pairs, named, matcher, progress=bar("floors")),
+        )
+        about = {
+            "source": spec["mine"],
+            "model": fingerprint(encoder),
+            "proposer": config.regions.model_dump(),
+            "template": TEMPLATE,
+            "min_area": min_area,
+        }
+        mine_pairs(
+            pairs,
+            named,
+            matcher,
+            folder,
+            floors=floors,
+            about=about,
+            max_bad=data.max_bad,
+            progress=bar("mining"),
+        )
+
+
+def _floors(
+    floor: float | Literal["auto"], margin: float | Literal["auto"], measure: Callable[[], Floors]
+) -> Floors:
+    """What was asked for; auto is measured."""
+    if floor != "auto" and margin != "auto":
+        return Floors(floor, margin)
+    measured = measure()
+    return Floors(
+        measured.score if floor == "auto" else floor, measured.margin if margin == "auto" else margin
+    )
+
+
+def _given(spec: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: spec[key] for key in keys if key in spec}
+
+
+def _check_unseen(unseen: list[str], regions: RegionSet) -> None:
+    for noun in unseen:
+        if noun not in regions.nouns:
+            raise ConfigError(
+                f"data.unseen must hold nouns of data.train. Got '{noun}'.{did_you_mean(noun, regions.nouns)}"
+            )

@@ -1,0 +1,131 @@
+"""A set of masked images, measured by mIoU: each region is classified, each pixel gets the class of its regions.
+
+Two figures stand beside it, which tell the classifier's errors from the proposer's: mIoU of the true regions under
+the classifier (`true_masks_miou`), and of the proposals under a perfect classifier, which gives each class the share
+of the region's pixels that has it (`true_classes_miou`).
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from radapter.evaluation.classification import ImageEncoder, zero_shot_logits
+from radapter.evaluation.jackknife import counts_by_class, miou_standard_error
+from radapter.evaluation.metrics import Metrics, harmonic_mean
+from radapter.evaluation.miou import class_iou, mean_iou, segmentation_metrics
+from radapter.segmentation.region_loader import RegionBatch, SeenImage
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SegmentationMeasure:
+    """The regions of masked images under a zero-shot head: what `sweep` evaluates.
+
+    Attributes:
+        encoder: of the regions.
+        prepare: the head (C, E) at the present weights.
+        batches: the set.
+        classnames: C names.
+        unseen: (C,), bool, the classes that training left out; None where it left out none.
+    """
+
+    encoder: ImageEncoder
+    prepare: Callable[[], Tensor]
+    batches: Iterable[RegionBatch]
+    classnames: Sequence[str]
+    unseen: Tensor | None = None
+
+    def truth(self, batch: RegionBatch) -> tuple[SeenImage, ...]:
+        """What is known of the images."""
+        return batch.images
+
+    def observe(self, prepared: Tensor, batch: RegionBatch) -> Tensor:
+        """The class of every cell and of every true region, image by image, int64, on the CPU."""
+        scores = zero_shot_logits(self.encoder, prepared, batch.pixels).softmax(1).cpu()
+        scores = scores * batch.valid[:, None]  # a region without a pixel says nothing
+        return torch.cat(
+            [
+                part
+                for image, proposed, true in batch.of_images()
+                for part in (image.cells.named(scores[proposed]), scores[true].argmax(1))
+            ]
+        )
+
+    def remember(self, observed: Sequence[Tensor]) -> None:
+        """Nothing of the zero-shot model is needed."""
+
+    def metrics(
+        self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[tuple[SeenImage, ...]]
+    ) -> Metrics:
+        """The figures of the whole set.
+
+        Returns:
+            As `segmentation_metrics`, with miou_se, the jackknife's standard error of miou over images;
+            true_masks_miou and true_classes_miou, the oracles'; region_top1, the share of true regions that are
+            named rightly; where training left classes out and the set shows some, miou_unseen, and where it shows
+            others too miou_seen and miou_harmonic; "iou/NAME" of each class that the set shows; n, images, and
+            regions, proposals.
+        """
+        images = [image for batch in truths for image in batch]
+        sizes = [size for image in images for size in (len(image.cells.classes), len(image.true.classes))]
+        named = torch.split(torch.cat(list(observed)), sizes)
+        cells = [
+            _Named(i.cells.classes, of, i.cells.pixels) for i, of in zip(images, named[::2], strict=True)
+        ]
+        true = [_Named(i.true.classes, of, i.true.pixels) for i, of in zip(images, named[1::2], strict=True)]
+        ideal = [_Named(i.cells.classes, i.cells.named(i.shares), i.cells.pixels) for i in images]
+        count = len(self.classnames)
+        confusion = _confusion(cells, count)
+        matched, shown, predicted = torch.stack([counts_by_class(*each, count) for each in cells], 1)
+        return {
+            **segmentation_metrics(confusion),
+            "miou_se": miou_standard_error(matched, shown, predicted),
+            "true_masks_miou": mean_iou(_confusion(true, count)),
+            "true_classes_miou": mean_iou(_confusion(ideal, count)),
+            "region_top1": _share_right(true),
+            **self._by_class(class_iou(confusion)),
+            "n": len(images),
+            "regions": sum(image.cells.shares.shape[1] for image in images),
+        }
+
+    def _by_class(self, iou: Tensor) -> Metrics:
+        """`iou` is NaN where the set does not show a class."""
+        found = {
+            f"iou/{name}": each
+            for name, each in zip(self.classnames, iou.tolist(), strict=True)
+            if not math.isnan(each)
+        }
+        if self.unseen is None or iou[self.unseen].isnan().all():
+            return found
+        unseen, seen = (float(iou[chosen].nanmean()) for chosen in (self.unseen, ~self.unseen))
+        found["miou_unseen"] = unseen
+        return (
+            found
+            if math.isnan(seen)
+            else found | {"miou_seen": seen, "miou_harmonic": harmonic_mean(seen, unseen)}
+        )
+
+
+class _Named(NamedTuple):
+    """Groups of pixels: their true class, the class they are given, how many each holds; all (K,), int64."""
+
+    truth: Tensor
+    named: Tensor
+    pixels: Tensor
+
+
+def _confusion(images: Sequence[_Named], classes: int) -> Tensor:
+    """(C, C + 1), int64, as `class_iou` takes it."""
+    total = torch.zeros(classes * (classes + 1), dtype=torch.int64)
+    for image in images:
+        total.index_add_(0, image.truth * (classes + 1) + image.named, image.pixels)
+    return total.view(classes, classes + 1)
+
+
+def _share_right(images: Sequence[_Named]) -> float:
+    hits = torch.cat([image.truth == image.named for image in images])
+    return float(hits.double().mean())

@@ -1,0 +1,20 @@
+"""Full fine-tuning of the image tower alone, contrastively: the text tower keeps the place of every class name.
+
+Source: Liang et al., "Open-vocabulary semantic segmentation with mask-adapted CLIP", CVPR 2023, whose text tower
+stays frozen too.
+"""
+
+from torch import Tensor
+
+from radapter.adapter import RAdapterConfig
+from radapter.methods.learner import ContrastiveLearner, FeatureLoss
+from radapter.methods.method import Built
+from radapter.models import DualEncoder
+
+
+def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains every parameter of the image tower. Neither `head` nor `adapter` is used."""
+    encoder.requires_grad_(False)
+    for part in encoder.image_tower():
+        part.requires_grad_(True)
+    return Built(ContrastiveLearner(encoder, loss), adapters=None)

@@ -1,0 +1,188 @@
+"""The regions of masked images in batches, ready for an image tower: what a segmenter is evaluated on.
+
+Proposals and crops do not depend on the model, so both are made once: crops are kept where the memory budget allows,
+else proposals, as bits. Beside the proposals stand the true regions, one a class and image: classified, they say
+what the classifier alone gets wrong.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from radapter.data import IGNORE, MAX_BAD, BadImages, Memory, PairedMaskDataset
+from radapter.data.loading import meet
+from radapter.data.memory import Lease
+from radapter.errors import DataError, ImageError
+from radapter.processes import ALONE, Processes
+from radapter.segmentation.cells import Cells, cells_of
+from radapter.segmentation.crops import RegionCrops, pixels_of
+from radapter.segmentation.oracle import label_regions
+from radapter.segmentation.proposals import MaskProposer
+
+Crop = Callable[[Tensor, Tensor], RegionCrops]
+"""(3, H, W) uint8 and masks (Q, H, W) to crops: `region_crops` with a tower's size and colours bound."""
+
+
+class TrueRegions(NamedTuple):
+    """The T classes that an image shows: classes (T,), int64, and their pixels (T,), int64."""
+
+    classes: Tensor
+    pixels: Tensor
+
+
+class SeenImage(NamedTuple):
+    """What is known of one image besides its crops.
+
+    number: in the data set. cells: of its Q proposals. true: its T true regions. shares: (Q, C), float32, which
+    share of a proposal's pixels has each class; a row sums to less than 1 where some have none.
+    """
+
+    number: int
+    cells: Cells
+    true: TrueRegions
+    shares: Tensor
+
+
+class RegionBatch(NamedTuple):
+    """The regions of some images: pixels (R, 3, S, S), float; of each image first its proposals, then its true ones.
+
+    valid: (R,), bool, whether a region has a pixel.
+    """
+
+    pixels: Tensor
+    valid: Tensor
+    images: tuple[SeenImage, ...]
+
+    def of_images(self) -> Iterator[tuple[SeenImage, slice, slice]]:
+        """Each image with the rows of its proposals and of its true regions."""
+        start = 0
+        for image in self.images:
+            middle = start + image.cells.shares.shape[1]
+            end = middle + len(image.true.classes)
+            yield image, slice(start, middle), slice(middle, end)
+            start = end
+
+
+@final
+class RegionLoader:
+    """Masked images in order, as batches of their regions; replayed where memory allows.
+
+    Args:
+        dataset: what to load.
+        proposer: finds regions.
+        crop: cuts them out.
+        batch_size: a batch is full when it holds so many regions; the regions of an image stay together.
+        max_bad: fraction of the set that may be unreadable.
+        memory: shared budget; None keeps nothing.
+        processes: share the images, neighbouring ones to each, so that theirs by rank are all in order; each must
+            take a whole pass.
+    """
+
+    def __init__(
+        self,
+        dataset: PairedMaskDataset,
+        proposer: MaskProposer,
+        crop: Crop,
+        *,
+        batch_size: int,
+        max_bad: float = MAX_BAD,
+        memory: Memory | None = None,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.dataset = dataset
+        self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
+        self._proposer, self._crop, self._batch_size = proposer, crop, batch_size
+        self._processes = processes
+        self._batches_lease, self._bits_lease = Lease(memory), Lease(memory)
+        self._kept: list[RegionBatch] | None = None
+        self._bits: dict[int, tuple[np.ndarray, tuple[int, ...]]] = {}
+
+    def __iter__(self) -> Iterator[RegionBatch]:
+        """One pass.
+
+        Raises:
+            DataError: too many images are unreadable, or all of them.
+        """
+        failure: Exception | None = None
+        try:
+            yield from self._kept if self._kept is not None else self._fresh()
+        except Exception as error:
+            if self._processes.size == 1:
+                raise
+            failure = error  # the others are still at work: it is told where they hear it
+        meet(self.bad, failure, self._processes)
+        if len(self.bad) == len(self.dataset):
+            raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")
+
+    def _fresh(self) -> Iterator[RegionBatch]:
+        """The batches, which are kept once all of them have fitted."""
+        kept: list[RegionBatch] | None = []
+        for batch in self._made():
+            if kept is not None and self._batches_lease.take(batch.pixels.nbytes):
+                kept.append(batch)
+            else:
+                kept = None
+                self._batches_lease.release()
+            yield batch
+        self._kept = kept
+        if kept is not None:
+            self._bits.clear()
+            self._bits_lease.release()
+
+    def _made(self) -> Iterator[RegionBatch]:
+        crops: list[RegionCrops] = []
+        images: list[SeenImage] = []
+        for index in self._processes.share(len(self.dataset)):
+            try:
+                image, labels, _ = self.dataset[index]
+            except ImageError as error:
+                self.bad.add(index, error)
+                continue
+            found, seen = self._seen(index, image, labels)
+            crops.append(found)
+            images.append(seen)
+            if sum(len(each.pixels) for each in crops) >= self._batch_size:
+                yield _joined(crops, images)
+                crops, images = [], []
+        if images:
+            yield _joined(crops, images)
+
+    def _seen(self, index: int, image: Image, labels: Tensor) -> tuple[RegionCrops, SeenImage]:
+        masks = self._proposals(index, image)
+        true_masks, classes = label_regions(labels, ignored=(IGNORE,))
+        found = self._crop(pixels_of(image), torch.cat([masks, true_masks.to(masks.dtype)]))
+        areas = true_masks.flatten(1).sum(1)
+        shares = _shares(masks, labels, len(self.dataset.classnames))
+        return found, SeenImage(index, cells_of(masks, labels), TrueRegions(classes, areas), shares)
+
+    def _proposals(self, index: int, image: Image) -> Tensor:
+        """Masks of the regions, (Q, H, W): bool where all are 0 or 1."""
+        if index in self._bits:
+            bits, shape = self._bits[index]
+            flat = np.unpackbits(bits, count=int(np.prod(shape))).astype(bool)
+            return torch.from_numpy(flat.reshape(shape))
+        masks = self._proposer(image).masks
+        hard = masks.bool()
+        if not torch.equal(hard.to(masks.dtype), masks):
+            return masks.float()
+        bits = np.packbits(hard.numpy())
+        if self._bits_lease.take(bits.nbytes):
+            self._bits[index] = bits, tuple(hard.shape)
+        return hard
+
+
+def _joined(crops: list[RegionCrops], images: list[SeenImage]) -> RegionBatch:
+    return RegionBatch(
+        torch.cat([each.pixels for each in crops]), torch.cat([each.valid for each in crops]), tuple(images)
+    )
+
+
+def _shares(masks: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """(Q, C), as `SeenImage.shares`."""
+    place = torch.where(labels < 0, classes, labels).flatten()
+    counts = torch.zeros(len(masks), classes + 1).index_add_(1, place, masks.flatten(1).float())
+    return (counts / counts.sum(1, keepdim=True).clamp(min=1e-6))[:, :classes]

@@ -1,0 +1,186 @@
+"""Regions with a noun each as a training set: cut out of masked images, or read as `radapter mine` wrote them.
+
+An evaluated region is stretched from its box to the tower's square (crops.py); so is a trained one, before it is
+augmented, or thin regions would be cut to pieces by a crop that is nearly a square.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple, Protocol, final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from radapter.data import IGNORE, PairedMaskDataset
+from radapter.data.loading import ImageSet
+from radapter.data.splits import fingerprint, key_of
+from radapter.errors import DataError
+from radapter.segmentation.crops import Colour, tight_boxes
+
+
+class Frame(NamedTuple):
+    """What of an image's fill stands around a region: as `expand` and `square` of `region_crops`."""
+
+    expand: float = 1.0
+    square: bool = False
+
+    def around(self, cutout: Image.Image) -> Image.Image:
+        """A region, RGBA, in the middle of its frame, which is transparent."""
+        width, height = (max(1, round(side * self.expand)) for side in cutout.size)
+        if self.square:
+            width = height = max(width, height)
+        canvas = Image.new("RGBA", (width, height))
+        canvas.paste(cutout, ((width - cutout.width) // 2, (height - cutout.height) // 2))
+        return canvas
+
+
+TIGHT = Frame()
+"""A region's own box."""
+
+
+class RegionSet(ImageSet, Protocol):
+    """N regions with a noun each: `MinedRegions` is one.
+
+    nouns: C texts that labels index. keys: (N,), int64; of `MaskRegions` those of the images, so that regions of one
+    image share theirs. groups: (N,), int64, the image each was cut from.
+    """
+
+    @property
+    def nouns(self) -> tuple[str, ...]:
+        """What labels index."""
+
+    def cutout(self, index: int) -> Image.Image:
+        """The region at `index`, RGBA, its alpha the mask; raises ImageError."""
+
+
+@final
+class MaskRegions:
+    """The true regions of masked images, one for each class that an image shows.
+
+    Args:
+        dataset: decoded once here for what it shows, and again when a region is asked for.
+        min_pixels: smaller regions are left out.
+
+    Raises:
+        DataError: no region is left.
+        ImageError: an image or its mask cannot be decoded.
+    """
+
+    def __init__(self, dataset: PairedMaskDataset, *, min_pixels: int = 16) -> None:
+        self.name = dataset.name
+        self.nouns = dataset.classnames
+        self._dataset = dataset
+        images: list[int] = []
+        classes: list[int] = []
+        for index in range(len(dataset)):
+            labels = dataset[index].labels
+            shown, pixels = torch.unique(labels[labels != IGNORE], return_counts=True)
+            kept = shown[pixels >= min_pixels].tolist()
+            images += [index] * len(kept)
+            classes += kept
+        if not images:
+            raise DataError(
+                f"a training set must hold a region. '{self.name}' has none of {min_pixels} pixels or more."
+            )
+        self.groups: Tensor = torch.tensor(images)
+        self.labels = torch.tensor(classes)
+        self.keys = dataset.keys[self.groups]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of images and nouns: equal for equal sets."""
+        return fingerprint(self.keys, self.labels, *self.nouns)
+
+    def image(self, index: int) -> Image.Image:
+        """The region at `index` on black; raises ImageError."""
+        return on_colour(self.cutout(index), (0.0, 0.0, 0.0))
+
+    def cutout(self, index: int) -> Image.Image:
+        """The region at `index`, RGBA, its alpha the mask; raises ImageError."""
+        image, labels, _ = self._dataset[int(self.groups[index])]
+        mask = labels == self.labels[index]
+        box = tuple(tight_boxes(mask[None])[0].tolist())
+        alpha = Image.fromarray(mask.numpy().astype(np.uint8) * 255)
+        region = image.convert("RGB")
+        region.putalpha(alpha)
+        return region.crop(box)
+
+    def where(self, index: int) -> str:
+        """The image and the noun."""
+        return f"{self._dataset.where(int(self.groups[index]))} {self.nouns[int(self.labels[index])]}"
+
+
+@final
+class SquareRegions:
+    """Regions as a tower sees them in training: the background filled, stretched to a square; an `ImageSet`.
+
+    Its keys are those of the regions, whatever image they are of.
+
+    Args:
+        regions: of a noun each.
+        size: height and width, in pixels.
+        fill: the colour outside a region, in [0, 1].
+        frame: of a region, before it is stretched.
+        without: nouns whose regions are left out.
+
+    Raises:
+        DataError: a noun is not one of the set's, or no region is left.
+    """
+
+    def __init__(
+        self,
+        regions: RegionSet,
+        *,
+        size: int,
+        fill: Colour,
+        frame: Frame = TIGHT,
+        without: Collection[str] = (),
+    ) -> None:
+        self._regions, self._size, self._fill, self._frame = regions, size, fill, frame
+        self._rows = [
+            row for row, label in enumerate(regions.labels.tolist()) if regions.nouns[label] not in without
+        ]
+        if not self._rows:
+            raise DataError(
+                f"a training set must hold a region. Of the {len(regions)} in '{regions.name}' none is left without "
+                f"{', '.join(sorted(without))}."
+            )
+        self.name = regions.name
+        self.nouns = regions.nouns
+        self.labels = regions.labels[self._rows]
+        # Loaders keep and augment pictures by key: regions of one image must not pass for one another.
+        self.keys = torch.tensor(
+            [
+                key_of(f"{key} {label}".encode())
+                for key, label in zip(regions.keys[self._rows].tolist(), self.labels.tolist(), strict=True)
+            ]
+        )
+        self.groups = None if regions.groups is None else regions.groups[self._rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of regions and nouns: equal for equal sets."""
+        return fingerprint(self.keys, self.labels, *self.nouns)
+
+    def image(self, index: int) -> Image.Image:
+        """The region at `index`, RGB; raises ImageError."""
+        filled = on_colour(self._frame.around(self._regions.cutout(self._rows[index])), self._fill)
+        return filled.resize((self._size, self._size), Image.Resampling.BICUBIC)
+
+    def where(self, index: int) -> str:
+        """What the set calls the region."""
+        return self._regions.where(self._rows[index])
+
+
+def on_colour(cutout: Image.Image, colour: Colour) -> Image.Image:
+    """A region, RGBA, on a background of one colour: RGB."""
+    red, green, blue = (round(255 * value) for value in colour)
+    canvas = Image.new("RGBA", cutout.size, (red, green, blue, 255))
+    return Image.alpha_composite(canvas, cutout).convert("RGB")

@@ -1,0 +1,135 @@
+"""Segmentation by command: init, train, sweep, evaluate, merge, compare, methods; and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+SMALL = (
+    "train.epochs=1",
+    "train.batch_size=8",
+    "data.train={from_masks: {world: scenes, styles: photo, size: 20, background: false}}",
+    "data.id_val={world: scenes, styles: photo, size: 6, seed: 1, background: false}",
+    "data.id_test={world: scenes, styles: photo, size: 6, seed: 2, background: false}",
+    "data.ood={sketch: {world: scenes, styles: sketch, size: 6, background: false}}",
+)
+SKETCHES = "sketch={world: scenes, styles: sketch, size: 6, background: false}"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, radapter) -> Path:
+    """What `radapter init segmentation` writes."""
+    path = tmp_path_factory.mktemp("init") / "run.yaml"
+    assert radapter("init", "segmentation", "--to", path).code == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, radapter, written) -> Path:
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "regions"
+    answer = radapter("train", written, *SMALL, "--out", folder)
+    assert answer.code == 0, answer.result.output
+    return folder
+
+
+def row_of(answer, first: str) -> list[str]:
+    return next(line.split() for line in answer.printed.splitlines() if line.split()[:1] == [first])
+
+
+def test_a_run_leaves_results_tables_with_oracles_and_a_plot(run):
+    results = json.loads((run / "results.json").read_text())
+    assert (results["task"], results["selection"]["split"]) == ("segmentation", "id_val")
+    assert "jackknife" in results["selection"]["rule"]
+    page = (run / "results.md").read_text()
+    assert "mIoU in %, detectron2's convention" in page
+    for row in ("zero-shot, true masks", "r-adapter, true masks", "proposals, true classes"):
+        assert f"| {row} |" in page
+    assert "`sketch`, out of distribution: IoU of each class in %." in page
+    assert (run / "frontier.png").is_file()
+
+
+def test_sweep_shows_miou_at_every_alpha(radapter, run):
+    answer = radapter("sweep", run)
+    assert answer.code == 0
+    assert "r-adapter: mIoU in %" in answer.printed
+    assert sum("chosen" in line for line in answer.printed.splitlines()) == 1
+
+
+def test_evaluate_of_a_run_gives_the_reported_figure_and_the_oracles(radapter, run):
+    reported = json.loads((run / "results.json").read_text())["rows"][0]["ood"]["sketch"]
+    answer = radapter("evaluate", run, "--data", SKETCHES)
+    assert answer.code == 0, answer.result.output
+    assert f"{100 * reported['miou']:.1f}" in row_of(answer, "zero-shot")
+    assert row_of(answer, "proposals,")[-1] == f"{100 * reported['true_classes_miou']:.1f}"
+
+
+def test_evaluate_of_a_model_on_files_says_its_task_and_convention(radapter, tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for number in range(3):
+        Image.new("RGB", (24, 20), (80 * number, 10, 90)).save(tmp_path / "images" / f"{number}.png")
+        Image.new("L", (24, 20), number % 2).save(tmp_path / "masks" / f"{number}.png")
+    spec = f"{{masks: {tmp_path / 'masks'}, images: {tmp_path / 'images'}, classes: [star, sun]}}"
+    answer = radapter(
+        "evaluate", "world:tiny", "--task", "segmentation", "--data", spec, "--metric", "miou_ovseg"
+    )
+    assert answer.code == 0, answer.result.output
+    assert "OVSeg's convention" in answer.printed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--metric", "top1"), "--metric must be one of miou"),
+        (("--classnames", "[a]"), "--classnames is for classification"),
+        (("--data", "a/folder"), "--data must be a YAML mapping such as '{masks: masks"),
+    ],
+)
+def test_what_the_task_lacks_is_refused(radapter, run, options, said):
+    answer = radapter("evaluate", run, "--data", SKETCHES, *options)
+    assert answer.code == 2
+    assert said in answer.said
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("data.unseen=[bota]", "data.unseen must hold nouns of data.train. Got 'bota'. Did you mean 'boat'"),
+        ("data.train={from_masks: {world: scenes, sise: 3}}", "unknown key 'data.train.from_masks.sise'"),
+        ("data.train={world: scenes}", "exactly one of the keys 'mined', 'mine', 'from_masks'"),
+        ("data.train={mined: nowhere}", "nowhere"),
+        ("data.id_test={world: scenes, only: [bota]}", "only and without must hold classes"),
+        ("regions.scales=[]", "regions.scales"),
+        ("method=flyp", "method must be one of zero-shot, full, lora"),
+    ],
+)
+def test_a_wrong_setting_is_told_and_nothing_is_written(radapter, written, tmp_path, override, said):
+    answer = radapter("train", written, *SMALL, override, "--out", tmp_path / "out")
+    assert (answer.code, (tmp_path / "out").exists()) == (2, False), answer.result.output
+    assert said in answer.said
+
+
+def test_merge_writes_the_encoder_alone(radapter, run, tmp_path):
+    answer = radapter("merge", run, "--to", tmp_path / "merged")
+    assert answer.code == 0, answer.result.output
+    assert not (tmp_path / "merged" / "classes.json").exists()
+
+
+def test_methods_lists_those_of_the_task(radapter):
+    answer = radapter("methods", "--task", "segmentation")
+    assert answer.code == 0
+    assert {"full", "lora", "wise-ft", "r-adapter"} <= set(answer.printed.split())
+    assert "linear-probe" not in answer.printed
+
+
+def test_compare_of_methods_leaves_a_table_with_oracles(radapter, written, tmp_path):
+    answer = radapter(
+        "compare", written, *SMALL, "--methods", "full,wise-ft", "--seeds", "1", "--grid", "1e-3", "--out",
+        tmp_path / "out",
+    )  # fmt: skip
+    assert answer.code == 0, answer.result.output
+    page = (tmp_path / "out" / "results.md").read_text()
+    assert "mIoU on ID validation at alpha 1" in page
+    assert "| proposals, true classes |" in page

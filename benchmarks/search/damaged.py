@@ -1,6 +1,6 @@
 """What FAISS does with index files in which a few bytes were changed: why its own format is not read here.
 
-    python benchmarks/search/damaged.py [--files 1500]
+    python benchmarks/search/damaged.py [--files 6000]
 
 Six types of index of 700 vectors are written, changed in one to four bytes, mostly near the beginning, and read and
 searched in a process of their own, which may take 6 GB and 20 seconds. Counted are the processes that ended by a
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--files", type=int, default=1500, help="of each type")
+    parser.add_argument("--files", type=int, default=6000, help="of each type")
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)  # threads do not outlive a fork
     vectors = np.random.default_rng(0).normal(size=(700, DIM)).astype("float32")

@@ -4,12 +4,12 @@ Features are rotated at random and every component is then kept in 4 bits, a pro
 part: E / 2 bytes an image, an eighth of its features. FAISS adds up all these codes for a text, which is many times
 faster than multiplying features; the images with the largest sums are candidates, and `find` scores these from
 their features. `benchmarks/search` compares it with FAISS's graphs and inverted lists. Those look at a part of the
-images, chosen by what lies near what: texts lie apart from all images, and many of their hits are then missed.
+images, chosen by what lies near what: texts lie apart from all images, and some of their hits are then missed.
 
 FAISS's own files are not read: its reader builds, in C++, whatever type of index a file names from sizes that the
-file states, and files with a few changed bytes end the process. What the index consists of is kept as safetensors,
-its types and shapes are checked, and FAISS is handed arrays. A SHA-256 of its content tells damage, one of the
-features tells whether they are still those that it was made of.
+file states, and some files with a few changed bytes end the process (`benchmarks/search/damaged.py`). What the index
+consists of is kept as safetensors, its types and shapes are checked, and FAISS is handed arrays. A SHA-256 of its
+content tells damage, one of the features tells whether they are still those that it was made of.
 """
 
 import os

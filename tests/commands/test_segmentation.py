@@ -133,3 +133,31 @@ def test_compare_of_methods_leaves_a_table_with_oracles(radapter, written, tmp_p
     page = (tmp_path / "out" / "results.md").read_text()
     assert "mIoU on ID validation at alpha 1" in page
     assert "| proposals, true classes |" in page
+
+
+MINED = (
+    "data.train={mine: {world: scenes, styles: photo, size: 40}, to: mined, floor: -1.0, margin: -1.0}",
+    "data.unseen=[]",
+)
+
+
+def test_regions_are_mined_before_training_and_read_the_next_time(radapter, written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert radapter("train", written, *SMALL, *MINED, "--out", "first").code == 0
+    shard = (tmp_path / "mined" / "00000.tar").stat()
+    answer = radapter("train", written, *SMALL, *MINED, "--out", "second")
+    assert answer.code == 0, answer.result.output
+    assert (tmp_path / "mined" / "00000.tar").stat().st_mtime_ns == shard.st_mtime_ns
+    first, second = (json.loads((tmp_path / run / "results.json").read_text()) for run in ("first", "second"))
+    assert first["sweep"] == second["sweep"]
+    read = radapter("train", written, *SMALL, "data.train={mined: mined}", "data.unseen=[]", "--out", "third")
+    assert read.code == 0, read.result.output
+    assert json.loads((tmp_path / "third" / "results.json").read_text())["sweep"] == first["sweep"]
+
+
+def test_a_scene_that_was_mined_may_not_be_tested_on(radapter, written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    leaking = "data.ood={a: {world: scenes, styles: photo, size: 40, background: false}}"
+    answer = radapter("train", written, *SMALL, *MINED, leaking, "--out", "out")
+    assert answer.code == 2
+    assert "are also in 'train'" in answer.said

@@ -12,7 +12,6 @@ its broader word. Where the background is the most frequent, it is wrong.
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -61,22 +60,19 @@ class Judged(NamedTuple):
     iou: float
 
 
-def mined(spec: dict[str, object], **shape: object) -> tuple[list[Judged], dict[str, float]]:
+def mined(spec: dict[str, object], **shape: object) -> tuple[list[Judged], dict[str, int]]:
     pairs = open_pairs(spec, join=False)
     named = named_nouns(pairs, VocabularyNouns(vocabulary()))
     matcher = RegionMatcher(radapter.load("world:tiny"), FelzenszwalbProposer(), named.nouns, **shape)
     truth = world.split("scenes", seed=spec["seed"], size=spec["size"])
     with tempfile.TemporaryDirectory() as place:
-        start = time.perf_counter()
         mine_pairs(pairs, named, matcher, Path(place) / "mined", floors=NONE, about={})
-        seconds = time.perf_counter() - start
         regions = MinedRegions(Path(place) / "mined")
         judged = [judge(regions, index, truth) for index in range(len(regions))]
     return judged, {
         "images": len(pairs),
         "without a noun": named.without,
         "nouns named": named.total,
-        "ms an image": 1000 * seconds / len(pairs),
     }
 
 

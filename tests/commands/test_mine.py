@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 from PIL import Image
+from segmentation import small_proposers
 
 from radapter.data import MinedRegions
 from radapter.storage import read_json, write_json
@@ -165,3 +166,11 @@ def test_label_values_beyond_the_classes_are_refused(radapter, here):
     )
     assert answer.code == 2
     assert "3" in answer.said
+
+
+def test_regions_of_a_transformers_model_are_mined(radapter, here):
+    small_proposers.folder(here / "regions", "mask2former")
+    options = ("--floor", "-1", "--margin", "-2", "--min-area", "0", "--limit", 2)
+    answer = radapter("mine", WORLD, "--to", "mined", "--proposer", "transformers:regions", *options)
+    assert answer.code == 0, answer.result.output
+    assert len(MinedRegions(here / "mined")) > 0

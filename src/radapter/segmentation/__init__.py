@@ -15,6 +15,7 @@ ensembles.py     the proposer's scores and the classifier's, joined
 pixels.py        a class for every pixel
 segmenting.py    the stages in one call
 canvas.py        a picture put together from its tiles, and its files
+mining/          regions with nouns to train on
 overlay.py       a segmentation to look at; palette.py has the colours
 """
 

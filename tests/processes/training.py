@@ -41,7 +41,6 @@ TRAININGS = {
     "r-adapter in chunks": ("r-adapter", "classification", {"chunk_size": 2}),
     "r-adapter, best epoch": ("r-adapter", "classification", {"keep": "best"}),
     "r-adapter+head": ("r-adapter+head", "classification", {}),
-    "r-adapter+head in chunks": ("r-adapter+head", "classification", {"chunk_size": 2}),
     "single-positive": ("r-adapter:single-positive", "classification", {}),
     "full": ("full", "classification", {}),
     "flyp": ("flyp", "classification", {}),

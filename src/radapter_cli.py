@@ -671,17 +671,14 @@ def shards(
         Task | None,
         typer.Option(
             help="classification for images with classes, retrieval for images with captions.",
-            show_default="what the source tells, else classification",
+            show_default="by the source",
         ),
     ] = None,
     size: Annotated[str, typer.Option(help="Of a shard, about: 500MB, 2GB.")] = "1GB",
-    join_captions: Annotated[
+    apart: Annotated[
         bool,
-        typer.Option(
-            "--join-captions/--no-join-captions",
-            help="Whether images that share a caption are one target class, as data.join_captions.",
-        ),
-    ] = True,
+        typer.Option("--apart", help="Images that share a caption stay apart, as data.join_captions=false."),
+    ] = False,
     max_bad: Annotated[
         float, typer.Option(min=0, max=1, help="Share of images that may be unreadable; they are left out.")
     ] = 0.01,
@@ -695,7 +692,7 @@ def shards(
         to=to,
         task=task,
         size=size,
-        join_captions=join_captions,
+        join_captions=not apart,
         max_bad=max_bad,
         allow_download=allow_download,
     )

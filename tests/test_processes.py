@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radapter.errors import ConfigError, DataError
-from radapter.processes import ALONE, _share, is_shared, join, launched
+from radapter.processes import ALONE, is_shared, join, launched, share
 
 
 @given(st.integers(0, 200), st.integers(1, 17))
 def test_shares_are_neighbours_cover_everything_once_and_differ_by_one_at_most(total, size):
-    shares = [_share(total, rank, size) for rank in range(size)]
+    shares = [share(total, rank, size) for rank in range(size)]
     assert [i for share in shares for i in share] == list(range(total))
     lengths = [len(share) for share in shares]
     assert max(lengths) - min(lengths) <= 1

@@ -49,7 +49,7 @@ def test_a_source_that_only_pairs_have_needs_no_task(radapter, tmp_path):
 
 
 def test_joining_is_kept_in_what_was_written_from(radapter, tmp_path):
-    command = ("shards", SCENES, "--task", "retrieval", "--no-join-captions", "--to", tmp_path / "shards")
+    command = ("shards", SCENES, "--task", "retrieval", "--apart", "--to", tmp_path / "shards")
     assert radapter(*command).code == 0
     about = json.loads((tmp_path / "shards" / "sizes.json").read_text())["written"]["from"]
     assert (about["join_captions"], about["target_classes"]) == (False, 30)
@@ -77,7 +77,7 @@ def test_something_else_is_refused(radapter, written, source, size, said):
     ("arguments", "said"),
     [
         ((WORLD, "--size", "big"), "such as 1GB. Got 'big'"),
-        ((WORLD, "--no-join-captions"), "for image-text pairs"),
+        ((WORLD, "--apart"), "for image-text pairs"),
         (("[a, b]", "--task", "classification"), "--task retrieval"),
         (("nowhere",), "nowhere"),
     ],
@@ -101,6 +101,31 @@ def test_sizes_are_read(text, size):
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(ConfigError, match="size must be a number"):
         in_bytes(text)
+
+
+def test_an_interrupted_command_keeps_whole_shards_and_says_how_to_continue(radapter, tmp_path, monkeypatch):
+    from radapter.data.shards import exporting
+
+    whole = tmp_path / "whole"
+    assert radapter("shards", WORLD, "--to", whole, "--size", "50kB").code == 0
+    parts, left = exporting.labelled_parts, [20]
+
+    def interrupting(label, key):
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return parts(label, key)
+
+    command = ("shards", WORLD, "--to", tmp_path / "stopped", "--size", "50kB")
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, "labelled_parts", interrupting)
+        answer = radapter(*command)
+    assert answer.code == 130
+    assert "whole shards stay in" in " ".join(answer.said.split())
+    assert 0 < len(list((tmp_path / "stopped").glob("*.tar"))) < 5
+    assert radapter(*command).code == 0
+    for file in whole.iterdir():
+        assert (tmp_path / "stopped" / file.name).read_bytes() == file.read_bytes()
 
 
 # --- training on them ---------------------------------------------------------------------------------------------
@@ -193,3 +218,18 @@ def test_a_stream_among_several_sources_is_refused(radapter, tmp_path):
     answer = radapter("train", path, "data.train=[{stream: a}, {world: scenes}]", "--out", tmp_path / "run")
     assert answer.code == 2
     assert "a stream alone. Got 2 sources" in " ".join(answer.said.split())
+
+
+def test_a_tower_without_a_switch_for_checkpointing_exits_2(radapter, written_run, monkeypatch, tmp_path):
+    import open_clip
+
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 24, "heads": 3, "layers": 1},
+    }
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-RN", config)
+    answer = written_run("model=open_clip:tiny-RN", "method=full", "train.gradient_checkpointing=true")
+    assert answer.code == 2, answer.result.output
+    assert "The image tower of 'open_clip:tiny-RN', ModifiedResNet, has none" in " ".join(answer.said.split())
+    assert not (tmp_path / "run").exists()

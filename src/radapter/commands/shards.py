@@ -60,9 +60,7 @@ def shards(
             f"a list of sources is for image-text pairs. Got {data}. Give one, or --task retrieval."
         )
     if task == "classification" and not join_captions:
-        raise ConfigError(
-            "--no-join-captions is for image-text pairs. Labelled images have none. Leave it out."
-        )
+        raise ConfigError("--apart is for image-text pairs. Labelled images have none. Leave it out.")
     with counting() as bar:
         opened: dict[str, Any] = {
             "max_bad": max_bad,

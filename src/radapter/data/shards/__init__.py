@@ -8,7 +8,8 @@ exporting.py a data set into shards
 stream.py    a folder of shards to train on, never listed
 plan.py      which process and which reader reads what of an epoch
 reading.py   samples in sequence, through webdataset
-stream_loader.py  training batches of them
+prepared.py  from samples to a batch
+stream_loader.py  training batches, epoch by epoch
 """
 
 from radapter.data.shards.sizes import SIZES, Shards, read_shards

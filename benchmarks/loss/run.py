@@ -10,9 +10,7 @@ since on a machine shared with others a second one mostly waits for its core; `-
 """
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +22,9 @@ from torch.nn import functional as F
 
 from radapter import mpm_nce, mpm_nce_tiled
 from radapter.storage import write_json, write_text
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from measuring import in_fresh_process, peak_bytes
 
 LOSSES: dict[str, Callable[..., Tensor]] = {"dense": mpm_nce, "tiled": mpm_nce_tiled}
 DIM = 512
@@ -74,18 +75,15 @@ def extra_mib(label: str, batch: int) -> tuple[float, float]:
     """Extra memory and seconds of one pass; call in a fresh process."""
     Case(64).seconds(LOSSES[label])  # libraries load here
     case = Case(batch)
-    before = _peak_bytes(restart=True)
+    before = peak_bytes(DEVICE, restart=True)
     seconds = case.seconds(LOSSES[label])
-    return (_peak_bytes() - before) / 2**20, seconds
+    return (peak_bytes(DEVICE) - before) / 2**20, seconds
 
 
 def extra_mib_elsewhere(label: str, batch: int, threads: int) -> tuple[float, float]:
     """`extra_mib` in a process of its own."""
-    command = [sys.executable, __file__, "--threads", str(threads), "--count", label, str(batch)]
-    # The C library then gives every large buffer back when it is freed: the peak counts what is held.
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    mib, seconds = map(float, done.stdout.split())
+    printed = in_fresh_process(__file__, "--threads", threads, "--count", label, batch)
+    mib, seconds = map(float, printed.split())
     return mib, seconds
 
 
@@ -140,23 +138,6 @@ def _table(rows: list[dict], where: str) -> str:
             f"{r['tiled_mib']:.0f} |"
         )
     return "\n".join(lines)
-
-
-def _peak_bytes(*, restart: bool = False) -> int:
-    """The largest memory so far: of the GPU's allocator, or resident of the process (Linux).
-
-    With `restart`, the memory held now, from which the next peak is counted.
-    """
-    if DEVICE.type == "cuda":
-        if restart:
-            torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.max_memory_allocated()
-    if restart:
-        Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM to what is resident now
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    raise OSError("no VmHWM in /proc/self/status: extra memory is counted on Linux alone.")
 
 
 def _wait() -> None:

@@ -9,8 +9,6 @@ grow with the batch, are not in it.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from contextlib import nullcontext
@@ -26,6 +24,9 @@ from radapter.adapter import coins
 from radapter.methods import ContrastiveLearner, LabelledPairs, bound_loss
 from radapter.storage import write_json, write_text
 from radapter.training.gradient_cache import backward_in_chunks
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from measuring import in_fresh_process, peak_bytes
 
 _WARM_UP = 64
 
@@ -48,7 +49,7 @@ def step(batch: int, chunk: int | None) -> dict[str, float]:
     pairs = LabelledPairs(pixels, encoder.tokenize(list(distinct)), caption_of_image, caption_of_image)
     keys = {"image": torch.arange(batch), "text": torch.arange(len(distinct))}
     coins_of = partial(coins.HashCoins, 0, 0)
-    before, started = _peak_mib(restart=True), time.perf_counter()
+    before, started = peak_bytes(restart=True), time.perf_counter()
     if chunk is None:
         with coins.installed(learner, coins_of(keys)):
             learner(pairs).backward()
@@ -62,15 +63,12 @@ def step(batch: int, chunk: int | None) -> dict[str, float]:
             autocast=nullcontext,
             backward=lambda loss: loss.backward(),
         )
-    return {"mib": _peak_mib() - before, "seconds": time.perf_counter() - started}
+    return {"mib": (peak_bytes() - before) / 2**20, "seconds": time.perf_counter() - started}
 
 
 def measured(batch: int, chunk: int | None) -> dict[str, float]:
     """The same, in a process of its own."""
-    command = [sys.executable, __file__, "--one", str(batch), str(chunk or 0)]
-    # The C library then gives every large buffer back when it is freed: the peak counts what is held.
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    printed = in_fresh_process(__file__, "--one", batch, chunk or 0)
     found: dict[str, float] = json.loads(printed.splitlines()[-1])
     return found
 
@@ -114,14 +112,6 @@ def _table(rows: list[dict], chunk: int) -> str:
             f"| {row['batch']} | {known[0]} | {chunks['mib']:.0f} | {known[1]} | {chunks['seconds']:.1f} |"
         )
     return "\n".join(lines)
-
-
-def _peak_mib(*, restart: bool = False) -> float:
-    """The largest resident memory so far (Linux); with `restart`, that of now, from which the next is counted."""
-    if restart:
-        Path("/proc/self/clear_refs").write_text("5")
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

@@ -34,23 +34,71 @@ def radapter() -> Callable[..., Answer]:
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory, radapter) -> Path:
-    """What `radapter init classification` writes."""
-    path = tmp_path_factory.mktemp("init") / "run.yaml"
-    assert radapter("init", "classification", "--to", path).code == 0
-    return path
+def initialised(tmp_path_factory, radapter) -> Callable[[str], Path]:
+    """Gives what `radapter init TASK` writes."""
+
+    def of(task: str) -> Path:
+        path = tmp_path_factory.mktemp("init") / "run.yaml"
+        assert radapter("init", task, "--to", path).code == 0
+        return path
+
+    return of
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory, radapter, written) -> Path:
+def finished(tmp_path_factory, radapter) -> Callable[..., Path]:
+    """Trains by a run.yaml and overrides, and gives the folder of the run."""
+
+    def of(*arguments: object) -> Path:
+        folder = tmp_path_factory.mktemp("runs") / "run"
+        answer = radapter("train", *arguments, "--out", folder)
+        assert answer.code == 0, answer.result.output
+        return folder
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def written(initialised) -> Path:
+    """What `radapter init classification` writes."""
+    return initialised("classification")
+
+
+@pytest.fixture(scope="session")
+def run(finished, written) -> Path:
     """The folder of a finished run of R-Adapter."""
-    folder = tmp_path_factory.mktemp("runs") / "world"
-    answer = radapter("train", written, *SMALL, "--out", folder)
-    assert answer.code == 0, answer.result.output
-    return folder
+    return finished(written, *SMALL)
 
 
 @pytest.fixture(scope="session")
 def small() -> tuple[str, ...]:
     """Overrides that make a run small."""
     return SMALL
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty folder in which commands run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Callable[[Path], dict[Path, bytes | None]]:
+    """Gives what a folder holds: path -> bytes, None for a folder."""
+    return lambda folder: {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def refusal(here, snapshot) -> Callable[..., str]:
+    """Calls a command that must refuse and leave the folder as it is, and gives what was said, in one line."""
+
+    def of(command: Callable[..., Answer], *arguments: object, **named: object) -> str:
+        before = snapshot(here)
+        answer = command(*arguments, **named)
+        assert answer.code == 2, answer.result.output
+        assert "Traceback" not in answer.result.output
+        assert snapshot(here) == before
+        return " ".join(answer.said.split())
+
+    return of

@@ -158,6 +158,16 @@ def test_inspect_tells_sites_and_parameters(radapter):
     assert f"Merged into {2 * sites} tensors" in answer.printed
 
 
+def test_inspect_tells_what_fits_the_model_next(radapter):
+    told = radapter("inspect", "world:tiny").printed
+    for task in ("classification", "retrieval"):
+        assert f"radapter init {task} --to run.yaml && radapter train run.yaml model=world:tiny" in told
+    pytest.importorskip("timm")
+    told = radapter("inspect", "timm:vit_tiny_patch16_224").printed
+    assert "radapter init" not in told  # its one tower reads no class names
+    assert "peft.get_peft_model(module, radapter.RAdapterConfig())" in told
+
+
 def test_inspect_refuses_a_rank_above_the_width(radapter):
     answer = radapter("inspect", "world:tiny", "--r", "129")
     assert answer.code == 2

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,19 +47,9 @@ def compared(radapter, asked, tmp_path_factory):
 
 
 @pytest.fixture
-def refused(radapter, written, small, tmp_path, monkeypatch):
+def refused(radapter, refusal, written, small):
     """What was said of a comparison that was refused before anything was written."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> str:
-        before = sorted(tmp_path.rglob("*"))
-        answer = radapter("compare", written, *small, *arguments, "--out", "out")
-        assert answer.code == 2, answer.result.output
-        assert "Traceback" not in answer.result.output
-        assert sorted(tmp_path.rglob("*")) == before
-        return " ".join(answer.said.split())
-
-    return run
+    return partial(refusal, radapter, "compare", written, *small, "--out", "out")
 
 
 def figures(folder: Path) -> dict:
@@ -67,10 +58,6 @@ def figures(folder: Path) -> dict:
     for row in results["rows"]:
         del row["seconds"], row["seconds_per_epoch"]
     return results
-
-
-def snapshot(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_results_have_a_row_a_method_with_means_spreads_and_seeds(compared):
@@ -226,7 +213,7 @@ def test_a_model_without_a_text_tower_is_refused(refused):
     ],
 )
 def test_a_folder_of_another_configuration_is_refused_and_left_alone(
-    radapter, asked, compared, changes, said
+    snapshot, radapter, asked, compared, changes, said
 ):
     folder, _ = compared
     before = snapshot(folder)
@@ -244,7 +231,7 @@ def test_a_folder_that_is_no_comparison_is_left_alone(radapter, asked, tmp_path)
     assert "holds something else" in answer.said
 
 
-def test_soups_never_mix_trainings_of_two_base_models(radapter, written, small, tmp_path):
+def test_soups_never_mix_trainings_of_two_base_models(snapshot, radapter, written, small, tmp_path):
     model, out = clip_folder(tmp_path / "model"), tmp_path / "out"
     base = fingerprint(load(model))
     options = ("--seeds", "1", "--grid", "1e-3,3e-3", "--out", out)

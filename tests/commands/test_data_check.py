@@ -1,6 +1,7 @@
 """`radapter data check`: what is found in each layout, what a run would refuse, and the run.yaml that comes out."""
 
 import json
+from functools import partial
 
 import pytest
 import yaml
@@ -31,12 +32,6 @@ EXPECTED = {
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def check(radapter, here):
     """`radapter data check`, on `here/set`."""
 
@@ -47,17 +42,9 @@ def check(radapter, here):
 
 
 @pytest.fixture
-def refused(check, here):
+def refused(refusal, check):
     """What was said of a source that was refused; nothing was written."""
-
-    def run(*arguments: str) -> str:
-        before = sorted(here.rglob("*"))
-        answer = check(*arguments)
-        assert answer.code == 2, answer.result.output
-        assert sorted(here.rglob("*")) == before
-        return " ".join(answer.said.split())
-
-    return run
+    return partial(refusal, check)
 
 
 def found(answer) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,10 @@ OTHERS = ("moon", "cloud", "car")
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    layout(tmp_path, "pets", NAMES, train=4, val=2, test=3)
-    layout(tmp_path, "cars", OTHERS, train=1, val=1, test=4)
-    return tmp_path
+def here(here):
+    layout(here, "pets", NAMES, train=4, val=2, test=3)
+    layout(here, "cars", OTHERS, train=1, val=1, test=4)
+    return here
 
 
 def layout(root: Path, task: str, names: tuple[str, ...], **counts: int) -> None:
@@ -60,17 +60,9 @@ def train(radapter, written, here):
 
 
 @pytest.fixture
-def refused(train, here):
+def refused(refusal, train):
     """What was said when a run was refused before anything was written."""
-
-    def run(*overrides: str, **replaced: str) -> str:
-        before = sorted(here.rglob("*"))
-        answer = train(*overrides, **replaced)
-        assert answer.code == 2, answer.result.output
-        assert sorted(here.rglob("*")) == before
-        return " ".join(answer.said.split())
-
-    return run
+    return partial(refusal, train)
 
 
 def test_base_to_novel_and_cross_dataset_are_trained_swept_and_reported(train, radapter, here):

@@ -21,38 +21,28 @@ SKETCHES = "sketch={world: scenes, styles: sketch, size: 12}"
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory, radapter) -> Path:
+def written(initialised) -> Path:
     """What `radapter init retrieval` writes."""
-    path = tmp_path_factory.mktemp("init") / "run.yaml"
-    assert radapter("init", "retrieval", "--to", path).code == 0
-    return path
+    return initialised("retrieval")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, radapter, written) -> Path:
+def run(finished, written) -> Path:
     """The folder of a finished run."""
-    folder = tmp_path_factory.mktemp("runs") / "pairs"
-    answer = radapter("train", written, *SMALL, "--out", folder)
-    assert answer.code == 0, answer.result.output
-    return folder
+    return finished(written, *SMALL)
 
 
 @pytest.fixture
-def pictures(tmp_path, monkeypatch) -> Path:
+def pictures(here) -> Path:
     """Twelve pictures, in the folder where commands run."""
-    monkeypatch.chdir(tmp_path)
     for number in range(12):
-        Image.new("RGB", (16, 16), (20 * number, 0, 90)).save(tmp_path / f"{number}.png")
-    return tmp_path
+        Image.new("RGB", (16, 16), (20 * number, 0, 90)).save(here / f"{number}.png")
+    return here
 
 
 def table(folder: Path, name: str, rows: list[str], columns: str = "image,caption") -> str:
     (folder / name).write_text("\n".join((columns, *rows)))
     return name
-
-
-def snapshot(folder: Path) -> dict[Path, bytes | None]:
-    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 def row_of(answer, method: str) -> list[str]:
@@ -150,13 +140,12 @@ ROWS = [f"{n}.png,a number {n}" for n in range(8)]
     ],
     ids=["missing images", "no caption", "blank caption", "no such group", "no image column", "no rows"],
 )
-def test_pairs_that_cannot_be_trained_on_are_named(radapter, written, pictures, rows, columns, source, said):
+def test_pairs_that_cannot_be_trained_on_are_named(
+    radapter, refusal, written, pictures, rows, columns, source, said
+):
     name = table(pictures, "train.csv", rows, columns)
-    before = snapshot(pictures)
-    answer = radapter("train", written, *SMALL, f"data.train={source.format(name)}", "out=out")
-    assert (answer.code, snapshot(pictures)) == (2, before), answer.result.output
-    assert "Traceback" not in answer.said
-    assert all(part in answer.said for part in said), answer.said
+    told = refusal(radapter, "train", written, *SMALL, f"data.train={source.format(name)}", "out=out")
+    assert all(part in told for part in said), told
 
 
 @pytest.mark.parametrize(
@@ -167,12 +156,9 @@ def test_pairs_that_cannot_be_trained_on_are_named(radapter, written, pictures, 
         ("train.batch_size=200", "train.batch_size must be at most"),
     ],
 )
-def test_batches_that_cannot_be_filled_are_refused(radapter, written, pictures, override, said):
+def test_batches_that_cannot_be_filled_are_refused(radapter, refusal, written, pictures, override, said):
     name = table(pictures, "train.csv", [row + words for row in ROWS for words in ("", " again")])
-    before = snapshot(pictures)
-    answer = radapter("train", written, *SMALL, f"data.train={name}", "out=out", override)
-    assert (answer.code, snapshot(pictures)) == (2, before), answer.result.output
-    assert said in answer.said
+    assert said in refusal(radapter, "train", written, *SMALL, f"data.train={name}", "out=out", override)
 
 
 def test_a_test_image_that_is_trained_on_is_refused(radapter, written, pictures):

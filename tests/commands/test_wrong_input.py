@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,30 +11,13 @@ from safetensors.torch import load_file, save_file
 
 from radapter.world import TINY
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture
-def refused(radapter, small, written, here):
+def refused(radapter, refusal, small, written):
     """Trains with overrides, and gives what was said when it was refused before anything was written."""
-
-    def train(*overrides: str) -> str:
-        before = snapshot(here)
-        answer = radapter("train", written, *small, "out=out", *overrides)
-        assert answer.code == 2, answer.result.output
-        assert snapshot(here) == before
-        assert "Traceback" not in answer.result.output
-        return answer.said
-
-    return train
-
-
-def snapshot(folder: Path) -> dict[Path, bytes | None]:
-    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+    return partial(refusal, radapter, "train", written, *small, "out=out")
 
 
 def photos(folder: Path, *names: str, count: int = 2) -> Path:
@@ -145,7 +129,7 @@ def test_alpha_of_a_command_is_checked(radapter, run, here, command):
 
 
 @pytest.mark.parametrize("resume", [[], ["--resume"]])
-def test_run_folder_with_other_settings_is_refused(radapter, small, run, written, resume):
+def test_run_folder_with_other_settings_is_refused(snapshot, radapter, small, run, written, resume):
     before = snapshot(run)
     answer = radapter("train", written, *small, "train.lr=0.5", "--out", run, *resume)
     assert answer.code == 2
@@ -154,7 +138,7 @@ def test_run_folder_with_other_settings_is_refused(radapter, small, run, written
     assert snapshot(run) == before
 
 
-def test_run_folder_with_the_same_settings_is_not_overwritten(radapter, small, run, written):
+def test_run_folder_with_the_same_settings_is_not_overwritten(snapshot, radapter, small, run, written):
     before = snapshot(run)
     answer = radapter("train", written, *small, "--out", run)
     assert (answer.code, snapshot(run)) == (2, before)

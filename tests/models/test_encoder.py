@@ -144,6 +144,7 @@ def test_a_timm_vit_has_an_image_tower_only() -> None:
     encoder = load("timm:vit_tiny_patch16_224")
     assert encoder.encode_image(torch.zeros(1, 3, 224, 224)).shape == (1, 192)
     assert encoder.text_tower() == ()
-    for call in (lambda: encoder.encode_text(torch.zeros(1, 1)), lambda: encoder.tokenize(["x"])):
+    calls = (encoder.encode_text, torch.zeros(1, 1)), (encoder.tokenize, ["x"]), (encoder.token_counts, ["x"])
+    for call, texts in calls:
         with pytest.raises(ModelError, match="image tower only"):
-            call()
+            call(texts)

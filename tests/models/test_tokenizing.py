@@ -61,3 +61,9 @@ def test_no_texts_give_no_rows(clip: Path) -> None:
 def test_a_tokenizer_for_a_model_without_a_text_tower_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no text tower"):
         load("timm:vit_tiny_patch16_224", tokenizer=letters)
+
+
+def test_an_encoder_counts_the_tokens_that_tokenize_would_cut(clip: Path, tiny_architecture: str) -> None:
+    long = "a red star " * 20
+    for encoder in (load(clip), load(f"open_clip:{tiny_architecture}")):
+        assert encoder.token_counts(["a red star", long, ""]) == [5, 62, 2]

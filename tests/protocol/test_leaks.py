@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from radapter.commands.building import suite_of
-from radapter.config import RunConfig, load_config
+from radapter.config import RetrievalRunConfig, RunConfig, SegmentationRunConfig, load_config
 from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.sources import KINDS
 from radapter.data import open_classification, open_pairs
@@ -18,8 +18,10 @@ from radapter.protocol import ClassificationSuite, RetrievalSuite, TransferSet, 
 from radapter.protocol.suite import ROLES
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
-OF_IMAGES = [path for path in RECIPES if isinstance(load_config(path, []), RunConfig)]
-OF_PAIRS = [path for path in RECIPES if path not in OF_IMAGES]
+OF_IMAGES, OF_PAIRS, OF_REGIONS = (
+    [path for path in RECIPES if isinstance(load_config(path, []), schema)]
+    for schema in (RunConfig, RetrievalRunConfig, SegmentationRunConfig)
+)
 ON_PACS = [path for path in RECIPES if "RADAPTER_DATA" in path.read_text(encoding="utf-8")]
 
 
@@ -112,12 +114,13 @@ def test_a_copy_is_found_in_every_role_of_pairs(folders, pairs, role):
         check_disjoint(leaking)
 
 
-@pytest.mark.parametrize("path", OF_PAIRS, ids=lambda path: path.stem)
-def test_no_test_source_of_a_recipe_of_pairs_meets_its_training(path):
+@pytest.mark.parametrize("path", [*OF_PAIRS, *OF_REGIONS], ids=lambda path: path.stem)
+def test_no_test_source_of_a_recipe_meets_its_training(path):
     """By what is written alone: another file, another split or draw, or another part."""
     data = load_config(path, []).data
     tested = [*([] if data.id_val is None else [data.id_val]), *data.id_test.values(), *data.ood.values()]
-    for trained in data.train:
+    cut_from = [data.train[kind] for kind in ("mine", "from_masks") if kind in data.train]  # regions' images
+    for trained in cut_from or data.train:
         for spec in tested:
             places = [
                 [str(each.get(kind)) for kind in (*PAIR_KINDS, "split", "split_list", "seed")]

@@ -25,8 +25,6 @@ from radapter.data.shards.stream import (
 )
 from radapter.errors import ConfigError
 from radapter.models import DualEncoder
-from radapter.models.hf import HfTowers
-from radapter.models.openclip import OpenClipTowers
 from radapter.processes import launched
 from radapter.protocol import (
     ClassificationSuite,
@@ -134,9 +132,8 @@ def report_long_captions(suite: AnySuite, encoder: DualEncoder) -> None:
         names[suite.train.captions] = {suite.train.name: None}
     for data in suite.sets(*ROLES).values():
         names.setdefault(data.captions, {})[data.name] = None
-    assert isinstance(encoder.towers, HfTowers | OpenClipTowers)  # timm's have no text tower
     for captions, of in names.items():
-        long_captions(captions, encoder.towers.tokenizer, name=", ".join(of))
+        long_captions(captions, encoder, name=", ".join(of))
 
 
 def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:

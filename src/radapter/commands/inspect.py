@@ -1,5 +1,7 @@
 """`radapter inspect`: a model's towers, adapter sites and what adapting it would train and merge."""
 
+import shlex
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -35,8 +37,19 @@ def inspect(model: str, *, r: int | None = None, allow_download: bool = False) -
         f"parameters, {share:.1%} of the model. Merged into {len(facts.merged_into)} tensors that are there "
         "already: the merged model runs as the original."
     )
-    next_steps(("fine-tune it", f"radapter init classification --to run.yaml, then model: {model}"))
+    next_steps(*_next(facts))
     return facts
+
+
+def _next(facts: Inspection) -> list[tuple[str, str]]:
+    """What a model can be fine-tuned on: commands need a text tower, which reads class names and captions."""
+    if facts.context_length == 0:
+        return [("adapt it in Python", "peft.get_peft_model(module, radapter.RAdapterConfig())")]
+    trained = f"radapter train run.yaml {shlex.quote(f'model={facts.name}')}"
+    return [
+        ("fine-tune it on labelled images", f"radapter init classification --to run.yaml && {trained}"),
+        ("on images and captions", f"radapter init retrieval --to run.yaml && {trained}"),
+    ]
 
 
 def _towers(facts: Inspection) -> Table:

@@ -7,9 +7,22 @@ from pathlib import Path
 
 from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
-from radapter.errors import ConfigError, ModelError
+from radapter.errors import ConfigError, MissingExtraError, ModelError
 from radapter.evaluation.features import encode_texts
-from radapter.search import Hit, Indexed, find, index_folder, read_index, sheet_html, write_index
+from radapter.search import (
+    FAISS_FROM,
+    FaissIndex,
+    Hit,
+    ImageIndex,
+    Indexed,
+    faiss_index,
+    find,
+    index_folder,
+    read_index,
+    sheet_html,
+    write_index,
+)
+from radapter.search.faiss_codes import beside
 from radapter.search.indexing import images_below
 from radapter.search.sheet import printable
 from radapter.storage import write_text
@@ -25,6 +38,7 @@ def search(
     top: int = 10,
     html: Path | None = None,
     index: Path | None = None,
+    exact: bool = False,
     allow_download: bool = False,
 ) -> dict[str, list[Hit]]:
     """Prints the images of a folder that are nearest to each query.
@@ -35,11 +49,13 @@ def search(
         images: a folder, read at any depth.
         top: hits a query.
         html: where to write the hits as a page; an existing file is replaced.
-        index: where features are kept; read if it is there, and brought up to date.
+        index: where features are kept; read if it is there, and brought up to date. From `FAISS_FROM` images on a
+            FAISS index is made beside it and used, where faiss is installed.
+        exact: whether every feature is read whatever the size.
         allow_download: whether the hub may be asked.
 
     Raises:
-        InputError: a query is empty, the folder has no readable image, the model no text tower, or the index is
+        InputError: a query is empty, the folder has no readable image, the model no text tower, or an index is
             damaged, of another model or of another folder.
     """
     _check(queries, html=html, index=index)
@@ -57,7 +73,8 @@ def search(
     _report(indexed, asked=index is not None)
     if index is not None and indexed.index is not known:
         write_index(index, indexed.index)
-    found = dict(zip(texts, find(indexed.index, text_features, top=top), strict=True))
+    faiss = None if exact or index is None else _faiss_of(index, indexed.index)
+    found = dict(zip(texts, find(indexed.index, text_features, top=top, faiss=faiss), strict=True))
     for query, hits in found.items():
         _print_hits(query, hits, images)
     if html is not None:
@@ -76,6 +93,20 @@ def _check(queries: Sequence[str], *, html: Path | None, index: Path | None) -> 
     for option, path in (("--html", html), ("--index", index)):
         if path is not None and path.is_dir():
             raise ConfigError(f"{option} must be a file. '{path}' is a folder. Give a name in it.")
+
+
+def _faiss_of(path: Path, index: ImageIndex) -> FaissIndex | None:
+    """The FAISS index beside a large index; None where it is small or faiss is missing, which is said."""
+    if len(index) < FAISS_FROM:
+        return None
+    try:
+        with counting() as bar:
+            found = faiss_index(beside(path), index, progress=bar("coding for FAISS"))
+    except MissingExtraError as error:
+        say_aside(f"index: every one of {len(index):,} images is read. {error}")
+        return None
+    say_aside(f"index: searched with FAISS, {beside(path)}; --exact reads every image's features")
+    return found
 
 
 def _report(indexed: Indexed, *, asked: bool) -> None:

@@ -4,8 +4,8 @@ pictures/         from bytes to an RGB picture, bounded; augmentation and corrup
 labelled/         pictures with a class each: the set, its readers, the layouts of public sets
 pairs/            pictures with captions: the set, its readers, grouped batches
 masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
-regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
 shards/           any of them as tars of a gigabyte, and training from these in sequence
+regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
 specification.py  what every specification of a source is checked for
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open

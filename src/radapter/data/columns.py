@@ -123,6 +123,11 @@ def hub_table(
     return ColumnTable(table, folder.name, folder)
 
 
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` wrote a folder."""
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
+
+
 def _found(path: str) -> list[str]:
     files = sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
     if not files or not all(Path(file).is_file() for file in files):

@@ -54,6 +54,9 @@ class Towers(Protocol):
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
         """The library's own switch of gradient checkpointing, for both towers."""
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each of N texts, none of them cut."""
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """What the image tower consists of, its projection included."""
 
@@ -184,6 +187,15 @@ class DualEncoder(nn.Module):
                 text tower.
         """
         return self.towers.tokenize(texts)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each of N texts uncut, with those of begin and end: above `context_length` `tokenize` cuts.
+
+        Raises:
+            ModelError: the tokenizer's files are missing, it cannot say how long an uncut text is, or the model has
+                no text tower.
+        """
+        return self.towers.token_counts(texts)
 
     def image_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:
         """The parts of the image tower, its projection included."""

@@ -1,9 +1,7 @@
 """A model's identity: one hash over its base weights, whatever adapters are installed on them."""
 
-import hashlib
 from collections.abc import Iterator
 
-import torch
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
@@ -11,6 +9,7 @@ from torch import nn
 
 from radapter.errors import ModelError
 from radapter.models.encoder import DualEncoder
+from radapter.storage import sha256_of_tensors
 
 
 def fingerprint(encoder: DualEncoder | nn.Module) -> str:
@@ -30,12 +29,7 @@ def fingerprint(encoder: DualEncoder | nn.Module) -> str:
     module = encoder.module if isinstance(encoder, DualEncoder) else encoder
     if isinstance(module, PeftModel):
         module = module.get_base_model()
-    digest = hashlib.sha256()
-    for name, parameter in sorted(base_parameters(module), key=lambda item: item[0]):
-        digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
-        plain = parameter.detach().cpu().contiguous().reshape(-1)
-        digest.update(plain.view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return sha256_of_tensors(sorted(base_parameters(module), key=lambda item: item[0]))
 
 
 def base_parameters(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Parameter]]:

@@ -115,6 +115,10 @@ class HfTowers:
         getattr(module, name)({"use_reentrant": False})
         module.disable_input_require_grads()  # type: ignore[operator]
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each of N texts, none of them cut."""
+        return self.tokenizer.token_counts(texts)
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The vision model and, for CLIP, its projection."""
         return _children(module, "vision_model", "visual_projection")

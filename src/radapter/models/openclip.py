@@ -86,6 +86,10 @@ class OpenClipTowers:
         """open_clip's switch of both towers; it leaves alone, and says nothing of, what it cannot switch."""
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each of N texts, none of them cut."""
+        return self.tokenizer.token_counts(texts)
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The image tower, which holds its projection."""
         return (module.visual,)  # type: ignore[return-value]

@@ -68,6 +68,10 @@ class TimmTowers:
         """timm's switch."""
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Raises ModelError: there is no text tower."""
+        raise self._no_text()
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The whole module."""
         return (module,)

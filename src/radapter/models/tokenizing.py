@@ -65,7 +65,7 @@ class LazyTokenizer:
             )
         return tokens
 
-    def lengths(self, texts: Sequence[str]) -> list[int]:
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text uncut, with those of begin and end: above `context_length` a call cuts the text.
 
         Raises:

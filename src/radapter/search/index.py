@@ -1,7 +1,8 @@
 """Features of a folder's images in one safetensors file, which is mapped into memory when it is read.
 
 The file holds the tensors `features` (N, E), `stamps` (N, 2), each file's size and time of change, and `paths`, the
-files' names relative to the folder, each ended by a zero byte; its metadata names the model.
+files' names relative to the folder, each ended by a zero byte; its metadata names the model, and holds the SHA-256
+of the features by which a FAISS index beside it knows them.
 """
 
 import os
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from radapter.errors import DataError
 from radapter.evaluation.cosines import TILE, check_unit_norm, in_tiles
-from radapter.storage import write_tensors
+from radapter.storage import sha256_of_tensors, write_tensors
 
 _KIND = "radapter image index 1"
 
@@ -30,12 +31,14 @@ class ImageIndex:
         paths: relative to the folder, N, distinct.
         stamps: (N, 2), int64: bytes, and time of change in nanoseconds since 1970.
         features: unit norm, (N, E), float32.
+        sha256: of the features, as the file tells it that they were read from; None where there is none.
     """
 
     model: str
     paths: tuple[str, ...]
     stamps: Tensor
     features: Tensor
+    sha256: str | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -51,8 +54,13 @@ def write_index(path: str | os.PathLike[str], index: ImageIndex) -> None:
             "stamps": index.stamps,
             "paths": torch.frombuffer(bytearray(names), dtype=torch.uint8),
         },
-        metadata={"kind": _KIND, "model": index.model},
+        metadata={"kind": _KIND, "model": index.model, "features": features_sha256(index.features)},
     )
+
+
+def features_sha256(features: Tensor) -> str:
+    """What tells the features of an index, (N, E), from all others."""
+    return sha256_of_tensors([("features", features)])
 
 
 def read_index(path: str | os.PathLike[str]) -> ImageIndex:
@@ -77,7 +85,7 @@ def read_index(path: str | os.PathLike[str]) -> ImageIndex:
         _check(paths, stamps, features)
     except (ValueError, TypeError) as error:
         raise _refused(path, str(error)) from error
-    return ImageIndex(about["model"], paths, stamps, features)
+    return ImageIndex(about["model"], paths, stamps, features, about.get("features"))
 
 
 def _check(paths: tuple[str, ...], stamps: Tensor, features: Tensor) -> None:

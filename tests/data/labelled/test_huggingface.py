@@ -12,10 +12,7 @@ from radapter.data import open_classification
 from radapter.data.splits import key_of
 from radapter.errors import ConfigError, DataError
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.getbasetemp() / "datasets")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def _png(red):

@@ -10,10 +10,7 @@ from PIL import Image
 from radapter.data import open_pairs
 from radapter.errors import ConfigError, DataError
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.getbasetemp() / "datasets")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def png(red):

@@ -29,6 +29,7 @@ from typing import Any
 
 import torch
 
+from radapter.data.columns import is_saved
 from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.labelled.coop import read_coop
 from radapter.data.labelled.folder import read_folder
@@ -161,8 +162,8 @@ def open_classification(
 def kind_of(path: str) -> str:
     """The telling key that a plain path stands for: folder, csv, parquet or hub."""
     folder = Path(expanded(path))
-    if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
-        return "hub"  # save_to_disk wrote it
+    if is_saved(folder):
+        return "hub"
     return _BY_SUFFIX.get(folder.suffix.lower(), "folder")
 
 

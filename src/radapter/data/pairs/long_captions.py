@@ -3,11 +3,20 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
-from typing import final
-
-from radapter.models.tokenizing import LazyTokenizer
+from typing import Protocol, final
 
 _log = logging.getLogger(__name__)
+
+
+class TokenCounter(Protocol):
+    """What is asked; a `DualEncoder` with a text tower is one."""
+
+    @property
+    def context_length(self) -> int:
+        """L, tokens that a text may have."""
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each of N texts, none of them cut."""
 
 
 @final
@@ -28,20 +37,20 @@ class LongCaptions:
     context: int
 
 
-def long_captions(captions: Sequence[str], tokenizer: LazyTokenizer, *, name: str) -> LongCaptions:
-    """Counts the captions that a tokenizer cuts, and warns where there are any.
+def long_captions(captions: Sequence[str], encoder: TokenCounter, *, name: str) -> LongCaptions:
+    """Counts the captions that a context cuts, and warns where there are any.
 
     Args:
         captions: M texts.
-        tokenizer: the model's, `encoder.towers.tokenizer`.
+        encoder: of the text tower that reads them.
         name: what the warning calls the data set.
 
     Raises:
         ModelError: the tokenizer's files are missing, or it cannot say how long an uncut text is.
     """
     distinct = list(dict.fromkeys(captions))
-    lengths = tokenizer.lengths(distinct)
-    context = tokenizer.context_length
+    lengths = encoder.token_counts(distinct)
+    context = encoder.context_length
     over = [text for text, length in zip(distinct, lengths, strict=True) if length > context]
     found = LongCaptions(len(distinct), len(over), max(lengths, default=0), context)
     if over:

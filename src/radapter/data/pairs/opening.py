@@ -24,49 +24,23 @@ Every mapping also takes
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from radapter.data.labelled.opening import open_classification
 from radapter.data.pairs.captioned import CaptionedSource, refuse_blank
-from radapter.data.pairs.classes import captions_of_classes
-from radapter.data.pairs.columns import read_pair_hub, read_pair_parquet
 from radapter.data.pairs.equivalence import LARGEST, target_classes, warn_if_large
-from radapter.data.pairs.flickr8k import read_flickr8k
-from radapter.data.pairs.karpathy import read_karpathy
-from radapter.data.pairs.lines import read_pair_lines
+from radapter.data.pairs.kinds import KINDS, kind_of, read_source
 from radapter.data.pairs.pair_set import PairSet
 from radapter.data.pairs.paraphrase import paraphrase
-from radapter.data.pairs.table import read_pair_table
-from radapter.data.pairs.tars import read_clip_benchmark, read_webdataset
-from radapter.data.pairs.world import read_pair_world
 from radapter.data.pictures.bad_images import MAX_BAD
 from radapter.data.pictures.corruptions import check_corruption, corrupted_pictures, greyed
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
-from radapter.data.specification import check_options, check_part, expanded, refuse_unreadable
+from radapter.data.specification import check_options, check_part, refuse_unreadable
 from radapter.data.splits import Progress, content_keys, in_part
 from radapter.errors import ConfigError, DataError
-from radapter.zeroshot import templates
 
-TEMPLATE = "a photo of a {}."
-"""What a classification source's captions say where no template is given."""
-
-_LISTED = (str, list, tuple)
-_KINDS: dict[str, dict[str, Any]] = {
-    "csv": {"csv": str, "image": str, "caption": str, "group": str, "images": str},
-    "jsonl": {"jsonl": str, "image": str, "captions": str, "group": str, "images": str},
-    "parquet": {"parquet": _LISTED, "image": str, "captions": str, "group": str},
-    "hub": {"hub": str, "split": str, "config": str, "image": str, "captions": str, "group": str},
-    "karpathy": {"karpathy": str, "images": str, "split": str},
-    "flickr8k": {"flickr8k": str, "images": str, "split_list": str},
-    "clip_benchmark": {"clip_benchmark": str, "split": str},
-    "webdataset": {"webdataset": _LISTED, "captions": str, "group": str},
-    "world": {"world": str, "seed": int, "size": int, "styles": _LISTED, "wording": str},
-    "classification": {"classification": (str, Mapping), "templates": _LISTED},
-}
 _COMMON: dict[str, Any] = {
     "captions_per_image": int,
     "part": Sequence,
@@ -75,16 +49,6 @@ _COMMON: dict[str, Any] = {
     "grayscale": bool,
     "corrupt": Mapping,
 }
-_BY_SUFFIX = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tab": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".tar": "webdataset",
-}
-
 _log = logging.getLogger(__name__)
 
 
@@ -116,10 +80,15 @@ def open_pairs(
         ConfigError: a key or value of `spec` is unknown or out of range.
         DataError: the data are missing, empty or too corrupt, or captions are empty.
     """
-    options = _checked(spec)
+    kind, options = _checked(spec)
     check_max_pixels(max_pixels)
-    source = _read(
-        options, max_pixels=max_pixels, max_bad=max_bad, allow_download=allow_download, progress=progress
+    source = read_source(
+        kind,
+        options,
+        max_pixels=max_pixels,
+        max_bad=max_bad,
+        allow_download=allow_download,
+        progress=progress,
     )
     if len(source.pictures) == 0:
         raise DataError(f"data set must hold an image. '{source.name}' holds none.")
@@ -165,83 +134,22 @@ def open_pairs(
     return opened
 
 
-def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
-    """The specification as a mapping whose keys and types are known."""
+def _checked(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The kind of a specification, and a mapping whose keys and types are known."""
     if isinstance(spec, str):
-        return {_kind_of(spec): spec}
+        kind = kind_of(spec)
+        return kind, {kind: spec}
     options = {key: value for key, value in spec.items() if value is not None}  # null in YAML is the default
-    kind = check_options(options, _KINDS, _COMMON)
+    kind = check_options(options, {k: {k: row.telling, **row.keys} for k, row in KINDS.items()}, _COMMON)
     check_part(options)
-    if kind in ("karpathy", "flickr8k") and "images" not in options:
-        raise ConfigError(f"a {kind} source needs images, the folder of its images. Give images.")
+    for key in KINDS[kind].needs:
+        if key not in options:
+            raise ConfigError(f"a {kind} source needs {key}, the folder of its images. Give {key}.")
     if options.get("captions_per_image", 1) < 1:
         raise ConfigError(f"captions_per_image must be >= 1. Got {options['captions_per_image']}.")
     if "corrupt" in options:
         check_corruption(options["corrupt"])
-    return options
-
-
-def _kind_of(path: str) -> str:
-    place = Path(expanded(path))
-    if any((place / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
-        return "hub"  # save_to_disk wrote it
-    if next(place.glob("*/nshards.txt"), None) is not None:
-        return "clip_benchmark"
-    suffix = place.suffix.lower()
-    if suffix not in _BY_SUFFIX:
-        raise ConfigError(
-            f"a path to image-text pairs must end in {', '.join(_BY_SUFFIX)}, or be a folder of save_to_disk or "
-            f"CLIP_benchmark. Got '{path}'. Say what it is in a mapping, with one of the keys {', '.join(_KINDS)}."
-        )
-    return _BY_SUFFIX[suffix]
-
-
-def _read(
-    options: Mapping[str, Any],
-    *,
-    max_pixels: int,
-    max_bad: float,
-    allow_download: bool,
-    progress: Progress | None,
-) -> CaptionedSource:
-    kind = next(kind for kind in _KINDS if kind in options)
-    told, chosen = (
-        options[kind],
-        {key: options[key] for key in _KINDS[kind] if key in options and key != kind},
-    )
-    path = Path(expanded(told)) if isinstance(told, str) else Path()
-    match kind:
-        case "csv":
-            return read_pair_table(path, **chosen, max_pixels=max_pixels)
-        case "jsonl":
-            return read_pair_lines(path, **chosen, max_pixels=max_pixels)
-        case "parquet":
-            return read_pair_parquet(_paths(told), **chosen, max_pixels=max_pixels)
-        case "hub":
-            chosen = {"split": "train", **chosen}
-            return read_pair_hub(
-                expanded(told), **chosen, max_pixels=max_pixels, allow_download=allow_download
-            )
-        case "karpathy":
-            chosen["images"] = Path(expanded(chosen["images"]))
-            return read_karpathy(path, **chosen, max_pixels=max_pixels)
-        case "flickr8k":
-            chosen = {key: Path(expanded(place)) for key, place in chosen.items()}
-            return read_flickr8k(path, **chosen, max_pixels=max_pixels)
-        case "clip_benchmark":
-            return read_clip_benchmark(path, **chosen, max_pixels=max_pixels)
-        case "webdataset":
-            return read_webdataset(_paths(told), **chosen, max_pixels=max_pixels)
-        case "world":
-            return read_pair_world(told, **chosen)
-    labelled = open_classification(
-        told, max_pixels=max_pixels, max_bad=max_bad, allow_download=allow_download, progress=progress
-    )
-    return captions_of_classes(labelled, templates(options.get("templates", TEMPLATE)))
-
-
-def _paths(told: str | Sequence[str]) -> list[str]:
-    return [expanded(path) for path in ([told] if isinstance(told, str) else told)]
+    return kind, options
 
 
 def _captions(

@@ -27,8 +27,8 @@ def after_the_tour(radapter, run, written, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(run, "runs/world")
     shutil.copy(written, "run.yaml")
-    shutil.copytree(ROOT / "recipes", "recipes")
     assert radapter("init", "retrieval", "--to", "pairs.yaml").code == 0
+    assert radapter("init", "segmentation", "--to", "regions.yaml").code == 0
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -13,6 +13,8 @@ SMALL = (
     "data.id_val={world: scenes, styles: photo, size: 6, seed: 1, background: false}",
     "data.id_test={world: scenes, styles: photo, size: 6, seed: 2, background: false}",
     "data.ood={sketch: {world: scenes, styles: sketch, size: 6, background: false}}",
+    "regions.square=true",
+    "regions.expand=1.3",
 )
 SKETCHES = "sketch={world: scenes, styles: sketch, size: 6, background: false}"
 
@@ -133,6 +135,25 @@ def test_compare_of_methods_leaves_a_table_with_oracles(radapter, written, tmp_p
     page = (tmp_path / "out" / "results.md").read_text()
     assert "mIoU on ID validation at alpha 1" in page
     assert "| proposals, true classes |" in page
+
+
+def test_segment_frames_regions_as_the_run_was_trained(radapter, run, tmp_path, monkeypatch):
+    from radapter.commands import segment
+
+    given = {}
+
+    class Told(segment.RegionClassifier):
+        def __init__(self, *args, **options):
+            given.update(options)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(segment, "RegionClassifier", Told)
+    Image.new("RGB", (48, 40), (200, 30, 30)).save(tmp_path / "red.png")
+    answer = radapter(
+        "segment", run, "--image", tmp_path / "red.png", "--classes", "star, sun", "--to", tmp_path / "o.png"
+    )
+    assert answer.code == 0, answer.result.output
+    assert (given["expand"], given["square"]) == (1.3, True)
 
 
 MINED = (

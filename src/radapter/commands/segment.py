@@ -5,15 +5,17 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.commands.building_regions import frame_of
 from radapter.commands.checks import check_text_tower
 from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
+from radapter.config import SegmentationRunConfig, load_config
 from radapter.data.pictures.decoding import decode
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.protocol import CONFIG, read_about
@@ -77,6 +79,8 @@ def segment(
 ) -> list[Path]:
     """Segments an image, or each image of a folder, and writes an overlay, a label map and the regions of each.
 
+    A run of segmentation frames regions as in its training.
+
     Args:
         what: a run folder, used at its chosen alpha, or a model's name.
         image: an image, or a folder that is read at any depth.
@@ -120,6 +124,7 @@ def segment(
             synonyms=synonyms,
             prompts=None if mask_prompts is None else MaskPrompts.load(mask_prompts, encoder),
             ovseg_compat=ovseg_compat,
+            **_frame(what),
         )
         stages = partial(
             segment_images,
@@ -289,6 +294,14 @@ def _proposer(spec: str, classnames: Sequence[str] | None, *, tile: int | None) 
         return lambda name: MaskFile(mask_file_of(Path(rest), name))
     known = ("felzenszwalb", "transformers:FOLDER", "files:FOLDER")
     raise ConfigError(f"--proposer must be {', '.join(known)}. Got '{spec}'.{did_you_mean(spec, known)}")
+
+
+def _frame(what: str) -> dict[str, Any]:
+    """`expand` and `square` of a run of segmentation; empty for other runs and for models."""
+    if not (Path(what) / CONFIG).is_file():
+        return {}
+    config = load_config(Path(what) / CONFIG)
+    return frame_of(config.regions)._asdict() if isinstance(config, SegmentationRunConfig) else {}
 
 
 def _templates(what: str, given: str | None) -> str | list[str]:

@@ -41,6 +41,8 @@ class RegionClassifier:
         fill: colour of the background, [0, 1]; the tower's mean where None.
         antialias: whether crops are averaged when they are reduced.
         ovseg_compat: crops as OVSeg's release makes them.
+        expand: of boxes, see `region_crops`; so is the next.
+        square: whether boxes are widened to squares.
         batch_size: crops in one pass of the tower.
 
     Raises:
@@ -60,6 +62,8 @@ class RegionClassifier:
         fill: Colour | None = None,
         antialias: bool = True,
         ovseg_compat: bool = False,
+        expand: float = 1.0,
+        square: bool = False,
         batch_size: int = 64,
     ) -> None:
         self.classnames = tuple(classnames)
@@ -70,6 +74,7 @@ class RegionClassifier:
         self._fill = fill
         self._antialias = antialias
         self._ovseg_compat = ovseg_compat
+        self._expand, self._square = expand, square
         self._batch_size = batch_size
 
     def crops(self, image: Tensor, masks: Tensor) -> RegionCrops:
@@ -84,6 +89,8 @@ class RegionClassifier:
             fill=self._fill,
             antialias=self._antialias,
             ovseg_compat=self._ovseg_compat,
+            expand=self._expand,
+            square=self._square,
         )
 
     def scores(self, crops: Sequence[RegionCrops]) -> list[RegionScores]:

@@ -43,28 +43,30 @@ LOWEST_SCALE, HIGHEST_SCALE = 10.0, 50.0
 
 
 def train_teacher(
-    sources: Sources, work: Path, *, steps: int, batch_size: int, lr: float, seed: int
+    sources: Sources, work: Path, *, steps: int, batch_size: int, lr: float, seed: int, device: torch.device
 ) -> Teacher:
     """Cross-entropy on the classes, binary cross-entropy on the words of Flickr8k's captions."""
     torch.manual_seed(seed)
-    teacher = Teacher(len(CLASSES), WORDS, **TEACHER).to(memory_format=torch.channels_last)
+    teacher = Teacher(len(CLASSES), WORDS, **TEACHER).to(device, memory_format=torch.channels_last)
     run = Run(teacher, work / "teacher.pt", steps=steps, lr=lr, seed=seed, decay=0.9985)
     for _, generator in run.steps():
-        batch = sources.batch(batch_size, generator)
+        batch = sources.batch(batch_size, generator, device)
         labelled = len(batch.labels)
         targets = F.one_hot(batch.labels, len(CLASSES)).float()
         pictures, targets = mix(batch.views[:labelled], targets, generator, probability=0.5)
         views = torch.cat([pictures, batch.views[labelled:]]).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             output = teacher(views)
         loss = F.cross_entropy(output.logits[:labelled].float(), targets, label_smoothing=0.05)
         words = output.words[labelled:].float()
-        loss = loss + 2 * F.binary_cross_entropy_with_logits(words, sources.bags[batch.flickr])
+        loss = loss + 2 * F.binary_cross_entropy_with_logits(words, batch.bags)
         run.update(loss)
         if run.is_due():
             run.save()
             with run.averaged():
-                run.log({"loss": loss.item()} | accuracy(lambda x: teacher(x).logits, sources.validation))
+                run.log(
+                    {"loss": loss.item()} | accuracy(lambda x: teacher(x).logits, sources.validation, device)
+                )
     teacher.load_state_dict(run.average)
     return teacher.eval()
 
@@ -96,6 +98,7 @@ def train_student(
     batch_size: int,
     lr: float,
     seed: int,
+    device: torch.device,
     fast: bool,
 ) -> None:
     """Captions and the teacher, on the same views.
@@ -105,16 +108,16 @@ def train_student(
     """
     torch.manual_seed(seed + 1)
     tokenizer = build_tokenizer(vocabulary(sources), VOCABULARY)
-    student = Student(build_clip(len(tokenizer), SIZE), TEACHER["widths"][2])
+    student = Student(build_clip(len(tokenizer), SIZE), TEACHER["widths"][2]).to(device)
     run = Run(student, work / "student.pt", steps=steps, lr=lr, seed=seed + 1, decay=0.999)
     look = torch.compile(student) if fast else student
     for step, generator in run.steps():
-        batch = sources.batch(batch_size, generator)
+        batch = sources.batch(batch_size, generator, device)
         labelled = len(batch.labels)
         targets = F.one_hot(batch.labels, len(CLASSES)).float()
         pictures, targets = mix(batch.views[:labelled], targets, generator, probability=0.3)
         views = torch.cat([pictures, batch.views[labelled:]])
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             with torch.no_grad():
                 taught = teacher(views.to(memory_format=torch.channels_last))
             features, logits, dense = look(views)
@@ -123,7 +126,7 @@ def train_student(
         targets = 0.4 * targets + 0.6 * said
 
         captions = class_captions(generator) + flickr_captions(sources, batch.flickr, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             texts = text_features(student.clip, tokens_of(tokenizer, captions))
         scale = student.clip.logit_scale.exp()
         class_logits = scale * features[:labelled] @ texts[: len(CLASSES)].T
@@ -132,7 +135,7 @@ def train_student(
         loss = (
             contrastive(class_logits, targets)
             + 0.5 * F.cross_entropy(logits[:labelled].float(), targets)
-            + 0.5 * contrastive(pair_logits, torch.eye(len(pair_logits)))
+            + 0.5 * contrastive(pair_logits, torch.eye(len(pair_logits), device=device))
             + F.mse_loss(dense.float(), expected)
         )
         run.update(loss)
@@ -141,7 +144,7 @@ def train_student(
         if run.is_due():
             run.save()
             with run.averaged():
-                scores = accuracy(zero_shot(student.clip, tokenizer), sources.validation)
+                scores = accuracy(zero_shot(student.clip, tokenizer), sources.validation, device)
                 save_encoder(student.clip, tokenizer, work / "encoder")
             run.log({"loss": loss.item(), "scale": scale.item()} | scores)
 
@@ -185,14 +188,14 @@ def zero_shot(clip: CLIPModel, tokenizer: PreTrainedTokenizerFast) -> Callable[[
 
 
 @torch.no_grad()
-def accuracy(logits: Callable[[Tensor], Tensor], images: Images) -> dict[str, float]:
+def accuracy(logits: Callable[[Tensor], Tensor], images: Images, device: torch.device) -> dict[str, float]:
     """Share of right answers among PACS's seven classes, by domain and their mean, of pictures as they are."""
     guesses = []
     for pixels in images.pixels.split(256):
         views = pixels.permute(0, 3, 1, 2).float() / 255
         views = F.interpolate(views, SIZE, mode="bicubic", antialias=True).clamp(0, 1)
-        with torch.autocast("cpu", torch.bfloat16):
-            guesses.append(logits(views * 2 - 1)[:, : len(PACS_CLASSES)].argmax(1))
+        with torch.autocast(device.type, torch.bfloat16):
+            guesses.append(logits((views * 2 - 1).to(device))[:, : len(PACS_CLASSES)].argmax(1).cpu())
     right = (torch.cat(guesses) == images.labels).double()
     scores = {name: right[images.domains == i].mean().item() for i, name in enumerate(DOMAINS)}
     return scores | {"mean": sum(scores.values()) / len(scores)}
@@ -211,7 +214,10 @@ def publish(
     root: Path, work: Path, folder: Path, *, name: str, flickr_part: tuple[float, float], flickr_share: float
 ) -> None:
     """Copies the encoder to `folder` with a card that tells its scores on the unseen half."""
-    taken = {stage: torch.load(work / f"{stage}.pt", weights_only=True) for stage in ("teacher", "student")}
+    taken = {
+        stage: torch.load(work / f"{stage}.pt", map_location="cpu", weights_only=True)
+        for stage in ("teacher", "student")
+    }
     told = {stage: f"{state['done']:,} batches of {BATCH_SIZE}" for stage, state in taken.items()}
     minutes = sum(state["seconds"] for state in taken.values()) / 60
     shutil.copytree(work / "encoder", folder, dirs_exist_ok=True)
@@ -223,6 +229,7 @@ def publish(
         flickr_part=flickr_part,
         flickr_share=flickr_share,
         minutes=minutes,
+        machine=taken["student"]["machine"],
         **told,
     )
     print({name: round(score, 4) for name, (score, _) in scores.items()}, flush=True)
@@ -253,6 +260,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=here / "encoder", help="where the encoder goes at the end")
     parser.add_argument("--publish", action="store_true", help="train nothing: publish what --work holds")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="such as cuda")
     parser.add_argument(
         "--compile", action="store_true", help="torch.compile the student; needs a C++ compiler"
     )
@@ -262,7 +270,7 @@ def main() -> None:
         return publish(options.data, options.work, options.to, name=options.name, **shown)
     options.work.mkdir(parents=True, exist_ok=True)
     sources = Sources(options.data, options.work, **shown)
-    common = {"batch_size": BATCH_SIZE, "seed": options.seed}
+    common = {"batch_size": BATCH_SIZE, "seed": options.seed, "device": options.device}
     teacher = train_teacher(sources, options.work, steps=options.teacher_steps, lr=2e-3, **common)
     train_student(
         sources, teacher, options.work, steps=options.student_steps, lr=1e-3, fast=options.compile, **common

@@ -188,7 +188,7 @@ def _table(rows: list[dict], where: str, merged: float) -> str:
         "|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {r['variant']} | {r['trained_parameters'] / 1e6:.2f} M | {r['seconds']:.2f} | {r['to_frozen']:.2f} | "
+        f"| {r['variant']} | {r['trained_parameters'] / 1e6:.2f} M | {r['seconds']:.3f} | {r['to_frozen']:.2f} | "
         f"{r['to_full']:.2f} | {r['saved_mib']:.0f} |"
         for r in rows
     ]

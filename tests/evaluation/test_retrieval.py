@@ -273,15 +273,3 @@ def test_folds_that_do_not_divide_the_images_are_refused():
 def test_median_of_an_even_number_of_ranks_lies_between_them():
     ranks = RetrievalRanks(text_to_image=torch.tensor([1, 2]), image_to_text=torch.tensor([1, 4]))
     assert retrieval_metrics(ranks)["i2t_median_rank"] == 2.5
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_ranks_on_a_gpu_are_those_of_the_cpu():
-    generator = torch.Generator().manual_seed(0)
-    images, texts = (normalize(torch.randn(n, 64, generator=generator)) for n in (300, 900))
-    of_image = torch.arange(900) % 300
-    here, there = (
-        retrieval_ranks(images.to(d), texts.to(d), of_image.to(d), tile=128) for d in ("cpu", "cuda")
-    )
-    assert here.text_to_image.equal(there.text_to_image.cpu())
-    assert here.image_to_text.equal(there.image_to_text.cpu())

@@ -42,7 +42,7 @@ Zero-shot top-1 with radapter's short templates, on the half of every PACS domai
   the first network's map of features. The floor under the logit scale rose from 10 to 50 over the first half.
   The weights are a running average.
 - So labels and another network helped: it is not trained on captions alone.
-- One thread of a CPU, bfloat16; {minutes} in all.
+- On {machine}, bfloat16; {minutes} in all.
 
 ## Terms
 
@@ -85,6 +85,7 @@ def write_card(
     teacher: str,
     student: str,
     minutes: float,
+    machine: str,
 ) -> None:
     """Writes README.md into `folder`."""
     clip = CLIPModel.from_pretrained(folder)
@@ -102,5 +103,6 @@ def write_card(
         teacher=teacher,
         student=student,
         minutes=f"{minutes:.0f} minutes",
+        machine=machine,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

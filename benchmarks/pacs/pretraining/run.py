@@ -34,14 +34,21 @@ class Run:
         groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True)
         self.average = {name: value.clone() for name, value in module.state_dict().items()}
+        device = next(module.parameters()).device
+        gpu = device.type == "cuda"
+        self.machine = (
+            torch.cuda.get_device_name(device) if gpu else f"a CPU, {torch.get_num_threads()} threads"
+        )
         self.done = 0
         self.earlier = 0.0
         self.started = time.monotonic()
         if path.exists():
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             module.load_state_dict(state["module"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.average, self.done = state["average"], state["done"]
+            for name, value in self.average.items():
+                value.copy_(state["average"][name])
+            self.done = state["done"]
             self.earlier = state.get("seconds", 0.0)
 
     def steps(self) -> Iterator[tuple[int, Generator]]:
@@ -91,7 +98,13 @@ class Run:
         """Everything needed to go on, beside the old file and then in its place."""
         state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
         beside = self.path.with_suffix(".tmp")
-        torch.save(state | {"average": self.average, "done": self.done, "seconds": self.seconds()}, beside)
+        state |= {
+            "average": self.average,
+            "done": self.done,
+            "seconds": self.seconds(),
+            "machine": self.machine,
+        }
+        torch.save(state, beside)
         beside.replace(self.path)
 
     def log(self, values: dict[str, float]) -> None:

@@ -21,12 +21,13 @@ LABELLED = {"pacs": 66 / 85, "cifar10": 19 / 85}
 class Batch(NamedTuple):
     """views: (B, 3, SIZE, SIZE) in [-1, 1], PACS, then CIFAR-10, then Flickr8k; labels: of the first two.
 
-    flickr: rows of the last part in the set of Flickr8k.
+    flickr: rows of the last part in the set of Flickr8k; bags: their words, (F, W).
     """
 
     views: Tensor
     labels: Tensor
     flickr: Tensor
+    bags: Tensor
 
 
 class Sources:
@@ -64,8 +65,11 @@ class Sources:
         self.frequent_words = _frequent_words(self.flickr8k.captions)
         self.bags = _bags(self.flickr8k.captions, self.frequent_words[:WORDS])
 
-    def batch(self, size: int, generator: Generator) -> Batch:
-        """Different pictures, places and colours at each call; the same for the same generator."""
+    def batch(self, size: int, generator: Generator, device: torch.device) -> Batch:
+        """Different pictures, places and colours at each call; the same for the same generator.
+
+        All but the rows are on `device`.
+        """
         count = {name: round(share * size) for name, share in self._shares.items()}
         pacs = torch.multinomial(self.weights, count["pacs"], replacement=True, generator=generator)
         cifar = torch.randint(0, len(self.cifar10), (count["cifar10"],), generator=generator)
@@ -76,7 +80,8 @@ class Sources:
             augment(self.flickr8k.pixels[flickr], SIZE, generator),
         ]
         labels = torch.cat([self.pacs.labels[pacs], self.cifar10.labels[cifar]])
-        return Batch(torch.cat(views) * 2 - 1, labels, flickr)
+        pixels = (torch.cat(views) * 2 - 1).to(device)
+        return Batch(pixels, labels.to(device), flickr, self.bags[flickr].to(device))
 
 
 def _frequent_words(captions: tuple[tuple[str, ...], ...]) -> list[str]:

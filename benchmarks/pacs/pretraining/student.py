@@ -97,8 +97,8 @@ def tokens_of(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> dict[
 
 
 def text_features(clip: CLIPModel, tokens: dict[str, Tensor]) -> Tensor:
-    """Unit norm, (N, E)."""
-    pooled = clip.text_model(**tokens).pooler_output
+    """Unit norm, (N, E), on the model's device."""
+    pooled = clip.text_model(**{name: value.to(clip.device) for name, value in tokens.items()}).pooler_output
     return torch.nn.functional.normalize(clip.text_projection(pooled).float(), dim=-1)
 
 

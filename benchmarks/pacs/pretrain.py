@@ -12,7 +12,7 @@ import argparse
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -211,14 +211,27 @@ def save_encoder(clip: CLIPModel, tokenizer: PreTrainedTokenizerFast, folder: Pa
 
 
 def publish(
-    root: Path, work: Path, folder: Path, *, name: str, flickr_part: tuple[float, float], flickr_share: float
+    root: Path,
+    work: Path,
+    folder: Path,
+    *,
+    name: str,
+    steps: Mapping[str, int],
+    flickr_part: tuple[float, float],
+    flickr_share: float,
 ) -> None:
-    """Copies the encoder to `folder` with a card that tells its scores on the unseen half."""
+    """Copies the encoder to `folder` with a card that tells its scores on the unseen half.
+
+    `steps` are those that each stage was to take; the card says how many it took.
+    """
     taken = {
         stage: torch.load(work / f"{stage}.pt", map_location="cpu", weights_only=True)
         for stage in ("teacher", "student")
     }
-    told = {stage: f"{state['done']:,} batches of {BATCH_SIZE}" for stage, state in taken.items()}
+    told = {}
+    for stage, state in taken.items():
+        whole = "" if state["done"] == steps[stage] else f" of {steps[stage]:,}"
+        told[stage] = f"{state['done']:,}{whole} batches of {BATCH_SIZE}"
     minutes = sum(state["seconds"] for state in taken.values()) / 60
     shutil.copytree(work / "encoder", folder, dirs_exist_ok=True)
     scores = unseen_accuracy(folder, root)
@@ -266,8 +279,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     shown = {"flickr_part": tuple(options.flickr_part), "flickr_share": options.flickr_share}
+    steps = {"teacher": options.teacher_steps, "student": options.student_steps}
     if options.publish:
-        return publish(options.data, options.work, options.to, name=options.name, **shown)
+        return publish(options.data, options.work, options.to, name=options.name, steps=steps, **shown)
     options.work.mkdir(parents=True, exist_ok=True)
     sources = Sources(options.data, options.work, **shown)
     common = {"batch_size": BATCH_SIZE, "seed": options.seed, "device": options.device}
@@ -275,7 +289,7 @@ def main() -> None:
     train_student(
         sources, teacher, options.work, steps=options.student_steps, lr=1e-3, fast=options.compile, **common
     )
-    publish(options.data, options.work, options.to, name=options.name, **shown)
+    publish(options.data, options.work, options.to, name=options.name, steps=steps, **shown)
 
 
 if __name__ == "__main__":

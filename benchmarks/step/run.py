@@ -100,7 +100,7 @@ class Step:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in own:
                 kept[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            return tensor.detach()  # itself would hold the graph that holds it, for ever
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
             loss = self.loss()

@@ -137,7 +137,8 @@ def _sequence_first(batch: int) -> tuple[nn.Module, Features]:
         for block in tower.transformer.resblocks:
             block.attn.batch_first = False
     images, tokens = torch.randn(batch, 3, 32, 32), torch.randint(1, 98, (batch, 16))
-    return towers, lambda: (towers["image"](images), towers["text"](tokens))
+    image = towers["image"]
+    return towers, lambda: (image(images.to(image.proj.dtype)), towers["text"](tokens))
 
 
 def _custom_blocks(batch: int) -> tuple[nn.Module, Features]:
@@ -145,7 +146,7 @@ def _custom_blocks(batch: int) -> tuple[nn.Module, Features]:
         32, 8, 32, 2, 2, 4.0, output_dim=16, block_type="custom", scale_attn_inner=True
     )
     images = torch.randn(batch, 3, 32, 32)
-    return tower, lambda: (tower(images),)
+    return tower, lambda: (tower(images.to(tower.proj.dtype)),)
 
 
 _OTHERS = {

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 from models.small import OPEN_CLIP, clip_folder
 from safetensors.torch import load_file, save_file
 
@@ -144,6 +145,21 @@ def test_a_finished_comparison_trains_nothing_again_and_tells_robustness_when_as
     assert "Robustness: r-adapter effective" in answer.printed
     assert "2 standard models at equal ID" in (folder / "results.md").read_text()
     assert all("effective_robustness" in row for row in figures(folder)["rows"])
+    assert {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")} == before
+
+
+def test_what_a_file_fixes_for_one_training_is_set_aside_and_said(radapter, asked, compared, tmp_path):
+    folder, _ = compared
+    settings = yaml.safe_load(Path(asked[1]).read_text())
+    settings["adapter"] = {**settings.get("adapter", {}), "alpha": 0.5}
+    settings["train"] = {**settings.get("train", {}), "lr": 0.02}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    before = {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")}
+    answer = radapter("compare", tmp_path / "run.yaml", *asked[2:], "--out", folder)
+    assert answer.code == 0, answer.result.output
+    said = " ".join(answer.printed.split())
+    assert "gives train.lr 0.02, which is set aside" in said
+    assert "gives adapter.alpha 0.5, which is set aside" in said
     assert {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")} == before
 
 

@@ -37,7 +37,7 @@ class Run:
         device = next(module.parameters()).device
         gpu = device.type == "cuda"
         self.machine = (
-            torch.cuda.get_device_name(device) if gpu else f"a CPU, {torch.get_num_threads()} threads"
+            f"an {torch.cuda.get_device_name(device)}" if gpu else f"a CPU, {torch.get_num_threads()} threads"
         )
         self.done = 0
         self.earlier = 0.0

@@ -57,7 +57,7 @@ def compare(
         Interrupted: a signal came; what was done is kept.
     """
     chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
-    config = load_config(path, [*overrides, *chosen_out])
+    config = _set_aside(load_config(path, [*overrides, *chosen_out]), path, overrides)
     rows = find_methods([name.strip() for name in methods.split(",") if name.strip()], config.task)
     rates = _rates(grid)
     if standard_models is not None and config.task != "classification":
@@ -130,6 +130,28 @@ def compare(
     return found
 
 
+def _set_aside(config: CommonConfig, path: Path, overrides: Sequence[str]) -> CommonConfig:
+    """The configuration without what a comparison chooses for each method, and a line on what the file said of it.
+
+    Raises:
+        ConfigError: the command line says it.
+    """
+    for section, key, usual, why in (
+        ("adapter", "alpha", "auto", "alpha is chosen for every method"),
+        ("loss", "name", None, "every method has its own loss"),
+        ("train", "lr", None, "the learning rate is searched for every method; --grid says where"),
+    ):
+        part = getattr(config, section)
+        given, name = getattr(part, key), f"{section}.{key}"
+        if given == usual:
+            continue
+        if any(override.partition("=")[0].strip() == name for override in overrides):
+            raise ConfigError(f"{name} must be left out of a comparison: {why}. Got {given}.")
+        say(f"{path} gives {name} {given}, which is set aside: {why}.")
+        config = config.model_copy(update={section: part.model_copy(update={key: usual})})
+    return config
+
+
 def _rates(grid: str | None) -> tuple[float, ...]:
     if grid is None:
         return GRID
@@ -164,18 +186,6 @@ def _check(config: CommonConfig, methods: Sequence[Method], *, seeds: int, again
         )
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1. Got {seeds}.")
-    for key, given, usual, why in (
-        ("adapter.alpha", config.adapter.alpha, "auto", "alpha is chosen for every method"),
-        ("loss.name", config.loss.name, None, "every method has its own loss"),
-        (
-            "train.lr",
-            config.train.lr,
-            None,
-            "the learning rate is searched for every method; --grid says where",
-        ),
-    ):
-        if given != usual:
-            raise ConfigError(f"{key} must be left out of a comparison: {why}. Got {given}.")
     if against is not None and against not in {method.name for method in trained}:
         raise ConfigError(
             f"--against must be one of the methods that train: {', '.join(m.name for m in trained)}. "

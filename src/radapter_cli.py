@@ -600,6 +600,23 @@ def mine(
     )
 
 
+@app.command(epilog="Example: [bold]radapter prompts runs/segmentation-world[/]")
+@_alone
+def prompts(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run of segmentation.")],
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the regions.", show_default="the run's")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="0.05")] = None,
+    depth: Annotated[int, typer.Option(min=1, help="How many blocks get tokens of their own.")] = 3,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
+) -> None:
+    """Train mask prompts, the second stage of segmentation: tokens for the background, both towers frozen."""
+    from radapter.commands.prompts import prompts as run
+
+    run(run_folder, epochs=epochs, lr=lr, depth=depth, allow_download=allow_download)
+
+
 @app.command(epilog="Example: [bold]radapter sweep runs/run[/]")
 @_alone
 def sweep(

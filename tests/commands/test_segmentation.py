@@ -182,3 +182,56 @@ def test_a_scene_that_was_mined_may_not_be_tested_on(radapter, written, tmp_path
     answer = radapter("train", written, *SMALL, *MINED, leaking, "--out", "out")
     assert answer.code == 2
     assert "are also in 'train'" in answer.said
+
+
+@pytest.fixture(scope="module")
+def prompted(run, radapter):
+    """What was printed when mask prompts were trained for the run."""
+    weights = (run / "adapter" / "adapter_model.safetensors").read_bytes()
+    answer = radapter("prompts", run, "--epochs", 2)
+    assert answer.code == 0, answer.result.output
+    assert (run / "adapter" / "adapter_model.safetensors").read_bytes() == weights
+    return answer
+
+
+def test_prompts_are_measured_beside_the_fill_on_every_set(run, prompted):
+    figures = json.loads((run / "mask_prompts.json").read_text())
+    row = next(
+        row for row in json.loads((run / "results.json").read_text())["rows"] if row["method"] == "r-adapter"
+    )
+    assert list(figures) == ["id_val", "id_test", "sketch"]
+    assert figures["id_test"]["without"] == pytest.approx(row["id"]["id_test"]["miou"], abs=1e-6)
+    assert figures["sketch"]["without"] == pytest.approx(row["ood"]["sketch"]["miou"], abs=1e-6)
+    assert any(of["with"] != of["without"] for of in figures.values())
+    assert row_of(prompted, "sketch")[1:3] == [
+        f"{100 * figures['sketch'][way]:.1f}" for way in ("without", "with")
+    ]
+
+
+def test_segment_takes_the_prompts_that_were_trained(radapter, run, prompted, tmp_path):
+    Image.new("RGB", (48, 48), (90, 10, 30)).save(tmp_path / "a.png")
+    answer = radapter(
+        "segment", run, "--image", tmp_path / "a.png", "--classes", "star, sun", "--to", tmp_path / "out.png",
+        "--mask-prompts", run / "mask_prompts.safetensors",
+    )  # fmt: skip
+    assert answer.code == 0, answer.result.output
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--lr", "0"), "--lr must be a number above 0"),
+        (("--depth", "9"), "depth must be in [1, 4], the tower's blocks. Got 9"),
+    ],
+)
+def test_prompts_refuse_settings_and_leave_the_run_alone(radapter, run, snapshot, more, said):
+    before = snapshot(run)
+    answer = radapter("prompts", run, *more)
+    assert (answer.code, snapshot(run)) == (2, before)
+    assert said in " ".join(answer.said.split())
+
+
+def test_prompts_need_a_finished_run_of_segmentation(radapter, tmp_path):
+    answer = radapter("prompts", tmp_path)
+    assert answer.code == 2
+    assert "results.json" in answer.said

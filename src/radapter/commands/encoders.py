@@ -9,6 +9,7 @@ import torch
 
 from radapter.config import load_config
 from radapter.models import DualEncoder, fingerprint, load
+from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.protocol import CONFIG, read_about
 from radapter.protocol.trained import ADAPTER, WEIGHTS, load_trained
 from radapter.storage import sha256
@@ -29,6 +30,13 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
     encoder.to(_device())
     with trained.interpolation() as line, line.at(about["alpha"]):
         yield encoder, _identity(run, base=trained.base, alpha=about["alpha"])
+
+
+def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:
+    """A run's encoder at its alpha, its adapters merged away."""
+    with encoder_of(str(run), allow_download=allow_download) as (encoder, _):
+        plain = merge_in_place(adapted_copy(encoder.module))
+    return DualEncoder(encoder.name, plain, encoder.towers).to(_device())
 
 
 def _identity(run: Path, *, base: str, alpha: float) -> str:

@@ -21,6 +21,7 @@ from radapter.protocol.suite import EvaluationBatches, Sealed, sets_of_roles, tr
 from radapter.protocol.trained import Classifier
 from radapter.segmentation import MaskProposer, class_head
 from radapter.segmentation.class_names import names_of
+from radapter.segmentation.prompted import with_masks
 from radapter.segmentation.region_loader import Crop, RegionLoader
 from radapter.segmentation.training_regions import TIGHT, Frame, RegionSet, SquareRegions
 from radapter.training import ClassCaptions
@@ -41,6 +42,7 @@ class SegmentationSuite:
         crop: cuts them out for the tower.
         frame: of trained regions, as `crop` frames tested ones.
         unseen: nouns whose regions are not trained on, and whose IoU is reported apart.
+        masks: whether pixels carry the region's mask as a fourth channel, for a `PromptedEncoder`; see `prompted`.
     """
 
     train: RegionSet | PairedMaskDataset
@@ -52,6 +54,7 @@ class SegmentationSuite:
     crop: Crop
     frame: Frame = TIGHT
     unseen: tuple[str, ...] = ()
+    masks: bool = False
     task: ClassVar[Literal["segmentation"]] = "segmentation"
 
     def sets(self, *roles: str) -> dict[tuple[str, str], PairedMaskDataset]:
@@ -61,6 +64,10 @@ class SegmentationSuite:
     def sealed(self) -> "SegmentationSuite":
         """The same suite whose test sets cannot be read."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
+
+    def prompted(self) -> "SegmentationSuite":
+        """The same suite for a `PromptedEncoder`."""
+        return replace(self, crop=with_masks(self.crop), masks=True)
 
     def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
         """(0, E): no head is trained; each test set has classes of its own."""
@@ -82,6 +89,7 @@ class SegmentationSuite:
             size=encoder.image_size,
             fill=encoder.image_mean,
             frame=self.frame,
+            masks=self.masks,
             without=self.unseen,
         )
         loader = train_loader(regions, encoder, recipe, seed=seed, memory=memory, processes=processes)

@@ -9,7 +9,7 @@ transformers_masks.py  regions of MaskFormer and Mask2Former
 mask_files.py    regions computed beforehand; run_lengths.py is COCO's way to write a mask
 crops.py         regions as a tower's input, all at once; resampling.py is the resizing
 class_names.py   classes with synonyms as a head
-mask_prompts.py  learned tokens for the background
+mask_prompts.py  learned tokens for the background; prompted.py is an encoder with them
 classifier.py    what regions show
 ensembles.py     the proposer's scores and the classifier's, joined
 pixels.py        a class for every pixel
@@ -29,6 +29,7 @@ from radapter.segmentation.mask_prompts import MaskPrompts
 from radapter.segmentation.oracle import OracleProposer, label_regions
 from radapter.segmentation.overlaps import mask_iou
 from radapter.segmentation.pixels import NOTHING, label_map
+from radapter.segmentation.prompted import PromptedEncoder
 from radapter.segmentation.proposals import MaskProposer, Proposals
 from radapter.segmentation.segmenting import Segmentation, segment
 from radapter.segmentation.transformers_masks import TransformersProposer
@@ -43,6 +44,7 @@ __all__ = [
     "MaskPrompts",
     "MaskProposer",
     "OracleProposer",
+    "PromptedEncoder",
     "Proposals",
     "RegionClassifier",
     "RegionCrops",

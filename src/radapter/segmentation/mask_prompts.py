@@ -74,7 +74,7 @@ class MaskPrompts(nn.Module):
         Returns:
             (B, E).
         """
-        with self._replacing(_tower(encoder), masks):
+        with self.replacing(encoder, masks):
             return encoder.encode_image(pixels)
 
     def save(self, path: Path) -> None:
@@ -110,8 +110,9 @@ class MaskPrompts(nn.Module):
         return prompts
 
     @contextmanager
-    def _replacing(self, tower: _Tower, masks: Tensor) -> Iterator[None]:
-        """A block in which the tower's background tokens are these."""
+    def replacing(self, encoder: DualEncoder, masks: Tensor) -> Iterator[None]:
+        """A block in which the background tokens of the encoder's image tower are these; `masks` as above."""
+        tower = _tower(encoder)
         patch = tower.patches.kernel_size[0]
         shown = F.max_pool2d(masks[:, None].float(), patch, stride=patch)  # B, 1, h, w
 

@@ -125,6 +125,8 @@ class SquareRegions:
         size: height and width, in pixels.
         fill: the colour outside a region, in [0, 1].
         frame: of a region, before it is stretched.
+        masks: whether pictures are RGBA, their alpha the mask, and nothing is filled: what a `PromptedEncoder`
+            prepares.
         without: nouns whose regions are left out.
 
     Raises:
@@ -138,9 +140,11 @@ class SquareRegions:
         size: int,
         fill: Colour,
         frame: Frame = TIGHT,
+        masks: bool = False,
         without: Collection[str] = (),
     ) -> None:
         self._regions, self._size, self._fill, self._frame = regions, size, fill, frame
+        self._masks = masks
         self._rows = [
             row for row, label in enumerate(regions.labels.tolist()) if regions.nouns[label] not in without
         ]
@@ -170,9 +174,10 @@ class SquareRegions:
         return fingerprint(self.keys, self.labels, *self.nouns)
 
     def image(self, index: int) -> Image.Image:
-        """The region at `index`, RGB; raises ImageError."""
-        filled = on_colour(self._frame.around(self._regions.cutout(self._rows[index])), self._fill)
-        return filled.resize((self._size, self._size), Image.Resampling.BICUBIC)
+        """The region at `index`, RGB, or RGBA with its mask; raises ImageError."""
+        framed = self._frame.around(self._regions.cutout(self._rows[index]))
+        shown = framed if self._masks else on_colour(framed, self._fill)
+        return shown.resize((self._size, self._size), Image.Resampling.BICUBIC)
 
     def where(self, index: int) -> str:
         """What the set calls the region."""

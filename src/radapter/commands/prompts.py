@@ -1,0 +1,110 @@
+"""`radapter prompts`: the second stage of segmentation, on the run of a first."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from radapter.commands.building import recipe_of
+from radapter.commands.building_regions import segmentation_suite
+from radapter.commands.encoders import merged_encoder_of
+from radapter.commands.sweep import finished
+from radapter.commands.terminal import bars, next_steps, say
+from radapter.config import SegmentationRunConfig, load_config
+from radapter.data import Memory
+from radapter.errors import ConfigError
+from radapter.evaluation import Metrics
+from radapter.models import load
+from radapter.protocol import CONFIG, SweepRow
+from radapter.protocol.experiment import bench_of
+from radapter.protocol.prompt_tuning import tune_prompts
+from radapter.storage import lock, write_json
+
+FILE, FIGURES = "mask_prompts.safetensors", "mask_prompts.json"
+
+
+def prompts(
+    run: Path,
+    *,
+    epochs: int | None = None,
+    lr: float | None = None,
+    depth: int = 3,
+    allow_download: bool = False,
+) -> Path:
+    """Trains mask prompts for a run's encoder at its alpha, and measures every set without and with them.
+
+    Args:
+        run: a finished run of segmentation; its regions, loss and batch size are used again.
+        epochs: passes over the regions; None for the run's.
+        lr: peak learning rate; None for the method's own.
+        depth: the first so many blocks have tokens of their own.
+        allow_download: whether the hub may be asked.
+
+    Returns:
+        The file of the tokens, in the run's folder, where an older one is replaced.
+
+    Raises:
+        InputError: the run is not finished or not of segmentation, the model takes no prompts, or a setting.
+    """
+    if lr is not None and not 0 < lr < float("inf"):
+        raise ConfigError(f"--lr must be a number above 0. Got {lr}. Leave it out for 0.05.")
+    finished(run)
+    config = load_config(run / CONFIG)
+    if not isinstance(config, SegmentationRunConfig):
+        raise ConfigError(f"prompts are for runs of segmentation. '{run}' is of {config.task}.")
+    recipe = replace(
+        recipe_of(config), learning_rate=lr, epochs=config.train.epochs if epochs is None else epochs
+    )
+    base = load(config.model, allow_download=allow_download or config.allow_download)
+    suite = segmentation_suite(config, base)
+    encoder = merged_encoder_of(run, allow_download=allow_download)
+    with lock(run), bars() as bar:
+        bar.starting("mask prompts")
+        memory = Memory()
+        prompted = tune_prompts(
+            encoder, suite, recipe, depth=depth, seed=config.seed, memory=memory, report=bar.report
+        )
+
+        without = bench_of(suite, encoder, recipe, memory=memory, progress=bar.evaluated).zero_shot(encoder)
+        with_prompts = bench_of(
+            suite.prompted(), prompted, recipe, memory=memory, progress=bar.evaluated
+        ).zero_shot(prompted)
+        prompted.prompts.save(run / FILE)
+    figures = {
+        name: {"without": fill["miou"], "with": tokens["miou"]}
+        for (name, fill), tokens in zip(_sets(without).items(), _sets(with_prompts).values(), strict=True)
+    }
+    write_json(run / FIGURES, figures)
+    Console().print(_table(figures))
+    count = prompted.prompts.tokens.numel()
+    say(f"{count:,} numbers were trained on {len(suite.train):,} regions; the encoder is as it was.")
+    say(f"In {run}: {FILE}, {FIGURES}.")
+    next_steps(
+        (
+            "segment with them",
+            f"radapter segment {shlex.quote(str(run))} --mask-prompts {shlex.quote(str(run / FILE))} "
+            '--image photo.jpg --classes "sky, road, tree" --to out.png',
+        )
+    )
+    return run / FILE
+
+
+def _sets(row: SweepRow) -> dict[str, Metrics]:
+    """ID validation first, then the test sets."""
+    validation = {} if row.id_val is None else {"id_val": row.id_val}
+    return {**validation, **row.id, **row.ood}
+
+
+def _table(figures: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="mIoU in %, without and with mask prompts", title_justify="left")
+    table.add_column("Set")
+    for column in ("Fill colour", "Mask prompts", "Gain"):
+        table.add_column(column, justify="right")
+    for name, of in figures.items():
+        gain = of["with"] - of["without"]
+        table.add_row(name, f"{100 * of['without']:.1f}", f"{100 * of['with']:.1f}", f"{100 * gain:+.1f}")
+    return table

@@ -1,0 +1,59 @@
+"""An encoder that is told which pixels of a crop are its region's, and shows learned tokens in place of the others.
+
+Pixels have a fourth channel, 1 where the region is, else 0: so prompted regions go through the loaders, learners and
+measures of plain ones.
+"""
+
+from collections.abc import Callable
+from typing import Self, final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from radapter.models import DualEncoder
+from radapter.segmentation.crops import RegionCrops
+from radapter.segmentation.mask_prompts import MaskPrompts
+from radapter.segmentation.training_regions import on_colour
+
+
+@final
+class PromptedEncoder(DualEncoder):
+    """An encoder as it is, and mask prompts; the encoder itself never trains, and its adapters never drop.
+
+    Args:
+        encoder: shared, not copied.
+        prompts: made for its image tower.
+    """
+
+    def __init__(self, encoder: DualEncoder, prompts: MaskPrompts) -> None:
+        super().__init__(encoder.name, encoder.module, encoder.towers)
+        self.prompts = prompts
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode of the prompts alone."""
+        super().train(mode)
+        self.module.eval()
+        return self
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """(B, 4, S, S), the region in the fourth channel, to (B, E), not normalised."""
+        with self.prompts.replacing(self, pixels[:, 3] > 0.5):
+            return super().encode_image(pixels[:, :3])
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """A region, RGBA, its alpha the mask: (4, S, S), float32."""
+        mask = image.getchannel("A").resize((self.image_size,) * 2, Image.Resampling.NEAREST)
+        shown = torch.from_numpy(np.asarray(mask) > 127)
+        return torch.cat([super().preprocess(on_colour(image, self.image_mean)), shown[None].float()])
+
+
+def with_masks(crop: Callable[[Tensor, Tensor], RegionCrops]) -> Callable[[Tensor, Tensor], RegionCrops]:
+    """Crops whose pixels are (Q, 4, S, S), as a `PromptedEncoder` reads them."""
+
+    def crop_with_masks(image: Tensor, masks: Tensor) -> RegionCrops:
+        crops = crop(image, masks)
+        return crops._replace(pixels=torch.cat([crops.pixels, crops.masks[:, None].to(crops.pixels)], 1))
+
+    return crop_with_masks

@@ -1,0 +1,114 @@
+"""An encoder with mask prompts: it reads the mask with the pixels, and nothing of it but the tokens is trained."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from radapter.adapter import RAdapterConfig
+from radapter.data import open_masks
+from radapter.methods import METHODS
+from radapter.protocol import Recipe, SegmentationSuite
+from radapter.protocol.prompt_tuning import tune_prompts
+from radapter.segmentation import FelzenszwalbProposer, MaskPrompts, PromptedEncoder, region_crops
+from radapter.segmentation.prompted import with_masks
+from radapter.segmentation.training_regions import MaskRegions
+
+
+def test_features_are_those_of_the_prompts(encoder):
+    prompts = MaskPrompts(encoder)
+    pixels, masks = torch.randn(4, 3, 48, 48), torch.rand(4, 48, 48) > 0.7
+    with torch.no_grad():
+        got = PromptedEncoder(encoder, prompts).encode_image(torch.cat([pixels, masks[:, None].float()], 1))
+        assert torch.equal(got, prompts.encode_image(encoder, pixels, masks))
+
+
+def test_a_picture_brings_its_mask_as_the_fourth_channel(encoder):
+    alpha = np.zeros((48, 48), np.uint8)
+    alpha[10:20, 5:40] = 255
+    picture = Image.new("RGB", (48, 48), (200, 30, 60))
+    picture.putalpha(Image.fromarray(alpha))
+    pixels = PromptedEncoder(encoder, MaskPrompts(encoder)).preprocess(picture)
+    assert torch.equal(pixels[3], torch.from_numpy(alpha > 0).float())
+    mean, std = (torch.tensor(value) for value in (encoder.image_mean, encoder.image_std))
+    assert pixels[:3, 0, 0] == pytest.approx(torch.zeros(3), abs=0.01)  # the fill: the tower's mean
+    inside = (torch.tensor([200, 30, 60]) / 255 - mean) / std
+    assert torch.allclose(pixels[:3, 15, 20], inside, atol=1e-5)
+
+
+def test_crops_bring_their_masks(encoder):
+    image = torch.randint(0, 256, (3, 30, 40), dtype=torch.uint8)
+    masks = torch.zeros(2, 30, 40, dtype=torch.bool)
+    masks[0, 5:20, 3:30] = True
+
+    def crop(image, masks):
+        return region_crops(image, masks, size=48, mean=encoder.image_mean, std=encoder.image_std)
+
+    plain, more = crop(image, masks), with_masks(crop)(image, masks)
+    assert torch.equal(more.pixels[:, :3], plain.pixels)
+    assert torch.equal(more.pixels[:, 3].bool(), plain.masks)
+
+
+def test_training_moves_the_tokens_alone_and_adapters_never_drop(encoder):
+    scenes = [
+        open_masks({"world": "scenes", "size": size, "seed": seed, "background": False}, name=f"{seed}")
+        for size, seed in ((12, 0), (6, 1))
+    ]
+    suite = SegmentationSuite(
+        train=MaskRegions(scenes[0]),
+        id_val=scenes[1],
+        id_test={},
+        ood={},
+        templates=("a {}.",),
+        proposer=FelzenszwalbProposer(max_regions=6),
+        crop=lambda image, masks: region_crops(
+            image, masks, size=48, mean=encoder.image_mean, std=encoder.image_std
+        ),
+    )
+    METHODS["r-adapter"].build(
+        encoder,
+        head=torch.zeros(0, encoder.embed_dim),
+        loss=lambda *_: torch.zeros(()),
+        adapter=RAdapterConfig(adapter_drop=0.9, init_weights=False),
+    )
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    recipe = Recipe(adapter=RAdapterConfig(), epochs=2, batch_size=8)
+    runs = [tune_prompts(encoder, suite, recipe, depth=2, seed=seed) for seed in (0, 0, 1)]
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    first, again, other = (run.prompts.tokens for run in runs)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, MaskPrompts(encoder, depth=2, seed=0).tokens)
+    prompted = runs[0].train()
+    pixels = torch.randn(3, 4, 48, 48)
+    with torch.no_grad():
+        assert torch.equal(prompted.encode_image(pixels), prompted.eval().encode_image(pixels))
+
+
+def test_prompts_learn_to_tell_regions_of_the_world(encoder, recipe):
+    """Of 40 scenes' true regions, before and after: the loss on them falls."""
+    scenes = open_masks({"world": "scenes", "size": 40, "seed": 0, "background": False}, name="scenes")
+    suite = SegmentationSuite(
+        train=MaskRegions(scenes),
+        id_val=scenes,
+        id_test={},
+        ood={},
+        templates=("a {}.",),
+        proposer=FelzenszwalbProposer(max_regions=6),
+        crop=lambda image, masks: region_crops(
+            image, masks, size=48, mean=encoder.image_mean, std=encoder.image_std
+        ),
+    )
+    losses = []
+    tune_prompts(
+        encoder,
+        suite,
+        replace(recipe, epochs=6, learning_rate=5e-2),
+        depth=3,
+        seed=0,
+        report=lambda step: losses.append(step.loss),
+    )
+    third = len(losses) // 3
+    assert sum(losses[-third:]) < 0.8 * sum(losses[:third])

@@ -9,7 +9,7 @@ regions.py        regions cut out of images with a noun each, as 'radapter mine'
 specification.py  what every specification of a source is checked for
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open
-loading.py, in_threads.py, memory.py   batches
+loading/, in_threads.py, memory.py     batches
 """
 
 from radapter.data.labelled.classification import ClassificationSet, array_set

@@ -30,6 +30,18 @@ def test_every_method_is_named_and_alphas_stand_at_chosen_points(results):
     assert {"zero-shot", "full", "r-adapter", f"wise-ft {ALPHA} 0.4", f"{ALPHA} 0.7"} <= texts
 
 
+def test_of_many_methods_chosen_alphas_are_left_to_the_table(results):
+    of = {
+        key: [entry for entry in results[key] if entry["method"] == "r-adapter"] for key in ("rows", "sweep")
+    }
+    for number in range(8):
+        for key, entries in of.items():
+            results[key] += [{**entry, "method": f"r-adapter:{number}"} for entry in entries]
+    texts = set(boxes(frontier_figure(results)))
+    assert {"r-adapter", "r-adapter:7"} <= texts
+    assert not any(text.startswith(ALPHA) for text in texts)
+
+
 @pytest.mark.parametrize("gap", [0.0, 0.002, 0.02, 0.2])
 def test_no_label_covers_another_however_close_the_curves(results, gap):
     # All methods end within `gap` of full fine-tuning.

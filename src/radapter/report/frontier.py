@@ -27,6 +27,7 @@ SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
 _ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 _INK, _FAINT = "#222222", "#9a9a9a"
 _OWN_MARKER, _TOUCH = 16, 4  # pixels
+_CROWDED = 9  # rows above which chosen alphas stand in the table alone
 _TITLE = 38  # letters of a model's name
 _OVERLAP = 60.0  # what covering a label costs, in dots covered
 # Okabe & Ito 2008, without yellow, which is unreadable on white. Fixed, so that figures can be compared.
@@ -99,7 +100,7 @@ def frontier_figure(results: Json) -> Figure:
         _draw_row(axes, row, colour, marker)
         covered += [_place(row)] * 8  # a large marker counts as several dots
         on_its_curve = row["method"] in named
-        if not (on_its_curve and row["alpha"] == 1):
+        if not on_its_curve or (row["alpha"] != 1 and len(results["rows"]) <= _CROWDED):
             alpha = f"{_ALPHA} {row['alpha']:.2g}"
             text = alpha if on_its_curve else f"{row['method']} {alpha}"
             others.append(_Label(*_place(row), text, colour))

@@ -15,6 +15,10 @@ import yaml
 from models.small import OPEN_CLIP, clip_folder
 from safetensors.torch import load_file, save_file
 
+from radapter.commands.checks import check_settings
+from radapter.commands.compare import _alone
+from radapter.config import load_config
+from radapter.methods import METHODS as METHODS_ROWS
 from radapter.models import fingerprint, load
 
 METHODS = "zero-shot,wise-ft,r-adapter"
@@ -84,6 +88,20 @@ def test_the_next_step_trains_the_best_at_the_rate_that_was_chosen(compared):
     best = max((row for row in results["rows"][1:]), key=lambda row: row["id_mean"])["method"]
     rate = results["learning_rates"][{"wise-ft": "full"}.get(best, best)]
     assert f"method={best} train.keep=best train.lr={rate:g} --out runs/{best}" in compared[1].printed
+
+
+@pytest.mark.parametrize("name", ["wise-ft", "full", "r-adapter", "lora", "r-adapter:margin-0"])
+def test_a_next_step_is_a_run_that_train_accepts_whatever_the_file_fixes(radapter, written, tmp_path, name):
+    settings = yaml.safe_load(written.read_text())
+    settings["adapter"] = {"r": 4, "alpha": 0.5, "ema_decay": 0.9}
+    settings["loss"] = {"name": "mpm-nce", "margin": 0.1, "label_smoothing": 0.01}
+    settings["train"] = {**settings["train"], "lr": 0.02}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    given = load_config(tmp_path / "run.yaml")
+    words = _alone(given, METHODS_ROWS[name], 1e-3)
+    config = load_config(tmp_path / "run.yaml", words)
+    check_settings(config, METHODS_ROWS[name])
+    assert (config.train.lr, config.adapter.alpha, config.loss.name) == (1e-3, "auto", None)
 
 
 COLUMNS = ("ID", "OOD mean", "sketch", "neon", "Trained", "Memory", "poch")

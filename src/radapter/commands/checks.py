@@ -34,7 +34,7 @@ def check_settings(config: CommonConfig, method: Method) -> None:
             readers = ", ".join(name for name in names if key in table[name].reads)
             raise ConfigError(
                 f"adapter.{key} is for {readers}. Got {value} with method '{method.name}', which does not read "
-                f"it. Leave it out, or set adapter.{key}={_as_yaml(getattr(defaults, key))}."
+                f"it. Leave it out, or set adapter.{key}={as_yaml(getattr(defaults, key))}."
             )
     for setting, key in _LOSS_KEYS.items():
         given = getattr(config.loss, key)
@@ -171,5 +171,6 @@ def check_run_folder(config: CommonConfig, *, resume: bool) -> None:
         )
 
 
-def _as_yaml(value: object) -> str:
+def as_yaml(value: object) -> str:
+    """A value as an override on the command line has it."""
     return "null" if value is None else str(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from radapter.commands.building import absent_folder, recipe_of, report_long_captions, suite_of
-from radapter.commands.checks import check_model, check_processes
+from radapter.commands.checks import as_yaml, check_model, check_processes
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
@@ -57,7 +57,8 @@ def compare(
         Interrupted: a signal came; what was done is kept.
     """
     chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
-    config = _set_aside(load_config(path, [*overrides, *chosen_out]), path, overrides)
+    given = load_config(path, [*overrides, *chosen_out])
+    config = _set_aside(given, path, overrides)
     rows = find_methods([name.strip() for name in methods.split(",") if name.strip()], config.task)
     rates = _rates(grid)
     if standard_models is not None and config.task != "classification":
@@ -109,22 +110,23 @@ def compare(
             ) from None
     options = {"methods": methods, "seeds": seeds, "grid": grid, "against": against}
     options["standard-models"] = standard_models
-    given = [
+    said = [
         word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))
     ]
-    command = shlex.join(["radapter", "compare", str(path), *overrides, *given])
+    command = shlex.join(["radapter", "compare", str(path), *overrides, *said])
     write_study(folder, found, title="Comparison", command=command, against=against, standard=standard)
     print_study(found, folder, against=against, standard=standard)
     best = max(
         (row for row in found.results[0].rows if row.method != "zero-shot"), key=lambda row: row.id_mean
     )
-    rate = found.learning_rates[find_method(best.method, config.task).runs]
+    method = find_method(best.method, config.task)
+    rate = found.learning_rates[method.runs]
     next_steps(
         ("the whole table", f"{folder / 'results.md'}"),
         (
             "one method as a run of its own",
-            f"radapter train {shlex.quote(str(path))} method={best.method} train.keep=best "
-            f"train.lr={rate:g} --out runs/{best.method}",
+            shlex.join(["radapter", "train", str(path), *overrides, *_alone(given, method, rate)])
+            + f" --out runs/{best.method}",
         ),
     )
     return found
@@ -150,6 +152,24 @@ def _set_aside(config: CommonConfig, path: Path, overrides: Sequence[str]) -> Co
         say(f"{path} gives {name} {given}, which is set aside: {why}.")
         config = config.model_copy(update={section: part.model_copy(update={key: usual})})
     return config
+
+
+def _alone(given: CommonConfig, method: Method, rate: float) -> list[str]:
+    """The overrides that make one training of a comparison out of its file."""
+    words = [f"method={method.name}", "train.keep=best", f"train.lr={rate:g}"]
+    own = recipe_of(given).with_own_loss(method)
+    words += [
+        f"loss.{key}=null"
+        for key in ("name", "margin", "label_smoothing")
+        if getattr(given.loss, key) is not None
+        and (key == "name" or getattr(own, key) is None or key in method.settings)
+    ]
+    defaults = AdapterConfig()
+    for key in AdapterConfig.model_fields:
+        usual = getattr(defaults, key)
+        if getattr(given.adapter, key) != usual and (key == "alpha" or key not in method.reads):
+            words.append(f"adapter.{key}={as_yaml(usual)}")
+    return words
 
 
 def _rates(grid: str | None) -> tuple[float, ...]:

@@ -196,12 +196,13 @@ def bound_loss(
     nce = ("mpm-nce", "single-positive")
     if margin is not None and name not in nce:
         raise ConfigError(
-            f"loss.margin is for {' and '.join(nce)}. Got {margin} with '{name}'. Leave it out."
+            f"loss.margin is for {' and '.join(nce)}. Got {margin} with '{name}'. Leave it out, or set "
+            "loss.margin=null."
         )
     if label_smoothing is not None and name not in (*nce, "cross-entropy"):
         raise ConfigError(
             f"loss.label_smoothing is for {', '.join(nce)} and cross-entropy. Got {label_smoothing} with '{name}'. "
-            "Leave it out."
+            "Leave it out, or set loss.label_smoothing=null."
         )
     match name:
         case "mpm-nce" | "single-positive":

@@ -242,7 +242,7 @@ def publish(
         flickr_part=flickr_part,
         flickr_share=flickr_share,
         minutes=minutes,
-        machine=taken["student"]["machine"],
+        machine=" and ".join(dict.fromkeys(state["machine"] for state in taken.values())),
         **told,
     )
     print({name: round(score, 4) for name, (score, _) in scores.items()}, flush=True)

@@ -208,6 +208,7 @@ def test_sigterm_while_sets_are_evaluated_stops_too(radapter, asked, tmp_path, m
         (("adapter.alpha=0.5",), "alpha is chosen for every method"),
         (("loss.name=clip",), "every method has its own loss"),
         (("train.lr=1e-3",), "--grid says where"),
+        (("train={lr: 1e-3, epochs: 1}",), "--grid says where"),
         (("--methods", "lp-ft"), "train.epochs must be at least 2 for 'lp-ft'"),
         (("adapter.r=4", "--methods", "full,wise-ft"), "adapter.r must be read by a method that is compared"),
         (("adapter.r=129",), "adapter.r must be null or an int in [1, 128]"),

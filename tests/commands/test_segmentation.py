@@ -231,7 +231,24 @@ def test_prompts_refuse_settings_and_leave_the_run_alone(radapter, run, snapshot
     assert said in " ".join(answer.said.split())
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("method=zero-shot",), "is of zero-shot. Train with another method"),
+        (("data.id_val=null", "adapter.alpha=0.5"), "need data.id_val: their epoch is chosen on it"),
+    ],
+)
+def test_prompts_say_which_runs_they_need(radapter, written, tmp_path, snapshot, overrides, said):
+    assert radapter("train", written, *SMALL, *overrides, "--out", tmp_path / "run").code == 0
+    before = snapshot(tmp_path / "run")
+    answer = radapter("prompts", tmp_path / "run")
+    assert (answer.code, snapshot(tmp_path / "run")) == (2, before)
+    assert said in " ".join(answer.said.split())
+
+
 def test_prompts_need_a_finished_run_of_segmentation(radapter, tmp_path):
     answer = radapter("prompts", tmp_path)
-    assert answer.code == 2
-    assert "results.json" in answer.said
+    assert (answer.code, "has no results.json" in answer.said) == (2, True)
+    (tmp_path / "comparison.yaml").write_text("methods: [full]")
+    answer = radapter("prompts", tmp_path)
+    assert (answer.code, "It is a comparison's" in " ".join(answer.said.split())) == (2, True)

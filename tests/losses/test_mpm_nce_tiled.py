@@ -279,7 +279,7 @@ def found(tmp_path_factory):
 @pytest.mark.parametrize("name", tiled_loss.CASES)
 @pytest.mark.parametrize("world", tiled_loss.WORLDS)
 def test_processes_together_give_value_and_gradients_of_one(found, world, name):
-    targets, dtype, options, reduction = tiled_loss.CASES[name]
+    targets, dtype, options, reduction, _ = tiled_loss.CASES[name]
     numbers = torch.tensor(tiled_loss.TARGETS[targets])
     value, *gradients = tiled_loss.gradients(
         lambda x, y, scale: mpm_nce(x, y, numbers, scale, **options), slice(None), dtype

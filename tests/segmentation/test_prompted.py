@@ -17,6 +17,21 @@ from radapter.segmentation.prompted import with_masks
 from radapter.segmentation.training_regions import MaskRegions
 
 
+def suite_of(encoder, train, id_val) -> SegmentationSuite:
+    """The true regions of one set, and another that validates; no test sets."""
+    return SegmentationSuite(
+        train=MaskRegions(train),
+        id_val=id_val,
+        id_test={},
+        ood={},
+        templates=("a {}.",),
+        proposer=FelzenszwalbProposer(max_regions=6),
+        crop=lambda image, masks: region_crops(
+            image, masks, size=48, mean=encoder.image_mean, std=encoder.image_std
+        ),
+    )
+
+
 def test_features_are_those_of_the_prompts(encoder):
     prompts = MaskPrompts(encoder)
     pixels, masks = torch.randn(4, 3, 48, 48), torch.rand(4, 48, 48) > 0.7
@@ -56,17 +71,7 @@ def test_training_moves_the_tokens_alone_and_adapters_never_drop(encoder):
         open_masks({"world": "scenes", "size": size, "seed": seed, "background": False}, name=f"{seed}")
         for size, seed in ((12, 0), (6, 1))
     ]
-    suite = SegmentationSuite(
-        train=MaskRegions(scenes[0]),
-        id_val=scenes[1],
-        id_test={},
-        ood={},
-        templates=("a {}.",),
-        proposer=FelzenszwalbProposer(max_regions=6),
-        crop=lambda image, masks: region_crops(
-            image, masks, size=48, mean=encoder.image_mean, std=encoder.image_std
-        ),
-    )
+    suite = suite_of(encoder, *scenes)
     METHODS["r-adapter"].build(
         encoder,
         head=torch.zeros(0, encoder.embed_dim),
@@ -87,20 +92,25 @@ def test_training_moves_the_tokens_alone_and_adapters_never_drop(encoder):
         assert torch.equal(prompted.encode_image(pixels), prompted.eval().encode_image(pixels))
 
 
+@pytest.mark.parametrize("chunk_size", [3, 100])
+def test_in_chunks_tokens_learn_as_at_once(encoder, chunk_size):
+    scenes = open_masks({"world": "scenes", "size": 12, "seed": 0, "background": False}, name="scenes")
+    suite = suite_of(encoder, scenes, scenes)
+    recipe = Recipe(adapter=RAdapterConfig(), epochs=1, batch_size=8, gradient_checkpointing=True)
+    start = MaskPrompts(encoder, depth=2, seed=0).tokens
+    whole, chunked = (
+        tune_prompts(encoder, suite, replace(recipe, chunk_size=size), depth=2, seed=0).prompts.tokens - start
+        for size in (None, chunk_size)
+    )
+    assert whole.abs().max() > 1e-3
+    # AdamW makes as much of a tiny gradient as of a large one
+    assert torch.nn.functional.cosine_similarity(whole.flatten(), chunked.flatten(), dim=0) > 0.999
+
+
 def test_prompts_learn_to_tell_regions_of_the_world(encoder, recipe):
     """Of 40 scenes' true regions, before and after: the loss on them falls."""
     scenes = open_masks({"world": "scenes", "size": 40, "seed": 0, "background": False}, name="scenes")
-    suite = SegmentationSuite(
-        train=MaskRegions(scenes),
-        id_val=scenes,
-        id_test={},
-        ood={},
-        templates=("a {}.",),
-        proposer=FelzenszwalbProposer(max_regions=6),
-        crop=lambda image, masks: region_crops(
-            image, masks, size=48, mean=encoder.image_mean, std=encoder.image_std
-        ),
-    )
+    suite = suite_of(encoder, scenes, scenes)
     losses = []
     tune_prompts(
         encoder,

@@ -36,8 +36,11 @@ class Run:
         self.average = {name: value.clone() for name, value in module.state_dict().items()}
         device = next(module.parameters()).device
         gpu = device.type == "cuda"
+        threads = torch.get_num_threads()
         self.machine = (
-            f"an {torch.cuda.get_device_name(device)}" if gpu else f"a CPU, {torch.get_num_threads()} threads"
+            f"one {torch.cuda.get_device_name(device)}"
+            if gpu
+            else f"a CPU, {threads} thread{'s' * (threads != 1)}"
         )
         self.done = 0
         self.earlier = 0.0

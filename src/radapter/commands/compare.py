@@ -11,7 +11,7 @@ from radapter.commands.building import absent_folder, recipe_of, report_long_cap
 from radapter.commands.checks import as_yaml, check_model, check_processes
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
-from radapter.config import CommonConfig, load_config, resolved_yaml
+from radapter.config import CommonConfig, load_config, overridden, resolved_yaml
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
 from radapter.evaluation import Baseline, fit_baseline, read_standard_models
@@ -138,6 +138,8 @@ def _set_aside(config: CommonConfig, path: Path, overrides: Sequence[str]) -> Co
     Raises:
         ConfigError: the command line says it.
     """
+    said = overridden(overrides)
+    lines = []
     for section, key, usual, why in (
         ("adapter", "alpha", "auto", "alpha is chosen for every method"),
         ("loss", "name", None, "every method has its own loss"),
@@ -147,10 +149,12 @@ def _set_aside(config: CommonConfig, path: Path, overrides: Sequence[str]) -> Co
         given, name = getattr(part, key), f"{section}.{key}"
         if given == usual:
             continue
-        if any(override.partition("=")[0].strip() == name for override in overrides):
+        if key in (said.get(section) or {}):
             raise ConfigError(f"{name} must be left out of a comparison: {why}. Got {given}.")
-        say(f"{path} gives {name} {given}, which is set aside: {why}.")
+        lines.append(f"{path} gives {name} {given}, which is set aside: {why}.")
         config = config.model_copy(update={section: part.model_copy(update={key: usual})})
+    for line in lines:
+        say(line)
     return config
 
 

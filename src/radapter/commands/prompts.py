@@ -16,12 +16,14 @@ from radapter.commands.sweep import finished
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import SegmentationRunConfig, load_config
 from radapter.data import Memory
-from radapter.errors import ConfigError
+from radapter.errors import ConfigError, RunError
 from radapter.evaluation import Metrics
+from radapter.methods import find_method
 from radapter.models import load
 from radapter.protocol import CONFIG, SweepRow
 from radapter.protocol.experiment import bench_of
 from radapter.protocol.prompt_tuning import tune_prompts
+from radapter.segmentation import MaskPrompts
 from radapter.storage import lock, write_json
 
 FILE, FIGURES = "mask_prompts.safetensors", "mask_prompts.json"
@@ -38,7 +40,7 @@ def prompts(
     """Trains mask prompts for a run's encoder at its alpha, and measures every set without and with them.
 
     Args:
-        run: a finished run of segmentation; its regions, loss and batch size are used again.
+        run: a finished run of segmentation; its regions, batch size, margin and label smoothing are used again.
         epochs: passes over the regions; None for the run's.
         lr: peak learning rate; None for the method's own.
         depth: the first so many blocks have tokens of their own.
@@ -48,7 +50,8 @@ def prompts(
         The file of the tokens, in the run's folder, where an older one is replaced.
 
     Raises:
-        InputError: the run is not finished or not of segmentation, the model takes no prompts, or a setting.
+        InputError: the run is not finished, not of segmentation, trained nothing or has no ID validation, the model
+            takes no prompts, or a setting.
     """
     if lr is not None and not 0 < lr < float("inf"):
         raise ConfigError(f"--lr must be a number above 0. Got {lr}. Leave it out for 0.05.")
@@ -56,12 +59,23 @@ def prompts(
     config = load_config(run / CONFIG)
     if not isinstance(config, SegmentationRunConfig):
         raise ConfigError(f"prompts are for runs of segmentation. '{run}' is of {config.task}.")
+    if find_method(config.method, config.task).build is None:
+        raise RunError(
+            f"mask prompts are for an encoder that was trained. '{run}' is of {config.method}. "
+            "Train with another method."
+        )
+    if config.data.id_val is None:
+        raise RunError(
+            f"mask prompts need data.id_val: their epoch is chosen on it. '{run}' has none. Train a run that has it."
+        )
     recipe = replace(
         recipe_of(config), learning_rate=lr, epochs=config.train.epochs if epochs is None else epochs
     )
-    base = load(config.model, allow_download=allow_download or config.allow_download)
-    suite = segmentation_suite(config, base)
     encoder = merged_encoder_of(run, allow_download=allow_download)
+    MaskPrompts(encoder, depth=depth)  # raises before anything is read
+    suite = segmentation_suite(
+        config, load(config.model, allow_download=allow_download or config.allow_download)
+    )
     with lock(run), bars() as bar:
         bar.starting("mask prompts")
         memory = Memory()
@@ -73,12 +87,13 @@ def prompts(
         with_prompts = bench_of(
             suite.prompted(), prompted, recipe, memory=memory, progress=bar.evaluated
         ).zero_shot(prompted)
+        figures = {
+            name: {"without": fill["miou"], "with": tokens["miou"]}
+            for (name, fill), tokens in zip(_sets(without).items(), _sets(with_prompts).values(), strict=True)
+        }
+        (run / FIGURES).unlink(missing_ok=True)  # figures never stand beside tokens that are not theirs
         prompted.prompts.save(run / FILE)
-    figures = {
-        name: {"without": fill["miou"], "with": tokens["miou"]}
-        for (name, fill), tokens in zip(_sets(without).items(), _sets(with_prompts).values(), strict=True)
-    }
-    write_json(run / FIGURES, figures)
+        write_json(run / FIGURES, figures)
     Console().print(_table(figures))
     count = prompted.prompts.tokens.numel()
     say(f"{count:,} numbers were trained on {len(suite.train):,} regions; the encoder is as it was.")

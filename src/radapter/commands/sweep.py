@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from radapter.commands.compare import COMPARISON
 from radapter.commands.reporting import FRONTIER, write_report
 from radapter.commands.terminal import next_steps, say
 from radapter.errors import RunError
@@ -56,8 +57,13 @@ def finished(run: Path) -> Results:
     """The results of a run.
 
     Raises:
-        RunError: there are none.
+        RunError: there are none, or the folder is a comparison's.
     """
+    if (run / COMPARISON).is_file():
+        raise RunError(
+            f"'{run}' must be the folder of a run. It is a comparison's. Train one of its methods with 'radapter "
+            "train'; the comparison itself is in results.md there."
+        )
     if not (run / RESULTS).is_file():
         raise RunError(
             f"'{run}' must be a finished run and has no {RESULTS}. Train with 'radapter train', or continue an "

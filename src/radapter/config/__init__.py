@@ -6,7 +6,7 @@ configuration), problems.py (what is said about a wrong key).
 """
 
 from radapter.config.classification import RunConfig
-from radapter.config.reading import differences, fingerprint, load_config, resolved_yaml
+from radapter.config.reading import differences, fingerprint, load_config, overridden, resolved_yaml
 from radapter.config.retrieval import RetrievalRunConfig
 from radapter.config.schema import CommonConfig
 from radapter.config.segmentation import SegmentationRunConfig
@@ -19,5 +19,6 @@ __all__ = [
     "differences",
     "fingerprint",
     "load_config",
+    "overridden",
     "resolved_yaml",
 ]

@@ -79,6 +79,18 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     raise ConfigError(count + "\n  ".join(sentences))
 
 
+def overridden(overrides: Sequence[str]) -> dict[str, Any]:
+    """What overrides alone say, as nested mappings.
+
+    Raises:
+        ConfigError: one is not key=value, or its value no YAML.
+    """
+    settings: dict[str, Any] = {}
+    for override in overrides:
+        _override(settings, override)
+    return settings
+
+
 def resolved_yaml(config: CommonConfig) -> str:
     """The configuration with every default written out; `load_config` reads it back equal."""
     return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True, width=110)

@@ -281,13 +281,16 @@ def _add_compiled_gradients(
             row_lse[i],
             column_lse[j],
             on_positive[i],
+            to_images is not None,
+            to_texts is not None,
+            to_images is not None and on_same is not None,
         )
-        if to_images is not None:
+        if to_images is not None and of_images is not None:
             to_images[i] += of_images
-            if on_same is not None:
-                on_same += of_same
-        if to_texts is not None:
+        if to_texts is not None and of_texts is not None:
             to_texts[j] += of_texts
+        if on_same is not None and of_same is not None:
+            on_same += of_same
 
 
 def _sizes(

@@ -105,11 +105,19 @@ def _tile_gradients(
     row_lse: Tensor,
     column_lse: Tensor,
     on_positive: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What one tile adds to the gradients of images and texts, and to the sum of the weights of positives."""
+    for_images: bool,
+    for_texts: bool,
+    for_same: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """What one tile adds to the gradients of images and texts, and to the sum of the weights of positives; None for
+    what is not asked."""
     logits, same = _logits(images, texts, image_classes, text_classes, scale, margin)
     weight = (logits - column_lse).exp() + (logits - row_lse[:, None]).exp() - same * on_positive[:, None]
-    return weight @ texts, weight.T @ images, (weight * same).sum()
+    return (
+        weight @ texts if for_images else None,
+        weight.T @ images if for_texts else None,
+        (weight * same).sum() if for_same else None,
+    )
 
 
 @cache
@@ -119,7 +127,7 @@ def compiled_log_sum_exps() -> Callable[..., tuple[Tensor, Tensor]]:
 
 
 @cache
-def compiled_gradients() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+def compiled_gradients() -> Callable[..., tuple[Tensor | None, Tensor | None, Tensor | None]]:
     """Likewise."""
     return torch.compile(_tile_gradients)
 

@@ -1,7 +1,7 @@
 """The second stage of segmentation: mask prompts are trained, both towers stay as the first stage left them.
 
-Source: mask prompt tuning, Liang et al., CVPR 2023, section 3.3. The loss, the regions and the loop are those of the
-first stage.
+Source: mask prompt tuning, Liang et al., CVPR 2023, section 3.3. The regions and the loop are those of the
+first stage; the loss is MPM-NCE.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,8 @@ def tune_prompts(
     Args:
         encoder: at its alpha, or merged; it stays as it is, but that none of it asks for a gradient afterwards.
         suite: of plain encoders; its training set and ID validation are read.
-        recipe: every number of the training.
+        recipe: every number of the training; MPM-NCE has its margin and label smoothing. Towers are frozen and
+            whole: `gradient_checkpointing` and `fsdp` have no say, `chunk_size` saves memory.
         depth: the first so many blocks have tokens of their own.
         seed: fixes the tokens' start, order and augmentation.
         memory: for decoded images.
@@ -52,7 +53,7 @@ def tune_prompts(
         _METHOD,
         prompted,
         suite.prompted(),
-        replace(recipe.with_own_loss(_METHOD), keep="best"),
+        replace(recipe.with_own_loss(_METHOD), keep="best", gradient_checkpointing=False, fsdp=False),
         seed=seed,
         memory=memory,
         report=report,

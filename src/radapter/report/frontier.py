@@ -63,7 +63,8 @@ def frontier_figure(results: Json) -> Figure:
     """The frontier of a run as a figure, to be saved or shown.
 
     Large markers are the table's rows, at their chosen alpha; a ring is the paper's alpha of the task; the small
-    dots of a curve are the other alphas of the sweep. Bars are one standard deviation over seeds, where known.
+    dots of a curve are the other alphas of the sweep. Of more than nine rows the chosen alphas are left to the
+    table. Bars are one standard deviation over seeds, where known.
 
     Args:
         results: the whole of results.json.

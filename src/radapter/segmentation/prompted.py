@@ -10,7 +10,7 @@ from typing import Self, final
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from radapter.models import DualEncoder
 from radapter.segmentation.crops import RegionCrops
@@ -36,6 +36,10 @@ class PromptedEncoder(DualEncoder):
         super().train(mode)
         self.module.eval()
         return self
+
+    def image_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:
+        """The parts of the image tower, and the prompts, which are the part that learns."""
+        return (*super().image_tower(), self.prompts)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """(B, 4, S, S), the region in the fourth channel, to (B, E), not normalised."""

@@ -12,7 +12,7 @@ from radapter.data.pictures.bad_images import BadImages
 from radapter.errors import ConfigError, ImageError
 
 Preprocess = Callable[[Image.Image], Tensor]
-"""RGB picture to (3, H, W), float: `DualEncoder.preprocess`."""
+"""RGB picture to (3, H, W), float: `DualEncoder.preprocess`; of a `PromptedEncoder` RGBA to (4, H, W)."""
 
 
 class KnownSet(Protocol):
@@ -55,7 +55,7 @@ class ImageSet(KnownSet, Protocol):
         """Which group it belongs to."""
 
     def image(self, index: int) -> Image.Image:
-        """Decodes the image at `index` to RGB; raises ImageError."""
+        """Decodes the image at `index` to RGB, or RGBA for a `PromptedEncoder`; raises ImageError."""
 
 
 class Loader(Protocol):
@@ -89,7 +89,7 @@ class Batch:
     """B pictures, ready for an image tower.
 
     Attributes:
-        pixels: (B, 3, H, W), float; shared with the cache, not to be changed in place.
+        pixels: (B, 3, H, W), float, as `Preprocess` gives them; shared with the cache, not to be changed in place.
         labels: (B,), int64.
         keys: (B,), int64, the content hashes.
         indices: (B,), int64, into the data set.
@@ -111,7 +111,7 @@ class Batch:
 
 
 Results = list[tuple[int, Tensor | ImageError]]
-"""The pictures of a batch by their place in the data set, as far as they could be decoded."""
+"""By its place in the data set a picture, or why it could not be decoded."""
 
 
 def check_loading(*, batch_size: int | None, workers: int) -> None:

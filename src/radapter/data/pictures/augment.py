@@ -77,7 +77,7 @@ def random_crop(
     Where the drawn part is wider or higher than the picture it is cut off there; torchvision draws again.
 
     Args:
-        image: RGB.
+        image: RGB or RGBA.
         draw: five numbers in [0, 1), a row of `draws`.
         size: side of the result, in pixels.
         scale: range of the part's area, as a fraction of the picture's.

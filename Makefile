@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid clean python-is-new-enough bench-search
+.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ bench-segmentation: $(VENV)/.installed-test ## time and memory of segmentation, 
 
 bench-regions: $(VENV)/.installed-test ## fine-tuning on regions mined from the embedded world, three seeds
 	@$(BIN)/radapter compare recipes/segmentation-world.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --out benchmarks/regions
+
+bench-retrieval: $(VENV)/.installed-test ## image-text retrieval on the embedded world
+	@$(BIN)/radapter compare recipes/retrieval-world.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --seeds 1 --out benchmarks/retrieval
+
+bench-flickr8k: $(VENV)/.installed-test ## image-text retrieval of real photographs and captions
+	@$(BIN)/radapter compare recipes/retrieval-flickr8k.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --seeds 1 --out benchmarks/flickr8k
 
 bench-camvid: $(VENV)/.installed-test ## segmentation of real photographs before and after, per class
 	@$(BIN)/python benchmarks/camvid/run.py

@@ -18,6 +18,7 @@ CLOSE = {"rtol": 0.0, "atol": 1e-6}
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("processes")
     training.make_model(place / "model")
+    training.make_outcomes(place / "model")
     siglip_folder(place / "siglip")
     return place
 

@@ -37,7 +37,8 @@ def test_every_option_of_two_folders_acts(folders, tmp_path):
 def test_parts_are_disjoint_and_together_the_whole(folders):
     low, high = (open_masks(folders | {"part": part}) for part in ([0.0, 0.5], [0.5, 1.0]))
     assert sorted(low.ids + high.ids) == list(open_masks(folders).ids)
-    assert low.ids != open_masks(folders | {"part": [0.0, 0.5], "split_seed": 3}).ids
+    others = [open_masks(folders | {"part": [0.0, 0.5], "split_seed": seed}).ids for seed in range(1, 6)]
+    assert any(other != low.ids for other in others)  # of eight images two splits may be alike by chance
 
 
 def test_corruption_changes_the_picture_alone(folders):

@@ -26,16 +26,13 @@ def check_settings(config: CommonConfig, method: Method) -> None:
         InputError: a setting that the method does not read, a loss or a number of epochs that does not fit it, a
             precision that this machine lacks, a tracker that is not installed.
     """
-    defaults = AdapterConfig()
-    for key in AdapterConfig.model_fields:
-        value = getattr(config.adapter, key)
-        if key not in method.reads and value != getattr(defaults, key):
-            table, names = TABLES[config.task], groups_of(config.task)["all"]
-            readers = ", ".join(name for name in names if key in table[name].reads)
-            raise ConfigError(
-                f"adapter.{key} is for {readers}. Got {value} with method '{method.name}', which does not read "
-                f"it. Leave it out, or set adapter.{key}={as_yaml(getattr(defaults, key))}."
-            )
+    for key, usual in unread_settings(config.adapter, method).items():
+        table, names = TABLES[config.task], groups_of(config.task)["all"]
+        readers = ", ".join(name for name in names if key in table[name].reads)
+        raise ConfigError(
+            f"adapter.{key} is for {readers}. Got {getattr(config.adapter, key)} with method '{method.name}', "
+            f"which does not read it. Leave it out, or set adapter.{key}={as_yaml(usual)}."
+        )
     for setting, key in _LOSS_KEYS.items():
         given = getattr(config.loss, key)
         if given is not None and setting in method.settings:
@@ -46,6 +43,16 @@ def check_settings(config: CommonConfig, method: Method) -> None:
     check_epochs(method, config.train.epochs)
     check_tracking(config.tracking)
     check_precision(config.train.precision)
+
+
+def unread_settings(adapter: AdapterConfig, method: Method) -> dict[str, object]:
+    """What is set of the adapter and the method does not read, and each setting's default."""
+    defaults = AdapterConfig()
+    return {
+        key: getattr(defaults, key)
+        for key in AdapterConfig.model_fields
+        if key not in method.reads and getattr(adapter, key) != getattr(defaults, key)
+    }
 
 
 def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from radapter.commands.building import absent_folder, recipe_of, report_long_captions, suite_of
-from radapter.commands.checks import as_yaml, check_model, check_processes
+from radapter.commands.checks import as_yaml, check_model, check_processes, unread_settings
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, load_config, overridden, resolved_yaml
@@ -168,12 +168,10 @@ def _alone(given: CommonConfig, method: Method, rate: float) -> list[str]:
         if getattr(given.loss, key) is not None
         and (key == "name" or getattr(own, key) is None or key in method.settings)
     ]
-    defaults = AdapterConfig()
-    for key in AdapterConfig.model_fields:
-        usual = getattr(defaults, key)
-        if getattr(given.adapter, key) != usual and (key == "alpha" or key not in method.reads):
-            words.append(f"adapter.{key}={as_yaml(usual)}")
-    return words
+    usual = unread_settings(given.adapter, method)
+    if given.adapter.alpha != "auto":
+        usual["alpha"] = "auto"  # as the comparison chose it
+    return words + [f"adapter.{key}={as_yaml(value)}" for key, value in usual.items()]
 
 
 def _rates(grid: str | None) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ from radapter.evaluation import (
     retrieval_ranks,
     retrieval_ranks_of_groups,
 )
+from radapter.evaluation.jackknife import rsum_standard_error
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = normalize(torch.randn(6, 12, generator=GENERATOR))
@@ -50,8 +51,9 @@ def measure(batches, groups=None, targets=None) -> RetrievalMeasure:
 def test_metrics_are_those_of_the_features():
     found = measured(Flat(), measure([batch(0, 1, 2, 3), batch(4, 5)]))
     own = torch.stack((OF_IMAGE, torch.arange(10)), 1)
-    expected = retrieval_metrics(retrieval_ranks(IMAGES, TEXTS, OF_IMAGE))
-    assert found == expected | retrieval_map_at_r(IMAGES, TEXTS, own)
+    ranks = retrieval_ranks(IMAGES, TEXTS, OF_IMAGE)
+    error = {"rsum_se": rsum_standard_error(ranks, OF_IMAGE)}
+    assert found == retrieval_metrics(ranks) | error | retrieval_map_at_r(IMAGES, TEXTS, own)
 
 
 def test_an_unreadable_image_takes_its_captions_with_it():

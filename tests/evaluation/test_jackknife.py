@@ -1,9 +1,10 @@
-"""The standard error of mIoU over images."""
+"""The standard errors of mIoU and of rsum over images."""
 
 import pytest
 import torch
 
-from radapter.evaluation.jackknife import counts_by_class, miou_standard_error
+from radapter.evaluation import RetrievalRanks, retrieval_metrics
+from radapter.evaluation.jackknife import counts_by_class, miou_standard_error, rsum_standard_error
 from radapter.evaluation.miou import mean_iou
 
 
@@ -59,3 +60,57 @@ def test_counts_by_class_are_the_margins_of_a_confusion():
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match=r"must all be \(N, C\)"):
         miou_standard_error(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(3, 3))
+
+
+def ranked(seed: int, images: int):
+    """Ranks of images with one to five captions; those of hard images are late in both directions."""
+    draw = torch.Generator().manual_seed(seed)
+    hard = torch.rand(images, generator=draw)
+    image_of_text = torch.arange(images).repeat_interleave(torch.randint(1, 6, (images,), generator=draw))
+
+    def ranks(of: torch.Tensor) -> torch.Tensor:
+        return 1 + (30 * hard[of] * torch.rand(len(of), generator=draw)).long()
+
+    return RetrievalRanks(ranks(image_of_text), ranks(torch.arange(images))), image_of_text
+
+
+def rsum_of(ranks: RetrievalRanks, image_of_text: torch.Tensor, images: torch.Tensor) -> float:
+    """Of these images, with repetition, and their captions."""
+    texts = torch.cat([(image_of_text == image).nonzero()[:, 0] for image in images])
+    return retrieval_metrics(RetrievalRanks(ranks.text_to_image[texts], ranks.image_to_text[images]))["rsum"]
+
+
+def test_rsums_error_is_the_spread_of_leaving_one_image_and_its_captions_out():
+    ranks, image_of_text = ranked(0, images=7)
+    order = torch.arange(7)
+    left_out = [rsum_of(ranks, image_of_text, order[order != image]) for image in order]
+    middle = sum(left_out) / 7
+    expected = (6 / 7 * sum((value - middle) ** 2 for value in left_out)) ** 0.5
+    assert rsum_standard_error(ranks, image_of_text) == pytest.approx(expected)
+
+
+def test_a_bootstrap_over_captioned_images_says_the_same():
+    ranks, image_of_text = ranked(1, images=80)
+    draw = torch.Generator().manual_seed(2)
+    again = [rsum_of(ranks, image_of_text, torch.randint(80, (80,), generator=draw)) for _ in range(400)]
+    # the spread of 400 draws is itself known to about 4 %
+    assert rsum_standard_error(ranks, image_of_text) == pytest.approx(
+        float(torch.tensor(again).std()), rel=0.15
+    )
+
+
+def test_rsums_error_worked_by_hand():
+    # image 0 passes no cutoff, its two captions all three; image 1 passes all, its one caption none
+    ranks = RetrievalRanks(text_to_image=torch.tensor([1, 1, 11]), image_to_text=torch.tensor([11, 1]))
+    # without image 0: 3 + 0 / 1 = 3; without image 1: 0 + 6 / 2 = 3
+    assert rsum_standard_error(ranks, torch.tensor([0, 0, 1])) == 0
+    # were both captions late: 3 and 0, so sqrt(1 / 2 * (1.5^2 + 1.5^2))
+    late = RetrievalRanks(torch.tensor([11, 11, 11]), ranks.image_to_text)
+    assert rsum_standard_error(late, torch.tensor([0, 0, 1])) == pytest.approx(1.5)
+
+
+def test_one_image_tells_nothing_of_rsum_and_shapes_are_checked():
+    ranks = RetrievalRanks(torch.tensor([1, 4]), torch.tensor([1]))
+    assert rsum_standard_error(ranks, torch.tensor([0, 0])) == 0
+    with pytest.raises(ValueError, match=r"image_of_text must be \(M,\) = \(2,\)"):
+        rsum_standard_error(ranks, torch.tensor([0]))

@@ -23,6 +23,7 @@ from radapter.protocol import (
     Results,
     RetrievalSuite,
     Trainings,
+    choose_alpha,
     evaluate_run,
     load_trained,
     merge_run,
@@ -117,6 +118,16 @@ def test_training_changes_the_figures_and_alpha_zero_does_not(done):
     points = {row.alpha: row for row in results.sweep if row.method == "r-adapter"}
     assert points[0.0].id == results.row("zero-shot").id
     assert points[1.0].id != points[0.0].id
+
+
+def test_alpha_is_chosen_by_the_jackknifes_standard_error(done):
+    _, results = done
+    validated = {row.alpha: row.id_val for row in results.sweep if row.method == "r-adapter"}
+    chosen, selection = choose_alpha(validated, "auto", headline=HEADLINES["retrieval"])
+    best = max(validated.values(), key=lambda metrics: metrics["rsum"])
+    within = [a for a, metrics in validated.items() if metrics["rsum"] >= best["rsum"] - best["rsum_se"]]
+    assert chosen == min(within) == results.row("r-adapter").alpha
+    assert "jackknife" in selection.rule
 
 
 def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, done, pairs, recipe):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from radapter.evaluation.features import PairEncoder, encode_images
+from radapter.evaluation.jackknife import rsum_standard_error
 from radapter.evaluation.map_at_r import retrieval_map_at_r
 from radapter.evaluation.metrics import Metrics
 from radapter.evaluation.positives import positive_pairs
@@ -61,7 +62,7 @@ class RetrievalMeasure:
         """Nothing of the zero-shot model is needed."""
 
     def metrics(self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[Tensor]) -> Metrics:
-        """As `retrieval_metrics`, with `i2t_map_at_r` and `t2i_map_at_r`."""
+        """As `retrieval_metrics`, with rsum_se, rsum's standard error over images, i2t_map_at_r and t2i_map_at_r."""
         images = torch.cat(list(truths))
         place = torch.full((len(self.targets),), -1)
         place[images] = torch.arange(len(images))
@@ -78,5 +79,6 @@ class RetrievalMeasure:
         of_target = positive_pairs(targets, targets[image_of_text])
         return {
             **retrieval_metrics(ranks),
+            "rsum_se": rsum_standard_error(ranks, image_of_text),
             **retrieval_map_at_r(image_features, text_features, of_target),
         }

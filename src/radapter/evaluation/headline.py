@@ -23,7 +23,7 @@ class Headline:
         tie: a metric whose lower value decides between equals.
         paper_alpha: alpha in the paper's experiments of this task.
         parts: metrics reported set by set beside it, with their spread: those that it is the sum of, or its kin.
-        error: the metric that holds the figure's standard error; None where it is that of a share of n.
+        error: a figure that is no share of n has this metric for its standard error, before `most` divides it.
         error_is: that standard error, in words.
     """
 
@@ -43,7 +43,7 @@ class Headline:
     def standard_error(self, metrics: Metrics) -> float:
         """Of the score of one set."""
         if self.error is not None:
-            return metrics[self.error]
+            return metrics[self.error] / self.most
         share = self.score(metrics)
         return math.sqrt(share * (1 - share) / metrics["n"])
 
@@ -80,6 +80,7 @@ class Headline:
         return {name: self.score(zero_shot[name]) - self.score(tuned[name]) for name in zero_shot}
 
 
+_OVER_IMAGES = "the jackknife's over images"
 HEADLINES: dict[TaskName, Headline] = {
     "classification": Headline("top1", "top-1", 1.0, "nll", 0.5),
     "retrieval": Headline(
@@ -89,6 +90,8 @@ HEADLINES: dict[TaskName, Headline] = {
         "t2i_mean_rank",
         0.8,
         ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10"),
+        error="rsum_se",
+        error_is=_OVER_IMAGES,
     ),
     "segmentation": Headline(
         "miou",
@@ -98,6 +101,6 @@ HEADLINES: dict[TaskName, Headline] = {
         0.4,
         ("true_masks_miou", "true_classes_miou", "miou_seen", "miou_unseen", "miou_harmonic", "miou_ovseg"),
         error="miou_se",
-        error_is="the jackknife's over images",
+        error_is=_OVER_IMAGES,
     ),
 }

@@ -40,6 +40,20 @@ def test_features_are_those_of_the_prompts(encoder):
         assert torch.equal(got, prompts.encode_image(encoder, pixels, masks))
 
 
+def test_without_its_prompts_it_is_the_encoder_as_it_was(encoder):
+    prompted = PromptedEncoder(encoder, MaskPrompts(encoder))
+    pixels = torch.cat([torch.randn(4, 3, 48, 48), torch.zeros(4, 1, 48, 48)], 1)
+    pixels[:, 3, 8:24, 16:40] = 1
+    with torch.no_grad():
+        plain, shown = encoder.encode_image(pixels[:, :3]), prompted.encode_image(pixels)
+        with prompted.at(0.0):
+            assert torch.equal(prompted.encode_image(pixels), plain)
+        with prompted.at(1.0):
+            assert torch.equal(prompted.encode_image(pixels), shown)
+        assert torch.equal(prompted.encode_image(pixels), shown)
+    assert not torch.equal(plain, shown)
+
+
 def test_a_picture_brings_its_mask_as_the_fourth_channel(encoder):
     alpha = np.zeros((48, 48), np.uint8)
     alpha[10:20, 5:40] = 255

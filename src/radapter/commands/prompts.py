@@ -82,11 +82,8 @@ def prompts(
         prompted = tune_prompts(
             encoder, suite, recipe, depth=depth, seed=config.seed, memory=memory, report=bar.report
         )
-
-        without = bench_of(suite, encoder, recipe, memory=memory, progress=bar.evaluated).zero_shot(encoder)
-        with_prompts = bench_of(
-            suite.prompted(), prompted, recipe, memory=memory, progress=bar.evaluated
-        ).zero_shot(prompted)
+        bench = bench_of(suite.prompted(), prompted, recipe, memory=memory, progress=bar.evaluated)
+        without, with_prompts = bench.states("mask-prompts", prompted, prompted.at, (0.0, 1.0))
         figures = {
             name: {"without": fill["miou"], "with": tokens["miou"]}
             for (name, fill), tokens in zip(_sets(without).items(), _sets(with_prompts).values(), strict=True)

@@ -79,7 +79,24 @@ class Bench:
 
     def zero_shot(self, encoder: DualEncoder) -> SweepRow:
         """The model as it is, as the row "zero-shot" at alpha 0."""
-        return self._rows("zero-shot", Classifier(encoder, None), lambda _: nullcontext(), (0.0,), {})[0]
+        return self.states("zero-shot", encoder, lambda _: nullcontext(), (0.0,))[0]
+
+    def states(
+        self,
+        method: str,
+        encoder: DualEncoder,
+        at: Callable[[float], AbstractContextManager[object]],
+        alphas: Sequence[float],
+    ) -> list[SweepRow]:
+        """The rows of an encoder without a trained head, one for each state that it can be put in.
+
+        Args:
+            method: the rows' name.
+            encoder: is measured.
+            at: a block in which it is in the state of that alpha.
+            alphas: each in [0, 1].
+        """
+        return self._rows(method, Classifier(encoder, None), at, alphas, {})
 
     def sweep(
         self, trained: Trained, zero_shot: SweepRow | None = None, alphas: Sequence[float] = ALPHAS

@@ -4,7 +4,8 @@ Pixels have a fourth channel, 1 where the region is, else 0: so prompted regions
 measures of plain ones.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self, final
 
 import numpy as np
@@ -30,6 +31,7 @@ class PromptedEncoder(DualEncoder):
     def __init__(self, encoder: DualEncoder, prompts: MaskPrompts) -> None:
         super().__init__(encoder.name, encoder.module, encoder.towers)
         self.prompts = prompts
+        self._shown = True
 
     def train(self, mode: bool = True) -> Self:
         """Sets the mode of the prompts alone."""
@@ -43,8 +45,19 @@ class PromptedEncoder(DualEncoder):
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """(B, 4, S, S), the region in the fourth channel, to (B, E), not normalised."""
+        if not self._shown:
+            return super().encode_image(pixels[:, :3])
         with self.prompts.replacing(self, pixels[:, 3] > 0.5):
             return super().encode_image(pixels[:, :3])
+
+    @contextmanager
+    def at(self, alpha: float) -> Iterator[None]:
+        """A block in which it is the encoder as it was, alpha 0, or has its prompts, alpha above 0."""
+        self._shown = alpha > 0
+        try:
+            yield
+        finally:
+            self._shown = True
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """A region, RGBA, its alpha the mask: (4, S, S), float32."""

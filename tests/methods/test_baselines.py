@@ -1,17 +1,25 @@
 """What each baseline is exactly: a closed form or a literal reference for its loss."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from peft.tuners.lora import LoraLayer
+from torch import nn
 
 from radapter.adapter import RAdapterConfig, RAdapterLayer
 from radapter.losses import mpm_nce
 from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
 from radapter.methods.l2_sp import StartingPoint
-from radapter.methods.mask_fill import MASKED_SHARE, PATCHES, WEIGHT, CounterfactualDistillation, filled
+from radapter.methods.mask_fill import (
+    MASKED_SHARE,
+    WEIGHT,
+    CounterfactualDistillation,
+    filled,
+    patches_a_side,
+)
 
 
 def built(name: str, encoder, classes: int = 5):
@@ -75,6 +83,20 @@ def test_l2_sp_adds_to_the_loss_of_full(encoder):
     assert isinstance(learner.regulariser, StartingPoint)
 
 
+def test_flyp_is_clips_cross_entropy_in_both_directions_and_same_class_images_are_negatives(encoder):
+    learner, pairs = built("flyp", encoder), batch(encoder)
+    assert len(set(pairs.targets.tolist())) < len(pairs.targets)  # classes repeat
+    images = F.normalize(encoder.encode_image(pairs.pixels), dim=-1)
+    texts = F.normalize(encoder.encode_text(pairs.tokens), dim=-1)[pairs.caption_of_image]
+    logits = encoder.logit_scale * images @ texts.T
+    own = torch.arange(4)
+    expected = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    assert learner(pairs).item() == pytest.approx(expected.item(), rel=1e-5)
+    trained = trained_parameters(learner)
+    assert any("text_model" in name for name in trained)
+    assert any("vision_model" in name for name in trained)
+
+
 def test_masked_patches_are_those_of_the_other_image_by_hand():
     pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).view(2, 3, 4, 4)
     masked = torch.tensor([[[True, False], [False, False]], [[False, False], [False, True]]])
@@ -99,7 +121,7 @@ def test_mask_fill_is_the_squared_distance_to_the_frozen_features_of_the_same_co
     torch.manual_seed(5)
     found = distillation(learner, pairs)
     torch.manual_seed(5)
-    masked = torch.rand(4, PATCHES, PATCHES) < MASKED_SHARE
+    masked = torch.rand(4, 6, 6) < MASKED_SHARE
     source = (torch.arange(4) + torch.randint(1, 4, (4,))) % 4
     mixed = filled(pairs.pixels, masked, pairs.pixels[source])
     with torch.no_grad():
@@ -112,6 +134,20 @@ def test_mask_fill_is_the_squared_distance_to_the_frozen_features_of_the_same_co
     assert all(
         torch.equal(a, b) for a, b in zip(teacher_before, distillation.teacher.parameters(), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("tower", "side"),
+    [
+        (nn.Conv2d(3, 8, 16, stride=16), 3),
+        (nn.Sequential(nn.Linear(4, 4), nn.Conv2d(3, 8, 8, stride=8)), 6),
+        (nn.Conv2d(3, 8, 7, stride=2), 7),  # a ResNet's first layer makes no patches
+        (nn.Conv2d(64, 8, 2, stride=2), 7),
+    ],
+)
+def test_mask_fill_masks_the_towers_own_patches(tower, side):
+    encoder = SimpleNamespace(image_tower=lambda: (nn.Parameter(torch.zeros(2)), tower), image_size=48)
+    assert patches_a_side(encoder) == side
 
 
 def test_mask_fill_of_one_image_has_nothing_to_fill_from(encoder):

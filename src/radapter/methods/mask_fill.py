@@ -1,7 +1,8 @@
 """Mask-Fill: full fine-tuning that keeps the frozen model's features on images with foreign patches.
 
 Source: Xiao et al., "Masked images are counterfactual samples for robust fine-tuning", CVPR 2023, in its variant of
-random masks and a single fill. f is the image tower, f0 as it came, x' the image with patches of another one:
+random masks and a single fill (theirs of masks by object maps is not here). f is the image tower, f0 as it came, x'
+the image with patches of another one; patches are the tower's own:
 
     loss = cross-entropy(x) + beta * mean_b || f(x'_b) - f0(x'_b) ||^2        features of unit norm
 
@@ -23,7 +24,16 @@ from radapter.models import DualEncoder
 
 WEIGHT = 6.0
 MASKED_SHARE = 0.5
-PATCHES = 7  # a side: those of the paper's ViT-B/32 at 224 pixels
+PATCHES = 7  # a side, of a tower without a grid of its own: those of the paper's ViT-B/32 at 224 pixels
+
+
+def patches_a_side(encoder: DualEncoder) -> int:
+    """The side of the grid of patches that the image tower reads, `PATCHES` where no convolution makes one."""
+    parts = (part for part in encoder.image_tower() if isinstance(part, nn.Module))
+    for module in (module for part in parts for module in part.modules()):
+        if isinstance(module, nn.Conv2d) and module.in_channels == 3 and module.kernel_size == module.stride:
+            return encoder.image_size // module.kernel_size[0]
+    return PATCHES
 
 
 def filled(pixels: Tensor, masked: Tensor, others: Tensor) -> Tensor:
@@ -58,6 +68,7 @@ class CounterfactualDistillation(nn.Module):
     def __init__(self, teacher: DualEncoder, weight: float = WEIGHT) -> None:
         super().__init__()
         self.weight = weight
+        self.patches = patches_a_side(teacher)
         self.teacher = copy.deepcopy(teacher).requires_grad_(False)
 
     def train(self, mode: bool = True) -> "CounterfactualDistillation":
@@ -75,7 +86,7 @@ class CounterfactualDistillation(nn.Module):
         if images == 1:
             return pixels.new_zeros(())
         # on the CPU, so that a seed gives the same masks on every device
-        masked = torch.rand(images, PATCHES, PATCHES) < MASKED_SHARE
+        masked = torch.rand(images, self.patches, self.patches) < MASKED_SHARE
         source = (
             torch.arange(images) + torch.randint(1, images, (images,))
         ) % images  # never the image itself

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from models.small import OPEN_CLIP, clip_folder
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from radapter.commands.checks import check_settings
@@ -83,11 +84,78 @@ def test_the_grid_and_what_it_chose_are_printed(compared):
     assert "each the best of one grid on ID validation: full 0.00" in printed
 
 
-def test_the_next_step_trains_the_best_at_the_rate_that_was_chosen(compared):
+def test_the_next_step_trains_the_best_on_id_validation_at_the_rate_that_was_chosen(compared):
     results = figures(compared[0])
-    best = max((row for row in results["rows"][1:]), key=lambda row: row["id_mean"])["method"]
-    rate = results["learning_rates"][{"wise-ft": "full"}.get(best, best)]
-    assert f"method={best} train.keep=best train.lr={rate:g} --out runs/{best}" in compared[1].printed
+    rates = {
+        name: results["learning_rates"][{"wise-ft": "full"}.get(name, name)]
+        for name in METHODS.split(",")[1:]
+    }
+    steps = {
+        name: f"method={name} train.keep=best train.lr={rate:g} --out runs/{name}"
+        for name, rate in rates.items()
+    }
+    shown = [name for name, step in steps.items() if step in compared[1].printed]
+    first = json.loads((compared[0] / "trainings" / "zero-shot" / "seed-0" / "sweep.json").read_text())
+    assert first[0]["id_val"]["n"] == results["selection"]["n"]
+
+    def validated(name: str) -> float:
+        """At seed 0 and the alpha of its row there."""
+        alpha = next(row for row in results["rows"] if row["method"] == name)["alphas"][0]
+        folder = compared[0] / "trainings" / {"wise-ft": "full"}.get(name, name) / "seed-0"
+        sweep = json.loads((folder / f"lr-{rates[name]:g}" / "sweep.json").read_text())
+        return next(row for row in sweep if row["alpha"] == alpha)["id_val"]["top1"]
+
+    assert shown == [max(rates, key=validated)]
+
+
+def test_soups_are_no_run_of_their_own(radapter, written, small, model, tmp_path):
+    options = ("--methods", "greedy-soup", "--seeds", "1", "--grid", "1e-3,3e-3", "--out", tmp_path / "out")
+    answer = radapter("compare", written, *small, *QUICK, f"model={model}", *options)
+    assert answer.code == 0, answer.result.output
+    assert "results.md" in answer.printed
+    assert "as a run of its own" not in answer.printed
+    selection = json.loads((tmp_path / "out" / "results.json").read_text())["selection"]
+    assert selection["split"] == "id_val"
+    assert selection["rule"].startswith("learning rate and epoch by the best top-1")
+
+
+def test_every_training_keeps_its_best_epoch(compared):
+    assert yaml.safe_load((compared[0] / "comparison.yaml").read_text())["train"]["keep"] == "best"
+
+
+def test_base_and_novel_classes_are_compared_without_a_shift(radapter, written, small, model, tmp_path):
+    options = ("--methods", "full,r-adapter", "--seeds", "2", "--grid", "1e-3", "--out", tmp_path / "out")
+    answer = radapter(
+        "compare", written, *small, *QUICK[:2], "data.ood={}", NOVEL, f"model={model}", *options
+    )
+    assert answer.code == 0, answer.result.output
+    row = figures(tmp_path / "out")["rows"][-1]
+    assert "mean of H | H of means" in (tmp_path / "out" / "results.md").read_text()
+    with (tmp_path / "out" / "results.csv").open(newline="") as file:
+        told = list(csv.DictReader(file))[-1]
+    names = ("transfer_mean", "harmonic_mean", "harmonic_of_means")
+    assert [float(told[name]) for name in names] == [row[name] for name in names]
+    assert float(told["transfer:novel"]) == row["transfer"]["novel"]["top1"]
+    title = (tmp_path / "out" / "results.tex").read_text().splitlines()[3]
+    assert title.startswith("Method & Trained & ID & Transfer mean & H &")
+
+
+def test_pictures_that_changed_under_their_names_are_another_comparison(
+    snapshot, radapter, written, small, model, tmp_path
+):
+    for number, name in enumerate(("star", "sun")):
+        (tmp_path / "shifted" / name).mkdir(parents=True)
+        Image.new("RGB", (48, 48), (90 * number, 10, 30)).save(tmp_path / "shifted" / name / "a.png")
+    shifted = f"data.ood={{shifted: {tmp_path / 'shifted'}}}"
+    settings = (*small, *QUICK[:2], shifted, f"model={model}", "--seeds", "1", "--grid", "1e-3")
+    asked = ("compare", written, *settings, "--out", tmp_path / "out", "--methods")
+    answer = radapter(*asked, "linear-probe")
+    assert answer.code == 0, answer.result.output
+    Image.new("RGB", (48, 48), (1, 2, 3)).save(tmp_path / "shifted" / "sun" / "a.png")
+    before = snapshot(tmp_path / "out")
+    answer = radapter(*asked, "linear-probe,full")
+    assert (answer.code, snapshot(tmp_path / "out")) == (2, before)
+    assert "holds another comparison: pictures of ood/shifted: " in " ".join(answer.said.split())
 
 
 @pytest.mark.parametrize("name", ["wise-ft", "full", "r-adapter", "lora", "r-adapter:margin-0"])
@@ -190,6 +258,9 @@ def test_sigterm_while_sets_are_evaluated_stops_too(radapter, asked, tmp_path, m
     assert "Continue with the same command" in answer.said
 
 
+NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -203,7 +274,15 @@ def test_sigterm_while_sets_are_evaluated_stops_too(radapter, asked, tmp_path, m
             ("--methods", "full,r-adapter", "--against", "wise-ft"),
             "one of the methods that train: full, r-adapter",
         ),
-        (("data.ood={}",), "data.ood must name at least one shifted test set"),
+        (("data.ood={}",), "data.ood must name at least one shifted test set, or data.transfer"),
+        ((NOVEL, "data.ood={}", "--against", "full"), "--against needs a shifted test set"),
+        (
+            (NOVEL, "data.ood={}", "--standard-models", "gone.csv"),
+            "--standard-models needs a shifted test set",
+        ),
+        (("data.ood={same: {world: id_val, size: 40}}",), "in 'same' 40 are also in data.id_val"),
+        (("train.keep=last",), "the epoch is chosen for every method"),
+        (("loss.margin=0.1", "--methods", "full,wise-ft"), "no method that is compared reads it"),
         (("data.id_val=null",), "data.id_val is required"),
         (("adapter.alpha=0.5",), "alpha is chosen for every method"),
         (("loss.name=clip",), "every method has its own loss"),

@@ -73,6 +73,17 @@ def test_a_copy_under_another_name_is_found_in_every_role(folders, role):
     assert "part: [0.0, 0.8]" in str(error.value)
 
 
+@pytest.mark.parametrize("role", ["id_test", "ood", "transfer"])
+def test_what_is_reported_never_selects(folders, role):
+    suite = opened(folders, role)
+    check_disjoint(suite)
+    ((_, tested),) = suite.sets(*ROLES).items()
+    with pytest.raises(
+        DataError, match=r"no image of a test set may select .* Of the 8 in 'other' 8 are also in"
+    ):
+        check_disjoint(replace(suite, id_val=tested))
+
+
 def test_unreadable_pictures_are_no_leak(folders):
     suite = opened(folders)
     suite.train.keys[0] = suite.id_test["other"].keys[0] = 0

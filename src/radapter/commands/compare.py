@@ -2,22 +2,23 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
-from radapter.commands.building import absent_folder, recipe_of, report_long_captions, suite_of
+from radapter.commands.building import AnySuite, absent_folder, recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import as_yaml, check_model, check_processes, unread_settings
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
-from radapter.config import CommonConfig, load_config, overridden, resolved_yaml
+from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
-from radapter.evaluation import Baseline, fit_baseline, read_standard_models
-from radapter.methods import Method, find_method, find_methods
+from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard_models
+from radapter.methods import Method, find_methods
 from radapter.models import fingerprint, load
-from radapter.protocol import Study, Trainings, check_disjoint, check_epochs, study
+from radapter.protocol import Results, Study, Trainings, check_disjoint, check_epochs, study
+from radapter.protocol.suite import ROLES
 from radapter.report.study import write_study
 from radapter.storage import lock, write_text
 from radapter.training import Interrupted, StopSignal, check_precision
@@ -47,7 +48,8 @@ def compare(
         methods: names, or groups of names, with commas between.
         seeds: how many, from the configuration's seed on.
         grid: learning rates with commas between; None for `GRID`.
-        against: the method whose frontier the others are compared with; None for wise-ft where it is there.
+        against: the method whose frontier the others are compared with; None for wise-ft, else r-adapter, where it
+            is there.
         standard_models: a CSV of standard models, for effective and relative robustness; see
             `evaluation.robustness`.
         out: the folder, in place of the file's.
@@ -58,15 +60,15 @@ def compare(
     """
     chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
     given = load_config(path, [*overrides, *chosen_out])
-    config = _set_aside(given, path, overrides)
-    rows = find_methods([name.strip() for name in methods.split(",") if name.strip()], config.task)
+    rows = find_methods([name.strip() for name in methods.split(",") if name.strip()], given.task)
+    config = _set_aside(given, path, overrides, rows)
     rates = _rates(grid)
     if standard_models is not None and config.task != "classification":
         raise ConfigError(
             f"--standard-models is for accuracies of classification. Got it with {config.task}. Leave it out."
         )
+    _check(config, rows, seeds=seeds, by_ood={"--against": against, "--standard-models": standard_models})
     standard = None if standard_models is None else _line_of(standard_models)
-    _check(config, rows, seeds=seeds, against=against)
     folder = Path(config.out)
     _check_is_comparison(folder)
     encoder = load(config.model, allow_download=config.allow_download)
@@ -78,6 +80,8 @@ def compare(
     suite = suite_of(config, encoder)
     report_long_captions(suite, encoder)
     check_disjoint(suite)
+    plan += _pictures(suite)
+    _check_same(folder, plan)
     say(
         f"{len(rows)} methods, {seeds} seeds, learning rates {', '.join(f'{rate:g}' for rate in rates)}: learning "
         "rate, epoch and alpha are chosen on ID validation, the same way for every method."
@@ -116,42 +120,55 @@ def compare(
     command = shlex.join(["radapter", "compare", str(path), *overrides, *said])
     write_study(folder, found, title="Comparison", command=command, against=against, standard=standard)
     print_study(found, folder, against=against, standard=standard)
-    best = max(
-        (row for row in found.results[0].rows if row.method != "zero-shot"), key=lambda row: row.id_mean
-    )
-    method = find_method(best.method, config.task)
-    rate = found.learning_rates[method.runs]
-    next_steps(
-        ("the whole table", f"{folder / 'results.md'}"),
-        (
-            "one method as a run of its own",
-            shlex.join(["radapter", "train", str(path), *overrides, *_alone(given, method, rate)])
-            + f" --out runs/{best.method}",
-        ),
-    )
+    steps = [("the whole table", f"{folder / 'results.md'}")]
+    if single := [method for method in rows if method.build is not None and method.averages is None]:
+        method = max(single, key=lambda method: _validated(found.results[0], method.name))
+        alone = _alone(given, method, found.learning_rates[method.runs])
+        words = ["radapter", "train", str(path), *overrides, *alone, "--out", f"runs/{method.name}"]
+        steps.append(("the best on ID validation, as a run of its own", shlex.join(words)))
+    next_steps(*steps)
     return found
 
 
-def _set_aside(config: CommonConfig, path: Path, overrides: Sequence[str]) -> CommonConfig:
+def _validated(results: Results, method: str) -> float:
+    """The figure of a method on ID validation, at the alpha that it stands at."""
+    alpha = results.row(method).alpha
+    point = next(row for row in results.sweep if (row.method, row.alpha) == (method, alpha))
+    assert point.id_val is not None
+    return HEADLINES[results.task].score(point.id_val)
+
+
+def _set_aside(
+    config: CommonConfig, path: Path, overrides: Sequence[str], methods: Sequence[Method]
+) -> CommonConfig:
     """The configuration without what a comparison chooses for each method, and a line on what the file said of it.
 
     Raises:
         ConfigError: the command line says it.
     """
     said = overridden(overrides)
-    lines = []
-    for section, key, usual, why in (
+    chosen: list[tuple[str, str, object, str]] = [
         ("adapter", "alpha", "auto", "alpha is chosen for every method"),
         ("loss", "name", None, "every method has its own loss"),
         ("train", "lr", None, "the learning rate is searched for every method; --grid says where"),
-    ):
+        ("train", "keep", "best", "the epoch is chosen for every method"),
+    ]
+    own = [recipe_of(config).with_own_loss(method) for method in methods if method.build is not None]
+    chosen += [
+        ("loss", key, None, "no method that is compared reads it")
+        for key in ("margin", "label_smoothing")
+        if all(getattr(each, key) is None for each in own)
+    ]
+    lines = []
+    for section, key, usual, why in chosen:
         part = getattr(config, section)
         given, name = getattr(part, key), f"{section}.{key}"
         if given == usual:
             continue
         if key in (said.get(section) or {}):
             raise ConfigError(f"{name} must be left out of a comparison: {why}. Got {given}.")
-        lines.append(f"{path} gives {name} {given}, which is set aside: {why}.")
+        if given != type(part).model_fields[key].default:
+            lines.append(f"{path} gives {name} {given}, which is set aside: {why}.")
         config = config.model_copy(update={section: part.model_copy(update={key: usual})})
     for line in lines:
         say(line)
@@ -192,22 +209,31 @@ def _line_of(standard_models: Path) -> Baseline:
     return fit_baseline(list(read_standard_models(standard_models).values()))
 
 
-def _check(config: CommonConfig, methods: Sequence[Method], *, seeds: int, against: str | None) -> None:
-    """Checks what can be checked without model and data."""
+def _check(
+    config: CommonConfig, methods: Sequence[Method], *, seeds: int, by_ood: Mapping[str, str | Path | None]
+) -> None:
+    """Checks what can be checked without model and data; `by_ood` are options that need shifted sets."""
     trained = [method for method in methods if method.build is not None]
     if not trained:
-        raise ConfigError("--methods must hold one that trains. Got zero-shot alone. Add r-adapter, say.")
+        got = ", ".join(method.name for method in methods) or "none"
+        raise ConfigError(f"--methods must hold one that trains. Got {got}. Add r-adapter, say.")
     if config.data.id_val is None:
         raise ConfigError(
             "data.id_val is required: learning rate, epoch and alpha are chosen on it, and on nothing else. Give it,"
             " such as data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training."
         )
-    if not config.data.ood:
+    transfer = config.data.transfer if isinstance(config, RunConfig) else {}
+    if not (config.data.ood or transfer):
         raise ConfigError(
-            "data.ood must name at least one shifted test set: a comparison is of ID against OOD. Got none."
+            "data.ood must name at least one shifted test set, or data.transfer one with classes of its own: a "
+            "comparison is of what is gained in distribution against what is lost elsewhere. Got none."
         )
+    for option, value in by_ood.items():
+        if value is not None and not config.data.ood:
+            raise ConfigError(f"{option} needs a shifted test set in data.ood. Got none. Leave it out.")
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1. Got {seeds}.")
+    against = by_ood["--against"]
     if against is not None and against not in {method.name for method in trained}:
         raise ConfigError(
             f"--against must be one of the methods that train: {', '.join(m.name for m in trained)}. "
@@ -238,6 +264,12 @@ def _plan(
     }
     head = "# What radapter compare was asked for; the folder can be continued with the same.\n"
     return head + yaml.safe_dump(facts, sort_keys=False) + resolved_yaml(config)
+
+
+def _pictures(suite: AnySuite) -> str:
+    """The plan's lines on what the sets hold: pictures that changed under their names make another comparison."""
+    sets = {"train": suite.train, **{"/".join(key): data for key, data in suite.sets(*ROLES).items()}}
+    return yaml.safe_dump({f"pictures of {name}": data.fingerprint[:16] for name, data in sets.items()})
 
 
 def _check_is_comparison(folder: Path) -> None:

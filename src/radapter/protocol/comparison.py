@@ -11,9 +11,11 @@ from radapter.evaluation import ALPHAS, HEADLINES
 from radapter.methods import Method, find_method
 from radapter.models import fingerprint
 from radapter.protocol.experiment import choose_alpha, on_validation, row_at, zero_shot_row
-from radapter.protocol.results import Results, Selection
+from radapter.protocol.results import Results, Selection, SweepRow
 from radapter.protocol.trained import Trained
 from radapter.protocol.trainings import Trainings
+
+_AT_ALPHA_1 = "learning rate and epoch by the best {} at alpha 1"
 
 
 def alphas_with(alpha: float | Literal["auto"]) -> tuple[float, ...]:
@@ -54,7 +56,10 @@ def compare(
         swept = trainings.sweep(trained, seed, rate)
         sweeps += [row.model_copy(update={"method": method.name}) for row in swept]
         alpha, chosen_by = choose_alpha(on_validation(swept), method.alpha, headline=headline)
-        selection = chosen_by if chosen_by.split is not None else selection
+        if chosen_by.split is not None:
+            selection = chosen_by
+        elif rate is not None and selection.split is None:
+            selection = Selection(split="id_val", rule=_AT_ALPHA_1.format(headline.label), n=_images(swept))
         rows.append(row_at(alpha, swept, zero_shot, trained=trained, method=method.name, headline=headline))
     return Results(
         model=encoder.name,
@@ -65,6 +70,11 @@ def compare(
         rows=rows,
         sweep=sweeps,
     )
+
+
+def _images(swept: Sequence[SweepRow]) -> int:
+    """Of ID validation; 0 without one."""
+    return next((int(metrics["n"]) for metrics in on_validation(swept).values()), 0)
 
 
 def _trained(

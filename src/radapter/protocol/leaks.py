@@ -1,26 +1,46 @@
-"""The leak guard: no picture that selects or is reported may also be trained on."""
+"""The leak guard: no picture that selects or is reported is trained on, and none that is reported selects."""
 
 import torch
+from torch import Tensor
 
 from radapter.data import UNREADABLE
 from radapter.errors import DataError
-from radapter.protocol.suite import ROLES, Suite
+from radapter.protocol.suite import ROLES, Suite, TestedSet
 
 
 def check_disjoint(suite: Suite) -> None:
     """Compares what the pictures hold, not what they are called; a scene of the world is known by its draw.
 
     Raises:
-        DataError: a set shares pictures with the training set; how many, and the first three.
+        DataError: a set shares pictures with the training set, or a test set with ID validation; how many, and the
+            first three.
     """
-    trained = suite.train.keys
-    for (_, name), data in suite.sets(*ROLES).items():
-        found = torch.isin(data.keys, trained) & (data.keys != UNREADABLE)
-        leaked = found.nonzero().flatten().tolist()
-        if leaked:
-            shown = ", ".join(data.where(index) for index in leaked[:3]) + (" ..." if len(leaked) > 3 else "")
-            raise DataError(
-                f"no image of a validation or test set may be trained on. Of the {len(data)} in '{name}' "
-                f"{len(leaked)} are also in '{suite.train.name}': {shown}. Give the two sets parts that do not "
-                "meet, such as part: [0.0, 0.8] and part: [0.8, 1.0], or remove the copies."
+    tested = suite.sets(*ROLES)
+    for (_, name), data in tested.items():
+        _refuse_shared(
+            data,
+            suite.train.keys,
+            rule="no image of a validation or test set may be trained on",
+            where=f"'{name}' {{}} are also in '{suite.train.name}'",
+        )
+    if suite.id_val is None:
+        return
+    for (role, name), data in tested.items():
+        if role != "id_val":
+            _refuse_shared(
+                data,
+                suite.id_val.keys,
+                rule="no image of a test set may select learning rate, epoch or alpha",
+                where=f"'{name}' {{}} are also in data.id_val",
             )
+
+
+def _refuse_shared(data: TestedSet, others: Tensor, *, rule: str, where: str) -> None:
+    found = torch.isin(data.keys, others) & (data.keys != UNREADABLE)
+    shared = found.nonzero().flatten().tolist()
+    if shared:
+        shown = ", ".join(data.where(index) for index in shared[:3]) + (" ..." if len(shared) > 3 else "")
+        raise DataError(
+            f"{rule}. Of the {len(data)} in {where.format(len(shared))}: {shown}. Give the two sets parts that do "
+            "not meet, such as part: [0.0, 0.8] and part: [0.8, 1.0], or remove the copies."
+        )

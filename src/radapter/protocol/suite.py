@@ -28,6 +28,10 @@ class TestedSet(Protocol):
     def keys(self) -> Tensor:
         """(N,), int64, content hashes of the images."""
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of images and what is known of them: equal for equal sets."""
+
     def __len__(self) -> int:
         """N."""
 

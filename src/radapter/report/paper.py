@@ -1,7 +1,8 @@
 """The table in the layout of the paper, for other programs and for papers: CSV and LaTeX.
 
-Columns: method, trained parameters, ID mean, each ID set where there are several, OOD mean, each OOD set, memory of
-a step, time per epoch; beside the means those of retrieval's R@1, and in CSV all recalls of a set. CSV has the plain
+Columns: method, trained parameters, ID mean, each ID set where there are several, OOD mean, each OOD set, with
+transfer sets their mean, each of several and the harmonic mean of ID and transfer, memory of a step, time per epoch;
+beside the means those of retrieval's R@1, and in CSV all recalls of a set. CSV has the plain
 figures, fractions and seconds and bytes; LaTeX has what people read.
 """
 
@@ -30,6 +31,15 @@ def results_csv(results: Json) -> str:
     figures = {"": headline.metric} | {f":{part}": part for part in headline.parts}
     headers = ["method", "alpha", "seeds", "learning_rate", "trained_parameters", "id_mean", "id_mean_std"]
     headers += ["ood_mean", "ood_mean_std"]
+    harmonic = [
+        "transfer_mean",
+        "transfer_mean_std",
+        "harmonic_mean",
+        "harmonic_mean_std",
+        "harmonic_of_means",
+    ]
+    harmonic = harmonic if _has_transfer(results) else []
+    headers += harmonic
     headers += [f"{role}:{name}{of}{end}" for role, name in sets for of in figures for end in ("", "_std")]
     robust = [
         f"{which}_robustness{part}"
@@ -49,7 +59,7 @@ def results_csv(results: Json) -> str:
             row["learning_rate"],
             row["trained_parameters"],
         ]
-        cells += [row.get(key) for key in ("id_mean", "id_mean_std", "ood_mean", "ood_mean_std")]
+        cells += [row.get(key) for key in ("id_mean", "id_mean_std", "ood_mean", "ood_mean_std", *harmonic)]
         cells += [
             row[role].get(name, {}).get(f"{metric}{end}")
             for role, name in sets
@@ -97,7 +107,8 @@ _Column = tuple[str, Callable[[Json], _Figure]]
 
 def _columns(results: Json) -> list[_Column]:
     """Header and the figure of a row: means, those of the metrics beside, and sets."""
-    headline, shifted = headline_of(results), any(row["ood_mean"] is not None for row in results["rows"])
+    headline, transfer = headline_of(results), _has_transfer(results)
+    shifted = any(row["ood_mean"] is not None for row in results["rows"])
 
     def headline_mean(role: str) -> Callable[[Json], _Figure]:
         return lambda row: _figure(row, f"{role}_mean")
@@ -109,20 +120,27 @@ def _columns(results: Json) -> list[_Column]:
         return lambda row: _figure(row[role].get(name, {}), headline.metric, most=headline.most)
 
     columns: list[_Column] = []
-    for role, label, header in (("id", "ID", "ID"), ("ood", "OOD", "OOD mean"))[: 2 if shifted else 1]:
+    roles = [("id", "ID", "ID")]
+    roles += [("ood", "OOD", "OOD mean")] if shifted else []
+    roles += [("transfer", "Transfer", "Transfer mean")] if transfer else []
+    for role, label, header in roles:
         columns.append((header, headline_mean(role)))
         columns += [(f"{label} {name}", mean(role, of)) for of, name in BESIDE[task_of(results)].items()]
         if role == "ood" or _several(results, role):
             columns += [(name, of_set(role, name)) for found, name in _sets(results) if found == role]
-    return columns
+    return columns + ([("H", headline_mean("harmonic"))] if transfer else [])
 
 
 def _sets(results: Json) -> list[tuple[str, str]]:
     return [
         (role, name)
-        for role in ("id", "ood")
-        for name in dict.fromkeys(name for row in results["rows"] for name in row[role])
+        for role in ("id", "ood", "transfer")
+        for name in dict.fromkeys(name for row in results["rows"] for name in row.get(role, {}))
     ]
+
+
+def _has_transfer(results: Json) -> bool:
+    return any(role == "transfer" for role, _ in _sets(results))
 
 
 def _several(results: Json, role: str) -> bool:

@@ -28,7 +28,7 @@ def study_results(
 
     Args:
         found: of one seed or more.
-        against: the method that frontiers are compared with; None for wise-ft where it is there, else for none.
+        against: the method that frontiers are compared with; None for wise-ft where it is there, else for r-adapter.
         standard: the line of standard models; rows then have their effective and relative robustness.
 
     Raises:
@@ -37,8 +37,9 @@ def study_results(
     several = len(found.results) > 1
     results: dict[str, Any] = over_seeds(found.results) if several else found.results[0].as_dict()
     shifted = all(row["ood_mean"] is not None for row in results["rows"])
-    if against is None and any(row["method"] == "wise-ft" for row in results["rows"]) and shifted:
-        against = "wise-ft"
+    if against is None and shifted:
+        methods = {row["method"] for row in results["rows"]}
+        against = next((name for name in ("wise-ft", "r-adapter") if name in methods), None)
     compared = [] if against is None else frontiers(found.results, against)
     search = {
         name: {f"{rate:g}": metrics for rate, metrics in rates.items()}

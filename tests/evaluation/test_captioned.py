@@ -45,14 +45,14 @@ def measure(batches, groups=None, targets=None) -> RetrievalMeasure:
     own = torch.arange(6)
     groups = own if groups is None else torch.tensor(groups)
     targets = groups if targets is None else torch.tensor(targets)
-    return RetrievalMeasure(Flat(), batches, lambda: TEXTS, OF_IMAGE, groups, targets)
+    return RetrievalMeasure(Flat(), batches, lambda: TEXTS, OF_IMAGE, groups, torch.arange(10), targets)
 
 
 def test_metrics_are_those_of_the_features():
     found = measured(Flat(), measure([batch(0, 1, 2, 3), batch(4, 5)]))
     own = torch.stack((OF_IMAGE, torch.arange(10)), 1)
     ranks = retrieval_ranks(IMAGES, TEXTS, OF_IMAGE)
-    error = {"rsum_se": rsum_standard_error(ranks, OF_IMAGE)}
+    error = {"rsum_se": rsum_standard_error(ranks, torch.arange(6), OF_IMAGE)}
     assert found == retrieval_metrics(ranks) | error | retrieval_map_at_r(IMAGES, TEXTS, own)
 
 
@@ -72,6 +72,25 @@ def test_every_image_of_a_group_is_a_right_answer_to_its_captions():
     expected = retrieval_metrics(retrieval_ranks_of_groups(IMAGES, TEXTS, pairs))
     assert {name: found[name] for name in expected} == expected
     assert expected != retrieval_metrics(retrieval_ranks(IMAGES, TEXTS, OF_IMAGE))
+
+
+def test_a_groups_equal_captions_are_one_answer_as_class_names_are():
+    # three classes of two images; images of the last are nearest to another class's name, then to their own
+    names = torch.eye(3)
+    nearest = torch.tensor([0, 0, 1, 1, 1, 1])
+    own = torch.arange(3).repeat_interleave(2)
+    pixels = normalize(names[nearest] + 0.5 * names[own])
+    images = Batch(torch.cat([pixels, torch.zeros(6, 9)], 1).reshape(6, 3, 2, 2), *[torch.arange(6)] * 3)
+    texts = torch.cat([names, torch.zeros(3, 9)], 1)[own]  # a copy of the name beside each image
+    asked = RetrievalMeasure(Flat(), [images], lambda: texts, torch.arange(6), own, own, own)
+    found = measured(Flat(), asked)
+    assert (found["n"], found["texts"]) == (6, 3)
+    assert found["i2t_r1"] == 4 / 6
+    assert found["i2t_r5"] == 1.0  # the right name is second; of its copies the best would be third
+    assert found["i2t_mean_rank"] == (4 * 1 + 2 * 2) / 6
+    assert found["t2i_r1"] == 1.0  # each name asks once
+    ranks = retrieval_ranks_of_groups(pixels, names, positive_pairs(own, torch.arange(3)))
+    assert found["rsum_se"] == rsum_standard_error(ranks, own, torch.arange(3)) > 0
 
 
 def test_targets_joined_by_captions_count_for_map_at_r_alone():

@@ -74,6 +74,11 @@ def ranked(seed: int, images: int):
     return RetrievalRanks(ranks(image_of_text), ranks(torch.arange(images))), image_of_text
 
 
+def rsum_error(ranks: RetrievalRanks, image_of_text: torch.Tensor) -> float:
+    """Of images, each a unit with its captions."""
+    return rsum_standard_error(ranks, torch.arange(len(ranks.image_to_text)), image_of_text)
+
+
 def rsum_of(ranks: RetrievalRanks, image_of_text: torch.Tensor, images: torch.Tensor) -> float:
     """Of these images, with repetition, and their captions."""
     texts = torch.cat([(image_of_text == image).nonzero()[:, 0] for image in images])
@@ -86,7 +91,7 @@ def test_rsums_error_is_the_spread_of_leaving_one_image_and_its_captions_out():
     left_out = [rsum_of(ranks, image_of_text, order[order != image]) for image in order]
     middle = sum(left_out) / 7
     expected = (6 / 7 * sum((value - middle) ** 2 for value in left_out)) ** 0.5
-    assert rsum_standard_error(ranks, image_of_text) == pytest.approx(expected)
+    assert rsum_error(ranks, image_of_text) == pytest.approx(expected)
 
 
 def test_a_bootstrap_over_captioned_images_says_the_same():
@@ -94,23 +99,29 @@ def test_a_bootstrap_over_captioned_images_says_the_same():
     draw = torch.Generator().manual_seed(2)
     again = [rsum_of(ranks, image_of_text, torch.randint(80, (80,), generator=draw)) for _ in range(400)]
     # the spread of 400 draws is itself known to about 4 %
-    assert rsum_standard_error(ranks, image_of_text) == pytest.approx(
-        float(torch.tensor(again).std()), rel=0.15
-    )
+    assert rsum_error(ranks, image_of_text) == pytest.approx(float(torch.tensor(again).std()), rel=0.15)
 
 
 def test_rsums_error_worked_by_hand():
     # image 0 passes no cutoff, its two captions all three; image 1 passes all, its one caption none
     ranks = RetrievalRanks(text_to_image=torch.tensor([1, 1, 11]), image_to_text=torch.tensor([11, 1]))
     # without image 0: 3 + 0 / 1 = 3; without image 1: 0 + 6 / 2 = 3
-    assert rsum_standard_error(ranks, torch.tensor([0, 0, 1])) == 0
+    assert rsum_error(ranks, torch.tensor([0, 0, 1])) == 0
     # were both captions late: 3 and 0, so sqrt(1 / 2 * (1.5^2 + 1.5^2))
     late = RetrievalRanks(torch.tensor([11, 11, 11]), ranks.image_to_text)
-    assert rsum_standard_error(late, torch.tensor([0, 0, 1])) == pytest.approx(1.5)
+    assert rsum_error(late, torch.tensor([0, 0, 1])) == pytest.approx(1.5)
 
 
 def test_one_image_tells_nothing_of_rsum_and_shapes_are_checked():
     ranks = RetrievalRanks(torch.tensor([1, 4]), torch.tensor([1]))
-    assert rsum_standard_error(ranks, torch.tensor([0, 0])) == 0
-    with pytest.raises(ValueError, match=r"image_of_text must be \(M,\) = \(2,\)"):
-        rsum_standard_error(ranks, torch.tensor([0]))
+    assert rsum_error(ranks, torch.tensor([0, 0])) == 0
+    with pytest.raises(ValueError, match=r"unit_of_text \(M,\) = \(2,\)"):
+        rsum_error(ranks, torch.tensor([0]))
+
+
+def test_groups_are_units_with_all_their_images_and_captions():
+    # two units: images 0 and 1 pass every cutoff, image 2 none; each has one caption, which passes all
+    ranks = RetrievalRanks(torch.tensor([1, 1]), torch.tensor([1, 1, 11]))
+    # without unit 0: 0 / 1 + 3; without unit 1: 6 / 2 + 3; so sqrt(1 / 2 * 2 * 1.5^2)
+    found = rsum_standard_error(ranks, torch.tensor([0, 0, 1]), torch.tensor([0, 1]))
+    assert found == pytest.approx(1.5)

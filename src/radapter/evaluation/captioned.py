@@ -40,6 +40,8 @@ class RetrievalMeasure:
         image_of_caption: (M,), int, into the N images.
         groups: (N,), int: the captions of a group are right answers to each of its images. Where every image is a
             group of its own these are its own captions.
+        texts: (M,), int: equal captions have equal numbers. Those of one group are one text, which asks once and is
+            ranked once: else the many copies of a class's name would fill the first ranks.
         targets: (N,), int: groups that share a caption are one target, for mAP@R, which asks for all right answers.
     """
 
@@ -48,6 +50,7 @@ class RetrievalMeasure:
     prepare: Callable[[], Tensor]
     image_of_caption: Tensor
     groups: Tensor
+    texts: Tensor
     targets: Tensor
 
     def truth(self, batch: IndexedImages) -> Tensor:
@@ -67,18 +70,33 @@ class RetrievalMeasure:
         place = torch.full((len(self.targets),), -1)
         place[images] = torch.arange(len(images))
         image_of_text = place[self.image_of_caption]
-        readable = image_of_text >= 0
-        image_features, text_features = torch.cat(list(observed)), prepared[readable]
-        image_of_text = image_of_text[readable]
+        shown = (image_of_text >= 0).nonzero()[:, 0]  # captions of images that could be read
         groups, targets = self.groups[images], self.targets[images]
-        if len(torch.unique(groups)) == len(groups):
+        alone = len(torch.unique(groups)) == len(groups)
+        if not alone:
+            shown = shown[_first_of_each(groups[image_of_text[shown]], self.texts[shown])]
+        image_features, text_features, image_of_text = (
+            torch.cat(list(observed)),
+            prepared[shown],
+            image_of_text[shown],
+        )
+        if alone:
             ranks = retrieval_ranks(image_features, text_features, image_of_text)
         else:
             of_group = positive_pairs(groups, groups[image_of_text])
             ranks = retrieval_ranks_of_groups(image_features, text_features, of_group)
+        units = torch.unique(groups, return_inverse=True)[1]
         of_target = positive_pairs(targets, targets[image_of_text])
         return {
             **retrieval_metrics(ranks),
-            "rsum_se": rsum_standard_error(ranks, image_of_text),
+            "rsum_se": rsum_standard_error(ranks, units, units[image_of_text]),
             **retrieval_map_at_r(image_features, text_features, of_target),
         }
+
+
+def _first_of_each(groups: Tensor, texts: Tensor) -> Tensor:
+    """(M,) and (M,) to where each pair of them stands first, ascending."""
+    _, pair = torch.unique(torch.stack((groups, texts), 1), dim=0, return_inverse=True)
+    places = torch.arange(len(pair))
+    first = torch.full((int(pair.max()) + 1,), len(pair)).scatter_reduce(0, pair, places, "amin")
+    return first.sort().values

@@ -2,7 +2,7 @@
 
 Neither is a share of n, of which sqrt(a (1 - a) / n) would be the standard error: mIoU is a ratio of sums over
 pixels, averaged over classes, and rsum sums six recalls that rise and fall together. What is drawn are images, each
-with its pixels or its captions. The jackknife leaves out one at a time:
+with its pixels or its captions, or groups of images with one caption. The jackknife leaves out one at a time:
 
     se = sqrt((n - 1) / n sum_i (theta_i - mean theta)^2),  theta_i = the figure of all images but i
 
@@ -45,38 +45,41 @@ def miou_standard_error(matched: Tensor, truth: Tensor, predicted: Tensor) -> fl
     return _standard_error((iou * present).sum(1) / present.sum(1).clamp(min=1))
 
 
-def rsum_standard_error(ranks: RetrievalRanks, image_of_text: Tensor) -> float:
-    """The standard error of rsum over images, each with its captions.
+def rsum_standard_error(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_text: Tensor) -> float:
+    """The standard error of rsum over units: an image with its captions, or a group of images with theirs.
 
-    An image that is left out asks no more, nor do its captions; as an answer to the others it stays, so that ranks
-    are counted once.
+    A unit that is left out asks no more; as an answer to the others it stays, so that ranks are counted once.
 
     Args:
         ranks: of N images and M texts.
-        image_of_text: (M,), int in [0, N): the image whose caption a text is.
+        unit_of_image: (N,), int in [0, U).
+        unit_of_text: (M,), int in [0, U).
 
     Returns:
-        In [0, 6], like rsum itself; 0 for one image, which tells nothing.
+        In [0, 6], like rsum itself; 0 for one unit, which tells nothing.
 
     Raises:
-        ValueError: image_of_text is not (M,).
+        ValueError: shapes do not fit.
     """
-    images, texts = len(ranks.image_to_text), len(ranks.text_to_image)
-    if image_of_text.shape != (texts,):
-        raise ValueError(f"image_of_text must be (M,) = ({texts},). Got {tuple(image_of_text.shape)}.")
-    image_of_text = image_of_text.to(ranks.text_to_image.device)
-    cutoffs = torch.tensor(CUTOFFS, device=ranks.text_to_image.device)
-    own = (ranks.image_to_text[:, None] <= cutoffs).sum(1)  # cutoffs that an image passes
-    asked = (ranks.text_to_image[:, None] <= cutoffs).sum(1)
-    of_captions = torch.zeros_like(own).index_add_(0, image_of_text, asked)
-    captions = torch.bincount(image_of_text, minlength=images)
-    left_out = (own.sum() - own).double() / max(images - 1, 1)
-    left_out += (of_captions.sum() - of_captions).double() / (texts - captions).clamp(min=1)
+    directions = ((ranks.image_to_text, unit_of_image), (ranks.text_to_image, unit_of_text))
+    if any(found.shape != unit.shape for found, unit in directions):
+        raise ValueError(
+            f"unit_of_image must be (N,) = ({len(ranks.image_to_text)},) and unit_of_text (M,) = "
+            f"({len(ranks.text_to_image)},). Got {tuple(unit_of_image.shape)} and {tuple(unit_of_text.shape)}."
+        )
+    units = 1 + max(int(unit.max()) for _, unit in directions)
+    left_out = torch.zeros(units, dtype=torch.float64)
+    for found, unit in directions:
+        found, unit = found.cpu(), unit.cpu()
+        passed = (found[:, None] <= torch.tensor(CUTOFFS)).sum(1)  # cutoffs, of each query
+        of_unit = torch.zeros(units, dtype=torch.int64).index_add_(0, unit, passed)
+        left = len(unit) - torch.bincount(unit, minlength=units)
+        left_out += (of_unit.sum() - of_unit).double() / left.clamp(min=1)
     return _standard_error(left_out)
 
 
 def _standard_error(left_out: Tensor) -> float:
-    """From the figure of all images but i, (N,), in any order to the last bit."""
+    """From the figure of all units but one, (N,), in any order to the last bit."""
     images, left_out = len(left_out), left_out.sort().values
     return math.sqrt((images - 1) / images * float((left_out - left_out.mean()).square().sum()))
 

@@ -1,10 +1,11 @@
 """Cross-modal retrieval: pairs of an image and its caption, the sum of six recalls counts."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, final
 
+import torch
 from torch import Tensor
 
 from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet
@@ -110,6 +111,7 @@ class RetrievalSuite:
                 ),
                 data.image_of_caption,
                 data.groups,
+                _numbers(data.captions),
                 data.targets,
             )
         return found
@@ -117,3 +119,9 @@ class RetrievalSuite:
     def about(self) -> dict[str, Any]:
         """Nothing: retrieval has neither classes nor templates."""
         return {}
+
+
+def _numbers(captions: Sequence[str]) -> Tensor:
+    """(M,): equal captions have equal numbers."""
+    known: dict[str, int] = {}
+    return torch.tensor([known.setdefault(caption, len(known)) for caption in captions])

@@ -1,10 +1,15 @@
 """Retrieval by command: init, train, sweep, evaluate, merge, compare, methods; and what is refused."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from processes.start import TIMEOUT
 
 from radapter.commands.building import suite_of
 from radapter.config import load_config
@@ -56,6 +61,32 @@ def test_a_run_leaves_results_a_table_and_a_plot(run):
     assert "rsum / 6" in page
     assert "`sketch`, out of distribution" in page
     assert (run / "frontier.png").is_file()
+
+
+def test_accelerate_launch_gives_the_result_of_one_process(run, written, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    # docs/scale.md; on a machine without a GPU these are processes on the CPU
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+    launcher += ["--num_processes", "2", "--main_process_port", port]
+    launcher += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "radapter_cli"]
+    done = subprocess.run(
+        [*launcher, "train", written, *SMALL, "--out", tmp_path / "run"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (json.loads((folder / "results.json").read_text()) for folder in (run, tmp_path / "run"))
+    assert two["rows"][0] == one["rows"][0]  # zero-shot: the same pairs, each counted once
+    for row, other in zip(two["sweep"], one["sweep"], strict=True):
+        for name, of in {**row["id"], **row["ood"]}.items():
+            expected = {**other["id"], **other["ood"]}[name]
+            assert (of["n"], of["texts"]) == (expected["n"], expected["texts"]) == (12, of["texts"])
+            # float32 over three steps: an answer of twelve may change places with its neighbour
+            assert of["rsum"] == pytest.approx(expected["rsum"], abs=6 / 12)
 
 
 def test_sweep_shows_rsum_at_every_alpha(radapter, run):

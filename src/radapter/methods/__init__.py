@@ -88,7 +88,7 @@ _BOTH_TOWERS = replace(flyp.METHOD, name="full", summary="both towers, CLIP's lo
 RETRIEVAL: dict[str, Method] = {
     method.name: method
     for method in (
-        zero_shot.METHOD,
+        replace(zero_shot.METHOD, summary="nothing"),
         _BOTH_TOWERS,
         lora.METHOD,
         lora.RANK_STABILISED,

@@ -98,8 +98,10 @@ RETRIEVAL: dict[str, Method] = {
             losses=_BOTH_TOWERS.losses,
             build=flyp.build,
         ),
-        soups.UNIFORM,
-        soups.GREEDY,
+        *(
+            replace(soup, losses=_BOTH_TOWERS.losses, build=flyp.build)
+            for soup in (soups.UNIFORM, soups.GREEDY)
+        ),
         r_adapter.METHOD,
         *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
     )

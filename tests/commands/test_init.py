@@ -46,3 +46,8 @@ def test_comments_speak_of_known_keys_only(task, own):
     options = [line.split("  ")[0] for line in commented if line.split(":")[0] in keys]
     assert {"allow_download", "margin", "label_smoothing", own} <= {o.split(":")[0] for o in options}
     assert all(isinstance(yaml.safe_load(option), dict) for option in options)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_file_says_where_all_methods_are_listed(task):
+    assert "all of them: radapter methods" in template(task)

@@ -13,6 +13,7 @@ from radapter.errors import ConfigError
 from radapter.methods import (
     GROUPS,
     METHODS,
+    TABLES,
     HeadLearner,
     LabelledPairs,
     bound_loss,
@@ -182,3 +183,11 @@ def test_a_large_batch_is_summed_in_tiles_to_the_same_loss(rows, tiled):
     dense = radapter.mpm_nce(images, texts, targets, scale, margin=0.1, label_smoothing=0.02)
     assert loss.item() == pytest.approx(dense.item(), rel=1e-5)
     assert ("Tiled" in loss.grad_fn.name()) == tiled
+
+
+@pytest.mark.parametrize("task", TABLES)
+def test_what_stands_on_full_trains_what_full_trains(task):
+    full = TABLES[task]["full"]
+    for method in TABLES[task].values():
+        if method.runs == "full":
+            assert (method.build, method.losses) == (full.build, full.losses)

@@ -12,7 +12,7 @@ from radapter.methods import METHODS
 from radapter.protocol import Bench, Selection, train_method
 from radapter.protocol.best_epoch import BestEpoch
 from radapter.protocol.validation import Validation
-from radapter.training import Checkpoints
+from radapter.training import Checkpoints, Interrupted, StopSignal
 
 
 def trained(name, suite, recipe, **options):
@@ -63,6 +63,21 @@ def test_lp_ft_resumes_bitwise_in_either_stage(tmp_path: Path, suite, recipe):
         again = trained("lp-ft", suite, frequent, checkpoints=folder, resume=True)
         state, expected = again.classifier.state_dict(), whole.classifier.state_dict()
         assert all(torch.equal(state[name], expected[name]) for name in expected)
+
+
+def test_a_resumed_training_counts_the_seconds_before_the_interruption(tmp_path: Path, suite, recipe):
+    checkpoints, stop = Checkpoints(tmp_path), StopSignal()
+    stop.asked = True
+    with pytest.raises(Interrupted):
+        trained("r-adapter", suite, recipe, checkpoints=checkpoints, stop=stop)
+    before = checkpoints.newest()
+    assert before is not None
+    assert before.seconds > 0
+    checkpoints.save(replace(before, seconds=1e6))
+    resumed = trained("r-adapter", suite, recipe, checkpoints=checkpoints, resume=True)
+    done = checkpoints.newest()
+    assert done is not None
+    assert 1e6 < done.seconds < resumed.seconds
 
 
 def test_a_training_alone_mixes_a_soup_of_three_rates(suite, recipe):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from radapter.storage import read_json, write_json, write_manifest
 from radapter.training import Checkpoint, Checkpoints
 
 
@@ -17,6 +18,7 @@ def make(step: int) -> Checkpoint:
         optimizer={0: {"step": torch.tensor(7.0), "exp_avg": torch.randn(3, 2)}},
         counters={"skipped": 2, "skipped_in_a_row": 0},
         scaler={},
+        seconds=1.5,
     )
 
 
@@ -73,3 +75,14 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_no_checkpoint_is_none(tmp_path: Path):
     assert Checkpoints(tmp_path / "absent").newest() is None
+
+
+def test_a_checkpoint_from_before_seconds_were_kept_has_none(tmp_path: Path):
+    folder = Checkpoints(tmp_path).save(make(1))
+    state = read_json(folder / "state.json")
+    del state["seconds"]
+    write_json(folder / "state.json", state)
+    write_manifest(folder)
+    newest = Checkpoints(tmp_path).newest()
+    assert newest is not None
+    assert newest.seconds == 0.0

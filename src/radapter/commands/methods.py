@@ -1,13 +1,15 @@
 """`radapter methods`: what can be trained, how many parameters on a given model, and where it comes from."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from radapter.adapter import RAdapterConfig
-from radapter.commands.terminal import next_steps, say
+from radapter.commands.terminal import next_steps
 from radapter.errors import ConfigError, SiteError
 from radapter.evaluation import TaskName
 from radapter.methods import TABLES, Method, bound_loss, count_trained, groups_of
@@ -36,26 +38,39 @@ def methods(
         raise ConfigError(f"--classes is for classification. Got {classes} with {task}. Leave it out.")
     rows = 0 if task != "classification" else _CLASSES if classes is None else classes
     of = f" with {rows} classes" if rows else f", for {task}"
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=f"Methods, on {model}{of}")
-    table.add_column("Method", no_wrap=True)
-    table.add_column("Trains")
-    table.add_column("Parameters", justify="right", no_wrap=True)
-    table.add_column("Alpha", justify="right")
-    table.add_column("Source")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False, title_justify="left")
+    table.title = f"Methods, on {model}{of}"
+    table.add_column("Method", overflow="fold")
+    table.add_column("Trains", overflow="fold")
+    table.add_column("Parameters", justify="right", overflow="fold")
+    table.add_column("Alpha", justify="right", overflow="fold")
     for method in TABLES[task].values():
         encoder = load(model, allow_download=allow_download)
         trained = _count(method, encoder, rows)
-        table.add_row(method.name, method.summary, trained, _alpha(method), method.source)
-    Console().print(table)
-    say(
-        "Every one merges into the model's own weights and costs nothing extra to run. Groups for --methods: "
-        + ", ".join(f"{name} ({len(of_group)})" for name, of_group in groups_of(task).items())
-        + "."
-    )
+        table.add_row(method.name, method.summary, trained, _alpha(method))
+    console = Console()
+    console.print(table)
+    console.print()
+    groups = ", ".join(f"{name} ({len(of_group)})" for name, of_group in groups_of(task).items())
+    for sentence in (
+        f"Sources: {'; '.join(_sources(TABLES[task].values()))}.",
+        "Every one merges into the model's own weights and costs nothing extra to run.",
+        f"Groups for --methods: {groups}.",
+    ):
+        console.print(Text(sentence))  # broken between words, unlike a line of `say`
     next_steps(
         ("train one", "radapter train run.yaml method=wise-ft"),
         ("compare some", "radapter compare run.yaml --methods full,wise-ft,r-adapter --seeds 3"),
     )
+
+
+def _sources(methods: Iterable[Method]) -> list[str]:
+    """ "paper (its methods)"; what changes a part of a method has the method's source, and is left out."""
+    named: dict[str, list[str]] = {}
+    for method in methods:
+        if ":" not in method.name:
+            named.setdefault(method.source, []).append(method.name)
+    return [f"{source} ({', '.join(names)})" for source, names in named.items()]
 
 
 def _alpha(method: Method) -> str:

@@ -5,7 +5,9 @@ true and false are no numbers.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +16,8 @@ from radapter.data.pictures.bad_images import BadImages
 from radapter.data.pictures.pictures import Pictures
 from radapter.data.splits import UNREADABLE
 from radapter.errors import ConfigError, ImageError, did_you_mean
+
+_VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
 def check_options(
@@ -67,10 +71,21 @@ def check_seed(options: Mapping[str, Any], seed: str, what: str) -> None:
 
 
 def expanded(path: str) -> str:
-    """A path with `$RADAPTER_DATA`, other variables and `~` put in."""
+    """A path with `$RADAPTER_DATA`, other variables and `~` put in.
+
+    Raises:
+        ConfigError: a variable is not set, and nothing is called so literally.
+    """
     root = os.environ.get("RADAPTER_DATA", os.path.join("..", "shared", "data"))  # noqa: PTH118
     path = path.replace("${RADAPTER_DATA}", root).replace("$RADAPTER_DATA", root)
-    return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
+    found = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
+    unset = [name for name in _VARIABLE.findall(path) if name not in os.environ]
+    if unset and not Path(found).exists():
+        raise ConfigError(
+            f"variables in a path must be set. In '{path}' ${unset[0]} is not. "
+            f"Set it: export {unset[0]}=/path/to/data"
+        )
+    return found
 
 
 def refuse_unreadable(pictures: Pictures, rows: Tensor, keys: Tensor, *, name: str, max_bad: float) -> None:

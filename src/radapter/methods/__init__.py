@@ -88,7 +88,7 @@ _BOTH_TOWERS = replace(flyp.METHOD, name="full", summary="both towers, CLIP's lo
 RETRIEVAL: dict[str, Method] = {
     method.name: method
     for method in (
-        zero_shot.METHOD,
+        replace(zero_shot.METHOD, summary="nothing"),
         _BOTH_TOWERS,
         lora.METHOD,
         lora.RANK_STABILISED,
@@ -98,8 +98,10 @@ RETRIEVAL: dict[str, Method] = {
             losses=_BOTH_TOWERS.losses,
             build=flyp.build,
         ),
-        soups.UNIFORM,
-        soups.GREEDY,
+        *(
+            replace(soup, losses=_BOTH_TOWERS.losses, build=flyp.build)
+            for soup in (soups.UNIFORM, soups.GREEDY)
+        ),
         r_adapter.METHOD,
         *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
     )

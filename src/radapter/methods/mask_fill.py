@@ -109,7 +109,7 @@ def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAd
 
 METHOD = Method(
     name="mask-fill",
-    summary="as full, with features kept on images filled with foreign patches",
+    summary="as full, features kept on images with foreign patches",
     source="Xiao et al. 2023",
     losses=("cross-entropy",),
     learning_rate=3e-4,

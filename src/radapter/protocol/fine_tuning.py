@@ -4,7 +4,6 @@ Training gets the suite with its test sets sealed, so that nothing here can read
 """
 
 import copy
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -38,6 +37,7 @@ from radapter.training import (
     Checkpoints,
     Progress,
     StopSignal,
+    Stopwatch,
     fit,
     frozen_text_features,
     make_accelerator,
@@ -210,7 +210,7 @@ def _trained(
 ) -> Trained:
     """One stage of training, from the zero-shot head or from `head`."""
     assert method.build is not None
-    started = time.perf_counter()
+    watch = Stopwatch()
     base = fingerprint(encoder)
     accelerator = make_accelerator(recipe.precision)
     encoder.to(accelerator.device)
@@ -285,6 +285,7 @@ def _trained(
             checkpoint_every=recipe.checkpoint_every,
             resume=resume,
             stop=stop,
+            watch=watch,
             report=report,
             after_epoch=best or (lambda _: None),
             processes=processes,
@@ -307,7 +308,7 @@ def _trained(
         learning_rate=learning_rate,
         epochs=recipe.epochs,
         epoch=None if best is None or best.epoch is None else best.epoch + 1,
-        seconds=time.perf_counter() - started,
+        seconds=watch.seconds,
         step_bytes=memory_bytes,
     )
 

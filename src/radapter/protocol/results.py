@@ -96,7 +96,8 @@ class Row(_Figures):
 
     Attributes:
         forgetting: of the task's figure, lost against the zero-shot model, per set; negative where it gained.
-        seconds: of training and of saving what it gave; evaluation is not in it.
+        seconds: of training; evaluation is not in it. An interrupted training is counted up to the checkpoint that
+            it went on from, and from there.
         seconds_per_epoch: the same, over its epochs.
         step_bytes: that a training step keeps beyond the weights: activations, gradients, moments; of one process.
     """

@@ -56,7 +56,7 @@ class Trained:
         learning_rate: the peak; None for a soup of several.
         epochs: trained in all.
         epoch: whose weights were kept, counted from 1; None for the last.
-        seconds: that training took.
+        seconds: that training took; a resumed one counts those before the checkpoint it went on from too.
         step_bytes: that one training step keeps beyond the weights, in each process; None under FSDP.
     """
 

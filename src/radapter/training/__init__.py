@@ -7,6 +7,7 @@ from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.loop import Precision, Progress, check_precision, fit, make_accelerator, sample_step
 from radapter.training.memory import step_bytes
 from radapter.training.schedule import cosine_with_warmup
+from radapter.training.stopwatch import Stopwatch
 
 __all__ = [
     "Captions",
@@ -18,6 +19,7 @@ __all__ = [
     "Precision",
     "Progress",
     "StopSignal",
+    "Stopwatch",
     "StreamCaptions",
     "check_precision",
     "cosine_with_warmup",

@@ -1,7 +1,7 @@
 """A run's checkpoints: folders of safetensors and JSON under a SHA-256 manifest, the newest good one counts.
 
-A checkpoint holds the trained parameters, their moving average, the optimizer's moments and the step: everything
-that is not a pure function of (seed, step). The base model is not in it.
+A checkpoint holds the trained parameters, their moving average, the optimizer's moments, the step and the seconds so
+far: everything that is not a pure function of (seed, step). The base model is not in it.
 """
 
 import logging
@@ -40,6 +40,7 @@ class Checkpoint:
         optimizer: AdamW's state, `torch.optim.Optimizer.state_dict()["state"]`: tensors by parameter number.
         counters: whole numbers to carry over, such as skipped steps.
         scaler: fp16's gradient scaler; empty for other precisions.
+        seconds: that training took up to here, those before an interruption included.
     """
 
     step: int
@@ -48,6 +49,7 @@ class Checkpoint:
     optimizer: dict[int, dict[str, Tensor]]
     counters: dict[str, int]
     scaler: dict[str, float]
+    seconds: float
 
 
 class Checkpoints:
@@ -70,7 +72,12 @@ class Checkpoints:
             save_tensors(draft / "parameters.safetensors", checkpoint.parameters)
             save_tensors(draft / "average.safetensors", checkpoint.average)
             save_tensors(draft / "optimizer.safetensors", _flat(checkpoint.optimizer))
-            state = {"step": checkpoint.step, "counters": checkpoint.counters, "scaler": checkpoint.scaler}
+            state = {
+                "step": checkpoint.step,
+                "counters": checkpoint.counters,
+                "scaler": checkpoint.scaler,
+                "seconds": checkpoint.seconds,
+            }
             write_json(draft / "state.json", state)
             write_manifest(draft)
         for old in self._all()[: -self._keep]:
@@ -96,6 +103,7 @@ class Checkpoints:
                 optimizer=_nested(load_weights(folder / "optimizer.safetensors")),
                 counters=state["counters"],
                 scaler=state["scaler"],
+                seconds=state.get("seconds", 0.0),  # older ones do not know
             )
         return None
 

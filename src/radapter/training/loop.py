@@ -34,6 +34,7 @@ from radapter.training.gradient_cache import backward_in_chunks
 from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.schedule import cosine_with_warmup
 from radapter.training.spread import Replicated, Sharded, Spread
+from radapter.training.stopwatch import Stopwatch
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: bool = False,
     stop: StopSignal | None = None,
+    watch: Stopwatch | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     after_epoch: Callable[[int], None] = lambda _: None,
     processes: Processes = ALONE,
@@ -131,6 +133,7 @@ def fit(
         checkpoint_every: steps between them; None is an epoch.
         resume: continue from the newest good checkpoint, where there is one.
         stop: asks to save and stop after the step in hand.
+        watch: counts the seconds that checkpoints carry; None starts one here.
         report: called after each step.
         after_epoch: called with the number of each epoch that ends, counted from 0, before its checkpoint.
         processes: share every batch; each calls this with the same arguments, and `loader` made with them. `stop` is
@@ -159,7 +162,7 @@ def fit(
     else:
         spread = Replicated(learner, accelerator, learning_rate=learning_rate, weight_decay=weight_decay)
     model, stepper = spread.model, spread.optimizer
-    state = _LoopState(trained_parameters(learner), ema, spread, accelerator.scaler)
+    state = _LoopState(trained_parameters(learner), ema, spread, accelerator.scaler, watch or Stopwatch())
     if resume and checkpoints is not None:
         checkpoint = processes.on_main(checkpoints.newest)
         if checkpoint is not None:
@@ -261,8 +264,10 @@ class _LoopState:
         ema: Ema,
         spread: Spread,
         scaler: torch.amp.GradScaler | None,
+        watch: Stopwatch,
     ) -> None:
         self._parameters, self._ema, self._spread, self._scaler = parameters, ema, spread, scaler
+        self._watch = watch
         self.step = self.skipped = self.skipped_in_a_row = 0
 
     def count(self, *, accepted: bool) -> None:
@@ -283,6 +288,7 @@ class _LoopState:
             optimizer=self._spread.optimizer_state(),
             counters={"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row},
             scaler=self._scaler.state_dict() if self._scaler is not None else {},
+            seconds=self._watch.seconds,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -293,6 +299,7 @@ class _LoopState:
         self._spread.restore(checkpoint.optimizer)
         if self._scaler is not None:
             self._scaler.load_state_dict(checkpoint.scaler)
+        self._watch.add(checkpoint.seconds)
         self.step = checkpoint.step
         self.skipped = checkpoint.counters["skipped"]
         self.skipped_in_a_row = checkpoint.counters["skipped_in_a_row"]

@@ -43,6 +43,21 @@ def test_data_folder_has_a_default(folder, monkeypatch):
         open_classification("${RADAPTER_DATA}/insects")
 
 
+@pytest.mark.parametrize("path", ["$NOPE_DATA/insects", "${NOPE_DATA}/insects"])
+def test_a_variable_that_is_not_set_is_named_with_how_to_set_it(path, monkeypatch):
+    monkeypatch.delenv("NOPE_DATA", raising=False)
+    with pytest.raises(ConfigError, match=r"\$NOPE_DATA is not\. Set it: export NOPE_DATA="):
+        open_classification(path)
+
+
+def test_a_folder_may_have_a_dollar_in_its_name(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "$insects").mkdir()
+    for name in ("ant", "bee"):
+        (folder / name).rename(folder / "$insects" / name)
+    assert len(open_classification("$insects")) == 16
+
+
 def test_parts_are_disjoint_and_whole(folder):
     parts = [open_classification({"folder": str(folder), "part": p}) for p in ([0.0, 0.5], [0.5, 1.0])]
     places = [{part.where(i) for i in range(len(part))} for part in parts]

@@ -1,5 +1,7 @@
 """The 15 corruptions: each acts, grows with severity, and is a pure function of picture and seed."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,8 +26,78 @@ def distance(image: Image.Image, **options) -> float:
     return float(np.abs(np.asarray(changed, dtype=float) - np.asarray(image, dtype=float)).mean())
 
 
+def plain(level: int) -> Image.Image:
+    """One grey, as wide as the constants are meant for."""
+    return Image.new("RGB", (224, 224), (level, level, level))
+
+
+def changed(image: Image.Image, type: str, severity: int) -> np.ndarray:
+    """(H, W, 3), in [0, 1]."""
+    return np.asarray(corrupted(image, key=7, type=type, severity=severity), dtype=float) / 255
+
+
 def test_the_15_types_are_those_of_imagenet_c():
-    assert len(CORRUPTIONS) == 15
+    assert set(CORRUPTIONS) == {
+        *("gaussian_noise", "shot_noise", "impulse_noise"),
+        *("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+        *("snow", "frost", "fog", "brightness"),
+        *("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+    }
+
+
+def published(**constant: tuple[float, ...]):
+    """A test for each severity, with its constant of `make_imagenet_c.py` in hendrycks/robustness."""
+    ((name, values),) = constant.items()
+    return pytest.mark.parametrize(("severity", name), [*enumerate(values, 1)])
+
+
+@published(scale=(0.08, 0.12, 0.18, 0.26, 0.38))
+def test_gaussian_noise_has_the_published_deviation(severity, scale):
+    noise = changed(plain(128), "gaussian_noise", severity) - 128 / 255
+    reach = 50.5 / 255  # between two levels, and far from black and white, where noise is cut off
+    share = 2 * NormalDist(0, scale).cdf(reach) - 1
+    assert (np.abs(noise) < reach).mean() == pytest.approx(share, abs=0.006)  # over 4 deviations of its draws
+
+
+@published(photons=(60, 25, 12, 5, 3))
+def test_shot_noise_has_the_variance_of_so_many_photons(severity, photons):
+    grey = 26 / 255  # dark, so that next to nothing is cut off at white
+    noise = changed(plain(26), "shot_noise", severity) - grey
+    assert noise.mean() == pytest.approx(0, abs=0.003)
+    assert noise.var() == pytest.approx(grey / photons, rel=0.03)
+
+
+@published(amount=(0.03, 0.06, 0.09, 0.17, 0.27))
+def test_impulse_noise_hits_the_published_share_half_salt_half_pepper(severity, amount):
+    noisy = changed(plain(128), "impulse_noise", severity)
+    assert np.unique(noisy).tolist() == [0, 128 / 255, 1]
+    assert (noisy == 1).mean() == pytest.approx(amount / 2, abs=0.004)
+    assert (noisy == 0).mean() == pytest.approx(amount / 2, abs=0.004)
+
+
+@published(kept=(0.4, 0.3, 0.2, 0.1, 0.05))
+def test_contrast_keeps_the_published_share_of_the_distance_from_each_channel_s_mean(severity, kept):
+    image = Image.new("RGB", (2, 1))
+    image.putdata([(0, 100, 40), (200, 100, 80)])
+    expected = [[100 - 100 * kept, 100, 60 - 20 * kept], [100 + 100 * kept, 100, 60 + 20 * kept]]
+    np.testing.assert_allclose(changed(image, "contrast", severity)[0] * 255, expected, atol=0.51)
+
+
+@published(more=(0.1, 0.2, 0.3, 0.4, 0.5))
+def test_brightness_adds_to_the_value_and_keeps_hue_and_saturation(severity, more):
+    image = Image.new("RGB", (3, 1))
+    image.putdata([(102, 51, 0), (0, 0, 0), (255, 51, 204)])
+    value = 0.4 + more
+    expected = [[value, value / 2, 0], [more] * 3, [1, 0.2, 0.8]]  # the last has the largest value already
+    np.testing.assert_allclose(changed(image, "brightness", severity)[0], expected, atol=0.51 / 255)
+
+
+@published(side=(134, 112, 89, 67, 56))
+def test_pixelate_leaves_so_many_pixels_a_side_each_the_mean_of_those_it_covers(severity, side):
+    ramp = np.tile(np.arange(224, dtype=np.uint8), (224, 1))
+    row = changed(Image.fromarray(np.stack([ramp] * 3, axis=2)), "pixelate", severity)[0, :, 0] * 255
+    assert len(np.unique(row)) == side  # int(224 * 0.6) and so on
+    assert row[0] == pytest.approx((224 / side - 1) / 2, abs=1)
 
 
 @pytest.mark.parametrize("type", CORRUPTIONS)

@@ -426,7 +426,7 @@ def search(
     "[bold]radapter segment open_clip:ViT-B-16/openai --image photos --classes classes.txt --to segmented "
     "--proposer transformers:mask2former --ensemble ovseg[/]"
 )
-@_answered
+@_alone
 def segment(
     what: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a model's name.")],
     image: Annotated[Path, typer.Option(help="An image, or a folder; images at any depth are segmented.")],
@@ -520,7 +520,7 @@ def segment(
     "[bold]radapter mine '{masks: labels, images: photos, classes: classes.txt}' --from-masks --to mined[/]\n\n"
     "Started again, it goes on after the last whole shard."
 )
-@_answered
+@_alone
 def mine(
     data: Annotated[
         str,
@@ -689,7 +689,7 @@ def methods(
     "[bold]radapter shards pairs.csv --task retrieval --to shards[/]\n\n"
     "Started again, it goes on after the last whole shard."
 )
-@_answered
+@_alone
 def shards(
     data: Annotated[
         str,

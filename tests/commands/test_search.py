@@ -185,6 +185,8 @@ def test_unreadable_images_are_told_and_the_others_found(radapter, here):
 )
 def test_what_cannot_be_searched_is_refused_and_nothing_written(radapter, refusal, here, arguments, said):
     (here / "empty").mkdir()
+        (("world:tinny", "--images", "photos", "a car", "--html", "text/h.html"), "text' is no folder"),
+        (("world:tinny", "--images", "photos", "a car", "--index", "text/i.safetensors"), "is no folder"),
     (here / "photos").mkdir()
     Image.new("RGB", (60, 60)).save(here / "photos" / "a.png")
     (here / "text").write_text("dear")

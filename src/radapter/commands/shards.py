@@ -19,6 +19,7 @@ from radapter.data.shards import Shards
 from radapter.data.shards.exporting import export_labelled, export_pairs
 from radapter.data.shards.writing import require_webdataset
 from radapter.errors import ConfigError
+from radapter.storage import check_writable
 from radapter.evaluation import TaskName
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -51,6 +52,7 @@ def shards(
             installed.
         KeyboardInterrupt: a signal came; the message has the command that continues.
     """
+    check_writable(to)
     require_webdataset()
     shard_size = in_bytes(size)
     source = parsed(data)

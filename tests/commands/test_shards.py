@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from PIL import Image
 
 from radapter.commands.shards import in_bytes
 from radapter.data import open_classification, open_pairs
@@ -71,6 +72,17 @@ def test_something_else_is_refused(radapter, written, source, size, said):
     answer = radapter("shards", source, "--to", folder, "--size", size)
     assert answer.code == 2
     assert said in " ".join(answer.said.split())
+
+
+def test_a_source_that_was_repaired_is_written_by_the_same_command(radapter, here):
+    Image.new("RGB", (8, 8)).save(here / "a.png")
+    (here / "b.png").write_bytes(b"no image")
+    (here / "pairs.csv").write_text("image,caption\na.png,one\nb.png,two\n")
+    command = ("shards", "pairs.csv", "--task", "retrieval", "--to", "shards")
+    assert radapter(*command).code == 2
+    assert not (here / "shards").exists()
+    Image.new("RGB", (9, 9)).save(here / "b.png")
+    assert radapter(*command).code == 0
 
 
 @pytest.mark.parametrize(

@@ -287,6 +287,13 @@ def test_a_split_list_chooses_images(images):
     assert pairs.name == "test"
 
 
+def test_the_one_image_that_flickr8k_captions_and_lacks_is_skipped_and_told(images, caplog):
+    with caplog.at_level("INFO"):
+        pairs = flickr(images, TOKENS + "2258277193_586949ec62.jpg.1#0\tA man .\n")
+    assert pairs.captions == ("one .", "two", "three", "four")
+    assert "captions 2258277193_586949ec62.jpg.1, an image that Flickr8k does not have" in caplog.text
+
+
 def test_a_list_of_another_data_set_is_refused(images):
     with pytest.raises(DataError, match=r"none for 1 of 2 in .*test\.txt': e\.png"):
         flickr(images, split_list=written(images, "test.txt", "a.png\ne.png\n"))

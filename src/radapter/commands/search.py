@@ -9,6 +9,7 @@ from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
 from radapter.errors import ConfigError, MissingExtraError, ModelError
 from radapter.evaluation.features import encode_texts
+from radapter.models import DualEncoder
 from radapter.search import (
     FAISS_FROM,
     FaissIndex,
@@ -67,6 +68,7 @@ def search(
                 f"search needs a model with a text tower. '{what}' has none. Use another, see 'MODEL'."
             )
         texts = list(dict.fromkeys(queries))
+        _report_long(texts, encoder)
         text_features = encode_texts(encoder, texts)
         with counting() as bar:
             indexed = index_folder(encoder, images, model=model, known=known, progress=bar("encoding"))
@@ -93,8 +95,6 @@ def _check(queries: Sequence[str], *, html: Path | None, index: Path | None) -> 
     for option, path in (("--html", html), ("--index", index)):
         if path is not None and path.is_dir():
             raise ConfigError(f"{option} must be a file. '{path}' is a folder. Give a name in it.")
-
-
         if path is not None:
             check_writable(path.parent)
 
@@ -106,6 +106,8 @@ def _report_long(texts: Sequence[str], encoder: DualEncoder) -> None:
                 f"a text should have at most {encoder.context_length} tokens, the text tower's context. "
                 f"'{printable(text[:80])}...' has {tokens}, and its end is cut. Shorten it."
             )
+
+
 def _faiss_of(path: Path, index: ImageIndex) -> FaissIndex | None:
     """The FAISS index beside a large index; None where it is small or faiss is missing, which is said."""
     if len(index) < FAISS_FROM:

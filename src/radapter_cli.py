@@ -699,7 +699,7 @@ def shards(
     ],
     to: Annotated[Path, typer.Option(help="Folder for the shards; new, or one that this command began.")],
     task: Annotated[
-        Task | None,
+        Literal["classification", "retrieval"] | None,
         typer.Option(
             help="classification for images with classes, retrieval for images with captions.",
             show_default="by the source",

@@ -92,6 +92,7 @@ def test_a_source_that_was_repaired_is_written_by_the_same_command(radapter, her
         ((WORLD, "--apart"), "for image-text pairs"),
         (("[a, b]", "--task", "classification"), "--task retrieval"),
         (("nowhere",), "nowhere"),
+        ((WORLD, "--task", "segmentation"), "'segmentation' is not one of"),
     ],
 )
 def test_wrong_input_exits_2_and_writes_nothing(radapter, tmp_path, arguments, said):

@@ -735,6 +735,7 @@ def shards(
     "[bold]radapter data check imagenet-r --layout imagenet-r[/]\n\n"
     "[bold]radapter data check imagenet --layout imagenet split=val --all[/]\n\n"
     "[bold]radapter data check '{csv: sketches.csv, image: path, label: species}'[/]\n\n"
+    "[bold]radapter data check pairs.parquet --task retrieval[/]\n\n"
     "[bold]radapter data check ADEChallengeData2016 --layout ade20k-150[/]\n\n"
     "[bold]radapter data check '{images: photos, masks: labels, classes: names.txt, ignore: 255}'[/]",
 )
@@ -747,6 +748,14 @@ def data_check(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Further keys of the source: split=val"),
     ] = None,
+    task: Annotated[
+        Task | None,
+        typer.Option(
+            help="classification for images with classes, retrieval for images with captions, segmentation for "
+            "images with masks.",
+            show_default="by the source",
+        ),
+    ] = None,
     layout: Annotated[
         str | None,
         typer.Option(help="Read the path as this public data set, such as imagenet-r.", show_default=False),
@@ -757,7 +766,7 @@ def data_check(
     """Say what a data set holds: classes, images or masks, copies, damage; exit 2 where a run would refuse it."""
     from radapter.commands.data_check import data_check as run
 
-    run(source, settings or [], layout=layout, whole=whole, allow_download=allow_download)
+    run(source, settings or [], task=task, layout=layout, whole=whole, allow_download=allow_download)
 
 
 if __name__ == "__main__":

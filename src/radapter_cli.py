@@ -426,7 +426,7 @@ def search(
     "[bold]radapter segment open_clip:ViT-B-16/openai --image photos --classes classes.txt --to segmented "
     "--proposer transformers:mask2former --ensemble ovseg[/]"
 )
-@_answered
+@_alone
 def segment(
     what: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a model's name.")],
     image: Annotated[Path, typer.Option(help="An image, or a folder; images at any depth are segmented.")],
@@ -520,7 +520,7 @@ def segment(
     "[bold]radapter mine '{masks: labels, images: photos, classes: classes.txt}' --from-masks --to mined[/]\n\n"
     "Started again, it goes on after the last whole shard."
 )
-@_answered
+@_alone
 def mine(
     data: Annotated[
         str,
@@ -689,7 +689,7 @@ def methods(
     "[bold]radapter shards pairs.csv --task retrieval --to shards[/]\n\n"
     "Started again, it goes on after the last whole shard."
 )
-@_answered
+@_alone
 def shards(
     data: Annotated[
         str,
@@ -699,7 +699,7 @@ def shards(
     ],
     to: Annotated[Path, typer.Option(help="Folder for the shards; new, or one that this command began.")],
     task: Annotated[
-        Task | None,
+        Literal["classification", "retrieval"] | None,
         typer.Option(
             help="classification for images with classes, retrieval for images with captions.",
             show_default="by the source",
@@ -735,6 +735,7 @@ def shards(
     "[bold]radapter data check imagenet-r --layout imagenet-r[/]\n\n"
     "[bold]radapter data check imagenet --layout imagenet split=val --all[/]\n\n"
     "[bold]radapter data check '{csv: sketches.csv, image: path, label: species}'[/]\n\n"
+    "[bold]radapter data check pairs.parquet --task retrieval[/]\n\n"
     "[bold]radapter data check ADEChallengeData2016 --layout ade20k-150[/]\n\n"
     "[bold]radapter data check '{images: photos, masks: labels, classes: names.txt, ignore: 255}'[/]",
 )
@@ -747,6 +748,14 @@ def data_check(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Further keys of the source: split=val"),
     ] = None,
+    task: Annotated[
+        Task | None,
+        typer.Option(
+            help="classification for images with classes, retrieval for images with captions, segmentation for "
+            "images with masks.",
+            show_default="by the source",
+        ),
+    ] = None,
     layout: Annotated[
         str | None,
         typer.Option(help="Read the path as this public data set, such as imagenet-r.", show_default=False),
@@ -757,7 +766,7 @@ def data_check(
     """Say what a data set holds: classes, images or masks, copies, damage; exit 2 where a run would refuse it."""
     from radapter.commands.data_check import data_check as run
 
-    run(source, settings or [], layout=layout, whole=whole, allow_download=allow_download)
+    run(source, settings or [], task=task, layout=layout, whole=whole, allow_download=allow_download)
 
 
 if __name__ == "__main__":

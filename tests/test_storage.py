@@ -325,6 +325,39 @@ def test_missing_weights_are_a_model_error(tmp_path):
         storage.load_weights(tmp_path / "w.pt")
 
 
+# --- places that cannot be written ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("below", [".", "folder/deeper"])
+def test_what_would_lie_below_a_file_is_refused(tmp_path, below):
+    (tmp_path / "pairs.csv").touch()
+    place = tmp_path / "pairs.csv" / below
+    for write in (
+        storage.check_writable,
+        lambda folder: storage.write_text(folder / "a.txt", "a"),
+        lambda folder: storage.write_tensors(folder / "a.safetensors", {}, metadata={}),
+        lambda folder: storage.whole_folder(folder / "run").__enter__(),
+        lambda folder: storage.lock(folder).__enter__(),
+    ):
+        with pytest.raises(RunError, match=r"'.*pairs\.csv' is no folder. Give another place"):
+            write(place)
+    assert _left_in(tmp_path) == ["pairs.csv"]
+
+
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o555)
+    code = (
+        f"{_ALONE}import os; from radapter.storage import check_writable\n"
+        "os.getuid() or os.setuid(65534)  # root may write anywhere\n"
+        "check_writable(sys.argv[1])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "closed" / "run"], capture_output=True, text=True, check=False
+    )
+    assert "RunError: output must lie in a folder that can be written." in ended.stderr
+    assert "may not be. Give another place, or change its permissions." in ended.stderr
+
+
 # --- lock ------------------------------------------------------------------------------------------------------
 
 _HOLD = (

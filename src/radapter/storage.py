@@ -28,6 +28,25 @@ from radapter.errors import DamagedError, ModelError, RunError, UnsafeFileError
 MANIFEST = "manifest.json"
 
 
+def check_writable(folder: str | os.PathLike[str]) -> None:
+    """Checks that something can be written into a folder, which may be yet to be made.
+
+    What works long before it writes calls this first.
+
+    Raises:
+        RunError: the folder, or the nearest of its parents that is there, is no folder or may not be written.
+    """
+    target = Path(folder).absolute()
+    nearest = next(place for place in (target, *target.parents) if os.path.lexists(place))
+    requirement = "output must lie in a folder that can be written"
+    if not nearest.is_dir():
+        raise RunError(f"{requirement}. '{nearest}' is no folder. Give another place.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RunError(
+            f"{requirement}. '{nearest}' may not be. Give another place, or change its permissions."
+        )
+
+
 @contextmanager
 def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
     """Yields a new folder beside `path` that takes its place when the block ends without an error.
@@ -41,11 +60,12 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
         replace: whether an existing folder may be replaced.
 
     Raises:
-        RunError: `path` exists and `replace` is False, or is a file; nothing is written.
+        RunError: `path` exists and `replace` is False, is a file, or nothing can be written beside it; nothing is.
     """
     target = Path(path).absolute()
     if os.path.lexists(target) and not (replace and target.is_dir()):
         raise RunError(f"output folder must not exist. '{path}' does. Give another folder or remove it.")
+    check_writable(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     draft.mkdir()
@@ -70,8 +90,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     A reader sees the old or the new content, never a part; a process killed while the block runs leaves a
     `.NAME.*.part` beside it.
+
+    Raises:
+        RunError: nothing can be written beside `path`.
     """
     target = Path(path).absolute()
+    check_writable(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:
@@ -169,8 +193,13 @@ def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) ->
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str]
 ) -> None:
-    """Writes a safetensors file whole: a reader sees the old or the new content, never a part."""
+    """Writes a safetensors file whole: a reader sees the old or the new content, never a part.
+
+    Raises:
+        RunError: nothing can be written beside `path`.
+    """
     target = Path(path).absolute()
+    check_writable(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:
@@ -211,10 +240,11 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Holds `folder` for this process while the block runs; the lock goes with the process, however it ends.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds it, or nothing can be written into it.
     """
     import fcntl
 
+    check_writable(folder)
     Path(folder).mkdir(parents=True, exist_ok=True)
     with (Path(folder) / ".lock").open("w") as file:
         try:

@@ -1,5 +1,6 @@
 """The blocks of the README and of docs/method.md do what they say, pasted as they are."""
 
+import json
 import re
 import shlex
 import shutil
@@ -7,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from radapter.config import load_config
+from radapter.world import TINY
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+RETRIEVAL = (ROOT / "docs" / "retrieval.md").read_text(encoding="utf-8")
 SEGMENTATION = (ROOT / "docs" / "segmentation.md").read_text(encoding="utf-8")
 COMMANDS = [line.strip() for line in README.splitlines() if line.startswith("    radapter ")]
 TRAINING = [command for command in COMMANDS if command.startswith("radapter train")]
@@ -116,3 +120,43 @@ def test_mask_prompts_block_runs(encoder, tmp_path):
     }
     exec(block, names)
     assert names["features"].requires_grad
+
+
+@pytest.fixture
+def small_coco(tmp_path, monkeypatch):
+    """Ten of the judged images of COCO, as Karpathy's file lists them, and a package that judges these alone."""
+    import eccv_caption
+
+    class Few(eccv_caption.Metrics):
+        def __init__(self):
+            super().__init__()
+            for truth in (self.coco_gts, self.cxc_gts, self.eccv_gts):
+                truth["i2t"] = {image: truth["i2t"][image] for image in images if image in truth["i2t"]}
+                truth["t2i"] = {text: truth["t2i"][text] for text in texts if text in truth["t2i"]}
+
+    whole = eccv_caption.Metrics()
+    images = sorted(whole.eccv_gts["i2t"])[:10]
+    texts = [text for image in images for text in whole.coco_gts["i2t"][image]]
+    monkeypatch.setattr(eccv_caption, "Metrics", Few)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(TINY, "merged")
+    Path("coco/val2014").mkdir(parents=True)
+    entries = []
+    for place, image in enumerate(images):
+        Image.new("RGB", (48, 48), (25 * place, 0, 90)).save(f"coco/val2014/{image}.png")
+        ids = [*whole.coco_gts["i2t"][image], -image]  # the sixth caption is judged nowhere
+        sentences = [{"raw": f"a photo of number {text}", "sentid": text} for text in ids]
+        entry = {"filepath": "val2014", "filename": f"{image}.png", "split": "test", "cocoid": image}
+        entries.append({**entry, "sentences": sentences})
+    entries.append({**entries[0], "split": "val"})
+    Path("coco/dataset_coco.json").write_text(json.dumps({"images": entries}))
+
+
+@pytest.mark.usefixtures("small_coco")
+def test_eccv_caption_block_runs():
+    (block,) = (b for b in blocks(RETRIEVAL, "python") if "eccv_caption_metrics" in b)
+    names = {}
+    exec(block, names)
+    assert (names["coco_5k"]["n"], names["coco_5k"]["texts"], names["coco_1k"]["texts"]) == (10, 50, 50)
+    assert names["eccv"]["i2t_coco_5k_r1"] == pytest.approx(names["coco_5k"]["i2t_r1"])
+    assert 0 <= names["eccv"]["t2i_eccv_map_at_r"] <= 1

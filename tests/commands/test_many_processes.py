@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from PIL import Image
 from processes import command
 from processes.start import TIMEOUT, start
 
 from radapter.storage import load_weights
+from radapter_cli import app, data_app
 
 TINY_RUN = (
     "train.epochs=1",
@@ -22,6 +24,10 @@ TINY_RUN = (
     "data.id_test={world: id_test, size: 19}",
     "data.ood={sketch: {world: sketch, size: 3}}",
 )
+COMMANDS = {
+    command.callback.__name__.replace("_", " "): command.callback
+    for command in (*app.registered_commands, *data_app.registered_commands)
+}
 
 
 class Together:
@@ -151,12 +157,21 @@ def test_evaluate_counts_every_image_once_and_prints_once(radapter, tmp_path):
     assert together.printed.split() == alone.printed.split()
 
 
-@pytest.mark.parametrize("name", ["compare", "sweep"])
-def test_a_command_that_is_not_shared_refuses_several_processes(written, tmp_path, name):
-    answer = Together(tmp_path, name, written)
+def test_a_command_that_is_not_shared_tells_so_once(written, tmp_path):
+    answer = Together(tmp_path, "sweep", written)
     assert answer.codes == [2, 2]
-    assert f"radapter {name} runs in one process. The launcher started 2." in answer.said
+    assert "radapter sweep runs in one process. The launcher started 2." in answer.said
     assert answer.other == ""
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"train", "evaluate"}))
+def test_every_command_but_two_refuses_several_processes(name, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(typer.Exit) as end:
+        COMMANDS[name]()
+    assert end.value.exit_code == 2
+    assert f"radapter {name} runs in one process. The launcher started 2." in capsys.readouterr().err
 
 
 def test_torchrun_starts_the_command_line(run_of_one, written, tmp_path):

@@ -40,7 +40,9 @@ def test_every_layout_is_counted_and_becomes_a_section_of_run_yaml(radapter, her
     table = found(answer)
     assert table["Classes"].startswith(f"{LAYOUTS[layout].classes}: ")
     assert (table["Images"], table["Unusable"], table["Masks with other values"]) == ("1", "0", "0")
-    roles = yaml.safe_load(answer.printed.partition("in run.yaml:")[2])["data"]
+    section = yaml.safe_load(answer.printed.partition("in run.yaml:")[2])
+    assert section["task"] == "segmentation"
+    roles = section["data"]
     assert roles["id_test"]["layout"] == layout
 
 

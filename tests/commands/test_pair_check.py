@@ -28,7 +28,9 @@ def found(answer) -> dict[str, str]:
 
 
 def proposed(answer) -> dict[str, dict]:
-    return yaml.safe_load(answer.printed.partition("in run.yaml:")[2])["data"]
+    section = yaml.safe_load(answer.printed.partition("in run.yaml:")[2])
+    assert section["task"] == "retrieval"
+    return section["data"]
 
 
 def test_captions_and_what_they_share_are_counted(radapter, here):
@@ -49,6 +51,62 @@ def test_a_path_and_its_keys_are_enough(radapter, here):
     assert answer.code == 0, answer.result.output
     assert found(answer)["Captions"] == "4"
     assert list(proposed(answer)) == ["train", "id_val", "id_test"]
+
+
+@pytest.fixture
+def captioned(here):
+    (here / "pairs.csv").write_text("image,caption,split\nimages/a.png,a dog,x\nimages/b.png,a cat,x\n")
+
+
+@pytest.mark.usefixtures("captioned")
+@pytest.mark.parametrize(
+    "source", [["pairs.csv"], ["{csv: pairs.csv}"], ["pairs.csv", "--task", "retrieval"]]
+)
+def test_a_table_of_captions_is_known_by_its_columns(radapter, source):
+    answer = radapter("data", "check", *source)
+    assert answer.code == 0, answer.result.output
+    assert found(answer)["Captions"] == "2"
+    assert proposed(answer)["train"] == {"csv": "pairs.csv", "part": [0.0, 0.8]}
+
+
+@pytest.mark.usefixtures("captioned")
+def test_shards_know_a_table_of_captions_too(radapter):
+    answer = radapter("shards", "pairs.csv", "--to", "shards")
+    assert answer.code == 0, answer.result.output
+    assert "task: retrieval" in answer.printed
+
+
+@pytest.mark.parametrize("command", [("data", "check", "t.csv"), ("shards", "t.csv", "--to", "shards")])
+def test_a_table_without_labels_names_the_task(radapter, here, command):
+    (here / "t.csv").write_text("image,text\nimages/a.png,a dog\n")
+    answer = radapter(*command)
+    assert answer.code == 2
+    assert "has no 'label'. For image-text pairs give --task retrieval." in " ".join(answer.said.split())
+
+
+@pytest.mark.usefixtures("captioned")
+def test_a_task_that_does_not_fit_is_refused(radapter):
+    answer = radapter("data", "check", "pairs.csv", "--task", "classification")
+    assert (answer.code, "no 'label'" in answer.said, "--task" in answer.said) == (2, True, False)
+    answer = radapter("data", "check", "pairs.csv", "--task", "segmentation")
+    assert answer.code == 2
+    assert "masked images need a mapping such as" in " ".join(answer.said.split())
+
+
+@pytest.mark.parametrize(
+    ("source", "task"),
+    [("{world: train, size: 6}", "classification"), ("{world: scenes, size: 6}", "retrieval")],
+)
+def test_the_shards_of_a_stream_are_checked_and_proposed_to_train_on(radapter, here, source, task):
+    assert radapter("shards", source, "--task", task, "--to", "shards").code == 0
+    answer = radapter("data", "check", "{stream: shards, buffer: 3}")
+    assert answer.code == 0, answer.result.output
+    assert found(answer)["Images"] == "6"
+    section = yaml.safe_load(answer.printed.partition("in run.yaml:")[2])
+    assert section.get("task", "classification") == task
+    assert section["data"] == {"train": {"stream": "shards", "buffer": 3}}
+    refused = radapter("data", "check", "{stream: shards, bufer: 3}")
+    assert (refused.code, "Did you mean 'buffer'" in refused.said) == (2, True)
 
 
 def test_the_world_is_checked_with_its_captions(radapter):

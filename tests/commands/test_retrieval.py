@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 from processes.start import TIMEOUT
 
@@ -35,6 +37,21 @@ def written(initialised) -> Path:
 def run(finished, written) -> Path:
     """The folder of a finished run."""
     return finished(written, *SMALL)
+
+
+@pytest.fixture
+def with_data(run, here):
+    """Gives a copy of the run whose configuration says something else in `data`."""
+
+    def of(**settings) -> Path:
+        copy = here / "-".join(settings)
+        shutil.copytree(run, copy)
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        config["data"] |= settings
+        (copy / "config.yaml").write_text(yaml.safe_dump(config))
+        return copy
+
+    return of
 
 
 @pytest.fixture
@@ -101,6 +118,41 @@ def test_evaluate_of_a_run_reads_pairs_and_gives_the_reported_figure(radapter, r
     answer = radapter("evaluate", run, "--data", SKETCHES)
     assert answer.code == 0, answer.result.output
     assert f"{100 * reported / 6:.1f}" in row_of(answer, "zero-shot")
+
+
+def test_evaluate_of_a_run_joins_captions_as_the_run_does(radapter, with_data, run, pictures):
+    pairs = table(pictures, "pairs.csv", [f"{n}.png,a number {n // 2}" for n in range(12)])
+    joined, apart = (
+        radapter("evaluate", what, "--data", pairs, "--metric", "i2t_map_at_r", "--alpha", "0").printed
+        for what in (run, with_data(join_captions=False))
+    )
+    assert joined != apart
+
+
+@pytest.mark.parametrize(
+    ("task", "data"),
+    [
+        ("retrieval", "pairs.csv"),
+        ("classification", "{csv: labels.csv, classes: [boat, moon]}"),
+        ("segmentation", "{masks: masks, images: images, classes: [boat, moon]}"),
+    ],
+)
+def test_evaluate_of_a_run_keeps_its_limits(radapter, with_data, here, task, data):
+    sides = [8, 8, 8, 16]  # the last has more than 200 pixels
+    for folder, mode in (("images", "RGB"), ("masks", "L")):
+        (here / folder).mkdir()
+        for number, side in enumerate(sides):
+            Image.new(mode, (side, side)).save(here / folder / f"{number}.png")
+    table(here, "pairs.csv", [f"images/{n}.png,a number {n}" for n in range(4)])
+    table(here, "labels.csv", [f"images/{n}.png,{n % 2}" for n in range(4)], "image,label")
+    options = ("--task", task, "--data", data, "--alpha", "0")
+    if task == "classification":
+        options += ("--templates", "['a {}.']")
+    refused = radapter("evaluate", with_data(max_pixels=200), *options)
+    assert refused.code == 2
+    assert "at most 200 pixels" in " ".join(refused.said.split())
+    accepted = radapter("evaluate", with_data(max_pixels=200, max_bad=0.5), *options)
+    assert accepted.code == 0, accepted.result.output
 
 
 def test_evaluate_of_a_model_says_its_task(radapter, pictures):

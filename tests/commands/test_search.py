@@ -53,6 +53,14 @@ def test_top_above_the_number_of_images_gives_all(radapter, scenes):
     assert len(hits(radapter("search", "world:tiny", "--images", scenes, "a car", "--top", 500))) == 60
 
 
+def test_a_text_longer_than_the_context_is_told(radapter, scenes):
+    long = "a red star and " * 40
+    answer = radapter("search", "world:tiny", "--images", scenes, "a red star", long, "--top", 1)
+    assert answer.code == 0
+    assert answer.said.count("a text should have at most") == 1
+    assert "'a red star and a red star" in answer.said
+
+
 def test_the_page_is_written(radapter, scenes, here):
     answer = radapter("search", "world:tiny", "--images", scenes, "a <car>", "--html", "hits.html")
     assert answer.code == 0
@@ -177,6 +185,8 @@ def test_unreadable_images_are_told_and_the_others_found(radapter, here):
         (("world:tiny", "--images", "photos", "a car", "--html", "empty"), "--html must be a file"),
         (("world:tiny", "--images", "photos", "a car", "--index", "empty"), "--index must be a file"),
         (("world:tiny", "--images", "photos", "a car", "--index", "text"), "index must be a whole file"),
+        (("world:tinny", "--images", "photos", "a car", "--html", "text/h.html"), "text' is no folder"),
+        (("world:tinny", "--images", "photos", "a car", "--index", "text/i.safetensors"), "is no folder"),
         (
             ("timm:vit_tiny_patch16_224", "--images", "photos", "a car"),
             "search needs a model with a text tower",

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from PIL import Image
 
 from radapter.commands.shards import in_bytes
 from radapter.data import open_classification, open_pairs
@@ -73,6 +74,17 @@ def test_something_else_is_refused(radapter, written, source, size, said):
     assert said in " ".join(answer.said.split())
 
 
+def test_a_source_that_was_repaired_is_written_by_the_same_command(radapter, here):
+    Image.new("RGB", (8, 8)).save(here / "a.png")
+    (here / "b.png").write_bytes(b"no image")
+    (here / "pairs.csv").write_text("image,caption\na.png,one\nb.png,two\n")
+    command = ("shards", "pairs.csv", "--task", "retrieval", "--to", "shards")
+    assert radapter(*command).code == 2
+    assert not (here / "shards").exists()
+    Image.new("RGB", (9, 9)).save(here / "b.png")
+    assert radapter(*command).code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -80,6 +92,7 @@ def test_something_else_is_refused(radapter, written, source, size, said):
         ((WORLD, "--apart"), "for image-text pairs"),
         (("[a, b]", "--task", "classification"), "--task retrieval"),
         (("nowhere",), "nowhere"),
+        ((WORLD, "--task", "segmentation"), "'segmentation' is not one of"),
     ],
 )
 def test_wrong_input_exits_2_and_writes_nothing(radapter, tmp_path, arguments, said):

@@ -128,6 +128,28 @@ def test_alpha_of_a_command_is_checked(radapter, run, here, command):
     assert "--alpha must be in [0, 1]. Got 1.5." in answer.said
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train RUN.YAML model=world:tinny --out",
+        "compare RUN.YAML model=world:tinny --out",
+        "merge RUN --to",
+        "demo --out",
+        "shards nowhere --to",
+        "mine nowhere.csv --to",
+        "segment world:tinny --image photos --classes sky --to",
+        "segment world:tinny --image photos/0.png --classes sky --to",
+    ],
+)
+def test_a_place_below_a_file_is_refused_before_any_work(radapter, refusal, run, written, here, command):
+    photos(here / "photos", "cat")
+    (here / "photos" / "0.png").touch()
+    (here / "pairs.csv").touch()
+    words = [{"RUN.YAML": written, "RUN": run}.get(word, word) for word in command.split()]
+    said = refusal(radapter, *words, "pairs.csv/out.png")
+    assert "output must lie in a folder that can be written." in said
+
+
 @pytest.mark.parametrize("resume", [[], ["--resume"]])
 def test_run_folder_with_other_settings_is_refused(snapshot, radapter, small, run, written, resume):
     before = snapshot(run)

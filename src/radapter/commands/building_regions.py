@@ -28,6 +28,7 @@ from radapter.segmentation.mining import (
 from radapter.segmentation.mining.regions import MIN_AREA, TEMPLATE
 from radapter.segmentation.region_loader import Crop
 from radapter.segmentation.training_regions import Frame, MaskRegions, RegionSet
+from radapter.storage import check_writable
 from radapter.zeroshot import templates
 
 
@@ -120,6 +121,7 @@ def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> Re
 def _mine(config: SegmentationRunConfig, encoder: DualEncoder, folder: Path) -> None:
     """Mines what is not in the folder yet; regions are found as in tested images."""
     data, spec = config.data, config.data.train
+    check_writable(folder)
     min_area = spec.get("min_area", MIN_AREA)
     finder = VocabularyNouns(vocabulary(spec.get("nouns", [BUILT_IN])))
     with counting() as bar:

@@ -13,6 +13,7 @@ from radapter.errors import ConfigError, ModelError, RunError
 from radapter.methods import TABLES, Method, bound_loss, groups_of
 from radapter.models import DualEncoder
 from radapter.protocol import CONFIG, Recipe, check_epochs, check_loss, check_tracking
+from radapter.storage import check_writable
 from radapter.training import check_precision
 
 # What a method may fix of the recipe, and its key in `loss`.
@@ -153,9 +154,10 @@ def check_run_folder(config: CommonConfig, *, resume: bool) -> None:
     """Checks that `out` is new, or, to resume, that it holds a run of these settings.
 
     Raises:
-        RunError: it is in the way; the message has what differs, and the remedy.
+        RunError: it is in the way, or cannot be written; the message has what differs, and the remedy.
     """
     out = Path(config.out)
+    check_writable(out)
     if absent_folder(out):
         if resume:
             raise RunError(

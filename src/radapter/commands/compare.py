@@ -20,7 +20,7 @@ from radapter.models import fingerprint, load
 from radapter.protocol import Results, Study, Trainings, check_disjoint, check_epochs, study
 from radapter.protocol.suite import ROLES
 from radapter.report.study import write_study
-from radapter.storage import lock, write_text
+from radapter.storage import check_writable, lock, write_text
 from radapter.training import Interrupted, StopSignal, check_precision
 
 GRID = (3e-4, 1e-3, 1e-2)
@@ -273,6 +273,7 @@ def _pictures(suite: AnySuite) -> str:
 
 
 def _check_is_comparison(folder: Path) -> None:
+    check_writable(folder)
     if not absent_folder(folder) and not (folder / COMPARISON).is_file():
         raise RunError(
             f"the folder must be new or hold a comparison. '{folder}' holds something else. Give another --out."

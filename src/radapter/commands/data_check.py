@@ -11,7 +11,7 @@ from rich.console import Console
 from radapter.commands.evaluate import parsed
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.mask_check import is_masked, mask_check
-from radapter.commands.pair_check import is_paired, pair_check
+from radapter.commands.pair_check import ADVICE, is_paired, of_path, pair_check
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, ClassificationSet, PairSet, open_classification
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
@@ -19,10 +19,15 @@ from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.labelled.opening import kind_of
 from radapter.data.masks.checking import MaskFindings
 from radapter.data.masks.layouts import LAYOUTS as MASK_LAYOUTS
+from radapter.data.pairs.kinds import kind_of as pairs_kind_of
+from radapter.data.shards import read_shards
+from radapter.data.shards.exporting import LABELLED
+from radapter.data.shards.stream import is_stream, open_labelled_stream, open_pair_stream
+from radapter.data.specification import expanded
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.evaluation import TaskName
 
 _SHOWN = 3
-_PAIRS_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tar": "webdataset"}
 Spec = dict[str, Any]
 
 
@@ -30,15 +35,17 @@ def data_check(
     source: str,
     settings: Sequence[str] = (),
     *,
+    task: TaskName | None = None,
     layout: str | None = None,
     whole: bool = False,
     allow_download: bool = False,
 ) -> Findings | MaskFindings | PairSet:
-    """Opens a source as a run would and prints what it holds.
+    """Opens a source as a run would and prints what it holds; of a stream all its shards are listed.
 
     Args:
         source: a path, or a YAML mapping as in run.yaml.
         settings: "key=value", further keys of the source.
+        task: what the source is for; None where its keys, or the columns of a table, tell.
         layout: reads the path as this public data set, of classes or of masks.
         whole: decode every picture, not a sample.
         allow_download: whether the hub may be asked.
@@ -46,20 +53,29 @@ def data_check(
     Raises:
         InputError: the source cannot be opened, or more pictures cannot be read than a run accepts.
     """
-    spec = _spec(source, settings, layout)
-    if is_masked(spec):
+    told = _spec(source, settings, layout, task)
+    spec = _listed(told) if is_stream(told) else told
+    task_told = task or _task_of(spec)
+    if task_told == "segmentation":
         masked = mask_check(spec, whole=whole)
         trained_on = spec.get("split") == "train" or spec.get("world") == "train"
-        _propose(_section({"train": {"from_masks": spec}} if trained_on else {"id_test": spec}))
+        _propose(
+            _section({"train": {"from_masks": spec}} if trained_on else {"id_test": spec}, "segmentation")
+        )
         return masked
-    if is_paired(spec):
+    if task_told == "retrieval":
         pairs = pair_check(spec, whole=whole, allow_download=allow_download)
-        _propose(_section({"id_test": spec} if _is_cut(spec) else _parts(spec)))
+        _propose(_section(_streamed(told) or _uncut(spec), "retrieval"))
         return pairs
     with counting() as bar:
-        dataset = open_classification(
-            spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing")
-        )
+        try:
+            dataset = open_classification(
+                spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing")
+            )
+        except ConfigError as error:
+            if task is None:
+                error.add_note(ADVICE)
+            raise
         found = look_at(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None
     Console().print(facts_table(dataset.name, _facts(dataset, found, expected)))
@@ -69,7 +85,7 @@ def data_check(
             f"at most {MAX_BAD:.2%} of the pictures may be unreadable (data.max_bad). Of the {found.decoded:,} "
             f"decoded in '{dataset.name}' {len(found.unreadable):,} are. Repair them, or raise data.max_bad."
         )
-    _propose(snippet(spec, dataset))
+    _propose(_section(_streamed(told)) if is_stream(told) else snippet(spec, dataset))
     return found
 
 
@@ -83,7 +99,36 @@ def snippet(spec: Mapping[str, Any], dataset: ClassificationSet) -> str:
         left_out = dataset.groupnames[-1]
         others = {**spec, "leave_out": left_out}
         return _section({**_parts(others), "ood": {left_out: {**spec, "domain": left_out}}})
-    return _section({"id_test": dict(spec)} if _is_cut(spec) else _parts(spec))
+    return _section(_uncut(spec))
+
+
+def _task_of(spec: Spec) -> TaskName:
+    if is_masked(spec):
+        return "segmentation"
+    return "retrieval" if is_paired(spec) else "classification"
+
+
+def _listed(stream: Spec) -> Spec:
+    """The shards of a stream, as a source that is listed when it is opened.
+
+    Raises:
+        InputError: a run would refuse the stream, or its shards hold something else.
+    """
+    folder = stream["stream"]
+    about = read_shards(Path(expanded(folder))).about
+    if about.get("kind") == LABELLED:
+        open_labelled_stream(stream)
+        return {"shards": folder}
+    open_pair_stream(stream, join=about.get("join_captions", True))
+    return {"webdataset": f"{folder}/*.tar"}
+
+
+def _streamed(spec: Spec) -> Spec:
+    return {"train": spec} if is_stream(spec) else {}
+
+
+def _uncut(spec: Mapping[str, Any]) -> Spec:
+    return {"id_test": dict(spec)} if _is_cut(spec) else _parts(spec)
 
 
 def _is_cut(spec: Mapping[str, Any]) -> bool:
@@ -97,7 +142,7 @@ def _propose(section: str) -> None:
     say(section)
 
 
-def _spec(source: str, settings: Sequence[str], layout: str | None) -> Spec:
+def _spec(source: str, settings: Sequence[str], layout: str | None, task: TaskName | None) -> Spec:
     told = parsed(source)
     if isinstance(told, dict):
         if layout is not None:
@@ -110,8 +155,15 @@ def _spec(source: str, settings: Sequence[str], layout: str | None) -> Spec:
                 f"layout must be one of {', '.join(known)}. Got {layout!r}.{did_you_mean(layout, known)}"
             )
         spec = {"layout": layout, "path": source}
+    elif task == "segmentation":
+        raise ConfigError(
+            "masked images need a mapping such as '{masks: masks, images: images, classes: names.txt}', or a path "
+            f"with --layout. Got '{source}'."
+        )
+    elif task == "retrieval":
+        spec = {pairs_kind_of(source): source}
     else:
-        spec = {_PAIRS_BY_SUFFIX.get(Path(source).suffix.lower()) or kind_of(source): source}
+        spec = of_path(source) if task is None else {kind_of(source): source}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
@@ -125,8 +177,8 @@ def _parts(spec: Mapping[str, Any]) -> Spec:
     return {role: {**spec, "part": part} for role, part in cuts.items()}
 
 
-def _section(roles: Mapping[str, Spec]) -> str:
-    lines = ["data:"]
+def _section(roles: Mapping[str, Spec], task: TaskName = "classification") -> str:
+    lines = ["data:"] if task == "classification" else [f"task: {task}", "data:"]
     for role, spec in roles.items():
         if role == "ood":
             lines += ["  ood:", *(f"    {name}: {_flow(of_one)}" for name, of_one in spec.items())]

@@ -12,7 +12,7 @@ from radapter.methods import GROUPS, METHODS
 from radapter.models import load
 from radapter.protocol import Results, Trainings, compare
 from radapter.protocol.world_task import world_recipe, world_suite
-from radapter.storage import whole_folder
+from radapter.storage import check_writable, whole_folder
 
 MODEL = "world:tiny"
 # Pictures of the ID test and of each of the eight shifts: the sweep over them costs most.
@@ -33,6 +33,7 @@ def demo(
     Raises:
         RunError: `out` holds something else; nothing is written.
     """
+    check_writable(out.parent)
     if out.exists() and not (out.is_dir() and {file.name for file in out.iterdir()} <= set(FILES)):
         raise RunError(
             f"--out must be a new folder or an earlier demo's. '{out}' holds something else. Give another."

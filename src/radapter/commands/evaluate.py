@@ -15,12 +15,13 @@ from radapter.commands.checks import check_text_tower
 from radapter.commands.merge import check_alpha
 from radapter.commands.reporting import print_results
 from radapter.commands.terminal import bars, next_steps
-from radapter.config import SegmentationRunConfig, load_config
+from radapter.config import RetrievalRunConfig, SegmentationRunConfig, load_config
 from radapter.config.mask_sources import MASK_KINDS
 from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.segmentation import RegionsConfig
 from radapter.config.sources import KINDS, is_source
-from radapter.data import open_classification, open_masks, open_pairs
+from radapter.data import MAX_BAD, open_classification, open_masks, open_pairs
+from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.errors import ConfigError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import DualEncoder, fingerprint, load
@@ -69,7 +70,8 @@ def evaluate(
 ) -> Results:
     """Prints the metrics of a run beside zero-shot, or of a model, on test sets.
 
-    Of the processes that a launcher started each evaluates its share, and the main one prints.
+    A run's data.max_bad, data.max_pixels and data.join_captions hold here too. Of the processes that a launcher
+    started each evaluates its share, and the main one prints.
 
     Args:
         what: a run folder, or a model's name.
@@ -88,7 +90,7 @@ def evaluate(
     run = Path(what)
     is_run = (run / CONFIG).is_file()
 
-    def opened() -> tuple[DualEncoder, AnySuite]:
+    def opened() -> tuple[DualEncoder, AnySuite, float]:
         check_alpha(alpha)
         if not is_run and alpha is not None:
             raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
@@ -105,37 +107,54 @@ def evaluate(
                 raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
         config = load_config(run / CONFIG) if is_run else None
         download = allow_download or (config is not None and config.allow_download)
+        max_pixels, max_bad = (
+            (MAX_PIXELS, MAX_BAD) if config is None else (config.data.max_pixels, config.data.max_bad)
+        )
+        limits: dict[str, Any] = {"max_pixels": max_pixels, "max_bad": max_bad}
         encoder = load(about.get("model", what), allow_download=download)
         if measured == "classification":
-            return encoder, _labelled(
-                sources,
-                about,
-                classnames=classnames,
-                templates=templates,
-                run=run,
-                allow_download=download,
+            return (
+                encoder,
+                _labelled(
+                    sources,
+                    about,
+                    classnames=classnames,
+                    templates=templates,
+                    run=run,
+                    allow_download=download,
+                    **limits,
+                ),
+                max_bad,
             )
         check_text_tower(encoder)
         if measured == "segmentation":
             prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
-            return encoder, tested_masks(
-                {
-                    name: open_masks(spec, name=name)
-                    for name, spec in sources.items()
-                    if not isinstance(spec, str)
-                },
+            return (
                 encoder,
-                tuple(prompts or prompts_of("short")),
-                config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig(),
-                unseen=tuple(about.get("unseen", ())),
+                tested_masks(
+                    {
+                        name: open_masks(spec, name=name, **limits)
+                        for name, spec in sources.items()
+                        if not isinstance(spec, str)
+                    },
+                    encoder,
+                    tuple(prompts or prompts_of("short")),
+                    config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig(),
+                    unseen=tuple(about.get("unseen", ())),
+                ),
+                max_bad,
             )
-        pairs = {name: open_pairs(spec, name=name, allow_download=download) for name, spec in sources.items()}
+        join_captions = config.data.join_captions if isinstance(config, RetrievalRunConfig) else True
+        pairs = {
+            name: open_pairs(spec, name=name, allow_download=download, join=join_captions, **limits)
+            for name, spec in sources.items()
+        }
         report_long_captions(tested_pairs(pairs), encoder)
-        return encoder, tested_pairs(pairs)
+        return encoder, tested_pairs(pairs), max_bad
 
-    encoder, suite = processes.everywhere(opened)
+    encoder, suite, max_bad = processes.everywhere(opened)
     with bars(quiet=not processes.is_main) as bar:
-        bench = Bench(suite, encoder.preprocess, progress=bar.evaluated, processes=processes)
+        bench = Bench(suite, encoder.preprocess, max_bad=max_bad, progress=bar.evaluated, processes=processes)
         if is_run:
             results = evaluate_run(run, encoder, bench, alpha=alpha)
         else:
@@ -203,10 +222,12 @@ def _labelled(
     templates: str | None,
     run: Path,
     allow_download: bool,
+    max_pixels: int,
+    max_bad: float,
 ) -> ClassificationSuite:
     """Labelled images under the class names that were given, the run's, or those of the first source."""
     names = about.get("classnames") if classnames is None else parsed(classnames)
-    read = partial(open_classification, allow_download=allow_download)
+    read = partial(open_classification, allow_download=allow_download, max_pixels=max_pixels, max_bad=max_bad)
     (first_name, first), *others = sources.items()
     sets = {first_name: read(first, classnames=names, name=first_name)}
     names = sets[first_name].classnames

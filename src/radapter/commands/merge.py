@@ -9,7 +9,7 @@ from radapter.errors import ConfigError, RunError
 from radapter.models import load
 from radapter.models.export import CLASSES, CLASSIFIER
 from radapter.protocol import CONFIG, merge_run, read_about
-from radapter.storage import read_json
+from radapter.storage import check_writable, read_json
 
 _LOADING = {
     "transformers": "AutoModel.from_pretrained('{to}')",
@@ -34,6 +34,7 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
     check_alpha(alpha)
     if not absent_folder(to):
         raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
+    check_writable(to.parent)
     config = load_config(run / CONFIG)
     encoder = load(about["model"], allow_download=config.allow_download)
     merged = merge_run(run, encoder, to=to, format=format, alpha=alpha)

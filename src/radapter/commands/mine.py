@@ -34,7 +34,7 @@ from radapter.segmentation.mining import (
 from radapter.segmentation.mining.masked import MIN_AREA as TRUE_AREA
 from radapter.segmentation.mining.noun_chunks import SCHEME
 from radapter.segmentation.mining.regions import MIN_AREA, TEMPLATE
-from radapter.storage import whole_file
+from radapter.storage import check_writable, whole_file
 from radapter.zeroshot import templates
 
 SHEET = "sheet.png"
@@ -86,6 +86,7 @@ def mine(
         KeyboardInterrupt: a signal came; the message has what continues.
     """
     require_webdataset()
+    check_writable(to)
     if min_area is not None and not 0 <= min_area < 1:
         raise ConfigError(f"--min-area must be in [0, 1), a share of the image. Got {min_area}.")
     told = {

@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -10,8 +11,11 @@ from rich.console import Console
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, PairSet, open_pairs
+from radapter.data.labelled.opening import kind_of
 from radapter.data.pictures.sampling import looked_at, spread
+from radapter.data.specification import expanded
 from radapter.data.splits import UNREADABLE
+from radapter.data.text_tables import column_names
 from radapter.errors import DataError, ImageError
 
 SAMPLE = 1000
@@ -24,9 +28,23 @@ _TELLING = frozenset(
 )  # keys that no other kind of source takes
 
 
+_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tar": "webdataset"}
+ADVICE = "For image-text pairs give --task retrieval."
+"""What is added where a source was taken for labelled images and lacks a column of theirs."""
+
+
+def of_path(path: str) -> dict[str, Any]:
+    """What a path that stands alone is taken for, where no task is given."""
+    return {_BY_SUFFIX.get(Path(path).suffix.lower()) or kind_of(path): path}
+
+
 def is_paired(spec: Mapping[str, Any]) -> bool:
-    """Whether a specification of a source is one of image-text pairs."""
-    return bool(_TELLING & spec.keys())
+    """Whether a specification of a source is one of image-text pairs, by its keys or by its table's columns.
+
+    Raises:
+        DataError: the table is missing or none.
+    """
+    return bool(_TELLING & spec.keys()) or _is_captioned_table(spec)
 
 
 def pair_check(spec: Mapping[str, Any], *, whole: bool = False, allow_download: bool = False) -> PairSet:
@@ -55,6 +73,13 @@ def pair_check(spec: Mapping[str, Any], *, whole: bool = False, allow_download: 
             f"in '{pairs.name}' {len(damage):,} are. Repair them, or raise data.max_bad."
         )
     return pairs
+
+
+def _is_captioned_table(spec: Mapping[str, Any]) -> bool:
+    if not isinstance(spec.get("csv"), str) or "label" in spec:
+        return False
+    names = column_names(Path(expanded(spec["csv"])))
+    return {str(spec.get("image", "image")), "caption"} <= set(names) and "label" not in names
 
 
 def _look_at(pairs: PairSet, index: int) -> tuple[int, int] | str:

@@ -9,6 +9,7 @@ from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
 from radapter.errors import ConfigError, MissingExtraError, ModelError
 from radapter.evaluation.features import encode_texts
+from radapter.models import DualEncoder
 from radapter.search import (
     FAISS_FROM,
     FaissIndex,
@@ -25,7 +26,7 @@ from radapter.search import (
 from radapter.search.faiss_codes import beside
 from radapter.search.indexing import images_below
 from radapter.search.sheet import printable
-from radapter.storage import write_text
+from radapter.storage import check_writable, write_text
 
 _SHOWN = 5  # unreadable images that are named; the others are counted
 
@@ -56,7 +57,7 @@ def search(
 
     Raises:
         InputError: a query is empty, the folder has no readable image, the model no text tower, or an index is
-            damaged, of another model or of another folder.
+            damaged, of another model or of another folder, or `html` or `index` lies where nothing can be written.
     """
     _check(queries, html=html, index=index)
     images_below(images)
@@ -67,6 +68,7 @@ def search(
                 f"search needs a model with a text tower. '{what}' has none. Use another, see 'MODEL'."
             )
         texts = list(dict.fromkeys(queries))
+        _report_long(texts, encoder)
         text_features = encode_texts(encoder, texts)
         with counting() as bar:
             indexed = index_folder(encoder, images, model=model, known=known, progress=bar("encoding"))
@@ -93,6 +95,17 @@ def _check(queries: Sequence[str], *, html: Path | None, index: Path | None) -> 
     for option, path in (("--html", html), ("--index", index)):
         if path is not None and path.is_dir():
             raise ConfigError(f"{option} must be a file. '{path}' is a folder. Give a name in it.")
+        if path is not None:
+            check_writable(path.parent)
+
+
+def _report_long(texts: Sequence[str], encoder: DualEncoder) -> None:
+    for text, tokens in zip(texts, encoder.token_counts(texts), strict=True):
+        if tokens > encoder.context_length:
+            say_aside(
+                f"a text should have at most {encoder.context_length} tokens, the text tower's context. "
+                f"'{printable(text[:80])}...' has {tokens}, and its end is cut. Shorten it."
+            )
 
 
 def _faiss_of(path: Path, index: ImageIndex) -> FaissIndex | None:

@@ -10,16 +10,16 @@ import yaml
 from rich.filesize import decimal
 
 from radapter.commands.evaluate import parsed
+from radapter.commands.pair_check import ADVICE, is_paired, of_path
 from radapter.commands.terminal import counting, say
-from radapter.config.pair_sources import PAIR_KINDS
-from radapter.config.sources import KINDS
-from radapter.data import MAX_BAD, open_classification, open_pairs
+from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_pairs
 from radapter.data.pairs.pair_set import PairSet, joined
 from radapter.data.shards import Shards
 from radapter.data.shards.exporting import export_labelled, export_pairs
 from radapter.data.shards.writing import require_webdataset
 from radapter.errors import ConfigError
 from radapter.evaluation import TaskName
+from radapter.storage import check_writable
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
@@ -52,8 +52,11 @@ def shards(
         KeyboardInterrupt: a signal came; the message has the command that continues.
     """
     require_webdataset()
+    check_writable(to)
     shard_size = in_bytes(size)
-    source = parsed(data)
+    told = parsed(data)
+    source = told if isinstance(told, (dict, list)) else data  # a folder may be called 2024
+    guessed = task is None
     task = task or _task_of(source)
     if task == "classification" and isinstance(source, list):
         raise ConfigError(
@@ -69,7 +72,7 @@ def shards(
         }
         try:
             if task == "classification":
-                dataset = open_classification(source, **opened)
+                dataset = _labelled(source, guessed=guessed, **opened)
                 export = partial(export_labelled, dataset)
             else:
                 export = partial(
@@ -99,9 +102,17 @@ def in_bytes(size: str) -> int:
 
 def _task_of(source: Any) -> TaskName:
     """Retrieval where only image-text pairs have such a source."""
-    first = source[0] if isinstance(source, list) and source else source
-    only_pairs = isinstance(first, Mapping) and bool(first.keys() & (PAIR_KINDS.keys() - KINDS.keys()))
-    return "retrieval" if only_pairs or isinstance(source, list) else "classification"
+    are_pairs = isinstance(source, list) or is_paired(source if isinstance(source, dict) else of_path(source))
+    return "retrieval" if are_pairs else "classification"
+
+
+def _labelled(source: Any, *, guessed: bool, **options: Any) -> ClassificationSet:
+    try:
+        return open_classification(source, **options)
+    except ConfigError as error:
+        if guessed:
+            error.add_note(ADVICE)
+        raise
 
 
 def _pairs(source: Any, *, join: bool, **options: Any) -> PairSet:

@@ -1,10 +1,19 @@
 """The columns of a table of text: CSV, or TSV where the file's name ends in .tsv or .tab."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from radapter.errors import ConfigError, DataError, did_you_mean
+
+
+def column_names(path: Path) -> list[str]:
+    """The names in a table's first line; empty where it has none.
+
+    Raises:
+        DataError: the file is missing or no such table.
+    """
+    return next(_lines(path), [])
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
@@ -21,12 +30,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
         ConfigError: the table has no such column.
         DataError: the file is missing, no such table, without rows, or has a row with too few cells.
     """
-    delimiter = "\t" if path.suffix.lower() in {".tsv", ".tab"} else ","
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file, delimiter=delimiter, strict=True) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"table must be a UTF-8 CSV or TSV file. '{path}': {error}.") from error
+    lines = list(_lines(path))
     if len(lines) < 2:
         raise DataError(f"table must have a line of column names and a row. '{path}' has {len(lines)} lines.")
     header, *rows = lines
@@ -44,3 +48,13 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
             )
     places = [header.index(column) for column in columns]
     return [[row[place] for row in rows] for place in places]
+
+
+def _lines(path: Path) -> Iterator[list[str]]:
+    """The cells of each line that is not empty."""
+    delimiter = "\t" if path.suffix.lower() in {".tsv", ".tab"} else ","
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from (line for line in csv.reader(file, delimiter=delimiter, strict=True) if line)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"table must be a UTF-8 CSV or TSV file. '{path}': {error}.") from error

@@ -64,6 +64,20 @@ def test_a_group_column_that_does_not_exist_is_named(images):
         table(images, group="scenes")
 
 
+def test_a_row_without_a_group_is_refused(images):
+    text = "image,caption,scene\na.png,one,x\nb.png,two,\nc.png,three, \n"
+    with pytest.raises(
+        DataError, match=r"every row must name a group.* 2 of 3 do not, first rows 2, 3\. Fill"
+    ):
+        table(images, text, group="scene")
+    assert len(table(images, text)) == 3
+
+
+def test_one_image_by_two_spellings_of_its_path_is_one(images):
+    pairs = table(images, "image,caption\na.png,one\n./a.png,two\nb.png,three\n.//b.png,four\n")
+    assert pairs.image_of_caption.tolist() == [0, 0, 1, 1]
+
+
 def test_an_image_in_two_groups_is_refused(images):
     with pytest.raises(DataError, match=r"'a\.png' has 'x' and 'y'"):
         table(images, "image,caption,scene\na.png,one,x\na.png,two,y\n", group="scene")
@@ -271,6 +285,13 @@ def test_a_split_list_chooses_images(images):
     pairs = flickr(images, split_list=written(images, "test.txt", "c.png\r\na.png\n\n"))
     assert pairs.captions == ("four", "one .", "two")
     assert pairs.name == "test"
+
+
+def test_the_one_image_that_flickr8k_captions_and_lacks_is_skipped_and_told(images, caplog):
+    with caplog.at_level("INFO"):
+        pairs = flickr(images, TOKENS + "2258277193_586949ec62.jpg.1#0\tA man .\n")
+    assert pairs.captions == ("one .", "two", "three", "four")
+    assert "captions 2258277193_586949ec62.jpg.1, an image that Flickr8k does not have" in caplog.text
 
 
 def test_a_list_of_another_data_set_is_refused(images):

@@ -142,6 +142,27 @@ def test_other_settings_or_another_source_are_refused(tmp_path, changed, said):
     assert contents(tmp_path / "shards") == before
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_refused_call_that_wrote_no_shard_leaves_no_trace(tmp_path, there):
+    def refused(start):
+        yield [sample(0)]
+        raise DataError("no image")
+
+    if there:
+        (tmp_path / "shards").mkdir()
+    with pytest.raises(DataError, match="no image"):
+        write(tmp_path / "shards", refused)
+    assert list(tmp_path.rglob("*")) == ([tmp_path / "shards"] if there else [])
+
+
+def test_a_call_that_was_killed_before_its_first_shard_binds_nothing(tmp_path):
+    with pytest.raises(StoppedError):
+        write(tmp_path / "shards", stopping_at(1), about={"source": "letters"})
+    write(tmp_path / "shards")
+    write(tmp_path / "whole")
+    assert contents(tmp_path / "shards") == contents(tmp_path / "whole")
+
+
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"precious")

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Hashable, Sequence
+from pathlib import PurePath
 from typing import final
 
 from torch import Tensor
@@ -57,7 +58,7 @@ def gathered(
     """Brings rows of one image together.
 
     Args:
-        images: one a row.
+        images: one a row; paths that differ in `.` and repeated slashes are one.
         captions: those of each row.
         groups: the group of each row; None makes none.
         origin: what messages call the rows.
@@ -67,7 +68,9 @@ def gathered(
     """
     found: dict[str, list[str]] = {}
     group_of: dict[str, Hashable] = {}
-    for row, (image, texts) in enumerate(zip(images, captions, strict=True)):
+    for row, (written, texts) in enumerate(zip(images, captions, strict=True)):
+        # ./a.jpg is a.jpg; normpath would go on to link/../a.jpg, which is another file where link is one
+        image = str(PurePath(written))
         found.setdefault(image, []).extend(texts)
         if groups is not None and group_of.setdefault(image, groups[row]) != groups[row]:
             raise DataError(

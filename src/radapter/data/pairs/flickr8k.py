@@ -4,6 +4,7 @@ Source: Hodosh, Young and Hockenmaier, "Framing image description as a ranking t
 `Flickr8k.token.txt` and `Flickr_8k.trainImages.txt`, `.devImages.txt`, `.testImages.txt`.
 """
 
+import logging
 from pathlib import Path
 
 from radapter.data.pairs.captioned import CaptionedSource
@@ -12,11 +13,18 @@ from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures
 from radapter.errors import DataError
 
+_ABSENT = (
+    "2258277193_586949ec62.jpg.1"  # Flickr8k.token.txt captions it; neither images nor split lists have it
+)
+_log = logging.getLogger(__name__)
+
 
 def read_flickr8k(
     path: Path, *, images: Path, split_list: Path | None = None, max_pixels: int = MAX_PIXELS
 ) -> CaptionedSource:
     """A token file, or the images of it that a list names.
+
+    Of the official file one name is skipped, which is that of no image.
 
     Args:
         path: the token file.
@@ -29,6 +37,8 @@ def read_flickr8k(
             are missing.
     """
     captions = _captions(path)
+    if captions.pop(_ABSENT, None):
+        _log.info("skipped: '%s' captions %s, an image that Flickr8k does not have", path, _ABSENT)
     names = list(captions) if split_list is None else _listed(split_list, captions, path)
     files = files_inside(names, images, origin=path if split_list is None else split_list)
     source = path if split_list is None else split_list

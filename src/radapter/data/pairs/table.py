@@ -1,5 +1,6 @@
 """A CSV or TSV table with a caption a row; rows of one image are brought together."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from radapter.data.pairs.captioned import CaptionedSource, gathered
@@ -31,17 +32,28 @@ def read_pair_table(
 
     Raises:
         ConfigError: the table has no such column.
-        DataError: as `read_table`; a row names no image or one that is not there, or an image has two groups.
+        DataError: as `read_table`; a row names no image, no group, or an image that is not there, or an image has
+            two groups.
     """
     paths, captions, *groups = read_table(path, [image, caption, *([] if group is None else [group])])
-    blank = [number for number, cell in enumerate(paths, start=1) if not cell.strip()]
-    if blank:
-        raise DataError(
-            f"every row must name an image. In '{path}' {len(blank)} of {len(paths)} do not, first rows "
-            f"{', '.join(map(str, blank[:3]))}. Fill column {image!r} or remove them."
+    _refuse_blank(
+        paths, f"every row must name an image. In '{path}'", f"Fill column {image!r} or remove them."
+    )
+    if groups:
+        _refuse_blank(
+            groups[0],
+            f"every row must name a group. In '{path}'",
+            f"Fill column {group!r}, or leave group out: the image is the group then.",
         )
     rows = gathered(paths, [(text,) for text in captions], groups[0] if groups else None, origin=path.name)
     folder = path.parent / (images or "")
     files = [str(folder / name) for name in rows.images]
     refuse_missing(files, names=rows.images, origin=path, folder=folder)
     return CaptionedSource(path.stem, FilePictures(files, max_pixels=max_pixels), rows.captions, rows.groups)
+
+
+def _refuse_blank(cells: Sequence[str], requirement: str, remedy: str) -> None:
+    blank = [number for number, cell in enumerate(cells, start=1) if not cell.strip()]
+    if blank:
+        rows = ", ".join(map(str, blank[:3]))
+        raise DataError(f"{requirement} {len(blank)} of {len(cells)} do not, first rows {rows}. {remedy}")

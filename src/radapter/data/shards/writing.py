@@ -13,7 +13,7 @@ from typing import Any, final
 
 from radapter.data.shards.sizes import SIZES, Shards, read_shards
 from radapter.data.splits import Progress
-from radapter.errors import ConfigError, DataError, MissingExtraError, RunError
+from radapter.errors import ConfigError, DataError, InputError, MissingExtraError, RunError
 from radapter.storage import lock, whole_file
 
 GIGABYTE = 10**9
@@ -69,7 +69,8 @@ def write_shards(
 
     Raises:
         ConfigError: `shard_size` is below 1.
-        DataError: shards that are there are not as they were written, a key is no name, or stands twice.
+        DataError: shards that are there are not as they were written, a key is no name, or stands twice. Where no
+            shard was written, nothing stays.
         MissingExtraError: webdataset is not installed.
         RunError: `folder` holds something else, or shards of something else; nothing is written.
     """
@@ -78,19 +79,27 @@ def write_shards(
     webdataset = require_webdataset()
     fresh = Shards(folder, {}, {}, about, shard_size, items=0, of=total)
     _refuse_strange_folder(folder)
+    is_new = not folder.exists()
     with lock(folder):
         done = fresh
         if (folder / SIZES).is_file():
             for draft in folder.glob(".*.part"):  # of a call that was killed
                 draft.unlink()
             done = _continued(fresh)
-        done.write()
-        coming = _counted(items(done.items), done.items, total, progress)
-        while not done.is_complete:
-            done = _with_one_more(done, coming, webdataset)
+        try:
             done.write()
-    if not len(done):
-        raise DataError(f"shards must hold a sample. None of the {total} items for '{folder}' gave one.")
+            coming = _counted(items(done.items), done.items, total, progress)
+            while not done.is_complete:
+                done = _with_one_more(done, coming, webdataset)
+                done.write()
+            if not len(done):
+                raise DataError(
+                    f"shards must hold a sample. None of the {total} items for '{folder}' gave one."
+                )
+        except InputError:
+            if not done.counts:
+                _leave_no_trace(folder, is_new=is_new)
+            raise
     return done
 
 
@@ -175,9 +184,19 @@ def _refuse_strange_folder(folder: Path) -> None:
         )
 
 
+def _leave_no_trace(folder: Path, *, is_new: bool) -> None:
+    """Removes what a call that wrote no shard has put there."""
+    for name in (SIZES, ".lock"):
+        (folder / name).unlink(missing_ok=True)
+    if is_new:
+        folder.rmdir()
+
+
 def _continued(fresh: Shards) -> Shards:
     """What is in the folder already, of the same source and settings."""
     found = read_shards(fresh.folder, unlisted=True)
+    if not found.counts:  # of a call that was stopped before its first shard: there is nothing to agree with
+        return fresh
     here = {**fresh.about, "items": fresh.of, "size of a shard": fresh.shard_size}
     there = {**found.about, "items": found.of, "size of a shard": found.shard_size}
     keys = [*here, *(key for key in there if key not in here)]

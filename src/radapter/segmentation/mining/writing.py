@@ -17,7 +17,7 @@ from torch import Tensor
 
 from radapter.data import BadImages
 from radapter.data.regions import NOUNS
-from radapter.data.shards import SIZES, Sample, Shards, write_shards
+from radapter.data.shards import Sample, Shards, write_shards
 from radapter.data.splits import Progress, fingerprint
 from radapter.errors import DataError, ImageError
 from radapter.segmentation.crops import tight_boxes
@@ -97,7 +97,6 @@ def write_regions(
     except DataError as error:
         if given or not finished:
             raise
-        (folder / SIZES).unlink()  # else another try with lower floors would find a folder of something else
         raise nothing() from error
     write_json(folder / NOUNS, {"nouns": list(nouns)})
     return written

@@ -55,13 +55,13 @@ bench-segmentation: $(VENV)/.installed-test ## time and memory of segmentation, 
 	@$(BIN)/python benchmarks/segmentation/run.py
 
 bench-regions: $(VENV)/.installed-test ## fine-tuning on regions mined from the embedded world, three seeds
-	@$(BIN)/radapter compare recipes/segmentation-world.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --out benchmarks/regions
+	@$(BIN)/radapter compare recipes/segmentation-world.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --out runs/bench-regions
 
 bench-retrieval: $(VENV)/.installed-test ## image-text retrieval on the embedded world
-	@$(BIN)/radapter compare recipes/retrieval-world.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --seeds 1 --out benchmarks/retrieval
+	@$(BIN)/radapter compare recipes/retrieval-world.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --seeds 1 --out runs/bench-retrieval
 
 bench-flickr8k: $(VENV)/.installed-test ## image-text retrieval of real photographs and captions
-	@$(BIN)/radapter compare recipes/retrieval-flickr8k.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --seeds 1 --out benchmarks/flickr8k
+	@$(BIN)/radapter compare recipes/retrieval-flickr8k.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --seeds 1 --out runs/bench-flickr8k
 
 bench-camvid: $(VENV)/.installed-test ## segmentation of real photographs before and after, per class
 	@$(BIN)/python benchmarks/camvid/run.py

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from radapter.config import load_config
+from radapter.evaluation.eccv_caption import _package
 from radapter.world import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -125,14 +126,19 @@ def test_mask_prompts_block_runs(encoder, tmp_path):
 @pytest.fixture
 def small_coco(tmp_path, monkeypatch):
     """Ten of the judged images of COCO, as Karpathy's file lists them, and a package that judges these alone."""
-    import eccv_caption
+    eccv_caption = _package()
 
     class Few(eccv_caption.Metrics):
         def __init__(self):
             super().__init__()
             for truth in (self.coco_gts, self.cxc_gts, self.eccv_gts):
-                truth["i2t"] = {image: truth["i2t"][image] for image in images if image in truth["i2t"]}
-                truth["t2i"] = {text: truth["t2i"][text] for text in texts if text in truth["t2i"]}
+                for direction, queries, items in (("i2t", images, texts), ("t2i", texts, images)):
+                    positives = truth[direction]
+                    truth[direction] = {
+                        query: [item for item in positives[query] if item in items]
+                        for query in queries
+                        if query in positives
+                    }
 
     whole = eccv_caption.Metrics()
     images = sorted(whole.eccv_gts["i2t"])[:10]
@@ -158,5 +164,6 @@ def test_eccv_caption_block_runs():
     names = {}
     exec(block, names)
     assert (names["coco_5k"]["n"], names["coco_5k"]["texts"], names["coco_1k"]["texts"]) == (10, 50, 50)
-    assert names["eccv"]["i2t_coco_5k_r1"] == pytest.approx(names["coco_5k"]["i2t_r1"])
+    # plain pictures tie, and ties count against the model in ours alone
+    assert names["coco_5k"]["i2t_r1"] <= names["eccv"]["i2t_coco_5k_r1"] <= 1
     assert 0 <= names["eccv"]["t2i_eccv_map_at_r"] <= 1

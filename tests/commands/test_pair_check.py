@@ -109,6 +109,16 @@ def test_the_shards_of_a_stream_are_checked_and_proposed_to_train_on(radapter, h
     assert (refused.code, "Did you mean 'buffer'" in refused.said) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("{stream: 3}", "stream must be a folder"), ("{stream: images}", "must have a sizes.json")],
+)
+def test_a_stream_of_nothing_is_refused(radapter, here, source, said):
+    answer = radapter("data", "check", source)
+    assert answer.code == 2
+    assert said in " ".join(answer.said.split())
+
+
 def test_the_world_is_checked_with_its_captions(radapter):
     answer = radapter("data", "check", "{world: scenes, size: 6, wording: full}")
     assert answer.code == 0, answer.result.output

@@ -137,8 +137,8 @@ def test_alpha_of_a_command_is_checked(radapter, run, here, command):
         "demo --out",
         "shards nowhere --to",
         "mine nowhere.csv --to",
-        "segment world:tinny --image photos --classes sky --to",
-        "segment world:tinny --image photos/0.png --classes sky --to",
+        "segment world:tinny --image photos --classes sky,road --to",
+        "segment world:tinny --image photos/0.png --classes sky,road --to",
     ],
 )
 def test_a_place_below_a_file_is_refused_before_any_work(radapter, refusal, run, written, here, command):

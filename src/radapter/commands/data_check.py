@@ -115,6 +115,8 @@ def _listed(stream: Spec) -> Spec:
         InputError: a run would refuse the stream, or its shards hold something else.
     """
     folder = stream["stream"]
+    if not isinstance(folder, str):
+        raise ConfigError(f"stream must be a folder of shards. Got {folder!r}. Give its path.")
     about = read_shards(Path(expanded(folder))).about
     if about.get("kind") == LABELLED:
         open_labelled_stream(stream)

@@ -45,6 +45,24 @@ def test_of_many_methods_chosen_alphas_are_left_to_the_table(results):
     assert not any(text.startswith(ALPHA) for text in texts)
 
 
+@pytest.mark.parametrize(("id_mean", "ood_mean", "drawn"), [(0.02, 0.02, False), (0.02, 0.6, True)])
+def test_a_method_far_below_zero_shot_on_both_axes_is_written_and_not_drawn(
+    results, id_mean, ood_mean, drawn
+):
+    fallen = {"id_mean": id_mean, "ood_mean": ood_mean}
+    (row,) = (row for row in results["rows"] if row["method"] == "full")
+    points = [point for point in results["sweep"] if point["method"] == "full"]
+    results["rows"].append({**row, **fallen, "method": "uniform-soup"})
+    results["sweep"] += [
+        {**point, **(fallen if point["alpha"] else {}), "method": "uniform-soup"} for point in points
+    ]
+    figure = frontier_figure(results)
+    texts = set(boxes(figure))
+    assert ("uniform-soup" in texts) == drawn
+    assert ("far below, not drawn: uniform-soup (2.0 / 2.0)" in texts) != drawn
+    assert (figure.axes[0].get_xlim()[0] < 5) == drawn
+
+
 @pytest.mark.parametrize("gap", [0.0, 0.002, 0.02, 0.2])
 def test_no_label_covers_another_however_close_the_curves(results, gap):
     # All methods end within `gap` of full fine-tuning.

@@ -64,7 +64,8 @@ def frontier_figure(results: Json) -> Figure:
 
     Large markers are the table's rows, at their chosen alpha; a ring is the paper's alpha of the task; the small
     dots of a curve are the other alphas of the sweep. Of more than nine rows the chosen alphas are left to the
-    table. Bars are one standard deviation over seeds, where known.
+    table. Bars are one standard deviation over seeds, where known. A method that fell so far below zero-shot on both
+    axes that the others would become one spot is written, not drawn.
 
     Args:
         results: the whole of results.json.
@@ -87,7 +88,9 @@ def frontier_figure(results: Json) -> Figure:
     ends: list[_Label] = []
     others: list[_Label] = []
     covered: list[tuple[float, float]] = []  # what labels keep off
-    found, paper_alpha = curves(results), headline_of(results).paper_alpha
+    off = [row["method"] for row in _off_the_picture(results["rows"])]
+    found = [curve for curve in curves(results) if _name(curve) not in off]
+    paper_alpha = headline_of(results).paper_alpha
     for curve in found:
         name = _name(curve)
         colour, marker = styles.get(name, (_FAINT, "o"))
@@ -95,7 +98,7 @@ def frontier_figure(results: Json) -> Figure:
         ends.append(_Label(*_place(curve.points[-1]), name, colour))
     named = {label.text for label in ends}
     for row in results["rows"]:
-        if row["method"] == "zero-shot":
+        if row["method"] == "zero-shot" or row["method"] in off:
             continue
         colour, marker = styles[row["method"]]
         _draw_row(axes, row, colour, marker)
@@ -159,6 +162,35 @@ def _dress(axes: Any, results: Json) -> None:
         style="italic",
         color=_FAINT,
     )
+    off = [
+        f"{row['method']} ({x:.1f} / {y:.1f})"
+        for row in _off_the_picture(results["rows"])
+        for x, y in [_place(row)]
+    ]
+    if off:
+        axes.text(
+            0.01,
+            0.012,
+            f"far below, not drawn: {', '.join(off)}",
+            transform=axes.transAxes,
+            fontsize=8.5,
+            color="#666666",
+        )
+
+
+def _off_the_picture(rows: Sequence[Json]) -> list[Json]:
+    """Rows below zero-shot on both axes by more than twice what the others move on that axis."""
+    zero_shot = next((row for row in rows if row["method"] == "zero-shot"), None)
+    if zero_shot is None:
+        return []
+    moved = {
+        row["method"]: np.subtract(_place(row), _place(zero_shot)) for row in rows if row is not zero_shot
+    }
+    others = [abs(move) for move in moved.values() if move.max() >= 0]
+    if not others:
+        return []
+    reach = 2 * np.max(others, axis=0)
+    return [row for row in rows if row is not zero_shot and (moved[row["method"]] < -reach).all()]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -39,7 +39,15 @@ _STYLE_OF = {
     "r-adapter": ("#0072B2", "o"),
     "r-adapter+head": ("#009E73", "v"),
 }
-_OTHER_STYLES = [("#56B4E9", "p"), ("#666666", "h"), ("#8C510A", "<"), ("#4B0092", ">"), ("#000000", "X")]
+_OTHER_STYLES = [
+    ("#56B4E9", "p"),
+    ("#666666", "h"),
+    ("#8C510A", "<"),
+    ("#4B0092", ">"),
+    ("#000000", "X"),
+    ("#A6761D", "d"),
+    ("#117733", "8"),
+]
 
 
 def draw(results: Json, path: str | os.PathLike[str]) -> Path:
@@ -179,7 +187,7 @@ def _dress(axes: Any, results: Json) -> None:
 
 
 def _off_the_picture(rows: Sequence[Json]) -> list[Json]:
-    """Rows below zero-shot on both axes by more than twice what the others move on that axis."""
+    """Rows below zero-shot on both axes by more than any other moves on that axis."""
     zero_shot = next((row for row in rows if row["method"] == "zero-shot"), None)
     if zero_shot is None:
         return []
@@ -189,7 +197,7 @@ def _off_the_picture(rows: Sequence[Json]) -> list[Json]:
     others = [abs(move) for move in moved.values() if move.max() >= 0]
     if not others:
         return []
-    reach = 2 * np.max(others, axis=0)
+    reach = np.max(others, axis=0)
     return [row for row in rows if row is not zero_shot and (moved[row["method"]] < -reach).all()]
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -67,7 +67,7 @@ def compare(
         raise ConfigError(
             f"--standard-models is for accuracies of classification. Got it with {config.task}. Leave it out."
         )
-    _check(config, rows, seeds=seeds, by_ood={"--against": against, "--standard-models": standard_models})
+    _check(config, rows, seeds=seeds, against=against, standard_models=standard_models)
     standard = None if standard_models is None else _line_of(standard_models)
     folder = Path(config.out)
     _check_is_comparison(folder)
@@ -210,9 +210,14 @@ def _line_of(standard_models: Path) -> Baseline:
 
 
 def _check(
-    config: CommonConfig, methods: Sequence[Method], *, seeds: int, by_ood: Mapping[str, str | Path | None]
+    config: CommonConfig,
+    methods: Sequence[Method],
+    *,
+    seeds: int,
+    against: str | None,
+    standard_models: Path | None,
 ) -> None:
-    """Checks what can be checked without model and data; `by_ood` are options that need shifted sets."""
+    """Checks what can be checked without model and data."""
     trained = [method for method in methods if method.build is not None]
     if not trained:
         got = ", ".join(method.name for method in methods) or "none"
@@ -228,12 +233,11 @@ def _check(
             "data.ood must name at least one shifted test set, or data.transfer one with classes of its own: a "
             "comparison is of what is gained in distribution against what is lost elsewhere. Got none."
         )
-    for option, value in by_ood.items():
+    for option, value in (("--against", against), ("--standard-models", standard_models)):
         if value is not None and not config.data.ood:
             raise ConfigError(f"{option} needs a shifted test set in data.ood. Got none. Leave it out.")
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1. Got {seeds}.")
-    against = by_ood["--against"]
     if against is not None and against not in {method.name for method in trained}:
         raise ConfigError(
             f"--against must be one of the methods that train: {', '.join(m.name for m in trained)}. "

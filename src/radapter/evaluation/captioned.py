@@ -72,20 +72,17 @@ class RetrievalMeasure:
         image_of_text = place[self.image_of_caption]
         shown = (image_of_text >= 0).nonzero()[:, 0]  # captions of images that could be read
         groups, targets = self.groups[images], self.targets[images]
-        alone = len(torch.unique(groups)) == len(groups)
+        units = torch.unique(groups, return_inverse=True)[1]
+        alone = int(units.max()) + 1 == len(units)
         if not alone:
             shown = shown[_first_of_each(groups[image_of_text[shown]], self.texts[shown])]
-        image_features, text_features, image_of_text = (
-            torch.cat(list(observed)),
-            prepared[shown],
-            image_of_text[shown],
-        )
+        image_of_text = image_of_text[shown]
+        image_features, text_features = torch.cat(list(observed)), prepared[shown]
         if alone:
             ranks = retrieval_ranks(image_features, text_features, image_of_text)
         else:
             of_group = positive_pairs(groups, groups[image_of_text])
             ranks = retrieval_ranks_of_groups(image_features, text_features, of_group)
-        units = torch.unique(groups, return_inverse=True)[1]
         of_target = positive_pairs(targets, targets[image_of_text])
         return {
             **retrieval_metrics(ranks),

@@ -11,7 +11,7 @@ from radapter.evaluation import ALPHAS, HEADLINES
 from radapter.methods import Method, find_method
 from radapter.models import fingerprint
 from radapter.protocol.experiment import choose_alpha, on_validation, row_at, zero_shot_row
-from radapter.protocol.results import Results, Selection, SweepRow
+from radapter.protocol.results import Results, Selection
 from radapter.protocol.trained import Trained
 from radapter.protocol.trainings import Trainings
 
@@ -55,11 +55,13 @@ def compare(
         trained = _trained(method, trainings, seed=seed, rate=rate, grid=grid)
         swept = trainings.sweep(trained, seed, rate)
         sweeps += [row.model_copy(update={"method": method.name}) for row in swept]
-        alpha, chosen_by = choose_alpha(on_validation(swept), method.alpha, headline=headline)
+        validated = on_validation(swept)
+        alpha, chosen_by = choose_alpha(validated, method.alpha, headline=headline)
         if chosen_by.split is not None:
             selection = chosen_by
         elif rate is not None and selection.split is None:
-            selection = Selection(split="id_val", rule=_AT_ALPHA_1.format(headline.label), n=_images(swept))
+            rule = _AT_ALPHA_1.format(headline.label)
+            selection = Selection(split="id_val", rule=rule, n=int(validated[alpha]["n"]))
         rows.append(row_at(alpha, swept, zero_shot, trained=trained, method=method.name, headline=headline))
     return Results(
         model=encoder.name,
@@ -70,11 +72,6 @@ def compare(
         rows=rows,
         sweep=sweeps,
     )
-
-
-def _images(swept: Sequence[SweepRow]) -> int:
-    """Of ID validation; 0 without one."""
-    return next((int(metrics["n"]) for metrics in on_validation(swept).values()), 0)
 
 
 def _trained(

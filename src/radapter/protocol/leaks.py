@@ -17,30 +17,21 @@ def check_disjoint(suite: Suite) -> None:
     """
     tested = suite.sets(*ROLES)
     for (_, name), data in tested.items():
-        _refuse_shared(
-            data,
-            suite.train.keys,
-            rule="no image of a validation or test set may be trained on",
-            where=f"'{name}' {{}} are also in '{suite.train.name}'",
-        )
-    if suite.id_val is None:
-        return
+        rule = "no image of a validation or test set may be trained on"
+        _refuse_shared(rule, name, data, f"'{suite.train.name}'", suite.train.keys)
     for (role, name), data in tested.items():
-        if role != "id_val":
-            _refuse_shared(
-                data,
-                suite.id_val.keys,
-                rule="no image of a test set may select learning rate, epoch or alpha",
-                where=f"'{name}' {{}} are also in data.id_val",
-            )
+        if suite.id_val is not None and role != "id_val":
+            rule = "no image of a test set may select learning rate, epoch or alpha"
+            _refuse_shared(rule, name, data, "data.id_val", suite.id_val.keys)
 
 
-def _refuse_shared(data: TestedSet, others: Tensor, *, rule: str, where: str) -> None:
-    found = torch.isin(data.keys, others) & (data.keys != UNREADABLE)
+def _refuse_shared(rule: str, name: str, data: TestedSet, other: str, keys: Tensor) -> None:
+    """Raises where images of a tested set are also in another, which has these keys."""
+    found = torch.isin(data.keys, keys) & (data.keys != UNREADABLE)
     shared = found.nonzero().flatten().tolist()
     if shared:
         shown = ", ".join(data.where(index) for index in shared[:3]) + (" ..." if len(shared) > 3 else "")
         raise DataError(
-            f"{rule}. Of the {len(data)} in {where.format(len(shared))}: {shown}. Give the two sets parts that do "
-            "not meet, such as part: [0.0, 0.8] and part: [0.8, 1.0], or remove the copies."
+            f"{rule}. Of the {len(data)} in '{name}' {len(shared)} are also in {other}: {shown}. Give the "
+            "two sets parts that do not meet, such as part: [0.0, 0.8] and part: [0.8, 1.0], or remove the copies."
         )

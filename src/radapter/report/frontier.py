@@ -90,14 +90,15 @@ def frontier_figure(results: Json) -> Figure:
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    _dress(axes, results)
+    off = _off_the_picture(results["rows"])
+    _dress(axes, results, off)
 
     styles = _styles([row["method"] for row in results["rows"]])
     ends: list[_Label] = []
     others: list[_Label] = []
     covered: list[tuple[float, float]] = []  # what labels keep off
-    off = [row["method"] for row in _off_the_picture(results["rows"])]
-    found = [curve for curve in curves(results) if _name(curve) not in off]
+    hidden = {"zero-shot", *(row["method"] for row in off)}
+    found = [curve for curve in curves(results) if _name(curve) not in hidden]
     paper_alpha = headline_of(results).paper_alpha
     for curve in found:
         name = _name(curve)
@@ -106,7 +107,7 @@ def frontier_figure(results: Json) -> Figure:
         ends.append(_Label(*_place(curve.points[-1]), name, colour))
     named = {label.text for label in ends}
     for row in results["rows"]:
-        if row["method"] == "zero-shot" or row["method"] in off:
+        if row["method"] in hidden:
             continue
         colour, marker = styles[row["method"]]
         _draw_row(axes, row, colour, marker)
@@ -136,7 +137,7 @@ class _Label:
     colour: str
 
 
-def _dress(axes: Any, results: Json) -> None:
+def _dress(axes: Any, results: Json, off: Sequence[Json]) -> None:
     id_sets = list(dict.fromkeys(name for row in results["rows"] for name in row["id"]))
     ood_sets = list(dict.fromkeys(name for row in results["rows"] for name in row["ood"]))
     headline = headline_of(results)
@@ -170,16 +171,12 @@ def _dress(axes: Any, results: Json) -> None:
         style="italic",
         color=_FAINT,
     )
-    off = [
-        f"{row['method']} ({x:.1f} / {y:.1f})"
-        for row in _off_the_picture(results["rows"])
-        for x, y in [_place(row)]
-    ]
     if off:
+        told = ", ".join("{} ({:.1f} / {:.1f})".format(row["method"], *_place(row)) for row in off)
         axes.text(
             0.01,
             0.012,
-            f"far below, not drawn: {', '.join(off)}",
+            f"far below, not drawn: {told}",
             transform=axes.transAxes,
             fontsize=8.5,
             color="#666666",

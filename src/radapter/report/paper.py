@@ -2,8 +2,8 @@
 
 Columns: method, trained parameters, ID mean, each ID set where there are several, OOD mean, each OOD set, with
 transfer sets their mean, each of several and the harmonic mean of ID and transfer, memory of a step, time per epoch;
-beside the means those of retrieval's R@1, and in CSV all recalls of a set. CSV has the plain
-figures, fractions and seconds and bytes; LaTeX has what people read.
+beside the means those of retrieval's R@1, and in CSV all recalls of a set. CSV has the plain figures, fractions and
+seconds and bytes; LaTeX has what people read.
 """
 
 import csv
@@ -29,17 +29,17 @@ def results_csv(results: Json) -> str:
     """
     sets, headline = _sets(results), headline_of(results)
     figures = {"": headline.metric} | {f":{part}": part for part in headline.parts}
-    headers = ["method", "alpha", "seeds", "learning_rate", "trained_parameters", "id_mean", "id_mean_std"]
-    headers += ["ood_mean", "ood_mean_std"]
-    harmonic = [
-        "transfer_mean",
-        "transfer_mean_std",
-        "harmonic_mean",
-        "harmonic_mean_std",
-        "harmonic_of_means",
-    ]
-    harmonic = harmonic if _has_transfer(results) else []
-    headers += harmonic
+    headers = ["method", "alpha", "seeds", "learning_rate", "trained_parameters"]
+    means = ["id_mean", "id_mean_std", "ood_mean", "ood_mean_std"]
+    if _has_transfer(results):
+        means += [
+            "transfer_mean",
+            "transfer_mean_std",
+            "harmonic_mean",
+            "harmonic_mean_std",
+            "harmonic_of_means",
+        ]
+    headers += means
     headers += [f"{role}:{name}{of}{end}" for role, name in sets for of in figures for end in ("", "_std")]
     robust = [
         f"{which}_robustness{part}"
@@ -59,7 +59,7 @@ def results_csv(results: Json) -> str:
             row["learning_rate"],
             row["trained_parameters"],
         ]
-        cells += [row.get(key) for key in ("id_mean", "id_mean_std", "ood_mean", "ood_mean_std", *harmonic)]
+        cells += [row.get(key) for key in means]
         cells += [
             row[role].get(name, {}).get(f"{metric}{end}")
             for role, name in sets

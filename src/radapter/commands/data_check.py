@@ -11,7 +11,7 @@ from rich.console import Console
 from radapter.commands.evaluate import parsed
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.mask_check import is_masked, mask_check
-from radapter.commands.pair_check import ADVICE, is_paired, of_path, pair_check
+from radapter.commands.pair_check import advising, is_paired, of_path, pair_check
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, ClassificationSet, PairSet, open_classification
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
@@ -68,14 +68,10 @@ def data_check(
         _propose(_section(_streamed(told) or _uncut(spec), "retrieval"))
         return pairs
     with counting() as bar:
-        try:
+        with advising(task):
             dataset = open_classification(
                 spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing")
             )
-        except ConfigError as error:
-            if task is None:
-                error.add_note(ADVICE)
-            raise
         found = look_at(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None
     Console().print(facts_table(dataset.name, _facts(dataset, found, expected)))

@@ -1,7 +1,8 @@
 """`radapter data check` of image-text pairs: images, captions, what they share, damage."""
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,7 +17,8 @@ from radapter.data.pictures.sampling import looked_at, spread
 from radapter.data.specification import expanded
 from radapter.data.splits import UNREADABLE
 from radapter.data.text_tables import column_names
-from radapter.errors import DataError, ImageError
+from radapter.errors import ConfigError, DataError, ImageError
+from radapter.evaluation import TaskName
 
 SAMPLE = 1000
 """Images that are decoded where not all are."""
@@ -29,8 +31,17 @@ _TELLING = frozenset(
 
 
 _BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tar": "webdataset"}
-ADVICE = "For image-text pairs give --task retrieval."
-"""What is added where a source was taken for labelled images and lacks a column of theirs."""
+
+
+@contextmanager
+def advising(task: TaskName | None) -> Iterator[None]:
+    """A block that opens a source as labelled images; where no task was given, its errors name the option."""
+    try:
+        yield
+    except ConfigError as error:
+        if task is None:
+            error.add_note("For image-text pairs give --task retrieval.")
+        raise
 
 
 def of_path(path: str) -> dict[str, Any]:

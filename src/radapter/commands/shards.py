@@ -10,9 +10,9 @@ import yaml
 from rich.filesize import decimal
 
 from radapter.commands.evaluate import parsed
-from radapter.commands.pair_check import ADVICE, is_paired, of_path
+from radapter.commands.pair_check import advising, is_paired, of_path
 from radapter.commands.terminal import counting, say
-from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_pairs
+from radapter.data import MAX_BAD, open_classification, open_pairs
 from radapter.data.pairs.pair_set import PairSet, joined
 from radapter.data.shards import Shards
 from radapter.data.shards.exporting import export_labelled, export_pairs
@@ -55,9 +55,8 @@ def shards(
     check_writable(to)
     shard_size = in_bytes(size)
     told = parsed(data)
-    source = told if isinstance(told, (dict, list)) else data  # a folder may be called 2024
-    guessed = task is None
-    task = task or _task_of(source)
+    source: Any = told if isinstance(told, (dict, list)) else data  # a folder may be called 2024
+    asked, task = task, task or _task_of(source)
     if task == "classification" and isinstance(source, list):
         raise ConfigError(
             f"a list of sources is for image-text pairs. Got {data}. Give one, or --task retrieval."
@@ -72,8 +71,8 @@ def shards(
         }
         try:
             if task == "classification":
-                dataset = _labelled(source, guessed=guessed, **opened)
-                export = partial(export_labelled, dataset)
+                with advising(asked):
+                    export = partial(export_labelled, open_classification(source, **opened))
             else:
                 export = partial(
                     export_pairs, _pairs(source, join=join_captions, **opened), join_captions=join_captions
@@ -104,15 +103,6 @@ def _task_of(source: Any) -> TaskName:
     """Retrieval where only image-text pairs have such a source."""
     are_pairs = isinstance(source, list) or is_paired(source if isinstance(source, dict) else of_path(source))
     return "retrieval" if are_pairs else "classification"
-
-
-def _labelled(source: Any, *, guessed: bool, **options: Any) -> ClassificationSet:
-    try:
-        return open_classification(source, **options)
-    except ConfigError as error:
-        if guessed:
-            error.add_note(ADVICE)
-        raise
 
 
 def _pairs(source: Any, *, join: bool, **options: Any) -> PairSet:

@@ -283,6 +283,7 @@ NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
         (("data.ood={same: {world: id_val, size: 40}}",), "in 'same' 40 are also in data.id_val"),
         (("train.keep=last",), "the epoch is chosen for every method"),
         (("loss.margin=0.1", "--methods", "full,wise-ft"), "no method that is compared reads it"),
+        (("loss.margin=0.1", "--methods", "r-adapter:margin-0"), "no method that is compared reads it"),
         (("data.id_val=null",), "data.id_val is required"),
         (("adapter.alpha=0.5",), "alpha is chosen for every method"),
         (("loss.name=clip",), "every method has its own loss"),

@@ -25,6 +25,7 @@ from radapter.training import Interrupted, StopSignal, check_precision
 
 GRID = (3e-4, 1e-3, 1e-2)
 COMPARISON, TRAININGS = "comparison.yaml", "trainings"
+_OF_THE_LOSS = ("margin", "label_smoothing")
 
 
 def compare(
@@ -153,11 +154,10 @@ def _set_aside(
         ("train", "lr", None, "the learning rate is searched for every method; --grid says where"),
         ("train", "keep", "best", "the epoch is chosen for every method"),
     ]
-    own = [recipe_of(config).with_own_loss(method) for method in methods if method.build is not None]
     chosen += [
         ("loss", key, None, "no method that is compared reads it")
-        for key in ("margin", "label_smoothing")
-        if all(getattr(each, key) is None for each in own)
+        for key in _OF_THE_LOSS
+        if not any(_reads(config, key, method) for method in methods if method.build is not None)
     ]
     lines = []
     for section, key, usual, why in chosen:
@@ -178,17 +178,21 @@ def _set_aside(
 def _alone(given: CommonConfig, method: Method, rate: float) -> list[str]:
     """The overrides that make one training of a comparison out of its file."""
     words = [f"method={method.name}", "train.keep=best", f"train.lr={rate:g}"]
-    own = recipe_of(given).with_own_loss(method)
     words += [
         f"loss.{key}=null"
-        for key in ("name", "margin", "label_smoothing")
-        if getattr(given.loss, key) is not None
-        and (key == "name" or getattr(own, key) is None or key in method.settings)
+        for key in ("name", *_OF_THE_LOSS)
+        if getattr(given.loss, key) is not None and (key == "name" or not _reads(given, key, method))
     ]
     usual = unread_settings(given.adapter, method)
     if given.adapter.alpha != "auto":
         usual["alpha"] = "auto"  # as the comparison chose it
     return words + [f"adapter.{key}={as_yaml(value)}" for key, value in usual.items()]
+
+
+def _reads(config: CommonConfig, key: str, method: Method) -> bool:
+    """Whether a method's own loss, as in a comparison, takes this setting of `loss` from the configuration."""
+    own = recipe_of(config).with_own_loss(method)
+    return getattr(own, key) is not None and key not in method.settings
 
 
 def _rates(grid: str | None) -> tuple[float, ...]:

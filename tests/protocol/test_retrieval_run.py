@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from reference.selection import smallest_within
 from safetensors.torch import load_file
 
 import radapter
@@ -124,9 +125,8 @@ def test_alpha_is_chosen_by_the_jackknifes_standard_error(done):
     _, results = done
     validated = {row.alpha: row.id_val for row in results.sweep if row.method == "r-adapter"}
     chosen, selection = choose_alpha(validated, "auto", headline=HEADLINES["retrieval"])
-    best = max(validated.values(), key=lambda metrics: metrics["rsum"])
-    within = [a for a, metrics in validated.items() if metrics["rsum"] >= best["rsum"] - best["rsum_se"]]
-    assert chosen == min(within) == results.row("r-adapter").alpha
+    literally = smallest_within(results.sweep, "r-adapter", "rsum", "rsum_se")
+    assert chosen == literally == results.row("r-adapter").alpha
     assert "jackknife" in selection.rule
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from reference.selection import smallest_within
 from safetensors.torch import load_file
 
 import radapter
@@ -189,9 +190,8 @@ def test_alpha_is_chosen_by_the_jackknifes_standard_error(done):
     _, results = done
     validated = {row.alpha: row.id_val for row in results.sweep if row.method == "r-adapter"}
     chosen, selection = choose_alpha(validated, "auto", headline=HEADLINES["segmentation"])
-    best = max(validated.values(), key=lambda metrics: metrics["miou"])
-    within = [a for a, metrics in validated.items() if metrics["miou"] >= best["miou"] - best["miou_se"]]
-    assert chosen == min(within) == results.row("r-adapter").alpha
+    literally = smallest_within(results.sweep, "r-adapter", "miou", "miou_se")
+    assert chosen == literally == results.row("r-adapter").alpha
     assert (selection.n, "jackknife" in selection.rule) == (8, True)
 
 

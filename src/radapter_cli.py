@@ -290,10 +290,7 @@ def compare(
         typer.Option(help="Names with commas between, or the groups foundation, all, ablation."),
     ] = "foundation",
     seeds: Annotated[int, typer.Option(min=1, help="How many, from the file's 'seed' on.")] = 3,
-    grid: Annotated[
-        str | None,
-        typer.Option(help="Learning rates, the same for every method.", show_default="3e-4,1e-3,1e-2"),
-    ] = None,
+    grid: Annotated[str | None, typer.Option(hidden=True)] = None,
     against: Annotated[
         str | None,
         typer.Option(help="Whose frontier the others are compared with.", show_default="wise-ft"),
@@ -308,6 +305,13 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Folder, in place of the file's 'out'.")] = None,
 ) -> None:
     """Compare methods at several seeds: learning rate, epoch and alpha chosen on ID validation alone."""
+    if grid is not None:
+        from radapter.errors import ConfigError
+
+        raise ConfigError(
+            f"--grid was removed, got '{grid}'. Every method is searched at compare.points learning rates around a "
+            "centre of its own; set centres with compare.rates, such as 'compare.rates={full: 1e-4}'."
+        )
     from radapter.commands.compare import compare as run
 
     run(
@@ -315,7 +319,6 @@ def compare(
         overrides or [],
         methods=methods,
         seeds=seeds,
-        grid=grid,
         against=against,
         standard_models=standard_models,
         out=out,

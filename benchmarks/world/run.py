@@ -1,9 +1,9 @@
-"""Every method on the embedded world, three seeds, one grid of learning rates.
+"""Every method on the embedded world, three seeds, five learning rates each.
 
-    python benchmarks/world/run.py [--methods all] [--seeds 0 1 2] [--grid 3e-4 1e-3 1e-2]
-                                   [--ood-size 300] [--to benchmarks/world]
+    python benchmarks/world/run.py [--methods all] [--seeds 0 1 2] [--ood-size 300] [--to benchmarks/world]
 
-The grid is searched on seed 100, which no test and no other table uses, by top-1 on ID validation at alpha 1.
+`radapter compare recipes/world.yaml` keeps its images over all seeds; here each seed draws its own. Learning rates
+are searched on the first seed, by top-1 on ID validation at alpha 1.
 Trainings are kept in TO/trainings: started again, it goes on.
 """
 
@@ -15,11 +15,9 @@ from pathlib import Path
 
 import radapter
 from radapter.methods import find_methods
-from radapter.protocol import Trainings, study
-from radapter.protocol.world_task import world_recipe, world_suite
+from radapter.protocol import Trainings, rate_grids, study
+from radapter.protocol.world_task import WORLD_RATES, world_recipe, world_suite
 from radapter.report.study import write_study
-
-SEARCH_SEED = 100
 
 
 def main() -> None:
@@ -28,10 +26,16 @@ def main() -> None:
     )
     parser.add_argument("--methods", nargs="+", default=["all"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--grid", type=float, nargs="+", default=[3e-4, 1e-3, 1e-2])
+    parser.add_argument("--grid", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--ood-size", type=int, default=300, help="pictures of each of the eight shifts")
     parser.add_argument("--to", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()
+    if options.grid is not None:
+        parser.error(
+            "--grid was removed: five learning rates are searched around radapter.protocol.world_task.WORLD_RATES. "
+            "Use compare.rates and compare.points of 'radapter compare recipes/world.yaml' for others."
+        )
+    methods = find_methods(options.methods)
     trainings = Trainings(
         options.to / "trainings",
         lambda: radapter.load("world:tiny"),
@@ -40,10 +44,9 @@ def main() -> None:
         starting=lambda line: print(line, flush=True),
     )
     found = study(
-        find_methods(options.methods),
+        methods,
         trainings,
-        grid=options.grid,
-        search_seed=SEARCH_SEED,
+        grids=rate_grids(methods, trainings.encoder().image_width, centres=WORLD_RATES),
         seeds=options.seeds,
     )
     print(

@@ -14,7 +14,7 @@
     ├── MergeError               merging would give wrong weights; nothing was merged (also a ValueError, as in PEFT)
     ├── ExportError              the exported model differs from the one in memory; nothing was written
     ├── DamagedError             a folder whose files no longer match its manifest
-    └── DivergedError            training gave non-finite values too often
+    └── DivergedError            training, or the model that it left, gave non-finite values (also a ValueError)
 
 A message says name, requirement, value and remedy, in this order.
 """
@@ -79,8 +79,8 @@ class DamagedError(RAdapterError):
     """A folder's files do not match its SHA-256 manifest."""
 
 
-class DivergedError(RAdapterError):
-    """Loss or gradients were non-finite for too many steps in a row."""
+class DivergedError(RAdapterError, ValueError):
+    """Loss or gradients were non-finite for too many steps in a row, or a model's logits are."""
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

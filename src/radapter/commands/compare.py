@@ -17,13 +17,12 @@ from radapter.errors import ConfigError, RunError
 from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard_models
 from radapter.methods import Method, find_methods
 from radapter.models import fingerprint, load
-from radapter.protocol import Results, Study, Trainings, check_disjoint, check_epochs, study
+from radapter.protocol import Results, Study, Trainings, check_disjoint, check_epochs, rate_grids, study
 from radapter.protocol.suite import ROLES
 from radapter.report.study import write_study
 from radapter.storage import check_writable, lock, write_text
 from radapter.training import Interrupted, StopSignal, check_precision
 
-GRID = (3e-4, 1e-3, 1e-2)
 COMPARISON, TRAININGS = "comparison.yaml", "trainings"
 _OF_THE_LOSS = ("margin", "label_smoothing")
 
@@ -34,21 +33,20 @@ def compare(
     *,
     methods: str,
     seeds: int = 3,
-    grid: str | None = None,
     against: str | None = None,
     standard_models: Path | None = None,
     out: Path | None = None,
 ) -> Study:
-    """Trains every method at every learning rate on the first seed, and the best on all; writes tables and plot.
+    """Searches each method's learning rate on the first seed, trains on all seeds, and writes tables and plot.
 
     Started again, it goes on where it was stopped.
 
     Args:
-        path: the run.yaml; its data, model, adapter and loop serve all methods.
+        path: the run.yaml; its data, model, adapter and loop serve all methods, and `compare` has the learning rates
+            to search.
         overrides: "key=value", dotted.
         methods: names, or groups of names, with commas between.
         seeds: how many, from the configuration's seed on.
-        grid: learning rates with commas between; None for `GRID`.
         against: the method whose frontier the others are compared with; None for wise-ft, else r-adapter, where it
             is there.
         standard_models: a CSV of standard models, for effective and relative robustness; see
@@ -63,7 +61,6 @@ def compare(
     given = load_config(path, [*overrides, *chosen_out])
     rows = find_methods([name.strip() for name in methods.split(",") if name.strip()], given.task)
     config = _set_aside(given, path, overrides, rows)
-    rates = _rates(grid)
     if standard_models is not None and config.task != "classification":
         raise ConfigError(
             f"--standard-models is for accuracies of classification. Got it with {config.task}. Leave it out."
@@ -73,7 +70,14 @@ def compare(
     folder = Path(config.out)
     _check_is_comparison(folder)
     encoder = load(config.model, allow_download=config.allow_download)
-    plan = _plan(config, rows, seeds=seeds, rates=rates, base=fingerprint(encoder))
+    grids = rate_grids(
+        rows,
+        encoder.image_width,
+        task=config.task,
+        centres=config.compare.rates,
+        points=config.compare.points,
+    )
+    plan = _plan(config, rows, seeds=seeds, base=fingerprint(encoder))
     _check_same(folder, plan)
     recipe = recipe_of(config)
     for method in rows:
@@ -84,9 +88,11 @@ def compare(
     plan += _pictures(suite)
     _check_same(folder, plan)
     say(
-        f"{len(rows)} methods, {seeds} seeds, learning rates {', '.join(f'{rate:g}' for rate in rates)}: learning "
-        "rate, epoch and alpha are chosen on ID validation, the same way for every method."
+        f"{len(rows)} methods, {seeds} seeds, {config.compare.points} learning rates each: learning rate, epoch and "
+        "alpha are chosen on ID validation, the same way for every method."
     )
+    for name, grid in grids.items():
+        say(f"{name}: learning rates {', '.join(f'{rate:g}' for rate in grid)}.")
     stop = StopSignal()
     with lock(folder), bars() as bar, stop.listening():
 
@@ -108,12 +114,12 @@ def compare(
         )
         first = config.seed
         try:
-            found = study(rows, trainings, grid=rates, search_seed=first, seeds=range(first, first + seeds))
+            found = study(rows, trainings, grids=grids, seeds=range(first, first + seeds))
         except KeyboardInterrupt:
             raise Interrupted(
                 f"stopped. What was done is in '{folder}'. Continue with the same command."
             ) from None
-    options = {"methods": methods, "seeds": seeds, "grid": grid, "against": against}
+    options = {"methods": methods, "seeds": seeds, "against": against}
     options["standard-models"] = standard_models
     said = [
         word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))
@@ -151,7 +157,12 @@ def _set_aside(
     chosen: list[tuple[str, str, object, str]] = [
         ("adapter", "alpha", "auto", "alpha is chosen for every method"),
         ("loss", "name", None, "every method has its own loss"),
-        ("train", "lr", None, "the learning rate is searched for every method; --grid says where"),
+        (
+            "train",
+            "lr",
+            None,
+            "the learning rate is searched for every method; compare.rates centres the search",
+        ),
         ("train", "keep", "best", "the epoch is chosen for every method"),
     ]
     chosen += [
@@ -193,20 +204,6 @@ def _reads(config: CommonConfig, key: str, method: Method) -> bool:
     """Whether a method's own loss, as in a comparison, takes this setting of `loss` from the configuration."""
     own = recipe_of(config).with_own_loss(method)
     return getattr(own, key) is not None and key not in method.settings
-
-
-def _rates(grid: str | None) -> tuple[float, ...]:
-    if grid is None:
-        return GRID
-    try:
-        rates = tuple(float(part) for part in grid.split(","))
-    except ValueError:
-        raise ConfigError(
-            f"--grid must be numbers with commas between, such as 3e-4,1e-3,1e-2. Got '{grid}'."
-        ) from None
-    if not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
-        raise ConfigError(f"--grid must hold distinct learning rates above 0. Got '{grid}'.")
-    return rates
 
 
 def _line_of(standard_models: Path) -> Baseline:
@@ -261,13 +258,10 @@ def _check(
     check_processes(config, recipe_of(config), 1)
 
 
-def _plan(
-    config: CommonConfig, methods: Sequence[Method], *, seeds: int, rates: Sequence[float], base: str
-) -> str:
+def _plan(config: CommonConfig, methods: Sequence[Method], *, seeds: int, base: str) -> str:
     facts = {
         "methods": [method.name for method in methods],
         "seeds": seeds,
-        "grid": list(rates),
         "fingerprint": base,
     }
     head = "# What radapter compare was asked for; the folder can be continued with the same.\n"
@@ -303,6 +297,6 @@ def _check_same(folder: Path, plan: str) -> None:
 
 
 def _deciding(plan: str) -> dict[str, object]:
-    """What must be the same to go on. Methods and seeds may be added: every training stands for itself."""
-    free = {"methods", "seeds", "out", "tracking"}
+    """What must be the same to go on. Methods, seeds and learning rates may change: each training stands alone."""
+    free = {"methods", "seeds", "out", "tracking", "compare"}
     return {key: value for key, value in yaml.safe_load(plan).items() if key not in free}

@@ -11,7 +11,7 @@ from radapter.errors import RunError
 from radapter.methods import GROUPS, METHODS
 from radapter.models import load
 from radapter.protocol import Results, Trainings, compare
-from radapter.protocol.world_task import world_recipe, world_suite
+from radapter.protocol.world_task import WORLD_RATES, world_recipe, world_suite
 from radapter.storage import check_writable, whole_folder
 
 MODEL = "world:tiny"
@@ -57,7 +57,7 @@ def demo(
             report=bar.report,
             progress=bar.evaluated,
         )
-        results = compare(methods, trainings, seed=seed)
+        results = compare(methods, trainings, seed=seed, learning_rates=WORLD_RATES)
     with whole_folder(out, replace=True) as draft:
         results.write(draft)
         write_report(results, draft)

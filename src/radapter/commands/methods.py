@@ -68,7 +68,7 @@ def _sources(methods: Iterable[Method]) -> list[str]:
     """ "paper (its methods)"; what changes a part of a method has the method's source, and is left out."""
     named: dict[str, list[str]] = {}
     for method in methods:
-        if ":" not in method.name:
+        if method.part_of is None:
             named.setdefault(method.source, []).append(method.name)
     return [f"{source} ({', '.join(names)})" for source, names in named.items()]
 

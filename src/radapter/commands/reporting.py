@@ -9,7 +9,7 @@ from radapter.evaluation import Baseline
 from radapter.protocol import RESULTS, Results, Study
 from radapter.report import beside_table, details_markdown, draw, results_markdown, results_table
 from radapter.report.study import FILES as STUDY_FILES
-from radapter.report.study import study_results
+from radapter.report.study import edge_lines, study_results
 from radapter.storage import write_text
 
 TABLE, FRONTIER = "results.md", "frontier.png"
@@ -61,7 +61,11 @@ def print_study(found: Study, folder: Path, *, against: str | None, standard: Ba
                 f"{100 * row['harmonic_of_means']:.1f}, of the means."
             )
     rates = ", ".join(f"{name} {rate:g}" for name, rate in found.learning_rates.items())
-    say(f"Learning rates, each the best of one grid on ID validation: {rates}.")
+    say(
+        f"Learning rates, each the smallest within one paired standard error of the best on ID validation: {rates}."
+    )
+    for line in edge_lines(found.search):
+        say(line)
     say(f"In {folder}: {', '.join(name for name in STUDY_FILES if (folder / name).is_file())}.")
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from radapter.commands.building import AnySuite, recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import check_model, check_processes, check_run_folder, check_settings
 from radapter.commands.reporting import print_results, write_report
-from radapter.commands.terminal import bars, next_steps
+from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
 from radapter.methods import Method, find_method
+from radapter.methods.rates import default_rate, in_words, multiplier
 from radapter.models import DualEncoder, load
 from radapter.processes import is_shared, join, shared
 from radapter.protocol import Recipe, Results, run_method
+from radapter.protocol.fine_tuning import soup_rates
 from radapter.training import Interrupted
 
 
@@ -54,6 +56,11 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
     config, method, recipe = processes.everywhere(checked)
     processes.on_main(lambda: check_run_folder(config, resume=resume))
     encoder, suite = processes.everywhere(opened)
+    settings = resolved_yaml(config)
+    if method.build is not None:
+        rates = _rates(method, config, encoder.image_width)
+        settings = f"# {rates}.\n{settings}"  # beside "lr: null"
+        processes.on_main(lambda: say(f"{rates}."))
     with bars(quiet=not processes.is_main) as bar:
         bar.starting(method.name)
         try:
@@ -63,7 +70,7 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
                 encoder,
                 suite,
                 recipe,
-                settings=resolved_yaml(config),
+                settings=settings,
                 alpha=config.adapter.alpha if method.alpha == "auto" else None,
                 seed=config.seed,
                 resume=resume,
@@ -84,6 +91,19 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
             raise (shared(stopped) if is_shared(interruption) else stopped) from None
     processes.on_main(lambda: _reported(results, config, method, path))
     return results
+
+
+def _rates(method: Method, config: CommonConfig, image_width: int) -> str:
+    """The learning rates that a training uses, and where they come from."""
+    words = in_words(method, image_width, config.train.lr)
+    if method.after is not None:
+        first = find_method(method.after, config.task)
+        rate = multiplier(method, image_width, config.train.lr) * default_rate(first, image_width)
+        words += f". First {first.name} at {rate:.4g}"
+    if method.averages is not None:
+        rates = soup_rates(config.train.lr or default_rate(method, image_width))
+        words += f". The soup averages trainings at {', '.join(f'{rate:.4g}' for rate in rates)}"
+    return words
 
 
 def _reported(results: Results, config: CommonConfig, method: Method, path: Path) -> None:

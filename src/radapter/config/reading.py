@@ -109,7 +109,8 @@ def differences(config: CommonConfig, other: CommonConfig) -> list[str]:
 
 
 def _deciding(config: CommonConfig) -> dict[str, Any]:
-    return {k: v for k, v in _flat(config.model_dump(), "") if k not in _FREE}
+    settings = config.model_dump(exclude={"compare"})  # a training does not read it
+    return {k: v for k, v in _flat(settings, "") if k not in _FREE}
 
 
 def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -29,6 +29,14 @@ def _crop_scale(value: object) -> object:
     raise ValueError("must be [low, high] with 0 < low <= high <= 1")
 
 
+def _rates(value: object) -> object:
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+        rates = [rate for rate in value.values() if isinstance(rate, int | float) and 0 < rate < float("inf")]
+        if len(rates) == len(value) and not any(isinstance(rate, bool) for rate in rates):
+            return {name: float(rate) for name, rate in value.items()}
+    raise ValueError("must be a mapping of methods to learning rates > 0, such as {full: 1e-4}")
+
+
 class Section(BaseModel):
     """Keys that are checked strictly and never changed."""
 
@@ -101,7 +109,10 @@ class TrainConfig(Section):
     epochs: int = Field(default=10, ge=1, description="passes over data.train")
     batch_size: int = Field(default=64, ge=1, description="images per optimizer step, over all processes")
     lr: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="peak learning rate of AdamW; null is the method's default"
+        default=None,
+        description="peak learning rate of AdamW for the towers, or for the head where nothing else is trained; a "
+        "trained head's own rate keeps its ratio to it. Null is the rate of the method's source for CLIP ViT-B, "
+        "times 768 / width of the image tower; train prints it",
     )
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay")
     warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
@@ -144,6 +155,29 @@ class TrainConfig(Section):
     )
 
 
+class CompareConfig(Section):
+    """The search of learning rates. `radapter compare` reads it, and nothing else does."""
+
+    rates: Annotated[dict[str, float], PlainValidator(_rates)] = Field(
+        default={},
+        description="method and the centre of its learning rates, such as {full: 1e-4}; a method that is left out has "
+        "its default rate, that of train.lr null",
+    )
+    points: int = Field(
+        default=5,
+        ge=1,
+        description="learning rates tried for each method, half a decade apart around the centre; odd. 1 searches "
+        "nothing",
+    )
+
+    @field_validator("points")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"must be odd, so that the centre is one of the points. Use {value + 1}.")
+        return value
+
+
 class CommonConfig(Section):
     """A whole run.yaml, but for what its task alone says."""
 
@@ -164,6 +198,7 @@ class CommonConfig(Section):
     adapter: AdapterConfig = Field(default=AdapterConfig(), description="read by the r-adapter methods")
     loss: LossConfig = Field(default=LossConfig(), description="the loss")
     train: TrainConfig = Field(default=TrainConfig(), description="the loop")
+    compare: CompareConfig = Field(default=CompareConfig(), description="the search of `radapter compare`")
 
     @field_validator("method")
     @classmethod
@@ -171,6 +206,17 @@ class CommonConfig(Section):
         if value not in cls.methods:
             raise ValueError(f"must be one of {', '.join(cls.methods)}.{did_you_mean(value, cls.methods)}")
         return value
+
+    @model_validator(mode="after")
+    def _rates_are_of_methods_that_train(self) -> Self:
+        trained = [name for name in self.methods if name != "zero-shot"]
+        for name in self.compare.rates:
+            if name not in trained:
+                raise ValueError(
+                    f"compare.rates must name methods that train: {', '.join(trained)}. Got '{name}'."
+                    f"{did_you_mean(name, trained)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _selection_has_data(self) -> Self:

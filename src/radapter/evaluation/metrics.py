@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from radapter.errors import DivergedError
+
 Metrics = dict[str, float]
 """Metric name -> value; `n`, the number of samples, is an int."""
 
@@ -231,7 +233,7 @@ def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[
         )
     if not logits.isfinite().all():
         bad = int((~logits.isfinite()).any(1).sum())
-        raise ValueError(
+        raise DivergedError(
             f"logits must be finite. {bad} of {len(logits)} rows are not. Check the model's weights."
         )
     return logits.to(torch.promote_types(logits.dtype, torch.float32)), labels

@@ -84,6 +84,20 @@ METHODS: dict[str, Method] = {
         *r_adapter.PARTS,
     )
 }
+
+
+def _trained_as(full: Method, method: Method) -> Method:
+    """A method that shares the training of `full`, where a task's `full` is another one."""
+    return replace(
+        method,
+        losses=full.losses,
+        build=full.build,
+        learning_rate=full.learning_rate,
+        rate_source=full.rate_source,
+        head_learning_rate=full.head_learning_rate,
+    )
+
+
 _BOTH_TOWERS = replace(flyp.METHOD, name="full", summary="both towers, CLIP's loss", runs="full")
 RETRIEVAL: dict[str, Method] = {
     method.name: method
@@ -92,23 +106,18 @@ RETRIEVAL: dict[str, Method] = {
         _BOTH_TOWERS,
         lora.METHOD,
         lora.RANK_STABILISED,
-        replace(
-            wise_ft.METHOD,
-            summary="full, interpolated with zero-shot",
-            losses=_BOTH_TOWERS.losses,
-            build=flyp.build,
-        ),
-        *(
-            replace(soup, losses=_BOTH_TOWERS.losses, build=flyp.build)
-            for soup in (soups.UNIFORM, soups.GREEDY)
-        ),
+        *(_trained_as(_BOTH_TOWERS, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
         r_adapter.METHOD,
         *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
     )
 }
 """Without a head there is one way of fine-tuning everything: both towers, contrastively."""
 _IMAGE_TOWER = replace(
-    full.METHOD, summary="image tower, MPM-NCE", losses=r_adapter.METHOD.losses, build=image_tower.build
+    full.METHOD,
+    summary="image tower, MPM-NCE",
+    losses=r_adapter.METHOD.losses,
+    build=image_tower.build,
+    head_learning_rate=None,
 )
 SEGMENTATION: dict[str, Method] = {
     method.name: method
@@ -116,16 +125,7 @@ SEGMENTATION: dict[str, Method] = {
         zero_shot.METHOD,
         _IMAGE_TOWER,
         *lora.IMAGE_TOWER,
-        replace(
-            wise_ft.METHOD,
-            summary="full, interpolated with zero-shot",
-            losses=_IMAGE_TOWER.losses,
-            build=_IMAGE_TOWER.build,
-        ),
-        *(
-            replace(soup, losses=_IMAGE_TOWER.losses, build=_IMAGE_TOWER.build)
-            for soup in (soups.UNIFORM, soups.GREEDY)
-        ),
+        *(_trained_as(_IMAGE_TOWER, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
         replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE"),
         *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
     )
@@ -139,7 +139,7 @@ TABLES: dict[str, dict[str, Method]] = {
 """The methods of each task."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "foundation": ("zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"),
-    "all": tuple(name for name in METHODS if ":" not in name),
+    "all": tuple(name for name, method in METHODS.items() if method.part_of is None),
     "ablation": ("zero-shot", "r-adapter", *(part.name for part in r_adapter.PARTS)),
 }
 """Names for several methods at once."""

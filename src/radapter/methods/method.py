@@ -40,7 +40,9 @@ class Method:
         summary: what it trains, in a few words.
         source: the paper.
         losses: what it can be trained with; the first is its own.
-        learning_rate: the default; the best of a common grid on the embedded world's ID validation.
+        learning_rate: the source's peak rate of the towers for CLIP ViT-B, whose image tower is 768 wide; see
+            `rates`. The head's where nothing else is trained.
+        rate_source: where that rate was published.
         alpha: where its row stands: a number, or "auto" for the one-standard-error rule on ID validation.
         build: how an encoder is made trainable; None where nothing is trained.
         runs: the method whose training it shares, where that is another (WiSE-FT interpolates `full`).
@@ -49,6 +51,9 @@ class Method:
         averages: its weights are this average of the trainings of `runs` at every learning rate of a grid.
         adapter_settings: what it fixes of the adapter, by the names of `RAdapterConfig`.
         settings: what it fixes of the recipe.
+        head_learning_rate: the trained head's peak rate at that of the towers; None where no head is trained.
+        part_of: the method of which it changes one part; None for a method of its own.
+        trains_towers: False where the head alone is trained; its rate then does not depend on the tower's width.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Method:
     source: str
     losses: tuple[LossName, ...]
     learning_rate: float
+    rate_source: str
     alpha: float | Literal["auto"]
     build: Build | None
     runs: str
@@ -64,6 +70,9 @@ class Method:
     averages: Average | None = None
     adapter_settings: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    head_learning_rate: float | None = None
+    trains_towers: bool = True
+    part_of: str | None = None
 
 
 OF_AN_AVERAGE = frozenset({"ema_decay"})

@@ -20,6 +20,10 @@ from radapter.methods.learner import ContrastiveLearner, FeatureLoss, HeadLearne
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 
+HEAD_RATE = 0.05
+"""Ours: the adapters' 5e-4 times CLIP's logit scale of 100. A stored head is 100 times a unit-norm one, and so moves
+relative to its length as fast as a unit-norm head would at the adapters' rate."""
+
 
 def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
     """Trains one adapter after each attention and FFN of the adapter's towers. `head` is not used."""
@@ -47,7 +51,8 @@ METHOD = Method(
     summary="linear adapters in both towers, MPM-NCE",
     source="Kim et al. 2024",
     losses=("mpm-nce", "single-positive", "clip", "siglip"),
-    learning_rate=1e-2,
+    learning_rate=5e-4,
+    rate_source="R-Adapter's release",
     alpha="auto",
     build=build,
     runs="r-adapter",
@@ -59,7 +64,9 @@ WITH_HEAD = Method(
     summary="linear adapters in the image tower and head, cross-entropy",
     source="Kim et al. 2024 + head",
     losses=("cross-entropy",),
-    learning_rate=1e-3,
+    learning_rate=METHOD.learning_rate,
+    rate_source=METHOD.rate_source,
+    head_learning_rate=HEAD_RATE,
     alpha="auto",
     build=build_under_head,
     runs="r-adapter+head",
@@ -79,6 +86,7 @@ def _changed(part: str, summary: str, adapter: Mapping[str, Any] | None = None, 
         runs=name,
         reads=METHOD.reads - fixed,
         adapter_settings=adapter or {},
+        part_of=METHOD.name,
         settings=settings,
     )
 
@@ -97,6 +105,8 @@ PARTS = (
         summary="image tower under the fixed zero-shot head, cross-entropy",
         source="Kim et al. 2024",
         build=partial(build_under_head, train_head=False),
+        head_learning_rate=None,
+        part_of=METHOD.name,
         runs="r-adapter:cross-entropy",
     ),
     _changed("margin-0", "MPM-NCE without its margin", margin=0.0),
@@ -110,6 +120,7 @@ PARTS = (
         summary="at alpha 1",
         alpha=1.0,
         reads=METHOD.reads - {"alpha"},
+        part_of=METHOD.name,
     ),
 )
 """R-Adapter with one part changed at a time."""

@@ -11,6 +11,7 @@ METHOD = Method(
     source="Radford et al. 2021",
     losses=(),
     learning_rate=0.0,
+    rate_source="nothing is trained",
     alpha=0.0,
     build=None,
     runs="zero-shot",

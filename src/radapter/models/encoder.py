@@ -63,6 +63,9 @@ class Towers(Protocol):
     def text_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """What the text tower consists of, its projection included; empty where there is none."""
 
+    def image_width(self, module: nn.Module) -> int:
+        """D, the width of the image tower's last features before their projection."""
+
 
 class DualEncoder(nn.Module):
     """An image tower and a text tower into one space, whatever library they come from.
@@ -97,6 +100,14 @@ class DualEncoder(nn.Module):
     def image_size(self) -> int:
         """Height and width of preprocessed images, in pixels."""
         return self.towers.image_size
+
+    @property
+    def image_width(self) -> int:
+        """D, the width of a transformer, or the channels after the last stage of a convolutional image tower.
+
+        It is 768 for ViT-B, 1024 for ViT-L and 2048 for RN50. Default learning rates depend on it.
+        """
+        return self.towers.image_width(self.module)
 
     @property
     def image_mean(self) -> Channels:

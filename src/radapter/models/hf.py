@@ -127,6 +127,11 @@ class HfTowers:
         """The text model and, for CLIP, its projection."""
         return _children(module, "text_model", "text_projection")
 
+    def image_width(self, module: nn.Module) -> int:
+        """D of the vision model."""
+        width: int = self.config.vision_config.hidden_size
+        return width
+
 
 def patches_of(pixels: Tensor, patch_size: int) -> dict[str, Tensor]:
     """What Siglip2Model takes instead of pixels: patches, their mask, and how many lie down and across.

@@ -101,6 +101,16 @@ class OpenClipTowers:
         names = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
         return tuple(part for name in names if (part := getattr(module, name)) is not None)
 
+    def image_width(self, module: nn.Module) -> int:
+        """D of a transformer, the channels after the last stage of a ResNet or of a tower of timm."""
+        vision = import_open_clip().CLIPVisionCfg(**self.model_config["vision_cfg"])
+        if vision.timm_model_name:
+            width: int = module.visual.trunk.num_features  # type: ignore[union-attr, assignment]
+            return width
+        # A ResNet has one entry per stage here; its stem's width doubles four times and each block ends four times
+        # as wide: 64 becomes 2048.
+        return int(vision.width) * (32 if isinstance(vision.layers, list | tuple) else 1)
+
 
 def load_named(
     rest: str,

@@ -80,6 +80,11 @@ class TimmTowers:
         """Empty."""
         return ()
 
+    def image_width(self, module: nn.Module) -> int:
+        """D of the module."""
+        width: int = module.num_features  # type: ignore[assignment]
+        return width
+
     def _no_text(self) -> ModelError:
         return ModelError(
             f"'{self.architecture}' has an image tower only; texts need a dual encoder, such as open_clip:ViT-B-16."

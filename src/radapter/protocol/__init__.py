@@ -17,6 +17,7 @@ from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
 from radapter.protocol.retrieval import RetrievalSuite
 from radapter.protocol.robustness import robustness
 from radapter.protocol.run import CHECKPOINTS, CONFIG, evaluate_run, merge_run, run_method
+from radapter.protocol.search import RateSearch, rate_grids
 from radapter.protocol.segmentation import SegmentationSuite
 from radapter.protocol.study import Study, study
 from radapter.protocol.suite import Suite
@@ -31,6 +32,7 @@ __all__ = [
     "BaseToNovel",
     "Bench",
     "ClassificationSuite",
+    "RateSearch",
     "Recipe",
     "Results",
     "RetrievalSuite",
@@ -53,6 +55,7 @@ __all__ = [
     "evaluate_run",
     "load_trained",
     "merge_run",
+    "rate_grids",
     "read_about",
     "robustness",
     "run_method",

@@ -6,16 +6,14 @@ Methods that share a training (WiSE-FT interpolates `full`) are trained once. Th
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from radapter.errors import ConfigError
 from radapter.evaluation import ALPHAS, HEADLINES
 from radapter.methods import Method, find_method
 from radapter.models import fingerprint
 from radapter.protocol.experiment import choose_alpha, on_validation, row_at, zero_shot_row
 from radapter.protocol.results import Results, Selection
-from radapter.protocol.trained import Trained
 from radapter.protocol.trainings import Trainings
 
-_AT_ALPHA_1 = "learning rate and epoch by the best {} at alpha 1"
+_AT_ALPHA_1 = "smallest learning rate within one paired standard error of the best {} at alpha 1, best epoch"
 
 
 def alphas_with(alpha: float | Literal["auto"]) -> tuple[float, ...]:
@@ -29,7 +27,7 @@ def compare(
     *,
     seed: int,
     learning_rates: Mapping[str, float] | None = None,
-    grid: Sequence[float] = (),
+    grids: Mapping[str, Sequence[float]] | None = None,
 ) -> Results:
     """Trains and evaluates every method, each from a fresh model.
 
@@ -38,10 +36,11 @@ def compare(
         trainings: does them, and keeps them.
         seed: fixes everything.
         learning_rates: by training; one that is absent is the method's own.
-        grid: learning rates of a soup's ingredients.
+        grids: by training, the learning rates that were searched, which a soup averages; None without a search.
 
     Raises:
         ConfigError: a soup without a grid.
+        DivergedError: a training diverged.
     """
     encoder, task = trainings.encoder(), trainings.task(seed)
     headline = HEADLINES[task]
@@ -52,14 +51,19 @@ def compare(
         if method.build is None:
             continue
         rate = (learning_rates or {}).get(method.runs)
-        trained = _trained(method, trainings, seed=seed, rate=rate, grid=grid)
-        swept = trainings.sweep(trained, seed, rate)
+        rates: tuple[float, ...] = () if rate is None else (rate,)
+        if method.averages is None:
+            trained = trainings.trained(find_method(method.runs, task), rate, seed)
+        else:
+            rates = tuple((grids or {}).get(method.runs, ()))
+            trained = trainings.mixed(method, rates, seed)
+        swept = trainings.sweep(trained, seed, rates)
         sweeps += [row.model_copy(update={"method": method.name}) for row in swept]
         validated = on_validation(swept)
         alpha, chosen_by = choose_alpha(validated, method.alpha, headline=headline)
         if chosen_by.split is not None:
             selection = chosen_by
-        elif rate is not None and selection.split is None:
+        elif grids is not None and selection.split is None:
             rule = _AT_ALPHA_1.format(headline.label)
             selection = Selection(split="id_val", rule=rule, n=int(validated[alpha]["n"]))
         rows.append(row_at(alpha, swept, zero_shot, trained=trained, method=method.name, headline=headline))
@@ -72,13 +76,3 @@ def compare(
         rows=rows,
         sweep=sweeps,
     )
-
-
-def _trained(
-    method: Method, trainings: Trainings, *, seed: int, rate: float | None, grid: Sequence[float]
-) -> Trained:
-    if method.averages is None:
-        return trainings.trained(find_method(method.runs, trainings.task(seed)), rate, seed)
-    if not grid:
-        raise ConfigError(f"'{method.name}' averages a grid of learning rates. Got none. Give --grid.")
-    return trainings.mixed(method, grid, seed)

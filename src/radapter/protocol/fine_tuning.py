@@ -26,6 +26,7 @@ from radapter.methods import (
     trained_parameters,
     uniform_soup,
 )
+from radapter.methods.rates import default_rate, head_rate, multiplier
 from radapter.models import DualEncoder, fingerprint
 from radapter.processes import ALONE, Processes
 from radapter.protocol.best_epoch import BestEpoch
@@ -100,7 +101,7 @@ def train_method(
         )
 
     if method.averages is not None:
-        rates = soup_rates(recipe.learning_rate or method.learning_rate)
+        rates = soup_rates(recipe.learning_rate or default_rate(method, encoder.image_width))
         ingredients = [
             train(
                 find_method(method.runs, suite.task),
@@ -117,7 +118,9 @@ def train_method(
         return train(method, encoder, recipe, None, checkpoints)
     check_epochs(method, recipe.epochs)
     first = find_method(method.after, suite.task)
-    shorter = replace(recipe, epochs=recipe.epochs // 2, learning_rate=first.learning_rate)
+    width = encoder.image_width
+    factor = multiplier(method, width, recipe.learning_rate)
+    shorter = replace(recipe, epochs=recipe.epochs // 2, learning_rate=factor * default_rate(first, width))
     before = train(first, encoder, shorter, None, stage(first.name))
     rest = replace(recipe, epochs=recipe.epochs - shorter.epochs)
     then = train(method, encoder, rest, before.classifier.head, checkpoints)
@@ -164,6 +167,7 @@ def soup(method: Method, ingredients: Sequence[Trained], validation: Validation)
         first,
         method=method.name,
         learning_rate=None,
+        head_learning_rate=None,
         seconds=sum(trained.seconds for trained in ingredients),
         epochs=sum(trained.epochs for trained in ingredients),
     )
@@ -240,7 +244,9 @@ def _trained(
             resume=resume,
             processes=processes,
         )
-    learning_rate = recipe.learning_rate or method.learning_rate
+    width = encoder.image_width
+    learning_rate = recipe.learning_rate or default_rate(method, width)
+    head_learning_rate = head_rate(method, width, recipe.learning_rate)
     trained_count = count_trained(learner)
     learner.train()
     memory_bytes = text_features = None
@@ -274,6 +280,7 @@ def _trained(
             accelerator,
             epochs=recipe.epochs,
             learning_rate=learning_rate,
+            head_learning_rate=head_learning_rate,
             weight_decay=recipe.weight_decay,
             warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
             grad_clip=recipe.grad_clip,
@@ -306,6 +313,7 @@ def _trained(
         before=before,
         trained_parameters=trained_count,
         learning_rate=learning_rate,
+        head_learning_rate=head_learning_rate,
         epochs=recipe.epochs,
         epoch=None if best is None or best.epoch is None else best.epoch + 1,
         seconds=watch.seconds,

@@ -74,9 +74,11 @@ _METHOD = Method(
     summary="tokens in place of the background, both towers frozen",
     source="Liang et al. 2023",
     losses=("mpm-nce",),
-    learning_rate=5e-2,  # of 1e-3, 1e-2 and 5e-2 the best on the ID validation of recipes/segmentation-world.yaml
+    learning_rate=5e-2,
+    rate_source="of 1e-3, 1e-2 and 5e-2 the best on the ID validation of recipes/segmentation-world.yaml",
     alpha=1.0,
     build=_build,
     runs="mask-prompts",
     reads=OF_AN_AVERAGE,
+    trains_towers=False,
 )

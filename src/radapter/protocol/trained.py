@@ -53,7 +53,8 @@ class Trained:
         base: fingerprint of the model before training.
         before: the tensors that training replaced, adapters aside, by the classifier's names.
         trained_parameters: how many numbers the optimizer moved.
-        learning_rate: the peak; None for a soup of several.
+        learning_rate: the peak of the towers, or of the head where nothing else is trained; None for a soup.
+        head_learning_rate: the peak of the head; None where none is trained, and for a soup.
         epochs: trained in all.
         epoch: whose weights were kept, counted from 1; None for the last.
         seconds: that training took; a resumed one counts those before the checkpoint it went on from too.
@@ -67,6 +68,7 @@ class Trained:
     before: dict[str, Tensor]
     trained_parameters: int
     learning_rate: float | None
+    head_learning_rate: float | None
     epochs: int
     epoch: int | None
     seconds: float
@@ -130,6 +132,7 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             "fingerprint": trained.base,
             "trained_parameters": trained.trained_parameters,
             "learning_rate": trained.learning_rate,
+            "head_learning_rate": trained.head_learning_rate,
             "epochs": trained.epochs,
             "epoch": trained.epoch,
             "seconds": trained.seconds,
@@ -174,6 +177,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
         before=before,
         trained_parameters=about["trained_parameters"],
         learning_rate=about["learning_rate"],
+        head_learning_rate=about.get("head_learning_rate"),  # older runs lack it
         epochs=about["epochs"],
         epoch=about["epoch"],
         seconds=about["seconds"],

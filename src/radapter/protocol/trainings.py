@@ -15,8 +15,10 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from radapter.data import Memory
+from radapter.errors import ConfigError, DivergedError
 from radapter.evaluation import ALPHAS, Metrics, TaskName
 from radapter.methods import Method, find_method
+from radapter.methods.rates import default_rate
 from radapter.models import DualEncoder
 from radapter.protocol.experiment import Bench, bench_of
 from radapter.protocol.fine_tuning import soup, train_method
@@ -97,11 +99,12 @@ class Trainings:
             rate: peak learning rate; None for the method's own.
             seed: fixes everything.
         """
-        place = self._place(method, rate, seed)
+        place = self._place(method, _of_one(rate), seed)
         encoder = self._load()
         if (place / TRAINED).is_file():
             return load_trained(place, encoder)
-        self._starting(f"{method.name}, learning rate {rate or method.learning_rate:g}, seed {seed}")
+        peak = rate or default_rate(method, encoder.image_width)
+        self._starting(f"{method.name}, learning rate {peak:.4g}, seed {seed}")
         place.mkdir(parents=True, exist_ok=True)
         trained = train_method(
             method,
@@ -120,11 +123,24 @@ class Trainings:
         return trained
 
     def mixed(self, method: Method, rates: Sequence[float], seed: int) -> Trained:
-        """A soup of the trainings that a method averages, at every learning rate of a grid."""
-        place = self._place(method, None, seed)
+        """A soup of the trainings that a method averages, at every learning rate of a grid that did not diverge.
+
+        Raises:
+            ConfigError: there are no rates.
+            DivergedError: all of them diverged.
+        """
+        place = self._place(method, rates, seed)
         if (place / TRAINED).is_file():
             return load_trained(place, self._load())
-        ingredients = [self.trained(find_method(method.runs, self.task(seed)), rate, seed) for rate in rates]
+        if not rates:
+            raise ConfigError(f"'{method.name}' averages trainings at several learning rates. Got none.")
+        single = find_method(method.runs, self.task(seed))
+        known = [rate for rate in rates if self.validated(single, rate, seed) is not None]
+        if not known:
+            raise DivergedError(
+                f"'{method.name}' has nothing to average: {single.name} diverged at every rate."
+            )
+        ingredients = [self.trained(single, rate, seed) for rate in known]
         mixed = soup(method, ingredients, self._validation(ingredients[0].classifier.encoder, seed))
         place.mkdir(parents=True, exist_ok=True)
         save_trained(place, mixed, alpha=1.0, about={"seed": seed})
@@ -136,27 +152,29 @@ class Trainings:
         return _kept(file, lambda: [self._bench_at(seed).zero_shot(self._load())])[0]
 
     def sweep(
-        self, trained: Trained, seed: int, rate: float | None, alphas: Sequence[float] = ALPHAS
+        self, trained: Trained, seed: int, rates: Sequence[float], alphas: Sequence[float] = ALPHAS
     ) -> list[SweepRow]:
         """A training's rows at every alpha: the only place where test sets are read.
 
         Args:
-            trained: at that seed and rate.
+            trained: at that seed.
+            rates: that it was trained at: one, those of a soup, or none for the method's own.
             alphas: each in [0, 1].
         """
-        file = self._place(find_method(trained.method, self.task(seed)), rate, seed) / _SWEEP
+        file = self._place(find_method(trained.method, self.task(seed)), rates, seed) / _SWEEP
         return _kept(file, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas))
 
     def forget(self, method: Method, rate: float, seed: int) -> None:
         """Removes the weights of a training that is not needed again; its accuracy on ID validation stays."""
-        place = self._place(method, rate, seed)
+        place = self._place(method, (rate,), seed)
         for path in place.iterdir() if place.is_dir() else ():
             if path.name not in (_VALIDATION, _SWEEP):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def _place(self, method: Method, rate: float | None, seed: int) -> Path:
-        number = "mixed" if method.averages else "own" if rate is None else f"{rate:g}"
-        return self._folder / method.name.replace(":", "-") / f"seed-{seed}" / f"lr-{number}"
+    def _place(self, method: Method, rates: Sequence[float], seed: int) -> Path:
+        """The folder of a training at one rate, of a soup of several, or at the method's own rate for none."""
+        numbers = "-".join(f"{rate:g}" for rate in rates) or "own"
+        return self._folder / method.name.replace(":", "-") / f"seed-{seed}" / f"lr-{numbers}"
 
     def _suite_at(self, seed: int) -> Suite:
         if self._suite is None or self._suite[0] != seed:
@@ -174,6 +192,10 @@ class Trainings:
 
     def _validation(self, encoder: DualEncoder, seed: int) -> Validation:
         return Validation(self._suite_at(seed).sealed(), encoder, self._recipe, memory=self._memory)
+
+
+def _of_one(rate: float | None) -> tuple[float, ...]:
+    return () if rate is None else (rate,)
 
 
 def _kept(file: Path, make: Callable[[], list[SweepRow]]) -> list[SweepRow]:

@@ -1,13 +1,14 @@
 """What a comparison over seeds leaves behind: results.json, tables in Markdown, CSV and LaTeX, frontier.png."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from radapter.evaluation import Baseline, Headline, Metrics
+from radapter.evaluation import Baseline, Headline
 from radapter.protocol.generalisation import base_to_novel
 from radapter.protocol.robustness import robustness
+from radapter.protocol.search import Search
 from radapter.protocol.seeds import frontiers, over_seeds
 from radapter.protocol.study import Study
 from radapter.report.curves import Json
@@ -42,7 +43,12 @@ def study_results(
         against = next((name for name in ("wise-ft", "r-adapter") if name in methods), None)
     compared = [] if against is None else frontiers(found.results, against)
     search = {
-        name: {f"{rate:g}": metrics for rate, metrics in rates.items()}
+        name: {
+            "learning_rates": {f"{rate:g}": metrics for rate, metrics in rates.found.items()},
+            "best": rates.best,
+            "chosen": rates.chosen,
+            "at_edge": rates.at_edge,
+        }
         for name, rates in found.search.items()
     }
     if standard is not None:
@@ -81,7 +87,7 @@ def write_study(
     parts += [frontiers_markdown(results["frontiers"], headline)] if results["frontiers"] else []
     parts += [robustness_markdown(results)] if standard is not None else []
     parts += [base_to_novel_markdown(found)] if results["rows"][0]["transfer"] else []
-    parts.append(search_markdown(found.search, found.learning_rates, headline))
+    parts.append(search_markdown(found.search, headline))
     text = "\n\n".join(part.strip("\n") for part in parts) + "\n"
     write_text(folder / "results.md", text)
     write_text(folder / "results.csv", results_csv(results))
@@ -150,22 +156,35 @@ def base_to_novel_markdown(found: Study) -> str:
     return "\n".join(lines) + "\n"
 
 
-def search_markdown(
-    search: Mapping[str, Mapping[float, Metrics]], rates: Mapping[str, float], headline: Headline
-) -> str:
-    """The search of learning rates: ID validation at alpha 1 of every training, the chosen rate in bold."""
-    grid = sorted({rate for of_rate in search.values() for rate in of_rate})
+def search_markdown(search: Search, headline: Headline) -> str:
+    """The search of learning rates: each rate of a training with its score, the chosen one in bold."""
+    points = max(len(of.found) for of in search.values())
     lines = [
-        f"Learning rates, the same grid for every method; {headline.label} on ID validation at alpha 1, in %:",
+        f"Learning rates, half a decade apart, and {headline.label} on ID validation at alpha 1, in %. In bold: the "
+        "smallest rate within one paired standard error of the best.",
         "",
-        "| training | " + " | ".join(f"{rate:g}" for rate in grid) + " |",
-        "|---|" + "---:|" * len(grid),
+        "| training |" + " |" * points,
+        "|---|" + "---:|" * points,
     ]
-    for name, of_rate in search.items():
-        texts = {rate: f"{100 * headline.score(of_rate[rate]):.1f}" for rate in grid}
-        cells = (f"**{text}**" if rate == rates[name] else text for rate, text in texts.items())
+    for name, of in search.items():
+        texts = {
+            rate: f"{rate:g}: " + ("diverged" if metrics is None else f"{100 * headline.score(metrics):.1f}")
+            for rate, metrics in of.found.items()
+        }
+        cells = (f"**{text}**" if rate == of.chosen else text for rate, text in texts.items())
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["", *edges] if (edges := edge_lines(search)) else []
     return "\n".join(lines) + "\n"
+
+
+def edge_lines(search: Search) -> list[str]:
+    """One line for each training whose best learning rate is the first or last that was tried."""
+    return [
+        f"{name}: the best of its {len(of.found)} learning rates, {of.best:g}, is the edge of the grid; set "
+        f"compare.rates to {{{name}: {of.best:g}}} to search around it."
+        for name, of in search.items()
+        if of.at_edge
+    ]
 
 
 def _points(row: Json, key: str) -> str:

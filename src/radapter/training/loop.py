@@ -33,7 +33,7 @@ from radapter.training.checkpoints import Checkpoint, Checkpoints
 from radapter.training.gradient_cache import backward_in_chunks
 from radapter.training.interruption import Interrupted, StopSignal
 from radapter.training.schedule import cosine_with_warmup
-from radapter.training.spread import Replicated, Sharded, Spread
+from radapter.training.spread import PeakRates, Replicated, Sharded, Spread
 from radapter.training.stopwatch import Stopwatch
 
 _LOG = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ def fit(
     *,
     epochs: int,
     learning_rate: float,
+    head_learning_rate: float | None = None,
     weight_decay: float = 0.0,
     warmup_steps: int = 0,
     grad_clip: float | None = 1.0,
@@ -120,6 +121,7 @@ def fit(
         accelerator: device and precision.
         epochs: passes over the data.
         learning_rate: the peak, reached after the warm-up.
+        head_learning_rate: that of a trained head, under the same schedule; None for `learning_rate`.
         weight_decay: AdamW's, decoupled.
         warmup_steps: of linear rise, before the cosine.
         grad_clip: largest gradient norm; None does not clip.
@@ -150,17 +152,16 @@ def fit(
         Interrupted: `stop` asked; a checkpoint was saved.
     """
     spread: Spread
+    rates = PeakRates(learning_rate, learning_rate if head_learning_rate is None else head_learning_rate)
     if fsdp and (processes.size == 1 or chunk_size is not None):
         raise ConfigError(
             f"fsdp needs several processes, and encodes a batch at once. Got {processes.size} and chunk_size "
             f"{chunk_size}. Leave it out."
         )
     if fsdp:
-        spread = Sharded(
-            learner, accelerator, processes, learning_rate=learning_rate, weight_decay=weight_decay
-        )
+        spread = Sharded(learner, accelerator, processes, rates=rates, weight_decay=weight_decay)
     else:
-        spread = Replicated(learner, accelerator, learning_rate=learning_rate, weight_decay=weight_decay)
+        spread = Replicated(learner, accelerator, rates=rates, weight_decay=weight_decay)
     model, stepper = spread.model, spread.optimizer
     state = _LoopState(trained_parameters(learner), ema, spread, accelerator.scaler, watch or Stopwatch())
     if resume and checkpoints is not None:
@@ -172,9 +173,9 @@ def fit(
     model.train()
     for epoch, batch in _batches_from(state.step, loader, epochs):
         torch.manual_seed(seed * 1_000_003 + state.step)
-        rate = learning_rate * cosine_with_warmup(state.step, steps=steps, warmup_steps=warmup_steps)
+        factor = cosine_with_warmup(state.step, steps=steps, warmup_steps=warmup_steps)
         for group in stepper.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["peak"] * factor
         pairs, keys = _pairs(
             batch, captions, epoch, len(loader.dataset), accelerator.device, processes, text_features
         )
@@ -206,6 +207,7 @@ def fit(
         state.count(accepted=finite and not accelerator.optimizer_step_was_skipped)
         images += len(batch) if batch.sizes is None else sum(batch.sizes)
         speed = images / (time.perf_counter() - started)
+        rate = learning_rate * factor
         report(Progress(state.step, steps, epoch, loss.item(), rate, norm.item(), speed, state.skipped))
         if state.skipped_in_a_row:
             processes.everywhere(partial(_refuse_divergence, state, batch, loader, max_skipped))

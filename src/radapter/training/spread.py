@@ -8,7 +8,7 @@ told, step by step, what was trained: averages, checkpoints and evaluation see a
 
 import copy
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -22,6 +22,16 @@ from radapter.methods import Learner, trained_parameters
 from radapter.processes import Processes
 
 OptimizerState = dict[int, dict[str, Tensor]]
+
+
+class PeakRates(NamedTuple):
+    """The highest learning rates of one training; one schedule scales both.
+
+    encoder: of the parameters of the towers. head: of those outside them, where there are any.
+    """
+
+    encoder: float
+    head: float
 
 
 class Spread(Protocol):
@@ -52,16 +62,16 @@ class Replicated:
     Args:
         learner: trained in place.
         accelerator: wraps it; with several processes in DistributedDataParallel.
-        learning_rate: AdamW's.
+        rates: AdamW's, of a group of parameters each.
         weight_decay: AdamW's.
     """
 
     def __init__(
-        self, learner: Learner, accelerator: Accelerator, *, learning_rate: float, weight_decay: float
+        self, learner: Learner, accelerator: Accelerator, *, rates: PeakRates, weight_decay: float
     ) -> None:
         self._parameters = list(trained_parameters(learner).values())
         self._accelerator = accelerator
-        self._plain = torch.optim.AdamW(self._parameters, lr=learning_rate, weight_decay=weight_decay)
+        self._plain = torch.optim.AdamW(_groups(learner, rates), weight_decay=weight_decay)
         self.model, self.optimizer = accelerator.prepare(learner, self._plain)
 
     def clip(self, limit: float) -> Tensor:
@@ -97,7 +107,7 @@ class Sharded:
         learner: moved to the CPU; what is trained is written to it by `publish`.
         accelerator: says which device the parts are on.
         processes: two or more of them are worth it.
-        learning_rate: AdamW's.
+        rates: AdamW's, of a group of parameters each.
         weight_decay: AdamW's.
     """
 
@@ -107,16 +117,15 @@ class Sharded:
         accelerator: Accelerator,
         processes: Processes,
         *,
-        learning_rate: float,
+        rates: PeakRates,
         weight_decay: float,
     ) -> None:
         self._learner = learner.to("cpu")
         self._accelerator = accelerator
-        self.model: nn.Module = _sharded(copy.deepcopy(learner), accelerator.device, processes)
-        self._parameters = trained_parameters(self.model)
-        self._plain = torch.optim.AdamW(
-            self._parameters.values(), lr=learning_rate, weight_decay=weight_decay
-        )
+        sharded = _sharded(copy.deepcopy(learner), accelerator.device, processes)
+        self.model: nn.Module = sharded
+        self._parameters = trained_parameters(sharded)
+        self._plain = torch.optim.AdamW(_groups(sharded, rates), weight_decay=weight_decay)
         self.optimizer = accelerator.prepare(self._plain)
 
     def clip(self, limit: float) -> Tensor:
@@ -154,7 +163,24 @@ class Sharded:
         self._plain.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _sharded(learner: Learner, device: torch.device, processes: Processes) -> nn.Module:
+def _groups(learner: Learner, rates: PeakRates) -> list[dict[str, Any]]:
+    """AdamW's groups: what is outside the encoder, then the encoder, each with its "peak" rate.
+
+    That is the order of `trained_parameters` too, by which checkpoints number the moments.
+    """
+    trained = list(trained_parameters(learner).values())
+    inside = set(learner.encoder.parameters())
+    outside = [parameter for parameter in trained if parameter not in inside]
+    towers = [parameter for parameter in trained if parameter in inside]
+    assert all(ours is theirs for ours, theirs in zip((*outside, *towers), trained, strict=True))
+    return [
+        {"params": parameters, "lr": rate, "peak": rate}
+        for parameters, rate in ((outside, rates.head), (towers, rates.encoder))
+        if parameters
+    ]
+
+
+def _sharded(learner: Learner, device: torch.device, processes: Processes) -> Learner:
     """Every block is a unit of its own, and what is left is one more."""
     mesh = init_device_mesh(device.type, (processes.size,))
     scalars = {parameter for parameter in learner.parameters() if parameter.ndim == 0}

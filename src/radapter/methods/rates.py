@@ -1,0 +1,70 @@
+"""Peak learning rates: those that a method's source published for CLIP ViT-B, carried over to another width.
+
+    default = published * 768 / D        D is the width of the image tower
+
+AdamW moves every entry of a weight by about the learning rate in a step, whatever the gradient. The output of a matrix
+sums D such moves, so features move by about rate * D, and the rate that suits a tower falls with its width (Yang et
+al., "Tensor programs V: tuning large neural networks via zero-shot hyperparameter transfer", 2022). A head reads the
+joint space, not the tower, so its rate is not scaled.
+
+A rate other than the default moves all rates of a method together, by the factor
+
+    m = rate / default        head = head_learning_rate * m
+"""
+
+from radapter.methods.method import Method
+
+CLIP_WIDTH = 768
+"""D of CLIP ViT-B's image tower, for which rates are published."""
+
+
+def default_rate(method: Method, image_width: int) -> float:
+    """The default of `train.lr`: the towers' peak rate, or the head's where nothing else is trained.
+
+    Args:
+        method: a row of the table.
+        image_width: D of the image tower.
+    """
+    return method.learning_rate * (CLIP_WIDTH / image_width if method.trains_towers else 1.0)
+
+
+def multiplier(method: Method, image_width: int, learning_rate: float | None) -> float:
+    """m, the factor between a rate and the method's default at this width; 1 for None, the default itself."""
+    return 1.0 if learning_rate is None else learning_rate / default_rate(method, image_width)
+
+
+def head_rate(method: Method, image_width: int, learning_rate: float | None) -> float | None:
+    """The head's peak rate at `train.lr`; None where no head is trained."""
+    if method.head_learning_rate is None:
+        return None
+    return method.head_learning_rate * multiplier(method, image_width, learning_rate)
+
+
+def in_words(method: Method, image_width: int, learning_rate: float | None) -> str:
+    """One line on the rates that a training uses and where they come from.
+
+    Such as "learning rate 0.003: 5e-4 for CLIP ViT-B (R-Adapter's release) x 768 / 128, the image tower's width".
+
+    Args:
+        method: a row that trains something.
+        image_width: D of the image tower.
+        learning_rate: `train.lr`; None for the default.
+    """
+    default = default_rate(method, image_width)
+    head = head_rate(method, image_width, learning_rate) if method.trains_towers else None
+    rate = f"{default if learning_rate is None else learning_rate:.4g}"
+    used = f"learning rate {rate}" + ("" if head is None else f", head {head:.4g}")
+    source = f"{_plain(method.learning_rate)} for CLIP ViT-B ({method.rate_source})"
+    if method.trains_towers:
+        source += f" x {CLIP_WIDTH} / {image_width}, the image tower's width"
+    if learning_rate is None:
+        return f"{used}: {source}"
+    return f"{used}: train.lr. The default is {default:.4g}: {source}"
+
+
+def _plain(rate: float) -> str:
+    """5e-4 instead of 0.0005; 0.1 stays."""
+    if rate >= 1e-2:
+        return f"{rate:g}"
+    mantissa, exponent = f"{rate:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

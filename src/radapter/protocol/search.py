@@ -33,7 +33,7 @@ def search_learning_rates(
     task = trainings.task(seed)
     names = dict.fromkeys(method.runs for method in methods if method.build is not None)
     return {
-        name: {rate: trainings.validated(find_method(name, task), rate, seed) for rate in grid}
+        name: {rate: trainings.validated(find_method(name, task), rate, seed).metrics for rate in grid}
         for name in names
     }
 

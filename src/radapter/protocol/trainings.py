@@ -4,7 +4,8 @@ A training is a method at a learning rate and a seed. What was asked for and is 
 goes on from its checkpoint, and what is missing is done: so a comparison that was killed continues by being started
 again, and methods that share a training share it.
 
-    FOLDER/METHOD/seed-S/lr-R/   the weights, validation.json, sweep.json; checkpoints/ while it is not done
+    FOLDER/METHOD/seed-S/lr-R/   the weights, what ID validation and the sweep give, in JSON, and their
+                                 pseudo-values, in safetensors; checkpoints/ while it is not done
 """
 
 import shutil
@@ -12,25 +13,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from radapter.data import Memory
-from radapter.evaluation import ALPHAS, Metrics, TaskName
+from radapter.evaluation import ALPHAS, Measured, TaskName
 from radapter.methods import Method, find_method
 from radapter.models import DualEncoder
 from radapter.protocol.experiment import Bench, bench_of
 from radapter.protocol.fine_tuning import soup, train_method
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.results import SweepRow
 from radapter.protocol.suite import Suite
+from radapter.protocol.swept import PSEUDO_VALUES, SWEEP, Swept
 from radapter.protocol.trained import TRAINED, Trained, load_trained, save_trained
 from radapter.protocol.validation import Validation
-from radapter.storage import read_json, write_json
+from radapter.storage import load_weights, read_json, save_tensors, write_json
 from radapter.training import Checkpoints, Progress, StopSignal
 
-_CHECKPOINTS, _VALIDATION, _SWEEP, _ZERO_SHOT = "checkpoints", "validation.json", "sweep.json", "zero-shot"
-_ROWS = TypeAdapter(list[SweepRow])
+_CHECKPOINTS, _ZERO_SHOT = "checkpoints", "zero-shot"
+_VALIDATION, _VALIDATION_VALUES, _KEY = "validation.json", "validation.safetensors", "pseudo_values"
 
 
 class Trainings:
@@ -75,19 +74,20 @@ class Trainings:
         """What the data of a seed are for."""
         return self._suite_at(seed).task
 
-    def validated(self, method: Method, rate: float | None, seed: int) -> Metrics:
-        """A training's metrics on ID validation, at alpha 1.
+    def validated(self, method: Method, rate: float | None, seed: int) -> Measured:
+        """A training's metrics and pseudo-values on ID validation, at alpha 1.
 
         Raises:
             ConfigError: the suite has no ID validation.
         """
-        file = self._place(method, rate, seed) / _VALIDATION
-        if not file.is_file():
+        place = self._place(method, rate, seed)
+        file, values = place / _VALIDATION, place / _VALIDATION_VALUES
+        if not (file.is_file() and values.is_file()):
             trained = self.trained(method, rate, seed)
-            validation = self._validation(trained.classifier.encoder, seed)
-            write_json(file, validation.metrics(trained.classifier))
-        found: Metrics = read_json(file)
-        return found
+            found = self._validation(trained.classifier.encoder, seed).measured(trained.classifier)
+            save_tensors(values, {_KEY: found.pseudo_values})
+            write_json(file, found.metrics)
+        return Measured(read_json(file), load_weights(values)[_KEY])
 
     def trained(self, method: Method, rate: float | None, seed: int) -> Trained:
         """A training's outcome.
@@ -130,28 +130,28 @@ class Trainings:
         save_trained(place, mixed, alpha=1.0, about={"seed": seed})
         return mixed
 
-    def zero_shot(self, seed: int) -> SweepRow:
+    def zero_shot(self, seed: int) -> Swept:
         """The model as it is, on the data of a seed."""
-        file = self._folder / _ZERO_SHOT / f"seed-{seed}" / _SWEEP
-        return _kept(file, lambda: [self._bench_at(seed).zero_shot(self._load())])[0]
+        place = self._folder / _ZERO_SHOT / f"seed-{seed}"
+        return _kept(place, lambda: self._bench_at(seed).zero_shot(self._load()))
 
     def sweep(
         self, trained: Trained, seed: int, rate: float | None, alphas: Sequence[float] = ALPHAS
-    ) -> list[SweepRow]:
+    ) -> Swept:
         """A training's rows at every alpha: the only place where test sets are read.
 
         Args:
             trained: at that seed and rate.
             alphas: each in [0, 1].
         """
-        file = self._place(find_method(trained.method, self.task(seed)), rate, seed) / _SWEEP
-        return _kept(file, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas))
+        place = self._place(find_method(trained.method, self.task(seed)), rate, seed)
+        return _kept(place, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas))
 
     def forget(self, method: Method, rate: float, seed: int) -> None:
         """Removes the weights of a training that is not needed again; its accuracy on ID validation stays."""
         place = self._place(method, rate, seed)
         for path in place.iterdir() if place.is_dir() else ():
-            if path.name not in (_VALIDATION, _SWEEP):
+            if path.name not in (_VALIDATION, _VALIDATION_VALUES, SWEEP, PSEUDO_VALUES):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _place(self, method: Method, rate: float | None, seed: int) -> Path:
@@ -176,9 +176,9 @@ class Trainings:
         return Validation(self._suite_at(seed).sealed(), encoder, self._recipe, memory=self._memory)
 
 
-def _kept(file: Path, make: Callable[[], list[SweepRow]]) -> list[SweepRow]:
-    if file.is_file():
-        return _ROWS.validate_python(read_json(file))
-    rows = make()
-    write_json(file, [row.model_dump(mode="json") for row in rows])
-    return rows
+def _kept(place: Path, make: Callable[[], Swept]) -> Swept:
+    found = Swept.read(place)
+    if found is None:
+        found = make()
+        found.write(place)
+    return found

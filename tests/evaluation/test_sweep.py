@@ -1,24 +1,22 @@
 """Evaluating a set, every alpha on each batch, and the rule that chooses one."""
 
-import math
 from collections import Counter
 from typing import NamedTuple
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.errors import ConfigError, DataError
 from radapter.evaluation import (
     ALPHAS,
+    ClassificationMeasure,
     Interpolation,
     alpha_sweep,
     classification_metrics,
     evaluate_classification,
-    smallest_within_one_standard_error,
+    sweep,
 )
 
 
@@ -110,15 +108,15 @@ def test_agreement_with_the_zero_shot_model_is_found_on_the_way_and_kept(tuned):
     encoder, head, interpolation = tuned
     zero_shot: dict[str, Tensor] = {}
 
-    def sweep(*alphas):
+    def swept(*alphas):
         return alpha_sweep(
             encoder, interpolation.at, lambda: head.weight, {"a": batches()}, alphas, zero_shot=zero_shot
         )
 
-    first = sweep(1.0, 0.0)
+    first = swept(1.0, 0.0)
     assert first[0.0]["a"]["agreement"] == 1
     assert first[1.0]["a"]["agreement"] < 1
-    assert sweep(1.0)[1.0] == first[1.0]
+    assert swept(1.0)[1.0] == first[1.0]
 
 
 def test_how_much_is_held_does_not_change_the_result(tuned):
@@ -137,6 +135,18 @@ def test_known_results_are_taken_over_and_not_computed(tuned):
     swept = alpha_sweep(*arguments, known=known)
     assert swept[0]["a"] == {"top1": 0.125, "n": 12}
     assert list(encoder.seen.values()) == [1] * 3
+
+
+def test_pseudo_values_of_an_accuracy_are_its_hits_at_every_alpha_computed(tuned):
+    encoder, head, interpolation = tuned
+    found: dict[tuple[float, str], Tensor] = {}
+    measures = {"a": ClassificationMeasure(encoder, lambda: head.weight, list(batches()))}
+    known = {0.0: {"a": {"top1": 0.125, "n": 12}}}
+    swept = sweep(encoder, interpolation.at, measures, (0.0, 0.5, 1.0), known=known, pseudo_values=found)
+    assert found.keys() == {(0.5, "a"), (1.0, "a")}
+    for (alpha, _), values in found.items():
+        assert (values.dtype, values.shape, set(values.tolist())) == (torch.float32, (12,), {0.0, 1.0})
+        assert float(values.mean()) == pytest.approx(swept[alpha]["a"]["top1"])
 
 
 def test_the_model_is_left_as_it_was(tuned):
@@ -188,44 +198,3 @@ def test_an_alpha_outside_its_range_stops_before_any_batch_is_read(tuned):
     with pytest.raises(ConfigError, match=r"alpha must be in \[0, 1\]"):
         alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"a": unread}, (0, 1.5))
     assert len(list(unread)) == 3
-
-
-def test_rule_worked_by_hand():
-    # The best is 0.5 of 100 images: one standard error is 0.05.
-    rule = smallest_within_one_standard_error
-    assert rule([0, 0.5, 1], [0.4, 0.44, 0.5], 100) == 1
-    assert rule([0, 0.5, 1], [0.4, 0.46, 0.5], 100) == 0.5
-    assert rule([1, 0.5, 0], [0.5, 0.46, 0.46], 100) == 0
-
-
-def test_a_perfect_score_has_no_standard_error():
-    assert smallest_within_one_standard_error([0, 0.5, 0.7, 1], [0.9, 0.99, 1.0, 1.0], 100) == 0.7
-
-
-def test_more_images_allow_less_slack():
-    alphas, scores = [0.2, 0.4, 0.6, 0.8], [0.86, 0.88, 0.895, 0.9]
-    chosen = [smallest_within_one_standard_error(alphas, scores, n) for n in (30, 200, 1000, 100_000)]
-    assert chosen == [0.2, 0.4, 0.6, 0.8]
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=11), st.integers(1, 10_000))
-def test_chosen_alpha_is_within_the_error_and_no_smaller_one_is(scores, n):
-    alphas = [i / 10 for i in range(len(scores))]
-    chosen = smallest_within_one_standard_error(alphas, scores, n)
-    best = max(scores)
-    floor = best - math.sqrt(best * (1 - best) / n)
-    assert scores[alphas.index(chosen)] >= floor
-    assert all(score < floor for alpha, score in zip(alphas, scores, strict=True) if alpha < chosen)
-
-
-@pytest.mark.parametrize(
-    ("alphas", "scores", "n", "words"),
-    [
-        ([], [], 5, "one length of at least 1"),
-        ([0], [0.5], 0, "n must be"),
-        ([0], [50.0], 9, "Divide percent"),
-    ],
-)
-def test_the_rule_refuses_what_it_cannot_judge(alphas, scores, n, words):
-    with pytest.raises(ValueError, match=words):
-        smallest_within_one_standard_error(alphas, scores, n)

@@ -295,8 +295,9 @@ def metrics(task: str, model: Path, processes: Processes):
     suite, encoder = suite_of(task), radapter.load(model)
     outcome = load_trained(_outcome(model, task), encoder)
     bench = Bench(suite, encoder.preprocess, batch_size=4, processes=processes)
-    rows = [bench.zero_shot(radapter.load(model)), *bench.sweep(outcome, alphas=(1.0, 0.0))]
-    return [row.model_dump() for row in rows]
+    found = [bench.zero_shot(radapter.load(model)), bench.sweep(outcome, alphas=(1.0, 0.0))]
+    rows = [row.model_dump() for swept in found for row in swept.rows]
+    return rows, {key: values.tolist() for key, values in found[1].pseudo_values.items()}
 
 
 @dataclasses.dataclass

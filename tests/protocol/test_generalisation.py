@@ -70,7 +70,7 @@ def results(base: float, novel: float | None, seed: int = 0) -> Results:
 
 def test_a_transfer_set_is_classified_among_its_own_names_with_its_own_templates(generalising, recipe):
     encoder = radapter.load("world:tiny")
-    row = bench_of(generalising, encoder, recipe, memory=None).zero_shot(encoder)
+    row = bench_of(generalising, encoder, recipe, memory=None).zero_shot(encoder).rows[0]
     assert len(generalising.train.classnames) == 10
     assert row.transfer.keys() == {"novel", "three"}
     for name, other in generalising.transfer.items():
@@ -87,8 +87,8 @@ def test_every_alpha_has_transfer_sets_and_zero_is_zero_shot(generalising, recip
     trained = train_method(METHODS[method], radapter.load("world:tiny"), generalising, recipe, seed=0)
     encoder = radapter.load("world:tiny")
     bench = bench_of(generalising, encoder, recipe, memory=None)
-    zero_shot = bench.zero_shot(encoder)
-    start, end = bench.sweep(trained, None, (0.0, 1.0))
+    zero_shot = bench.zero_shot(encoder).rows[0]
+    start, end = bench.sweep(trained, None, (0.0, 1.0)).rows
     assert start.transfer["novel"]["nll"] == pytest.approx(zero_shot.transfer["novel"]["nll"], rel=1e-5)
     assert end.transfer["novel"]["nll"] != pytest.approx(zero_shot.transfer["novel"]["nll"], rel=1e-3)
 
@@ -96,7 +96,7 @@ def test_every_alpha_has_transfer_sets_and_zero_is_zero_shot(generalising, recip
 def test_a_method_with_a_trained_head_uses_the_text_tower_as_it_was_for_other_classes(generalising, recipe):
     trained = train_method(METHODS["full"], radapter.load("world:tiny"), generalising, recipe, seed=0)
     encoder = trained.classifier.encoder
-    swept = bench_of(generalising, encoder, recipe, memory=None).sweep(trained, None, (1.0,))[0]
+    swept = bench_of(generalising, encoder, recipe, memory=None).sweep(trained, None, (1.0,)).rows[0]
     novel = generalising.transfer["novel"]
     head = class_embeddings(radapter.load("world:tiny"), novel.data.classnames, novel.templates)
     own = evaluate_classification(encoder, head, EvalLoader(novel.data, encoder.preprocess, batch_size=64))

@@ -2,10 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from radapter.errors import DamagedError
 from radapter.protocol import Results, Selection, SweepRow
-from radapter.protocol.experiment import choose_alpha, on_validation, zero_shot_row
+from radapter.protocol.experiment import choose_alpha, zero_shot_row
+from radapter.protocol.swept import Swept
 
 
 def metrics(top1: float, n: int = 100) -> dict[str, float]:
@@ -15,6 +17,14 @@ def metrics(top1: float, n: int = 100) -> dict[str, float]:
 def sweep_row(alpha: float, id_val: float) -> SweepRow:
     ood = {"sketch": metrics(0.4), "neon": metrics(0.2)}
     return SweepRow.of("r-adapter", alpha, id_val=metrics(id_val), id={"photo": metrics(0.7)}, ood=ood)
+
+
+def swept(*scores: tuple[float, float]) -> Swept:
+    """Alphas and their accuracies on 100 validation images, the first of which are right."""
+    return Swept(
+        [sweep_row(*each) for each in scores],
+        {f"{a:g}/id_val/id_val": (torch.arange(100) < round(100 * score)).float() for a, score in scores},
+    )
 
 
 def results() -> Results:
@@ -64,14 +74,17 @@ def test_a_file_of_another_schema_is_refused(tmp_path: Path):
         Results.read(tmp_path)
 
 
-def test_auto_takes_the_smallest_alpha_within_one_standard_error():
-    # the best is 0.80 at n = 100: one standard error is 0.04, so 0.77 is as good and 0.75 is not
-    sweep = [sweep_row(a, s) for a, s in ((0.0, 0.5), (0.2, 0.75), (0.4, 0.77), (0.6, 0.80), (1.0, 0.79))]
-    alpha, selection = choose_alpha(on_validation(sweep), "auto")
-    assert alpha == 0.4
+def test_auto_takes_the_smallest_alpha_within_one_paired_standard_error():
+    # the best is 0.80 at n = 100. One image less is within its error, 0.01; three are not: 0.03 > 0.017. The
+    # error of one accuracy, 0.04, would take 0.4 for as good
+    sweep = swept((0.0, 0.5), (0.2, 0.75), (0.4, 0.77), (0.5, 0.79), (0.6, 0.80), (1.0, 0.79))
+    alpha, selection = choose_alpha(sweep.on_validation(), "auto")
+    assert alpha == 0.5
     assert (selection.split, selection.n) == ("id_val", 100)
+    assert (selection.best_alpha, selection.best_score, selection.score) == (0.6, 0.80, 0.79)
+    assert selection.paired_error == pytest.approx(0.01)
 
 
 def test_a_given_alpha_is_taken_and_nothing_selected():
-    alpha, selection = choose_alpha(on_validation([sweep_row(0.5, 0.5)]), 0.5)
+    alpha, selection = choose_alpha(swept((0.5, 0.5)).on_validation(), 0.5)
     assert (alpha, selection.split) == (0.5, None)

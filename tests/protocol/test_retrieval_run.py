@@ -24,7 +24,6 @@ from radapter.protocol import (
     Results,
     RetrievalSuite,
     Trainings,
-    choose_alpha,
     evaluate_run,
     load_trained,
     merge_run,
@@ -121,13 +120,14 @@ def test_training_changes_the_figures_and_alpha_zero_does_not(done):
     assert points[1.0].id != points[0.0].id
 
 
-def test_alpha_is_chosen_by_the_jackknifes_standard_error(done):
-    _, results = done
+def test_alpha_is_chosen_by_the_paired_jackknife(done):
+    folder, results = done
+    values = load_file(folder / "pseudo_values.safetensors")
     validated = {row.alpha: row.id_val for row in results.sweep if row.method == "r-adapter"}
-    chosen, selection = choose_alpha(validated, "auto", headline=HEADLINES["retrieval"])
-    literally = smallest_within(results.sweep, "r-adapter", "rsum", "rsum_se")
-    assert chosen == literally == results.row("r-adapter").alpha
-    assert "jackknife" in selection.rule
+    of_image = {alpha: values[f"{alpha:g}/id_val/id_val"].tolist() for alpha in validated}
+    scores = {alpha: metrics["rsum"] / 6 for alpha, metrics in validated.items()}
+    assert results.row("r-adapter").alpha == smallest_within(scores, of_image)
+    assert "paired standard error" in results.selection.rule
 
 
 def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, done, pairs, recipe):
@@ -224,6 +224,6 @@ def test_what_zero_shot_gives_is_evaluated_once_for_all_methods(pairs, encoder):
         step_bytes=0,
     )
     seen.clear()
-    rows = bench.sweep(trained, zero_shot, (0.0, 1.0))
+    rows = bench.sweep(trained, zero_shot, (0.0, 1.0)).rows
     assert [row.alpha for row in rows] == [0.0, 1.0]
     assert sorted(seen) == ["id/photo", "id_val/id_val", "ood/grey", "ood/named"]  # alpha 1 alone

@@ -106,7 +106,7 @@ def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: P
     results = run(tmp_path, suite, recipe, alpha=0.3)
     encoder = radapter.load("world:tiny")
     PeftModel.from_pretrained(encoder.module, tmp_path / "adapter")
-    row = bench(encoder, suite).zero_shot(encoder)  # the model as it is, which now is the adapted one
+    row = bench(encoder, suite).zero_shot(encoder).rows[0]  # the model as it is, which now is the adapted one
     assert row.id["photo"]["nll"] == pytest.approx(results.row("r-adapter").id["photo"]["nll"], rel=1e-4)
     assert row.id["photo"]["nll"] != pytest.approx(results.row("zero-shot").id["photo"]["nll"], rel=1e-3)
 
@@ -115,8 +115,8 @@ def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: P
 def test_alpha_zero_is_the_zero_shot_model(suite, recipe, method: str):
     trained = train_method(METHODS[method], radapter.load("world:tiny"), suite, recipe, seed=0)
     encoder = radapter.load("world:tiny")
-    zero_shot = bench(encoder, suite).zero_shot(encoder)
-    at_zero = bench(encoder, suite).sweep(trained, None, (0.0,))[0]
+    zero_shot = bench(encoder, suite).zero_shot(encoder).rows[0]
+    at_zero = bench(encoder, suite).sweep(trained, None, (0.0,)).rows[0]
     for name in ("sketch", "neon"):
         assert at_zero.ood[name]["top1"] == zero_shot.ood[name]["top1"]
         assert at_zero.ood[name]["nll"] == pytest.approx(zero_shot.ood[name]["nll"], rel=1e-5)
@@ -125,9 +125,9 @@ def test_alpha_zero_is_the_zero_shot_model(suite, recipe, method: str):
 def test_the_sweep_of_merged_weights_is_the_adapter_re_scaled(suite, recipe):
     trained = train_method(METHODS["r-adapter"], radapter.load("world:tiny"), suite, recipe, seed=0)
     encoder = trained.classifier.encoder
-    swept = bench(encoder, suite).sweep(trained, None, (0.3,))[0]
+    swept = bench(encoder, suite).sweep(trained, None, (0.3,)).rows[0]
     with radapter.set_alpha(encoder, 0.3):
-        adapted = bench(encoder, suite).zero_shot(encoder)
+        adapted = bench(encoder, suite).zero_shot(encoder).rows[0]
     assert swept.id["photo"]["nll"] == pytest.approx(adapted.id["photo"]["nll"], rel=1e-4)
 
 

@@ -14,7 +14,7 @@ import radapter
 from radapter.adapter import RAdapterConfig
 from radapter.data import Memory, open_masks
 from radapter.errors import DataError, LeakError
-from radapter.evaluation import HEADLINES, mean_iou
+from radapter.evaluation import mean_iou
 from radapter.evaluation.confusion import Confusion
 from radapter.methods import SEGMENTATION
 from radapter.protocol import (
@@ -23,7 +23,6 @@ from radapter.protocol import (
     Results,
     SegmentationSuite,
     check_disjoint,
-    choose_alpha,
     evaluate_run,
     merge_run,
     run_method,
@@ -186,13 +185,15 @@ def test_training_changes_the_image_tower_alone(done):
     assert not any("text_model" in name for name in names)
 
 
-def test_alpha_is_chosen_by_the_jackknifes_standard_error(done):
-    _, results = done
+def test_alpha_is_chosen_by_the_paired_jackknife(done):
+    folder, results = done
+    values = load_file(folder / "pseudo_values.safetensors")
     validated = {row.alpha: row.id_val for row in results.sweep if row.method == "r-adapter"}
-    chosen, selection = choose_alpha(validated, "auto", headline=HEADLINES["segmentation"])
-    literally = smallest_within(results.sweep, "r-adapter", "miou", "miou_se")
-    assert chosen == literally == results.row("r-adapter").alpha
-    assert (selection.n, "jackknife" in selection.rule) == (8, True)
+    of_image = {alpha: values[f"{alpha:g}/id_val/id_val"].tolist() for alpha in validated}
+    scores = {alpha: metrics["miou"] for alpha, metrics in validated.items()}
+    assert results.row("r-adapter").alpha == smallest_within(scores, of_image)
+    assert "paired standard error" in results.selection.rule
+    assert results.selection.n == 8
 
 
 def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, done, masked, recipe):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import radapter
 from radapter.errors import ConfigError
@@ -12,6 +13,8 @@ from radapter.protocol import Trainings
 from radapter.protocol.search import best_rates, search_learning_rates
 from radapter.protocol.study import study
 from radapter.report.study import write_study
+
+SETS = ("id_val/id_val", "id/photo", "ood/sketch", "ood/neon")
 
 
 def load():
@@ -86,7 +89,8 @@ def test_the_search_s_losers_leave_their_accuracy_and_no_weights(tmp_path: Path,
     trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
     found = study([METHODS["full"]], trainings, grid=[1e-4, 1e-2], search_seed=0, seeds=[0])
     (loser,) = {1e-4, 1e-2} - {found.learning_rates["full"]}
-    assert [f.name for f in (tmp_path / f"full/seed-0/lr-{loser:g}").iterdir()] == ["validation.json"]
+    left = {file.name for file in (tmp_path / f"full/seed-0/lr-{loser:g}").iterdir()}
+    assert left == {"validation.json", "validation.safetensors"}
 
 
 def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe):
@@ -100,3 +104,17 @@ def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe):
     for name, tensor in mixed.items():
         assert torch.allclose(tensor, (weights[0][name] + weights[1][name]) / 2, atol=1e-6)
     assert found.results[1].row("uniform-soup").alpha == 1.0
+
+
+def test_a_training_keeps_the_pseudo_values_of_every_set_at_every_alpha(tmp_path: Path, suite, recipe):
+    trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
+    swept = trainings.sweep(trainings.trained(METHODS["full"], 1e-3, 0), 0, 1e-3)
+    kept = load_file(tmp_path / "full/seed-0/lr-0.001/pseudo_values.safetensors")
+    zero_shot = load_file(tmp_path / "zero-shot/seed-0/pseudo_values.safetensors")
+    assert kept.keys() == {f"{row.alpha:g}/{name}" for row in swept.rows for name in SETS}
+    for row in swept.rows:
+        hits = kept[f"{row.alpha:g}/ood/sketch"]
+        assert (float(hits.double().mean()), len(hits)) == (row.ood["sketch"]["top1"], row.ood["sketch"]["n"])
+    assert all(torch.equal(kept[key], values) for key, values in zero_shot.items())
+    again = Trainings(tmp_path, load, lambda _: suite, recipe).validated(METHODS["full"], 1e-3, 0)
+    assert torch.equal(again.pseudo_values, kept["1/id_val/id_val"])

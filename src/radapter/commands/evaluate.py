@@ -165,8 +165,8 @@ def evaluate(
                 task=suite.task,
                 seed=0,
                 selection=Selection(split=None, rule="nothing was selected", n=0),
-                rows=[zero_shot_row(zero_shot)],
-                sweep=[zero_shot],
+                rows=[zero_shot_row(*zero_shot.rows)],
+                sweep=zero_shot.rows,
             )
     if processes.is_main:
         print_results(results, metric=metric)

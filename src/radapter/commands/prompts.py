@@ -83,7 +83,7 @@ def prompts(
             encoder, suite, recipe, depth=depth, seed=config.seed, memory=memory, report=bar.report
         )
         bench = bench_of(suite.prompted(), prompted, recipe, memory=memory, progress=bar.evaluated)
-        without, with_prompts = bench.states("mask-prompts", prompted, prompted.at, (0.0, 1.0))
+        without, with_prompts = bench.states("mask-prompts", prompted, prompted.at, (0.0, 1.0)).rows
         figures = {
             name: {"without": fill["miou"], "with": tokens["miou"]}
             for (name, fill), tokens in zip(_sets(without).items(), _sets(with_prompts).values(), strict=True)

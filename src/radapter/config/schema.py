@@ -160,8 +160,8 @@ class CompareConfig(Section):
 
     rates: Annotated[dict[str, float], PlainValidator(_rates)] = Field(
         default={},
-        description="method and the centre of its learning rates, such as {full: 1e-4}; a method that is left out has "
-        "its default rate, that of train.lr null",
+        description="method and the centre of its learning rates, such as {full: 1e-4}; the centre of a method that "
+        "is left out is its default, that of train.lr null",
     )
     points: int = Field(
         default=5,

@@ -1,7 +1,8 @@
 """Evaluation: metrics of matrices, sets of labelled images, and every alpha between two models.
 
-Reading order: `metrics`, `headline` (the figure that counts), `measure`, `classification`, `interpolation`,
-`sweep`; `robustness` compares accuracies of sets.
+Reading order: `metrics`, `headline` (the figure that counts), `measure`, `jackknife` (what each image contributes to
+it), `classification`, `interpolation`, `sweep`, `paired` (two models on the same images); `robustness` compares
+accuracies of sets.
 Retrieval: `cosines`, `positives`, `retrieval`, `map_at_r`, `features`, `captioned` (the measure); `eccv_caption`
 asks its authors' package.
 Segmentation: `confusion` (what is counted), `miou` (its conventions), `boundary`.
@@ -19,7 +20,7 @@ from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
 from radapter.evaluation.map_at_r import retrieval_map_at_r
-from radapter.evaluation.measure import Measure, measured
+from radapter.evaluation.measure import Measure, Measured, measured
 from radapter.evaluation.metrics import (
     Metrics,
     agreement,
@@ -37,6 +38,7 @@ from radapter.evaluation.miou import (
     seen_unseen_iou,
     segmentation_metrics,
 )
+from radapter.evaluation.paired import Choice, paired_standard_error, smallest_within_paired_error
 from radapter.evaluation.positives import positive_pairs
 from radapter.evaluation.regions import SegmentationMeasure
 from radapter.evaluation.retrieval import (
@@ -56,8 +58,6 @@ from radapter.evaluation.robustness import (
 from radapter.evaluation.sweep import (
     ALPHAS,
     alpha_sweep,
-    smallest_within,
-    smallest_within_one_standard_error,
     sweep,
 )
 
@@ -66,12 +66,14 @@ __all__ = [
     "CONVENTIONS",
     "HEADLINES",
     "Baseline",
+    "Choice",
     "ClassificationMeasure",
     "Confusion",
     "Convention",
     "Headline",
     "Interpolation",
     "Measure",
+    "Measured",
     "Metrics",
     "RetrievalMeasure",
     "RetrievalRanks",
@@ -93,6 +95,7 @@ __all__ = [
     "mean_accuracy",
     "mean_iou",
     "measured",
+    "paired_standard_error",
     "pixel_accuracy",
     "positive_pairs",
     "read_standard_models",
@@ -105,8 +108,7 @@ __all__ = [
     "retrieval_ranks_of_groups",
     "seen_unseen_iou",
     "segmentation_metrics",
-    "smallest_within",
-    "smallest_within_one_standard_error",
+    "smallest_within_paired_error",
     "sweep",
     "zero_shot_logits",
 ]

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from radapter.evaluation.features import PairEncoder, encode_images
-from radapter.evaluation.jackknife import rsum_standard_error
+from radapter.evaluation.jackknife import rsum_pseudo_values, standard_error
 from radapter.evaluation.map_at_r import retrieval_map_at_r
-from radapter.evaluation.metrics import Metrics
+from radapter.evaluation.measure import Measured
 from radapter.evaluation.positives import positive_pairs
 from radapter.evaluation.retrieval import retrieval_metrics, retrieval_ranks, retrieval_ranks_of_groups
 
@@ -64,8 +64,11 @@ class RetrievalMeasure:
     def remember(self, observed: Sequence[Tensor]) -> None:
         """Nothing of the zero-shot model is needed."""
 
-    def metrics(self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[Tensor]) -> Metrics:
-        """As `retrieval_metrics`, with rsum_se, rsum's standard error over images, i2t_map_at_r and t2i_map_at_r."""
+    def summarise(self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[Tensor]) -> Measured:
+        """As `retrieval_metrics`, with rsum_se, rsum's standard error over images, i2t_map_at_r and t2i_map_at_r.
+
+        Pseudo-values are those of rsum / 6: of each image, or of each group of images where they share captions.
+        """
         images = torch.cat(list(truths))
         place = torch.full((len(self.targets),), -1)
         place[images] = torch.arange(len(images))
@@ -84,11 +87,13 @@ class RetrievalMeasure:
             of_group = positive_pairs(groups, groups[image_of_text])
             ranks = retrieval_ranks_of_groups(image_features, text_features, of_group)
         of_target = positive_pairs(targets, targets[image_of_text])
-        return {
+        pseudo_values = rsum_pseudo_values(ranks, units, units[image_of_text])
+        metrics = {
             **retrieval_metrics(ranks),
-            "rsum_se": rsum_standard_error(ranks, units, units[image_of_text]),
+            "rsum_se": standard_error(pseudo_values),
             **retrieval_map_at_r(image_features, text_features, of_target),
         }
+        return Measured(metrics, (pseudo_values / 6).float())
 
 
 def _first_of_each(groups: Tensor, texts: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from radapter.evaluation.measure import Progress, measured
-from radapter.evaluation.metrics import Metrics, classification_metrics, predicted
+from radapter.evaluation.measure import Measured, Progress, measured
+from radapter.evaluation.metrics import Metrics, classification_metrics, is_right, predicted, restricted
 from radapter.losses.batch import full_precision, scaled_cosines
 
 
@@ -96,21 +96,22 @@ class ClassificationMeasure:
         if self.zero_shot is not None:
             self.zero_shot[self.name] = predicted(torch.cat(list(observed)), self.classes)
 
-    def metrics(
+    def summarise(
         self,
         prepared: Tensor,
         observed: Sequence[Tensor],
         truths: Sequence[tuple[Tensor, Tensor | None]],
-    ) -> Metrics:
-        """As `classification_metrics`."""
-        labels, groups = zip(*truths, strict=True)
-        return classification_metrics(
-            torch.cat(list(observed)),
-            torch.cat(labels),
-            classes=self.classes,
+    ) -> Measured:
+        """As `classification_metrics`; an image's pseudo-value is 1 where its label is predicted, else 0."""
+        of_batch, groups = zip(*truths, strict=True)
+        logits, labels = restricted(torch.cat(list(observed)), torch.cat(of_batch), self.classes)
+        metrics = classification_metrics(
+            logits,
+            labels,
             groups=_joined(groups),
             zero_shot=(self.zero_shot or {}).get(self.name),
         )
+        return Measured(metrics, is_right(logits, labels).float())
 
 
 def evaluate_classification(
@@ -139,7 +140,7 @@ def evaluate_classification(
         DataError: there is no image.
     """
     measure = ClassificationMeasure(encoder, lambda: head, batches, classes)
-    return measured(encoder, measure, name=name, progress=progress)
+    return measured(encoder, measure, name=name, progress=progress).metrics
 
 
 def _joined(groups: Sequence[Tensor | None]) -> Tensor | None:

@@ -1,6 +1,5 @@
 """The one figure of each task that is averaged over sets, chosen by and compared: a fraction, more is better."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -23,8 +22,6 @@ class Headline:
         tie: a metric whose lower value decides between equals.
         paper_alpha: alpha in the paper's experiments of this task.
         parts: metrics reported set by set beside it, with their spread: those that it is the sum of, or its kin.
-        error: a figure that is no share of n has this metric for its standard error, before `most` divides it.
-        error_is: that standard error, in words.
     """
 
     metric: str
@@ -33,19 +30,10 @@ class Headline:
     tie: str
     paper_alpha: float
     parts: tuple[str, ...] = ()
-    error: str | None = None
-    error_is: str = "sqrt(a (1 - a) / n)"
 
     def score(self, metrics: Metrics) -> float:
         """The figure of one set, in [0, 1]."""
         return metrics[self.metric] / self.most
-
-    def standard_error(self, metrics: Metrics) -> float:
-        """Of the score of one set."""
-        if self.error is not None:
-            return metrics[self.error] / self.most
-        share = self.score(metrics)
-        return math.sqrt(share * (1 - share) / metrics["n"])
 
     def is_better(self, found: Metrics, than: Metrics | None) -> bool:
         """Whether one choice beats another: by the score, then by the lower tie-breaker; equals do not."""
@@ -80,7 +68,6 @@ class Headline:
         return {name: self.score(zero_shot[name]) - self.score(tuned[name]) for name in zero_shot}
 
 
-_OVER_IMAGES = "the jackknife's over images"
 HEADLINES: dict[TaskName, Headline] = {
     "classification": Headline("top1", "top-1", 1.0, "nll", 0.5),
     "retrieval": Headline(
@@ -90,8 +77,6 @@ HEADLINES: dict[TaskName, Headline] = {
         "t2i_mean_rank",
         0.8,
         ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10"),
-        error="rsum_se",
-        error_is=_OVER_IMAGES,
     ),
     "segmentation": Headline(
         "miou",
@@ -100,7 +85,5 @@ HEADLINES: dict[TaskName, Headline] = {
         "pixel_error",
         0.4,
         ("true_masks_miou", "true_classes_miou", "miou_seen", "miou_unseen", "miou_harmonic", "miou_ovseg"),
-        error="miou_se",
-        error_is=_OVER_IMAGES,
     ),
 }

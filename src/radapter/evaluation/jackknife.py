@@ -1,15 +1,18 @@
-"""How far mIoU or rsum would move with other images: their standard error by the jackknife.
+"""Jackknife pseudo-values: what each image contributes to a figure, and standard errors from them.
 
-Neither is a share of n, of which sqrt(a (1 - a) / n) would be the standard error: mIoU is a ratio of sums over
-pixels, averaged over classes, and rsum sums six recalls that rise and fall together. What is drawn are images, each
-with its pixels or its captions, or groups of images with one caption. The jackknife leaves out one at a time:
+mIoU is a ratio of sums over pixels, averaged over classes, and rsum sums six recalls that rise and fall together, so
+neither is a mean over images. The jackknife leaves out one image at a time, with its pixels or its captions (or one
+group of images that share a caption):
 
-    se = sqrt((n - 1) / n sum_i (theta_i - mean theta)^2),  theta_i = the figure of all images but i
+    p_i = n S - (n - 1) S_i,  S = the figure of all n images, S_i = the figure of all images but i
+    se = sqrt(var(p) / n)
 
-It needs each image's counts alone, and draws nothing at random. A bootstrap over images gives the same to a few per
-cent (a test compares them).
+An accuracy is a mean over images, and its p_i is exactly 1 where image i is right, else 0. Pseudo-values need each
+image's counts alone, and nothing random. A bootstrap over images gives the same standard error to a few per cent (a
+test compares them).
 
-Source: Tukey 1958; Efron and Stein, Annals of Statistics 1981.
+Source: Tukey, "Bias and confidence in not-quite large samples", Annals of Mathematical Statistics 1958; Efron and
+Stein, Annals of Statistics 1981.
 """
 
 import math
@@ -20,8 +23,8 @@ from torch import Tensor
 from radapter.evaluation.retrieval import CUTOFFS, RetrievalRanks
 
 
-def miou_standard_error(matched: Tensor, truth: Tensor, predicted: Tensor) -> float:
-    """The standard error of mIoU over images, in detectron2's convention.
+def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
+    """The pseudo-values of mIoU over images, in detectron2's convention.
 
     Args:
         matched: pixels of each image and class that are predicted rightly, (N, C), int.
@@ -29,7 +32,7 @@ def miou_standard_error(matched: Tensor, truth: Tensor, predicted: Tensor) -> fl
         predicted: pixels, of those with a class, that are predicted to have it, (N, C), int.
 
     Returns:
-        In [0, 1]; 0 for one image, which tells nothing.
+        (N,), float64.
 
     Raises:
         ValueError: shapes differ, or there is no image.
@@ -37,16 +40,13 @@ def miou_standard_error(matched: Tensor, truth: Tensor, predicted: Tensor) -> fl
     if matched.ndim != 2 or len(matched) == 0 or not matched.shape == truth.shape == predicted.shape:
         shapes = [tuple(each.shape) for each in (matched, truth, predicted)]
         raise ValueError(f"matched, truth and predicted must all be (N, C), N at least 1. Got {shapes}.")
-    matched, truth, predicted = (
-        each.sum(0) - each for each in (matched, truth, predicted)
-    )  # without image i
-    present = truth > 0
-    iou = matched.double() / (truth + predicted - matched).clamp(min=1)
-    return _standard_error((iou * present).sum(1) / present.sum(1).clamp(min=1))
+    totals = [each.sum(0, keepdim=True) for each in (matched, truth, predicted)]
+    without = [total - each for total, each in zip(totals, (matched, truth, predicted), strict=True)]
+    return _pseudo_values(_miou(*totals), _miou(*without))
 
 
-def rsum_standard_error(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_text: Tensor) -> float:
-    """The standard error of rsum over units: an image with its captions, or a group of images with theirs.
+def rsum_pseudo_values(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_text: Tensor) -> Tensor:
+    """The pseudo-values of rsum over units: an image with its captions, or a group of images with theirs.
 
     A unit that is left out asks no more; as an answer to the others it stays, so that ranks are counted once.
 
@@ -56,7 +56,7 @@ def rsum_standard_error(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_te
         unit_of_text: (M,), int in [0, U).
 
     Returns:
-        In [0, 6], like rsum itself; 0 for one unit, which tells nothing.
+        (U,), float64, in rsum's unit, of which 6 is the most.
 
     Raises:
         ValueError: shapes do not fit.
@@ -68,20 +68,42 @@ def rsum_standard_error(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_te
             f"({len(ranks.text_to_image)},). Got {tuple(unit_of_image.shape)} and {tuple(unit_of_text.shape)}."
         )
     units = 1 + max(int(unit.max()) for _, unit in directions)
-    left_out = torch.zeros(units, dtype=torch.float64)
+    whole, left_out = torch.zeros(1, dtype=torch.float64), torch.zeros(units, dtype=torch.float64)
     for found, unit in directions:
         found, unit = found.cpu(), unit.cpu()
         passed = (found[:, None] <= torch.tensor(CUTOFFS)).sum(1)  # cutoffs, of each query
         of_unit = torch.zeros(units, dtype=torch.int64).index_add_(0, unit, passed)
         left = len(unit) - torch.bincount(unit, minlength=units)
+        whole += of_unit.sum().double() / len(unit)
         left_out += (of_unit.sum() - of_unit).double() / left.clamp(min=1)
-    return _standard_error(left_out)
+    return _pseudo_values(whole, left_out)
 
 
-def _standard_error(left_out: Tensor) -> float:
-    """From the figure of all units but one, (N,), in any order to the last bit."""
-    images, left_out = len(left_out), left_out.sort().values
-    return math.sqrt((images - 1) / images * float((left_out - left_out.mean()).square().sum()))
+def standard_error(pseudo_values: Tensor) -> float:
+    """The standard error of the figure: sqrt(var(p) / n), with n - 1 in the variance.
+
+    Args:
+        pseudo_values: (N,), in any order: the result is the same to the last bit.
+
+    Returns:
+        In the figure's unit; 0 for one image, which says nothing about the spread.
+    """
+    values = pseudo_values.double().sort().values
+    n = len(values)
+    return math.sqrt(float((values - values.mean()).square().sum()) / max(n - 1, 1) / n)
+
+
+def _miou(matched: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
+    """mIoU of each row of counts: (R, C) each -> (R,)."""
+    present = truth > 0
+    iou = matched.double() / (truth + predicted - matched).clamp(min=1)
+    return (iou * present).sum(1) / present.sum(1).clamp(min=1)
+
+
+def _pseudo_values(whole: Tensor, left_out: Tensor) -> Tensor:
+    """From the figure of all units, (1,), and that of all units but one, (N,)."""
+    n = len(left_out)
+    return n * whole - (n - 1) * left_out
 
 
 def counts_by_class(truth: Tensor, predicted: Tensor, pixels: Tensor, classes: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +14,19 @@ from radapter.zeroshot import HasModules, evaluating
 
 Progress = Callable[[str, int], None]
 """Called with a set's name and the number of images just done."""
+
+
+class Measured(NamedTuple):
+    """What one set gives at the weights of a moment.
+
+    Attributes:
+        metrics: the figures of the whole set.
+        pseudo_values: jackknife pseudo-values of the task's score, (N,), float32, in the set's order of images;
+            see `jackknife`. Two models are compared on the same images by them.
+    """
+
+    metrics: Metrics
+    pseudo_values: Tensor
 
 
 class Measure(Protocol):
@@ -33,7 +46,7 @@ class Measure(Protocol):
         """Called once for the weights of a moment."""
 
     def truth(self, batch: Any) -> Any:
-        """What is kept of a batch for `metrics`; no pixels."""
+        """What is kept of a batch for `summarise`; no pixels."""
 
     def observe(self, prepared: Any, batch: Any) -> Tensor:
         """What the model says of a batch at the present weights; kept, so it should be small."""
@@ -41,8 +54,8 @@ class Measure(Protocol):
     def remember(self, observed: Sequence[Tensor]) -> None:
         """Told in the main process what the zero-shot model, alpha 0, says of the whole set where it is computed."""
 
-    def metrics(self, prepared: Any, observed: Sequence[Tensor], truths: Sequence[Any]) -> Metrics:
-        """The figures of the whole set."""
+    def summarise(self, prepared: Any, observed: Sequence[Tensor], truths: Sequence[Any]) -> Measured:
+        """The figures of the whole set, and what each image contributes to the score."""
 
 
 @torch.no_grad()
@@ -53,8 +66,8 @@ def measured(
     name: str = "set",
     progress: Progress | None = None,
     processes: Processes = ALONE,
-) -> Metrics:
-    """The metrics of one set, in evaluation mode, at the weights the model has.
+) -> Measured:
+    """Measures one set, in evaluation mode, at the weights the model has.
 
     Args:
         model: what the measure reads; it is left in the mode it was in.
@@ -75,7 +88,7 @@ def measured(
             if progress is not None:
                 progress(name, len(batch.pixels))
         observed, truths = joined(observed, processes), joined(truths, processes)
-        return metrics_of(measure, prepared, observed, truths, name=name, processes=processes)
+        return summary_of(measure, prepared, observed, truths, name=name, processes=processes)
 
 
 def joined(share: list[Any], processes: Processes) -> list[Any]:
@@ -83,7 +96,7 @@ def joined(share: list[Any], processes: Processes) -> list[Any]:
     return list(chain.from_iterable(processes.gather_on_main(share)))
 
 
-def metrics_of(
+def summary_of(
     measure: Measure,
     prepared: Any,
     observed: Sequence[Tensor],
@@ -91,16 +104,16 @@ def metrics_of(
     *,
     name: str,
     processes: Processes,
-) -> Metrics:
-    """The metrics of a whole set, computed where it is whole, in the main process, and had by all.
+) -> Measured:
+    """The measure of a whole set, computed where it is whole, in the main process, and had by all.
 
     Raises:
         DataError: there is no image.
     """
 
-    def metrics() -> Metrics:
+    def summary() -> Measured:
         if not truths:
             raise DataError(f"data set must hold an image. '{name}' holds none.")
-        return measure.metrics(prepared, observed, truths)
+        return measure.summarise(prepared, observed, truths)
 
-    return processes.on_main(metrics)
+    return processes.on_main(summary)

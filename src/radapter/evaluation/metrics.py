@@ -66,6 +66,11 @@ def classification_metrics(
     }
 
 
+def is_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which samples have the largest logit at their label, (N,), bool; (N, C), (N,) as `restricted` gives them."""
+    return _ranks(logits, labels) < 1
+
+
 def top_k_accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
     """Share of samples whose label is among the min(k, C) largest logits; (N, C), (N,) -> [0, 1]."""
     logits, labels = restricted(logits, labels, None)

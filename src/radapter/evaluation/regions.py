@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from radapter.evaluation.classification import ImageEncoder, zero_shot_logits
-from radapter.evaluation.jackknife import counts_by_class, miou_standard_error
+from radapter.evaluation.jackknife import counts_by_class, miou_pseudo_values, standard_error
+from radapter.evaluation.measure import Measured
 from radapter.evaluation.metrics import Metrics, harmonic_mean
 from radapter.evaluation.miou import class_iou, mean_iou, segmentation_metrics
 from radapter.segmentation.region_loader import RegionBatch, SeenImage
@@ -58,9 +59,9 @@ class SegmentationMeasure:
     def remember(self, observed: Sequence[Tensor]) -> None:
         """Nothing of the zero-shot model is needed."""
 
-    def metrics(
+    def summarise(
         self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[tuple[SeenImage, ...]]
-    ) -> Metrics:
+    ) -> Measured:
         """The figures of the whole set.
 
         Returns:
@@ -68,7 +69,7 @@ class SegmentationMeasure:
             true_masks_miou and true_classes_miou, the oracles'; region_top1, the share of true regions that are
             named rightly; where training left classes out and the set shows some, miou_unseen, and where it shows
             others too miou_seen and miou_harmonic; "iou/NAME" of each class that the set shows; n, images, and
-            regions, proposals.
+            regions, proposals. Pseudo-values are those of miou.
         """
         images = [image for batch in truths for image in batch]
         sizes = [size for image in images for size in (len(image.cells.classes), len(image.true.classes))]
@@ -81,9 +82,10 @@ class SegmentationMeasure:
         count = len(self.classnames)
         confusion = _confusion(cells, count)
         matched, shown, predicted = torch.stack([counts_by_class(*each, count) for each in cells], 1)
-        return {
+        pseudo_values = miou_pseudo_values(matched, shown, predicted)
+        metrics = {
             **segmentation_metrics(confusion),
-            "miou_se": miou_standard_error(matched, shown, predicted),
+            "miou_se": standard_error(pseudo_values),
             "true_masks_miou": mean_iou(_confusion(true, count)),
             "true_classes_miou": mean_iou(_confusion(ideal, count)),
             "region_top1": _share_right(true),
@@ -91,6 +93,7 @@ class SegmentationMeasure:
             "n": len(images),
             "regions": sum(image.cells.shares.shape[1] for image in images),
         }
+        return Measured(metrics, pseudo_values.float())
 
     def _by_class(self, iou: Tensor) -> Metrics:
         """`iou` is NaN where the set does not show a class."""

@@ -1,10 +1,8 @@
 """Every alpha between the zero-shot and the fine-tuned model, at the price of decoding each image once.
 
-`sweep` measures any kind of set, `alpha_sweep` labelled images under a head;
-`smallest_within_one_standard_error` chooses an alpha from scores on ID validation.
+`sweep` measures any kind of set, `alpha_sweep` labelled images under a head.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -18,7 +16,7 @@ from radapter.evaluation.classification import (
     LabelledImages,
 )
 from radapter.evaluation.interpolation import check_alpha
-from radapter.evaluation.measure import Measure, Progress, joined, metrics_of
+from radapter.evaluation.measure import Measure, Progress, joined, summary_of
 from radapter.evaluation.metrics import Metrics
 from radapter.processes import ALONE, Processes
 from radapter.zeroshot import HasModules, evaluating
@@ -35,6 +33,7 @@ def sweep(
     alphas: Sequence[float] = ALPHAS,
     *,
     known: Mapping[float, Mapping[str, Metrics]] | None = None,
+    pseudo_values: MutableMapping[tuple[float, str], Tensor] | None = None,
     cache_mib: float = 256.0,
     progress: Progress | None = None,
     processes: Processes = ALONE,
@@ -52,6 +51,7 @@ def sweep(
         alphas: each in [0, 1]; repeated ones are computed once.
         known: alpha -> name -> metrics that are known already (alpha 0 is the same for every method); these
             are taken over, not computed.
+        pseudo_values: filled with (alpha, name) -> the pseudo-values of each set and alpha that is computed.
         cache_mib: MiB of decoded images held at a time; 0 moves the weights at every batch.
         progress: told of each set's images, once per image and alpha computed.
         processes: each observes its share of a set's batches; the main one computes the metrics, and all get them.
@@ -99,9 +99,12 @@ def sweep(
                 whole = joined(observed.pop(alpha), processes)
                 if alpha == 0.0 and whole:
                     measure.remember(whole)
-                results[alpha][name] = metrics_of(
+                found = summary_of(
                     measure, prepared[alpha, measure.prepare], whole, truths, name=name, processes=processes
                 )
+                results[alpha][name] = found.metrics
+                if pseudo_values is not None:
+                    pseudo_values[alpha, name] = found.pseudo_values
     return {alpha: {name: of_alpha[name] for name in measures} for alpha, of_alpha in results.items()}
 
 
@@ -148,43 +151,6 @@ def alpha_sweep(
         for name, batches in sets.items()
     }
     return sweep(encoder, at, measures, alphas, known=known, cache_mib=cache_mib, progress=progress)
-
-
-def smallest_within_one_standard_error(alphas: Sequence[float], scores: Sequence[float], n: int) -> float:
-    """The rule of `alpha: auto`: the smallest alpha that is as good as the best, up to the noise of the set.
-
-        min {alpha : score(alpha) >= a - sqrt(a (1 - a) / n)},  a = max score
-
-    Taking the best score itself would choose alpha near 1 and lose robustness that the set cannot see.
-
-    Args:
-        alphas: K values.
-        scores: K accuracies on ID validation, fractions.
-        n: the number of validation images.
-
-    Returns:
-        One of `alphas`.
-
-    Raises:
-        ValueError: the lengths differ or are 0, a score is outside [0, 1], or n is below 1.
-    """
-    if not alphas or len(alphas) != len(scores):
-        raise ValueError(
-            f"alphas and scores must have one length of at least 1. Got {len(alphas)} and {len(scores)}."
-        )
-    if n < 1:
-        raise ValueError(f"n must be the number of validation images, at least 1. Got {n}.")
-    outside = [score for score in scores if not 0.0 <= score <= 1.0]
-    if outside:
-        raise ValueError(f"scores must be fractions in [0, 1]. Got {outside[0]}. Divide percent by 100.")
-    best = max(scores)
-    return smallest_within(alphas, scores, math.sqrt(best * (1 - best) / n))
-
-
-def smallest_within(alphas: Sequence[float], scores: Sequence[float], error: float) -> float:
-    """The smallest alpha whose score is at most `error` below the best one; K alphas, K scores."""
-    floor = max(scores) - error
-    return min(alpha for alpha, score in zip(alphas, scores, strict=True) if score >= floor)
 
 
 def _blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:

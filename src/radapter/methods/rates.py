@@ -2,10 +2,10 @@
 
     default = published * 768 / D        D is the width of the image tower
 
-AdamW moves every entry of a weight by about the learning rate in a step, whatever the gradient. The output of a matrix
-sums D such moves, so features move by about rate * D, and the rate that suits a tower falls with its width (Yang et
-al., "Tensor programs V: tuning large neural networks via zero-shot hyperparameter transfer", 2022). A head reads the
-joint space, not the tower, so its rate is not scaled.
+AdamW moves every entry of a weight by about the learning rate in a step, whatever the gradient. The output of a
+matrix sums D such moves, so features move by about rate * D, and the rate that suits a tower falls with its width
+(Yang et al., "Tensor programs V: tuning large neural networks via zero-shot hyperparameter transfer", 2022). A head
+reads the joint space, not the tower, so its rate is not scaled.
 
 A rate other than the default moves all rates of a method together, by the factor
 

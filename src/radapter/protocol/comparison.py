@@ -9,7 +9,7 @@ from typing import Literal
 from radapter.evaluation import ALPHAS, HEADLINES
 from radapter.methods import Method, find_method
 from radapter.models import fingerprint
-from radapter.protocol.experiment import choose_alpha, on_validation, row_at, zero_shot_row
+from radapter.protocol.experiment import choose_alpha, row_at, zero_shot_row
 from radapter.protocol.results import Results, Selection
 from radapter.protocol.trainings import Trainings
 
@@ -45,7 +45,7 @@ def compare(
     encoder, task = trainings.encoder(), trainings.task(seed)
     headline = HEADLINES[task]
     zero_shot = trainings.zero_shot(seed)
-    rows, sweeps = [zero_shot_row(zero_shot)], [zero_shot]
+    rows, sweeps = [zero_shot_row(*zero_shot.rows)], [*zero_shot.rows]
     selection = Selection(split=None, rule="nothing was selected", n=0)
     for method in methods:
         if method.build is None:
@@ -58,15 +58,17 @@ def compare(
             rates = tuple((grids or {}).get(method.runs, ()))
             trained = trainings.mixed(method, rates, seed)
         swept = trainings.sweep(trained, seed, rates)
-        sweeps += [row.model_copy(update={"method": method.name}) for row in swept]
-        validated = on_validation(swept)
+        sweeps += [row.model_copy(update={"method": method.name}) for row in swept.rows]
+        validated = swept.on_validation()
         alpha, chosen_by = choose_alpha(validated, method.alpha, headline=headline)
         if chosen_by.split is not None:
             selection = chosen_by
         elif grids is not None and selection.split is None:
             rule = _AT_ALPHA_1.format(headline.label)
-            selection = Selection(split="id_val", rule=rule, n=int(validated[alpha]["n"]))
-        rows.append(row_at(alpha, swept, zero_shot, trained=trained, method=method.name, headline=headline))
+            selection = Selection(split="id_val", rule=rule, n=int(validated[alpha].metrics["n"]))
+        rows.append(
+            row_at(alpha, swept.rows, *zero_shot.rows, trained=trained, method=method.name, headline=headline)
+        )
     return Results(
         model=encoder.name,
         fingerprint=fingerprint(encoder),

@@ -15,9 +15,10 @@ from radapter.evaluation import (
     ALPHAS,
     HEADLINES,
     Headline,
+    Measured,
     Metrics,
     TaskName,
-    smallest_within,
+    smallest_within_paired_error,
     sweep,
 )
 from radapter.models import DualEncoder
@@ -25,9 +26,10 @@ from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Row, Selection, SweepRow
 from radapter.protocol.suite import ROLES, Suite, eval_loaders
+from radapter.protocol.swept import Swept, pseudo_values_by_key
 from radapter.protocol.trained import Classifier, Trained
 
-_WITHIN = "smallest alpha within one standard error, {}, of the best {} a"
+_WITHIN = "smallest alpha within one paired standard error of the best {}"
 
 
 class Bench:
@@ -77,9 +79,9 @@ class Bench:
         """What the sets are for."""
         return self._suite.task
 
-    def zero_shot(self, encoder: DualEncoder) -> SweepRow:
+    def zero_shot(self, encoder: DualEncoder) -> Swept:
         """The model as it is, as the row "zero-shot" at alpha 0."""
-        return self.states("zero-shot", encoder, lambda _: nullcontext(), (0.0,))[0]
+        return self.states("zero-shot", encoder, lambda _: nullcontext(), (0.0,))
 
     def states(
         self,
@@ -87,7 +89,7 @@ class Bench:
         encoder: DualEncoder,
         at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
-    ) -> list[SweepRow]:
+    ) -> Swept:
         """The rows of an encoder without a trained head, one for each state that it can be put in.
 
         Args:
@@ -96,11 +98,11 @@ class Bench:
             at: a block in which it is in the state of that alpha.
             alphas: each in [0, 1].
         """
-        return self._rows(method, Classifier(encoder, None), at, alphas, {})
+        return self._swept(method, Classifier(encoder, None), at, alphas, None)
 
     def sweep(
-        self, trained: Trained, zero_shot: SweepRow | None = None, alphas: Sequence[float] = ALPHAS
-    ) -> list[SweepRow]:
+        self, trained: Trained, zero_shot: Swept | None = None, alphas: Sequence[float] = ALPHAS
+    ) -> Swept:
         """The rows of one method at every alpha.
 
         Args:
@@ -108,23 +110,26 @@ class Bench:
             zero_shot: what alpha 0 gives; it is the same for every method and is not computed again.
             alphas: each in [0, 1].
         """
-        known = {} if zero_shot is None else {0.0: _by_set(zero_shot)}
         with trained.interpolation() as interpolation:
             if not self._saw_zero_shot:  # its row was read from a file
                 with interpolation.at(0.0):
-                    self._metrics(trained.classifier, lambda _: nullcontext(), (0.0,), {})
-            return self._rows(trained.method, trained.classifier, interpolation.at, alphas, known)
+                    self._metrics(trained.classifier, lambda _: nullcontext(), (0.0,), {}, {})
+            return self._swept(trained.method, trained.classifier, interpolation.at, alphas, zero_shot)
 
-    def _rows(
+    def _swept(
         self,
         method: str,
         classifier: Classifier,
         at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
-        known: Mapping[float, Mapping[str, Metrics]],
-    ) -> list[SweepRow]:
-        found = self._metrics(classifier, at, alphas, known)
-        return [
+        zero_shot: Swept | None,
+    ) -> Swept:
+        known = {} if zero_shot is None else {0.0: _by_set(zero_shot.rows[0])}
+        pseudo_values: dict[tuple[float, str], Tensor] = {}
+        if zero_shot is not None and 0.0 in alphas:
+            pseudo_values = {(0.0, name): values for name, values in zero_shot.of_alpha(0.0).items()}
+        found = self._metrics(classifier, at, alphas, known, pseudo_values)
+        rows = [
             SweepRow.of(
                 method,
                 alpha,
@@ -136,6 +141,7 @@ class Bench:
             )
             for alpha, metrics in found.items()
         ]
+        return Swept(rows, pseudo_values_by_key(pseudo_values))
 
     def _metrics(
         self,
@@ -143,6 +149,7 @@ class Bench:
         at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
         known: Mapping[float, Mapping[str, Metrics]],
+        pseudo_values: dict[tuple[float, str], Tensor],
     ) -> dict[float, dict[str, Metrics]]:
         measures = self._suite.measures(classifier, self._loaders, self._zero_shot, self._processes)
         found = sweep(
@@ -151,6 +158,7 @@ class Bench:
             measures,
             alphas,
             known=known,
+            pseudo_values=pseudo_values,
             progress=self._progress,
             processes=self._processes,
         )
@@ -181,7 +189,7 @@ def bench_of(
 
 
 def choose_alpha(
-    validated: Mapping[float, Metrics],
+    validated: Mapping[float, Measured],
     alpha: float | Literal["auto"],
     *,
     headline: Headline = HEADLINES["classification"],
@@ -189,8 +197,8 @@ def choose_alpha(
     """The alpha a row stands at, and what chose it.
 
     Args:
-        validated: alpha -> metrics on ID validation; test sets are not even handed over.
-        alpha: a number, or "auto" for the one-standard-error rule on ID validation.
+        validated: alpha -> what ID validation gives; test sets are not even handed over.
+        alpha: a number, or "auto" for the rule of one paired standard error on ID validation.
         headline: of the task.
 
     Raises:
@@ -200,16 +208,20 @@ def choose_alpha(
         return alpha, Selection(split=None, rule=f"alpha given as {alpha:g}", n=0)
     if not validated:
         raise ConfigError("adapter.alpha auto needs data.id_val. Give it, or a number for adapter.alpha.")
-    best = max(validated.values(), key=headline.score)
-    scores = [headline.score(metrics) for metrics in validated.values()]
-    chosen = smallest_within(list(validated), scores, headline.standard_error(best))
-    rule = _WITHIN.format(headline.error_is, headline.label)
-    return chosen, Selection(split="id_val", rule=rule, n=int(best["n"]))
-
-
-def on_validation(sweep: Sequence[SweepRow]) -> dict[float, Metrics]:
-    """Alpha -> metrics on ID validation of one method's sweep; empty without ID validation."""
-    return {row.alpha: row.id_val for row in sweep if row.id_val is not None}
+    choice = smallest_within_paired_error(
+        list(validated),
+        [headline.score(found.metrics) for found in validated.values()],
+        [found.pseudo_values for found in validated.values()],
+    )
+    return choice.value, Selection(
+        split="id_val",
+        rule=_WITHIN.format(headline.label),
+        n=int(validated[choice.value].metrics["n"]),
+        score=choice.score,
+        best_alpha=choice.best,
+        best_score=choice.best_score,
+        paired_error=choice.error,
+    )
 
 
 def row_at(

@@ -27,11 +27,19 @@ class Selection(_Part):
         split: always "id_val", or None where alpha was given.
         rule: in words.
         n: images it was chosen on.
+        score: of the chosen alpha on ID validation, a fraction; this and what follows only where a rule chose it.
+        best_alpha: the alpha with the highest score there.
+        best_score: its score.
+        paired_error: standard error of `best_score - score`, two scores on the same images.
     """
 
     split: Literal["id_val"] | None
     rule: str
     n: int
+    score: float | None = None
+    best_alpha: float | None = None
+    best_score: float | None = None
+    paired_error: float | None = None
 
 
 class _Figures(_Part):

@@ -1,8 +1,8 @@
 """One method in one folder: trained, interrupted, resumed, evaluated, merged.
 
 A run folder holds config.yaml, metrics.jsonl, checkpoints/, the evaluated weights (adapter/ or weights and head),
-results.json, results.md and frontier.png. Its lock keeps a second run out. Of the processes of one run the main one
-alone reads and writes the folder.
+results.json, pseudo_values.safetensors, results.md and frontier.png. Its lock keeps a second run out. Of the
+processes of one run the main one alone reads and writes the folder.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,6 @@ from radapter.protocol.experiment import (
     Bench,
     bench_of,
     choose_alpha,
-    on_validation,
     row_at,
     zero_shot_row,
 )
@@ -31,9 +30,10 @@ from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Selection
 from radapter.protocol.suite import Suite
+from radapter.protocol.swept import PSEUDO_VALUES
 from radapter.protocol.tracking import Tracking, tracked
 from radapter.protocol.trained import load_trained, read_about, save_trained
-from radapter.storage import lock, write_text
+from radapter.storage import lock, save_tensors, write_text
 from radapter.training import Checkpoints, Progress, StopSignal, make_accelerator
 
 CONFIG = "config.yaml"
@@ -91,8 +91,9 @@ def run_method(
         memory = Memory()
         bench = bench_of(suite, encoder, recipe, memory=memory, progress=progress, processes=processes)
         zero_shot = bench.zero_shot(encoder)
-        rows, sweep, headline = [zero_shot_row(zero_shot)], [zero_shot], HEADLINES[suite.task]
+        rows, sweep, headline = [zero_shot_row(*zero_shot.rows)], [*zero_shot.rows], HEADLINES[suite.task]
         selection = Selection(split=None, rule="nothing was selected", n=0)
+        pseudo_values = zero_shot.pseudo_values
         if method.build is not None:
             stop = StopSignal()
             with stop.listening(), ExitStack() as open_log:
@@ -119,11 +120,12 @@ def run_method(
             wanted = method.alpha if alpha is None else alpha
             alphas = alphas_with(wanted)
             swept = bench.sweep(trained, zero_shot, alphas)
-            chosen, selection = choose_alpha(on_validation(swept), wanted, headline=headline)
+            chosen, selection = choose_alpha(swept.on_validation(), wanted, headline=headline)
             about = {"model": encoder.name, "task": suite.task, "seed": seed, **suite.about()}
             processes.on_main(lambda: save_trained(out, trained, alpha=chosen, about=about))
-            rows.append(row_at(chosen, swept, zero_shot, trained=trained, headline=headline))
-            sweep += swept
+            rows.append(row_at(chosen, swept.rows, *zero_shot.rows, trained=trained, headline=headline))
+            sweep += swept.rows
+            pseudo_values = swept.pseudo_values
         results = Results(
             model=encoder.name,
             fingerprint=base,
@@ -133,6 +135,7 @@ def run_method(
             rows=rows,
             sweep=sweep,
         )
+        processes.on_main(lambda: save_tensors(out / PSEUDO_VALUES, pseudo_values))
         processes.on_main(lambda: results.write(out))
         return results
 
@@ -175,7 +178,7 @@ def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float 
     base = fingerprint(encoder)
     zero_shot = bench.zero_shot(encoder)
     trained = load_trained(run, encoder)
-    sweep = bench.sweep(trained, zero_shot, (at,))
+    swept = bench.sweep(trained, zero_shot, (at,))
     return Results(
         model=encoder.name,
         fingerprint=base,
@@ -183,10 +186,10 @@ def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float 
         seed=about["seed"],
         selection=Selection(split=None, rule=f"alpha {at:g} of the run", n=0),
         rows=[
-            zero_shot_row(zero_shot),
-            row_at(at, sweep, zero_shot, trained=trained, headline=HEADLINES[bench.task]),
+            zero_shot_row(*zero_shot.rows),
+            row_at(at, swept.rows, *zero_shot.rows, trained=trained, headline=HEADLINES[bench.task]),
         ],
-        sweep=[zero_shot, *sweep],
+        sweep=[*zero_shot.rows, *swept.rows],
     )
 
 

@@ -77,8 +77,8 @@ def rate_grids(
     grids = {}
     for method in methods:
         if method.build is not None:
-            name = method.runs if method.runs in given else method.part_of
-            centre = given[name][1] if name in given else default_rate(method, image_width)
+            own = given.get(method.runs) or given.get(method.part_of or "")
+            centre = default_rate(method, image_width) if own is None else own[1]
             steps = range(-(points // 2), points // 2 + 1)
             grids[method.runs] = tuple(_rounded(centre * 10 ** (step / 2)) for step in steps)
     return grids

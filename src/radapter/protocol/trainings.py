@@ -4,19 +4,20 @@ A training is a method at a learning rate and a seed. What was asked for and is 
 goes on from its checkpoint, and what is missing is done: so a comparison that was killed continues by being started
 again, and methods that share a training share it.
 
-    FOLDER/METHOD/seed-S/lr-R/   the weights, validation.json, sweep.json; checkpoints/ while it is not done
+    FOLDER/METHOD/seed-S/lr-R/   the weights, what ID validation and the sweep give, in JSON, and their
+                                 pseudo-values, in safetensors; checkpoints/ while it is not done; diverged.txt
+                                 where training diverged
 """
 
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from radapter.data import Memory
 from radapter.errors import ConfigError, DivergedError
-from radapter.evaluation import ALPHAS, Metrics, TaskName
+from radapter.evaluation import ALPHAS, Measured, TaskName
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate
 from radapter.models import DualEncoder
@@ -24,15 +25,16 @@ from radapter.protocol.experiment import Bench, bench_of
 from radapter.protocol.fine_tuning import soup, train_method
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.results import SweepRow
 from radapter.protocol.suite import Suite
+from radapter.protocol.swept import PSEUDO_VALUES, SWEEP, Swept
 from radapter.protocol.trained import TRAINED, Trained, load_trained, save_trained
 from radapter.protocol.validation import Validation
-from radapter.storage import read_json, write_json
+from radapter.storage import load_weights, read_json, save_tensors, write_json, write_text
 from radapter.training import Checkpoints, Progress, StopSignal
 
-_CHECKPOINTS, _VALIDATION, _SWEEP, _ZERO_SHOT = "checkpoints", "validation.json", "sweep.json", "zero-shot"
-_ROWS = TypeAdapter(list[SweepRow])
+_LOG = logging.getLogger(__name__)
+_CHECKPOINTS, _ZERO_SHOT, _DIVERGED = "checkpoints", "zero-shot", "diverged.txt"
+_VALIDATION, _VALIDATION_VALUES, _KEY = "validation.json", "validation.safetensors", "pseudo_values"
 
 
 class Trainings:
@@ -77,19 +79,30 @@ class Trainings:
         """What the data of a seed are for."""
         return self._suite_at(seed).task
 
-    def validated(self, method: Method, rate: float | None, seed: int) -> Metrics:
-        """A training's metrics on ID validation, at alpha 1.
+    def validated(self, method: Method, rate: float, seed: int) -> Measured | None:
+        """A training's metrics and pseudo-values on ID validation, at alpha 1; None where training diverges.
 
         Raises:
             ConfigError: the suite has no ID validation.
         """
-        file = self._place(method, rate, seed) / _VALIDATION
-        if not file.is_file():
-            trained = self.trained(method, rate, seed)
-            validation = self._validation(trained.classifier.encoder, seed)
-            write_json(file, validation.metrics(trained.classifier))
-        found: Metrics = read_json(file)
-        return found
+        place = self._place(method, (rate,), seed)
+        file, values, diverged = place / _VALIDATION, place / _VALIDATION_VALUES, place / _DIVERGED
+        if diverged.is_file():
+            return None
+        if not (file.is_file() and values.is_file()):
+            try:
+                trained = self.trained(method, rate, seed)
+                found = self._validation(trained.classifier.encoder, seed).measured(trained.classifier)
+            except DivergedError as error:
+                _LOG.warning(
+                    "%s diverges at learning rate %g. It continues without this rate.", method.name, rate
+                )
+                shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
+                write_text(diverged, f"{error}\n")
+                return None
+            save_tensors(values, {_KEY: found.pseudo_values})
+            write_json(file, found.metrics)
+        return Measured(read_json(file), load_weights(values)[_KEY])
 
     def trained(self, method: Method, rate: float | None, seed: int) -> Trained:
         """A training's outcome.
@@ -146,14 +159,14 @@ class Trainings:
         save_trained(place, mixed, alpha=1.0, about={"seed": seed})
         return mixed
 
-    def zero_shot(self, seed: int) -> SweepRow:
+    def zero_shot(self, seed: int) -> Swept:
         """The model as it is, on the data of a seed."""
-        file = self._folder / _ZERO_SHOT / f"seed-{seed}" / _SWEEP
-        return _kept(file, lambda: [self._bench_at(seed).zero_shot(self._load())])[0]
+        place = self._folder / _ZERO_SHOT / f"seed-{seed}"
+        return _kept(place, lambda: self._bench_at(seed).zero_shot(self._load()))
 
     def sweep(
         self, trained: Trained, seed: int, rates: Sequence[float], alphas: Sequence[float] = ALPHAS
-    ) -> list[SweepRow]:
+    ) -> Swept:
         """A training's rows at every alpha: the only place where test sets are read.
 
         Args:
@@ -161,14 +174,14 @@ class Trainings:
             rates: that it was trained at: one, those of a soup, or none for the method's own.
             alphas: each in [0, 1].
         """
-        file = self._place(find_method(trained.method, self.task(seed)), rates, seed) / _SWEEP
-        return _kept(file, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas))
+        place = self._place(find_method(trained.method, self.task(seed)), rates, seed)
+        return _kept(place, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas))
 
     def forget(self, method: Method, rate: float, seed: int) -> None:
         """Removes the weights of a training that is not needed again; its accuracy on ID validation stays."""
         place = self._place(method, (rate,), seed)
         for path in place.iterdir() if place.is_dir() else ():
-            if path.name not in (_VALIDATION, _SWEEP):
+            if path.name not in (_VALIDATION, _VALIDATION_VALUES, _DIVERGED, SWEEP, PSEUDO_VALUES):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _place(self, method: Method, rates: Sequence[float], seed: int) -> Path:
@@ -198,9 +211,9 @@ def _of_one(rate: float | None) -> tuple[float, ...]:
     return () if rate is None else (rate,)
 
 
-def _kept(file: Path, make: Callable[[], list[SweepRow]]) -> list[SweepRow]:
-    if file.is_file():
-        return _ROWS.validate_python(read_json(file))
-    rows = make()
-    write_json(file, [row.model_dump(mode="json") for row in rows])
-    return rows
+def _kept(place: Path, make: Callable[[], Swept]) -> Swept:
+    found = Swept.read(place)
+    if found is None:
+        found = make()
+        found.write(place)
+    return found

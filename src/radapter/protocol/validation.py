@@ -5,7 +5,7 @@ It holds no test set, so that a choice made with it cannot have read one.
 
 from radapter.data import Memory
 from radapter.errors import ConfigError
-from radapter.evaluation import HEADLINES, Metrics, measured
+from radapter.evaluation import HEADLINES, Measured, Metrics, measured
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
@@ -59,6 +59,10 @@ class Validation:
 
     def metrics(self, classifier: Classifier) -> Metrics:
         """The task's figures, in evaluation mode; adapters at the alpha they have."""
+        return self.measured(classifier).metrics
+
+    def measured(self, classifier: Classifier) -> Measured:
+        """The task's figures and each image's pseudo-value."""
         measures = self._suite.measures(classifier, self._loaders, processes=self._processes)
         ((name, measure),) = measures.items()
         return measured(classifier, measure, name=name, processes=self._processes)

@@ -105,7 +105,7 @@ def test_candidates_reach_the_evaluation(tmp_path, encoder):
         classnames=names,
         templates=("a {}",),
     )
-    row = Bench(suite, encoder.preprocess).zero_shot(encoder)
+    row = Bench(suite, encoder.preprocess).zero_shot(encoder).rows[0]
     assert row.id["objectnet"]["top5"] == 1  # of two classes
     assert row.id["objectnet"]["brier"] <= 2
 

@@ -1,0 +1,74 @@
+"""What a sweep gives: one row for each alpha, and the pseudo-values of every set at every alpha.
+
+Pseudo-values are kept in a file of their own, `pseudo_values.safetensors`, under "ALPHA/ROLE/NAME", such as
+"0.3/ood/sketch". Two alphas, learning rates or methods are compared on the same images by them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from radapter.evaluation.measure import Measured
+from radapter.protocol.results import SweepRow
+from radapter.storage import load_weights, read_json, save_tensors, write_json
+
+SWEEP, PSEUDO_VALUES = "sweep.json", "pseudo_values.safetensors"
+ID_VAL = "id_val/id_val"
+_ROWS = TypeAdapter(list[SweepRow])
+
+
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """One method at several alphas.
+
+    Attributes:
+        rows: one for each alpha.
+        pseudo_values: `pseudo_value_key(alpha, set)` -> (N,), float32, in the set's order of images.
+    """
+
+    rows: list[SweepRow]
+    pseudo_values: dict[str, Tensor]
+
+    def of_alpha(self, alpha: float) -> dict[str, Tensor]:
+        """The pseudo-values at one alpha: "ROLE/NAME" -> (N,)."""
+        start = pseudo_value_key(alpha, "")
+        return {
+            key.removeprefix(start): values
+            for key, values in self.pseudo_values.items()
+            if key.startswith(start)
+        }
+
+    def on_validation(self) -> dict[float, Measured]:
+        """Alpha -> what ID validation gives; empty without ID validation."""
+        return {
+            row.alpha: Measured(row.id_val, self.pseudo_values[pseudo_value_key(row.alpha, ID_VAL)])
+            for row in self.rows
+            if row.id_val is not None
+        }
+
+    def write(self, folder: Path) -> None:
+        """Writes `sweep.json` and `pseudo_values.safetensors` into `folder`, which is made where it is absent."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tensors(folder / PSEUDO_VALUES, self.pseudo_values)
+        write_json(folder / SWEEP, [row.model_dump(mode="json") for row in self.rows])
+
+    @classmethod
+    def read(cls, folder: Path) -> "Swept | None":
+        """Reads what `write` wrote; None where it is not there."""
+        if not all((folder / name).is_file() for name in (SWEEP, PSEUDO_VALUES)):
+            return None
+        rows = _ROWS.validate_python(read_json(folder / SWEEP))
+        return cls(rows, load_weights(folder / PSEUDO_VALUES))
+
+
+def pseudo_value_key(alpha: float, name: str) -> str:
+    """The key of a set's pseudo-values, such as "0.3/ood/sketch"; `name` is "ROLE/NAME"."""
+    return f"{alpha:g}/{name}"
+
+
+def pseudo_values_by_key(found: Mapping[tuple[float, str], Tensor]) -> dict[str, Tensor]:
+    """As `evaluation.sweep` fills it, under the keys of the file."""
+    return {pseudo_value_key(alpha, name): values for (alpha, name), values in found.items()}

@@ -24,9 +24,10 @@ def test_lp_ft_starts_from_the_probe_s_head_and_alpha_0_is_still_zero_shot(suite
         "linear-probe", suite, replace(recipe, epochs=1, learning_rate=METHODS["linear-probe"].learning_rate)
     )
     nothing_more = trained("lp-ft", suite, replace(recipe, epochs=2, learning_rate=1e-12))
-    assert torch.allclose(nothing_more.classifier.head, probe.classifier.head, atol=1e-6)
-    assert torch.equal(nothing_more.before["head"], probe.before["head"])
-    assert not torch.equal(probe.before["head"], probe.classifier.head)
+    for name, tensor in probe.classifier.head.named_parameters(prefix="head"):
+        assert torch.allclose(nothing_more.classifier.get_parameter(name), tensor, atol=1e-6)
+        assert torch.equal(nothing_more.before[name], probe.before[name])
+        assert not torch.equal(probe.before[name], tensor)
 
 
 def test_lp_ft_has_the_epochs_of_any_other_method(suite, recipe):
@@ -85,8 +86,9 @@ def test_a_training_alone_mixes_a_soup_of_three_rates(suite, recipe):
     parts = [
         trained("full", suite, replace(recipe, learning_rate=rate, epochs=1)) for rate in (1e-4, 3e-4, 9e-4)
     ]
-    heads = torch.stack([part.classifier.head for part in parts])
-    assert torch.allclose(mixed.classifier.head, heads.mean(0), atol=1e-6)
+    for name in ("weight", "bias"):
+        heads = torch.stack([part.classifier.head.get_parameter(name) for part in parts])
+        assert torch.allclose(mixed.classifier.head.get_parameter(name), heads.mean(0), atol=1e-6)
     assert mixed.learning_rate is None
 
 

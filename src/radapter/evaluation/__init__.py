@@ -11,8 +11,8 @@ from radapter.evaluation.boundary import boundary_counts, boundary_iou, class_bo
 from radapter.evaluation.captioned import RetrievalMeasure
 from radapter.evaluation.classification import (
     ClassificationMeasure,
+    class_logits,
     evaluate_classification,
-    zero_shot_logits,
 )
 from radapter.evaluation.confusion import Confusion, confusion_matrix
 from radapter.evaluation.features import retrieval_features
@@ -83,6 +83,7 @@ __all__ = [
     "boundary_iou",
     "class_boundary_iou",
     "class_iou",
+    "class_logits",
     "classification_metrics",
     "confusion_matrix",
     "effective_robustness",
@@ -108,5 +109,4 @@ __all__ = [
     "smallest_within",
     "smallest_within_one_standard_error",
     "sweep",
-    "zero_shot_logits",
 ]

@@ -11,6 +11,7 @@ from radapter.evaluation import HEADLINES
 from radapter.methods import METHODS
 from radapter.protocol import Bench, Selection, train_method
 from radapter.protocol.best_epoch import BestEpoch
+from radapter.protocol.trained import load_trained, save_trained
 from radapter.protocol.validation import Validation
 from radapter.training import Checkpoints, Interrupted, StopSignal
 
@@ -165,3 +166,21 @@ def test_keeping_the_best_epoch_gives_weights_at_least_as_good_on_validation(sui
     kept = trained("r-adapter", suite, replace(longer, keep="best"))
     assert not validation.headline.is_better(last, validation.metrics(kept.classifier))
     assert kept.epoch in (1, 2, 3, 4)
+
+
+HEADED = ("linear-probe", "full", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "wise-ft", "r-adapter+head")
+
+
+@pytest.mark.parametrize("method", [*HEADED, "r-adapter:cross-entropy"])
+def test_alpha_0_of_a_method_with_a_head_is_zero_shot_bitwise_and_after_reloading(
+    tmp_path: Path, suite, recipe, method
+):
+    fresh = radapter.load("world:tiny")
+    bench = Bench(suite, fresh.preprocess, memory=Memory())
+    zero_shot = bench.zero_shot(fresh)
+    found = trained(method, suite, replace(recipe, epochs=2, learning_rate=1e-2, batch_size=60))
+    save_trained(tmp_path, found, alpha=0.5, about={})
+    for each in (found, load_trained(tmp_path, radapter.load("world:tiny"))):
+        start, middle = bench.sweep(each, None, (0.0, 0.5))
+        assert (start.id, start.ood) == (zero_shot.id, zero_shot.ood)
+        assert middle.id != zero_shot.id

@@ -1,7 +1,7 @@
 """From class names to a classifier: prompts, and the class embeddings that a text tower gives them.
 
 Source: CLIP's prompt ensemble (Radford et al., ICML 2021): a class is the mean of its prompts' unit embeddings,
-scaled back to unit norm. The rows of all classes are the zero-shot head: logits = logit_scale * x @ head.T.
+scaled back to unit norm. These rows times the logit scale are the weight of the zero-shot head, a `LinearHead`.
 """
 
 import os
@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.errors import ConfigError, DataError, MissingExtraError, did_you_mean
+from radapter.losses.batch import linear_logits, widen
 from radapter.processes import ALONE, Processes
 
 SHORT_TEMPLATES = (
@@ -29,6 +30,38 @@ SHORT_TEMPLATES = (
     "an image with a {} in the middle.",
 )
 """A few common ways of showing a thing, so that no one style is preferred."""
+
+
+@final
+class LinearHead(nn.Module):
+    """A linear classifier over image features of unit norm.
+
+        logits = features @ weight.T + bias
+
+    Source: the classification head of Wortsman et al., CVPR 2022 (`src/models/zeroshot.py` and `modeling.py` of the
+    released wise-ft): the zero-shot head is stored multiplied by the logit scale. Adam's steps do not depend on the
+    scale of a gradient, so this fixes how fast training moves the head relative to its start.
+
+    Args:
+        weight: (C, E), copied.
+        bias: (C,), copied; None for zeros.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__()
+        bias = weight.new_zeros(len(weight)) if bias is None else bias
+        self.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
+        self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+
+    @classmethod
+    def zero_shot(cls, embeddings: Tensor, logit_scale: Tensor | float) -> Self:
+        """The head of class embeddings of unit norm, (C, E): they times the logit scale, with no bias."""
+        scale = widen(logit_scale.detach()) if isinstance(logit_scale, Tensor) else logit_scale
+        return cls(embeddings * scale)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, C), float32 or wider, of features (B, E) of unit norm."""
+        return linear_logits(features, self.weight, self.bias)
 
 
 class TextEncoder(Protocol):
@@ -96,9 +129,9 @@ def class_embeddings(
     batch_size: int = 256,
     processes: Processes = ALONE,
 ) -> Tensor:
-    """The zero-shot head: for each class the mean of its prompts' unit embeddings, scaled to unit norm.
+    """Class embeddings: for each class the mean of its prompts' unit embeddings, scaled to unit norm.
 
-        head_c = normalise(1/T sum_t normalise(g(template_t with classname_c)))
+        embedding_c = normalise(1/T sum_t normalise(g(template_t with classname_c)))
 
     The encoder computes in evaluation mode and is left in the mode it was in. A prompt that occurs twice is
     encoded once.
@@ -108,7 +141,7 @@ def class_embeddings(
         classnames: C names, no two alike.
         templates: T templates, each with one "{}".
         batch_size: prompts per call of the encoder.
-        processes: take turns with the batches of prompts; all get the head.
+        processes: take turns with the batches of prompts; all get the embeddings.
 
     Returns:
         Unit norm, (C, E), float32 or wider, on the encoder's device.

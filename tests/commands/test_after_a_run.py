@@ -128,6 +128,7 @@ def test_a_merged_run_classifies_with_transformers_alone(radapter, written, smal
     with torch.no_grad():
         features = model.get_image_features(pixel_values=normalised(sketches.images)).pooler_output
     logits = classifier["logit_scale"] * normalize(features, dim=-1) @ classifier["weight"].T
+    logits += classifier["bias"]
     assert tuple(json.loads((merged / "classes.json").read_text())) == tuple(sketches.classnames)
     reported = json.loads((out / "results.json").read_text())["rows"][1]["ood"]["sketch"]
     assert (logits.argmax(1) == sketches.labels).double().mean().item() == pytest.approx(reported["top1"])

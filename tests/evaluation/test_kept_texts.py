@@ -46,13 +46,13 @@ def test_the_same_texts_of_the_same_tower_are_encoded_once():
     assert torch.equal(first, encode_texts(radapter.load("world:tiny"), CAPTIONS))
 
 
-def test_heads_are_kept_by_their_names_and_templates():
+def test_class_embeddings_are_kept_by_their_names_and_templates():
     counted, kept = Counted(), KeptTexts()
-    first = kept.head(counted.encoder, ("cat", "dog"), ("a {}.",))
+    first = kept.class_embeddings(counted.encoder, ("cat", "dog"), ("a {}.",))
     assert torch.equal(first, class_embeddings(radapter.load("world:tiny"), ("cat", "dog"), ("a {}.",)))
-    kept.head(counted.encoder, ("cat", "dog"), ("a {}.",))
+    kept.class_embeddings(counted.encoder, ("cat", "dog"), ("a {}.",))
     assert counted.read == 2
-    kept.head(counted.encoder, ("cat", "dog"), ("the {}.",))
+    kept.class_embeddings(counted.encoder, ("cat", "dog"), ("the {}.",))
     assert counted.read == 4
 
 

@@ -18,6 +18,7 @@ from radapter.evaluation import (
     evaluate_classification,
     sweep,
 )
+from radapter.zeroshot import LinearHead
 
 
 class Batch(NamedTuple):
@@ -32,7 +33,6 @@ class TinyEncoder(nn.Module):
     def __init__(self, dim=6):
         super().__init__()
         self.tower = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 2 * 2, dim))
-        self.logit_scale = torch.tensor(10.0)
         self.seen = Counter()
 
     def encode_image(self, pixels):
@@ -44,7 +44,7 @@ class TinyEncoder(nn.Module):
 def tuned():
     """A fine-tuned encoder, its trained head of 4 classes, and the way between both ends."""
     torch.manual_seed(0)
-    model = nn.ModuleDict({"encoder": TinyEncoder(), "head": nn.Linear(6, 4, bias=False)})
+    model = nn.ModuleDict({"encoder": TinyEncoder(), "head": LinearHead(torch.randn(4, 6))})
     original = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with torch.no_grad():
         for parameter in model.parameters():
@@ -59,13 +59,14 @@ def batches(count=3, size=4, seed=1):
         yield Batch(pixels, torch.randint(4, (size,), generator=generator))
 
 
-def test_evaluation_is_the_metrics_of_scaled_cosines(tuned):
+def test_evaluation_is_the_metrics_of_a_linear_layer_over_unit_features(tuned):
     encoder, head, _ = tuned
-    result = evaluate_classification(encoder, head.weight, batches())
+    result = evaluate_classification(encoder, head, batches())
     pixels = torch.cat([batch.pixels for batch in batches()])
     labels = torch.cat([batch.labels for batch in batches()])
     encoder.eval()
-    logits = 10.0 * F.normalize(encoder.encode_image(pixels), dim=-1) @ head.weight.T
+    assert head.bias.any()
+    logits = F.linear(F.normalize(encoder.encode_image(pixels), dim=-1), head.weight, head.bias)
     assert result == pytest.approx(classification_metrics(logits, labels), rel=1e-5)
 
 
@@ -74,19 +75,19 @@ def test_evaluation_leaves_every_submodule_in_its_mode(tuned):
     encoder.train()
     encoder.tower[2].eval()
     before = [module.training for module in encoder.modules()]
-    evaluate_classification(encoder, head.weight, batches())
+    evaluate_classification(encoder, head, batches())
     assert [module.training for module in encoder.modules()] == before
 
 
 def test_sweep_equals_evaluating_at_each_alpha(tuned):
     encoder, head, interpolation = tuned
     swept = alpha_sweep(
-        encoder, interpolation.at, lambda: head.weight, {"a": batches(), "b": batches(seed=2)}, (0, 0.3, 1)
+        encoder, interpolation.at, lambda: head, {"a": batches(), "b": batches(seed=2)}, (0, 0.3, 1)
     )
     for alpha, sets in swept.items():
         with interpolation.at(alpha):
-            assert sets["a"] == evaluate_classification(encoder, head.weight, batches())
-            assert sets["b"] == evaluate_classification(encoder, head.weight, batches(seed=2))
+            assert sets["a"] == evaluate_classification(encoder, head, batches())
+            assert sets["b"] == evaluate_classification(encoder, head, batches(seed=2))
 
 
 @pytest.mark.parametrize("cache_mib", [0, 1e-4, 256])
@@ -99,7 +100,7 @@ def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib):
             read[tuple(batch.pixels.flatten()[:2].tolist())] += 1
             yield batch
 
-    alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"a": reading()}, cache_mib=cache_mib)
+    alpha_sweep(encoder, interpolation.at, lambda: head, {"a": reading()}, cache_mib=cache_mib)
     assert list(read.values()) == [1] * 3
     assert list(encoder.seen.values()) == [len(ALPHAS)] * 3
 
@@ -110,7 +111,7 @@ def test_agreement_with_the_zero_shot_model_is_found_on_the_way_and_kept(tuned):
 
     def swept(*alphas):
         return alpha_sweep(
-            encoder, interpolation.at, lambda: head.weight, {"a": batches()}, alphas, zero_shot=zero_shot
+            encoder, interpolation.at, lambda: head, {"a": batches()}, alphas, zero_shot=zero_shot
         )
 
     first = swept(1.0, 0.0)
@@ -122,7 +123,7 @@ def test_agreement_with_the_zero_shot_model_is_found_on_the_way_and_kept(tuned):
 def test_how_much_is_held_does_not_change_the_result(tuned):
     encoder, head, interpolation = tuned
     one_by_one, at_once = (
-        alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"a": batches()}, cache_mib=mib)
+        alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()}, cache_mib=mib)
         for mib in (0, 256)
     )
     assert one_by_one == at_once
@@ -131,7 +132,7 @@ def test_how_much_is_held_does_not_change_the_result(tuned):
 def test_known_results_are_taken_over_and_not_computed(tuned):
     encoder, head, interpolation = tuned
     known = {0.0: {"a": {"top1": 0.125, "n": 12}}}
-    arguments = (encoder, interpolation.at, lambda: head.weight, {"a": batches()}, (0, 1))
+    arguments = (encoder, interpolation.at, lambda: head, {"a": batches()}, (0, 1))
     swept = alpha_sweep(*arguments, known=known)
     assert swept[0]["a"] == {"top1": 0.125, "n": 12}
     assert list(encoder.seen.values()) == [1] * 3
@@ -152,7 +153,7 @@ def test_pseudo_values_of_an_accuracy_are_its_hits_at_every_alpha_computed(tuned
 def test_the_model_is_left_as_it_was(tuned):
     encoder, head, interpolation = tuned
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"a": batches()}, (0, 0.5))
+    alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()}, (0, 0.5))
     assert encoder.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
 
@@ -164,9 +165,9 @@ def test_sweep_restricts_a_set_to_its_classes(tuned):
     def two_classes():
         return (Batch(batch.pixels, only[batch.labels % 2]) for batch in batches())
 
-    arguments = (encoder, interpolation.at, lambda: head.weight)
+    arguments = (encoder, interpolation.at, lambda: head)
     swept = alpha_sweep(*arguments, {"a": two_classes()}, (1,), classes={"a": only})
-    assert swept[1]["a"] == evaluate_classification(encoder, head.weight, two_classes(), classes=only)
+    assert swept[1]["a"] == evaluate_classification(encoder, head, two_classes(), classes=only)
     assert swept[1]["a"]["top5"] == 1.0
 
 
@@ -176,7 +177,7 @@ def test_progress_tells_every_image_at_every_alpha(tuned):
     alpha_sweep(
         encoder,
         interpolation.at,
-        lambda: head.weight,
+        lambda: head,
         {"a": batches()},
         (0, 1),
         progress=lambda name, images: told.update({name: images}),
@@ -187,14 +188,14 @@ def test_progress_tells_every_image_at_every_alpha(tuned):
 def test_a_set_without_an_image_is_named(tuned):
     encoder, head, interpolation = tuned
     with pytest.raises(DataError, match="'b' holds none"):
-        alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"b": []}, (1,))
+        alpha_sweep(encoder, interpolation.at, lambda: head, {"b": []}, (1,))
     with pytest.raises(DataError, match="'val' holds none"):
-        evaluate_classification(encoder, head.weight, [], name="val")
+        evaluate_classification(encoder, head, [], name="val")
 
 
 def test_an_alpha_outside_its_range_stops_before_any_batch_is_read(tuned):
     encoder, head, interpolation = tuned
     unread = batches()
     with pytest.raises(ConfigError, match=r"alpha must be in \[0, 1\]"):
-        alpha_sweep(encoder, interpolation.at, lambda: head.weight, {"a": unread}, (0, 1.5))
+        alpha_sweep(encoder, interpolation.at, lambda: head, {"a": unread}, (0, 1.5))
     assert len(list(unread)) == 3

@@ -1,4 +1,4 @@
-"""The baselines' losses: CLIP's, cross-entropy over a zero-shot head, SigLIP's."""
+"""The baselines' losses: CLIP's, cross-entropy over a linear head, SigLIP's."""
 
 import math
 
@@ -47,10 +47,11 @@ def test_siglip_loss_of_one_orthogonal_pair_is_log_two():
 
 @given(st.integers(1, 5), st.integers(1, 6), st.floats(0, 0.9), st.integers(0, 10_000))
 def test_head_cross_entropy_is_its_equation(classes, batch, smoothing, seed):
-    images, head = unit(batch, seed=seed), unit(classes, seed=seed + 1)
+    images, weight = unit(batch, seed=seed), 15.0 * unit(classes, seed=seed + 1)
+    bias = unit(1, classes, seed=seed + 2)[0]
     targets = torch.arange(batch) % classes
-    ours = head_cross_entropy(images, head, targets, 15.0, label_smoothing=smoothing).item()
-    theirs = reference.head_cross_entropy(images.tolist(), head.tolist(), targets.tolist(), 15.0, smoothing)
+    ours = head_cross_entropy(images, weight, bias, targets, label_smoothing=smoothing).item()
+    theirs = reference.head_cross_entropy(*(t.tolist() for t in (images, weight, bias, targets)), smoothing)
     assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9)
 
 
@@ -61,8 +62,9 @@ def test_gradients_of_the_baseline_losses_are_right():
     targets = torch.tensor([0, 0, 1, 2])
     check = torch.autograd.gradcheck
     assert check(clip_loss, (images, texts, scale))
+    biases = unit(1, 4)[0].requires_grad_()
     assert check(
-        lambda x, h, s: head_cross_entropy(x, h, targets, s, label_smoothing=0.1), (images, texts, scale)
+        lambda x, w, b: head_cross_entropy(x, w, b, targets, label_smoothing=0.1), (images, texts, biases)
     )
     assert check(lambda x, y, s, b: siglip_loss(x, y, targets, s, b), (images, texts, scale, bias))
 
@@ -74,7 +76,7 @@ def test_baseline_losses_are_finite_at_cosines_of_minus_one(dtype, batch):
     targets = torch.arange(batch)
     with torch.autocast("cpu", torch.bfloat16):
         total = clip_loss(images, -images, 100.0) + siglip_loss(images, -images, targets, 100.0, -10.0)
-        total = total + head_cross_entropy(images, -images, targets, 100.0)
+        total = total + head_cross_entropy(images, -100 * images, torch.zeros(batch), targets)
     total.backward()
     assert total.dtype == torch.float32
     assert total.isfinite()
@@ -82,5 +84,8 @@ def test_baseline_losses_are_finite_at_cosines_of_minus_one(dtype, batch):
 
 
 def test_a_head_of_another_width_is_named():
-    with pytest.raises(ValueError, match=r"head must be \(C, E\) with E = 6 .* Got \(3, 7\)"):
-        head_cross_entropy(unit(2), unit(3, dim=7), torch.tensor([0, 1]), 10.0)
+    targets = torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=r"weight must be \(C, E\) with E = 6 .* Got \(3, 7\)"):
+        head_cross_entropy(unit(2), unit(3, dim=7), torch.zeros(3), targets)
+    with pytest.raises(ValueError, match=r"bias must be \(C,\) = \(3,\) .* Got \(2,\)"):
+        head_cross_entropy(unit(2), unit(3), torch.zeros(2), targets)

@@ -20,11 +20,14 @@ from radapter.methods.mask_fill import (
     filled,
     patches_a_side,
 )
+from radapter.zeroshot import LinearHead
 
 
 def built(name: str, encoder, classes: int = 5):
     torch.manual_seed(0)
-    head = F.normalize(torch.randn(classes, encoder.embed_dim), dim=-1)
+    head = LinearHead.zero_shot(
+        F.normalize(torch.randn(classes, encoder.embed_dim), dim=-1), encoder.logit_scale
+    )
     method = METHODS[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
     adapter = RAdapterConfig(**{"adapter_drop": 0.0, **method.adapter_settings})
@@ -40,16 +43,15 @@ def batch(encoder, images: int = 4) -> LabelledPairs:
 
 def test_linear_probe_trains_the_head_alone_and_its_gradient_is_that_of_softmax_regression(encoder):
     learner = built("linear-probe", encoder)
-    assert set(trained_parameters(learner)) == {"head"}
+    assert set(trained_parameters(learner)) == {"head.weight", "head.bias"}
     pairs = batch(encoder)
     learner.train()
     learner(pairs).backward()
     with torch.no_grad():
         features = F.normalize(encoder.encode_image(pairs.pixels), dim=-1)
-        logits = encoder.logit_scale * features @ learner.head.T
-        error = logits.softmax(1) - F.one_hot(pairs.targets, 5)
-        expected = encoder.logit_scale * error.T @ features / len(features)
-    assert torch.allclose(learner.head.grad, expected, atol=1e-5)
+        error = (features @ learner.head.weight.T).softmax(1) - F.one_hot(pairs.targets, 5)
+    assert torch.allclose(learner.head.weight.grad, error.T @ features / len(features), atol=1e-6)
+    assert torch.allclose(learner.head.bias.grad, error.mean(0), atol=1e-6)
 
 
 def test_l2_sp_is_half_alpha_times_the_squared_distance_and_pulls_back(encoder):
@@ -72,14 +74,16 @@ def test_l2_sp_is_half_alpha_times_the_squared_distance_and_pulls_back(encoder):
 def test_l2_sp_adds_to_the_loss_of_full(encoder):
     learner, pairs = built("l2-sp", encoder), batch(encoder)
     with torch.no_grad():
-        learner.head.add_(1.0)
+        for parameter in learner.head.parameters():
+            parameter.add_(1.0)
     plain = learner.loss(
         F.normalize(encoder.encode_image(pairs.pixels), dim=-1),
         learner.head,
         pairs.targets,
         encoder.logit_scale,
     )
-    assert learner(pairs).item() == pytest.approx(plain.item() + 0.005 * learner.head.numel(), rel=1e-4)
+    moved = sum(parameter.numel() for parameter in learner.head.parameters())
+    assert learner(pairs).item() == pytest.approx(plain.item() + 0.005 * moved, rel=1e-4)
     assert isinstance(learner.regulariser, StartingPoint)
 
 

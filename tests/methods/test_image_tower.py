@@ -9,6 +9,7 @@ from radapter.adapter import RAdapterConfig
 from radapter.methods import SEGMENTATION, bound_loss
 from radapter.methods.learner import learns
 from radapter.methods.lora import lora_targets
+from radapter.zeroshot import LinearHead
 
 ROWS = [name for name, method in SEGMENTATION.items() if method.build is not None]
 
@@ -18,7 +19,7 @@ def test_no_parameter_of_the_text_tower_is_trained_and_the_loss_is_r_adapters(na
     method = SEGMENTATION[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=None)
     adapter = replace(RAdapterConfig(towers=("image",)), **method.adapter_settings)
-    method.build(encoder, head=torch.zeros(0, encoder.embed_dim), loss=loss, adapter=adapter)
+    method.build(encoder, head=LinearHead(torch.zeros(0, encoder.embed_dim)), loss=loss, adapter=adapter)
     assert learns(encoder.image_tower())
     assert not learns(encoder.text_tower())
     assert method.losses[0] == "mpm-nce"

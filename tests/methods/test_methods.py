@@ -22,13 +22,16 @@ from radapter.methods import (
     trained_parameters,
 )
 from radapter.methods.lora import lora_targets
+from radapter.zeroshot import LinearHead
 
 TRAINED = [name for name, method in METHODS.items() if method.build is not None]
 
 
 def built(name: str, encoder, classes: int = 5):
     torch.manual_seed(0)
-    head = F.normalize(torch.randn(classes, encoder.embed_dim), dim=-1)
+    head = LinearHead.zero_shot(
+        F.normalize(torch.randn(classes, encoder.embed_dim), dim=-1), encoder.logit_scale
+    )
     method = METHODS[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
     assert method.build is not None
@@ -81,7 +84,10 @@ def test_towers_share_no_parameter_and_leave_only_the_temperature(encoder):
 def test_full_trains_the_image_tower_and_the_head(encoder):
     image, _ = tower_names(encoder)
     learner = built("full", encoder).learner
-    assert set(trained_parameters(learner)) == {f"encoder.{name}" for name in image} | {"head"}
+    assert set(trained_parameters(learner)) == {f"encoder.{name}" for name in image} | {
+        "head.weight",
+        "head.bias",
+    }
 
 
 def test_flyp_trains_both_towers_but_not_the_temperature(encoder):
@@ -99,7 +105,7 @@ def test_r_adapter_trains_one_matrix_and_one_scale_a_site(encoder):
 def test_r_adapter_with_head_leaves_the_text_tower_alone(encoder):
     sites = find_sites(encoder.module, towers=("image",))
     learner = built("r-adapter+head", encoder).learner
-    assert count_trained(learner) == sum(site.width**2 + 1 for site in sites) + 5 * encoder.embed_dim
+    assert count_trained(learner) == sum(site.width**2 + 1 for site in sites) + 5 * (encoder.embed_dim + 1)
     assert sum(isinstance(m, RAdapterLayer) for m in learner.modules()) == len(sites)
 
 
@@ -132,12 +138,14 @@ def test_every_method_starts_as_the_zero_shot_model(name: str):
     assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
 
 
-def test_the_head_learner_is_cross_entropy_of_scaled_cosines(encoder):
+def test_the_head_learner_is_cross_entropy_of_a_linear_layer_with_bias(encoder):
     learner = built("full", encoder).learner.eval()
     assert isinstance(learner, HeadLearner)
     batch = pairs(encoder)
     features = F.normalize(encoder.encode_image(batch.pixels), dim=-1)
-    expected = F.cross_entropy(encoder.logit_scale * features @ learner.head.T, batch.targets)
+    with torch.no_grad():
+        learner.head.bias.copy_(torch.randn(5))
+    expected = F.cross_entropy(F.linear(features, learner.head.weight, learner.head.bias), batch.targets)
     assert torch.allclose(learner(batch), expected, atol=1e-6)
 
 

@@ -34,6 +34,7 @@ from radapter.protocol.trained import load_trained, save_trained
 from radapter.training import Checkpoints, Interrupted, StopSignal, fit, make_accelerator
 from radapter.training.spread import Sharded
 from radapter.world.clip import TINY
+from radapter.zeroshot import LinearHead
 
 RECIPE = Recipe(adapter=RAdapterConfig(), epochs=2, batch_size=7, learning_rate=3e-3, eval_batch_size=4)
 # method, task, changes: batches of 7, 7 and 3 samples, which neither 2 nor 4 processes divide; 3 are fewer than 4
@@ -238,7 +239,8 @@ def family(name: str, method: str, folder: Path, processes: Processes) -> float:
             logit_bias=encoder.logit_bias,
         )
         torch.manual_seed(0)
-        head, adapter = torch.zeros(0, encoder.embed_dim), RAdapterConfig(init_weights=False)
+        head = LinearHead(torch.zeros(0, encoder.embed_dim))
+        adapter = RAdapterConfig(init_weights=False)
         assert row.build is not None
         learner = row.build(encoder, head=head, loss=loss, adapter=adapter).learner.train()
         found.append(_three_steps(learner, processes if sharded else ALONE, sharded=sharded))

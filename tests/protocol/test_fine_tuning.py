@@ -11,6 +11,7 @@ from radapter.evaluation import HEADLINES
 from radapter.methods import METHODS
 from radapter.protocol import Bench, Selection, train_method
 from radapter.protocol.best_epoch import BestEpoch
+from radapter.protocol.trained import load_trained, save_trained
 from radapter.protocol.validation import Validation
 from radapter.training import Checkpoints, Interrupted, StopSignal
 
@@ -24,9 +25,10 @@ def test_lp_ft_starts_from_the_probe_s_head_and_alpha_0_is_still_zero_shot(suite
         "linear-probe", suite, replace(recipe, epochs=1, learning_rate=METHODS["linear-probe"].learning_rate)
     )
     nothing_more = trained("lp-ft", suite, replace(recipe, epochs=2, learning_rate=1e-12))
-    assert torch.allclose(nothing_more.classifier.head, probe.classifier.head, atol=1e-6)
-    assert torch.equal(nothing_more.before["head"], probe.before["head"])
-    assert not torch.equal(probe.before["head"], probe.classifier.head)
+    for name, tensor in probe.classifier.head.named_parameters(prefix="head"):
+        assert torch.allclose(nothing_more.classifier.get_parameter(name), tensor, atol=1e-6)
+        assert torch.equal(nothing_more.before[name], probe.before[name])
+        assert not torch.equal(probe.before[name], tensor)
 
 
 def test_lp_ft_has_the_epochs_of_any_other_method(suite, recipe):
@@ -85,8 +87,9 @@ def test_a_training_alone_mixes_a_soup_of_three_rates(suite, recipe):
     parts = [
         trained("full", suite, replace(recipe, learning_rate=rate, epochs=1)) for rate in (1e-4, 3e-4, 9e-4)
     ]
-    heads = torch.stack([part.classifier.head for part in parts])
-    assert torch.allclose(mixed.classifier.head, heads.mean(0), atol=1e-6)
+    for name in ("weight", "bias"):
+        heads = torch.stack([part.classifier.head.get_parameter(name) for part in parts])
+        assert torch.allclose(mixed.classifier.head.get_parameter(name), heads.mean(0), atol=1e-6)
     assert mixed.learning_rate is None
 
 
@@ -163,3 +166,21 @@ def test_keeping_the_best_epoch_gives_weights_at_least_as_good_on_validation(sui
     kept = trained("r-adapter", suite, replace(longer, keep="best"))
     assert not validation.headline.is_better(last, validation.metrics(kept.classifier))
     assert kept.epoch in (1, 2, 3, 4)
+
+
+HEADED = ("linear-probe", "full", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "wise-ft", "r-adapter+head")
+
+
+@pytest.mark.parametrize("method", [*HEADED, "r-adapter:cross-entropy"])
+def test_alpha_0_of_a_method_with_a_head_is_zero_shot_bitwise_and_after_reloading(
+    tmp_path: Path, suite, recipe, method
+):
+    fresh = radapter.load("world:tiny")
+    bench = Bench(suite, fresh.preprocess, memory=Memory())
+    zero_shot = bench.zero_shot(fresh)
+    found = trained(method, suite, replace(recipe, epochs=2, learning_rate=1e-2, batch_size=60))
+    save_trained(tmp_path, found, alpha=0.5, about={})
+    for each in (found, load_trained(tmp_path, radapter.load("world:tiny"))):
+        start, middle = bench.sweep(each, None, (0.0, 0.5))
+        assert (start.id, start.ood) == (zero_shot.id, zero_shot.ood)
+        assert middle.id != zero_shot.id

@@ -23,7 +23,7 @@ from radapter.protocol.experiment import bench_of, zero_shot_row
 from radapter.protocol.fine_tuning import train_method
 from radapter.protocol.seeds import over_seeds
 from radapter.report.study import base_to_novel_markdown
-from radapter.zeroshot import class_embeddings, templates
+from radapter.zeroshot import LinearHead, class_embeddings, templates
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,8 @@ def test_a_transfer_set_is_classified_among_its_own_names_with_its_own_templates
     assert len(generalising.train.classnames) == 10
     assert row.transfer.keys() == {"novel", "three"}
     for name, other in generalising.transfer.items():
-        head = class_embeddings(encoder, other.data.classnames, other.templates)
+        embeddings = class_embeddings(encoder, other.data.classnames, other.templates)
+        head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
         own = evaluate_classification(
             encoder, head, EvalLoader(other.data, encoder.preprocess, batch_size=64)
         )
@@ -98,7 +99,8 @@ def test_a_method_with_a_trained_head_uses_the_text_tower_as_it_was_for_other_cl
     encoder = trained.classifier.encoder
     swept = bench_of(generalising, encoder, recipe, memory=None).sweep(trained, None, (1.0,)).rows[0]
     novel = generalising.transfer["novel"]
-    head = class_embeddings(radapter.load("world:tiny"), novel.data.classnames, novel.templates)
+    embeddings = class_embeddings(radapter.load("world:tiny"), novel.data.classnames, novel.templates)
+    head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
     own = evaluate_classification(encoder, head, EvalLoader(novel.data, encoder.preprocess, batch_size=64))
     assert swept.transfer["novel"]["nll"] == pytest.approx(own["nll"], rel=1e-4)
 

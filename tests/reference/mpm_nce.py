@@ -18,14 +18,14 @@ def siglip(x, y, labels, t, b):
     return total / len(x)
 
 
-def head_cross_entropy(x, head, labels, t, eps):
-    """Mean of -sum_c target_c log softmax_c, target (1 - eps) one-hot + eps / C."""
+def head_cross_entropy(x, weight, bias, labels, eps):
+    """Mean of -sum_c target_c log softmax_c (weight_c . x + bias_c), target (1 - eps) one-hot + eps / C."""
     total = 0.0
     for i in range(len(x)):
-        normaliser = sum(exp(t * _dot(x[i], h)) for h in head)
-        for c in range(len(head)):
-            target = (1 - eps) * (c == labels[i]) + eps / len(head)
-            total -= target * log(exp(t * _dot(x[i], head[c])) / normaliser)
+        normaliser = sum(exp(_dot(x[i], w) + b) for w, b in zip(weight, bias, strict=True))
+        for c in range(len(weight)):
+            target = (1 - eps) * (c == labels[i]) + eps / len(weight)
+            total -= target * log(exp(_dot(x[i], weight[c]) + bias[c]) / normaliser)
     return total / len(x)
 
 

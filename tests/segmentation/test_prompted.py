@@ -15,6 +15,7 @@ from radapter.protocol.prompt_tuning import tune_prompts
 from radapter.segmentation import FelzenszwalbProposer, MaskPrompts, PromptedEncoder, region_crops
 from radapter.segmentation.prompted import with_masks
 from radapter.segmentation.training_regions import MaskRegions
+from radapter.zeroshot import LinearHead
 
 
 def suite_of(encoder, train, id_val) -> SegmentationSuite:
@@ -88,7 +89,7 @@ def test_training_moves_the_tokens_alone_and_adapters_never_drop(encoder):
     suite = suite_of(encoder, *scenes)
     METHODS["r-adapter"].build(
         encoder,
-        head=torch.zeros(0, encoder.embed_dim),
+        head=LinearHead(torch.zeros(0, encoder.embed_dim)),
         loss=lambda *_: torch.zeros(()),
         adapter=RAdapterConfig(adapter_drop=0.9, init_weights=False),
     )

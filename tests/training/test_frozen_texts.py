@@ -15,6 +15,7 @@ from radapter.evaluation.kept_texts import KeptTexts
 from radapter.methods import METHODS, RETRIEVAL, bound_loss
 from radapter.protocol import RetrievalSuite, train_method
 from radapter.training import Checkpoints, Interrupted, StopSignal, StreamCaptions, frozen_text_features
+from radapter.zeroshot import LinearHead
 
 IMAGE_TOWER = RAdapterConfig(towers=("image",))
 
@@ -110,7 +111,7 @@ def learner_of(method, table=METHODS, **adapter):
     encoder = radapter.load("world:tiny")
     row = table[method]
     loss = bound_loss(row.losses[0], margin=None, label_smoothing=None, logit_bias=None)
-    head = torch.zeros(4, encoder.embed_dim)
+    head = LinearHead(torch.zeros(4, encoder.embed_dim))
     return row.build(encoder, head=head, loss=loss, adapter=RAdapterConfig(**adapter)).learner
 
 

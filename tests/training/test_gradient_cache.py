@@ -12,6 +12,7 @@ from radapter.adapter import RAdapterConfig, coins
 from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
 from radapter.protocol import train_method
 from radapter.training.gradient_cache import backward_in_chunks
+from radapter.zeroshot import LinearHead
 
 IMAGES, CAPTIONS = 7, 5
 KEYS = {"image": torch.arange(IMAGES) + 100, "text": torch.arange(CAPTIONS) + 300}
@@ -32,7 +33,8 @@ def learner_of(method: str, **settings: object):
     row = METHODS[method]
     loss = bound_loss(row.losses[0], margin=None, label_smoothing=None, logit_bias=None)
     torch.manual_seed(1)
-    head = torch.nn.functional.normalize(torch.randn(4, encoder.embed_dim).double(), dim=-1)
+    embeddings = torch.nn.functional.normalize(torch.randn(4, encoder.embed_dim).double(), dim=-1)
+    head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
     assert row.build is not None
     adapter = RAdapterConfig(init_weights=False, **{"adapter_drop": 0.5, **settings})
     return row.build(encoder, head=head, loss=loss, adapter=adapter).learner.train()

@@ -9,7 +9,6 @@ from radapter.data import TrainLoader
 from radapter.errors import ConfigError, DivergedError
 from radapter.methods import METHODS, bound_loss, trained_parameters
 from radapter.training import ClassCaptions, Progress, fit, make_accelerator
-from radapter.zeroshot import class_embeddings
 
 
 class Rig:
@@ -19,7 +18,7 @@ class Rig:
         self, suite, *, method: str = "r-adapter", preprocess=None, batch_size: int = 15, seed: int = 0
     ):
         encoder = radapter.load("world:tiny")
-        head = class_embeddings(encoder, suite.classnames, suite.templates)
+        head = suite.head(encoder)
         row = METHODS[method]
         loss = bound_loss(row.losses[0], margin=None, label_smoothing=None, logit_bias=None)
         assert row.build is not None

@@ -15,6 +15,7 @@ from radapter.evaluation import TaskName
 from radapter.methods import TABLES, Method, bound_loss, count_trained, groups_of
 from radapter.models import DualEncoder, load
 from radapter.report.table import parameters
+from radapter.zeroshot import LinearHead
 
 _CLASSES = 20
 
@@ -86,7 +87,7 @@ def _count(method: Method, encoder: DualEncoder, classes: int) -> str:
     if not encoder.context_length:
         return "needs a text tower"
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
-    head = next(encoder.parameters()).new_zeros(classes, encoder.embed_dim)
+    head = LinearHead(next(encoder.parameters()).new_zeros(classes, encoder.embed_dim))
     adapter = replace(RAdapterConfig(), **method.adapter_settings)
     try:
         learner, _ = method.build(encoder, head=head, loss=loss, adapter=adapter)

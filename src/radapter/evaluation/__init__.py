@@ -12,8 +12,8 @@ from radapter.evaluation.boundary import boundary_counts, boundary_iou, class_bo
 from radapter.evaluation.captioned import RetrievalMeasure
 from radapter.evaluation.classification import (
     ClassificationMeasure,
+    class_logits,
     evaluate_classification,
-    zero_shot_logits,
 )
 from radapter.evaluation.confusion import Confusion, confusion_matrix
 from radapter.evaluation.features import retrieval_features
@@ -85,6 +85,7 @@ __all__ = [
     "boundary_iou",
     "class_boundary_iou",
     "class_iou",
+    "class_logits",
     "classification_metrics",
     "confusion_matrix",
     "effective_robustness",
@@ -110,5 +111,4 @@ __all__ = [
     "segmentation_metrics",
     "smallest_within_paired_error",
     "sweep",
-    "zero_shot_logits",
 ]

@@ -10,15 +10,12 @@ from torch.nn import functional as F
 
 from radapter.evaluation.measure import Measured, Progress, measured
 from radapter.evaluation.metrics import Metrics, classification_metrics, is_right, predicted, restricted
-from radapter.losses.batch import full_precision, scaled_cosines
+from radapter.losses.batch import widen
+from radapter.zeroshot import LinearHead
 
 
 class ImageEncoder(Protocol):
     """What images are classified with; a `DualEncoder` is one."""
-
-    @property
-    def logit_scale(self) -> Tensor:
-        """Scalar, already exponentiated."""
 
     def encode_image(self, pixels: Tensor, /) -> Tensor:
         """(B, 3, H, W) -> (B, E), not necessarily of unit norm."""
@@ -43,23 +40,22 @@ class LabelledImages(Protocol):
         """(B,), int; None where the set has no groups."""
 
 
-def zero_shot_logits(encoder: ImageEncoder, head: Tensor, pixels: Tensor) -> Tensor:
+def class_logits(encoder: ImageEncoder, head: LinearHead, pixels: Tensor) -> Tensor:
     """Class scores of images under a head, in the encoder's present mode and weights.
 
-        logits = logit_scale * normalise(f(pixels)) @ head.T
+        logits = normalise(f(pixels)) @ weight.T + bias
 
     Args:
         encoder: gives image embeddings.
-        head: (C, E); unit-norm class embeddings, or what training made of them.
+        head: zero-shot or trained, of C classes.
         pixels: (B, 3, H, W), float; moved to the head's device.
 
     Returns:
         (B, C), float32 or wider.
     """
-    embeddings = encoder.encode_image(pixels.to(head.device))
-    with full_precision(embeddings):
-        wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-        return scaled_cosines(F.normalize(wide, dim=-1), head, encoder.logit_scale)
+    embeddings = encoder.encode_image(pixels.to(head.weight.device))
+    logits: Tensor = head(F.normalize(widen(embeddings), dim=-1))
+    return logits
 
 
 @final
@@ -69,7 +65,7 @@ class ClassificationMeasure:
 
     Attributes:
         encoder: gives image embeddings.
-        prepare: the head (C, E) at the present weights.
+        prepare: the head at the present weights.
         batches: the set.
         classes: the columns of the head that the set can hold; see `classification_metrics`.
         name: of the set.
@@ -77,7 +73,7 @@ class ClassificationMeasure:
     """
 
     encoder: ImageEncoder
-    prepare: Callable[[], Tensor]
+    prepare: Callable[[], LinearHead]
     batches: Iterable[LabelledImages]
     classes: Tensor | None = None
     name: str = "set"
@@ -87,9 +83,9 @@ class ClassificationMeasure:
         """Labels and groups."""
         return batch.labels.cpu(), batch.groups
 
-    def observe(self, prepared: Tensor, batch: LabelledImages) -> Tensor:
+    def observe(self, prepared: LinearHead, batch: LabelledImages) -> Tensor:
         """Logits, (B, C), on the CPU."""
-        return zero_shot_logits(self.encoder, prepared, batch.pixels).cpu()
+        return class_logits(self.encoder, prepared, batch.pixels).cpu()
 
     def remember(self, observed: Sequence[Tensor]) -> None:
         """Keeps the zero-shot predictions."""
@@ -98,7 +94,7 @@ class ClassificationMeasure:
 
     def summarise(
         self,
-        prepared: Tensor,
+        prepared: LinearHead,
         observed: Sequence[Tensor],
         truths: Sequence[tuple[Tensor, Tensor | None]],
     ) -> Measured:
@@ -116,7 +112,7 @@ class ClassificationMeasure:
 
 def evaluate_classification(
     encoder: ImageEncoder,
-    head: Tensor,
+    head: LinearHead,
     batches: Iterable[LabelledImages],
     *,
     classes: Tensor | None = None,
@@ -127,7 +123,7 @@ def evaluate_classification(
 
     Args:
         encoder: gives image embeddings; it is left in the mode it was in.
-        head: (C, E).
+        head: `LinearHead.zero_shot(class_embeddings(...), encoder.logit_scale)`, or a trained one.
         batches: the set, decoded as it is read; only logits are kept.
         classes: the columns of the head that the set can hold; see `classification_metrics`.
         name: what progress and errors call the set.

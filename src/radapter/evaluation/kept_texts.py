@@ -24,7 +24,7 @@ KEPT_MIB = 256
 
 @final
 class KeptTexts:
-    """Features of captions and heads of class names, each computed once for one state of a text tower.
+    """Features of captions and embeddings of class names, each computed once for one state of a text tower.
 
     Args:
         mib: memory that they may take; what does not fit is computed again.
@@ -46,7 +46,7 @@ class KeptTexts:
         key = ("captions", tuple(captions))
         return self._once(encoder, key, lambda: encode_texts(encoder, captions, processes=processes))
 
-    def head(
+    def class_embeddings(
         self,
         encoder: DualEncoder,
         classnames: Sequence[str],

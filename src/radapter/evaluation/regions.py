@@ -13,12 +13,13 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from radapter.evaluation.classification import ImageEncoder, zero_shot_logits
+from radapter.evaluation.classification import ImageEncoder, class_logits
 from radapter.evaluation.jackknife import counts_by_class, miou_pseudo_values, standard_error
 from radapter.evaluation.measure import Measured
 from radapter.evaluation.metrics import Metrics, harmonic_mean
 from radapter.evaluation.miou import class_iou, mean_iou, segmentation_metrics
 from radapter.segmentation.region_loader import RegionBatch, SeenImage
+from radapter.zeroshot import LinearHead
 
 
 @final
@@ -28,14 +29,14 @@ class SegmentationMeasure:
 
     Attributes:
         encoder: of the regions.
-        prepare: the head (C, E) at the present weights.
+        prepare: the head at the present weights.
         batches: the set.
         classnames: C names.
         unseen: (C,), bool, the classes that training left out; None where it left out none.
     """
 
     encoder: ImageEncoder
-    prepare: Callable[[], Tensor]
+    prepare: Callable[[], LinearHead]
     batches: Iterable[RegionBatch]
     classnames: Sequence[str]
     unseen: Tensor | None = None
@@ -44,9 +45,9 @@ class SegmentationMeasure:
         """What is known of the images."""
         return batch.images
 
-    def observe(self, prepared: Tensor, batch: RegionBatch) -> Tensor:
+    def observe(self, prepared: LinearHead, batch: RegionBatch) -> Tensor:
         """The class of every cell and of every true region, image by image, int64, on the CPU."""
-        scores = zero_shot_logits(self.encoder, prepared, batch.pixels).softmax(1).cpu()
+        scores = class_logits(self.encoder, prepared, batch.pixels).softmax(1).cpu()
         scores = scores * batch.valid[:, None]  # a region without a pixel says nothing
         return torch.cat(
             [
@@ -60,7 +61,7 @@ class SegmentationMeasure:
         """Nothing of the zero-shot model is needed."""
 
     def summarise(
-        self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[tuple[SeenImage, ...]]
+        self, prepared: LinearHead, observed: Sequence[Tensor], truths: Sequence[tuple[SeenImage, ...]]
     ) -> Measured:
         """The figures of the whole set.
 

@@ -19,7 +19,7 @@ from radapter.evaluation.interpolation import check_alpha
 from radapter.evaluation.measure import Measure, Progress, joined, summary_of
 from radapter.evaluation.metrics import Metrics
 from radapter.processes import ALONE, Processes
-from radapter.zeroshot import HasModules, evaluating
+from radapter.zeroshot import HasModules, LinearHead, evaluating
 
 ALPHAS = tuple(step / 10 for step in range(11))
 """0, 0.1 ... 1: the alphas of tables and plots."""
@@ -111,7 +111,7 @@ def sweep(
 def alpha_sweep(
     encoder: ImageEncoder,
     at: Callable[[float], AbstractContextManager[object]],
-    head: Callable[[], Tensor],
+    head: Callable[[], LinearHead],
     sets: Mapping[str, Iterable[LabelledImages]],
     alphas: Sequence[float] = ALPHAS,
     *,
@@ -126,8 +126,8 @@ def alpha_sweep(
     Args:
         encoder: gives image embeddings.
         at: as for `sweep`; `head` is read inside its block.
-        head: the head (C, E), read once per alpha: `lambda: class_embeddings(...)` for the text tower at that
-            alpha, or the trained head's parameter.
+        head: the head, read once per alpha: `lambda: LinearHead.zero_shot(class_embeddings(...), logit_scale)` for
+            the text tower at that alpha, or a trained head.
         sets: name -> batches, each iterable once.
         alphas: as for `sweep`.
         known: as for `sweep`.

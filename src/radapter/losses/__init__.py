@@ -2,7 +2,7 @@
 
 Every loss takes unit-norm features and an exponentiated logit scale, computes in float32 or wider and returns
 a scalar in nats: `mpm_nce` (the paper's; `mpm_nce_tiled` is the same without the B x B matrix), `clip_loss`,
-`head_cross_entropy` (over a zero-shot head) and `siglip_loss`.
+`head_cross_entropy` (over a linear head) and `siglip_loss`.
 """
 
 from radapter.losses.clip import clip_loss

@@ -94,6 +94,22 @@ def scaled_cosines(image_features: Tensor, text_features: Tensor, logit_scale: T
     return cosines * (widen(logit_scale) if isinstance(logit_scale, Tensor) else logit_scale)
 
 
+def linear_logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """features @ weight.T + bias, in float32 or wider, also under autocast.
+
+    Args:
+        features: (B, E).
+        weight: (C, E).
+        bias: (C,).
+
+    Returns:
+        (B, C).
+    """
+    dtype = wide_dtype(features, weight)
+    with full_precision(features):
+        return features.to(dtype) @ weight.to(dtype).T + bias.to(dtype)
+
+
 def same_target(targets: Tensor) -> Tensor:
     """Whether two rows are positives of each other: (B,) int -> (B, B) bool."""
     return targets[:, None] == targets[None, :]

@@ -36,6 +36,7 @@ from radapter.methods.learner import (
 )
 from radapter.methods.method import Built, LossName, Method
 from radapter.methods.soups import greedy_soup, uniform_soup
+from radapter.zeroshot import LinearHead
 
 __all__ = [
     "GROUPS",
@@ -307,7 +308,7 @@ def _siglip(
 
 def _cross_entropy(
     image_features: Tensor,
-    head: Tensor,
+    head: LinearHead,
     targets: Tensor,
     logit_scale: Tensor,
     parts: Parts | None = None,
@@ -316,4 +317,7 @@ def _cross_entropy(
 ) -> Tensor:
     if parts is not None:
         image_features, targets = parts.joined(image_features), parts.joined(targets)
-    return head_cross_entropy(image_features, head, targets, logit_scale, label_smoothing=label_smoothing)
+    # the head's weight is scaled already: logit_scale is not used
+    return head_cross_entropy(
+        image_features, head.weight, head.bias, targets, label_smoothing=label_smoothing
+    )

@@ -3,15 +3,14 @@
 Source: Goyal et al., "Finetune like you pretrain", CVPR 2023. The temperature stays frozen, as everywhere here.
 """
 
-from torch import Tensor
-
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
     """Trains every parameter of both towers. Neither `head` nor `adapter` is used."""
     encoder.requires_grad_(False)
     for tower in (*encoder.image_tower(), *encoder.text_tower()):

@@ -1,19 +1,19 @@
 """Full fine-tuning: the whole image tower and a head that starts as the zero-shot head, by cross-entropy.
 
 Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, where it is the end-to-end baseline.
+The head is theirs: class embeddings times the logit scale, and a bias that starts at 0, both trained.
 """
-
-from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import FeatureLoss
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains every parameter of the image tower, and the head (C, E). `adapter` is not used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains every parameter of the image tower, and the head. `adapter` is not used."""
     return Built(tower_and_head(encoder, head, loss), adapters=None)
 
 

@@ -4,15 +4,14 @@ Source: Liang et al., "Open-vocabulary semantic segmentation with mask-adapted C
 stays frozen too.
 """
 
-from torch import Tensor
-
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.method import Built
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
     """Trains every parameter of the image tower. Neither `head` nor `adapter` is used."""
     encoder.requires_grad_(False)
     for part in encoder.image_tower():

@@ -6,7 +6,7 @@ pre-trained weights, alpha is `WEIGHT`:
     loss = cross-entropy + alpha / 2 * sum_i (w_i - w0_i)^2
 
 The paper's second, plain L2 term is for a new last layer that has no starting point; the zero-shot head is one, so
-the head's distance to it is in the sum.
+the distance of its weight and bias to it is in the sum.
 """
 
 import torch
@@ -17,6 +17,7 @@ from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs, tr
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 WEIGHT = 0.01
 
@@ -42,8 +43,8 @@ class StartingPoint(nn.Module):
         return self.weight / 2 * torch.stack(distances).sum()
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains the image tower and the head (C, E) near their start. `adapter` is not used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains the image tower and the head near their start. `adapter` is not used."""
     learner = tower_and_head(encoder, head, loss)
     learner.regulariser = StartingPoint(learner)
     return Built(learner, adapters=None)

@@ -1,19 +1,20 @@
 """What a method trains: the encoder, perhaps a classification head, and the loss of one batch.
 
 Two kinds, by objective. `ContrastiveLearner` matches images to captions with both towers; `HeadLearner` classifies
-images with a trained head that starts as the zero-shot head. Their `forward` returns the loss itself, so that
+images with a `LinearHead` that starts as the zero-shot head. Their `forward` returns the loss itself, so that
 a distributed wrapper sees one module with one call a step.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radapter.losses.gather import Parts
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class FeatureLoss(Protocol):
     def __call__(
         self,
         image_features: Tensor,
-        others: Tensor,
+        others: Any,
         targets: Tensor,
         logit_scale: Tensor,
         parts: Parts | None = None,
         /,
     ) -> Tensor:
-        """The scalar loss of image features (B, E) against text features (B, E), or a head (C, E).
+        """The scalar loss of image features (B, E) against text features (B, E), or a `LinearHead`.
 
         With `parts` these are rows of a batch that several processes hold, and the loss is that of the whole batch;
         gradients are meant to be averaged over the processes.
@@ -80,11 +81,11 @@ class ContrastiveLearner(nn.Module):
 
 
 class HeadLearner(nn.Module):
-    """The image tower under a head (C, E), by cross-entropy; the text tower only gives the head's start.
+    """The image tower under a head, by cross-entropy; the text tower only gives the head's start.
 
     Args:
         encoder: its parameters that require a gradient are trained.
-        head: (C, E), where the head starts.
+        head: where the head starts; copied.
         loss: of image features and head.
         train_head: False keeps the head as it is.
         regulariser: a module that gives a further term of the loss, added to it.
@@ -95,7 +96,7 @@ class HeadLearner(nn.Module):
     def __init__(
         self,
         encoder: DualEncoder,
-        head: Tensor,
+        head: LinearHead,
         loss: FeatureLoss,
         *,
         train_head: bool = True,
@@ -103,7 +104,7 @@ class HeadLearner(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Parameter(head.detach().clone(), requires_grad=train_head)
+        self.head = LinearHead(head.weight, head.bias).requires_grad_(train_head)
         self.loss = loss
         self.regulariser = regulariser
 

@@ -4,16 +4,15 @@ Source: Radford et al., "Learning transferable visual models from natural langua
 the probe starts from zero; started from the zero-shot head it cannot begin below zero-shot (Wortsman et al. 2022).
 """
 
-from torch import Tensor
-
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import FeatureLoss, HeadLearner
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains the head (C, E) alone. `adapter` is not used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains the head alone. `adapter` is not used."""
     encoder.requires_grad_(False)
     return Built(HeadLearner(encoder, head, loss), adapters=None)
 

@@ -11,13 +11,14 @@ from dataclasses import replace
 from functools import partial
 
 from peft import LoraConfig, get_peft_model
-from torch import Tensor, nn
+from torch import nn
 
 from radapter.adapter import RAdapterConfig, block_names
 from radapter.adapter.config import TOWERS
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 DEFAULT_RANK = 8
 
@@ -25,7 +26,7 @@ DEFAULT_RANK = 8
 def build(
     encoder: DualEncoder,
     *,
-    head: Tensor,
+    head: LinearHead,
     loss: FeatureLoss,
     adapter: RAdapterConfig,
     rank_stabilised: bool = False,

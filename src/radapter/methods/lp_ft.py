@@ -5,17 +5,16 @@ Both stages together have the epochs that any other method has: half for the pro
 rate, and half for fine-tuning.
 """
 
-from torch import Tensor
-
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import FeatureLoss
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains the image tower and the head (C, E), which is the probe's. `adapter` is not used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains the image tower and the head, which is the probe's. `adapter` is not used."""
     return Built(tower_and_head(encoder, head, loss), adapters=None)
 
 

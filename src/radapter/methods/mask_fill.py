@@ -21,6 +21,7 @@ from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 WEIGHT = 6.0
 MASKED_SHARE = 0.5
@@ -101,8 +102,8 @@ class CounterfactualDistillation(nn.Module):
         return self.weight * distances.mean()
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains the image tower and the head (C, E) beside a frozen copy. `adapter` is not used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+    """Trains the image tower and the head beside a frozen copy. `adapter` is not used."""
     distillation = CounterfactualDistillation(encoder)
     return Built(tower_and_head(encoder, head, loss, distillation), adapters=None)
 

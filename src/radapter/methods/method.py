@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from peft import PeftModel
-from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import FeatureLoss, Learner
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 LossName = Literal["mpm-nce", "single-positive", "clip", "siglip", "cross-entropy"]
 Average = Literal["uniform", "greedy"]
@@ -26,9 +26,9 @@ class Build(Protocol):
     """Makes an encoder trainable in the method's way; the encoder is changed in place."""
 
     def __call__(
-        self, encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig
+        self, encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig
     ) -> Built:
-        """Builds from the zero-shot head (C, E), the loss of features, and the adapter's settings."""
+        """Builds from the zero-shot head, the loss of features, and the adapter's settings."""
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,19 @@ from functools import partial
 from typing import Any
 
 from peft import get_peft_model
-from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss, HeadLearner
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 HEAD_RATE = 0.05
 """Ours: the adapters' 5e-4 times CLIP's logit scale of 100. A stored head is 100 times a unit-norm one, and so moves
 relative to its length as fast as a unit-norm head would at the adapters' rate."""
 
 
-def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
     """Trains one adapter after each attention and FFN of the adapter's towers. `head` is not used."""
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, adapter)
@@ -35,12 +35,12 @@ def build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAd
 def build_under_head(
     encoder: DualEncoder,
     *,
-    head: Tensor,
+    head: LinearHead,
     loss: FeatureLoss,
     adapter: RAdapterConfig,
     train_head: bool = True,
 ) -> Built:
-    """Trains the adapters of the image tower, and the head (C, E) unless it is to stay the zero-shot head."""
+    """Trains the adapters of the image tower, and the head unless it is to stay the zero-shot head."""
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, adapter)
     return Built(HeadLearner(encoder, head, loss, train_head=train_head), adapters)

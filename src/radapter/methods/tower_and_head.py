@@ -1,15 +1,14 @@
 """What full fine-tuning and its relatives share: the whole image tower under a trained head."""
 
-from torch import Tensor
-
 from radapter.methods.learner import FeatureLoss, HeadLearner, Regulariser
 from radapter.models import DualEncoder
+from radapter.zeroshot import LinearHead
 
 
 def tower_and_head(
-    encoder: DualEncoder, head: Tensor, loss: FeatureLoss, regulariser: Regulariser | None = None
+    encoder: DualEncoder, head: LinearHead, loss: FeatureLoss, regulariser: Regulariser | None = None
 ) -> HeadLearner:
-    """A learner of every parameter of the image tower, and of the head (C, E)."""
+    """A learner of every parameter of the image tower, and of the head."""
     encoder.requires_grad_(False)
     for part in encoder.image_tower():
         part.requires_grad_(True)

@@ -43,15 +43,20 @@ CLASSIFIER, CLASSES = "classifier.safetensors", "classes.json"
 
 @dataclass(frozen=True)
 class ClassHead:
-    """A classifier over the image features: logits = logit_scale * normalise(f(pixels)) @ weight.T
+    """A classifier over the image features: logits = logit_scale * normalise(f(pixels)) @ weight.T + bias
 
     Attributes:
         weight: (C, E), zero-shot class embeddings or a trained head.
         classnames: C names, in the order of the rows.
+        bias: (C,); None for zeros.
+        logit_scale: None for the model's own, which class embeddings of unit norm need; 1 for a weight that holds
+            the scale, as trained heads do.
     """
 
     weight: Tensor
     classnames: Sequence[str]
+    bias: Tensor | None = None
+    logit_scale: float | None = None
 
 
 def export(
@@ -70,7 +75,8 @@ def export(
         format: "transformers", "open_clip" or "timm"; None for the model's own library. CLIP ViTs cross between
             transformers and open_clip.
         alpha: of the R-Adapters, in [0, 1]; None keeps theirs.
-        head: written beside the model as `classifier.safetensors` ("weight" and "logit_scale") and `classes.json`.
+        head: written beside the model: "weight", "bias" and "logit_scale" in `classifier.safetensors`, the names in
+            `classes.json`.
 
     Returns:
         `to`, which holds the weights in the model's dtype, the configuration, the preparation of images, the
@@ -166,13 +172,16 @@ def _write(plain: nn.Module, model: DualEncoder, library: str, folder: Path) -> 
 
 
 def _write_head(head: ClassHead, model: DualEncoder, folder: Path) -> None:
-    if head.weight.shape[0] != len(head.classnames):
+    rows = len(head.weight)
+    bias = head.weight.new_zeros(rows) if head.bias is None else head.bias
+    if rows != len(head.classnames) or tuple(bias.shape) != (rows,):
         raise ConfigError(
-            f"head must have one row a class name. Got {head.weight.shape[0]} rows and "
-            f"{len(head.classnames)} names. Give the head that belongs to these names."
+            f"head must have one row and one number of bias a class name. Got {rows} rows, a bias of shape "
+            f"{tuple(bias.shape)} and {len(head.classnames)} names. Give the head that belongs to these names."
         )
-    scale = model.logit_scale.detach().float()
-    save_tensors(folder / CLASSIFIER, {"weight": head.weight.float(), "logit_scale": scale})
+    scale = model.logit_scale.detach() if head.logit_scale is None else torch.tensor(head.logit_scale)
+    tensors = {"weight": head.weight, "bias": bias, "logit_scale": scale}
+    save_tensors(folder / CLASSIFIER, {name: tensor.float() for name, tensor in tensors.items()})
     write_json(folder / CLASSES, list(head.classnames))
 
 

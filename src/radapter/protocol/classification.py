@@ -1,6 +1,6 @@
 """Classification: captions are class names in templates, a head classifies, top-1 counts."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, final
@@ -18,6 +18,7 @@ from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Sealed, sets_of_roles, stream_loader, train_loader
 from radapter.protocol.trained import Classifier
 from radapter.training import ClassCaptions
+from radapter.zeroshot import LinearHead
 
 
 @final
@@ -72,9 +73,15 @@ class ClassificationSuite:
         """The same suite whose test sets cannot be read."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"), transfer=Sealed("transfer"))
 
-    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
-        """The zero-shot head, (C, E)."""
-        return self.texts.head(encoder, self.classnames, self.templates, processes)
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
+        """The zero-shot head."""
+        return self._zero_shot(encoder, self.classnames, self.templates, processes)
+
+    def _zero_shot(
+        self, encoder: DualEncoder, classnames: Sequence[str], templates: Sequence[str], processes: Processes
+    ) -> LinearHead:
+        embeddings = self.texts.class_embeddings(encoder, classnames, templates, processes)
+        return LinearHead.zero_shot(embeddings, encoder.logit_scale)
 
     def training(
         self,
@@ -102,15 +109,15 @@ class ClassificationSuite:
     ) -> dict[str, ClassificationMeasure]:
         """Sets of the training classes share a head; each transfer set has a zero-shot head of its own."""
         encoder = classifier.encoder
-        own = partial(self.texts.head, encoder, self.classnames, self.templates, processes)
+        own = partial(self.head, encoder, processes)
         trained = classifier.head
         head = own if trained is None else lambda: trained
 
-        def head_of(role: str, name: str) -> Callable[[], Tensor]:
+        def head_of(role: str, name: str) -> Callable[[], LinearHead]:
             if role != "transfer":
                 return head
             other = self.transfer[name]
-            return partial(self.texts.head, encoder, other.data.classnames, other.templates, processes)
+            return partial(self._zero_shot, encoder, other.data.classnames, other.templates, processes)
 
         def measure(role: str, name: str) -> ClassificationMeasure:
             data = loaders[role, name].dataset

@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from radapter.adapter import Ema, auto_decay
 from radapter.data import Memory
@@ -45,6 +44,7 @@ from radapter.training import (
     sample_step,
     step_bytes,
 )
+from radapter.zeroshot import LinearHead
 
 
 def train_method(
@@ -83,7 +83,7 @@ def train_method(
         return None if checkpoints is None else Checkpoints(checkpoints.folder / name)
 
     def train(
-        this: Method, encoder: DualEncoder, recipe: Recipe, head: Tensor | None, at: Checkpoints | None
+        this: Method, encoder: DualEncoder, recipe: Recipe, head: LinearHead | None, at: Checkpoints | None
     ) -> Trained:
         return _trained(
             this,
@@ -126,7 +126,7 @@ def train_method(
     then = train(method, encoder, rest, before.classifier.head, checkpoints)
     return replace(
         then,
-        before={**then.before, "head": before.before["head"]},  # alpha 0 is zero-shot, not the probe
+        before={**then.before, **before.before},  # alpha 0 is zero-shot, not the probe
         seconds=before.seconds + then.seconds,
         epochs=recipe.epochs,
     )
@@ -203,7 +203,7 @@ def _trained(
     suite: Suite,
     recipe: Recipe,
     *,
-    head: Tensor | None,
+    head: LinearHead | None,
     seed: int,
     memory: Memory | None,
     checkpoints: Checkpoints | None,
@@ -225,10 +225,11 @@ def _trained(
         encoder, head=head, loss=_loss_of(method, recipe, encoder), adapter=recipe.adapter
     )
     learner.to(accelerator.device)
+    of_head = [] if learner.head is None else [id(parameter) for parameter in learner.head.parameters()]
     before = {
         name: parameter.detach().clone()
         for name, parameter in trained_parameters(learner).items()
-        if adapters is None or name == "head"
+        if adapters is None or id(parameter) in of_head
     }
     loader, captions = suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes)
     steps = recipe.epochs * loader.steps_per_epoch

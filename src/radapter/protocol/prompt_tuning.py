@@ -7,8 +7,6 @@ first stage; the loss is MPM-NCE.
 from collections.abc import Callable
 from dataclasses import replace
 
-from torch import Tensor
-
 from radapter.adapter import RAdapterConfig
 from radapter.data import Memory
 from radapter.methods import FeatureLoss, Method
@@ -20,6 +18,7 @@ from radapter.protocol.recipe import Recipe
 from radapter.protocol.segmentation import SegmentationSuite
 from radapter.segmentation import MaskPrompts, PromptedEncoder
 from radapter.training import Progress
+from radapter.zeroshot import LinearHead
 
 
 def tune_prompts(
@@ -61,7 +60,7 @@ def tune_prompts(
     return prompted
 
 
-def _build(encoder: DualEncoder, *, head: Tensor, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
+def _build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
     """The prompts learn, nothing else. Neither `head` nor `adapter` is used."""
     assert isinstance(encoder, PromptedEncoder)
     encoder.requires_grad_(False)

@@ -19,6 +19,7 @@ from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Sealed, sets_of_roles, stream_loader, train_loader
 from radapter.protocol.trained import Classifier
 from radapter.training import Captions, PairCaptions, StreamCaptions
+from radapter.zeroshot import LinearHead
 
 
 @final
@@ -54,10 +55,9 @@ class RetrievalSuite:
         """The same suite whose test sets cannot be read."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
 
-    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
-        """(0, E): there are no classes."""
-        weight = next(encoder.parameters())
-        return weight.new_zeros(0, encoder.embed_dim)
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
+        """A head of no classes."""
+        return LinearHead(next(encoder.parameters()).new_zeros(0, encoder.embed_dim))
 
     def training(
         self,

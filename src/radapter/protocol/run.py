@@ -5,10 +5,10 @@ results.json, pseudo_values.safetensors, results.md and frontier.png. Its lock k
 processes of one run the main one alone reads and writes the folder.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from radapter.data import Memory
 from radapter.errors import DataError, ModelError
@@ -32,9 +32,10 @@ from radapter.protocol.results import RESULTS, Results, Selection
 from radapter.protocol.suite import Suite
 from radapter.protocol.swept import PSEUDO_VALUES
 from radapter.protocol.tracking import Tracking, tracked
-from radapter.protocol.trained import load_trained, read_about, save_trained
+from radapter.protocol.trained import Classifier, load_trained, read_about, save_trained
 from radapter.storage import lock, save_tensors, write_text
 from radapter.training import Checkpoints, Progress, StopSignal, make_accelerator
+from radapter.zeroshot import class_embeddings
 
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
@@ -212,11 +213,19 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
     check_alpha(at)
     trained = load_trained(run, encoder)
     with trained.interpolation() as interpolation, interpolation.at(at):
-        head = None
-        if "classnames" in about:
-            weight = trained.classifier.class_head(about["classnames"], about["templates"])
-            head = ClassHead(weight.clone(), about["classnames"])
+        head = _class_head(trained.classifier, about) if "classnames" in about else None
         if not trained.rescalable:
             return export(encoder, to=to, format=format, head=head)
     # Adapters that can be re-scaled are merged by the export itself, so that its certificate holds for the merge.
     return export(encoder, to=to, format=format, alpha=at, head=head)
+
+
+def _class_head(classifier: Classifier, about: Mapping[str, Any]) -> ClassHead:
+    """The head that classifies at the present weights: the trained one, or the zero-shot head."""
+    names = about["classnames"]
+    trained = classifier.head
+    if trained is None:
+        return ClassHead(class_embeddings(classifier.encoder, names, about["templates"]), names)
+    return ClassHead(
+        trained.weight.detach().clone(), names, bias=trained.bias.detach().clone(), logit_scale=1.0
+    )

@@ -25,6 +25,7 @@ from radapter.segmentation.prompted import with_masks
 from radapter.segmentation.region_loader import Crop, RegionLoader
 from radapter.segmentation.training_regions import TIGHT, Frame, RegionSet, SquareRegions
 from radapter.training import ClassCaptions
+from radapter.zeroshot import LinearHead
 
 
 @final
@@ -69,9 +70,9 @@ class SegmentationSuite:
         """The same suite for a `PromptedEncoder`."""
         return replace(self, crop=with_masks(self.crop), masks=True)
 
-    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
-        """(0, E): no head is trained; each test set has classes of its own."""
-        return next(encoder.parameters()).new_zeros(0, encoder.embed_dim)
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
+        """A head of no classes: none is trained; each test set has classes of its own."""
+        return LinearHead(next(encoder.parameters()).new_zeros(0, encoder.embed_dim))
 
     def training(
         self,
@@ -128,7 +129,7 @@ class SegmentationSuite:
         """Sets with the same class names share a zero-shot head, which each process makes for itself; what zero-shot
         predicts is not kept."""
         found: dict[str, SegmentationMeasure] = {}
-        heads: dict[tuple[str, ...], Callable[[], Tensor]] = {}
+        heads: dict[tuple[str, ...], Callable[[], LinearHead]] = {}
         for (role, name), loader in loaders.items():
             assert isinstance(loader, RegionLoader)
             names = loader.dataset.classnames
@@ -149,6 +150,6 @@ class SegmentationSuite:
         }
 
 
-def _head(encoder: DualEncoder, classnames: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:
-    """(C, E); a class with synonyms is their mean."""
-    return class_head(encoder, classnames, templates).embeddings
+def _head(encoder: DualEncoder, classnames: tuple[str, ...], templates: tuple[str, ...]) -> LinearHead:
+    """The zero-shot head; a class with synonyms is their mean."""
+    return LinearHead.zero_shot(class_head(encoder, classnames, templates).embeddings, encoder.logit_scale)

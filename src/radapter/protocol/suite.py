@@ -19,6 +19,7 @@ from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.trained import Classifier
 from radapter.training import Captions
+from radapter.zeroshot import LinearHead
 
 
 class TestedSet(Protocol):
@@ -89,8 +90,8 @@ class Suite(Protocol):
     def sealed(self) -> Self:
         """The same suite whose test sets cannot be read: what training, search and selection get."""
 
-    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> Tensor:
-        """The zero-shot head (C, E) that methods with a head start from; (0, E) where there are no classes."""
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
+        """The zero-shot head that methods with a head start from; of no classes where the task has none."""
 
     def training(
         self,

@@ -4,7 +4,7 @@ Re-scaling R-Adapter by alpha equals interpolating the weights before and after 
 as two sets of weights: its own before, and merged after. One alpha sweep serves all.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,28 +18,19 @@ from radapter.adapter import RAdapterModel, set_alpha
 from radapter.errors import RunError
 from radapter.evaluation import Interpolation
 from radapter.models import DualEncoder, fingerprint
-from radapter.processes import ALONE, Processes
 from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
-from radapter.zeroshot import class_embeddings
+from radapter.zeroshot import LinearHead
 
 ADAPTER, WEIGHTS, HEAD, TRAINED = "adapter", "weights.safetensors", "head.safetensors", "trained.json"
 
 
 class Classifier(nn.Module):
-    """An encoder and, for methods that train one, a head (C, E); without it the zero-shot head classifies."""
+    """An encoder and, for methods that train one, a head, copied; without it the zero-shot head classifies."""
 
-    def __init__(self, encoder: DualEncoder, head: Tensor | None) -> None:
+    def __init__(self, encoder: DualEncoder, head: LinearHead | None) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = None if head is None else nn.Parameter(head.detach().clone(), requires_grad=False)
-
-    def class_head(
-        self, classnames: Sequence[str], templates: Sequence[str], processes: Processes = ALONE
-    ) -> Tensor:
-        """The head (C, E) that classifies at the present weights: the trained one, or the zero-shot head."""
-        if self.head is not None:
-            return self.head
-        return class_embeddings(self.encoder, classnames, templates, processes=processes)
+        self.head = None if head is None else LinearHead(head.weight, head.bias)
 
 
 @dataclass(frozen=True)
@@ -101,7 +92,8 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
     """Writes the evaluated weights into `folder`.
 
     `adapter/` is PEFT's own format with alpha in its config; other methods write the tensors they changed, at
-    alpha 1; a trained head is written at `alpha` ("head") and at 1 ("fine_tuned").
+    alpha 1; of a method with a head, `head.safetensors` has weight and bias at `alpha` ("head."), at 1
+    ("fine_tuned.") and at 0 ("zero_shot.").
 
     Args:
         folder: must exist; a run's folder or a draft of it.
@@ -110,6 +102,7 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
         about: further facts for `trained.json`, such as class names; it must be JSON.
     """
     head = trained.classifier.head
+    of_head = {} if head is None else dict(head.named_parameters())
     if trained.adapters is not None:
         with (
             set_alpha(trained.adapters, alpha) if trained.rescalable else nullcontext(),
@@ -119,11 +112,16 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             trained.adapters.save_pretrained(draft, save_embedding_layers=False)
     else:
         after = trained.classifier.state_dict()
-        save_tensors(folder / WEIGHTS, {n: after[n] for n in trained.before if n != "head"})
-    if head is not None:
-        zero_shot = trained.before.get("head", head)  # a head that was not trained is its own start
-        at_alpha = torch.lerp(zero_shot.to(head), head, alpha)
-        save_tensors(folder / HEAD, {"head": at_alpha, "fine_tuned": head, "zero_shot": zero_shot})
+        towers = [name for name in trained.before if name not in {f"head.{part}" for part in of_head}]
+        save_tensors(folder / WEIGHTS, {name: after[name] for name in towers})
+    if of_head:
+        tensors: dict[str, Tensor] = {}
+        for part, tuned in of_head.items():
+            # a head that was not trained is its own start
+            start = trained.before.get(f"head.{part}", tuned).to(tuned)
+            tensors |= {f"zero_shot.{part}": start, f"fine_tuned.{part}": tuned}
+            tensors[f"head.{part}"] = torch.lerp(start, tuned, alpha)
+        save_tensors(folder / HEAD, tensors)
     write_json(
         folder / TRAINED,
         {
@@ -155,9 +153,8 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
             f"the base model must be the one that '{folder}' was trained on, fingerprint {about['fingerprint']}. "
             f"'{encoder.name}' has {given}. Give the original model."
         )
-    heads = load_weights(folder / HEAD) if (folder / HEAD).is_file() else {}
-    classifier = Classifier(encoder, heads.get("fine_tuned"))
-    before = {"head": heads["zero_shot"]} if heads else {}
+    head, before = _load_head(folder / HEAD) if (folder / HEAD).is_file() else (None, {})
+    classifier = Classifier(encoder, head)
     adapters = None
     if (folder / ADAPTER).is_dir():
         adapters = PeftModel.from_pretrained(encoder.module, folder / ADAPTER)
@@ -183,6 +180,18 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
         seconds=about["seconds"],
         step_bytes=about["step_bytes"],
     )
+
+
+def _load_head(file: Path) -> tuple[LinearHead, dict[str, Tensor]]:
+    """The head at alpha 1, and its tensors at alpha 0 by the classifier's names."""
+    tensors = load_weights(file)
+    if "fine_tuned.bias" not in tensors:
+        raise RunError(
+            f"'{file}' must hold a head with a bias. It has {', '.join(sorted(tensors))}: another version of "
+            "radapter wrote it. Train again."
+        )
+    start = {f"head.{part}": tensors[f"zero_shot.{part}"] for part in ("weight", "bias")}
+    return LinearHead(tensors["fine_tuned.weight"], tensors["fine_tuned.bias"]), start
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -164,18 +164,18 @@ class Sharded:
 
 
 def _groups(learner: Learner, rates: PeakRates) -> list[dict[str, Any]]:
-    """AdamW's groups: what is outside the encoder, then the encoder, each with its "peak" rate.
+    """AdamW's groups: the encoder, then what is outside it, each with its "peak" rate.
 
     That is the order of `trained_parameters` too, by which checkpoints number the moments.
     """
     trained = list(trained_parameters(learner).values())
-    inside = set(learner.encoder.parameters())
-    outside = [parameter for parameter in trained if parameter not in inside]
-    towers = [parameter for parameter in trained if parameter in inside]
-    assert all(ours is theirs for ours, theirs in zip((*outside, *towers), trained, strict=True))
+    of_encoder = set(learner.encoder.parameters())
+    inside = [parameter for parameter in trained if parameter in of_encoder]
+    outside = [parameter for parameter in trained if parameter not in of_encoder]
+    assert all(ours is theirs for ours, theirs in zip((*inside, *outside), trained, strict=True))
     return [
         {"params": parameters, "lr": rate, "peak": rate}
-        for parameters, rate in ((outside, rates.head), (towers, rates.encoder))
+        for parameters, rate in ((inside, rates.encoder), (outside, rates.head))
         if parameters
     ]
 

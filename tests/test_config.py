@@ -151,7 +151,7 @@ def test_unknown_key_with_no_near_one_lists_the_known(tmp_path):
         ("train.epochs=2.5", "train.epochs must be a whole number >= 1. Got 2.5."),
         ("train.lr=0", "train.lr must be null or a number > 0. Got 0."),
         ("train.lr=.nan", "train.lr must be null or a number > 0. Got nan."),
-        ("train.flip=1", "train.flip must be true or false. Got 1."),
+        ("train.flip=1", "train.flip must be null or true or false. Got 1."),
         ("train.precision=fp8", "train.precision must be one of 'fp32', 'bf16', 'fp16'. Got 'fp8'."),
         (
             "train.crop_scale=[2, 3]",

@@ -125,7 +125,11 @@ class TrainConfig(Section):
     crop_scale: Annotated[tuple[float, float], PlainValidator(_crop_scale)] = Field(
         default=(0.9, 1.0), description="[low, high] of the area kept by the random crop"
     )
-    flip: bool = Field(default=True, description="whether images are mirrored at random")
+    flip: bool | None = Field(
+        default=None,
+        description="whether half of the images, drawn at random, are mirrored; null mirrors in classification and "
+        "segmentation, not in retrieval, whose captions tell left from right",
+    )
     workers: int = Field(default=0, ge=0, description="threads that decode images; 0 decodes in the main one")
     eval_batch_size: int = Field(default=256, ge=1, description="images per evaluation batch")
     checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(

@@ -7,7 +7,7 @@ tables; it is the one import in radapter that does something. After it, `peft.ge
 
 import copy
 import enum
-from typing import Any
+from typing import Any, Self
 
 import peft
 from peft.tuners.tuners_utils import BaseTuner
@@ -18,6 +18,7 @@ from radapter.adapter.config import RAdapterConfig
 from radapter.adapter.layer import RAdapterLayer
 from radapter.adapter.selection import named_sites, select_sites
 from radapter.adapter.sites import Site
+from radapter.adapter.statistics import hold_statistics
 from radapter.errors import ConfigError, did_you_mean
 
 _NAME = "radapter"
@@ -64,6 +65,15 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         self._sites: dict[str, Site] = {site.name: site for site in sites}
         self.peft_config[adapter_name] = config
         super().inject_adapter(model, adapter_name, *args, **kwargs)
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode of all modules, but layers with running statistics (BatchNorm) stay in evaluation mode.
+
+        Their statistics are part of the frozen model and are not saved with the adapter.
+        """
+        super().train(mode)
+        hold_statistics(self.model)
+        return self
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
         """Merges adapters into the base weights; `unmerge_adapter` restores them bitwise.

@@ -236,7 +236,52 @@ def test_resolved_yaml_reads_back_equal(tmp_path):
     )
     again = tmp_path / "again.yaml"
     again.write_text(resolved_yaml(config))
-    assert load_config(again) == config
+    assert resolved_yaml(load_config(again)) == resolved_yaml(config)
+
+
+def test_stored_paths_hold_from_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip").mkdir()
+    overrides = [
+        "model=clip",
+        "out=~/runs/x",
+        "data.train=photos",
+        "data.ood={a: {csv: t.csv, image: t.csv}}",
+    ]
+    config = load_config(
+        written(tmp_path), [*overrides, "data.id_val={parquet: [$DATA/a.parquet, b.parquet]}"]
+    )
+    stored = yaml.safe_load(resolved_yaml(config))
+    assert config.data.train == "photos"  # messages show what the user wrote
+    assert (stored["model"], stored["out"]) == (f"{tmp_path}/clip", str(Path("~/runs/x").expanduser()))
+    assert stored["data"]["train"] == f"{tmp_path}/photos"
+    assert stored["data"]["ood"]["a"] == {"csv": f"{tmp_path}/t.csv", "image": "t.csv"}
+    assert stored["data"]["id_val"]["parquet"] == ["$DATA/a.parquet", f"{tmp_path}/b.parquet"]
+
+
+def test_a_source_within_a_source_is_stored_with_absolute_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(
+        written(tmp_path, MASKS), ["data.train={mine: {classification: {folder: a}}, to: m}"]
+    )
+    train = yaml.safe_load(resolved_yaml(config))["data"]["train"]
+    assert train == {"mine": {"classification": {"folder": f"{tmp_path}/a"}}, "to": f"{tmp_path}/m"}
+
+
+def test_a_model_that_is_no_local_folder_keeps_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.safetensors").touch()
+    for name, stored in (
+        ("open_clip:ViT-B-16/openai", "open_clip:ViT-B-16/openai"),
+        ("open_clip:ViT-B-16/w.safetensors", f"open_clip:ViT-B-16/{tmp_path}/w.safetensors"),
+        ("hf:a/b", "hf:a/b"),
+    ):
+        config = load_config(written(tmp_path), [f"model={name}"])
+        assert yaml.safe_load(resolved_yaml(config))["model"] == stored
+
+
+def test_out_expands_the_home_folder(tmp_path):
+    assert load_config(written(tmp_path), ["out=~/runs/x"]).out == str(Path("~/runs/x").expanduser())
 
 
 def test_fingerprint_ignores_only_what_does_not_decide_the_outcome(tmp_path):
@@ -270,7 +315,7 @@ def test_any_valid_configuration_survives_being_written(tmp_path_factory, lr, dr
     config = RunConfig.model_validate(settings)
     path = tmp_path_factory.mktemp("round") / "run.yaml"
     path.write_text(resolved_yaml(config), encoding="utf-8")
-    assert load_config(path) == config
+    assert resolved_yaml(load_config(path)) == resolved_yaml(config)
 
 
 def test_methods_are_the_rows_of_the_table_of_methods():
@@ -323,7 +368,7 @@ def test_segmentation_survives_being_written(tmp_path):
     ]
     config = load_config(written(tmp_path, MASKS), overrides)
     (tmp_path / "again.yaml").write_text(resolved_yaml(config), encoding="utf-8")
-    assert load_config(tmp_path / "again.yaml") == config
+    assert resolved_yaml(load_config(tmp_path / "again.yaml")) == resolved_yaml(config)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +415,7 @@ def test_retrieval_survives_being_written(tmp_path):
     config = load_config(written(tmp_path, PAIRS), overrides)
     again = tmp_path / "again.yaml"
     again.write_text(resolved_yaml(config))
-    assert load_config(again) == config
+    assert resolved_yaml(load_config(again)) == resolved_yaml(config)
     assert fingerprint(load_config(again)) == fingerprint(config)
 
 

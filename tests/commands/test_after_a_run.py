@@ -184,3 +184,13 @@ def test_demo_leaves_a_folder_that_is_not_its_own_alone(radapter, tmp_path):
 def test_a_copied_run_serves_as_well(radapter, run, tmp_path):
     shutil.copytree(run, tmp_path / "copy")
     assert radapter("sweep", tmp_path / "copy").code == 0
+
+
+def test_a_run_is_used_from_another_folder(radapter, written, small, tmp_path, monkeypatch):
+    shutil.copytree(TINY, tmp_path / "clip")
+    monkeypatch.chdir(tmp_path)
+    assert radapter("train", written, *small, "model=clip", "--out", "run").code == 0
+    monkeypatch.chdir(tmp_path.parent)
+    run = tmp_path / "run"
+    assert radapter("merge", run, "--alpha", "0.5", "--to", tmp_path / "merged").code == 0
+    assert radapter("evaluate", run, "--data", SKETCHES).code == 0

@@ -111,7 +111,7 @@ def evaluate(
             (MAX_PIXELS, MAX_BAD) if config is None else (config.data.max_pixels, config.data.max_bad)
         )
         limits: dict[str, Any] = {"max_pixels": max_pixels, "max_bad": max_bad}
-        encoder = load(about.get("model", what), allow_download=download)
+        encoder = load(what if config is None else config.model, allow_download=download)
         if measured == "classification":
             return (
                 encoder,

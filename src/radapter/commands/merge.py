@@ -36,7 +36,7 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
         raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
     check_writable(to.parent)
     config = load_config(run / CONFIG)
-    encoder = load(about["model"], allow_download=config.allow_download)
+    encoder = load(config.model, allow_download=config.allow_download)
     merged = merge_run(run, encoder, to=to, format=format, alpha=alpha)
     difference = read_json(merged / "certificate.json")["max_relative_difference"]
     at = about["alpha"] if alpha is None else alpha

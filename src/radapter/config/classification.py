@@ -1,9 +1,10 @@
 """The keys of run.yaml that classification alone has: images with class names."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from radapter.config.paths import PATH_OR_NAME
 from radapter.config.schema import CHOOSE_ALPHA, CommonConfig, CommonData
 from radapter.config.sources import DataSource, NamedSources, TrainSource, TransferSources
 
@@ -34,11 +35,11 @@ class DataConfig(CommonData):
         description="test sets with classes of their own, novel or of another task: a mapping of names to "
         "sources, each with its templates if not data.templates; may be empty",
     )
-    classnames: list[str] | str | None = Field(
+    classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = Field(
         default=None,
         description="class names: a list, a text file with one a line, or null for those of data.train",
     )
-    templates: list[str] | str = Field(
+    templates: Annotated[list[str] | str, PATH_OR_NAME] = Field(
         default="short",
         description="prompts: short, imagenet, a text file with one a line, or a list; each with one {}",
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from radapter.config.pair_sources import PairDataSource
+from radapter.config.paths import PATH, PATH_OR_NAME, PATHS_OR_NAMES
 from radapter.config.sources import STRICT, Corruption, Part, is_source, source_type
 
 
@@ -43,9 +44,13 @@ class MaskSource(BaseModel):
 class MaskFolderSource(MaskSource):
     """A folder of label maps and one of images."""
 
-    masks: str = Field(description="the folder of label maps, one number a pixel")
-    images: str = Field(description="the folder of images, named as the masks but for the suffix")
-    classes: list[str] | str = Field(description="class names: a list, or a text file with one a line")
+    masks: Annotated[str, PATH] = Field(description="the folder of label maps, one number a pixel")
+    images: Annotated[str, PATH] = Field(
+        description="the folder of images, named as the masks but for the suffix"
+    )
+    classes: Annotated[list[str] | str, PATH_OR_NAME] = Field(
+        description="class names: a list, or a text file with one a line"
+    )
     ignore: int | list[int] | None = Field(
         default=None, description="the value, or values, of pixels of no class; null is 255"
     )
@@ -61,10 +66,12 @@ class MaskFolderSource(MaskSource):
 class MaskParquetSource(MaskSource):
     """A parquet file with an image and a mask column."""
 
-    parquet: str = Field(description="the file")
+    parquet: Annotated[str, PATH] = Field(description="the file")
     image: str = Field(default="image", description="column of images")
     mask: str = Field(default="mask", description="column of label maps")
-    classes: list[str] | str = Field(description="class names: a list, or a text file with one a line")
+    classes: Annotated[list[str] | str, PATH_OR_NAME] = Field(
+        description="class names: a list, or a text file with one a line"
+    )
     ignore: int | list[int] | None = Field(
         default=None, description="the value, or values, of pixels of no class; null is 255"
     )
@@ -81,9 +88,9 @@ class MaskLayoutSource(MaskSource):
     """A public data set as its authors, or the usual converters, lay it out."""
 
     layout: str = Field(description="its name; docs/data.md lists them")
-    path: str = Field(description="its folder")
+    path: Annotated[str, PATH] = Field(description="its folder")
     split: str | None = Field(default=None, description="which of its splits; null is val or test")
-    classes: str | None = Field(
+    classes: Annotated[str | None, PATH_OR_NAME] = Field(
         default=None, description="a text file of class names, where the layout has none of its own"
     )
 
@@ -126,17 +133,17 @@ class RegionSource(BaseModel):
 class MinedSource(RegionSource):
     """What `radapter mine` wrote."""
 
-    mined: str = Field(description="the folder of shards")
+    mined: Annotated[str, PATH] = Field(description="the folder of shards")
 
 
 class MineSource(RegionSource):
     """Image-text pairs that regions are mined from before training, with the run's model as it came."""
 
     mine: PairDataSource = Field(description="the source, as for retrieval")
-    to: str = Field(
+    to: Annotated[str, PATH] = Field(
         description="folder of the shards, new or of the same mining, which is then continued or read"
     )
-    nouns: list[str] = Field(
+    nouns: Annotated[list[str], PATHS_OR_NAMES] = Field(
         default=["built-in"], min_length=1, description="lists of nouns to look for: built-in, or text files"
     )
     floor: Literal["auto"] | float = Field(

@@ -5,10 +5,22 @@ tells the same to users; a test holds the two together. A range is written once,
 read from the annotation (problems.py).
 """
 
+import os
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from radapter.config.paths import PATH, PATH_OR_NAME, with_absolute_paths
 from radapter.errors import did_you_mean
 
 # Rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test holds
@@ -41,6 +53,11 @@ class Section(BaseModel):
     """Keys that are checked strictly and never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _with_absolute_paths(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As stored: a run can be used from every folder, not only from the one that it was started in."""
+        return with_absolute_paths(dump(self), type(self).model_fields)
 
 
 class CommonData(Section):
@@ -188,11 +205,13 @@ class CommonConfig(Section):
     methods: ClassVar[tuple[str, ...]]
     towers: ClassVar[tuple[str, ...]] = ("image", "text")  # that adapter.towers null is
     task: Literal["classification", "retrieval", "segmentation"]
-    model: str = Field(
+    model: Annotated[str, PATH_OR_NAME] = Field(
         description="world:tiny, a Hugging Face folder, hf:ID, open_clip:ARCH/WEIGHTS or open_clip:ARCH"
     )
     method: str = Field(default="r-adapter", description="what is trained; `radapter methods` lists them")
-    out: str = Field(description="run folder; left out, runs/ and the name of the YAML file")
+    out: Annotated[str, PATH, AfterValidator(os.path.expanduser)] = Field(
+        description="run folder; left out, runs/ and the name of the YAML file"
+    )
     seed: int = Field(default=0, ge=0, description="fixes weights, order, dropping and augmentation")
     allow_download: bool = Field(default=False, description="whether models and data may come from the hub")
     tracking: Literal["none", "tensorboard", "wandb"] = Field(

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from radapter.config.mask_sources import MaskDataSource, NamedMaskSources, RegionDataSource
+from radapter.config.paths import PATH_OR_NAME
 from radapter.config.schema import CommonConfig, CommonData, Section
 
 SEGMENTATION_METHODS = (
@@ -34,7 +35,7 @@ class SegmentationDataConfig(CommonData):
         default=[],
         description="nouns whose regions are not trained on; their IoU is reported apart from the others'",
     )
-    templates: list[str] | str = Field(
+    templates: Annotated[list[str] | str, PATH_OR_NAME] = Field(
         default="short",
         description="prompts of nouns and class names: short, imagenet, a text file with one a line, or a list; "
         "each with one {}",

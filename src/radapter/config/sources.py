@@ -15,6 +15,7 @@ The schema checks shape and types; whether a file exists is the business of `rad
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
@@ -28,6 +29,8 @@ from pydantic import (
     Tag,
     WrapValidator,
 )
+
+from radapter.config.paths import PATH, PATH_OR_NAME, stored_source
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -77,7 +80,7 @@ class Source(BaseModel):
         description="source class: training class, many to one, for test sets with other names; null leaves "
         "a class out",
     )
-    classes: list[str] | str | None = Field(
+    classes: Annotated[list[str] | str | None, PATH_OR_NAME] = Field(
         default=None, description="the source's class list, a list or a text file: names of integer labels"
     )
     shared: bool = Field(
@@ -92,13 +95,13 @@ class Source(BaseModel):
 class FolderSource(Source):
     """A folder with one folder of images for each class."""
 
-    folder: str = Field(description="the folder")
+    folder: Annotated[str, PATH] = Field(description="the folder")
 
 
 class CsvSource(Source):
     """A CSV or TSV table of image paths and labels."""
 
-    csv: str = Field(description="the table; paths in it are relative to its folder")
+    csv: Annotated[str, PATH] = Field(description="the table; paths in it are relative to its folder")
     image: str = Field(default="image", description="column of image paths")
     label: str = Field(default="label", description="column of class names or integers")
     group: str | list[str] | None = Field(
@@ -115,7 +118,7 @@ class CsvSource(Source):
 class ParquetSource(Source):
     """Parquet files with an image and a label column, as the hub stores them."""
 
-    parquet: str | list[str] = Field(description="the file or files")
+    parquet: Annotated[str | list[str], PATH] = Field(description="the file or files")
     image: str = Field(default="image", description="column of images")
     label: str = Field(default="label", description="column of class names or integers")
 
@@ -123,7 +126,7 @@ class ParquetSource(Source):
 class HubSource(Source):
     """A data set of the Hugging Face hub, or a local copy of one."""
 
-    hub: str = Field(description="the data set's id or folder")
+    hub: Annotated[str, PATH_OR_NAME] = Field(description="the data set's id or folder")
     split: str = Field(default="train", description="its split")
     config: str | None = Field(default=None, description="its configuration, where it has several")
     image: str = Field(default="image", description="column of images")
@@ -149,8 +152,8 @@ class WorldSource(Source):
 class CoopSource(Source):
     """A split file of CoOp and its pictures."""
 
-    coop: str = Field(description="the split_zhou JSON file")
-    images: str = Field(description="the folder that its paths start at")
+    coop: Annotated[str, PATH] = Field(description="the split_zhou JSON file")
+    images: Annotated[str, PATH] = Field(description="the folder that its paths start at")
     split: Literal["train", "val", "test"] = Field(default="train", description="which of its splits")
 
 
@@ -161,9 +164,9 @@ class LayoutSource(Source):
         description="imagenet, imagenet-v2, imagenet-r, imagenet-a, imagenet-sketch, imagenet-c, objectnet, pacs, "
         "vlcs, office-home, domainnet or domains"
     )
-    path: str = Field(description="its folder")
+    path: Annotated[str, PATH] = Field(description="its folder")
     split: str | None = Field(default=None, description="imagenet: train or val; domainnet: train or test")
-    wnids: str | None = Field(
+    wnids: Annotated[str | None, PATH] = Field(
         default=None, description="imagenet and its kin: a file of WordNet ids; null is ImageNet's 1,000"
     )
     corruption: str | None = Field(default=None, description="imagenet-c: which corruption")
@@ -179,7 +182,7 @@ class LayoutSource(Source):
 class ShardsSource(Source):
     """Tar shards that `radapter shards` wrote, listed when opened."""
 
-    shards: str = Field(description="the folder, with its sizes.json")
+    shards: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
 
 
 KINDS: dict[str, type[Source]] = {
@@ -198,7 +201,7 @@ class StreamSource(BaseModel):
     """Tar shards that `radapter shards` wrote, read in sequence and never listed: to train on alone."""
 
     model_config = STRICT
-    stream: str = Field(description="the folder, with its sizes.json")
+    stream: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
     buffer: int = Field(
         default=2_000,
         ge=1,
@@ -239,7 +242,13 @@ def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "", may_b
 
     def as_spec(value: object, validate: Any) -> object:
         checked = validate(value)
-        return checked.model_dump(exclude_unset=True) if isinstance(checked, BaseModel) else checked
+        if not isinstance(checked, BaseModel):
+            return checked
+        return {
+            key: getattr(checked, key)
+            for key in type(checked).model_fields
+            if key in checked.model_fields_set
+        }
 
     tagged = [Annotated[schema, Tag(f"<{prefix}{kind}>")] for kind, schema in kinds.items()]
     path = [Annotated[str, Tag(f"<{prefix}path>")]] if may_be_path else []
@@ -252,7 +261,7 @@ def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "", may_b
             "keys " + ", ".join(repr(kind) for kind in kinds),
         ),
         WrapValidator(as_spec),
-        PlainSerializer(lambda spec: spec),
+        PlainSerializer(partial(stored_source, kinds=kinds)),
     ]
 
 

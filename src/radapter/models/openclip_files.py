@@ -29,7 +29,7 @@ def import_open_clip() -> ModuleType:
         import open_clip
     except ImportError as error:
         raise MissingExtraError(
-            "this model needs open_clip, which is not installed. Run pip install 'radapter[open_clip]'."
+            "this model needs open_clip, which is not installed. Run pip install 'radapter[open-clip]'."
         ) from error
     except RuntimeError as error:
         if "torchvision::" not in str(error):

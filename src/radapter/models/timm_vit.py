@@ -176,7 +176,7 @@ def import_timm() -> ModuleType:
         import timm
     except ImportError as error:
         raise MissingExtraError(
-            "this model needs timm, which is not installed. Run pip install 'radapter[open_clip]'."
+            "this model needs timm, which is not installed. Run pip install 'radapter[open-clip]'."
         ) from error
     module: ModuleType = timm
     return module

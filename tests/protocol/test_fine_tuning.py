@@ -21,10 +21,8 @@ def trained(name, suite, recipe, **options):
 
 
 def test_lp_ft_starts_from_the_probe_s_head_and_alpha_0_is_still_zero_shot(suite, recipe):
-    probe = trained(
-        "linear-probe", suite, replace(recipe, epochs=1, learning_rate=METHODS["linear-probe"].learning_rate)
-    )
-    nothing_more = trained("lp-ft", suite, replace(recipe, epochs=2, learning_rate=1e-12))
+    probe = trained("linear-probe", suite, replace(recipe, epochs=1, learning_rate=None))
+    nothing_more = trained("lp-ft", suite, replace(recipe, epochs=2, learning_rate=None, warmup_steps=10_000))
     for name, tensor in probe.classifier.head.named_parameters(prefix="head"):
         assert torch.allclose(nothing_more.classifier.get_parameter(name), tensor, atol=1e-6)
         assert torch.equal(nothing_more.before[name], probe.before[name])
@@ -181,6 +179,6 @@ def test_alpha_0_of_a_method_with_a_head_is_zero_shot_bitwise_and_after_reloadin
     found = trained(method, suite, replace(recipe, epochs=2, learning_rate=1e-2, batch_size=60))
     save_trained(tmp_path, found, alpha=0.5, about={})
     for each in (found, load_trained(tmp_path, radapter.load("world:tiny"))):
-        start, middle = bench.sweep(each, None, (0.0, 0.5))
+        start, middle = bench.sweep(each, None, (0.0, 0.5)).rows
         assert (start.id, start.ood) == (zero_shot.id, zero_shot.ood)
         assert middle.id != zero_shot.id

@@ -3,33 +3,116 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import radapter
-from radapter.errors import ConfigError
-from radapter.evaluation import HEADLINES
+from radapter.errors import ConfigError, DivergedError
+from radapter.evaluation import HEADLINES, Measured
 from radapter.methods import METHODS
-from radapter.protocol import Trainings
-from radapter.protocol.search import best_rates, search_learning_rates
+from radapter.protocol import Trainings, rate_grids
+from radapter.protocol.search import choose_rate, search_learning_rates
 from radapter.protocol.study import study
-from radapter.report.study import write_study
+from radapter.report.study import edge_lines, search_markdown, study_results, write_study
 
-SETS = ("id_val/id_val", "id/photo", "ood/sketch", "ood/neon")
+TOP1 = HEADLINES["classification"]
 
 
 def load():
     return radapter.load("world:tiny")
 
 
-def test_the_best_rate_has_the_best_accuracy_and_then_the_lower_loss():
-    search = {
-        "a": {
-            1e-3: {"top1": 0.7, "nll": 1.0},
-            1e-2: {"top1": 0.7, "nll": 0.9},
-            1e-1: {"top1": 0.6, "nll": 0.1},
-        }
+def measured(right: str, nll: float = 1.0) -> Measured:
+    """What ID validation gives where these images are right, such as "1101"."""
+    values = torch.tensor([float(each) for each in right])
+    return Measured({"top1": values.mean().item(), "nll": nll, "n": len(values)}, values)
+
+
+def test_a_grid_is_five_rates_half_a_decade_apart_around_the_default():
+    grids = rate_grids([METHODS["zero-shot"], METHODS["r-adapter"], METHODS["wise-ft"]], 768)
+    assert grids == {
+        "r-adapter": (5e-5, 1.58e-4, 5e-4, 1.58e-3, 5e-3),
+        "full": (3e-6, 9.49e-6, 3e-5, 9.49e-5, 3e-4),
     }
-    assert best_rates(search, HEADLINES["classification"]) == {"a": 1e-2}
+
+
+def test_centres_and_the_number_of_points_are_given():
+    methods = [METHODS["full"], METHODS["lora"], METHODS["linear-probe"]]
+    grids = rate_grids(methods, 128, centres={"full": 1e-4, "flyp": 1.0}, points=3)
+    assert grids["full"] == (3.16e-5, 1e-4, 3.16e-4)
+    assert grids["lora"][1] == pytest.approx(2e-4 * 768 / 128)
+    assert grids["linear-probe"][1] == 0.1  # a head's rate does not depend on the width
+    assert rate_grids(methods, 128, points=1)["full"] == (1.8e-4,)
+
+
+@pytest.mark.parametrize("given", ["wise-ft", "greedy-soup", "full"])
+def test_methods_that_share_a_training_share_its_centre(given):
+    grids = rate_grids([METHODS["wise-ft"], METHODS["uniform-soup"]], 128, centres={given: 1e-3}, points=1)
+    assert grids == {"full": (1e-3,)}
+
+
+def test_two_centres_for_one_training_are_refused():
+    with pytest.raises(ConfigError, match=r"one rate. Got full: 0\.0001 and wise-ft: 0\.001"):
+        rate_grids([METHODS["full"]], 128, centres={"full": 1e-4, "wise-ft": 1e-3})
+
+
+def test_a_part_of_r_adapter_is_searched_around_its_rate_unless_it_has_its_own():
+    methods = [METHODS["r-adapter:r-4"], METHODS["r-adapter:no-drop"]]
+    grids = rate_grids(methods, 128, centres={"r-adapter": 1e-2, "r-adapter:no-drop": 1e-3}, points=1)
+    assert grids == {"r-adapter:r-4": (1e-2,), "r-adapter:no-drop": (1e-3,)}
+
+
+def test_the_smallest_rate_within_one_paired_standard_error_of_the_best_is_chosen():
+    found = {
+        1e-4: measured("1100000000"),  # 5 images behind the best: error of the difference 0.167
+        1e-3: measured("1111110000"),  # 1 behind: error 0.1, so not worse by more than that
+        1e-2: measured("1111111000"),
+        1e-1: measured("1011110111", nll=2.0),
+    }
+    found[1e-1] = measured("1111110000", nll=2.0)
+    search = choose_rate(found, TOP1, name="full")
+    assert (search.best, search.chosen, search.at_edge) == (1e-2, 1e-3, False)
+
+
+def test_the_error_is_that_of_the_difference_and_not_of_the_score():
+    best = "1" * 60 + "0" * 40
+    found = {1e-3: measured("1" * 56 + "0" * 44), 1e-2: measured(best), 1e-1: measured("0" * 100)}
+    # 4 images behind with an error of 2.0 points; the score's own error would be 4.9 and choose 1e-3
+    assert choose_rate(found, TOP1, name="full").chosen == 1e-2
+
+
+def test_of_equal_scores_the_best_is_the_one_with_the_lower_loss():
+    found = {1e-3: measured("10", nll=1.0), 1e-2: measured("10", nll=0.9), 1e-1: measured("00")}
+    search = choose_rate(found, TOP1, name="full")
+    assert (search.best, search.chosen) == (1e-2, 1e-3)
+
+
+@pytest.mark.parametrize(("scores", "at_edge"), [("310", True), ("013", True), ("131", False), ("3", False)])
+def test_the_best_rate_at_an_end_of_several_is_at_the_edge(scores, at_edge):
+    found = {10.0**k: measured("1" * int(score) + "0" * (3 - int(score))) for k, score in enumerate(scores)}
+    assert choose_rate(found, TOP1, name="full").at_edge is at_edge
+
+
+def test_a_best_rate_at_the_edge_is_told_and_a_chosen_one_is_not():
+    search = {
+        "full": choose_rate(
+            {1e-4: measured("1110"), 1e-3: measured("1100"), 1e-2: measured("0000")}, TOP1, name="full"
+        ),
+        "lora": choose_rate({1e-4: measured("1100"), 1e-3: measured("1110"), 1e-2: None}, TOP1, name="lora"),
+    }
+    assert search["lora"].chosen == 1e-4
+    (line,) = edge_lines(search)
+    assert line == (
+        "full: the best of its 3 learning rates, 0.0001, is the edge of the grid; set compare.rates to "
+        "{full: 0.0001} to search around it."
+    )
+    assert line in search_markdown(search, TOP1)
+    assert "| lora | **0.0001: 50.0** | 0.001: 75.0 | 0.01: diverged |" in search_markdown(search, TOP1)
+
+
+def test_a_rate_that_diverges_is_never_chosen():
+    search = choose_rate({1e-3: None, 1e-2: measured("10"), 1e-1: None}, TOP1, name="full")
+    assert (search.best, search.chosen) == (1e-2, 1e-2)
+    with pytest.raises(DivergedError, match=r"full diverged at each of its learning rates, 0\.1, 1"):
+        choose_rate({0.1: None, 1.0: None}, TOP1, name="full")
 
 
 def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe):
@@ -44,31 +127,63 @@ def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe):
 
     blind = replace(suite, id_test=blinded(suite.id_test), ood=blinded(suite.ood))
     trainings = Trainings(tmp_path, load, lambda _: blind, replace(recipe, epochs=1))
-    found = search_learning_rates([METHODS["r-adapter"]], trainings, grid=[1e-3, 1e-2], seed=0)
-    assert set(found["r-adapter"]) == {1e-3, 1e-2}
-    assert found["r-adapter"][1e-3] != found["r-adapter"][1e-2]
+    found = search_learning_rates(trainings, grids={"r-adapter": [1e-3, 1e-2]}, seed=0)["r-adapter"].found
+    assert set(found) == {1e-3, 1e-2}
+    assert found[1e-3] != found[1e-2]
 
 
 def test_a_search_needs_validation(tmp_path: Path, suite, recipe):
     trainings = Trainings(tmp_path, load, lambda _: replace(suite, id_val=None), recipe)
     with pytest.raises(ConfigError, match="id_val"):
-        search_learning_rates([METHODS["full"]], trainings, grid=[1e-3], seed=0)
+        search_learning_rates(trainings, grids={"full": [1e-3]}, seed=0)
 
 
-def test_a_study_searches_on_one_seed_and_reports_the_mean_of_others(tmp_path: Path, suite, recipe):
+def test_a_rate_that_diverges_loses_and_the_comparison_goes_on(tmp_path: Path, suite, recipe, caplog):
+    lines: list[str] = []
+
+    def once():
+        quick = replace(recipe, epochs=1, max_skipped=1, warmup_steps=0, grad_clip=None)
+        trainings = Trainings(tmp_path, load, lambda _: suite, quick, starting=lines.append)
+        methods = [METHODS["full"], METHODS["uniform-soup"]]
+        return study(methods, trainings, grids={"full": [1e-4, 1e-3, 1e38]}, seeds=[0])
+
+    found = once()
+    assert found.search["full"].found[1e38] is None
+    assert found.learning_rates["full"] in (1e-4, 1e-3)
+    assert "full diverges at learning rate 1e+38" in caplog.text
+    assert study_results(found)["search"]["full"]["learning_rates"]["1e+38"] is None
+    count = len(lines)
+    assert once() == found  # what diverged is not tried again
+    assert len(lines) == count
+
+
+def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path: Path, suite, recipe):
     lines: list[str] = []
     trainings = Trainings(
         tmp_path / "trainings", load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append
     )
     methods = [METHODS["full"], METHODS["wise-ft"]]
-    found = study(methods, trainings, grid=[1e-4, 1e-3], search_seed=9, seeds=[0, 1])
-    assert len(lines) == 4  # two rates, two seeds: wise-ft shares the training of full
-    assert [r.seed for r in found.results] == [0, 1]
+    found = study(methods, trainings, grids={"full": [1e-4, 1e-3]}, seeds=[9, 1])
+    assert (
+        len(lines) == 3
+    )  # two rates at the first seed, one at the second: wise-ft shares the training of full
+    assert [r.seed for r in found.results] == [9, 1]
     assert {r.row("full").learning_rate for r in found.results} == {found.learning_rates["full"]}
     text = write_study(tmp_path / "out", found, title="A study", command="python run.py")
     assert "2 seeds, mean" in text
-    assert f"**{100 * found.search['full'][found.learning_rates['full']]['top1']:.1f}**" in text
+    chosen = found.search["full"].chosen
+    assert f"**{chosen:g}: {100 * found.search['full'].found[chosen]['top1']:.1f}**" in text
     assert {"frontier.png", "results.json", "results.md"} <= {f.name for f in (tmp_path / "out").iterdir()}
+
+
+def test_results_have_the_grid_the_best_and_the_chosen_rate_of_each_training(tmp_path: Path, suite, recipe):
+    trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
+    found = study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-3]}, seeds=[0])
+    search = study_results(found)["search"]["full"]
+    assert set(search["learning_rates"]) == {"0.0001", "0.001"}
+    assert search["best"] in (1e-4, 1e-3)
+    assert search["chosen"] == found.learning_rates["full"]
+    assert search["at_edge"] is True
 
 
 def test_a_study_started_again_does_nothing_twice(tmp_path: Path, suite, recipe):
@@ -78,18 +193,18 @@ def test_a_study_started_again_does_nothing_twice(tmp_path: Path, suite, recipe)
         trainings = Trainings(
             tmp_path, load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append
         )
-        return study([METHODS["full"]], trainings, grid=[1e-4, 1e-3], search_seed=0, seeds=[0, 1])
+        return study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-3]}, seeds=[0, 1])
 
     first, second = once(), once()
-    assert len(lines) == 3  # the search's best is the first seed's training
+    assert len(lines) == 3  # the chosen training of the search is the first seed's
     assert first == second
 
 
 def test_the_search_s_losers_leave_their_accuracy_and_no_weights(tmp_path: Path, suite, recipe):
     trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
-    found = study([METHODS["full"]], trainings, grid=[1e-4, 1e-2], search_seed=0, seeds=[0])
+    found = study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-2]}, seeds=[0])
     (loser,) = {1e-4, 1e-2} - {found.learning_rates["full"]}
-    left = {file.name for file in (tmp_path / f"full/seed-0/lr-{loser:g}").iterdir()}
+    left = {f.name for f in (tmp_path / f"full/seed-0/lr-{loser:g}").iterdir()}
     assert left == {"validation.json", "validation.safetensors"}
 
 
@@ -97,24 +212,19 @@ def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe):
     lines: list[str] = []
     trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append)
     methods = [METHODS[name] for name in ("full", "uniform-soup", "greedy-soup")]
-    found = study(methods, trainings, grid=[1e-4, 1e-3], search_seed=0, seeds=[0, 1])
+    found = study(methods, trainings, grids={"full": [1e-4, 1e-3]}, seeds=[0, 1])
     assert len(lines) == 4  # two rates at two seeds, and no more for the soups
     weights = [trainings.trained(METHODS["full"], rate, 1).classifier.state_dict() for rate in (1e-4, 1e-3)]
-    mixed = trainings.mixed(METHODS["uniform-soup"], (), 1).classifier.state_dict()
+    mixed = trainings.mixed(METHODS["uniform-soup"], (1e-4, 1e-3), 1).classifier.state_dict()
     for name, tensor in mixed.items():
         assert torch.allclose(tensor, (weights[0][name] + weights[1][name]) / 2, atol=1e-6)
     assert found.results[1].row("uniform-soup").alpha == 1.0
 
 
-def test_a_training_keeps_the_pseudo_values_of_every_set_at_every_alpha(tmp_path: Path, suite, recipe):
+def test_a_soup_of_other_rates_is_another_soup(tmp_path: Path, suite, recipe):
     trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
-    swept = trainings.sweep(trainings.trained(METHODS["full"], 1e-3, 0), 0, 1e-3)
-    kept = load_file(tmp_path / "full/seed-0/lr-0.001/pseudo_values.safetensors")
-    zero_shot = load_file(tmp_path / "zero-shot/seed-0/pseudo_values.safetensors")
-    assert kept.keys() == {f"{row.alpha:g}/{name}" for row in swept.rows for name in SETS}
-    for row in swept.rows:
-        hits = kept[f"{row.alpha:g}/ood/sketch"]
-        assert (float(hits.double().mean()), len(hits)) == (row.ood["sketch"]["top1"], row.ood["sketch"]["n"])
-    assert all(torch.equal(kept[key], values) for key, values in zero_shot.items())
-    again = Trainings(tmp_path, load, lambda _: suite, recipe).validated(METHODS["full"], 1e-3, 0)
-    assert torch.equal(again.pseudo_values, kept["1/id_val/id_val"])
+    narrow, wide = (
+        trainings.mixed(METHODS["uniform-soup"], rates, 0).classifier.state_dict()
+        for rates in ((1e-4,), (1e-4, 1e-3))
+    )
+    assert any(not torch.equal(narrow[name], wide[name]) for name in wide)

@@ -8,7 +8,15 @@ from radapter.adapter import Ema, RAdapterConfig
 from radapter.data import TrainLoader
 from radapter.errors import ConfigError, DivergedError
 from radapter.methods import METHODS, bound_loss, trained_parameters
-from radapter.training import ClassCaptions, Progress, fit, make_accelerator
+from radapter.training import (
+    Checkpoints,
+    ClassCaptions,
+    Interrupted,
+    Progress,
+    StopSignal,
+    fit,
+    make_accelerator,
+)
 
 
 class Rig:
@@ -150,3 +158,44 @@ def test_bf16_trains_and_keeps_weights_in_float32(suite):
     plain.fit()
     assert rig.steps[0].loss == pytest.approx(plain.steps[0].loss, rel=0.05)
     assert rig.steps[0].loss != plain.steps[0].loss
+
+
+def test_towers_and_head_have_rates_of_their_own_under_one_schedule(suite):
+    rig = Rig(suite, method="full")
+    before = rig.weights()
+    rig.fit(learning_rate=1e-4, head_learning_rate=0.0, warmup_steps=2)
+    assert [s.learning_rate for s in rig.steps] == pytest.approx([5e-5, 1e-4, 1e-4, 5e-5])
+    same = {name for name, weight in rig.weights().items() if torch.equal(weight, before[name])}
+    assert same == {name for name in before if not name.startswith("encoder.")}
+
+
+def test_a_head_moves_at_most_its_own_rate_in_a_step(suite):
+    rig = Rig(suite, method="full", batch_size=60)
+    before = rig.learner.head.weight.detach().clone()
+    rig.fit(learning_rate=1e-6, head_learning_rate=0.25, grad_clip=None)
+    assert (rig.learner.head.weight - before).abs().max() == pytest.approx(0.25, rel=1e-3)
+
+
+def test_one_rate_serves_towers_and_head_alike_where_the_head_has_none(suite):
+    rigs = [Rig(suite, method="full"), Rig(suite, method="full")]
+    rigs[0].fit(learning_rate=1e-3)
+    rigs[1].fit(learning_rate=1e-3, head_learning_rate=1e-3)
+    assert equal(rigs[0].weights(), rigs[1].weights())
+
+
+@pytest.mark.parametrize("stop_at", [1, 3])
+def test_a_run_with_two_rates_resumes_bitwise(suite, tmp_path, stop_at):
+    rates = {"learning_rate": 1e-4, "head_learning_rate": 0.1, "warmup_steps": 2}
+    whole, stopped, resumed = (Rig(suite, method="full") for _ in range(3))
+    whole.fit(**rates)
+
+    class StopAfter(StopSignal):
+        asked = property(lambda _: len(stopped.steps) == stop_at, lambda *_: None)
+
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(Interrupted):
+        stopped.fit(**rates, checkpoints=checkpoints, stop=StopAfter())
+    resumed.fit(**rates, checkpoints=checkpoints, resume=True)
+    assert resumed.steps[0].step == stop_at + 1
+    assert equal(resumed.weights(), whole.weights())
+    assert equal(resumed.ema.state_dict(), whole.ema.state_dict())

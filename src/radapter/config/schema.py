@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
 
+from radapter.config.sources import copied
 from radapter.errors import did_you_mean
 
 # Rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test holds
@@ -175,6 +176,30 @@ class CommonConfig(Section):
         if value not in cls.methods:
             raise ValueError(f"must be one of {', '.join(cls.methods)}.{did_you_mean(value, cls.methods)}")
         return value
+
+    @model_validator(mode="after")
+    def _copies_have_originals(self) -> Self:
+        tests = self.data.id_test
+        if self.data.ood.get("corrupt") in tests:
+            raise ValueError(
+                "data.ood must give every set a name. Got a corrupted copy without one. Write ood: {corrupted: "
+                f"{{corrupt: {self.data.ood['corrupt']}}}}}."
+            )
+        for name, spec in self.data.ood.items():
+            copy = copied(spec)
+            if copy is None:
+                continue
+            if copy.corrupt not in tests:
+                raise ValueError(
+                    f"data.ood.{name}.corrupt must name a set of data.id_test: {', '.join(tests)}. Got "
+                    f"'{copy.corrupt}'.{did_you_mean(copy.corrupt, tests)}"
+                )
+            if isinstance(tests[copy.corrupt], dict) and "corrupt" in tests[copy.corrupt]:
+                raise ValueError(
+                    f"data.ood.{name} must copy a test set without corruptions. '{copy.corrupt}' has some already. "
+                    "Copy another set."
+                )
+        return self
 
     @model_validator(mode="after")
     def _selection_has_data(self) -> Self:

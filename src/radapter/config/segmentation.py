@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from radapter.config.mask_sources import MaskDataSource, NamedMaskSources, RegionDataSource
+from radapter.config.mask_sources import MaskDataSource, NamedMaskSources, RegionDataSource, ShiftedMaskSource
 from radapter.config.schema import CommonConfig, CommonData, Section
 
 SEGMENTATION_METHODS = (
@@ -27,8 +27,9 @@ class SegmentationDataConfig(CommonData):
     id_test: NamedMaskSources = Field(
         description="in-distribution masked images: one source, or a mapping of names to sources"
     )
-    ood: dict[str, MaskDataSource] = Field(
-        default_factory=dict, description="shifted masked images: a mapping of names to sources; may be empty"
+    ood: dict[str, ShiftedMaskSource] = Field(
+        default_factory=dict,
+        description="shifted masked images: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
     )
     unseen: list[str] = Field(
         default=[],

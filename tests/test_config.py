@@ -33,7 +33,7 @@ from radapter.config.problems import known_keys, requirement
 from radapter.config.retrieval import RETRIEVAL_METHODS
 from radapter.config.schema import CHOOSE_ALPHA
 from radapter.config.segmentation import SEGMENTATION_METHODS
-from radapter.config.sources import TRAIN_KINDS
+from radapter.config.sources import TRAIN_KINDS, CorruptedCopy
 from radapter.errors import ConfigError
 
 SMALLEST = """\
@@ -552,6 +552,15 @@ def test_documentation_tells_every_key_of_a_source(kind):
     section = page[page.index("## Sources") : page.index("## Pairs")]
     for name, field in TRAIN_KINDS[kind].model_fields.items():
         assert any(f"| `{name}` |" in line and field.description in line for line in section.splitlines())
+
+
+@pytest.mark.parametrize("name", CorruptedCopy.model_fields)
+def test_documentation_tells_every_key_of_a_corrupted_copy(name):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    own = page[page.index("### Corrupted copies") :].split("\n### ")[0]
+    field = CorruptedCopy.model_fields[name]
+    default = "required" if field.is_required() else field.default
+    assert f"| `{name}` | {requirement(field)} | {default} | {field.description} |" in own
 
 
 @pytest.mark.parametrize("kind", PAIR_KINDS)

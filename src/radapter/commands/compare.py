@@ -232,7 +232,9 @@ def _check(
     if not (config.data.ood or transfer):
         raise ConfigError(
             "data.ood must name at least one shifted test set, or data.transfer one with classes of its own: a "
-            "comparison is of what is gained in distribution against what is lost elsewhere. Got none."
+            "comparison is of what is gained in distribution against what is lost elsewhere. Got none. Without a "
+            "shifted set of your own, add a corrupted copy of the test set under data:\n"
+            f"  ood: {{corrupted: {{corrupt: {next(iter(config.data.id_test))}}}}}"
         )
     for option, value in (("--against", against), ("--standard-models", standard_models)):
         if value is not None and not config.data.ood:

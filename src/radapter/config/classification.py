@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from radapter.config.paths import PATH_OR_NAME
 from radapter.config.schema import CHOOSE_ALPHA, CommonConfig, CommonData
-from radapter.config.sources import DataSource, NamedSources, TrainSource, TransferSources
+from radapter.config.sources import DataSource, NamedSources, ShiftedSource, TrainSource, TransferSources
 
 STAND_AT_1 = (
     "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
@@ -27,8 +27,9 @@ class DataConfig(CommonData):
     id_test: NamedSources = Field(
         description="in-distribution test images: one source, or a mapping of names to sources"
     )
-    ood: dict[str, DataSource] = Field(
-        default_factory=dict, description="shifted test sets: a mapping of names to sources; may be empty"
+    ood: dict[str, ShiftedSource] = Field(
+        default_factory=dict,
+        description="shifted test sets: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
     )
     transfer: TransferSources = Field(
         default_factory=dict,

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from radapter.config.pair_sources import PairDataSource
 from radapter.config.paths import PATH, PATH_OR_NAME, PATHS_OR_NAMES
-from radapter.config.sources import STRICT, Corruption, Part, is_source, source_type
+from radapter.config.sources import COPY, CORRUPTED, STRICT, Corruption, Part, is_source, source_type
 
 
 class MaskSource(BaseModel):
@@ -37,7 +37,8 @@ class MaskSource(BaseModel):
     split_seed: int = Field(default=0, description="another number gives another, independent part")
     grayscale: bool = Field(default=False, description="whether the colour is taken out of every image")
     corrupt: Corruption | None = Field(
-        default=None, description="one of 15 corruptions, drawn over each image when it is read; masks stay"
+        default=None,
+        description=f"{CORRUPTED}; masks stay",
     )
 
 
@@ -120,8 +121,10 @@ MASK_KINDS: dict[str, type[MaskSource]] = {
 
 if TYPE_CHECKING:
     MaskDataSource = dict[str, Any]
+    ShiftedMaskSource = dict[str, Any]
 else:
     MaskDataSource = source_type(MASK_KINDS, prefix="masks ", may_be_path=False)
+    ShiftedMaskSource = source_type(MASK_KINDS | COPY, prefix="masks ", may_be_path=False)
 
 
 class RegionSource(BaseModel):

@@ -25,6 +25,8 @@ from pydantic import (
 
 from radapter.config.paths import PATH, PATH_OR_NAME, stored_source
 from radapter.config.sources import (
+    COPY,
+    CORRUPTED,
     STRICT,
     Corruption,
     DataSource,
@@ -52,9 +54,7 @@ class PairSource(BaseModel):
         default=False, description="whether every caption is said in other words, by a fixed table"
     )
     grayscale: bool = Field(default=False, description="whether the colour is taken out of every image")
-    corrupt: Corruption | None = Field(
-        default=None, description="one of 15 corruptions, drawn over each image when it is read"
-    )
+    corrupt: Corruption | None = Field(default=None, description=CORRUPTED)
 
 
 class PairCsvSource(PairSource):
@@ -193,9 +193,11 @@ PAIR_TRAIN_KINDS: dict[str, type[BaseModel]] = {**PAIR_KINDS, "stream": StreamSo
 
 if TYPE_CHECKING:
     PairDataSource = str | dict[str, Any]
+    ShiftedPairSource = str | dict[str, Any]
     PairTrainSource = str | dict[str, Any]
 else:
     PairDataSource = source_type(PAIR_KINDS, prefix="pairs ")
+    ShiftedPairSource = source_type(PAIR_KINDS | COPY, prefix="pairs ")
     PairTrainSource = source_type(PAIR_TRAIN_KINDS, prefix="pairs ")
 
 

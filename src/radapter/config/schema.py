@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from radapter.config.paths import PATH, PATH_OR_NAME, with_absolute_paths
+from radapter.config.sources import copied
 from radapter.errors import did_you_mean
 
 # Rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test holds
@@ -238,6 +239,30 @@ class CommonConfig(Section):
                 raise ValueError(
                     f"compare.rates must name methods that train: {', '.join(trained)}. Got '{name}'."
                     f"{did_you_mean(name, trained)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _copies_have_originals(self) -> Self:
+        tests = self.data.id_test
+        if self.data.ood.get("corrupt") in tests:
+            raise ValueError(
+                "data.ood must give every set a name. Got a corrupted copy without one. Write ood: {corrupted: "
+                f"{{corrupt: {self.data.ood['corrupt']}}}}}."
+            )
+        for name, spec in self.data.ood.items():
+            copy = copied(spec)
+            if copy is None:
+                continue
+            if copy.corrupt not in tests:
+                raise ValueError(
+                    f"data.ood.{name}.corrupt must name a set of data.id_test: {', '.join(tests)}. Got "
+                    f"'{copy.corrupt}'.{did_you_mean(copy.corrupt, tests)}"
+                )
+            if isinstance(tests[copy.corrupt], dict) and "corrupt" in tests[copy.corrupt]:
+                raise ValueError(
+                    f"data.ood.{name} must copy a test set without corruptions. '{copy.corrupt}' has some already. "
+                    "Copy another set."
                 )
         return self
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from radapter.config.mask_sources import MaskDataSource, NamedMaskSources, RegionDataSource
+from radapter.config.mask_sources import MaskDataSource, NamedMaskSources, RegionDataSource, ShiftedMaskSource
 from radapter.config.paths import PATH_OR_NAME
 from radapter.config.schema import CommonConfig, CommonData, Section
 
@@ -28,8 +28,9 @@ class SegmentationDataConfig(CommonData):
     id_test: NamedMaskSources = Field(
         description="in-distribution masked images: one source, or a mapping of names to sources"
     )
-    ood: dict[str, MaskDataSource] = Field(
-        default_factory=dict, description="shifted masked images: a mapping of names to sources; may be empty"
+    ood: dict[str, ShiftedMaskSource] = Field(
+        default_factory=dict,
+        description="shifted masked images: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
     )
     unseen: list[str] = Field(
         default=[],

@@ -54,6 +54,8 @@ def _corruption(value: object) -> object:
 
 Part = Annotated[tuple[float, float], PlainValidator(_interval)]
 Corruption = Annotated[dict[str, str | int], PlainValidator(_corruption)]
+CORRUPTED = "one of 15 corruptions, or mixed, which draws one for each image, applied when the image is read"
+"""What `corrupt` does to any source."""
 
 
 class Source(BaseModel):
@@ -71,9 +73,19 @@ class Source(BaseModel):
         description="keep this many images of each class, drawn by their content: fewer are always among more",
     )
     shots_seed: int = Field(default=0, description="another number draws other shots")
+    shots_scheme: Literal["content", "coop"] = Field(
+        default="content",
+        description="content draws by a hash of each image; coop draws as CoOp does with the seed shots_seed, from "
+        "its split files alone, and at most 4 images of each class of val",
+    )
     half: Literal["base", "novel"] | None = Field(
         default=None,
         description="keep the first half of the source's class list, the larger one, or the rest",
+    )
+    half_order: Literal["list", "names"] = Field(
+        default="list",
+        description="what half halves: the class list as it is, as in CoOp, or in alphabetical order, as in "
+        "R-Adapter's release",
     )
     labels: dict[str | int, str | None] | None = Field(
         default=None,
@@ -87,9 +99,7 @@ class Source(BaseModel):
         default=False,
         description="whether classes that training lacks are left out; otherwise they are an error",
     )
-    corrupt: Corruption | None = Field(
-        default=None, description="one of 15 corruptions, drawn over each image when it is read"
-    )
+    corrupt: Corruption | None = Field(default=None, description=CORRUPTED)
 
 
 class FolderSource(Source):
@@ -218,6 +228,29 @@ TRAIN_KINDS: dict[str, type[BaseModel]] = {**KINDS, "stream": StreamSource}
 """What may be trained on."""
 
 
+class CorruptedCopy(BaseModel):
+    """A corrupted copy of a test set, for data.ood alone: `{corrupt: id_test}`."""
+
+    model_config = STRICT
+    corrupt: str = Field(description="the set of data.id_test that is copied; a lone one is called id_test")
+    type: str = Field(
+        default="mixed", description="one of 15 corruptions; mixed draws one for each image, by its content"
+    )
+    severity: int = Field(default=3, ge=1, le=5, description="how severe the corruption is")
+    seed: int = Field(default=0, ge=0, description="another number draws other random numbers")
+
+
+COPY: dict[str, type[BaseModel]] = {"corrupt": CorruptedCopy}
+"""The kind of source that data.ood alone takes; beside another telling key, `corrupt` is that source's option."""
+
+
+def copied(spec: object) -> CorruptedCopy | None:
+    """The copy that a checked source of data.ood asks for; None where it is a source of its own."""
+    if isinstance(spec, dict) and isinstance(spec.get("corrupt"), str):
+        return CorruptedCopy.model_validate(spec)
+    return None
+
+
 def is_source(value: object, kinds: Mapping[str, type[BaseModel]] = TRAIN_KINDS) -> bool:
     """Whether `value` is one source, of these kinds, rather than a mapping of names to sources."""
     return isinstance(value, str) or (isinstance(value, dict) and bool(kinds.keys() & value.keys()))
@@ -238,6 +271,7 @@ def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "", may_b
         if isinstance(value, str) and may_be_path:
             return f"<{prefix}path>"
         told = [kind for kind in kinds if kind in value] if isinstance(value, dict) else []
+        told = [kind for kind in told if kind not in COPY] or told
         return f"<{prefix}{told[0]}>" if len(told) == 1 else None
 
     def as_spec(value: object, validate: Any) -> object:
@@ -267,9 +301,11 @@ def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "", may_b
 
 if TYPE_CHECKING:
     DataSource = str | dict[str, Any]
+    ShiftedSource = str | dict[str, Any]
     TrainSource = str | dict[str, Any]
 else:
     DataSource = source_type(KINDS)
+    ShiftedSource = source_type(KINDS | COPY)
     TrainSource = source_type(TRAIN_KINDS)
 
 

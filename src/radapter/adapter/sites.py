@@ -198,6 +198,12 @@ def inert_reason(module: nn.Module, name: str) -> str:
     return ""
 
 
+def is_packed_attention(module: nn.Module) -> bool:
+    """Whether it is an attention with one matrix for queries, keys and values, the parameter `in_proj_weight`."""
+    known = isinstance(module, nn.MultiheadAttention) or _is(module, "open_clip.transformer", "Attention")
+    return known and module.in_proj_weight is not None
+
+
 def base_of(module: nn.Module) -> nn.Module:
     """The module below PEFT's wrappers."""
     base: nn.Module = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module

@@ -199,9 +199,15 @@ def inert_reason(module: nn.Module, name: str) -> str:
 
 
 def is_packed_attention(module: nn.Module) -> bool:
-    """Whether it is an attention with one matrix for queries, keys and values, the parameter `in_proj_weight`."""
-    known = isinstance(module, nn.MultiheadAttention) or _is(module, "open_clip.transformer", "Attention")
-    return known and module.in_proj_weight is not None
+    """Whether it is an attention with one matrix for queries, keys and values, the parameter `in_proj_weight`.
+
+    `nn.MultiheadAttention` and open_clip's own `Attention` are; they read the matrix and call no layer for it.
+    """
+    return (
+        not isinstance(module, BaseTunerLayer)
+        and isinstance(getattr(module, "in_proj_weight", None), nn.Parameter)
+        and isinstance(getattr(module, "out_proj", None), nn.Linear)
+    )
 
 
 def base_of(module: nn.Module) -> nn.Module:

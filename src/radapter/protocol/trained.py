@@ -74,7 +74,8 @@ class Trained:
     @contextmanager
     def interpolation(self) -> Iterator[Interpolation]:
         """The weights before and after, as one line; adapters are merged while the block runs."""
-        before = snapshot(self.classifier) | self.before
+        now = snapshot(self.classifier)
+        before = now | self.before
         if self.adapters is not None:
             self.adapters.merge_adapter()
         try:
@@ -82,6 +83,7 @@ class Trained:
         finally:
             if self.adapters is not None:
                 self.adapters.unmerge_adapter()
+                self.classifier.load_state_dict(now)  # LoRA's unmerging subtracts, which rounds
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:

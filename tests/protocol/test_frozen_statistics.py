@@ -14,6 +14,7 @@ from radapter.errors import ModelError
 from radapter.methods import METHODS, RETRIEVAL, SEGMENTATION, bound_loss
 from radapter.protocol import ClassificationSuite, train_method
 from radapter.protocol.trained import load_trained, save_trained
+from radapter.zeroshot import LinearHead
 
 open_clip = pytest.importorskip("open_clip")
 timm = pytest.importorskip("timm")
@@ -125,7 +126,7 @@ def training(parts) -> set[str]:
 
 
 def learner_of(name: str, encoder, task=METHODS):
-    head = torch.nn.functional.normalize(torch.randn(3, encoder.embed_dim), dim=-1)
+    head = LinearHead(torch.randn(3, encoder.embed_dim))
     method = task[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=None)
     adapter = replace(radapter.RAdapterConfig(), **method.adapter_settings)
@@ -209,3 +210,12 @@ def test_a_buffer_that_training_changes_is_refused_before_the_first_step(base, s
     encoder.module.visual.trunk.norm_pre = Counting()
     with pytest.raises(ModelError, match=r"visual\.trunk\.norm_pre\.calls.* changed in a forward pass"):
         train_method(METHODS["full"], encoder, small, replace(recipe, batch_size=12), seed=0)
+
+
+def test_measuring_low_rank_updates_leaves_every_weight_bitwise(base, small, recipe):
+    trained = train_method(METHODS["lora"], base(), small, replace(recipe, batch_size=12), seed=0)
+    before = state(trained.classifier)
+    with trained.interpolation() as line, line.at(0.5):
+        pass
+    after = trained.classifier.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())

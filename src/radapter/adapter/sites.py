@@ -198,6 +198,18 @@ def inert_reason(module: nn.Module, name: str) -> str:
     return ""
 
 
+def is_packed_attention(module: nn.Module) -> bool:
+    """Whether it is an attention with one matrix for queries, keys and values, the parameter `in_proj_weight`.
+
+    `nn.MultiheadAttention` and open_clip's own `Attention` are; they read the matrix and call no layer for it.
+    """
+    return (
+        not isinstance(module, BaseTunerLayer)
+        and isinstance(getattr(module, "in_proj_weight", None), nn.Parameter)
+        and isinstance(getattr(module, "out_proj", None), nn.Linear)
+    )
+
+
 def base_of(module: nn.Module) -> nn.Module:
     """The module below PEFT's wrappers."""
     base: nn.Module = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module

@@ -53,8 +53,11 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
             SiteError: the configuration and the model do not fit.
             ConfigError: r exceeds the narrowest width.
         """
-        # a copy of its own: alpha belongs to this adapter, and the user may use the configuration again
-        config = copy.deepcopy(self.peft_config[adapter_name])
+        config = self.peft_config[adapter_name]
+        # A new adapter gets a copy: alpha belongs to it, and the user may use the configuration again. A loaded one
+        # keeps the object that `from_pretrained` was given, as in PEFT.
+        if not config.inference_mode:
+            config = copy.deepcopy(config)
         state_dict = kwargs.get("state_dict")
         if state_dict is None:
             sites = select_sites(model, config)
@@ -97,6 +100,17 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
                 if isinstance(layer, RAdapterLayer):
                     layer.check_mergeable(adapter_names)
         super().merge_adapter(adapter_names=adapter_names)
+
+    def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> None:
+        """Not available: R-Adapters are not summed.
+
+        Raises:
+            ConfigError: always; the message names what there is instead.
+        """
+        raise ConfigError(
+            "add_weighted_adapter is not available for R-Adapters. To apply several one after the other, give their "
+            "names as a list to base_model.set_adapter. To weight an adapter, use radapter.set_alpha."
+        )
 
     def _unload_and_optionally_merge(
         self,

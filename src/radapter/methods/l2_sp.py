@@ -23,7 +23,9 @@ WEIGHT = 0.01
 
 
 class StartingPoint(nn.Module):
-    """alpha / 2 * ||w - w0||^2 over everything that is trained, w0 being the weights when this is made.
+    """alpha / 2 * ||w - w0||^2 over the trained matrices, w0 being the weights when this is made.
+
+    Biases, norms and other vectors are free, as in the released code.
 
     Args:
         learner: its trained parameters.
@@ -33,14 +35,18 @@ class StartingPoint(nn.Module):
     def __init__(self, learner: HeadLearner, weight: float = WEIGHT) -> None:
         super().__init__()
         self.weight = weight
-        for number, parameter in enumerate(trained_parameters(learner).values()):
+        for number, parameter in enumerate(_matrices(learner)):
             self.register_buffer(str(number), parameter.detach().clone(), persistent=False)
 
     def forward(self, learner: HeadLearner, pairs: LabelledPairs) -> Tensor:
         """A scalar. The batch is not read."""
-        trained = trained_parameters(learner).values()
-        distances = [(now - start).square().sum() for now, start in zip(trained, self.buffers(), strict=True)]
+        pairs_of = zip(_matrices(learner), self.buffers(), strict=True)
+        distances = [(now - start).square().sum() for now, start in pairs_of]
         return self.weight / 2 * torch.stack(distances).sum()
+
+
+def _matrices(learner: HeadLearner) -> list[nn.Parameter]:
+    return [parameter for parameter in trained_parameters(learner).values() if parameter.ndim > 1]
 
 
 def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:

@@ -1,7 +1,8 @@
 """Model soups: the average of several fine-tuned models' weights, all of them or those that help.
 
 Source: Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
-increasing inference time", ICML 2022. The ingredients are the trainings of `full` at every learning rate of a grid.
+increasing inference time", ICML 2022. The ingredients are the trainings of `full` at every learning rate of a grid;
+the paper's ingredients also differ in augmentation, mixup, label smoothing, weight decay and epochs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,9 +37,10 @@ def uniform_soup(ingredients: Sequence[Weights]) -> dict[str, Tensor]:
 def greedy_soup(
     ingredients: Sequence[Weights], score: Callable[[Weights], float]
 ) -> tuple[dict[str, Tensor], tuple[int, ...]]:
-    """Adds ingredients from the best to the worst, keeping each that does not make the soup worse.
+    """Adds ingredients from the best to the worst, and keeps each that makes the soup better.
 
-    Recipe 1 of the paper: sort by `score`; add the next one if score(mean of soup and it) >= score(soup).
+    Sorts by `score` and adds the next one if score(mean of soup and it) > score(soup), as the released code does
+    (mlfoundations/model-soups d5398f1). The paper's Recipe 1 also adds an ingredient that changes nothing (>=).
 
     Args:
         ingredients: state dicts of one architecture.
@@ -53,7 +55,7 @@ def greedy_soup(
     chosen, best = [order[0]], alone[order[0]]
     for number in order[1:]:
         tried = score(uniform_soup([ingredients[i] for i in (*chosen, number)]))
-        if tried >= best:
+        if tried > best:
             chosen, best = [*chosen, number], tried
     return uniform_soup([ingredients[i] for i in chosen]), tuple(chosen)
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftConfig, PeftModel
 from torch import Tensor, nn
 
 from radapter.adapter import RAdapterModel, set_alpha
 from radapter.errors import RunError
 from radapter.evaluation import Interpolation
+from radapter.methods.lora_attention import use_separate_pairs
 from radapter.models import DualEncoder, fingerprint
 from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
 from radapter.zeroshot import LinearHead
@@ -73,7 +74,8 @@ class Trained:
     @contextmanager
     def interpolation(self) -> Iterator[Interpolation]:
         """The weights before and after, as one line; adapters are merged while the block runs."""
-        before = snapshot(self.classifier) | self.before
+        now = snapshot(self.classifier)
+        before = now | self.before
         if self.adapters is not None:
             self.adapters.merge_adapter()
         try:
@@ -81,6 +83,7 @@ class Trained:
         finally:
             if self.adapters is not None:
                 self.adapters.unmerge_adapter()
+                self.classifier.load_state_dict(now)  # LoRA's unmerging subtracts, which rounds
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
@@ -157,7 +160,10 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
     classifier = Classifier(encoder, head)
     adapters = None
     if (folder / ADAPTER).is_dir():
-        adapters = PeftModel.from_pretrained(encoder.module, folder / ADAPTER)
+        config = PeftConfig.from_pretrained(folder / ADAPTER)
+        if isinstance(config, LoraConfig):
+            use_separate_pairs(config, encoder.module)
+        adapters = PeftModel.from_pretrained(encoder.module, folder / ADAPTER, config=config)
         if isinstance(adapters.base_model, RAdapterModel):
             set_alpha(adapters, 1.0)
     else:

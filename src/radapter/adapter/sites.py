@@ -244,10 +244,14 @@ def _width_of(block: nn.Module, path: str, target: str) -> int:
         module = None
     width = output_width(module) if module is not None else None
     if width is None:
-        what = "is missing" if module is None else f"is a {_type_of(module)}"
+        what = (
+            "It is missing: the block is of a form that is not known. Give target_modules."
+            if module is None
+            else f"It is a {_type_of(module)}. Give target_modules, or load the model without quantisation."
+        )
         raise SiteError(
             f"{_joined(path, target)} must be an nn.Linear or nn.MultiheadAttention with a floating-point weight. "
-            f"It {what}. Give target_modules, or load the model without quantisation."
+            f"{what}"
         )
     return width
 

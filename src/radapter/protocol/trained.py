@@ -18,11 +18,12 @@ from radapter.adapter import RAdapterModel, set_alpha
 from radapter.errors import RunError
 from radapter.evaluation import Interpolation
 from radapter.models import DualEncoder, fingerprint
+from radapter.models.loading import TRAINED as TRAINED
 from radapter.processes import ALONE, Processes
 from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
 from radapter.zeroshot import class_embeddings
 
-ADAPTER, WEIGHTS, HEAD, TRAINED = "adapter", "weights.safetensors", "head.safetensors", "trained.json"
+ADAPTER, WEIGHTS, HEAD = "adapter", "weights.safetensors", "head.safetensors"
 
 
 class Classifier(nn.Module):
@@ -113,6 +114,8 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             set_alpha(trained.adapters, alpha) if trained.rescalable else nullcontext(),
             whole_folder(folder / ADAPTER, replace=True) as draft,
         ):
+            for config in trained.adapters.peft_config.values():
+                config.base_model_name_or_path = trained.classifier.encoder.name
             # "auto" would ask the hub for the base model's configuration.
             trained.adapters.save_pretrained(draft, save_embedding_layers=False)
     else:

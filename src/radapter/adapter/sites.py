@@ -271,12 +271,13 @@ def _width_of(block: nn.Module, path: str, target: str) -> int:
     width = _output_width_at(block, target)
     if width is None:
         try:
-            what = f"is a {_type_of(base_of(block.get_submodule(target)))}"
+            kind = _type_of(base_of(block.get_submodule(target)))
+            what = f"It is a {kind}. Give target_modules, or load the model without quantisation."
         except AttributeError:
-            what = "is missing"
+            what = "It is missing: the block is of a form that is not known. Give target_modules."
         raise SiteError(
             f"{_joined(path, target)} must be an nn.Linear or nn.MultiheadAttention with a floating-point weight. "
-            f"It {what}. Give target_modules, or load the model without quantisation."
+            f"{what}"
         )
     return width
 

@@ -13,7 +13,7 @@ from radapter.storage import check_writable, read_json
 
 _LOADING = {
     "transformers": "AutoModel.from_pretrained('{to}')",
-    "open_clip": "open_clip.create_model('local-dir:{to}')",
+    "open_clip": "model, preprocess = open_clip.create_model_from_pretrained('local-dir:{to}')",
     "timm": "timm.create_model('local-dir:{to}')",
 }
 

@@ -19,10 +19,11 @@ from radapter.errors import RunError
 from radapter.evaluation import Interpolation
 from radapter.methods.lora_attention import use_separate_pairs
 from radapter.models import DualEncoder, fingerprint
+from radapter.models.loading import TRAINED as TRAINED
 from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
 from radapter.zeroshot import LinearHead
 
-ADAPTER, WEIGHTS, HEAD, TRAINED = "adapter", "weights.safetensors", "head.safetensors", "trained.json"
+ADAPTER, WEIGHTS, HEAD = "adapter", "weights.safetensors", "head.safetensors"
 
 
 class Classifier(nn.Module):
@@ -111,6 +112,8 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             set_alpha(trained.adapters, alpha) if trained.rescalable else nullcontext(),
             whole_folder(folder / ADAPTER, replace=True) as draft,
         ):
+            for config in trained.adapters.peft_config.values():
+                config.base_model_name_or_path = trained.classifier.encoder.name
             # "auto" would ask the hub for the base model's configuration.
             trained.adapters.save_pretrained(draft, save_embedding_layers=False)
     else:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from radapter.config import load_config
+from radapter.protocol.world_task import WORLD_RATES
 
 RECIPES = {path.stem: path for path in (Path(__file__).parents[1] / "recipes").glob("*.yaml")}
 SAMPLES = {  # of an epoch, for the recipes whose decay is a number: 'auto' fits any
@@ -25,3 +26,7 @@ def test_a_fixed_decay_forgets_the_zero_start(name):
     config = load_config(RECIPES[name])
     steps = config.train.epochs * -(-SAMPLES[name] // config.train.batch_size)
     assert config.adapter.ema_decay**steps < 0.02  # of the average that is still zero
+
+
+def test_the_recipe_of_the_world_has_the_learning_rates_of_its_demo():
+    assert load_config(RECIPES["world"]).compare.rates == WORLD_RATES

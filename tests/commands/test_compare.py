@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,9 @@ QUICK = (
     "data.templates=['a {}.']",
     "data.ood={sketch: {world: sketch, size: 20}, neon: {world: neon, size: 20}}",
 )
-OPTIONS = ("--methods", METHODS, "--seeds", "2", "--grid", "1e-3,3e-3")
+CENTRES = "compare={rates: {full: 1e-3, r-adapter: 3e-3}, points: 3}"
+ONE_RATE = "compare.points=1"
+OPTIONS = ("--methods", METHODS, "--seeds", "2")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def model(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def asked(small, written, model) -> tuple[str, ...]:
     """The command, but for its folder."""
-    return ("compare", str(written), *small, *QUICK, f"model={model}", *OPTIONS)
+    return ("compare", str(written), *small, *QUICK, f"model={model}", CENTRES, *OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +77,39 @@ def test_results_have_a_row_a_method_with_means_spreads_and_seeds(compared):
     )
     assert [row["seeds"] for row in results["rows"]] == [2, 2, 2]
     assert results["selection"]["split"] == "id_val"
-    assert set(results["search"]["full"]) == set(results["search"]["r-adapter"]) == {"0.001", "0.003"}
+    search = results["search"]
+    assert list(search["full"]["learning_rates"]) == ["0.000316", "0.001", "0.00316"]
+    assert list(search["r-adapter"]["learning_rates"]) == ["0.000949", "0.003", "0.00949"]
+    assert {name: of["chosen"] for name, of in search.items()} == results["learning_rates"]
 
 
-def test_the_grid_and_what_it_chose_are_printed(compared):
+def test_the_grids_and_what_they_chose_are_printed(compared):
     printed = " ".join(compared[1].printed.split())
-    assert "learning rates 0.001, 0.003" in printed
+    assert "3 learning rates each" in printed
+    assert "full: learning rates 0.000316, 0.001, 0.00316." in printed
+    assert "r-adapter: learning rates 0.000949, 0.003, 0.00949." in printed
     assert "the same way for every method" in printed
-    assert "each the best of one grid on ID validation: full 0.00" in printed
+    chosen = figures(compared[0])["learning_rates"]["full"]
+    assert f"within one paired standard error of the best on ID validation: full {chosen:g}" in printed
+
+
+def test_a_best_rate_at_the_edge_is_printed_and_recorded(compared):
+    for name, of in figures(compared[0])["search"].items():
+        told = f"{name}: the best of its 3 learning rates, {of['best']:g}, is the edge of the grid"
+        assert of["at_edge"] == (told in " ".join(compared[1].printed.split()))
+        assert of["at_edge"] == (told in (compared[0] / "results.md").read_text())
+        assert of["at_edge"] == (f"{of['best']:g}" != list(of["learning_rates"])[1])
+
+
+def test_a_grid_moved_towards_its_edge_does_only_the_new_trainings(radapter, asked, compared, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(compared[0], out)
+    moved = CENTRES.replace("full: 1e-3", "full: 1e-2")
+    answer = radapter(*[moved if word == CENTRES else word for word in asked], "--out", out)
+    assert answer.code == 0, answer.result.output
+    assert list(figures(out)["search"]["full"]["learning_rates"]) == ["0.00316", "0.01", "0.0316"]
+    done = (compared[0] / "trainings/full/seed-0/lr-0.00316/validation.json").stat().st_mtime_ns
+    assert (out / "trainings/full/seed-0/lr-0.00316/validation.json").stat().st_mtime_ns == done
 
 
 def test_the_next_step_trains_the_best_on_id_validation_at_the_rate_that_was_chosen(compared):
@@ -109,14 +137,16 @@ def test_the_next_step_trains_the_best_on_id_validation_at_the_rate_that_was_cho
 
 
 def test_soups_are_no_run_of_their_own(radapter, written, small, model, tmp_path):
-    options = ("--methods", "greedy-soup", "--seeds", "1", "--grid", "1e-3,3e-3", "--out", tmp_path / "out")
-    answer = radapter("compare", written, *small, *QUICK, f"model={model}", *options)
+    options = ("--methods", "greedy-soup", "--seeds", "1", "--out", tmp_path / "out")
+    answer = radapter("compare", written, *small, *QUICK, f"model={model}", CENTRES, *options)
     assert answer.code == 0, answer.result.output
     assert "results.md" in answer.printed
     assert "as a run of its own" not in answer.printed
     selection = json.loads((tmp_path / "out" / "results.json").read_text())["selection"]
     assert selection["split"] == "id_val"
-    assert selection["rule"].startswith("learning rate and epoch by the best top-1")
+    assert selection["rule"].startswith(
+        "smallest learning rate within one paired standard error of the best top-1"
+    )
 
 
 def test_every_training_keeps_its_best_epoch(compared):
@@ -124,10 +154,9 @@ def test_every_training_keeps_its_best_epoch(compared):
 
 
 def test_base_and_novel_classes_are_compared_without_a_shift(radapter, written, small, model, tmp_path):
-    options = ("--methods", "full,r-adapter", "--seeds", "2", "--grid", "1e-3", "--out", tmp_path / "out")
-    answer = radapter(
-        "compare", written, *small, *QUICK[:2], "data.ood={}", NOVEL, f"model={model}", *options
-    )
+    options = ("--methods", "full,r-adapter", "--seeds", "2", "--out", tmp_path / "out")
+    settings = (*small, *QUICK[:2], "data.ood={}", NOVEL, f"model={model}", ONE_RATE)
+    answer = radapter("compare", written, *settings, *options)
     assert answer.code == 0, answer.result.output
     row = figures(tmp_path / "out")["rows"][-1]
     assert "mean of H | H of means" in (tmp_path / "out" / "results.md").read_text()
@@ -147,7 +176,7 @@ def test_pictures_that_changed_under_their_names_are_another_comparison(
         (tmp_path / "shifted" / name).mkdir(parents=True)
         Image.new("RGB", (48, 48), (90 * number, 10, 30)).save(tmp_path / "shifted" / name / "a.png")
     shifted = f"data.ood={{shifted: {tmp_path / 'shifted'}}}"
-    settings = (*small, *QUICK[:2], shifted, f"model={model}", "--seeds", "1", "--grid", "1e-3")
+    settings = (*small, *QUICK[:2], shifted, f"model={model}", ONE_RATE, "--seeds", "1")
     asked = ("compare", written, *settings, "--out", tmp_path / "out", "--methods")
     answer = radapter(*asked, "linear-probe")
     assert answer.code == 0, answer.result.output
@@ -268,8 +297,17 @@ NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
         (("--methods", "zero-shot"), "must hold one that trains"),
         (("--methods", ","), "must hold one that trains"),
         (("--seeds", "0"), "--seeds"),
-        (("--grid", "1e-3,fast"), "Got '1e-3,fast'"),
-        (("--grid", "1e-3,1e-3"), "distinct learning rates above 0"),
+        (
+            ("--grid", "1e-3,1e-2"),
+            "--grid was removed, got '1e-3,1e-2'. Every method is searched at compare.points",
+        ),
+        (("compare.rates={ful: 1e-3}",), "Got 'ful'. Did you mean 'full'"),
+        (("compare.rates={full: 0}",), "compare.rates must be a mapping of methods to learning rates > 0"),
+        (
+            ("compare.rates={full: 1e-3, wise-ft: 1e-4}",),
+            "Got full: 0.001 and wise-ft: 0.0001. Leave one out",
+        ),
+        (("compare.points=4",), "compare.points must be odd, so that the centre is one of the points"),
         (
             ("--methods", "full,r-adapter", "--against", "wise-ft"),
             "one of the methods that train: full, r-adapter",
@@ -288,8 +326,8 @@ NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
         (("data.id_val=null",), "data.id_val is required"),
         (("adapter.alpha=0.5",), "alpha is chosen for every method"),
         (("loss.name=clip",), "every method has its own loss"),
-        (("train.lr=1e-3",), "--grid says where"),
-        (("train={lr: 1e-3, epochs: 1}",), "--grid says where"),
+        (("train.lr=1e-3",), "compare.rates centres the search"),
+        (("train={lr: 1e-3, epochs: 1}",), "compare.rates centres the search"),
         (("--methods", "lp-ft"), "train.epochs must be at least 2 for 'lp-ft'"),
         (("adapter.r=4", "--methods", "full,wise-ft"), "adapter.r must be read by a method that is compared"),
         (("adapter.r=129",), "adapter.r must be null or an int in [1, 128]"),
@@ -325,7 +363,6 @@ def test_a_model_without_a_text_tower_is_refused(refused):
     [
         (("train.epochs=2",), "train"),
         (("data.templates=['a {}']",), "data"),
-        (("--grid", "1e-3"), "grid: [0.001], there [0.001, 0.003]"),
     ],
 )
 def test_a_folder_of_another_configuration_is_refused_and_left_alone(
@@ -350,8 +387,8 @@ def test_a_folder_that_is_no_comparison_is_left_alone(radapter, asked, tmp_path)
 def test_soups_never_mix_trainings_of_two_base_models(snapshot, radapter, written, small, tmp_path):
     model, out = clip_folder(tmp_path / "model"), tmp_path / "out"
     base = fingerprint(load(model))
-    options = ("--seeds", "1", "--grid", "1e-3,3e-3", "--out", out)
-    asked = ("compare", written, *small, *QUICK, f"model={model}")
+    options = ("--seeds", "1", "--out", out)
+    asked = ("compare", written, *small, *QUICK, f"model={model}", CENTRES)
     assert radapter(*asked, "--methods", "full", *options).code == 0
     weights = model / "model.safetensors"
     save_file({n: 1.5 * t for n, t in load_file(weights).items()}, weights, metadata={"format": "pt"})

@@ -128,7 +128,7 @@ def test_methods_lists_those_of_the_task(radapter):
 
 def test_compare_of_methods_leaves_a_table_with_oracles(radapter, written, tmp_path):
     answer = radapter(
-        "compare", written, *SMALL, "--methods", "full,wise-ft", "--seeds", "1", "--grid", "1e-3", "--out",
+        "compare", written, *SMALL, "--methods", "full,wise-ft", "--seeds", "1", "compare.points=1", "--out",
         tmp_path / "out",
     )  # fmt: skip
     assert answer.code == 0, answer.result.output

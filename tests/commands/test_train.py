@@ -47,6 +47,27 @@ def test_config_of_a_run_is_the_resolved_one(run, radapter):
     assert "ema_decay: auto" in (run / "config.yaml").read_text()
 
 
+RATE = "learning rate 0.003: 5e-4 for CLIP ViT-B (R-Adapter's release) x 768 / 128, the image tower's width"
+
+
+def test_the_learning_rate_that_was_used_stands_beside_the_configured_one(run):
+    settings = (run / "config.yaml").read_text()
+    assert settings.startswith(f"# {RATE}.")
+    assert "lr: null" in settings
+    assert json.loads((run / "trained.json").read_text())["learning_rate"] == pytest.approx(3e-3)
+    assert json.loads((run / "results.json").read_text())["rows"][1]["learning_rate"] == pytest.approx(3e-3)
+
+
+def test_train_prints_the_learning_rate_and_where_it_comes_from(radapter, small, run, written):
+    answer = radapter("train", written, *small, "--out", run, "--resume")
+    assert RATE in " ".join(answer.printed.split())
+
+
+def test_a_run_resumes_whatever_the_file_says_of_comparisons(radapter, small, run, written):
+    asked = (*small, "compare={rates: {full: 1e-4}, points: 1}")
+    assert radapter("train", written, *asked, "--out", run, "--resume").code == 0
+
+
 def test_adapter_of_a_run_loads_with_peft_at_the_chosen_alpha(run):
     encoder = load("world:tiny")
     model = PeftModel.from_pretrained(encoder.module, run / "adapter")

@@ -123,7 +123,7 @@ def test_the_rate_and_its_source_are_told_in_one_line(name, rate, words):
 def wide(monkeypatch):
     """A CLIP as wide as ViT-B, of three blocks, with random weights."""
     open_clip = pytest.importorskip("open_clip")
-    config = copy.deepcopy(OPEN_CLIP)
+    config = {**copy.deepcopy(OPEN_CLIP), "embed_dim": 512}
     config["vision_cfg"].update(width=768, head_width=64, image_size=64, patch_size=16, layers=3)
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "wide", config)
     return load("open_clip:wide")

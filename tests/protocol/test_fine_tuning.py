@@ -9,6 +9,7 @@ from radapter.data import Memory
 from radapter.errors import ConfigError, LeakError
 from radapter.evaluation import HEADLINES
 from radapter.methods import METHODS
+from radapter.methods.rates import default_rate
 from radapter.protocol import Bench, Selection, train_method
 from radapter.protocol.best_epoch import BestEpoch
 from radapter.protocol.trained import load_trained, save_trained
@@ -20,13 +21,24 @@ def trained(name, suite, recipe, **options):
     return train_method(METHODS[name], radapter.load("world:tiny"), suite, recipe, seed=0, **options)
 
 
-def test_lp_ft_starts_from_the_probe_s_head_and_alpha_0_is_still_zero_shot(suite, recipe):
-    probe = trained("linear-probe", suite, replace(recipe, epochs=1, learning_rate=None))
-    nothing_more = trained("lp-ft", suite, replace(recipe, epochs=2, learning_rate=None, warmup_steps=10_000))
+@pytest.mark.parametrize("factor", [1.0, 0.1])
+def test_lp_ft_starts_from_the_probe_s_head_at_the_same_multiple_of_its_rate(suite, recipe, factor):
+    still = replace(METHODS["lp-ft"], learning_rate=1e-12, head_learning_rate=1e-12)
+    rate = factor * default_rate(still, 128)
+    found = train_method(
+        still, radapter.load("world:tiny"), suite, replace(recipe, epochs=2, learning_rate=rate), seed=0
+    )
+    probe = trained("linear-probe", suite, replace(recipe, epochs=1, learning_rate=factor * 0.1))
     for name, tensor in probe.classifier.head.named_parameters(prefix="head"):
-        assert torch.allclose(nothing_more.classifier.get_parameter(name), tensor, atol=1e-6)
-        assert torch.equal(nothing_more.before[name], probe.before[name])
+        assert torch.allclose(found.classifier.get_parameter(name), tensor, atol=1e-6)
+        assert torch.equal(found.before[name], probe.before[name])  # alpha 0 is zero-shot, not the probe
         assert not torch.equal(probe.before[name], tensor)
+
+
+def test_a_training_tells_the_rates_of_towers_and_head(suite, recipe):
+    found = trained("full", suite, replace(recipe, epochs=1, learning_rate=None))
+    assert (found.learning_rate, found.head_learning_rate) == (pytest.approx(1.8e-4), 3e-5)
+    assert trained("flyp", suite, replace(recipe, epochs=1)).head_learning_rate is None
 
 
 def test_lp_ft_has_the_epochs_of_any_other_method(suite, recipe):

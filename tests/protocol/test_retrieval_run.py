@@ -193,7 +193,7 @@ def test_a_study_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, recipe):
         tmp_path / "trainings", lambda: radapter.load("world:tiny"), lambda _: pairs, recipe
     )
     methods = [RETRIEVAL["full"], RETRIEVAL["wise-ft"]]
-    found = study(methods, trainings, grid=[1e-4], search_seed=0, seeds=[0, 1])
+    found = study(methods, trainings, grids={"full": [1e-4]}, seeds=[0, 1])
     text = write_study(tmp_path / "out", found, title="A study", command="python run.py")
     assert "rsum / 6 on ID validation" in text
     assert "| Method | Alpha | I2T R@1 |" in text
@@ -218,6 +218,7 @@ def test_what_zero_shot_gives_is_evaluated_once_for_all_methods(pairs, encoder):
         before={},
         trained_parameters=0,
         learning_rate=None,
+        head_learning_rate=None,
         epochs=1,
         epoch=None,
         seconds=0.0,

@@ -173,7 +173,7 @@ def test_a_head_moves_at_most_its_own_rate_in_a_step(suite):
     rig = Rig(suite, method="full", batch_size=60)
     before = rig.learner.head.weight.detach().clone()
     rig.fit(learning_rate=1e-6, head_learning_rate=0.25, grad_clip=None)
-    assert (rig.learner.head.weight - before).abs().max() == pytest.approx(0.25, rel=1e-3)
+    assert (rig.learner.head.weight - before).abs().max().item() == pytest.approx(0.25, rel=1e-3)
 
 
 def test_one_rate_serves_towers_and_head_alike_where_the_head_has_none(suite):

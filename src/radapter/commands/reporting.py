@@ -7,7 +7,7 @@ from rich.console import Console
 from radapter.commands.terminal import say
 from radapter.evaluation import Baseline
 from radapter.protocol import RESULTS, Results, Study
-from radapter.report import beside_table, details_markdown, draw, results_markdown, results_table
+from radapter.report import beside_table, details_markdown, draw, results_markdown, results_table, sets_tables
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import edge_lines, study_results
 from radapter.storage import write_text
@@ -34,6 +34,13 @@ def print_results(results: Results, folder: Path | None = None, *, metric: str |
     if folder is not None:
         files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
         say(f"In {folder}: {', '.join(files)}.")
+
+
+def print_sets(results: Results, *, metric: str | None = None, roles: bool = False) -> None:
+    """Prints a metric of every set under its name, with its role where the sets are a run's own."""
+    console = Console()
+    for table in sets_tables(results.as_dict(), metric=metric, roles=roles, width=console.width):
+        console.print(table)
 
 
 def print_study(found: Study, folder: Path, *, against: str | None, standard: Baseline | None = None) -> None:

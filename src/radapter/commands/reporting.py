@@ -25,15 +25,14 @@ def write_report(results: Results, folder: Path) -> None:
         draw(results.as_dict(), folder / FRONTIER)
 
 
-def print_results(results: Results, folder: Path | None = None, *, metric: str | None = None) -> None:
-    """Prints the table of a metric, the task's figure where it is None, and where its files are."""
+def print_results(results: Results, folder: Path) -> None:
+    """Prints the table of a run, and where its files are."""
     console = Console()
-    console.print(results_table(results.as_dict(), metric=metric, width=console.width))
-    if metric is None and (beside := beside_table(results.as_dict())) is not None:
+    console.print(results_table(results.as_dict(), width=console.width))
+    if (beside := beside_table(results.as_dict())) is not None:
         console.print(beside)
-    if folder is not None:
-        files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
-        say(f"In {folder}: {', '.join(files)}.")
+    files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
+    say(f"In {folder}: {', '.join(files)}.")
 
 
 def print_sets(results: Results, *, metric: str | None = None, roles: bool = False) -> None:

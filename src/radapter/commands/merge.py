@@ -48,8 +48,13 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
     say(
         f"Wrote {merged}: '{about['method']}' at alpha {at:g}, features equal to {difference:.1e}{classifier}."
     )
-    next_steps(("load it", _LOADING[format or encoder.library].format(to=to)))
+    next_steps(("load it", loading(to, format or encoder.library)))
     return merged
+
+
+def loading(folder: str | Path, library: str) -> str:
+    """The Python that loads a merged folder in its library."""
+    return _LOADING[library].format(to=folder)
 
 
 def check_alpha(alpha: float | None) -> None:

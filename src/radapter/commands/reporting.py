@@ -7,7 +7,7 @@ from rich.console import Console
 from radapter.commands.terminal import say
 from radapter.evaluation import Baseline
 from radapter.protocol import RESULTS, Results, Study
-from radapter.report import beside_table, details_markdown, draw, results_markdown, results_table
+from radapter.report import beside_table, details_markdown, draw, results_markdown, results_table, sets_tables
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import edge_lines, study_results
 from radapter.storage import write_text
@@ -25,15 +25,21 @@ def write_report(results: Results, folder: Path) -> None:
         draw(results.as_dict(), folder / FRONTIER)
 
 
-def print_results(results: Results, folder: Path | None = None, *, metric: str | None = None) -> None:
-    """Prints the table of a metric, the task's figure where it is None, and where its files are."""
+def print_results(results: Results, folder: Path) -> None:
+    """Prints the table of a run, and where its files are."""
     console = Console()
-    console.print(results_table(results.as_dict(), metric=metric, width=console.width))
-    if metric is None and (beside := beside_table(results.as_dict())) is not None:
+    console.print(results_table(results.as_dict(), width=console.width))
+    if (beside := beside_table(results.as_dict())) is not None:
         console.print(beside)
-    if folder is not None:
-        files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
-        say(f"In {folder}: {', '.join(files)}.")
+    files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
+    say(f"In {folder}: {', '.join(files)}.")
+
+
+def print_sets(results: Results, *, metric: str | None = None, roles: bool = False) -> None:
+    """Prints a metric of every set under its name, with its role where the sets are a run's own."""
+    console = Console()
+    for table in sets_tables(results.as_dict(), metric=metric, roles=roles, width=console.width):
+        console.print(table)
 
 
 def print_study(found: Study, folder: Path, *, against: str | None, standard: Baseline | None = None) -> None:

@@ -7,7 +7,7 @@ library alone has loaded it and given the same features; the measurement lies in
 import copy
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ def export(
     format: str | None = None,
     alpha: float | None = None,
     head: ClassHead | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a plain folder that a library loads with no radapter installed, adapters merged.
 
@@ -78,6 +79,7 @@ def export(
         alpha: of the R-Adapters, in [0, 1]; None keeps theirs.
         head: written beside the model: "weight", "bias" and "logit_scale" in `classifier.safetensors`, the names in
             `classes.json`.
+        about: further facts for `certificate.json`, such as the method; it must be JSON.
 
     Returns:
         `to`, which holds the weights in the model's dtype, the configuration, the preparation of images, the
@@ -121,6 +123,7 @@ def export(
             "tokenizer_included": has_tokenizer,
             "tokenization": _compared_tokens(model, library, draft) if has_tokenizer else None,
             "weights_fingerprint": fingerprint(plain),
+            **(about or {}),
         }
         write_json(draft / CERTIFICATE, certificate(draft, differences, dtype, facts))
     return Path(to)
@@ -202,7 +205,7 @@ def _write_head(head: ClassHead, model: DualEncoder, folder: Path) -> None:
             f"{tuple(bias.shape)} and {len(head.classnames)} names. Give the head that belongs to these names."
         )
     scale = model.logit_scale.detach() if head.logit_scale is None else torch.tensor(head.logit_scale)
-    tensors = {"weight": head.weight, "bias": bias, "logit_scale": scale}
+    tensors = {"weight": head.weight, "bias": bias, "logit_scale": scale.reshape(())}
     save_tensors(folder / CLASSIFIER, {name: tensor.float() for name, tensor in tensors.items()})
     write_json(folder / CLASSES, list(head.classnames))
 

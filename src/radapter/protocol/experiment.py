@@ -28,6 +28,7 @@ from radapter.protocol.results import Row, Selection, SweepRow
 from radapter.protocol.suite import ROLES, Suite, eval_loaders
 from radapter.protocol.swept import Swept, pseudo_values_by_key
 from radapter.protocol.trained import Classifier, Trained
+from radapter.zeroshot import LinearHead
 
 _WITHIN = "smallest alpha within one paired standard error of the best {}"
 
@@ -89,16 +90,19 @@ class Bench:
         encoder: DualEncoder,
         at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
+        *,
+        head: LinearHead | None = None,
     ) -> Swept:
-        """The rows of an encoder without a trained head, one for each state that it can be put in.
+        """The rows of an encoder, one for each state that it can be put in.
 
         Args:
             method: the rows' name.
             encoder: is measured.
             at: a block in which it is in the state of that alpha.
             alphas: each in [0, 1].
+            head: classifies in every state; None for the zero-shot head.
         """
-        return self._swept(method, Classifier(encoder, None), at, alphas, None)
+        return self._swept(method, Classifier(encoder, head), at, alphas, None)
 
     def sweep(
         self, trained: Trained, zero_shot: Swept | None = None, alphas: Sequence[float] = ALPHAS

@@ -6,7 +6,7 @@ processes of one run the main one alone reads and writes the folder.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +35,7 @@ from radapter.protocol.tracking import Tracking, tracked
 from radapter.protocol.trained import Classifier, load_trained, read_about, save_trained
 from radapter.storage import lock, save_tensors, write_text
 from radapter.training import Checkpoints, Progress, StopSignal, make_accelerator
-from radapter.zeroshot import class_embeddings
+from radapter.zeroshot import LinearHead, class_embeddings
 
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
@@ -194,6 +194,35 @@ def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float 
     )
 
 
+def evaluate_model(
+    encoder: DualEncoder,
+    bench: Bench,
+    *,
+    method: str = "zero-shot",
+    alpha: float = 0.0,
+    head: LinearHead | None = None,
+) -> Results:
+    """Evaluates a model as it is on the sets of `bench`.
+
+    Args:
+        encoder: of any model.
+        bench: the sets.
+        method: what the row is called.
+        alpha: what the row says.
+        head: classifies; None for the zero-shot head.
+    """
+    (row,) = bench.states(method, encoder, lambda _: nullcontext(), (alpha,), head=head).rows
+    return Results(
+        model=encoder.name,
+        fingerprint=fingerprint(encoder),
+        task=bench.task,
+        seed=0,
+        selection=Selection(split=None, rule="nothing was selected", n=0),
+        rows=[zero_shot_row(row).model_copy(update={"method": method})],
+        sweep=[row],
+    )
+
+
 def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, alpha: float | None) -> Path:
     """Writes the plain checkpoint of a finished run at one alpha, and, of a classification, its classifier.
 
@@ -211,13 +240,14 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
     about = read_about(run)
     at = about["alpha"] if alpha is None else alpha
     check_alpha(at)
+    facts = {fact: about[fact] for fact in ("task", "method", "templates") if fact in about} | {"alpha": at}
     trained = load_trained(run, encoder)
     with trained.interpolation() as interpolation, interpolation.at(at):
         head = _class_head(trained.classifier, about) if "classnames" in about else None
         if not trained.rescalable:
-            return export(encoder, to=to, format=format, head=head)
+            return export(encoder, to=to, format=format, head=head, about=facts)
     # Adapters that can be re-scaled are merged by the export itself, so that its certificate holds for the merge.
-    return export(encoder, to=to, format=format, alpha=at, head=head)
+    return export(encoder, to=to, format=format, alpha=at, head=head, about=facts)
 
 
 def _class_head(classifier: Classifier, about: Mapping[str, Any]) -> ClassHead:

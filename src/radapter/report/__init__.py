@@ -3,6 +3,7 @@
 from radapter.report.frontier import draw, frontier_figure
 from radapter.report.metrics import METRICS
 from radapter.report.pages import beside_table, details_markdown
+from radapter.report.sets import sets_tables
 from radapter.report.table import results_markdown, results_table
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "frontier_figure",
     "results_markdown",
     "results_table",
+    "sets_tables",
 ]

@@ -11,7 +11,14 @@ from torch import nn
 
 from radapter.adapter import RAdapterConfig, RAdapterLayer
 from radapter.losses import mpm_nce
-from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
+from radapter.methods import (
+    METHODS,
+    SEGMENTATION,
+    ContrastiveLearner,
+    LabelledPairs,
+    bound_loss,
+    trained_parameters,
+)
 from radapter.methods.l2_sp import StartingPoint
 from radapter.methods.mask_fill import (
     MASKED_SHARE,
@@ -197,6 +204,7 @@ def test_r_adapter_by_cross_entropy_keeps_the_zero_shot_head(encoder):
         ("drop-path", {"drop_kind": "drop-path"}),
         ("r-4", {"r": 4}),
         ("r-16", {"r": 16}),
+        ("image-tower", {"towers": ("image",)}),
     ],
 )
 def test_a_part_of_the_adapter_changes_alone(part, setting):
@@ -216,3 +224,11 @@ def test_a_part_of_the_adapter_changes_alone(part, setting):
 def test_a_part_of_the_recipe_changes_alone(part, setting):
     assert dict(METHODS[f"r-adapter:{part}"].settings) == setting
     assert not METHODS[f"r-adapter:{part}"].adapter_settings
+
+
+def test_the_part_image_tower_freezes_the_text_tower_and_keeps_the_loss(encoder):
+    learner = built("r-adapter:image-tower", encoder)
+    assert isinstance(learner, ContrastiveLearner)
+    assert all("vision_model" in name for name in trained_parameters(learner))
+    assert METHODS["r-adapter:image-tower"].losses == METHODS["r-adapter"].losses
+    assert "r-adapter:image-tower" not in SEGMENTATION  # every method there has a frozen text tower

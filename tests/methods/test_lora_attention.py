@@ -10,6 +10,7 @@ from adapter.families import build, relative_difference
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
+from radapter.errors import MergeError
 from radapter.methods.lora import lora_targets
 from radapter.methods.lora_attention import AttentionLora, use_separate_pairs
 
@@ -125,7 +126,7 @@ def test_an_adapter_that_is_not_finite_is_refused_by_a_safe_merge(own):
     layer = model.base_model.model.attn
     with torch.no_grad():
         layer.lora_B["default"].weight[0, 0] = float("inf")
-    with pytest.raises(ValueError, match="Nothing was merged"):
+    with pytest.raises(MergeError, match="non-finite weights"):
         model.merge_adapter(safe_merge=True)
     assert not layer.merged
 

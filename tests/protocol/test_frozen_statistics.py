@@ -148,12 +148,13 @@ def test_a_frozen_tower_trains_in_evaluation_mode_and_a_trained_one_keeps_its_dr
         assert (training(encoder.image_tower()), training(encoder.text_tower())) == (image, text), name
 
 
-def test_a_resnet_whose_text_tower_alone_is_adapted_keeps_its_statistics():
+@pytest.mark.parametrize("start", [lambda model: model, lambda model: model.train()], ids=["fresh", "train"])
+def test_a_resnet_whose_text_tower_alone_is_adapted_keeps_its_statistics(start):
     config = {"embed_dim": 20, "vision_cfg": {"layers": [1, 1, 1, 1], "width": 8, "image_size": 32}}
     text = {"context_length": 12, "vocab_size": 99, "width": 24, "heads": 3, "layers": 1}
     model = open_clip.CLIP(**config, text_cfg=text)
     before = state(model.visual)
-    wrapped = get_peft_model(model, radapter.RAdapterConfig(towers=("text",))).train()
+    wrapped = start(get_peft_model(model, radapter.RAdapterConfig(towers=("text",))))
     model.encode_image(torch.randn(4, 3, 32, 32))
     assert wrapped.training
     assert differing(state(model.visual), before) == []

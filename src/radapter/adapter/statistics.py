@@ -19,7 +19,7 @@ def hold_statistics(module: nn.Module) -> None:
     What PEFT trains and saves whole (`modules_to_save`) is left alone: its statistics are saved with it.
     """
     if isinstance(module, AuxiliaryTrainingWrapper):
-        return
+        module = module.original_module
     if _has_statistics(module):
         module.training = False
     for child in module.children():

@@ -68,6 +68,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         self._sites: dict[str, Site] = {site.name: site for site in sites}
         self.peft_config[adapter_name] = config
         super().inject_adapter(model, adapter_name, *args, **kwargs)
+        hold_statistics(model)  # a fresh model of open_clip or timm is in training mode
 
     def train(self, mode: bool = True) -> Self:
         """Sets the mode of all modules, but layers with running statistics (BatchNorm) stay in evaluation mode.

@@ -128,7 +128,11 @@ SEGMENTATION: dict[str, Method] = {
         *lora.IMAGE_TOWER,
         *(_trained_as(_IMAGE_TOWER, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
         replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE"),
-        *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
+        *(
+            part
+            for part in r_adapter.PARTS
+            if part.losses == r_adapter.METHOD.losses and "towers" not in part.adapter_settings
+        ),
     )
 }
 """The image tower learns regions, the text tower keeps the class names; all have R-Adapter's loss."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from radapter.adapter.sites import is_packed_attention
+from radapter.errors import MergeError
 
 _PROJECTIONS = 3
 
@@ -87,7 +88,7 @@ class AttentionLora(nn.Module, LoraLayer):  # type: ignore[misc]
         """Adds the updates of q, k and v to `in_proj_weight`; PEFT merges the output projection by itself.
 
         Raises:
-            ValueError: `safe_merge`, and a merged weight would not be finite; nothing is changed.
+            MergeError: `safe_merge`, and a merged weight would not be finite; nothing is changed.
         """
         names = [name for name in check_adapters_to_merge(self, adapter_names) if name in self.lora_A]
         if not names:
@@ -95,7 +96,10 @@ class AttentionLora(nn.Module, LoraLayer):  # type: ignore[misc]
         weight = self.base_layer.in_proj_weight
         merged = self._updated(weight.data, self, names)
         if safe_merge and not merged.isfinite().all():
-            raise ValueError(f"adapter {', '.join(names)} gives non-finite weights. Nothing was merged.")
+            raise MergeError(
+                f"adapter {', '.join(map(repr, names))} gives non-finite weights in an attention's in_proj_weight. "
+                "It was not merged. Check the run for skipped steps."
+            )
         if self._original is None:
             self._original = weight.data
         weight.data = merged

@@ -70,7 +70,7 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 UNIFORM = Method(
     name="uniform-soup",
-    summary="the mean of full at every learning rate",
+    summary="the mean of full at every learning rate of the grid",
     source="Wortsman et al. 2022",
     losses=FULL.losses,
     learning_rate=FULL.learning_rate,

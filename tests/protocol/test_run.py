@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
 
 import radapter
@@ -109,6 +109,8 @@ def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: P
     row = bench(encoder, suite).zero_shot(encoder)  # the model as it is, which now is the adapted one
     assert row.id["photo"]["nll"] == pytest.approx(results.row("r-adapter").id["photo"]["nll"], rel=1e-4)
     assert row.id["photo"]["nll"] != pytest.approx(results.row("zero-shot").id["photo"]["nll"], rel=1e-3)
+    assert PeftConfig.from_pretrained(tmp_path / "adapter").base_model_name_or_path == "world:tiny"
+    assert "base_model: world:tiny" in (tmp_path / "adapter" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("method", TRAINED)

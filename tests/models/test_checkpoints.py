@@ -30,6 +30,7 @@ def quick_architecture(tiny_architecture: str, monkeypatch: pytest.MonkeyPatch) 
 def openai_module(architecture: str) -> nn.Module:
     """A module with the buffers that OpenAI's archives hold."""
     module = load(f"open_clip:{architecture}", seed=5).module
+    module.__dict__["attn_mask"] = module._buffers.pop("attn_mask")  # theirs is no buffer
     for name, value in (("input_resolution", 32), ("context_length", 12), ("vocab_size", 49408)):
         module.__dict__.pop(name, None)
         module.register_buffer(name, torch.tensor(value))

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -148,6 +150,29 @@ def test_merge_to_open_clip_is_loaded_again(radapter, run, tmp_path):
     answer = radapter("merge", run, "--to", tmp_path / "merged", "--format", "open_clip")
     assert answer.code == 0, answer.result.output
     assert load(tmp_path / "merged").library == "open_clip"
+    assert f"open_clip.create_model_from_pretrained('local-dir:{tmp_path}/merged')" in answer.printed
+
+
+def test_merge_to_open_clip_warns_of_captions_with_other_tokens(run, tmp_path):
+    pytest.importorskip("open_clip")
+    command = [sys.executable, "-m", "radapter_cli", "merge", run, "--to", tmp_path / "m", "--alpha", "1"]
+    done = subprocess.run([*command, "--format", "open_clip"], capture_output=True, text=True, check=True)
+    assert re.search(r"7 of 25 test captions have\s+other tokens", done.stderr)
+    assert "rock &amp; roll" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["inspect", "methods"])
+def test_a_run_given_as_a_model_names_merge(radapter, run, command):
+    answer = radapter(command, run)
+    assert answer.code == 2
+    assert f"radapter merge {run} --to MERGED" in answer.said
+
+
+def test_inspect_of_an_uncached_open_clip_repository_is_a_wrong_input(radapter):
+    pytest.importorskip("open_clip")
+    answer = radapter("inspect", "open_clip:hf-hub:nobody/nothing")
+    assert answer.code == 2
+    assert "allow_download: true" in answer.said
 
 
 def test_inspect_tells_sites_and_parameters(radapter):

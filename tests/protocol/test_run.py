@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
 
 import radapter
@@ -109,6 +109,9 @@ def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: P
     row = bench(encoder, suite).zero_shot(encoder).rows[0]  # the model as it is, which now is the adapted one
     assert row.id["photo"]["nll"] == pytest.approx(results.row("r-adapter").id["photo"]["nll"], rel=1e-4)
     assert row.id["photo"]["nll"] != pytest.approx(results.row("zero-shot").id["photo"]["nll"], rel=1e-3)
+    assert PeftConfig.from_pretrained(tmp_path / "adapter").base_model_name_or_path == "world:tiny"
+    card = (tmp_path / "adapter" / "README.md").read_text()
+    assert 'base_model: "world:tiny"' in card and "More Information Needed" not in card
 
 
 @pytest.mark.parametrize("method", TRAINED)

@@ -111,7 +111,8 @@ def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: P
     assert row.id["photo"]["nll"] != pytest.approx(results.row("zero-shot").id["photo"]["nll"], rel=1e-3)
     assert PeftConfig.from_pretrained(tmp_path / "adapter").base_model_name_or_path == "world:tiny"
     card = (tmp_path / "adapter" / "README.md").read_text()
-    assert 'base_model: "world:tiny"' in card and "More Information Needed" not in card
+    assert 'base_model: "world:tiny"' in card
+    assert "More Information Needed" not in card
 
 
 @pytest.mark.parametrize("method", TRAINED)

@@ -171,7 +171,8 @@ def evaluate(
     if processes.is_main:
         print_results(results, metric=metric)
         if is_run:
-            next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)} --to merged"))
+            given = "" if alpha is None else f" --alpha {alpha:g}"
+            next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)}{given} --to merged"))
         else:
             next_steps(("fine-tune it", f"radapter init {suite.task} --to run.yaml"))
     return results

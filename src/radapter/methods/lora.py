@@ -18,7 +18,7 @@ from radapter.adapter.config import TOWERS
 from radapter.adapter.sites import is_packed_attention
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.lora_attention import use_separate_pairs
-from radapter.methods.method import Built, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 

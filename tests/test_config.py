@@ -31,7 +31,7 @@ from radapter.config.pair_sources import (
 )
 from radapter.config.problems import known_keys, requirement
 from radapter.config.retrieval import RETRIEVAL_METHODS
-from radapter.config.schema import CHOOSE_ALPHA
+from radapter.config.schema import AT_A_FIXED_ALPHA
 from radapter.config.segmentation import SEGMENTATION_METHODS
 from radapter.config.sources import TRAIN_KINDS, CorruptedCopy
 from radapter.errors import ConfigError
@@ -322,22 +322,21 @@ def test_methods_are_the_rows_of_the_table_of_methods():
     from radapter.methods import METHODS as ROWS
 
     assert tuple(ROWS) == METHODS
-    assert tuple(name for name, row in ROWS.items() if row.alpha == "auto") == CHOOSE_ALPHA
+    assert tuple(name for name, row in ROWS.items() if row.alpha != "auto") == AT_A_FIXED_ALPHA
 
 
 def test_retrieval_methods_are_the_rows_of_its_table():
     from radapter.methods import RETRIEVAL
 
     assert tuple(RETRIEVAL) == RETRIEVAL_METHODS
-    assert {name for name, row in RETRIEVAL.items() if row.alpha == "auto"} <= set(CHOOSE_ALPHA)
-    assert all(row.alpha == "auto" for name, row in RETRIEVAL.items() if name in CHOOSE_ALPHA)
+    assert tuple(name for name, row in RETRIEVAL.items() if row.alpha != "auto") == AT_A_FIXED_ALPHA
 
 
 def test_segmentation_methods_are_the_rows_of_its_table():
     from radapter.methods import SEGMENTATION
 
     assert tuple(SEGMENTATION) == SEGMENTATION_METHODS
-    assert all(row.alpha == "auto" for name, row in SEGMENTATION.items() if name in CHOOSE_ALPHA)
+    assert tuple(name for name, row in SEGMENTATION.items() if row.alpha != "auto") == AT_A_FIXED_ALPHA
 
 
 def test_the_image_tower_alone_is_adapted_in_segmentation_unless_towers_are_named(tmp_path):

@@ -219,3 +219,38 @@ def test_a_run_is_used_from_another_folder(radapter, written, small, tmp_path, m
     run = tmp_path / "run"
     assert radapter("merge", run, "--alpha", "0.5", "--to", tmp_path / "merged").code == 0
     assert radapter("evaluate", run, "--data", SKETCHES).code == 0
+
+
+@pytest.fixture
+def at_zero(run, tmp_path):
+    """A run whose alpha is 0, as its files have it where validation cannot tell the alphas apart."""
+    folder = tmp_path / "at-zero"
+    shutil.copytree(run, folder)
+    about, results = (json.loads((folder / name).read_text()) for name in ("trained.json", "results.json"))
+    kept = {"best_alpha": 0.8, "best_score": 0.9, "score": 0.875, "paired_error": 0.03, "n": 40}
+    about["alpha"] = results["rows"][1]["alpha"] = 0.0
+    results["selection"] |= kept
+    results["rows"][1]["selection"] = results["selection"]
+    (folder / "trained.json").write_text(json.dumps(about))
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
+
+
+def test_merge_at_a_chosen_alpha_of_zero_is_refused(radapter, at_zero, refusal):
+    said = refusal(radapter, "merge", at_zero, "--to", "merged")
+    assert "merging would write the zero-shot model" in said
+    assert "--alpha 0.8" in said
+
+
+def test_alpha_zero_is_merged_where_it_is_given(radapter, at_zero, tmp_path):
+    answer = radapter("merge", at_zero, "--alpha", "0", "--to", tmp_path / "merged")
+    assert answer.code == 0, answer.result.output
+    assert "at alpha 0" in answer.printed
+
+
+def test_sweep_says_in_words_that_zero_shot_was_kept(radapter, at_zero):
+    printed = " ".join(radapter("sweep", at_zero).printed.split())
+    assert "r-adapter: alpha 0 was chosen, so the zero-shot model was kept unchanged" in printed
+    assert "the best alpha, 0.8, scores 2.5 points more" in printed
+    assert f"a plain checkpoint: radapter merge {at_zero} --alpha 0.8 --to merged" in printed
+    assert "alpha 0 was chosen" in (at_zero / "results.md").read_text()

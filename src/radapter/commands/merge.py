@@ -8,7 +8,7 @@ from radapter.config import load_config
 from radapter.errors import ConfigError, RunError
 from radapter.models import load
 from radapter.models.export import CLASSES, CLASSIFIER
-from radapter.protocol import CONFIG, merge_run, read_about
+from radapter.protocol import CONFIG, alpha_to_merge, merge_run, read_about
 from radapter.storage import check_writable, read_json
 
 _LOADING = {
@@ -28,18 +28,19 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
         format: "transformers", "open_clip" or "timm"; None for the model's own library.
 
     Raises:
-        InputError: no finished run, another base model, `to` exists, `alpha` is out of range; nothing is written.
+        InputError: no finished run, another base model, `to` exists, `alpha` is out of range, or the run's own is 0;
+            nothing is written.
     """
     about = read_about(run)
     check_alpha(alpha)
+    at = alpha_to_merge(run, about, alpha)
     if not absent_folder(to):
         raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
     check_writable(to.parent)
     config = load_config(run / CONFIG)
     encoder = load(config.model, allow_download=config.allow_download)
-    merged = merge_run(run, encoder, to=to, format=format, alpha=alpha)
+    merged = merge_run(run, encoder, to=to, format=format, alpha=at)
     difference = read_json(merged / "certificate.json")["max_relative_difference"]
-    at = about["alpha"] if alpha is None else alpha
     classifier = (
         f"; {CLASSIFIER} and {CLASSES} hold its classifier of {len(about['classnames'])} classes"
         if "classnames" in about

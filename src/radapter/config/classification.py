@@ -5,14 +5,16 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from radapter.config.paths import PATH_OR_NAME
-from radapter.config.schema import CHOOSE_ALPHA, CommonConfig, CommonData
+from radapter.config.schema import CommonConfig, CommonData
 from radapter.config.sources import DataSource, NamedSources, ShiftedSource, TrainSource, TransferSources
 
-STAND_AT_1 = (
+METHODS = (
     "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
-    "lora", "rslora",
+    "lora", "rslora", "wise-ft", "r-adapter", "r-adapter+head", "r-adapter:no-drop", "r-adapter:dropout",
+    "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:cross-entropy", "r-adapter:margin-0",
+    "r-adapter:single-positive", "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
+    "r-adapter:no-rescaling",
 )  # fmt: skip
-METHODS = (*STAND_AT_1, *CHOOSE_ALPHA, "r-adapter:no-rescaling")
 """Its methods, those of `radapter.methods.METHODS`."""
 
 

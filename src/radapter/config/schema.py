@@ -26,11 +26,7 @@ from radapter.errors import did_you_mean
 
 # Rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test holds
 # the two together.
-CHOOSE_ALPHA = (
-    "wise-ft", "r-adapter", "r-adapter+head", "r-adapter:no-drop", "r-adapter:dropout", "r-adapter:drop-path",
-    "r-adapter:no-ema", "r-adapter:cross-entropy", "r-adapter:margin-0", "r-adapter:single-positive",
-    "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
-)  # fmt: skip
+AT_A_FIXED_ALPHA = ("zero-shot", "full", "r-adapter:no-rescaling")
 CHOOSE_MODELS = ("greedy-soup",)
 
 
@@ -85,8 +81,8 @@ class AdapterConfig(Section):
     )
     alpha: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
         default="auto",
-        description="re-scaling after training; auto is the smallest alpha within one standard error of the "
-        "best on data.id_val",
+        description="interpolation between the zero-shot model, 0, and the trained one, 1, after training; auto is "
+        "the smallest alpha within one paired standard error of the best on data.id_val",
     )
     ema_decay: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = Field(
         default="auto",
@@ -200,6 +196,18 @@ class CompareConfig(Section):
         return value
 
 
+class EvaluationConfig(Section):
+    """What is evaluated after training."""
+
+    alphas: (
+        Literal["all", "chosen"] | Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
+    ) = Field(
+        default="all",
+        description="alphas at which the test sets are evaluated: all is 0, 0.1 ... 1; chosen is 0, the chosen "
+        "alpha, the paper's and 1; or a list, beside which 0, the chosen alpha and 1 are always evaluated",
+    )
+
+
 class CommonConfig(Section):
     """A whole run.yaml, but for what its task alone says."""
 
@@ -219,10 +227,14 @@ class CommonConfig(Section):
         default="none", description="where metrics go beside metrics.jsonl (extra: tracking)"
     )
     data: CommonData
-    adapter: AdapterConfig = Field(default=AdapterConfig(), description="read by the r-adapter methods")
+    adapter: AdapterConfig = Field(
+        default=AdapterConfig(),
+        description="the adapters of the r-adapter methods; alpha and ema_decay are of other methods too",
+    )
     loss: LossConfig = Field(default=LossConfig(), description="the loss")
     train: TrainConfig = Field(default=TrainConfig(), description="the loop")
     compare: CompareConfig = Field(default=CompareConfig(), description="the search of `radapter compare`")
+    evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="what is evaluated")
 
     @field_validator("method")
     @classmethod
@@ -268,7 +280,7 @@ class CommonConfig(Section):
 
     @model_validator(mode="after")
     def _selection_has_data(self) -> Self:
-        if self.data.id_val is None and self.adapter.alpha == "auto" and self.method in CHOOSE_ALPHA:
+        if self.data.id_val is None and self.adapter.alpha == "auto" and self.method not in AT_A_FIXED_ALPHA:
             raise ValueError(
                 "data.id_val is required while adapter.alpha is auto, chosen on it. Give data.id_val, such as"
                 " data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training, or give "

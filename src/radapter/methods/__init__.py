@@ -99,7 +99,14 @@ def _trained_as(full: Method, method: Method) -> Method:
     )
 
 
-_BOTH_TOWERS = replace(flyp.METHOD, name="full", summary="both towers, CLIP's loss", runs="full")
+_BOTH_TOWERS = replace(
+    flyp.METHOD,
+    name="full",
+    summary="both towers, CLIP's loss, not interpolated",
+    runs="full",
+    alpha=full.METHOD.alpha,
+    reads=full.METHOD.reads,
+)
 RETRIEVAL: dict[str, Method] = {
     method.name: method
     for method in (
@@ -115,7 +122,7 @@ RETRIEVAL: dict[str, Method] = {
 """Without a head there is one way of fine-tuning everything: both towers, contrastively."""
 _IMAGE_TOWER = replace(
     full.METHOD,
-    summary="image tower, MPM-NCE",
+    summary="image tower, MPM-NCE, not interpolated",
     losses=r_adapter.METHOD.losses,
     build=image_tower.build,
     head_learning_rate=None,

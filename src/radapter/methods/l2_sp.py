@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs, trained_parameters
-from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
@@ -64,8 +64,7 @@ METHOD = Method(
     learning_rate=3e-5,
     rate_source="WiSE-FT's release: L2-SP has none for CLIP",
     head_learning_rate=3e-5,
-    alpha=1.0,
     build=build,
     runs="l2-sp",
-    reads=OF_AN_AVERAGE,
+    reads=OF_AN_INTERPOLATION,
 )

@@ -18,7 +18,7 @@ from radapter.adapter.config import TOWERS
 from radapter.adapter.sites import is_packed_attention
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
 from radapter.methods.lora_attention import use_separate_pairs
-from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
@@ -70,10 +70,9 @@ METHOD = Method(
     losses=("mpm-nce", "clip", "siglip"),
     learning_rate=2e-4,
     rate_source="CLIP-LoRA's release",
-    alpha=1.0,
     build=build,
     runs="lora",
-    reads=OF_AN_AVERAGE | {"r"},
+    reads=OF_AN_INTERPOLATION | {"r"},
 )
 RANK_STABILISED = replace(
     METHOD,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from radapter.errors import ConfigError
 from radapter.methods.full import METHOD as FULL
-from radapter.methods.method import OF_AN_AVERAGE, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Method
 
 Weights = Mapping[str, Tensor]
 
@@ -76,10 +76,9 @@ UNIFORM = Method(
     learning_rate=FULL.learning_rate,
     rate_source=FULL.rate_source,
     head_learning_rate=FULL.head_learning_rate,
-    alpha=1.0,
     build=FULL.build,
     runs="full",
-    reads=OF_AN_AVERAGE,
+    reads=OF_AN_INTERPOLATION,
     averages="uniform",
 )
 GREEDY = Method(
@@ -90,9 +89,8 @@ GREEDY = Method(
     learning_rate=FULL.learning_rate,
     rate_source=FULL.rate_source,
     head_learning_rate=FULL.head_learning_rate,
-    alpha=1.0,
     build=FULL.build,
     runs="full",
-    reads=OF_AN_AVERAGE,
+    reads=OF_AN_INTERPOLATION,
     averages="greedy",
 )

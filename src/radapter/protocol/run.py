@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from radapter.data import Memory
-from radapter.errors import DataError, ModelError
+from radapter.errors import DataError, ModelError, RunError
 from radapter.evaluation import HEADLINES
 from radapter.evaluation.interpolation import check_alpha
 from radapter.methods import Method
@@ -20,6 +20,9 @@ from radapter.processes import ALONE, Processes
 from radapter.protocol.comparison import alphas_with
 from radapter.protocol.experiment import (
     Bench,
+    Evaluated,
+    TestedAlphas,
+    alphas_of_tests,
     bench_of,
     choose_alpha,
     row_at,
@@ -54,7 +57,8 @@ def run_method(
     resume: bool = False,
     tracking: Tracking = "none",
     report: Callable[[Progress], None] = lambda _: None,
-    progress: Callable[[str, int], None] | None = None,
+    progress: Callable[[Evaluated], None] | None = None,
+    tested: TestedAlphas = "all",
     processes: Processes = ALONE,
 ) -> Results:
     """Trains one method in a folder of its own and reports it beside zero-shot.
@@ -71,7 +75,8 @@ def run_method(
         resume: continue where a checkpoint stands; a finished run is read and nothing is done.
         tracking: where metrics go beside metrics.jsonl.
         report: told of each training step.
-        progress: told of (set, images) as they are evaluated.
+        progress: told how far the evaluation is.
+        tested: alphas at which the test sets are evaluated; see `alphas_of_tests`.
         processes: share training and evaluation; each calls this with the same arguments and gets the results.
 
     Raises:
@@ -94,7 +99,7 @@ def run_method(
         zero_shot = bench.zero_shot(encoder)
         rows, sweep, headline = [zero_shot_row(*zero_shot.rows)], [*zero_shot.rows], HEADLINES[suite.task]
         selection = Selection(split=None, rule="nothing was selected", n=0)
-        pseudo_values = zero_shot.pseudo_values
+        pseudo_values, seconds = zero_shot.pseudo_values, zero_shot.seconds
         if method.build is not None:
             stop = StopSignal()
             with stop.listening(), ExitStack() as open_log:
@@ -120,13 +125,24 @@ def run_method(
                 )
             wanted = method.alpha if alpha is None else alpha
             alphas = alphas_with(wanted)
-            swept = bench.sweep(trained, zero_shot, alphas)
+            swept = bench.sweep(
+                trained, zero_shot, alphas, tested=alphas_of_tests(tested, alpha=wanted, headline=headline)
+            )
             chosen, selection = choose_alpha(swept.on_validation(), wanted, headline=headline)
             about = {"model": encoder.name, "task": suite.task, "seed": seed, **suite.about()}
             processes.on_main(lambda: save_trained(out, trained, alpha=chosen, about=about))
-            rows.append(row_at(chosen, swept.rows, *zero_shot.rows, trained=trained, headline=headline))
+            rows.append(
+                row_at(
+                    chosen,
+                    swept.rows,
+                    *zero_shot.rows,
+                    trained=trained,
+                    headline=headline,
+                    selection=selection,
+                )
+            )
             sweep += swept.rows
-            pseudo_values = swept.pseudo_values
+            pseudo_values, seconds = swept.pseudo_values, seconds + swept.seconds
         results = Results(
             model=encoder.name,
             fingerprint=base,
@@ -135,6 +151,7 @@ def run_method(
             selection=selection,
             rows=rows,
             sweep=sweep,
+            evaluation_seconds=seconds,
         )
         processes.on_main(lambda: save_tensors(out / PSEUDO_VALUES, pseudo_values))
         processes.on_main(lambda: results.write(out))
@@ -223,6 +240,30 @@ def evaluate_model(
     )
 
 
+def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> float:
+    """The alpha that a run is merged at: the given one, else the run's own.
+
+    Args:
+        run: its folder.
+        about: `read_about(run)`.
+        alpha: None for the run's own.
+
+    Raises:
+        ConfigError: alpha is out of range.
+        RunError: the run's own is 0, so that the zero-shot model would be written.
+    """
+    if alpha is not None or about["alpha"] > 0:
+        at: float = about["alpha"] if alpha is None else alpha
+        check_alpha(at)
+        return at
+    best = Results.read(run).selection.best_alpha if (run / RESULTS).is_file() else None
+    example = f"such as --alpha {best:g}, the best on ID validation," if best else "such as --alpha 0.5"
+    raise RunError(
+        f"alpha of '{run}' is 0: merging would write the zero-shot model, without what was trained. Give an alpha, "
+        f"{example} after a look at 'radapter sweep {run}'; --alpha 0 writes the zero-shot model all the same."
+    )
+
+
 def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, alpha: float | None) -> Path:
     """Writes the plain checkpoint of a finished run at one alpha, and, of a classification, its classifier.
 
@@ -234,12 +275,12 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
         alpha: None for the run's chosen one.
 
     Raises:
-        RunError: `run` is not finished, the base model is another, or `to` exists.
+        RunError: `run` is not finished, the base model is another, `to` exists, or the run's alpha is 0 and none is
+            given.
         ExportError: the written model differs from the one in memory; nothing is left.
     """
     about = read_about(run)
-    at = about["alpha"] if alpha is None else alpha
-    check_alpha(at)
+    at = alpha_to_merge(run, about, alpha)
     facts = {fact: about[fact] for fact in ("task", "method", "templates") if fact in about} | {"alpha": at}
     trained = load_trained(run, encoder)
     with trained.interpolation() as interpolation, interpolation.at(at):

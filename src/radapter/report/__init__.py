@@ -3,6 +3,7 @@
 from radapter.report.frontier import draw, frontier_figure
 from radapter.report.metrics import METRICS
 from radapter.report.pages import beside_table, details_markdown
+from radapter.report.selection import kept_zero_shot
 from radapter.report.sets import sets_tables
 from radapter.report.table import results_markdown, results_table
 
@@ -12,6 +13,7 @@ __all__ = [
     "details_markdown",
     "draw",
     "frontier_figure",
+    "kept_zero_shot",
     "results_markdown",
     "results_table",
     "sets_tables",

@@ -5,9 +5,9 @@ pre-trained weights, alpha is `WEIGHT`:
 
     loss = cross-entropy + alpha / 2 * sum_i (w_i - w0_i)^2
 
-alpha is the 0.1 of the released code (holyseven/TransferLearningClassification), which trains with SGD. AdamW divides
-by the gradient's size, so the same alpha pulls by another amount. On the embedded world (seed 100, 100 steps, default
-rate), matrices of the image tower end at these distances from the start:
+alpha is the 0.1 of the released code (holyseven/TransferLearningClassification), which trains with SGD. AdamW
+divides by the gradient's size, so the same alpha pulls by another amount. On the embedded world (seed 100, 100
+steps, default rate), the matrices of the image tower end at these distances from the start:
 
     alpha                  0 (full)   0.1    1
     distance               1.28       1.07   0.52
@@ -17,7 +17,7 @@ rate), matrices of the image tower end at these distances from the start:
 At 0.01, the value before, the row could not be told from `full`. The paper searched alpha for each data set.
 
 The paper's second, plain L2 term is for a new last layer that has no starting point; the zero-shot head is one, so
-the distance of its weight and bias to it is in the sum.
+the distance of its weight to it is in the sum. Biases and norms are free, as in the released code.
 """
 
 import torch

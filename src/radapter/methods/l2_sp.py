@@ -5,8 +5,19 @@ pre-trained weights, alpha is `WEIGHT`:
 
     loss = cross-entropy + alpha / 2 * sum_i (w_i - w0_i)^2
 
+alpha is the 0.1 of the released code (holyseven/TransferLearningClassification), which trains with SGD. AdamW
+divides by the gradient's size, so the same alpha pulls by another amount. On the embedded world (seed 100, 100
+steps, default rate), the matrices of the image tower end at these distances from the start:
+
+    alpha                  0 (full)   0.1    1
+    distance               1.28       1.07   0.52
+    top-1 ID validation    85.0       84.5   81.8
+    top-1 mean OOD         58.6       60.1   64.5
+
+At 0.01, the value before, the row could not be told from `full`. The paper searched alpha for each data set.
+
 The paper's second, plain L2 term is for a new last layer that has no starting point; the zero-shot head is one, so
-the distance of its weight and bias to it is in the sum.
+the distance of its weight to it is in the sum. Biases and norms are free, as in the released code.
 """
 
 import torch
@@ -19,7 +30,7 @@ from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
-WEIGHT = 0.01
+WEIGHT = 0.1
 
 
 class StartingPoint(nn.Module):

@@ -215,7 +215,8 @@ class CommonConfig(Section):
     towers: ClassVar[tuple[str, ...]] = ("image", "text")  # that adapter.towers null is
     task: Literal["classification", "retrieval", "segmentation"]
     model: Annotated[str, PATH_OR_NAME] = Field(
-        description="world:tiny, a Hugging Face folder, hf:ID, open_clip:ARCH/WEIGHTS or open_clip:ARCH"
+        description="world:tiny, a local folder, hf:ID, open_clip:ARCH, open_clip:ARCH/WEIGHTS or "
+        "open_clip:hf-hub:ID"
     )
     method: str = Field(default="r-adapter", description="what is trained; `radapter methods` lists them")
     out: Annotated[str, PATH, AfterValidator(os.path.expanduser)] = Field(

@@ -291,10 +291,6 @@ def compare(
     ] = "foundation",
     seeds: Annotated[int, typer.Option(min=1, help="How many, from the file's 'seed' on.")] = 3,
     grid: Annotated[str | None, typer.Option(hidden=True)] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(help="Whose frontier the others are compared with.", show_default="wise-ft"),
-    ] = None,
     standard_models: Annotated[
         Path | None,
         typer.Option(
@@ -319,7 +315,6 @@ def compare(
         overrides or [],
         methods=methods,
         seeds=seeds,
-        against=against,
         standard_models=standard_models,
         out=out,
     )

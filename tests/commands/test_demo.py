@@ -11,7 +11,7 @@ from radapter.methods import GROUPS
 def shown(tmp_path_factory):
     """The results and the folder of one demo; its shifted sets are small, since most of its time goes there."""
     out = tmp_path_factory.mktemp("demo") / "radapter-demo"
-    return demo(out, seed=7, id_size=200, ood_size=40), out
+    return demo(out, seed=7, id_size=200, ood_size=40, kept_size=60), out
 
 
 def test_it_compares_every_method_and_leaves_table_and_picture(shown):
@@ -33,6 +33,18 @@ def test_r_adapter_gains_without_that_loss(shown):
     assert adapted.id_mean > base.id_mean
     assert adapted.ood_mean > results.row("full").ood_mean
     assert adapted.ood_mean > base.ood_mean - 0.02
+
+
+def test_what_was_kept_is_shown_beside_zero_shot(shown):
+    results, out = shown
+    assert all(set(row.transfer) == {"colour", "pattern"} for row in results.rows)
+    assert "| ID | OOD | Kept |" in (out / "results.md").read_text()
+
+
+def test_it_leads_with_ood_at_fixed_id_levels(shown):
+    results, out = shown
+    assert len(results.levels.id) == 4
+    assert (out / "results.md").read_text().startswith("OOD at fixed ID levels")
 
 
 def test_every_alpha_was_chosen_on_id_validation(shown):

@@ -74,7 +74,7 @@ def test_base_to_novel_and_cross_dataset_are_trained_swept_and_reported(train, r
     assert tuned["id"]["base"]["n"] == 12
     assert (tuned["transfer"]["novel"]["n"], tuned["transfer"]["cars"]["n"]) == (9, 12)
     assert {"base", "novel", "cars"} == tuned["forgetting"].keys()
-    assert all(row["transfer_mean"] is not None for row in results["sweep"])
+    assert all(row["kept"] is not None for row in results["sweep"])
     assert results["selection"]["split"] == "id_val"
     assert json.loads((here / "out" / "trained.json").read_text())["classnames"] == list(NAMES[:4])
     swept = radapter("sweep", "out")

@@ -109,8 +109,8 @@ def test_a_comparison_reports_transfer_forgetting_and_the_harmonic_mean(tmp_path
     trainings = Trainings(tmp_path, lambda: radapter.load("world:tiny"), lambda _: generalising, recipe)
     found = compare([METHODS["r-adapter"]], trainings, seed=0)
     zero_shot, row = found.rows
-    assert row.transfer_mean == pytest.approx(sum(m["top1"] for m in row.transfer.values()) / 2)
-    b, n = row.id_mean, row.transfer_mean
+    assert row.kept == pytest.approx(sum(m["top1"] for m in row.transfer.values()) / 2)
+    b, n = row.id_mean, row.kept
     assert row.harmonic_mean == pytest.approx(2 * b * n / (b + n))
     lost = zero_shot.transfer["novel"]["top1"] - row.transfer["novel"]["top1"]
     assert row.forgetting["novel"] == pytest.approx(lost)
@@ -129,8 +129,8 @@ def test_over_seeds_the_harmonic_mean_is_the_mean_of_each_seeds():
     row = merged["rows"][0]
     assert row["harmonic_mean"] == pytest.approx((0.64 / 1.2 + 0.6) / 2)
     assert row["harmonic_of_means"] == pytest.approx(0.7 / 1.2)
-    assert (row["transfer_mean"], row["transfer"]["novel"]["top1"]) == (pytest.approx(0.5), 0.5)
-    assert row["transfer_mean_std"] == pytest.approx(0.02**0.5)
+    assert (row["kept"], row["transfer"]["novel"]["top1"]) == (pytest.approx(0.5), 0.5)
+    assert row["kept_std"] == pytest.approx(0.02**0.5)
 
 
 def test_a_comparison_shows_both_harmonic_means():

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from radapter.errors import DamagedError
+from radapter.errors import DamagedError, RunError
 from radapter.protocol import Results, Selection, SweepRow
 from radapter.protocol.experiment import choose_alpha, zero_shot_row
 from radapter.protocol.swept import Swept
@@ -52,7 +52,7 @@ def test_no_ood_set_gives_no_mean():
 def test_the_file_follows_the_published_schema_and_reads_back(tmp_path: Path):
     path = results().write(tmp_path)
     content = json.loads(path.read_text())
-    assert content["schema"] == 1
+    assert content["schema"] == 2
     assert {"model", "task", "seed", "selection", "rows", "sweep"} <= content.keys()
     assert {
         "method",
@@ -69,9 +69,23 @@ def test_the_file_follows_the_published_schema_and_reads_back(tmp_path: Path):
 
 def test_a_file_of_another_schema_is_refused(tmp_path: Path):
     path = results().write(tmp_path)
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
-    with pytest.raises(DamagedError, match="schema"):
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    with pytest.raises(RunError, match=r"must have schema 2, got 1 in .*another version of radapter"):
         Results.read(tmp_path)
+
+
+def test_a_file_that_does_not_follow_its_schema_is_damaged(tmp_path: Path):
+    path = results().write(tmp_path)
+    path.write_text(path.read_text().replace('"rows"', '"lines"'))
+    with pytest.raises(DamagedError, match="does not follow schema 2"):
+        Results.read(tmp_path)
+
+
+def test_what_was_kept_is_the_mean_over_the_transfer_sets():
+    sets = {"colour": metrics(0.9), "pattern": metrics(0.5)}
+    row = SweepRow.of("full", 1.0, id_val=None, id={"a": metrics(0.5)}, ood={}, transfer=sets)
+    assert row.kept == pytest.approx(0.7)
+    assert sweep_row(0.5, 0.6).kept is None
 
 
 def test_auto_takes_the_smallest_alpha_within_one_paired_standard_error():

@@ -40,7 +40,7 @@ def row(name, sweep, alpha, parameters, seconds):
 
 
 RESULTS = {
-    "schema": 1,
+    "schema": 2,
     "model": "world:tiny",
     "task": "classification",
     "seed": 7,

@@ -75,9 +75,11 @@ def test_the_figure_is_the_mean_of_six_recalls_with_recall_at_1_beside(results):
 
 
 def test_the_papers_alpha_of_retrieval_stands_beside(results):
-    beside = cells(results)["r-adapter", True]
-    assert (beside["Alpha"], beside["ID"]) == ("0.8", "70.5")
-    assert "In italics: the paper's alpha, 0.8." in results_markdown(results)
+    beside = [line.cells for line in grid(results).lines if line.beside]
+    assert [(cells[1], cells[3]) for cells in beside] == [("0.8", "70.5"), ("1", "72.5")]
+    assert "In italics: the paper's alpha, 0.8 and alpha 1, the fine-tuned model." in results_markdown(
+        results
+    )
 
 
 def test_a_rank_is_shown_as_it_is(results):

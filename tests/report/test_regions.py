@@ -29,7 +29,7 @@ def results() -> dict[str, object]:
     """Zero-shot and R-Adapter at alpha 0.2, one ID and one OOD set."""
     rows = [row("zero-shot", 0.0, 0.4), row("r-adapter", 0.2, 0.5)]
     return {
-        "schema": 1, "model": "m", "fingerprint": "f", "task": "segmentation", "seed": 0,
+        "schema": 2, "model": "m", "fingerprint": "f", "task": "segmentation", "seed": 0,
         "selection": {"split": "id_val", "rule": "a rule", "n": 10}, "rows": rows,
         "sweep": [rows[0], rows[1], row("r-adapter", 0.4, 0.45)],
     }  # fmt: skip

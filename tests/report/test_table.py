@@ -6,7 +6,14 @@ import pytest
 from rich.console import Console
 
 from radapter.report.curves import curves
-from radapter.report.table import duration, grid, parameters, results_markdown, results_table
+from radapter.report.table import (
+    duration,
+    grid,
+    kept_note,
+    parameters,
+    results_markdown,
+    results_table,
+)
 
 
 def cells(results, **options):
@@ -39,23 +46,53 @@ def test_a_row_shows_method_alpha_size_accuracies_and_time(results):
     }
 
 
-def test_the_papers_alpha_stands_beside_interpolated_methods(results):
+def test_alpha_1_stands_beside_a_row_at_another_alpha(results):
     table = cells(results)
     assert {key for key in table if key[1]} == {("wise-ft", True), ("r-adapter", True)}
-    assert table["wise-ft", True]["Alpha"] == "0.5"
-    assert table["wise-ft", True]["ID"] == "70.0"
-
-
-def test_who_gets_the_papers_alpha_can_be_said(results):
+    assert (table["wise-ft", True]["Alpha"], table["wise-ft", True]["ID"]) == ("1", "80.0")
     results["rows"][3]["alpha"] = 1.0
     assert ("r-adapter", True) not in cells(results)
-    assert ("r-adapter", True) in cells(results, interpolated=["r-adapter"])
-    assert ("wise-ft", True) not in cells(results, interpolated=["r-adapter"])
+
+
+def test_a_single_method_has_the_papers_alpha_beside_too(results):
+    results["rows"] = [results["rows"][0], results["rows"][3]]
+    lines = [line.cells[:2] for line in grid(results).lines if line.beside]
+    assert lines == [("r-adapter", "0.5"), ("r-adapter", "1")]
+    assert "In italics: the paper's alpha, 0.5 and alpha 1" in results_markdown(results)
 
 
 def test_a_row_at_the_papers_alpha_is_not_shown_twice(results):
-    results["rows"][2]["alpha"] = 0.5
-    assert ("wise-ft", True) not in cells(results)
+    results["rows"] = [results["rows"][0], {**results["rows"][3], "alpha": 0.5}]
+    assert [line.cells[1] for line in grid(results).lines if line.beside] == ["1"]
+
+
+def test_what_was_kept_stands_after_id_and_ood(results):
+    for row in results["rows"] + results["sweep"]:
+        row |= {
+            "transfer": {"colour": {"top1": 0.9}, "pattern": {"top1": 0.5}},
+            "kept": 0.7,
+            "harmonic_mean": 0.6,
+        }
+    assert grid(results).headers[:7] == (
+        "Method",
+        "Alpha",
+        "Trained",
+        "ID",
+        "OOD mean",
+        "vs zero-shot",
+        "Kept",
+    )
+    assert cells(results)["r-adapter", False]["Kept"] == "70.0"
+    assert (
+        "Kept: zero-shot top-1 on classes that were not trained on, the mean of 2 sets (colour, pattern)."
+        in results_markdown(results)
+    )
+    assert all(len(line) <= 80 for line in printed(results, 80).splitlines())
+
+
+def test_without_transfer_sets_the_table_says_that_nothing_was_measured(results):
+    assert "Kept: not measured; no transfer sets were given (data.transfer)." in results_markdown(results)
+    assert "retrieval has no transfer sets" in kept_note({**results, "task": "retrieval"})
 
 
 def test_wise_ft_stands_on_the_curve_of_full(results):
@@ -72,7 +109,7 @@ def test_one_curve_under_two_names_is_one_curve(results):
     ]
 
 
-def test_the_best_of_a_column_is_marked_and_the_papers_alpha_does_not_compete(results):
+def test_the_best_of_a_column_is_marked_and_other_alphas_do_not_compete(results):
     assert best(results, "ID") == ["full"]
     assert best(results, "OOD mean") == ["r-adapter"]
     assert best(results, "Time") == best(results, "Trained") == []

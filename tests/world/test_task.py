@@ -7,6 +7,8 @@ from radapter import world
 from radapter.errors import DataError
 from radapter.world.scenes import own_attributes
 
+FIRST_KEYS = {"train": 3329230455001760551, "neon": -8810052716453349567, "scenes": 5699388882653586311}
+
 
 def test_splits_are_deterministic_and_smaller_ones_are_prefixes():
     whole, part = world.split("train", size=100), world.split("train", size=40)
@@ -54,6 +56,28 @@ def test_scenes_split_has_two_objects_and_class_masks():
     assert pictures.scenes.has_two.sum() > 10
     assert pictures.class_masks.max() <= len(world.CLASSES)
     assert len(set(pictures.scenes.style.tolist())) == len(world.STYLES)
+
+
+@pytest.mark.parametrize("name", list(world.KEPT))
+def test_kept_tasks_are_photos_and_cartoons_of_every_class_at_ordinary_difficulty(name):
+    pictures = world.split(name, size=80)
+    photos = pictures.scenes.style == world.STYLES.index("photo")
+    assert (photos.sum().item(), pictures.scenes.has_two.any().item()) == (40, False)
+    assert set(pictures.scenes.style[~photos].tolist()) == {world.STYLES.index("cartoon")}
+    assert torch.bincount(pictures.scenes.classes[photos, 0]).tolist() == [2] * 20
+    assert torch.equal(pictures.images, world.split(name, size=80, difficulty=1.0).images)
+
+
+def test_kept_tasks_are_labelled_by_colour_and_by_pattern():
+    colour, pattern = world.split("colour", size=60), world.split("pattern", size=60)
+    assert (colour.classnames, pattern.classnames) == (tuple(world.COLOURS), world.PATTERNS)
+    assert torch.equal(colour.labels, colour.scenes.colour[:, 0])
+    assert torch.equal(pattern.labels, pattern.scenes.pattern)
+
+
+def test_later_splits_move_no_scene_of_earlier_ones():
+    first = {name: world.split(name, size=1).keys.item() for name in ("train", "neon", "scenes")}
+    assert first == FIRST_KEYS  # of the published figures
 
 
 def test_unknown_split_names_the_nearest():

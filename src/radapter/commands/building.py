@@ -37,6 +37,7 @@ from radapter.protocol import (
     TransferSet,
 )
 from radapter.protocol.suite import ROLES
+from radapter.world import KEPT_TEMPLATES
 from radapter.zeroshot import templates
 
 AnySuite = ClassificationSuite | RetrievalSuite | SegmentationSuite
@@ -258,7 +259,7 @@ def _transfer_set(
     common: Sequence[str] | str,
     read: Callable[..., ClassificationSet],
 ) -> TransferSet:
-    """A set under its own class names; its templates stand beside its source."""
+    """A set under its own class names; its templates stand beside its source, or come with a task of the world."""
     own = dict(spec) if isinstance(spec, Mapping) else {}
-    prompts = own.pop("templates", common)
+    prompts = own.pop("templates", KEPT_TEMPLATES.get(own.get("world", ""), common))
     return TransferSet(read(own or spec, name=name), templates(prompts))

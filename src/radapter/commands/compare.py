@@ -48,7 +48,6 @@ def compare(
     *,
     methods: str,
     seeds: int = 3,
-    against: str | None = None,
     standard_models: Path | None = None,
     out: Path | None = None,
 ) -> Study:
@@ -62,8 +61,6 @@ def compare(
         overrides: "key=value", dotted.
         methods: names, or groups of names, with commas between.
         seeds: how many, from the configuration's seed on.
-        against: the method whose frontier the others are compared with; None for wise-ft, else r-adapter, where it
-            is there.
         standard_models: a CSV of standard models, for effective and relative robustness; see
             `evaluation.robustness`.
         out: the folder, in place of the file's.
@@ -80,7 +77,7 @@ def compare(
         raise ConfigError(
             f"--standard-models is for accuracies of classification. Got it with {config.task}. Leave it out."
         )
-    _check(config, rows, seeds=seeds, against=against, standard_models=standard_models)
+    _check(config, rows, seeds=seeds, standard_models=standard_models)
     standard = None if standard_models is None else _line_of(standard_models)
     folder = Path(config.out)
     _check_is_comparison(folder)
@@ -136,14 +133,14 @@ def compare(
             raise Interrupted(
                 f"stopped. What was done is in '{folder}'. Continue with the same command."
             ) from None
-    options = {"methods": methods, "seeds": seeds, "against": against}
+    options = {"methods": methods, "seeds": seeds}
     options["standard-models"] = standard_models
     said = [
         word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))
     ]
     command = shlex.join(["radapter", "compare", str(path), *overrides, *said])
-    write_study(folder, found, title="Comparison", command=command, against=against, standard=standard)
-    print_study(found, folder, against=against, standard=standard)
+    write_study(folder, found, title="Comparison", command=command, standard=standard)
+    print_study(found, folder, standard=standard)
     steps = [("the whole table", f"{folder / 'results.md'}")]
     if single := [method for method in rows if method.build is not None and method.averages is None]:
         method = max(single, key=lambda method: _validated(found.results[0], method.name))
@@ -232,7 +229,6 @@ def _check(
     methods: Sequence[Method],
     *,
     seeds: int,
-    against: str | None,
     standard_models: Path | None,
 ) -> None:
     """Checks what can be checked without model and data."""
@@ -253,16 +249,10 @@ def _check(
             "shifted set of your own, add a corrupted copy of the test set under data:\n"
             f"  ood: {{corrupted: {{corrupt: {next(iter(config.data.id_test))}}}}}"
         )
-    for option, value in (("--against", against), ("--standard-models", standard_models)):
-        if value is not None and not config.data.ood:
-            raise ConfigError(f"{option} needs a shifted test set in data.ood. Got none. Leave it out.")
+    if standard_models is not None and not config.data.ood:
+        raise ConfigError("--standard-models needs a shifted test set in data.ood. Got none. Leave it out.")
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1. Got {seeds}.")
-    if against is not None and against not in {method.name for method in trained}:
-        raise ConfigError(
-            f"--against must be one of the methods that train: {', '.join(m.name for m in trained)}. "
-            f"Got '{against}'."
-        )
     for method in trained:
         check_epochs(method, config.train.epochs)
     defaults = AdapterConfig()

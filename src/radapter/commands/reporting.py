@@ -17,9 +17,10 @@ from radapter.report import (
     results_table,
     sets_tables,
 )
+from radapter.report.levels import levels_markdown, levels_table
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import edge_lines, study_results
-from radapter.report.table import duration
+from radapter.report.table import duration, kept_note
 from radapter.storage import write_text
 
 TABLE, FRONTIER = "results.md", "frontier.png"
@@ -29,8 +30,9 @@ FILES = (RESULTS, TABLE, FRONTIER)
 def write_report(results: Results, folder: Path) -> None:
     """Writes results.md and, where something was swept, frontier.png beside results.json."""
     found = results.as_dict()
+    first = "" if results.levels is None else levels_markdown(found)
     notes = [f"{note}\n" for note in kept_zero_shot(found, run=_run(results, folder))]
-    pages = (results_markdown(found), details_markdown(found), *notes)
+    pages = (first, results_markdown(found), details_markdown(found), *notes)
     write_text(folder / TABLE, "\n".join(page for page in pages if page))
     if _has_curve(results):
         draw(results.as_dict(), folder / FRONTIER)
@@ -38,11 +40,14 @@ def write_report(results: Results, folder: Path) -> None:
 
 def print_results(results: Results, folder: Path) -> None:
     """Prints the table of a run, and where its files are."""
-    console = Console()
-    console.print(results_table(results.as_dict(), width=console.width))
-    if (beside := beside_table(results.as_dict())) is not None:
+    console, found = Console(), results.as_dict()
+    console.print(
+        levels_table(found) if results.levels is not None else results_table(found, width=console.width)
+    )
+    if (beside := beside_table(found)) is not None:
         console.print(beside)
-    for note in kept_zero_shot(results.as_dict(), run=_run(results, folder)):
+    say(kept_note(found))
+    for note in kept_zero_shot(found, run=_run(results, folder)):
         say(note, style="yellow")
     if results.evaluation_seconds is not None:
         say(f"Time is of training. Evaluation took {duration(results.evaluation_seconds)}.")
@@ -57,27 +62,21 @@ def print_sets(results: Results, *, metric: str | None = None, roles: bool = Fal
         console.print(table)
 
 
-def print_study(found: Study, folder: Path, *, against: str | None, standard: Baseline | None = None) -> None:
+def print_study(found: Study, folder: Path, *, standard: Baseline | None = None) -> None:
     """Prints the table of a comparison, what stands below it in results.md, and where files are."""
     console = Console()
-    results = study_results(found, against=against, standard=standard)
-    console.print(results_table(results, width=console.width))
+    results = study_results(found, standard=standard)
+    leveled = results["levels"] is not None
+    console.print(levels_table(results) if leveled else results_table(results, width=console.width))
+    say(kept_note(results))
     for note in kept_zero_shot(results):
         say(note, style="yellow")
-    for row in results["frontiers"]:
-        if row["gap"] is not None:
-            spread = "" if row["gap_std"] is None else f" ± {100 * row['gap_std']:.1f}"
-            known = sum(gap is not None for gap in row["gaps"])
-            say(
-                f"OOD at equal ID: {row['method']} {100 * row['gap']:+.1f}{spread} points against "
-                f"{row['reference']}, above at {row['above']} of {known} seeds."
-            )
     for row in results["rows"] if standard is not None else ():
         say(
             f"Robustness: {row['method']} effective {100 * row['effective_robustness']:+.1f}, relative "
             f"{100 * row['relative_robustness']:+.1f} points."
         )
-    for row in results["rows"] if len(found.results) > 1 else ():
+    for row in results["rows"] if len(found.results) > 1 and not leveled else ():
         if row["harmonic_mean"] is not None:
             say(
                 f"H of ID and transfer: {row['method']} {100 * row['harmonic_mean']:.1f}, the mean over seeds; "

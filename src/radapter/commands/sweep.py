@@ -81,8 +81,8 @@ def _table(row: Row, points: list[SweepRow], headline: Headline) -> Table:
     table.add_column("ID validation", justify="right")
     table.add_column("ID", justify="right")
     table.add_column("OOD mean", justify="right")
-    has_transfer = row.transfer_mean is not None
-    for header in ("Transfer mean", "H") if has_transfer else ():
+    has_transfer = row.kept is not None
+    for header in ("Kept", "H") if has_transfer else ():
         table.add_column(header, justify="right")
     table.add_column("")
     for point in points:
@@ -92,7 +92,7 @@ def _table(row: Row, points: list[SweepRow], headline: Headline) -> Table:
             _percent(None if point.id_val is None else headline.score(point.id_val)),
             _percent(point.id_mean),
             _percent(point.ood_mean),
-            *([_percent(point.transfer_mean), _percent(point.harmonic_mean)] if has_transfer else []),
+            *([_percent(point.kept), _percent(point.harmonic_mean)] if has_transfer else []),
             "chosen" if is_chosen else "",
             style="bold" if is_chosen else "",
         )

@@ -36,7 +36,8 @@ class DataConfig(CommonData):
     transfer: TransferSources = Field(
         default_factory=dict,
         description="test sets with classes of their own, novel or of another task: a mapping of names to "
-        "sources, each with its templates if not data.templates; may be empty",
+        "sources, each with its templates if not data.templates; zero-shot accuracy on them is what a model "
+        "kept; may be empty",
     )
     classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = Field(
         default=None,

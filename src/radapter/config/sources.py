@@ -146,7 +146,9 @@ class HubSource(Source):
 class WorldSource(Source):
     """Scenes of the embedded world, drawn when the run starts."""
 
-    world: str = Field(description="the split: train, id_val, id_test or a shift")
+    world: str = Field(
+        description="the split: train, id_val, id_test, a shift, or one of the tasks colour and pattern"
+    )
     seed: int = Field(default=0, ge=0, description="which draw of the split")
     size: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="images; null is the split's own"

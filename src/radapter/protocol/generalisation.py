@@ -53,12 +53,12 @@ def base_to_novel(results: Sequence[Results], method: str) -> BaseToNovel:
         if row is None:
             known = ", ".join(row.method for row in one.rows)
             raise ConfigError(f"method must be one of {known}, the rows of every run. Got '{method}'.")
-        if row.transfer_mean is None:
+        if row.kept is None:
             raise ConfigError(
                 "base-to-novel needs the novel classes as data.transfer. A run of seed "
                 f"{one.seed} on '{one.model}' has none. Give data.transfer, and train again."
             )
-        pairs.append((row.id_mean, row.transfer_mean))
+        pairs.append((row.id_mean, row.kept))
     base, novel = (fmean(accuracies) for accuracies in zip(*pairs, strict=True))
     return BaseToNovel(
         runs=len(pairs),

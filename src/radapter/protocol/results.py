@@ -9,11 +9,14 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from radapter.errors import DamagedError
+from radapter.errors import DamagedError, RunError
 from radapter.evaluation import HEADLINES, Headline, Metrics, TaskName, harmonic_mean
+from radapter.protocol.levels import Levels
 from radapter.storage import read_json, write_json
 
 RESULTS = "results.json"
+SCHEMA: Literal[2] = 2
+"""Version 1 compared methods over ranges of ID that differed from pair to pair, and called `kept` transfer_mean."""
 
 
 class _Part(BaseModel):
@@ -47,7 +50,9 @@ class _Figures(_Part):
 
     Attributes:
         transfer: of sets with other classes than the training set's.
-        harmonic_mean: of `id_mean` and `transfer_mean`: with novel classes as transfer, base-to-novel's H.
+        kept: the mean over the transfer sets, None where there is none: what the model can still do besides its
+            task. At alpha 0 it is the zero-shot model's.
+        harmonic_mean: of `id_mean` and `kept`: with novel classes as transfer, base-to-novel's H.
     """
 
     method: str
@@ -57,7 +62,7 @@ class _Figures(_Part):
     transfer: dict[str, Metrics] = Field(default_factory=dict)
     id_mean: float
     ood_mean: float | None
-    transfer_mean: float | None = None
+    kept: float | None = None
     harmonic_mean: float | None = None
 
     def figures(self) -> dict[str, Any]:
@@ -84,7 +89,7 @@ class SweepRow(_Figures):
     ) -> Self:
         """Fills in the means."""
         id_mean = headline.mean(id)
-        transfer_mean = headline.mean(transfer) if transfer else None
+        kept = headline.mean(transfer) if transfer else None
         return cls(
             method=method,
             alpha=alpha,
@@ -94,8 +99,8 @@ class SweepRow(_Figures):
             transfer=transfer or {},
             id_mean=id_mean,
             ood_mean=headline.mean(ood) if ood else None,
-            transfer_mean=transfer_mean,
-            harmonic_mean=None if transfer_mean is None else harmonic_mean(id_mean, transfer_mean),
+            kept=kept,
+            harmonic_mean=None if kept is None else harmonic_mean(id_mean, kept),
         )
 
 
@@ -124,10 +129,11 @@ class Results(_Part):
     """The whole file.
 
     Attributes:
+        levels: OOD at fixed ID levels, where several methods were compared; None without OOD sets.
         evaluation_seconds: that evaluating all sets at all alphas took, of all methods; no row's `seconds` has it.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
     model: str
     fingerprint: str
     task: TaskName = "classification"
@@ -136,6 +142,7 @@ class Results(_Part):
     rows: list[Row]
     sweep: list[SweepRow]
     evaluation_seconds: float | None = None
+    levels: Levels | None = None
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -160,9 +167,26 @@ class Results(_Part):
         """Reads `results.json` of `folder`.
 
         Raises:
-            DamagedError: the file does not follow the schema.
+            RunError: If the file is of another version.
+            DamagedError: If it does not follow the schema.
         """
+        found = read_json(folder / RESULTS)
+        check_version(found, folder / RESULTS)
         try:
-            return cls.model_validate(read_json(folder / RESULTS))
+            return cls.model_validate(found)
         except ValidationError as error:
-            raise DamagedError(f"'{folder / RESULTS}' does not follow schema 1: {error}") from error
+            raise DamagedError(f"'{folder / RESULTS}' does not follow schema {SCHEMA}: {error}") from error
+
+
+def check_version(results: object, file: Path) -> None:
+    """Checks that a results.json is of this version, before any of it is read.
+
+    Raises:
+        RunError: If it is not.
+    """
+    version = results.get("schema") if isinstance(results, dict) else None
+    if version != SCHEMA:
+        raise RunError(
+            f"results.json must have schema {SCHEMA}, got {version} in '{file}'. It was written by another version "
+            "of radapter. Run the command that wrote it again, in a new folder."
+        )

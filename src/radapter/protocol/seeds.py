@@ -6,7 +6,6 @@ from typing import Any
 
 from radapter.errors import ConfigError
 from radapter.evaluation import HEADLINES, Headline, Metrics, harmonic_mean
-from radapter.evaluation.frontiers import frontier_gap
 from radapter.protocol.results import Results, Row, SweepRow
 
 
@@ -40,57 +39,6 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
         "sweep": [_point(points, headline) for points in _common_points(results)],
         "evaluation_seconds": _mean_of_known([r.evaluation_seconds for r in results]),
     }
-
-
-def frontiers(results: Sequence[Results], reference: str) -> list[dict[str, Any]]:
-    """OOD at equal ID of every trained method against one of them, seed by seed.
-
-    The pairs have the data, the order and the zero-shot model in common, so the spread of their differences says
-    more than the spread of either.
-
-    Args:
-        results: of the same comparison, one per seed.
-        reference: the method compared against.
-
-    Returns:
-        For each other method: "method", "reference", "gaps" (one per seed, None where there is no frontier), and,
-        over the seeds that have one, "gap" (mean), "gap_std" (None for one seed) and "above" (how many are
-        positive).
-
-    Raises:
-        ConfigError: the reference is not one of the trained methods, or there is no OOD set.
-    """
-    swept = list(dict.fromkeys(row.method for row in results[0].sweep if row.method != "zero-shot"))
-    if reference not in swept:
-        raise ConfigError(
-            f"frontiers are compared against one of {', '.join(swept)}. Got '{reference}'. "
-            "Add it to the methods or name another."
-        )
-    found = []
-    for method in swept:
-        if method == reference:
-            continue
-        gaps = [frontier_gap(_path(one, method), _path(one, reference)) for one in results]
-        known = [gap for gap in gaps if gap is not None]
-        found.append(
-            {
-                "method": method,
-                "reference": reference,
-                "gaps": gaps,
-                "gap": fmean(known) if known else None,
-                "gap_std": stdev(known) if len(known) > 1 else None,
-                "above": sum(gap > 0 for gap in known),
-            }
-        )
-    return found
-
-
-def _path(results: Results, method: str) -> list[tuple[float, float]]:
-    points = sorted((row for row in results.sweep if row.method == method), key=lambda row: row.alpha)
-    without = [row for row in points if row.ood_mean is None]
-    if without:
-        raise ConfigError("a frontier needs OOD sets. Got none. Give data.ood.")
-    return [(row.id_mean, row.ood_mean) for row in points if row.ood_mean is not None]
 
 
 def _row(rows: Sequence[Row], headline: Headline) -> dict[str, Any]:
@@ -137,10 +85,10 @@ def _figures(rows: Sequence[Row] | Sequence[SweepRow], headline: Headline) -> di
         role: {name: _metrics([getattr(row, role)[name] for row in rows], headline) for name in of_first}
         for role, of_first in (("id", rows[0].id), ("ood", rows[0].ood), ("transfer", rows[0].transfer))
     }
-    for mean in ("id_mean", "ood_mean", "transfer_mean", "harmonic_mean"):
+    for mean in ("id_mean", "ood_mean", "kept", "harmonic_mean"):
         found = [value for row in rows if (value := getattr(row, mean)) is not None]
         figures |= {mean: fmean(found), f"{mean}_std": stdev(found)} if found else {mean: None}
-    base, novel = figures["id_mean"], figures["transfer_mean"]
+    base, novel = figures["id_mean"], figures["kept"]
     return {**figures, "harmonic_of_means": None if novel is None else harmonic_mean(base, novel)}
 
 

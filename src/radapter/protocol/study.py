@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from radapter.methods import Method, find_method
 from radapter.protocol.comparison import compare
+from radapter.protocol.levels import Levels
+from radapter.protocol.reading_levels import levels_over_seeds
 from radapter.protocol.results import Results
 from radapter.protocol.search import Grids, Search, search_learning_rates
 from radapter.protocol.trainings import Trainings
@@ -17,10 +19,12 @@ class Study:
     Attributes:
         search: training -> its learning rates, how they did on ID validation at alpha 1, and the chosen one.
         results: one per seed.
+        levels: OOD at fixed ID levels; None without OOD sets, or where nothing was trained.
     """
 
     search: Search
     results: list[Results]
+    levels: Levels | None = None
 
     @property
     def learning_rates(self) -> dict[str, float]:
@@ -53,4 +57,4 @@ def study(methods: Sequence[Method], trainings: Trainings, *, grids: Grids, seed
                 trainings.forget(find_method(name, task), rate, first)
     chosen = {name: found.chosen for name, found in search.items()}
     results = [compare(methods, trainings, seed=seed, learning_rates=chosen, grids=grids) for seed in seeds]
-    return Study(search, results)
+    return Study(search, results, levels_over_seeds(results))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from radapter import world
 from radapter.adapter import RAdapterConfig
 from radapter.data import ClassificationSet, open_classification
-from radapter.protocol.classification import ClassificationSuite
+from radapter.protocol.classification import ClassificationSuite, TransferSet
 from radapter.protocol.recipe import Recipe
 from radapter.zeroshot import templates
 
@@ -27,13 +27,19 @@ WORLD_RATES: Mapping[str, float] = {
 """Learning rates that suit this world, by training; the defaults are for CLIP, not for 100 steps of a tiny tower."""
 
 
-def world_suite(seed: int, *, id_size: int | None = None, ood_size: int | None = None) -> ClassificationSuite:
+def world_suite(
+    seed: int, *, id_size: int | None = None, ood_size: int | None = None, kept_size: int | None = None
+) -> ClassificationSuite:
     """1,000 training photos with a spurious correlation, validation and ID test alike, eight shifts without it.
+
+    The transfer sets are two zero-shot tasks that nothing is trained on: naming the colour of the object and the
+    pattern of the background.
 
     Args:
         seed: of the scenes.
         id_size: pictures of the ID test; None for the usual 800.
         ood_size: pictures of each shifted set; None for the usual 1,000.
+        kept_size: pictures of each transfer set; None for the usual 800.
     """
 
     def split(name: str, size: int | None = None) -> ClassificationSet:
@@ -47,6 +53,9 @@ def world_suite(seed: int, *, id_size: int | None = None, ood_size: int | None =
         ood={name: split(name, ood_size) for name in world.OOD},
         classnames=train.classnames,
         templates=templates("short"),
+        transfer={
+            name: TransferSet(split(name, kept_size), world.KEPT_TEMPLATES[name]) for name in world.KEPT
+        },
     )
 
 

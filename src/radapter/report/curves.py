@@ -68,6 +68,4 @@ def _stands_on(row: Json, points: Sequence[Json], by_method: Mapping[str, object
 
 
 def _shape(points: Sequence[Json]) -> tuple[object, ...]:
-    return tuple(
-        (point["alpha"], point["id_mean"], point["ood_mean"], point.get("transfer_mean")) for point in points
-    )
+    return tuple((point["alpha"], point["id_mean"], point["ood_mean"], point.get("kept")) for point in points)

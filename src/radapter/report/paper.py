@@ -1,7 +1,8 @@
 """The table in the layout of the paper, for other programs and for papers: CSV and LaTeX.
 
-Columns: method, trained parameters, ID mean, each ID set where there are several, OOD mean, each OOD set, with
-transfer sets their mean, each of several and the harmonic mean of ID and transfer, memory of a step, time per epoch;
+Columns: method, trained parameters, OOD at fixed ID levels and the hypervolume where methods were compared, ID mean,
+each ID set where there are several, OOD mean, each OOD set, what was kept (the mean over transfer sets), each of
+several and the harmonic mean of ID and kept, memory of a step, time per epoch;
 beside the means those of retrieval's R@1, and in CSV all recalls of a set. CSV has the plain figures, fractions and
 seconds and bytes; LaTeX has what people read.
 """
@@ -14,13 +15,17 @@ from typing import Any
 
 from radapter.report.curves import Json
 from radapter.report.metrics import BESIDE, headline_of, task_of
-from radapter.report.table import parameters
+from radapter.report.table import at_alpha, parameters
 
 _SPECIAL = str.maketrans({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"})
 
 
 def results_csv(results: Json) -> str:
     """One line a method: the task's figures as results.json has them, their spread over seeds, seconds, bytes.
+
+    Where methods were compared, `ood_at_25` is OOD at the level of 25 % of the best ID gain, whose absolute ID is
+    `id_at_25`; `_low` and `_high` are its 95 % interval. An empty cell is a level that is not reached. The
+    figures at alpha 1 are `id_mean_at_1` and so on.
 
     Where the results have a line of standard models, effective and relative robustness stand beside.
 
@@ -31,15 +36,18 @@ def results_csv(results: Json) -> str:
     figures = {"": headline.metric} | {f":{part}": part for part in headline.parts}
     headers = ["method", "alpha", "seeds", "learning_rate", "trained_parameters"]
     means = ["id_mean", "id_mean_std", "ood_mean", "ood_mean_std"]
+    at_end = ["id_mean", "ood_mean"]
     if _has_transfer(results):
+        at_end.append("kept")
         means += [
-            "transfer_mean",
-            "transfer_mean_std",
+            "kept",
+            "kept_std",
             "harmonic_mean",
             "harmonic_mean_std",
             "harmonic_of_means",
         ]
-    headers += means
+    leveled = [_level_cells(results, row) for row in results["rows"]]
+    headers += [*leveled[0], *means, *(f"{key}_at_1" for key in at_end)]
     headers += [f"{role}:{name}{of}{end}" for role, name in sets for of in figures for end in ("", "_std")]
     robust = [
         f"{which}_robustness{part}"
@@ -51,7 +59,7 @@ def results_csv(results: Json) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(headers)
-    for row in results["rows"]:
+    for row, of_levels in zip(results["rows"], leveled, strict=True):
         cells = [
             row["method"],
             row["alpha"],
@@ -59,7 +67,9 @@ def results_csv(results: Json) -> str:
             row["learning_rate"],
             row["trained_parameters"],
         ]
-        cells += [row.get(key) for key in means]
+        cells += [*of_levels.values(), *(row.get(key) for key in means)]
+        end = at_alpha(results, row, 1.0) or {}
+        cells += [end.get(key) for key in at_end]
         cells += [
             row[role].get(name, {}).get(f"{metric}{end}")
             for role, name in sets
@@ -101,6 +111,28 @@ def results_latex(results: Json) -> str:
     )
 
 
+def _level_cells(results: Json, row: Json) -> dict[str, float | None]:
+    """Header -> figure of a row at each level; empty where methods were not compared."""
+    levels = results.get("levels")
+    if levels is None:
+        return {}
+    of = levels["methods"].get(row["method"])
+    cells: dict[str, float | None] = {}
+    for number, (fraction, level) in enumerate(zip(levels["fractions"], levels["id"], strict=False)):
+        name = f"{100 * fraction:g}"
+        figure = {"mean": None, "std": None, "interval": None} if of is None else of["ood"][number]
+        interval = figure["interval"] or {"low": None, "high": None}
+        cells |= {
+            f"id_at_{name}": level,
+            f"ood_at_{name}": figure["mean"],
+            f"ood_at_{name}_std": figure["std"],
+            f"ood_at_{name}_low": interval["low"],
+            f"ood_at_{name}_high": interval["high"],
+        }
+    volume = {"mean": None, "std": None} if of is None else of["hypervolume"]
+    return cells | {"hypervolume": volume["mean"], "hypervolume_std": volume["std"]}
+
+
 _Figure = tuple[float | None, str]
 _Column = tuple[str, Callable[[Json], _Figure]]
 
@@ -110,8 +142,11 @@ def _columns(results: Json) -> list[_Column]:
     headline, transfer = headline_of(results), _has_transfer(results)
     shifted = any(row["ood_mean"] is not None for row in results["rows"])
 
-    def headline_mean(role: str) -> Callable[[Json], _Figure]:
-        return lambda row: _figure(row, f"{role}_mean")
+    def headline_mean(key: str) -> Callable[[Json], _Figure]:
+        return lambda row: _figure(row, key)
+
+    def of_levels(key: str) -> Callable[[Json], _Figure]:
+        return lambda row: _figure(_level_cells(results, row), key)
 
     def mean(role: str, metric: str) -> Callable[[Json], _Figure]:
         return lambda row: _figure({metric: fmean(of[metric] for of in row[role].values())}, metric)
@@ -120,15 +155,22 @@ def _columns(results: Json) -> list[_Column]:
         return lambda row: _figure(row[role].get(name, {}), headline.metric, most=headline.most)
 
     columns: list[_Column] = []
+    levels = results.get("levels")
+    if levels is not None:
+        columns += [
+            (f"OOD at ID {100 * level:.1f}", of_levels(f"ood_at_{100 * fraction:g}"))
+            for fraction, level in zip(levels["fractions"], levels["id"], strict=False)
+        ]
+        columns.append(("Hypervolume", of_levels("hypervolume")))
     roles = [("id", "ID", "ID")]
     roles += [("ood", "OOD", "OOD mean")] if shifted else []
-    roles += [("transfer", "Transfer", "Transfer mean")] if transfer else []
+    roles += [("transfer", "Transfer", "Kept")] if transfer else []
     for role, label, header in roles:
-        columns.append((header, headline_mean(role)))
+        columns.append((header, headline_mean("kept" if role == "transfer" else f"{role}_mean")))
         columns += [(f"{label} {name}", mean(role, of)) for of, name in BESIDE[task_of(results)].items()]
         if role == "ood" or _several(results, role):
             columns += [(name, of_set(role, name)) for found, name in _sets(results) if found == role]
-    return columns + ([("H", headline_mean("harmonic"))] if transfer else [])
+    return columns + ([("H", headline_mean("harmonic_mean"))] if transfer else [])
 
 
 def _sets(results: Json) -> list[tuple[str, str]]:

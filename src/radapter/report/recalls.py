@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from radapter.report.curves import Json
 from radapter.report.metrics import headline_of
-from radapter.report.table import at_papers_alpha
+from radapter.report.table import points_beside
 
 _HEADERS = ("Method", "Alpha", "I2T R@1", "R@5", "R@10", "T2I R@1", "R@5", "R@10", "rsum")
 _ROLES = {"id": "in distribution", "ood": "out of distribution"}
 
 
 def recalls_markdown(results: Json) -> str:
-    """One table a set, methods at their alpha and, in italics, at the paper's.
+    """One table a set, methods at their alpha and, in italics, at those beside it.
 
     Args:
         results: the whole of results.json of a retrieval, of one seed or of several.
@@ -32,10 +32,10 @@ def _tables(results: Json) -> Iterator[str]:
             yield "| " + " | ".join(_HEADERS) + " |"
             yield "|---|" + "---:|" * (len(_HEADERS) - 1)
             for row in results["rows"]:
-                method, point = row["method"], at_papers_alpha(results, row)
+                method = row["method"]
                 alpha = "-" if method == "zero-shot" else f"{row['alpha']:.2g}"
                 yield _line([method, alpha, *(_cell(row[role][name], of) for of in names)])
-                if point is not None:
+                for point in points_beside(results, row):
                     cells = [method, f"{point['alpha']:g}", *(_cell(point[role][name], of) for of in names)]
                     yield _line([f"*{cell}*" for cell in cells])
             yield ""

@@ -11,8 +11,7 @@ from rich import box
 from rich.table import Table
 
 from radapter.report.curves import Json
-from radapter.report.metrics import headline_of
-from radapter.report.table import at_papers_alpha
+from radapter.report.table import points_beside
 
 _COLUMNS = {
     "miou": "mIoU", "miou_ovseg": "mIoU (OVSeg)", "miou_seen": "trained", "miou_unseen": "left out",
@@ -23,7 +22,7 @@ _CLASS = "iou/"
 
 
 def regions_markdown(results: Json) -> str:
-    """One table a set, then the IoU of each class; methods at their alpha and, in italics, at the paper's.
+    """One table a set, then the IoU of each class; methods at their alpha and, in italics, at those beside it.
 
     Args:
         results: the whole of results.json of a segmentation, of one seed or of several.
@@ -100,12 +99,11 @@ def _sets(results: Json) -> Iterator[tuple[str, str, str]]:
 
 
 def _lines(results: Json) -> Iterator[tuple[Json, str, bool]]:
-    """Each row, and the same method at the paper's alpha where its own is another."""
+    """Each row, and the same method at the alphas that are shown beside it."""
     for row in results["rows"]:
         yield row, "-" if row["method"] == "zero-shot" else f"{row['alpha']:.2g}", False
-        point = at_papers_alpha(results, row)
-        if point is not None:
-            yield {**point, "method": row["method"]}, f"{headline_of(results).paper_alpha:g}", True
+        for point in points_beside(results, row):
+            yield {**point, "method": row["method"]}, f"{point['alpha']:g}", True
 
 
 def _head(titles: list[str]) -> Iterator[str]:

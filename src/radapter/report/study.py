@@ -1,6 +1,5 @@
 """What a comparison over seeds leaves behind: results.json, tables in Markdown, CSV and LaTeX, frontier.png."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,11 @@ from radapter.evaluation import Baseline, Headline
 from radapter.protocol.generalisation import base_to_novel
 from radapter.protocol.robustness import robustness
 from radapter.protocol.search import Search
-from radapter.protocol.seeds import frontiers, over_seeds
+from radapter.protocol.seeds import over_seeds
 from radapter.protocol.study import Study
 from radapter.report.curves import Json
 from radapter.report.frontier import draw
+from radapter.report.levels import differences_markdown, levels_markdown
 from radapter.report.metrics import headline_of
 from radapter.report.pages import details_markdown
 from radapter.report.paper import results_csv, results_latex
@@ -23,26 +23,19 @@ from radapter.storage import write_json, write_text
 FILES = ("results.json", "results.md", "results.csv", "results.tex", "frontier.png")
 
 
-def study_results(
-    found: Study, *, against: str | None = None, standard: Baseline | None = None
-) -> dict[str, Any]:
-    """The comparison in the form of results.json: means and spread over seeds, the search, frontiers compared.
+def study_results(found: Study, *, standard: Baseline | None = None) -> dict[str, Any]:
+    """The comparison in the form of results.json: means and spread over seeds, OOD at fixed ID levels, the search.
 
     Args:
         found: of one seed or more.
-        against: the method that frontiers are compared with; None for wise-ft where it is there, else for r-adapter.
         standard: the line of standard models; rows then have their effective and relative robustness.
 
     Raises:
-        ConfigError: `against` is not one of the methods, or robustness is asked for without OOD sets.
+        ConfigError: robustness is asked for without OOD sets.
     """
     several = len(found.results) > 1
     results: dict[str, Any] = over_seeds(found.results) if several else found.results[0].as_dict()
-    shifted = all(row["ood_mean"] is not None for row in results["rows"])
-    if against is None and shifted:
-        methods = {row["method"] for row in results["rows"]}
-        against = next((name for name in ("wise-ft", "r-adapter") if name in methods), None)
-    compared = [] if against is None else frontiers(found.results, against)
+    results["levels"] = None if found.levels is None else found.levels.model_dump(mode="json")
     search = {
         name: {
             "learning_rates": {f"{rate:g}": metrics for rate, metrics in rates.found.items()},
@@ -59,7 +52,7 @@ def study_results(
             "rows": [{**row, **of_method[row["method"]]} for row in results["rows"]],
             "standard_models": asdict(standard),
         }
-    return {**results, "search": search, "learning_rates": found.learning_rates, "frontiers": compared}
+    return {**results, "search": search, "learning_rates": found.learning_rates}
 
 
 def write_study(
@@ -68,7 +61,6 @@ def write_study(
     *,
     title: str,
     command: str,
-    against: str | None = None,
     standard: Baseline | None = None,
 ) -> str:
     """Writes the files and returns the Markdown.
@@ -78,19 +70,17 @@ def write_study(
         found: of one seed or more.
         title: of the page.
         command: that made it.
-        against: the method that frontiers are compared with; see `study_results`.
         standard: the line of standard models; see `study_results`.
     """
-    results = study_results(found, against=against, standard=standard)
-    parts = [f"# {title}", f"    {command}", results_markdown(results)]
-    headline = headline_of(results)
-    parts += [page] if (page := details_markdown(results)) else []
-    parts += [frontiers_markdown(results["frontiers"], headline)] if results["frontiers"] else []
-    parts += kept_zero_shot(results)
+    results = study_results(found, standard=standard)
+    parts = [f"# {title}", f"    {command}"]
+    if results["levels"] is not None:
+        parts += [levels_markdown(results), differences_markdown(results)]
+    parts += [results_markdown(results), details_markdown(results), *kept_zero_shot(results)]
     parts += [robustness_markdown(results)] if standard is not None else []
     parts += [base_to_novel_markdown(found)] if results["rows"][0]["transfer"] else []
-    parts.append(search_markdown(found.search, headline))
-    text = "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    parts.append(search_markdown(found.search, headline_of(results)))
+    text = "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
     write_text(folder / "results.md", text)
     write_text(folder / "results.csv", results_csv(results))
     write_text(folder / "results.tex", results_latex(results))
@@ -100,34 +90,12 @@ def write_study(
     return text
 
 
-def frontiers_markdown(compared: Sequence[Json], headline: Headline) -> str:
-    """OOD at equal ID against one method: mean and spread of the difference over seeds, and each seed's."""
-    lines = [
-        f"OOD at equal ID, against {compared[0]['reference']}, in points of {headline.label}: the mean difference "
-        "of the two alpha curves over the upper half of the ID figures that both reach, paired by seed.",
-        "",
-        "| method | difference | above | each seed |",
-        "|---|---:|---:|---|",
-    ]
-    for row in compared:
-        each = ", ".join("-" if gap is None else f"{100 * gap:+.1f}" for gap in row["gaps"])
-        if row["gap"] is None:
-            lines.append(f"| {row['method']} | - | - | {each} |")
-            continue
-        spread = "" if row["gap_std"] is None else f" ± {100 * row['gap_std']:.1f}"
-        known = sum(gap is not None for gap in row["gaps"])
-        lines.append(
-            f"| {row['method']} | {100 * row['gap']:+.1f}{spread} | {row['above']} of {known} | {each} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
 def robustness_markdown(results: Json) -> str:
     """Effective and relative robustness of every row, in points, with the spread over seeds."""
     line = results["standard_models"]
     lines = [
         f"Robustness after Taori et al. 2020, in points. Effective: OOD mean above that of {line['models']} "
-        "standard models at equal ID, which lie on",
+        "standard models at the same ID, which lie on",
         "",
         f"    logit(OOD) = {line['slope']:.3f} logit(ID) {line['intercept']:+.3f}",
         "",

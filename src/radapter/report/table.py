@@ -3,7 +3,7 @@
 `grid` decides what stands in each cell; `results_table` and `results_markdown` only dress it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import final
@@ -17,6 +17,7 @@ from radapter.report.curves import Json, curves
 from radapter.report.metrics import BESIDE, Shown, headline_of, shown_as, task_of
 
 _ABSENT = "-"
+_MEANS = {"id": "id_mean", "ood": "ood_mean", "transfer": "kept", "harmonic": "harmonic_mean"}
 _COSTS = {"Memory": "step_bytes", "Epoch": "seconds_per_epoch"}
 
 
@@ -28,7 +29,7 @@ class Line:
     Attributes:
         cells: text per column.
         best: columns in which no other method is better.
-        beside: whether it is shown for comparison, at the paper's alpha, and does not compete.
+        beside: whether it is shown for comparison, at another alpha than its row's, and does not compete.
     """
 
     cells: tuple[str, ...]
@@ -52,20 +53,18 @@ class Grid:
     summary: int
 
 
-def grid(results: Json, *, metric: str | None = None, interpolated: Collection[str] | None = None) -> Grid:
+def grid(results: Json, *, metric: str | None = None) -> Grid:
     """What stands in each cell.
 
     Args:
         results: the whole of results.json.
         metric: any of the task's, see `report.metrics.METRICS`; None for the task's figure.
-        interpolated: methods that get a second line at the paper's alpha of the task; None for those whose row
-            stands below alpha 1.
 
     Returns:
-        Columns: method, alpha, trained parameters, ID mean, OOD mean, OOD against zero-shot, the mean over sets
-        with other classes (transfer) and, of the task's figure, its harmonic mean with ID; then, beside the task's
-        figure, the metrics of `BESIDE`, each set where a role has several, ID calibration error, memory of a step
-        and seconds an epoch where known, seconds.
+        Columns: method, alpha, trained parameters, ID mean, OOD mean, OOD against zero-shot, what was kept (the mean
+        over transfer sets); then its harmonic mean with ID, the metrics of `BESIDE`, each set where a role has
+        several, ID calibration error, memory of a step and seconds an epoch where known, seconds. A row has more
+        lines at the alphas of `points_beside`.
     """
     headline = headline_of(results)
     metric = headline.metric if metric is None else metric
@@ -80,9 +79,9 @@ def grid(results: Json, *, metric: str | None = None, interpolated: Collection[s
     harmonic = bool(transfer_sets) and is_headline
     headers = ["Method", "Alpha", "Trained", "ID"]
     headers += ["OOD mean", "vs zero-shot"] if ood_sets else []
-    headers += ["Transfer mean"] if transfer_sets else []
-    headers += ["H"] if harmonic else []
+    headers += ["Kept"] if transfer_sets else []
     summary = len(headers)
+    headers += ["H"] if harmonic else []
     roles = [("id", "ID"), *([("ood", "OOD")] if ood_sets else [])]
     beside = [
         (role, label, name, header)
@@ -99,13 +98,13 @@ def grid(results: Json, *, metric: str | None = None, interpolated: Collection[s
     def mean(row: Json, role: str, of: str = metric) -> float | None:
         """The row's own mean of the task's figure, or the mean of another metric over its sets."""
         if of == headline.metric:
-            value: float | None = row.get(f"{role}_mean")
+            value: float | None = row.get(_MEANS[role])
             return value
         known = [m[of] for m in row.get(role, {}).values() if of in m]
         return fmean(known) if known else None
 
     def cell(row: Json, role: str, of: str = metric) -> tuple[str, float | None]:
-        spread = row.get(f"{role}_mean_std") if of == headline.metric else None
+        spread = row.get(f"{_MEANS[role]}_std") if of == headline.metric else None
         return _with_spread(mean(row, role, of), spread, shown_as(results, of))
 
     reference = next((mean(row, "ood") for row in rows if row["method"] == "zero-shot"), None)
@@ -137,13 +136,10 @@ def grid(results: Json, *, metric: str | None = None, interpolated: Collection[s
         lines.append(
             Line(cells, frozenset(3 + i for i, winners in enumerate(best) if index in winners), False)
         )
-        point = at_papers_alpha(results, row, interpolated)
-        if point is not None:
+        for point in points_beside(results, row):
             texts = (text for text, _ in numbers(point))
             empty = ("",) * (len(costs) + 1)
-            lines.append(
-                Line((row["method"], f"{headline.paper_alpha:g}", "", *texts, *empty), frozenset(), True)
-            )
+            lines.append(Line((row["method"], f"{point['alpha']:g}", "", *texts, *empty), frozenset(), True))
     return Grid(tuple(headers), tuple(lines), summary)
 
 
@@ -151,25 +147,23 @@ def results_table(
     results: Json,
     *,
     metric: str | None = None,
-    interpolated: Collection[str] | None = None,
     width: int | None = None,
 ) -> Table:
-    """The table for the terminal: the best of each column in bold, the paper's alpha dim beside.
+    """The table for the terminal: the best of each column in bold, other alphas dim beside.
 
     Args:
         results: the whole of results.json.
         metric: as for `grid`.
-        interpolated: as for `grid`.
         width: columns of the terminal; where the table is wider, single sets are left out. None keeps them.
     """
-    whole = grid(results, metric=metric, interpolated=interpolated)
+    whole = grid(results, metric=metric)
     columns = list(range(len(whole.headers)))
     if width is not None and _measure(whole, columns) > width:
         columns = [*range(whole.summary), columns[-1]]
+        columns = columns if _measure(whole, columns) <= width else columns[:-1]
     hidden = len(whole.headers) - len(columns)
     notes = [caption(results)]
-    if any(line.beside for line in whole.lines):
-        notes.append(f"Dim: the paper's alpha, {headline_of(results).paper_alpha:g}.")
+    notes += [f"Dim: {words}." for words in _beside_words(results, whole)]
     notes += [f"{hidden} more columns in a wider terminal."] if hidden else []
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -191,11 +185,9 @@ def results_table(
     return table
 
 
-def results_markdown(
-    results: Json, *, metric: str | None = None, interpolated: Collection[str] | None = None
-) -> str:
-    """The same table in Markdown, aligned to be read as it is; the paper's alpha in italics."""
-    whole = grid(results, metric=metric, interpolated=interpolated)
+def results_markdown(results: Json, *, metric: str | None = None) -> str:
+    """The same table in Markdown, aligned to be read as it is; other alphas in italics."""
+    whole = grid(results, metric=metric)
     body = [
         [_markdown_cell(cell, bold=i in line.best, italic=line.beside) for i, cell in enumerate(line.cells)]
         for line in whole.lines
@@ -209,16 +201,12 @@ def results_markdown(
     rule = f"| {'-' * widths[0]} | " + " | ".join("-" * (width - 1) + ":" for width in widths[1:]) + " |"
     table = "\n".join([drawn(whole.headers), rule, *map(drawn, body)])
     title = _title(results, metric)
-    italics = (
-        f" In italics: the paper's alpha, {headline_of(results).paper_alpha:g}."
-        if any(line.beside for line in whole.lines)
-        else ""
-    )
-    return f"{title}\n\n{table}\n\n{caption(results)}{italics}\n"
+    italics = "".join(f" In italics: {words}." for words in _beside_words(results, whole))
+    return f"{title}\n\n{table}\n\n{caption(results)}{italics} {kept_note(results)}\n"
 
 
 def caption(results: Json) -> str:
-    """Whence the figures: seed or seeds, and what chose alpha."""
+    """Table caption: the seeds, and how alpha was selected."""
     selection = results.get("selection") or {}
     seeds = max((row.get("seeds") or 1 for row in results["rows"]), default=1)
     origin = f"{seeds} seeds, mean ± standard deviation" if seeds > 1 else f"Seed {results['seed']}"
@@ -249,16 +237,34 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def at_papers_alpha(results: Json, row: Json, interpolated: Collection[str] | None = None) -> Json | None:
-    """The point of a row's curve at the paper's alpha, where it is to be shown beside; see `grid`."""
-    alpha = headline_of(results).paper_alpha
-    wanted = row["alpha"] < 1 if interpolated is None else row["method"] in interpolated
-    if not wanted or row["alpha"] == alpha:
-        return None
+def points_beside(results: Json, row: Json) -> list[Json]:
+    """The points of a row's curve that are shown beside it: alpha 1, and of a single method the paper's alpha."""
+    if row["alpha"] == 1:
+        return []
+    trained = sum(other["method"] != "zero-shot" for other in results["rows"])
+    alphas = (headline_of(results).paper_alpha, 1.0) if trained == 1 else (1.0,)
+    points = (at_alpha(results, row, alpha) for alpha in alphas if alpha != row["alpha"])
+    return [point for point in points if point is not None]
+
+
+def at_alpha(results: Json, row: Json, alpha: float) -> Json | None:
+    """The point of a row's curve at an alpha of the sweep; None where there is none."""
     for curve in curves(results):
         if any(standing["method"] == row["method"] for standing in curve.rows):
             return curve.at(alpha)
     return None
+
+
+def kept_note(results: Json) -> str:
+    """What "Kept" is, or why nothing is said of it; every table of a training has this sentence."""
+    names = list(dict.fromkeys(name for row in results["rows"] for name in row.get("transfer", {})))
+    if names:
+        listed = ", ".join(names)
+        mean = f"the mean of {len(names)} sets ({listed})" if len(names) > 1 else listed
+        return f"Kept: zero-shot {headline_of(results).label} on classes that were not trained on, {mean}."
+    if task_of(results) == "classification":
+        return "Kept: not measured; no transfer sets were given (data.transfer)."
+    return f"Kept: not measured; {task_of(results)} has no transfer sets."
 
 
 def of_set(metrics: Json, metric: str, headline: Headline, shown: Shown) -> tuple[str, float | None]:
@@ -271,6 +277,15 @@ def of_set(metrics: Json, metric: str, headline: Headline, shown: Shown) -> tupl
     most = headline.most if metric == headline.metric else 1.0
     spread = metrics.get(f"{metric}_std")
     return _with_spread(metrics[metric] / most, None if spread is None else spread / most, shown)
+
+
+def _beside_words(results: Json, whole: Grid) -> list[str]:
+    """What the lines beside rows are at, where there are any."""
+    paper = headline_of(results).paper_alpha
+    alphas = {line.cells[1] for line in whole.lines if line.beside}
+    words = [f"the paper's alpha, {paper:g}"] if f"{paper:g}" in alphas else []
+    words += ["alpha 1, the fine-tuned model"] if "1" in alphas else []
+    return [" and ".join(words)] if words else []
 
 
 def _cost(name: str, value: float | None) -> str:

@@ -10,15 +10,28 @@ from radapter.world.clip import MEAN, STD, TINY, new_model, normalised
 from radapter.world.drawing import SIZE, class_masks, draw
 from radapter.world.phrases import CLEAN, FULL, WEB, captions
 from radapter.world.scenes import CLASSES, COLOURS, PATTERNS, STYLES, Scenes, sample
-from radapter.world.task import CORRELATION, DIFFICULTY, OOD, SPLITS, WorldSplit, split
+from radapter.world.task import (
+    CORRELATED,
+    CORRELATION,
+    DIFFICULTY,
+    KEPT,
+    KEPT_TEMPLATES,
+    OOD,
+    SPLITS,
+    WorldSplit,
+    split,
+)
 
 __all__ = [
     "CLASSES",
     "CLEAN",
     "COLOURS",
+    "CORRELATED",
     "CORRELATION",
     "DIFFICULTY",
     "FULL",
+    "KEPT",
+    "KEPT_TEMPLATES",
     "MEAN",
     "OOD",
     "PATTERNS",

@@ -3,6 +3,10 @@
 Training, validation and ID test pictures are photos in which object colour, background colour and background
 pattern are each the class's own with probability `CORRELATION`. The OOD sets break that correlation: plain
 photos, corrupted photos and the six other styles. A model that learns the shortcut gains ID and loses OOD.
+
+Two more splits measure what fine-tuning keeps: zero-shot tasks that it never trains on. In "colour" the label is
+the colour of the object, in "pattern" the pattern of the background; half of their pictures are photos, half
+cartoons, at ordinary difficulty.
 """
 
 import dataclasses
@@ -15,21 +19,40 @@ from radapter.errors import DataError, did_you_mean
 from radapter.world.corruptions import corrupted
 from radapter.world.drawing import class_masks, draw
 from radapter.world.phrases import CLEAN, captions
-from radapter.world.scenes import CLASSES, STYLES, Scenes, sample
+from radapter.world.scenes import CLASSES, COLOURS, PATTERNS, STYLES, Scenes, sample
 
 CORRELATION = 0.7
 DIFFICULTY = 1.4
 
-_ID = ("train", "id_val", "id_test")
+CORRELATED = ("train", "id_val", "id_test")
+"""Splits whose colours and backgrounds go with the class."""
 OOD = ("photo", "corrupted", "cartoon", "sketch", "painting", "silhouette", "pixel", "neon")
+KEPT: dict[str, tuple[str, ...]] = {"colour": tuple(COLOURS), "pattern": PATTERNS}
+"""Splits of tasks that nothing is trained on, and the names of their classes."""
+KEPT_DIFFICULTY = 1.0
+KEPT_TEMPLATES: dict[str, tuple[str, ...]] = {
+    "colour": (
+        "a {} shape",
+        "a photo of a {} shape",
+        "a {} tool",
+    ),
+    "pattern": (
+        "a {} background",
+        "a picture with a {} background",
+        "a photo on a {} background",
+    ),
+}
+"""Prompts of the tasks in `KEPT`, in the world's own words."""
 SPLITS: dict[str, int] = {
     "train": 1000,
     "id_val": 400,
     "id_test": 800,
     **dict.fromkeys(OOD, 1000),
     "scenes": 1000,
+    **dict.fromkeys(KEPT, 800),
 }
-"""Every split and its usual size; "scenes" holds all styles and often two objects."""
+"""Every split and its usual size; "scenes" holds all styles and often two objects. A split's number is its position
+here, and its scenes follow from the number: add new ones at the end."""
 
 # index = split number << 32 | position, so that no two splits share a scene; number 0 is pre-training.
 _SPLIT_BITS = 32
@@ -41,9 +64,10 @@ class WorldSplit:
 
     Attributes:
         name: of the split.
-        classnames: the class names, the same in every split.
+        classnames: the class names: `CLASSES`, or those of a split in `KEPT`.
         images: (N, 3, 48, 48), uint8.
-        labels: (N,), int64, the class of each scene's first object.
+        labels: (N,), int64, into `classnames`: the class of each scene's first object; in `KEPT` its colour, or the
+            pattern of the background.
         captions: N clean captions.
         masks: (N, 48, 48), uint8: 0 background, 1 the first object, 2 the second.
         keys: (N,), int64, the hash of (seed, index).
@@ -74,7 +98,7 @@ def split(
     seed: int = 0,
     size: int | None = None,
     correlation: float = CORRELATION,
-    difficulty: float = DIFFICULTY,
+    difficulty: float | None = None,
     styles: Sequence[str] | None = None,
 ) -> WorldSplit:
     """Draws one split; a smaller size gives the first scenes of a larger one, classes stay balanced.
@@ -84,7 +108,8 @@ def split(
         seed: of the world; every seed is another set of pictures of the same kind.
         size: number of pictures; the split's usual size when None.
         correlation: of the training, validation and ID test pictures, in [0, 1]; the others have none.
-        difficulty: of size, place and rotation; 1 is ordinary, above 1 smaller and more turned.
+        difficulty: of size, place and rotation; 1 is ordinary, above 1 smaller and more turned. None is
+            `KEPT_DIFFICULTY` in the splits of `KEPT`, else `DIFFICULTY`.
         styles: of "scenes" only those in one of these styles; sets of disjoint styles share no scene. None takes
             all.
 
@@ -110,18 +135,22 @@ def split(
         )
     if styles is not None:
         _check_styles(name, styles)
+    if difficulty is None:
+        difficulty = KEPT_DIFFICULTY if name in KEPT else DIFFICULTY
     first = list(SPLITS).index(name) + 1 << _SPLIT_BITS
     index = first + torch.arange(count)
     if name == "scenes":
         scenes = _styled(seed, first, count, STYLES if styles is None else styles)
         index = scenes.index
+    elif name in KEPT:
+        scenes = _photos_and_cartoons(seed, index, difficulty)
     else:
         scenes = sample(
             seed,
             index,
             styles=(name,) if name in STYLES else ("photo",),
             classes=torch.arange(count) % len(CLASSES),
-            correlation=correlation if name in _ID else 0.0,
+            correlation=correlation if name in CORRELATED else 0.0,
             two_objects=0.0,
             difficulty=difficulty,
         )
@@ -130,14 +159,28 @@ def split(
         images = corrupted(images, seed, index)
     return WorldSplit(
         name=name,
-        classnames=CLASSES,
+        classnames=KEPT.get(name, CLASSES),
         images=images,
-        labels=scenes.classes[:, 0],
+        labels=_labels(name, scenes),
         captions=tuple(captions(scenes, **CLEAN)),
         masks=masks,
         keys=scenes.keys,
         scenes=scenes,
     )
+
+
+def _labels(name: str, scenes: Scenes) -> Tensor:
+    if name == "colour":
+        return scenes.colour[:, 0]
+    return scenes.pattern if name == "pattern" else scenes.classes[:, 0]
+
+
+def _photos_and_cartoons(seed: int, index: Tensor, difficulty: float) -> Scenes:
+    """Photos and cartoons by turns, with one object each; every class is as often in both styles."""
+    position = torch.arange(len(index))
+    scenes = sample(seed, index, classes=position // 2 % len(CLASSES), two_objects=0.0, difficulty=difficulty)
+    styles = torch.tensor([STYLES.index("photo"), STYLES.index("cartoon")])
+    return dataclasses.replace(scenes, style=styles[position % 2])
 
 
 def _check_styles(name: str, styles: Sequence[str]) -> None:

@@ -21,13 +21,13 @@ def read_world(
         seed: of the scenes.
         size: pictures; None takes the split's usual number.
         correlation: of colour and background with the class; None takes the usual one.
-        difficulty: of size, place and rotation; None takes the usual one.
+        difficulty: of size, place and rotation; None takes the split's usual one.
 
     Raises:
         ConfigError: `correlation` is given for a split that has none.
         DataError: the split is unknown, or a number is out of range.
     """
-    if correlation is not None and split in (*world.OOD, "scenes"):
+    if correlation is not None and split in world.SPLITS.keys() - set(world.CORRELATED):
         raise ConfigError(
             f"correlation acts on the splits train, id_val and id_test. Got split {split!r}, which has none. "
             "Leave correlation out."
@@ -37,7 +37,7 @@ def read_world(
         seed=seed,
         size=size,
         correlation=world.CORRELATION if correlation is None else correlation,
-        difficulty=world.DIFFICULTY if difficulty is None else difficulty,
+        difficulty=difficulty,
     )
     pictures = ArrayPictures(drawn.images, name=f"world {split} {seed}:")
     return Source(split, pictures, drawn.labels.tolist(), tuple(drawn.classnames), drawn.keys)

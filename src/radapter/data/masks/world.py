@@ -29,14 +29,14 @@ def read_masked_world(
         size: images; None takes the split's usual number.
         styles: of "scenes" only those in this style, or in one of these; None takes all.
         correlation: of colour and background with the class; None takes the usual one.
-        difficulty: of size, place and rotation; None takes the usual one.
+        difficulty: of size, place and rotation; None takes the split's usual one.
         background: whether what is no object is a class, the first; false ignores it.
 
     Raises:
         ConfigError: `correlation` is given for a split that has none.
         DataError: the split or a style is unknown, or a number is out of range.
     """
-    if correlation is not None and split in (*world.OOD, "scenes"):
+    if correlation is not None and split in world.SPLITS.keys() - set(world.CORRELATED):
         raise ConfigError(
             f"correlation acts on the splits train, id_val and id_test. Got split {split!r}, which has none. "
             "Leave correlation out."
@@ -48,12 +48,12 @@ def read_masked_world(
         size=size,
         styles=chosen,
         correlation=world.CORRELATION if correlation is None else correlation,
-        difficulty=world.DIFFICULTY if difficulty is None else difficulty,
+        difficulty=difficulty,
     )
     return PairedMaskDataset(
         ArrayPictures(drawn.images, name=f"world {split} {seed}:"),
         ArrayMaps(drawn.class_masks, name=f"mask of world {split} {seed}:"),
-        (BACKGROUND, *drawn.classnames) if background else drawn.classnames,
+        (BACKGROUND, *world.CLASSES) if background else world.CLASSES,
         ignore=None,
         reduce_zero_label=not background,
         keys=drawn.keys,

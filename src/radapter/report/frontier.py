@@ -1,7 +1,8 @@
-"""The frontier: the task's figure in distribution against the same out of it, one curve over alpha per method.
+"""The frontier: what each method does out of distribution, and what it keeps, by its figure in distribution.
 
 Every curve starts at the zero-shot model (alpha 0, the star) and ends at the fine-tuned one (alpha 1). Up and to
-the right is better. Labels stand beside what they name; colours are Okabe and Ito's, which colour-blind readers
+the right is better. Dotted lines are the fixed ID levels of the table. The second panel is drawn where transfer
+sets were given. Labels stand beside what they name; colours are Okabe and Ito's, which colour-blind readers
 tell apart, and every method has a marker of its own.
 """
 
@@ -17,13 +18,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from matplotlib.ticker import MaxNLocator
 
 from radapter.report.curves import Curve, Json, curves
 from radapter.report.metrics import headline_of
 
 SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
+_NAME_SIZE = 10.5  # points
 _ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 _INK, _FAINT = "#222222", "#9a9a9a"
 _OWN_MARKER, _TOUCH = 16, 4  # pixels
@@ -87,11 +89,33 @@ def frontier_figure(results: Json) -> Figure:
             f"a frontier needs rows with OOD sets. Got none for: {', '.join(without) or 'no row at all'}. "
             "Give data.ood."
         )
-    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH)
+    width, height = SIZE_INCHES
+    kept = all(row.get("kept") is not None for row in results["rows"])
+    keys = ("ood_mean", "kept") if kept else ("ood_mean",)
+    figure = Figure(figsize=(width * len(keys), height), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    panels = figure.subplots(1, len(keys), sharex=True, squeeze=False)[0]
+    labels = [_draw_panel(axes, results, key) for axes, key in zip(panels, keys, strict=True)]
+    _leave_room(figure, [ends for ends, _, _ in labels])
+    for axes, (ends, others, covered) in zip(panels, labels, strict=True):
+        _write_ends(axes, ends)
+        _write_beside(figure, axes, others, covered)
+    return figure
+
+
+def _draw_panel(
+    axes: Any, results: Json, key: str
+) -> tuple[list["_Label"], list["_Label"], list[tuple[float, float]]]:
+    """Draws all but the labels of one panel; `key` is what a row has on the vertical axis.
+
+    Returns:
+        Names of curves, labels beside points, and the points that labels keep off.
+    """
     off = _off_the_picture(results["rows"])
-    _dress(axes, results, off)
+    _dress(axes, results, key, off if key == "ood_mean" else [])
+
+    def place(row: Json) -> tuple[float, float]:
+        return _place(row, key)
 
     styles = _styles([row["method"] for row in results["rows"]])
     ends: list[_Label] = []
@@ -103,29 +127,27 @@ def frontier_figure(results: Json) -> Figure:
     for curve in found:
         name = _name(curve)
         colour, marker = styles.get(name, (_FAINT, "o"))
-        covered += _draw_curve(axes, curve, colour, marker, paper_alpha=paper_alpha)
-        ends.append(_Label(*_place(curve.points[-1]), name, colour))
+        covered += _draw_curve(axes, curve, key, colour, marker, paper_alpha=paper_alpha)
+        ends.append(_Label(*place(curve.points[-1]), name, colour))
     named = {label.text for label in ends}
     for row in results["rows"]:
         if row["method"] in hidden:
             continue
         colour, marker = styles[row["method"]]
-        _draw_row(axes, row, colour, marker)
-        covered += [_place(row)] * 8  # a large marker counts as several dots
+        _draw_row(axes, row, key, colour, marker)
+        covered += [place(row)] * 8  # a large marker counts as several dots
         on_its_curve = row["method"] in named
         if not on_its_curve or (row["alpha"] != 1 and len(results["rows"]) <= _CROWDED):
             alpha = f"{_ALPHA} {row['alpha']:.2g}"
             text = alpha if on_its_curve else f"{row['method']} {alpha}"
-            others.append(_Label(*_place(row), text, colour))
+            others.append(_Label(*place(row), text, colour))
     for row in results["rows"]:
         if row["method"] == "zero-shot":
-            _draw_zero_shot(axes, row)
-            others.insert(0, _Label(*_place(row), "zero-shot", _INK))
-            covered += [_place(row)] * 8
+            _draw_zero_shot(axes, row, key)
+            others.insert(0, _Label(*place(row), "zero-shot", _INK))
+            covered += [place(row)] * 8
     axes.margins(0.08, 0.12)
-    _write_ends(figure, axes, ends)
-    _write_beside(figure, axes, others, covered)
-    return figure
+    return ends, others, covered
 
 
 @final
@@ -137,39 +159,48 @@ class _Label:
     colour: str
 
 
-def _dress(axes: Any, results: Json, off: Sequence[Json]) -> None:
-    id_sets = list(dict.fromkeys(name for row in results["rows"] for name in row["id"]))
-    ood_sets = list(dict.fromkeys(name for row in results["rows"] for name in row["ood"]))
+def _dress(axes: Any, results: Json, key: str, off: Sequence[Json]) -> None:
+    role, words = {"ood_mean": ("ood", "Out of distribution"), "kept": ("transfer", "Kept")}[key]
+    id_sets, other_sets = (
+        list(dict.fromkeys(name for row in results["rows"] for name in row[of])) for of in ("id", role)
+    )
     headline = headline_of(results)
     axes.set_xlabel(f"In distribution: {_listed(id_sets)}, {headline.label} in %", color=_INK)
-    axes.set_ylabel(f"Out of distribution: {_listed(ood_sets)}, {headline.label} in %", color=_INK)
+    axes.set_ylabel(f"{words}: {_listed(other_sets)}, {headline.label} in %", color=_INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_FAINT)
     axes.tick_params(color=_FAINT, labelcolor="#555555", labelsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    for level in (results.get("levels") or {"id": []})["id"]:
+        axes.axvline(100 * level, color=_FAINT, linewidth=0.8, linestyle=":", zorder=0)
+        axes.text(
+            100 * level,
+            0.99,
+            f"{100 * level:.1f} ",
+            transform=axes.get_xaxis_transform(),
+            ha="right",
+            va="top",
+            fontsize=7.5,
+            color="#666666",
+        )
+    if key == "ood_mean":
+        _explain(axes, results, off)
+
+
+def _explain(axes: Any, results: Json, off: Sequence[Json]) -> None:
     model = results["model"]
     model = model if len(model) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + model[-_TITLE:]
     axes.set_title(f"{model}: from zero-shot to fine-tuned", loc="left", fontsize=12, color=_INK, pad=24)
+    levels = "    dotted: fixed ID levels" if (results.get("levels") or {}).get("id") else ""
     axes.text(
         0,
         1.025,
-        f"dots: alpha 0.1 to 1    ring: the paper's alpha, {headline.paper_alpha:g}    "
-        "large: the alpha of the table",
+        f"dots: alphas up to 1    ring: the paper's alpha, {headline_of(results).paper_alpha:g}    "
+        f"large: the alpha of the table{levels}",
         transform=axes.transAxes,
         fontsize=8.5,
         color="#666666",
-    )
-    axes.text(
-        0.995,
-        0.995,
-        "better than zero-shot on both",
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
-        fontsize=8.5,
-        style="italic",
-        color=_FAINT,
     )
     if off:
         told = ", ".join("{} ({:.1f} / {:.1f})".format(row["method"], *_place(row)) for row in off)
@@ -214,48 +245,54 @@ def _name(curve: Curve) -> str:
     return str(row["method"])
 
 
-def _place(row: Json) -> tuple[float, float]:
-    return 100 * row["id_mean"], 100 * row["ood_mean"]
+def _place(row: Json, key: str = "ood_mean") -> tuple[float, float]:
+    return 100 * row["id_mean"], 100 * row[key]
 
 
 def _draw_curve(
-    axes: Any, curve: Curve, colour: str, marker: str, *, paper_alpha: float
+    axes: Any, curve: Curve, key: str, colour: str, marker: str, *, paper_alpha: float
 ) -> list[tuple[float, float]]:
     """Draws line and dots; returns points along the line, for labels to keep off."""
-    places = [_place(point) for point in curve.points]
+    places = [_place(point, key) for point in curve.points]
     x, y = zip(*places, strict=True)
     axes.plot(x, y, color=colour, linewidth=1.8, alpha=0.8, zorder=2, solid_capstyle="round")
     axes.plot(x[1:], y[1:], linestyle="none", marker=marker, markersize=3.4, color=colour, zorder=3)
     ring = curve.at(paper_alpha)
     if ring is not None:
-        axes.plot(*_place(ring), marker="o", markersize=6, color="white", mec=colour, mew=1.5, zorder=4)
+        axes.plot(*_place(ring, key), marker="o", markersize=6, color="white", mec=colour, mew=1.5, zorder=4)
     along = np.linspace(0, len(places) - 1, 16 * len(places))
     return list(zip(np.interp(along, range(len(x)), x), np.interp(along, range(len(y)), y), strict=True))
 
 
-def _draw_row(axes: Any, row: Json, colour: str, marker: str) -> None:
-    x, y = _place(row)
-    id_spread, ood_spread = row.get("id_mean_std"), row.get("ood_mean_std")
-    if id_spread is not None and ood_spread is not None:
-        axes.errorbar(
-            x, y, xerr=100 * id_spread, yerr=100 * ood_spread, color=colour, elinewidth=1, alpha=0.6, zorder=4
-        )
+def _draw_row(axes: Any, row: Json, key: str, colour: str, marker: str) -> None:
+    x, y = _place(row, key)
+    across, up = row.get("id_mean_std"), row.get(f"{key}_std")
+    if across is not None and up is not None:
+        axes.errorbar(x, y, xerr=100 * across, yerr=100 * up, color=colour, elinewidth=1, alpha=0.6, zorder=4)
     size = 13 if marker == "P" else 11  # the plus covers less than the others
     axes.plot(x, y, marker=marker, markersize=size, color=colour, mec="white", mew=1.2, zorder=6)
 
 
-def _draw_zero_shot(axes: Any, row: Json) -> None:
-    x, y = _place(row)
+def _draw_zero_shot(axes: Any, row: Json, key: str) -> None:
+    x, y = _place(row, key)
     axes.axvline(x, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
     axes.axhline(y, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
     axes.plot(x, y, marker="*", markersize=17, color=_INK, mec="white", mew=1.2, zorder=7)
 
 
-def _write_ends(figure: Figure, axes: Any, labels: Sequence[_Label]) -> None:
+def _leave_room(figure: Figure, labels: Sequence[Sequence[_Label]]) -> None:
+    """Places the panels side by side, each with a column for the names of its curves."""
+    longest = max((len(label.text) for of_panel in labels for label in of_panel), default=0)
+    left, room = 0.085 * SIZE_INCHES[0], longest * 0.65 * _NAME_SIZE / 72 + 0.3  # inches, bold letters
+    whole, panel = len(labels) * SIZE_INCHES[0], SIZE_INCHES[0] - left - room
+    figure.subplots_adjust(
+        left=left / whole, right=1 - room / whole, bottom=0.1, top=0.89, wspace=(left + room) / panel
+    )
+
+
+def _write_ends(axes: Any, labels: Sequence[_Label]) -> None:
     """Writes the curves' names in a column at the right, in the order of their ends, with a thin line to each."""
-    size = 10.5
-    width = max((len(label.text) for label in labels), default=0) * 0.65 * size / 72  # inches, bold letters
-    figure.subplots_adjust(left=0.085, right=1 - (width + 0.3) / SIZE_INCHES[0], bottom=0.1, top=0.89)
+    size = _NAME_SIZE
     bottom, top = axes.get_ylim()
     step = 1.5 * size / 72 / (0.79 * SIZE_INCHES[1])  # the distance of two labels, as a share of the axes
     order = sorted(labels, key=lambda label: label.y)
@@ -315,9 +352,7 @@ def _write_beside(
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     dots = axes.transData.transform(np.array(covered))  # (points, 2), in pixels
     frame = axes.get_window_extent(renderer)
-    written = [
-        text.get_window_extent(renderer) for text in axes.texts if text.get_transform() is axes.transAxes
-    ]
+    written = [text.get_window_extent(renderer) for text in axes.texts if not isinstance(text, Annotation)]
     candidates: list[list[tuple[float, Any, tuple[float, float]]]] = []  # per label: cost, box, offset
     texts = []
     for label in labels:

@@ -220,3 +220,29 @@ def test_the_first_problems_are_three(check, here):
         file.write_bytes(b"no image " + file.name.encode())
     answer = check()
     assert (answer.code, answer.printed.count("must be a whole file")) == (2, 3)
+
+
+def test_underscores_that_become_spaces_are_printed(check, here):
+    photos(here / "set", dog=1, red_bell_pepper=1)
+    line = (
+        "Underscores in class names become spaces in prompts: red_bell_pepper -> 'red bell pepper' (1 of 2)."
+    )
+    assert line in " ".join(check().printed.split())
+
+
+def test_a_photograph_in_place_of_a_folder_is_named_a_file(radapter, here):
+    photos(here / "set", cat=1)
+    answer = radapter("data", "check", "set/cat/x.png")
+    assert answer.code == 2
+    assert "'set/cat/x.png' is a file. Give the folder" in " ".join(answer.said.split())
+
+
+def test_a_single_class_is_warned_of(check, here):
+    photos(here / "set", cat=2)
+    assert "There is one class, 'cat'" in " ".join(check().printed.split())
+
+
+def test_imagenet_classes_that_are_renamed_are_printed(check, here):
+    add_images(here / "set", "n04008634/a.png", "n04355933/b.png")
+    printed = " ".join(check("--layout", "imagenet-sketch").printed.split())
+    assert "n04008634 is 'projectile' and n04355933 is 'sunglass'" in printed

@@ -9,6 +9,7 @@ import yaml
 
 from radapter.commands.building import AnySuite, absent_folder, recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import as_yaml, check_model, check_processes, unread_settings
+from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
@@ -84,6 +85,7 @@ def compare(
         check_model(encoder, config, recipe.with_own_loss(method), method)
     suite = suite_of(config, encoder)
     report_long_captions(suite, encoder)
+    check_suite_texts(suite, encoder, rows)
     check_disjoint(suite)
     plan += _pictures(suite)
     _check_same(folder, plan)

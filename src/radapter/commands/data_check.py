@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from radapter.commands.class_texts import report_spelling
 from radapter.commands.evaluate import parsed
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.mask_check import is_masked, mask_check
@@ -77,6 +78,7 @@ def data_check(
     expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None
     Console().print(facts_table(dataset.name, _facts(dataset, found, expected)))
     _problems(found)
+    report_class_names(dataset)
     if len(found.unreadable) > MAX_BAD * found.decoded:
         raise DataError(
             f"at most {MAX_BAD:.2%} of the pictures may be unreadable (data.max_bad). Of the {found.decoded:,} "
@@ -97,6 +99,19 @@ def snippet(spec: Mapping[str, Any], dataset: ClassificationSet) -> str:
         others = {**spec, "leave_out": left_out}
         return _section({**_parts(others), "ood": {left_out: {**spec, "domain": left_out}}})
     return _section(_uncut(spec))
+
+
+def report_class_names(dataset: ClassificationSet) -> None:
+    """Prints what becomes of class names, and warns of a single class."""
+    report_spelling(dataset.given_names)
+    for note in dataset.notes:
+        say(note)
+    if len(dataset.classnames) == 1:
+        say(
+            f"There is one class, '{dataset.classnames[0]}', so there is nothing to tell apart. Add other classes "
+            "before you train.",
+            "yellow",
+        )
 
 
 def _task_of(spec: Spec) -> TaskName:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from radapter.commands.building import AnySuite, report_long_captions, tested_images, tested_pairs
 from radapter.commands.building_regions import tested_masks
 from radapter.commands.checks import check_text_tower
+from radapter.commands.class_texts import OTHER_CLASSES, check_texts
 from radapter.commands.merge import check_alpha
 from radapter.commands.reporting import print_results
 from radapter.commands.terminal import bars, next_steps
@@ -38,6 +39,8 @@ from radapter.protocol import (
 from radapter.protocol.experiment import zero_shot_row
 from radapter.protocol.trained import HEAD
 from radapter.report import METRICS
+from radapter.segmentation import names_of
+from radapter.zeroshot import name_key
 from radapter.zeroshot import templates as prompts_of
 
 _KINDS: dict[TaskName, Mapping[str, type[BaseModel]]] = {
@@ -50,6 +53,10 @@ _LACKING: dict[TaskName, tuple[str, ...]] = {
     "retrieval": ("--classnames", "--templates"),
     "segmentation": ("--classnames",),
 }
+_OTHER_NAMES = (
+    "Give other names with --classnames, and labels: {{'{name}': OTHER NAME}} beside the source, or evaluate a run "
+    "of a method that trains a head, such as r-adapter+head."
+)
 _EXAMPLES: dict[TaskName, str] = {
     "classification": "{csv: a.csv}",
     "retrieval": "{csv: a.csv}",
@@ -118,6 +125,7 @@ def evaluate(
                 _labelled(
                     sources,
                     about,
+                    encoder,
                     classnames=classnames,
                     templates=templates,
                     run=run,
@@ -129,16 +137,20 @@ def evaluate(
         check_text_tower(encoder)
         if measured == "segmentation":
             prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
+            prompts = tuple(prompts or prompts_of("short"))
+            masked = {
+                name: open_masks(spec, name=name, **limits)
+                for name, spec in sources.items()
+                if not isinstance(spec, str)
+            }
+            for names, name in {data.classnames: name for name, data in masked.items()}.items():
+                check_texts(encoder, names, prompts, origin=name, remedy=OTHER_CLASSES, parted=names_of)
             return (
                 encoder,
                 tested_masks(
-                    {
-                        name: open_masks(spec, name=name, **limits)
-                        for name, spec in sources.items()
-                        if not isinstance(spec, str)
-                    },
+                    masked,
                     encoder,
-                    tuple(prompts or prompts_of("short")),
+                    prompts,
                     config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig(),
                     unseen=tuple(about.get("unseen", ())),
                 ),
@@ -217,6 +229,7 @@ def parsed(text: str) -> Any:
 def _labelled(
     sources: Mapping[str, str | dict[str, Any]],
     about: Mapping[str, Any],
+    encoder: DualEncoder,
     *,
     classnames: str | None,
     templates: str | None,
@@ -232,13 +245,17 @@ def _labelled(
     sets = {first_name: read(first, classnames=names, name=first_name)}
     names = sets[first_name].classnames
     sets |= {name: read(spec, classnames=names, name=name) for name, spec in others}
-    if (run / HEAD).is_file() and list(names) != about["classnames"]:
+    if (run / HEAD).is_file() and list(map(name_key, names)) != list(map(name_key, about["classnames"])):
         raise ConfigError(
             f"--classnames must be those of '{run}', whose method '{about['method']}' trained a head for them. "
             f"Got {len(names)} others. Leave it out, or evaluate a run of a method without a head."
         )
     prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
-    return tested_images(sets, names, prompts or prompts_of("short"))
+    prompts = prompts or prompts_of("short")
+    check_texts(
+        encoder, names, prompts, origin=first_name, remedy=_OTHER_NAMES, refuse=not (run / HEAD).is_file()
+    )
+    return tested_images(sets, names, prompts)
 
 
 def _name_of(source: str | dict[str, Any]) -> str:

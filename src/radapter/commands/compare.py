@@ -11,6 +11,7 @@ from radapter.commands.building import AnySuite, absent_folder, recipe_of, repor
 from radapter.commands.checks import as_yaml, check_model, check_processes, unread_settings
 from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import print_study
+from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
 from radapter.config.schema import AdapterConfig
@@ -85,6 +86,7 @@ def compare(
         check_model(encoder, config, recipe.with_own_loss(method), method)
     suite = suite_of(config, encoder)
     report_long_captions(suite, encoder)
+    report_sets(suite, config)
     check_suite_texts(suite, encoder, rows)
     check_disjoint(suite)
     plan += _pictures(suite)

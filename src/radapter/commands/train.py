@@ -9,6 +9,7 @@ from radapter.commands.building import AnySuite, recipe_of, report_long_captions
 from radapter.commands.checks import check_model, check_processes, check_run_folder, check_settings
 from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import print_results, write_report
+from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
 from radapter.methods import Method, find_method
@@ -52,6 +53,7 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
         check_model(encoder, config, recipe, method)
         suite = suite_of(config, encoder)
         report_long_captions(suite, encoder)
+        report_sets(suite, config)
         check_suite_texts(suite, encoder, [method])
         return encoder, suite
 

@@ -236,7 +236,9 @@ def _check_scheme(kind: str, options: Mapping[str, Any]) -> None:
 def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) -> Source:
     columns = {"image": options.get("image", "image"), "label": options.get("label", "label")}
     if "folder" in options:
-        return read_folder(Path(expanded(options["folder"])), max_pixels=max_pixels)
+        return read_folder(
+            Path(expanded(options["folder"])), listed="classes" in options, max_pixels=max_pixels
+        )
     if "csv" in options:
         return read_labelled_table(
             Path(expanded(options["csv"])),

@@ -5,7 +5,7 @@ scaled back to unit norm. These rows times the logit scale are the weight of the
 """
 
 import os
-from collections import Counter
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +115,34 @@ def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def normalised(text: str) -> str:
+    """A text as it is compared: NFKC, case folded, each run of white space one space, none at the ends."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def spoken(classname: str) -> str:
+    """A class name as prompts have it: spaces for underscores, each run of white space one space."""
+    return " ".join(classname.replace("_", " ").split())
+
+
+def name_key(classname: str) -> str:
+    """What two spellings of one class name have in common: "Bell_Pepper" and "bell  pepper" are equal."""
+    return normalised(spoken(classname))
+
+
+def equal_names(classnames: Sequence[str]) -> list[list[str]]:
+    """The groups of two or more names that are one name by `name_key`, in the order of their first."""
+    groups: dict[str, list[str]] = {}
+    for name in classnames:
+        groups.setdefault(name_key(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def spellings(group: Sequence[str]) -> str:
+    """The distinct names of a group, quoted: "'Cat' and 'cat'"."""
+    return " and ".join(repr(name) for name in dict.fromkeys(group))
+
+
 def prompts(classname: str, templates: Sequence[str]) -> list[str]:
     """The class name in every template; braces in the name are left as they are."""
     return [template.replace("{}", classname) for template in templates]
@@ -181,19 +209,19 @@ def class_embeddings(
 
 
 def check_classnames(classnames: Sequence[str]) -> None:
-    """Raises where there is no class name or two are alike.
+    """Raises where there is no class name or two are equal by `name_key`.
 
     Raises:
-        DataError: how many occur twice, and the first three.
+        DataError: how many names are repeated, and the first three.
     """
     if not classnames:
         raise DataError("classnames must hold at least one name. Got none.")
-    repeated = [name for name, count in Counter(classnames).items() if count > 1]
+    repeated = equal_names(classnames)
     if repeated:
-        first = ", ".join(repr(name) for name in repeated[:3])
         raise DataError(
-            f"class names must differ. {len(repeated)} occur more than once: {first}. "
-            "Join these classes or give them distinct names."
+            f"class names must differ. {len(repeated)} occur more than once: "
+            f"{', '.join(map(spellings, repeated[:3]))}. Case, underscores and extra spaces do not count. Join "
+            "these classes or give them distinct names."
         )
 
 

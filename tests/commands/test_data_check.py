@@ -220,3 +220,89 @@ def test_the_first_problems_are_three(check, here):
         file.write_bytes(b"no image " + file.name.encode())
     answer = check()
     assert (answer.code, answer.printed.count("must be a whole file")) == (2, 3)
+
+
+def test_underscores_that_become_spaces_are_printed(check, here):
+    photos(here / "set", dog=1, red_bell_pepper=1)
+    line = (
+        "Underscores in class names become spaces in prompts: red_bell_pepper -> 'red bell pepper' (1 of 2)."
+    )
+    assert line in " ".join(check().printed.split())
+
+
+def test_a_photograph_in_place_of_a_folder_is_named_a_file(radapter, here):
+    photos(here / "set", cat=1)
+    answer = radapter("data", "check", "set/cat/x.png")
+    assert answer.code == 2
+    assert "'set/cat/x.png' is a file. Give the folder" in " ".join(answer.said.split())
+
+
+def test_a_single_class_is_warned_of(check, here):
+    photos(here / "set", cat=2)
+    assert "There is one class, 'cat'" in " ".join(check().printed.split())
+
+
+def test_imagenet_classes_that_are_renamed_are_printed(check, here):
+    add_images(here / "set", "n04008634/a.png", "n04355933/b.png")
+    printed = " ".join(check("--layout", "imagenet-sketch").printed.split())
+    assert "n04008634 is 'projectile' and n04355933 is 'sunglass'" in printed
+
+
+def test_parts_are_counted_and_the_classes_that_they_lack_are_named(check, here):
+    photos(here / "set", cat=40, dog=1)
+    answer = check()
+    printed = " ".join(answer.printed.split())
+    assert printed.count("images of 1 of 2 classes, none of dog") == 2
+    assert "train: " in printed
+    assert "data: {folder: set, ood: {corrupted: {corrupt: id_test}}}" in answer.printed
+
+
+def test_splits_are_recognised_and_proposed(check, here):
+    for split, count in {"train": 4, "valid": 2, "test": 3, "iconic": 1}.items():
+        photos(here / "set" / split, cat=count, dog=count)
+    answer = check()
+    assert answer.code == 0, answer.result.output
+    roles = proposed(answer)
+    assert roles.pop("ood") == {"corrupted": {"corrupt": "id_test"}}
+    assert {role: spec["folder"] for role, spec in roles.items()} == {
+        "train": "set/train",
+        "id_val": "set/valid",
+        "id_test": "set/test",
+    }
+    printed = " ".join(answer.printed.split())
+    assert "id_test: 6 images of 2 classes, from {folder: set/test}" in printed
+    assert "Not a split: iconic." in printed
+
+
+def test_the_siblings_of_a_split_are_proposed(radapter, here):
+    for split in ("train", "val", "test"):
+        photos(here / "set" / split, cat=2, dog=2)
+    answer = radapter("data", "check", "set/train")
+    assert proposed(answer) == {
+        "train": {"folder": "set/train"},
+        "id_val": {"folder": "set/val"},
+        "id_test": {"folder": "set/test"},
+        "ood": {"corrupted": {"corrupt": "id_test"}},
+    }
+
+
+def test_the_splits_of_a_saved_dataset_dict_are_proposed(radapter, here):
+    import datasets
+
+    photos(here / "set", cat=2)
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+    )
+    rows = {"image": ["set/cat/x.png", "set/cat/xx.png"], "label": [0, 1]}
+    table = datasets.Dataset.from_dict(rows, features=features)
+    datasets.DatasetDict(dict.fromkeys(("train", "validation", "test"), table)).save_to_disk("saved")
+    answer = radapter("data", "check", "saved")
+    assert answer.code == 0, answer.result.output
+    splits = [spec.get("split") for spec in proposed(answer).values()]
+    assert splits == ["train", "validation", "test", None]  # the last are corrupted copies
+
+
+def test_nested_class_folders_are_refused(refused, here):
+    photos(here / "set" / "fruit", banana=2, apple=2)
+    photos(here / "set" / "vegetables", leek=2)
+    assert "If apple is a class, use {layout: domains, path: set}." in refused()

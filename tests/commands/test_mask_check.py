@@ -107,3 +107,10 @@ def test_an_unknown_layout_proposes_the_nearest_of_both_tables(radapter, here):
     answer = radapter("data", "check", "set", "--layout", "cityscape")
     assert answer.code == 2
     assert "Did you mean 'cityscapes'" in answer.said
+
+
+def test_underscores_that_become_spaces_are_printed(radapter, here):
+    miniatures.camvid(here / "set")
+    classes = "classes: [traffic_light, b, c, d], ignore: [10, 11]"
+    answer = radapter("data", "check", f"{{images: set/val, masks: set/valannot, {classes}}}")
+    assert "traffic_light -> 'traffic light' (1 of 4)" in " ".join(answer.printed.split())

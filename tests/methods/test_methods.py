@@ -69,6 +69,12 @@ def test_names_are_those_of_the_documentation():
     assert all(name in METHODS for group in GROUPS.values() for name in group)
 
 
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_method_says_whether_it_trains_a_head(encoder, name):
+    head = built(name, encoder).learner.head
+    assert METHODS[name].trains_head == (head is not None and head.requires_grad)
+
+
 def test_an_unknown_method_proposes_the_nearest():
     with pytest.raises(ConfigError, match=r"r-adaptor.*r-adapter"):
         find_method("r-adaptor")

@@ -1,6 +1,6 @@
 """From a checked configuration to the objects that a run is made of. Configurations go no further than here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from radapter.commands.shifted import shifted_sources
 from radapter.config import CommonConfig, RetrievalRunConfig, RunConfig, SegmentationRunConfig
 from radapter.config.retrieval import RetrievalTrainConfig
 from radapter.data import ClassificationSet, PairSet, open_classification, open_pairs
-from radapter.data.labelled.labels import read_classnames
+from radapter.data.labelled.labels import read_classnames, renamed
 from radapter.data.labelled.opening import kind_of
 from radapter.data.pairs.equivalence import warn_if_large
 from radapter.data.pairs.kinds import kind_of as pairs_kind_of
@@ -26,7 +26,7 @@ from radapter.data.shards.stream import (
     open_labelled_stream,
     open_pair_stream,
 )
-from radapter.errors import ConfigError
+from radapter.errors import ConfigError, did_you_mean
 from radapter.models import DualEncoder
 from radapter.processes import launched
 from radapter.protocol import (
@@ -38,7 +38,7 @@ from radapter.protocol import (
 )
 from radapter.protocol.suite import ROLES
 from radapter.world import KEPT_TEMPLATES
-from radapter.zeroshot import templates
+from radapter.zeroshot import name_key, templates
 
 AnySuite = ClassificationSuite | RetrievalSuite | SegmentationSuite
 
@@ -221,23 +221,27 @@ def _check_batches(train: PairSet, settings: RetrievalTrainConfig) -> None:
 
 
 def _classification_suite(config: RunConfig) -> ClassificationSuite:
-    """The class names are the user's, else those of the training set."""
+    """The class names are the user's, else those of the training set, under the names that data.rename gives."""
     data = config.data
     read = partial(
         open_classification,
+        rename=data.rename,
         max_pixels=data.max_pixels,
         max_bad=data.max_bad,
         allow_download=config.allow_download,
     )
     train: ClassificationSet | ShardStream
+    listed = () if data.classnames is None else read_classnames(data.classnames)
+    given = renamed(listed, data.rename) or None
     if isinstance(data.train, dict) and is_stream(data.train):
-        given = None if data.classnames is None else read_classnames(data.classnames)
-        train = open_labelled_stream(data.train, classnames=given, name="train", max_pixels=data.max_pixels)
+        train = open_labelled_stream(
+            data.train, classnames=given, rename=data.rename, name="train", max_pixels=data.max_pixels
+        )
         _check_stream(train, images=config.train.batch_size)
     else:
-        train = read(data.train, classnames=data.classnames, name="train")
+        train = read(data.train, classnames=given, name="train")
     names = train.classnames
-    return ClassificationSuite(
+    suite = ClassificationSuite(
         train=train,
         id_val=None if data.id_val is None else read(data.id_val, classnames=names, name="id_val"),
         id_test={name: read(spec, classnames=names, name=name) for name, spec in data.id_test.items()},
@@ -251,6 +255,20 @@ def _classification_suite(config: RunConfig) -> ClassificationSuite:
             name: _transfer_set(name, spec, data.templates, read) for name, spec in data.transfer.items()
         },
     )
+    opened = (train, *suite.sets(*ROLES).values())
+    _check_renamed(data.rename, {name for data in opened for name in data.given_names}.union(listed))
+    return suite
+
+
+def _check_renamed(rename: Mapping[str, str], known: Collection[str]) -> None:
+    """Raises ConfigError where data.rename names a class that no set has."""
+    keys = set(map(name_key, known))
+    for old in rename:
+        if name_key(old) not in keys:
+            raise ConfigError(
+                f"data.rename must map class names of a data set. None has the class '{old}'. Use a name that "
+                f"'radapter data check' prints.{did_you_mean(old, sorted(known))}"
+            )
 
 
 def _transfer_set(

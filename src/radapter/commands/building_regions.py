@@ -1,6 +1,6 @@
 """From a checked configuration of segmentation to its suite."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -24,13 +24,14 @@ from radapter.segmentation.mining import (
     measured_floors,
     mine_pairs,
     named_nouns,
+    readable_nouns,
     vocabulary,
 )
 from radapter.segmentation.mining.regions import MIN_AREA, TEMPLATE
 from radapter.segmentation.region_loader import Crop
 from radapter.segmentation.training_regions import Frame, MaskRegions, RegionSet
 from radapter.storage import check_writable
-from radapter.zeroshot import templates
+from radapter.zeroshot import name_key, templates
 
 
 def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> SegmentationSuite:
@@ -42,7 +43,7 @@ def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> S
     data = config.data
     read = partial(open_masks, max_pixels=data.max_pixels, max_bad=data.max_bad)
     regions = _training_regions(config, encoder)
-    _check_unseen(data.unseen, regions)
+    unseen = _nouns_among(regions, data.unseen)
     return SegmentationSuite(
         train=regions,
         id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
@@ -52,7 +53,7 @@ def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> S
         proposer=proposer_of(config.regions),
         crop=crop_of(encoder, config.regions),
         frame=frame_of(config.regions),
-        unseen=tuple(data.unseen),
+        unseen=unseen,
     )
 
 
@@ -135,7 +136,7 @@ def _mine(config: SegmentationRunConfig, encoder: DualEncoder, folder: Path) -> 
             join=False,
             progress=bar("hashing"),
         )
-        named = named_nouns(pairs, finder)
+        named = readable_nouns(named_nouns(pairs, finder), encoder, TEMPLATE)
         matcher = RegionMatcher(encoder, proposer_of(config.regions), named.nouns, min_area=min_area)
         floors = _floors(
             spec.get("floor", "auto"),
@@ -177,9 +178,12 @@ def _given(spec: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return {key: spec[key] for key in keys if key in spec}
 
 
-def _check_unseen(unseen: list[str], regions: RegionSet) -> None:
+def _nouns_among(regions: RegionSet, unseen: Sequence[str]) -> tuple[str, ...]:
+    """The nouns that data.unseen names, as the regions spell them."""
+    spelling = {name_key(noun): noun for noun in regions.nouns}
     for noun in unseen:
-        if noun not in regions.nouns:
+        if name_key(noun) not in spelling:
             raise ConfigError(
                 f"data.unseen must hold nouns of data.train. Got '{noun}'.{did_you_mean(noun, regions.nouns)}"
             )
+    return tuple(spelling[name_key(noun)] for noun in unseen)

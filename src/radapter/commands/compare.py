@@ -15,7 +15,9 @@ from radapter.commands.checks import (
     report_few_validation_images,
     unread_settings,
 )
+from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import print_study
+from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
 from radapter.config.schema import AdapterConfig
@@ -97,6 +99,8 @@ def compare(
     suite = suite_of(config, encoder)
     report_long_captions(suite, encoder)
     report_few_validation_images(suite.id_val, config, rows)
+    report_sets(suite, config)
+    check_suite_texts(suite, encoder, rows)
     check_disjoint(suite)
     plan += _pictures(suite)
     _check_same(folder, plan)

@@ -5,16 +5,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import yaml
 from rich.console import Console
 
+from radapter.commands.class_texts import report_spelling
 from radapter.commands.evaluate import parsed
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.mask_check import is_masked, mask_check
 from radapter.commands.pair_check import advising, is_paired, of_path, pair_check
+from radapter.commands.sets import in_flow, set_in_words
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, ClassificationSet, PairSet, open_classification
+from radapter.data.dividing import CUTS, divided, siblings_of, split_folders, splits_of
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
+from radapter.data.labelled.class_folders import folders_in
 from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.labelled.opening import kind_of
 from radapter.data.masks.checking import MaskFindings
@@ -24,6 +27,7 @@ from radapter.data.shards import read_shards
 from radapter.data.shards.exporting import LABELLED
 from radapter.data.shards.stream import is_stream, open_labelled_stream, open_pair_stream
 from radapter.data.specification import expanded
+from radapter.data.splits import in_part
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
 
@@ -68,22 +72,87 @@ def data_check(
         pairs = pair_check(spec, whole=whole, allow_download=allow_download)
         _propose(_section(_streamed(told) or _uncut(spec), "retrieval"))
         return pairs
+    sets = divided(spec) if splits_of(spec) else {}
+    if sets:
+        return _splits_check(spec, sets, whole=whole, allow_download=allow_download)
+    with advising(task):
+        dataset, found = _examined(spec, whole=whole, allow_download=allow_download)
+    section = _section(_streamed(told)) if is_stream(told) else snippet(spec, dataset)
+    if not is_stream(told) and _is_to_cut(spec, dataset):
+        report_parts(dataset)
+        section += f"\n{_in_one_line(spec)}"
+    _propose(section)
+    return found
+
+
+def _examined(
+    spec: Spec,
+    *,
+    whole: bool,
+    allow_download: bool,
+    name: str | None = None,
+    classnames: Sequence[str] | None = None,
+) -> tuple[ClassificationSet, Findings]:
+    """Opens labelled images, prints what they hold, and refuses them where a run would."""
     with counting() as bar:
-        with advising(task):
-            dataset = open_classification(
-                spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing")
-            )
+        dataset = open_classification(
+            spec,
+            classnames=classnames,
+            name=name,
+            max_bad=1.0,
+            allow_download=allow_download,
+            progress=bar("hashing"),
+        )
         found = look_at(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None
     Console().print(facts_table(dataset.name, _facts(dataset, found, expected)))
     _problems(found)
+    if name in (None, "train"):
+        report_class_names(dataset)
     if len(found.unreadable) > MAX_BAD * found.decoded:
         raise DataError(
             f"at most {MAX_BAD:.2%} of the pictures may be unreadable (data.max_bad). Of the {found.decoded:,} "
             f"decoded in '{dataset.name}' {len(found.unreadable):,} are. Repair them, or raise data.max_bad."
         )
-    _propose(_section(_streamed(told)) if is_stream(told) else snippet(spec, dataset))
-    return found
+    return dataset, found
+
+
+def _splits_check(spec: Spec, sets: Mapping[str, Spec], *, whole: bool, allow_download: bool) -> Findings:
+    """Prints what each split of a source holds, and the lines that use them; gives what training holds."""
+    found: dict[str, Findings] = {}
+    names: Sequence[str] | None = None
+    for role, of in sets.items():
+        dataset, found[role] = _examined(
+            of, whole=whole, allow_download=allow_download, name=role, classnames=names
+        )
+        names = dataset.classnames
+    say("This source has splits:")
+    for role, of in sets.items():
+        say(f"  {role}: {set_in_words(found[role].per_class)}, from {in_flow(of)}")
+    if isinstance(spec.get("folder"), str):
+        folder = Path(expanded(spec["folder"]))
+        others = sorted({*folders_in(folder)} - set(split_folders(folder).values()))
+        if others:
+            say(f"Not a split: {_some(others)}. For a shifted test set, add it under data.ood.")
+    _propose(f"{_section(_with_copy(sets))}\n{_in_one_line(spec)}")
+    return found["train"]
+
+
+def report_parts(dataset: ClassificationSet) -> None:
+    """Prints how many images of how many classes each proposed part of a set has."""
+    say("Cut by content:")
+    for role, (low, high) in CUTS.items():
+        counts = dataset.labels[in_part(dataset.keys, low, high)].bincount(minlength=len(dataset.classnames))
+        say(f"  {role}: {set_in_words(dict(zip(dataset.classnames, counts.tolist(), strict=True)))}")
+
+
+def _is_to_cut(spec: Mapping[str, Any], dataset: ClassificationSet) -> bool:
+    """Whether what is proposed are parts of this very source."""
+    is_layout_of_its_own = "layout" in spec and (
+        LAYOUTS[spec["layout"]].shifted or len(dataset.groupnames) > 1
+    )
+    is_sibling = isinstance(spec.get("folder"), str) and bool(siblings_of(spec["folder"]))
+    return not (_is_cut(spec) or is_layout_of_its_own or is_sibling)
 
 
 def snippet(spec: Mapping[str, Any], dataset: ClassificationSet) -> str:
@@ -95,8 +164,21 @@ def snippet(spec: Mapping[str, Any], dataset: ClassificationSet) -> str:
     if layout is not None and "domain" in layout.options and undivided:
         left_out = dataset.groupnames[-1]
         others = {**spec, "leave_out": left_out}
-        return _section({**_parts(others), "ood": {left_out: {**spec, "domain": left_out}}})
+        return _section({**divided(others), "ood": {left_out: {**spec, "domain": left_out}}})
     return _section(_uncut(spec))
+
+
+def report_class_names(dataset: ClassificationSet) -> None:
+    """Prints what becomes of class names, and warns of a single class."""
+    report_spelling(dataset.given_names)
+    for note in dataset.notes:
+        say(note)
+    if len(dataset.classnames) == 1:
+        say(
+            f"There is one class, '{dataset.classnames[0]}', so there is nothing to tell apart. Add other classes "
+            "before you train.",
+            "yellow",
+        )
 
 
 def _task_of(spec: Spec) -> TaskName:
@@ -127,7 +209,21 @@ def _streamed(spec: Spec) -> Spec:
 
 
 def _uncut(spec: Mapping[str, Any]) -> Spec:
-    return {"id_test": dict(spec)} if _is_cut(spec) else _parts(spec)
+    if _is_cut(spec):
+        return {"id_test": dict(spec)}
+    siblings = siblings_of(spec["folder"]) if isinstance(spec.get("folder"), str) else {}
+    return _with_copy(
+        {role: {**spec, "folder": folder} for role, folder in siblings.items()} or divided(spec)
+    )
+
+
+def _with_copy(sets: Mapping[str, Spec]) -> Spec:
+    """Sets and a shifted one, without which `compare` refuses to run: a corrupted copy of the test set."""
+    return {**sets, "ood": {"corrupted": _COPY}} if "id_test" in sets else dict(sets)
+
+
+def _in_one_line(spec: Mapping[str, Any]) -> str:
+    return f"# the same in one line: data: {in_flow({**spec, 'ood': {'corrupted': _COPY}})}"
 
 
 def _is_cut(spec: Mapping[str, Any]) -> bool:
@@ -171,26 +267,14 @@ def _spec(source: str, settings: Sequence[str], layout: str | None, task: TaskNa
     return spec
 
 
-def _parts(spec: Mapping[str, Any]) -> Spec:
-    cuts = {"train": [0.0, 0.8], "id_val": [0.8, 0.9], "id_test": [0.9, 1.0]}
-    # Without a shifted set, `compare` refuses to run; a corrupted copy of the test set is one.
-    return {role: {**spec, "part": part} for role, part in cuts.items()} | {"ood": {"corrupted": _COPY}}
-
-
 def _section(roles: Mapping[str, Spec], task: TaskName = "classification") -> str:
     lines = ["data:"] if task == "classification" else [f"task: {task}", "data:"]
     for role, spec in roles.items():
         if role == "ood":
-            lines += ["  ood:", *(f"    {name}: {_flow(of_one)}" for name, of_one in spec.items())]
+            lines += ["  ood:", *(f"    {name}: {in_flow(of_one)}" for name, of_one in spec.items())]
         else:
-            lines.append(f"  {role}: {_flow(spec)}")
+            lines.append(f"  {role}: {in_flow(spec)}")
     return "\n".join(lines)
-
-
-def _flow(spec: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(
-        dict(spec), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
-    ).strip()
 
 
 def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from radapter.commands.building import (
 )
 from radapter.commands.building_regions import tested_masks
 from radapter.commands.checks import check_text_tower
+from radapter.commands.class_texts import OTHER_CLASSES, check_texts
 from radapter.commands.merge import check_alpha, loading
 from radapter.commands.reporting import print_sets
 from radapter.commands.terminal import bars, next_steps, say
@@ -49,7 +50,8 @@ from radapter.protocol import (
 )
 from radapter.protocol.trained import HEAD
 from radapter.report import METRICS
-from radapter.zeroshot import LinearHead
+from radapter.segmentation import names_of
+from radapter.zeroshot import LinearHead, name_key
 from radapter.zeroshot import templates as prompts_of
 
 _KINDS: dict[TaskName, Mapping[str, type[BaseModel]]] = {
@@ -62,6 +64,10 @@ _LACKING: dict[TaskName, tuple[str, ...]] = {
     "retrieval": ("--classnames", "--templates"),
     "segmentation": ("--classnames",),
 }
+_OTHER_NAMES = (
+    "Give other names with --classnames, and labels: {{'{name}': OTHER NAME}} beside the source, or evaluate a run "
+    "of a method that trains a head, such as r-adapter+head."
+)
 _EXAMPLES: dict[TaskName, str] = {
     "classification": "{csv: a.csv}",
     "retrieval": "{csv: a.csv}",
@@ -152,14 +158,19 @@ def evaluate(
             if is_run:
                 suite = _labelled(sources, names or about.get("classnames"), prompts, read)
                 _check_head(run, about, suite)
+                _check_names(encoder, suite, refuse=not (run / HEAD).is_file())
                 return _Opened(encoder, suite, max_bad, about)
-            classifier = folder_classifier(run, encoder.embed_dim)
+            classifier, note = folder_classifier(run, encoder.embed_dim), None
             if classifier is None:
-                return _Opened(encoder, _labelled(sources, names, prompts, read), max_bad, about)
-            suite, misfit = _under(classifier, sources, names, prompts, read, has_templates=given is not None)
-            if misfit is None:
-                return _Opened(encoder, suite, max_bad, about, classifier.head)
-            note = f"The classifier of '{what}' is not used, but a zero-shot head: {misfit}"
+                suite = _labelled(sources, names, prompts, read)
+            else:
+                suite, misfit = _under(
+                    classifier, sources, names, prompts, read, has_templates=given is not None
+                )
+                if misfit is None:
+                    return _Opened(encoder, suite, max_bad, about, classifier.head)
+                note = f"The classifier of '{what}' is not used, but a zero-shot head: {misfit}"
+            _check_names(encoder, suite, refuse=True)
             return _Opened(encoder, suite, max_bad, about, None, note)
         check_text_tower(encoder)
         if measured == "segmentation":
@@ -168,6 +179,8 @@ def evaluate(
                 for name, spec in sources.items()
                 if not isinstance(spec, str)
             }
+            for own, name in {data.classnames: name for name, data in masks.items()}.items():
+                check_texts(encoder, own, prompts, origin=name, remedy=OTHER_CLASSES, parted=names_of)
             regions = config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig()
             unseen = tuple(about.get("unseen", ()))
             return _Opened(
@@ -301,11 +314,22 @@ def _under(
 
 def _check_head(run: Path, about: Mapping[str, Any], suite: ClassificationSuite) -> None:
     """Raises where a run has a head and the class names are others."""
-    if (run / HEAD).is_file() and list(suite.classnames) != about["classnames"]:
+    if (run / HEAD).is_file() and [*map(name_key, suite.classnames)] != [*map(name_key, about["classnames"])]:
         raise ConfigError(
             f"--classnames must be those of '{run}', whose method '{about['method']}' trained a head for them. "
             f"Got {len(suite.classnames)} others. Leave it out, or evaluate a run of a method without a head."
         )
+
+
+def _check_names(encoder: DualEncoder, suite: ClassificationSuite, *, refuse: bool) -> None:
+    check_texts(
+        encoder,
+        suite.classnames,
+        suite.templates,
+        origin=suite.train.name,
+        remedy=_OTHER_NAMES,
+        refuse=refuse,
+    )
 
 
 def _name_of(source: str | dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radapter.commands.class_texts import report_spelling
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, PairedMaskDataset, open_masks
@@ -42,6 +43,7 @@ def mask_check(spec: Mapping[str, Any], *, whole: bool = False) -> MaskFindings:
     console.print(facts_table(dataset.name, _facts(dataset, found)))
     if found.total:
         console.print(_class_table(found))
+    report_spelling(dataset.given_names)
     for message in (*found.strange[:_SHOWN], *found.unusable[:_SHOWN]):
         say(message, "yellow")
     if found.strange:

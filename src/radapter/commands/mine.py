@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from radapter.commands.checks import check_text_tower
 from radapter.commands.encoders import encoder_of
 from radapter.commands.evaluate import parsed
 from radapter.commands.terminal import counting, say
@@ -29,6 +30,7 @@ from radapter.segmentation.mining import (
     measured_floors,
     mine_pairs,
     named_nouns,
+    readable_nouns,
     vocabulary,
 )
 from radapter.segmentation.mining.masked import MIN_AREA as TRUE_AREA
@@ -155,6 +157,8 @@ def _mine(
         pairs = _first(pairs, limit)
         named = named_nouns(pairs, finder)
         with encoder_of(model, allow_download=allow_download) as (encoder, identity):
+            check_text_tower(encoder)
+            named = readable_nouns(named, encoder, template)
             matcher = RegionMatcher(encoder, found_by, named.nouns, template=template, min_area=min_area)
             floors = _floors(asked, lambda: measured_floors(pairs, named, matcher, progress=bar("floors")))
             about = {

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from radapter.commands.building_regions import frame_of
 from radapter.commands.checks import check_text_tower
+from radapter.commands.class_texts import check_texts
 from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
 from radapter.config import SegmentationRunConfig, load_config
@@ -118,6 +119,14 @@ def segment(
     failed: list[DataError] = []
     with encoder_of(what, allow_download=allow_download) as (encoder, _), counting() as bar:
         check_text_tower(encoder)
+        check_texts(
+            encoder,
+            classnames,
+            prompts,
+            origin="--classes",
+            remedy="Give other names in --classes.",
+            parted=names_of,
+        )
         classifier = RegionClassifier(
             encoder,
             classnames,

@@ -13,7 +13,9 @@ from radapter.commands.checks import (
     check_settings,
     report_few_validation_images,
 )
+from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import merge_steps, print_results, write_report
+from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
 from radapter.methods import Method, find_method
@@ -58,6 +60,8 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
         suite = suite_of(config, encoder)
         report_long_captions(suite, encoder)
         report_few_validation_images(suite.id_val, config, [method])
+        report_sets(suite, config)
+        check_suite_texts(suite, encoder, [method])
         return encoder, suite
 
     config, method, recipe = processes.everywhere(checked)

@@ -43,6 +43,10 @@ class DataConfig(CommonData):
         default=None,
         description="class names: a list, a text file with one a line, or null for those of data.train",
     )
+    rename: dict[str, str] = Field(
+        default_factory=dict,
+        description="class name: the name to use for it in prompts, messages and files, in every set; may be empty",
+    )
     templates: Annotated[list[str] | str, PATH_OR_NAME] = Field(
         default="short",
         description="prompts: short, imagenet, a text file with one a line, or a list; each with one {}",

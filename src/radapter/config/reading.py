@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from radapter.config.classification import RunConfig
+from radapter.config.one_source import written_out
 from radapter.config.problems import Location, describe
 from radapter.config.retrieval import RetrievalRunConfig
 from radapter.config.schema import CommonConfig
@@ -71,6 +72,11 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         return f"{file}: "
 
     schema = _schema(settings.get("task", "classification"), locate(("task",)))
+    if isinstance(settings.get("data"), dict):
+        try:
+            settings["data"] = written_out(settings["data"], settings.get("task", "classification"), schema)
+        except ConfigError as error:
+            raise ConfigError(f"{locate(('data',))}{error}") from error
     try:
         return schema.model_validate(settings)
     except ValidationError as error:

@@ -75,6 +75,11 @@ class Method:
     trains_towers: bool = True
     part_of: str | None = None
 
+    @property
+    def trains_head(self) -> bool:
+        """Whether it trains a classification head, which tells apart classes that the text tower does not."""
+        return self.head_learning_rate is not None
+
 
 OF_AN_AVERAGE = frozenset({"ema_decay"})
 """What every training reads: the decay of the accumulated weights."""

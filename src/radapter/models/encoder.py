@@ -57,6 +57,9 @@ class Towers(Protocol):
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each of N texts, none of them cut."""
 
+    def unknown_id(self) -> int | None:
+        """The id of words that the vocabulary lacks; None where every text is read."""
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """What the image tower consists of, its projection included."""
 
@@ -207,6 +210,14 @@ class DualEncoder(nn.Module):
                 no text tower.
         """
         return self.towers.token_counts(texts)
+
+    def unknown_id(self) -> int | None:
+        """The token id of words that the vocabulary lacks; None where the tokenizer can read every word.
+
+        Raises:
+            ModelError: the tokenizer's files are missing, or the model has no text tower.
+        """
+        return self.towers.unknown_id()
 
     def image_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:
         """The parts of the image tower, its projection included."""

@@ -95,6 +95,10 @@ class OpenClipTowers:
         """Tokens of each of N texts, none of them cut."""
         return self.tokenizer.token_counts(texts)
 
+    def unknown_id(self) -> int | None:
+        """The id of words that the vocabulary lacks; None where every text is read."""
+        return self.tokenizer.unknown_id()
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The image tower, which holds its projection."""
         return (module.visual,)  # type: ignore[return-value]

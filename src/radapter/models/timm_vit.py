@@ -73,6 +73,10 @@ class TimmTowers:
         """Raises ModelError: there is no text tower."""
         raise self._no_text()
 
+    def unknown_id(self) -> int | None:
+        """Raises ModelError: there is no text tower."""
+        raise self._no_text()
+
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The whole module."""
         return (module,)

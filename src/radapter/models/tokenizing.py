@@ -65,6 +65,20 @@ class LazyTokenizer:
             )
         return tokens
 
+    def unknown_id(self) -> int | None:
+        """The id of words that the vocabulary lacks; None where the tokenizer can read every word.
+
+        Raises:
+            ModelError: the files are missing.
+        """
+        tokenizer = self.get()
+        inner = getattr(tokenizer, "tokenizer", tokenizer)  # open_clip wraps those of transformers
+        if not isinstance(inner, PreTrainedTokenizerBase) or inner.unk_token_id is None:
+            return None
+        # CLIP's own names its end of text as the unknown token too, which stands in every text.
+        used = {inner.bos_token_id, inner.eos_token_id, inner.pad_token_id}
+        return None if inner.unk_token_id in used else int(inner.unk_token_id)
+
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text uncut, with those of begin and end: above `context_length` a call cuts the text.
 

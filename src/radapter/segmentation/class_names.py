@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radapter.errors import DataError
-from radapter.zeroshot import TextEncoder, check_classnames, class_embeddings
+from radapter.zeroshot import TextEncoder, check_classnames, class_embeddings, spoken
 
 Synonyms = Literal["mean", "max"]
 
@@ -37,10 +37,12 @@ class ClassHead(NamedTuple):
 def names_of(entry: str) -> tuple[str, ...]:
     """The names of a class, "car, automobile" giving two; a name that stands twice counts once.
 
+    Underscores become spaces.
+
     Raises:
         DataError: a name is empty.
     """
-    names = [name.strip() for name in entry.split(",")]
+    names = [spoken(name) for name in entry.split(",")]
     if not all(names):
         raise DataError(f"class names must not be empty. '{entry}' holds an empty one. Look at its commas.")
     return tuple(dict.fromkeys(names))

@@ -24,7 +24,7 @@ from radapter.models.hf import with_weights
 from radapter.segmentation.class_names import names_of
 from radapter.segmentation.proposals import Proposals
 from radapter.storage import read_json
-from radapter.zeroshot import evaluating
+from radapter.zeroshot import evaluating, name_key
 
 MODELS: dict[str, type[nn.Module]] = {
     "maskformer": MaskFormerForInstanceSegmentation,
@@ -119,10 +119,10 @@ def _enlarged(logits: Tensor, padded: torch.Size, shown: Tensor | None, size: tu
 def _columns(model: nn.Module, classnames: Sequence[str]) -> Tensor:
     """(K, C), which of the model's labels are names of each class."""
     id_to_label: Mapping[int, str] = model.config.id2label  # type: ignore[union-attr, assignment]
-    numbers = {label.strip().casefold(): int(number) for number, label in id_to_label.items()}
+    numbers = {name_key(label): int(number) for number, label in id_to_label.items()}
     table = torch.zeros(len(numbers), len(classnames))
     for column, entry in enumerate(classnames):
-        rows = [numbers[name.casefold()] for name in names_of(entry) if name.casefold() in numbers]
+        rows = [numbers[name_key(name)] for name in names_of(entry) if name_key(name) in numbers]
         if not rows:
             raise ConfigError(
                 f"an ensemble needs classes that the proposer knows. '{entry}' is none of its {len(numbers)}."

@@ -97,7 +97,7 @@ def test_classes_the_training_list_lacks_are_named_counted_and_the_map_shown():
 
 def test_lacking_class_proposes_the_nearest_spelling():
     with pytest.raises(DataError, match="Did you mean 'horse'"):
-        resolve(_source(["Horse"]), classnames=["horse", "dog"])
+        resolve(_source(["Hors"]), classnames=["horse", "dog"])
 
 
 def test_map_to_an_unknown_training_class_says_so():
@@ -152,3 +152,49 @@ def test_empty_or_unreadable_names_file_is_refused(tmp_path, content):
 def test_missing_names_file_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"gone\.txt"):
         read_classnames(tmp_path / "gone.txt")
+
+
+def test_names_that_differ_in_case_and_spaces_alone_are_refused_with_the_map_that_joins_them():
+    with pytest.raises(DataError, match=r"equal: 1: 'Cat' and 'cat' and 'cat '\.") as error:
+        resolve(_source(["Cat", "cat ", "dog", "cat"]))
+    assert "labels: {'Cat': 'Cat', 'cat': 'Cat', 'cat ': 'Cat'}" in str(error.value)
+    mapping = {"cat ": "cat", "Cat": "cat"}
+    assert resolve(_source(["Cat", "cat ", "dog", "cat"]), mapping=mapping).labels.tolist() == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("other", ["Bell_Pepper", "bell  pepper", "ｂｅｌｌ pepper", "bell pepper\u00a0"])  # noqa: RUF001
+def test_spellings_of_one_name_are_one_class_across_sets_and_two_within_one(other):
+    assert resolve(_source([other]), classnames=["dog", "bell pepper"]).labels.tolist() == [1]
+    with pytest.raises(DataError, match="class names must differ"):
+        resolve(_source([other, "bell pepper"]))
+    with pytest.raises(DataError, match="class names must differ"):
+        read_classnames([other, "bell pepper"])
+
+
+def test_underscores_are_spaces_in_class_names_and_maps_take_both():
+    resolved = resolve(_source(["red_bell_pepper", "dog"], ("red_bell_pepper", "dog")))
+    assert (resolved.classnames, resolved.given) == (("red bell pepper", "dog"), ("red_bell_pepper", "dog"))
+    for key in ("red_bell_pepper", "red bell pepper"):
+        assert resolve(_source(["red_bell_pepper"]), mapping={key: "hot_pepper"}).classnames == (
+            "hot pepper",
+        )
+
+
+def test_rename_follows_the_map_and_takes_both_spellings():
+    rename = {"red bell_pepper": "pepper", "absent": "nothing"}
+    resolved = resolve(_source(["red_bell_pepper", "x"]), mapping={"x": "hat"}, rename=rename)
+    assert resolved.classnames == ("pepper", "hat")
+    assert resolve(_source(["a", "b"]), rename={"a": "b", "b": "a"}).classnames == ("b", "a")
+
+
+def test_two_names_that_rename_makes_equal_are_refused():
+    with pytest.raises(DataError, match=r"equal: 1: 'B' and 'a'\. .*data\.rename is applied"):
+        resolve(_source(["a", "B", "c"]), rename={"a": "b"})
+
+
+def test_classes_that_training_lacks_are_left_out_by_shared_which_is_named_first():
+    with pytest.raises(
+        DataError, match=r"add `shared: true`.* labels: \{cow: ant\}.* data: \{rename: \{cow: ant\}\}"
+    ):
+        resolve(_source(["cow", "ant"]), classnames=["ant"])
+    assert resolve(_source(["cow", "ant"]), classnames=["ant"], shared=True).rows.tolist() == [1]

@@ -4,7 +4,7 @@ import pytest
 from data.pairs.test_pair_set import pairs
 
 from radapter.errors import DataError
-from radapter.segmentation.mining import VocabularyNouns, named_nouns, vocabulary
+from radapter.segmentation.mining import VocabularyNouns, named_nouns, readable_nouns, vocabulary
 
 CAPTIONS = ("A man and his dog .", "A person with a dog on grass", "Nothing .", "a dog")
 
@@ -38,3 +38,19 @@ def test_nouns_of_one_caption_are_apart(found):
 def test_captions_without_any_noun_are_refused():
     with pytest.raises(DataError, match=r"None of the 1 of 'set' does, such as 'Hm'.*--nouns"):
         named_nouns(pairs(["Hm"], [0]), VocabularyNouns(vocabulary()))
+
+
+def test_nouns_that_the_model_reads_alike_are_left_out_with_a_warning(encoder, caplog):
+    captions = ["a dog with a star", "grass and a moon by a zebra"]  # world:tiny knows the star and the moon
+    named = named_nouns(pairs(captions, [0, 1]), VocabularyNouns(vocabulary()))
+    left = readable_nouns(named, encoder, "a photo of a {}.")
+    assert left.nouns == ("moon", "star")
+    assert [image.ids for image in left.of_images] == [(1,), (0,)]
+    assert "It reads 3 of the 5" in caplog.text
+    assert "'dog', 'grass', 'zebra'" in caplog.text
+
+
+def test_nouns_that_are_all_read_alike_are_refused(encoder):
+    named = named_nouns(pairs(["a dog on grass"], [0]), VocabularyNouns(vocabulary()))
+    with pytest.raises(DataError, match=r"reads all 2 .* 'dog', 'grass'\. Use another --model"):
+        readable_nouns(named, encoder, "a photo of a {}.")

@@ -68,3 +68,9 @@ def test_middle_floors_are_reached_by_half():
 
 def test_without_matches_the_floors_hold_nothing_back():
     assert middle_floors([]) == (-2.0, -2.0)
+
+
+def test_a_tie_is_no_lead_unless_less_than_none_is_asked_for():
+    tie = Match(0, 0, 0.4, 0.0)
+    assert not Floors(0.3, 0.0).admit(tie)
+    assert Floors(0.3, -1.0).admit(tie)

@@ -36,12 +36,13 @@ def files_source(
     max_pixels: int,
     candidates: Mapping[str, Sequence[str]] | None = None,
     groups: Sequence[str] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Source:
-    """A source of class name -> image files; `candidates` and `groups` as in `Source`."""
+    """A source of class name -> image files; `candidates`, `groups` and `notes` as in `Source`."""
     paths = [file for found in files.values() for file in found]
     labels = [classname for classname, found in files.items() for _ in found]
     pictures = FilePictures(paths, max_pixels=max_pixels)
-    return Source(name, pictures, labels, tuple(files), candidates=candidates, groups=groups)
+    return Source(name, pictures, labels, tuple(files), candidates=candidates, groups=groups, notes=notes)
 
 
 def folders_in(path: Path) -> list[str]:
@@ -50,6 +51,11 @@ def folders_in(path: Path) -> list[str]:
     Raises:
         DataError: `path` is no folder.
     """
+    if path.is_file():
+        raise DataError(
+            f"data folder must be a folder with one folder of images for each class. '{path}' is a file. Give the "
+            "folder that holds the class folders, or a table: .csv, .tsv or .parquet."
+        )
     if not path.is_dir():
         raise DataError(f"data folder must exist. '{path}' does not.")
     return sorted(child.name for child in path.iterdir() if child.is_dir() and not _is_hidden(child.name))

@@ -21,7 +21,7 @@ class ClassificationSet:
 
     Attributes:
         name: what tables and messages call it.
-        classnames: C names, no two alike; a test set may hold pictures of only some of them.
+        classnames: C names, no two equal; a test set may hold pictures of only some of them.
         labels: (N,), int64, into `classnames`.
         keys: (N,), int64, the first 8 bytes of the SHA-256 of each picture's content; what augmentation,
             dropping and splits depend on, wherever the picture lies.
@@ -32,6 +32,9 @@ class ClassificationSet:
             the others out of the argmax. None where every class is possible.
         groups: (N,), int64, into `groupnames`, for the accuracy of the worst group; None where there are none.
         groupnames: G names.
+        given_names: the source's class names before underscores are replaced and `data.rename` is applied; empty
+            where the set was not opened from a source.
+        notes: what a user must know of the class names, one sentence each.
     """
 
     name: str
@@ -43,6 +46,8 @@ class ClassificationSet:
     candidates: Tensor | None = None
     groups: Tensor | None = None
     groupnames: tuple[str, ...] = ()
+    given_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shapes = {tuple(self.labels.shape), tuple(self.keys.shape), tuple(self.rows.shape)}

@@ -16,6 +16,7 @@ from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.zeroshot import spoken
 
 Entry = tuple[str, int, str]
 """Path, label, class name."""
@@ -23,8 +24,6 @@ Entry = tuple[str, int, str]
 
 def read_coop(path: Path, *, images: Path, split: str = "train", max_pixels: int = MAX_PIXELS) -> Source:
     """One split of a file; the class list is that of all its splits, in the order of the labels.
-
-    Underscores in class names are read as spaces, as CoOp's prompts have them.
 
     Args:
         path: the JSON file.
@@ -119,13 +118,16 @@ def _rows(rows: Any, path: Path) -> list[Any]:
 def _entry(row: Any, path: Path) -> Entry:
     match row:
         case [str(file), int(label), str(name)] if file and name and not isinstance(label, bool):
-            return file, label, name.replace("_", " ")
+            return file, label, name
     raise DataError(f"every entry must be [path, label, class name]. '{path}' has {str(row)[:80]}.")
 
 
 def _classnames(entries: Sequence[Entry], path: Path) -> dict[int, str]:
     """Label -> name, in the order of the labels; names and labels must go one to one."""
-    pairs = sorted({(label, name) for _, label, name in entries})
+    spelling: dict[str, str] = {}
+    for _, _, name in entries:
+        spelling.setdefault(spoken(name), name)
+    pairs = sorted({(label, spelling[spoken(name)]) for _, label, name in entries})
     names, labels = dict(pairs), {name: label for label, name in pairs}
     torn = [f"{label} is {name!r}" for label, name in pairs if (names[label], labels[name]) != (name, label)]
     if torn:

@@ -4,7 +4,7 @@
     ROOT/<domain>_train.txt, ROOT/<domain>_test.txt      DomainNet's splits: "clipart/dog/clipart_085_1.jpg 85"
 
 One domain is read, or all, or all but those left out (leave-one-domain-out: train on the others, test on it). The
-domains are the groups of the set. Class names are the folders' with spaces for underscores.
+domains are the groups of the set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from radapter.data.labelled.class_folders import files_source, folders_in, list_
 from radapter.data.labelled.labels import Source
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.zeroshot import spoken
 
 
 def read_domains(
@@ -91,8 +92,9 @@ def _joined(path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, max
     classes = sorted({name for of_domain in files.values() for name in of_domain})
     by_class: dict[str, list[str]] = {}
     groups: list[str] = []
+    spelling: dict[str, str] = {}  # domains may spell a class "Alarm_Clock" and "Alarm Clock"
     for folder in classes:
-        found = by_class.setdefault(folder.replace("_", " "), [])
+        found = by_class.setdefault(spelling.setdefault(spoken(folder), folder), [])
         for domain, of_domain in files.items():
             found += of_domain.get(folder, ())
             groups += [domain] * len(of_domain.get(folder, ()))

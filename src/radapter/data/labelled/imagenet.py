@@ -10,7 +10,7 @@ imagenet-c        CORRUPTION/SEVERITY/ID
 from pathlib import Path
 
 from radapter.data.labelled.class_folders import files_source, first_few, folders_in, list_class_folders
-from radapter.data.labelled.imagenet_classes import imagenet_classes, named_classes
+from radapter.data.labelled.imagenet_classes import imagenet_classes, named_classes, notes_on_names
 from radapter.data.labelled.labels import Source
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.errors import ConfigError, DataError, did_you_mean
@@ -109,12 +109,17 @@ def read_imagenet_v2(path: Path, *, wnids: Path | None = None, max_pixels: int =
             f"{len(files)} are not: {first_few(strangers)}. Give the folder that holds them."
         )
     in_order = sorted(files, key=numbers.__getitem__)
-    return files_source(
-        path.name, {names[numbers[folder]]: files[folder] for folder in in_order}, max_pixels=max_pixels
-    )
+    classes = {names[numbers[folder]]: files[folder] for folder in in_order}
+    return files_source(path.name, classes, max_pixels=max_pixels, notes=notes_on_names(classes, wnids))
 
 
 def _of_ids(path: Path, *, wnids: Path | None, max_pixels: int, only_these: bool = False) -> Source:
     files = named_classes(list_class_folders(path), path=path, wnids=wnids)
     candidates = dict.fromkeys(files, ()) if only_these else None
-    return files_source(path.name, files, max_pixels=max_pixels, candidates=candidates)
+    return files_source(
+        path.name,
+        files,
+        max_pixels=max_pixels,
+        candidates=candidates,
+        notes=notes_on_names(files, wnids),
+    )

@@ -6,14 +6,19 @@ twice and are told apart here. A file of ids replaces both, for subsets and for 
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from radapter.data.labelled.class_folders import first_few
 from radapter.data.labelled.labels import refuse_duplicates
 from radapter.errors import DataError, MissingExtraError
 
-# Both of open_clip's "missile" and both of its "sunglasses" would be one class; these are the WordNet names.
+# In OpenAI's list two classes are "missile" and two are "sunglasses"; these are the WordNet names of one of each.
 _TOLD_APART = {"n04008634": "projectile", "n04355933": "sunglass"}
+_NOTE = (
+    "Two ImageNet classes are renamed, because OpenAI's list has 'missile' and 'sunglasses' twice: n04008634 is "
+    "'projectile' and n04355933 is 'sunglass'."
+)
 _WNID = re.compile(r"n\d{8}")
 
 
@@ -41,6 +46,13 @@ def imagenet_classes(wnids: Path | None = None) -> dict[str, str]:
         )
     refuse_duplicates(list(named.values()), f"'{wnids}'")
     return named
+
+
+def notes_on_names(names: Iterable[str], wnids: Path | None) -> tuple[str, ...]:
+    """What a user must know of these class names: whether one of them is not OpenAI's."""
+    named = imagenet_classes(wnids)
+    changed = {name for wnid, name in _TOLD_APART.items() if named.get(wnid) == name}
+    return (_NOTE,) if changed.intersection(names) else ()
 
 
 def named_classes(files: dict[str, list[str]], *, path: Path, wnids: Path | None) -> dict[str, list[str]]:
@@ -101,7 +113,7 @@ def _listed(path: Path) -> dict[str, str]:
             f"{len(wrong)} are no ids{': ' + first_few(wrong) if wrong else ''}."
         )
     refuse_duplicates([wnid for wnid, _ in lines], f"'{path}'")
-    return {wnid: name.split(",")[0].strip().replace("_", " ") for wnid, name in lines}
+    return {wnid: name.split(",")[0].strip() for wnid, name in lines}
 
 
 def _of_class_index(text: str, path: Path) -> list[list[str]]:

@@ -83,6 +83,7 @@ def open_classification(
     spec: str | Mapping[str, Any],
     *,
     classnames: Sequence[str] | str | os.PathLike[str] | None = None,
+    rename: Mapping[str, str] | None = None,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
     max_bad: float = MAX_BAD,
@@ -95,6 +96,7 @@ def open_classification(
         spec: see this file's docstring. `$RADAPTER_DATA` and `~` in paths are expanded; `$RADAPTER_DATA` is
             ../shared/data where it is not set.
         classnames: the training classes, a list or a text file; None takes the source's own.
+        rename: class name to another one, as `data.rename`; names that the source lacks are ignored.
         name: what tables call the set; None takes the source's.
         max_pixels: larger images are refused from their header.
         max_bad: fraction of the pictures that may be unreadable; what the disk alone tells is told here.
@@ -117,6 +119,7 @@ def open_classification(
         classes=classes,
         mapping=mapping,
         classnames=training,
+        rename=rename,
         half=options.get("half"),
         half_order=options.get("half_order", "list"),
         shared=options.get("shared", False),
@@ -158,6 +161,8 @@ def open_classification(
         resolved.candidates,
         _numbers(source.groups, rows, groupnames),
         groupnames,
+        resolved.given,
+        source.notes,
     )
     if "shots" not in options or options.get("shots_scheme") == "coop":
         return opened
@@ -231,7 +236,9 @@ def _check_scheme(kind: str, options: Mapping[str, Any]) -> None:
 def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) -> Source:
     columns = {"image": options.get("image", "image"), "label": options.get("label", "label")}
     if "folder" in options:
-        return read_folder(Path(expanded(options["folder"])), max_pixels=max_pixels)
+        return read_folder(
+            Path(expanded(options["folder"])), listed="classes" in options, max_pixels=max_pixels
+        )
     if "csv" in options:
         return read_labelled_table(
             Path(expanded(options["csv"])),

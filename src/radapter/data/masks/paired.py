@@ -23,6 +23,7 @@ from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels, orient
 from radapter.data.pictures.pictures import ChosenPictures, FilePictures, Pictures
 from radapter.data.splits import Progress, content_keys, fingerprint
 from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
+from radapter.zeroshot import spoken
 
 __all__ = ["EXIF", "IGNORE", "MaskedImage", "PairedMaskDataset"]
 
@@ -46,8 +47,8 @@ class PairedMaskDataset:
         images: a folder of images, or a holder of pictures.
         masks: a folder of label maps whose names are those of the images, but for the suffix; or a holder of maps,
             one a picture.
-        classes: C names, a list or a text file with one a line. Class 0 is value 0 of the files, or value 1 with
-            `reduce_zero_label`, or as `values` says.
+        classes: C names, a list or a text file with one a line; `classnames` has them with spaces for underscores.
+            Class 0 is value 0 of the files, or value 1 with `reduce_zero_label`, or as `values` says.
         ignore: the value, or values, that files give pixels of no class; None where they have none.
         reduce_zero_label: value 0 is of no class either, and value v is class v - 1 (ADE20K).
         values: value of the files -> class index, where they do not count from 0 or 1 (Cityscapes).
@@ -82,10 +83,11 @@ class PairedMaskDataset:
         name: str | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self.classnames = read_classnames(classes)
+        self.given_names = read_classnames(classes)
+        self.classnames = tuple(map(spoken, self.given_names))
         self._table = value_table(len(self.classnames), ignore, reduce_zero_label, values)
         self._reading: dict[str, Any] = {
-            "classes": self.classnames,
+            "classes": self.given_names,
             "ignore": ignore,
             "reduce_zero_label": reduce_zero_label,
             "values": values,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from radapter.data.masks.paired import IGNORE, PairedMaskDataset
 from radapter.errors import ConfigError, ImageError, did_you_mean
+from radapter.zeroshot import name_key
 
 
 def showing(
@@ -26,13 +27,18 @@ def showing(
         ConfigError: a name is no class of the set.
     """
     names = dataset.classnames
+    shown_alone = None if only is None else set(map(name_key, only))
+    left_out = set(map(name_key, without))
+    keys = list(map(name_key, names))
     for name in (*(only or ()), *without):
-        if name not in names:
+        if name_key(name) not in keys:
             raise ConfigError(
                 f"only and without must hold classes of '{dataset.name}'. Got {name!r}.{did_you_mean(name, names)}"
             )
     allowed = {
-        index for index, name in enumerate(names) if (only is None or name in only) and name not in without
+        index
+        for index, key in enumerate(keys)
+        if (shown_alone is None or key in shown_alone) and key not in left_out
     }
     chosen = torch.zeros(len(dataset), dtype=torch.bool)
     for index in range(len(dataset)):

@@ -9,7 +9,6 @@ who wrote by different rules, and joining them too merges little but lengthens c
 import collections
 import dataclasses
 import logging
-import unicodedata
 from collections.abc import Sequence
 from typing import final
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from radapter.errors import DataError
+from radapter.zeroshot import normalised
 
 LARGEST = 100
 """Images in one class above which joining is warned about."""
@@ -42,11 +42,6 @@ class ClassFigures:
     shared_captions: int
     classes: int
     largest: int
-
-
-def normalised(caption: str) -> str:
-    """A caption as it is compared: NFKC, case folded, each run of white space one space, none at the ends."""
-    return " ".join(unicodedata.normalize("NFKC", caption).casefold().split())
 
 
 def target_classes(

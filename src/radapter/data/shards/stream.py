@@ -10,6 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from radapter.data.labelled.labels import refuse_duplicates, renamed
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
 from radapter.data.shards.contents import read_contents
 from radapter.data.shards.plan import Segment
@@ -18,6 +19,7 @@ from radapter.data.shards.sizes import Shards, read_shards
 from radapter.data.specification import check_options, expanded
 from radapter.data.splits import fingerprint
 from radapter.errors import ConfigError, DataError
+from radapter.zeroshot import name_key, spoken
 
 BUFFER = 2_000
 """Samples among which the next is drawn, unless something else is asked for."""
@@ -35,6 +37,7 @@ class ShardStream:
         shards: complete.
         keys: (K,), int64, sorted: the content keys of all images, memory-mapped; for the leak guard.
         classnames: C names; none where images have captions.
+        given_names: the class names of the shards, before `data.rename` is applied.
         label_of: the training class of each class of the shards, where the two lists differ; None where labels are
             taken as they are.
         buffer: samples among which the next is drawn; what a reader holds in memory, undecoded.
@@ -50,6 +53,7 @@ class ShardStream:
     buffer: int = BUFFER
     readers: int = 0
     max_pixels: int = MAX_PIXELS
+    given_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Images."""
@@ -92,6 +96,7 @@ def open_labelled_stream(
     spec: Mapping[str, Any],
     *,
     classnames: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> ShardStream:
@@ -100,6 +105,7 @@ def open_labelled_stream(
     Args:
         spec: {stream: FOLDER, buffer: samples, readers: processes}.
         classnames: the training classes; None takes those of the shards.
+        rename: class name to another one, as `data.rename`; names that the shards lack are ignored.
         name: what tables call it; None takes the folder's.
         max_pixels: larger images are refused from their header.
 
@@ -114,15 +120,22 @@ def open_labelled_stream(
             f"a stream of classification must hold labelled images. '{stream.shards.folder}' holds something else. "
             "Set task: retrieval if these are image-text pairs."
         )
-    theirs = tuple(own)
-    ours = theirs if classnames is None else tuple(classnames)
-    lacking = [repr(each) for each in theirs if each not in ours]
+    theirs = renamed(own, rename or {})
+    refuse_duplicates(theirs, f"'{stream.name}', after data.rename,")
+    ours = tuple(theirs if classnames is None else map(spoken, classnames))
+    place = {name_key(each): number for number, each in enumerate(ours)}
+    lacking = [repr(each) for each in theirs if name_key(each) not in place]
     if lacking:
         raise DataError(
             f"the classes of '{stream.name}' must be among the {len(ours)} training classes. {len(lacking)} are "
             f"not: {', '.join(lacking[:3])}. Complete data.classnames, or write the shards with a map of labels."
         )
-    return replace(stream, classnames=ours, label_of=tuple(ours.index(each) for each in theirs))
+    return replace(
+        stream,
+        classnames=ours,
+        label_of=tuple(place[name_key(each)] for each in theirs),
+        given_names=tuple(own),
+    )
 
 
 def open_pair_stream(

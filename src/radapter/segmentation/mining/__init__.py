@@ -13,7 +13,7 @@ writing.py     regions into shards; sheet.py shows them
 """
 
 from radapter.segmentation.mining.captioned import measured_floors, mine_pairs
-from radapter.segmentation.mining.captions import NamedNouns, named_nouns
+from radapter.segmentation.mining.captions import NamedNouns, named_nouns, readable_nouns
 from radapter.segmentation.mining.masked import cut_masks
 from radapter.segmentation.mining.matching import Floors, Match, best_regions
 from radapter.segmentation.mining.noun_chunks import SpacyNouns
@@ -38,5 +38,6 @@ __all__ = [
     "measured_floors",
     "mine_pairs",
     "named_nouns",
+    "readable_nouns",
     "vocabulary",
 ]

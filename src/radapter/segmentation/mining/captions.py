@@ -1,5 +1,6 @@
 """The nouns that the captions of a data set name, image by image."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, final
@@ -9,7 +10,11 @@ from torch import Tensor
 
 from radapter.data import PairSet
 from radapter.errors import DataError
+from radapter.models.reading import TextReader, equal_texts, unknown_words
+from radapter.segmentation.mining.articles import prompt
 from radapter.segmentation.mining.nouns import NounFinder
+
+_log = logging.getLogger(__name__)
 
 
 class ImageNouns(NamedTuple):
@@ -70,6 +75,58 @@ def named_nouns(pairs: PairSet, finder: NounFinder) -> NamedNouns:
         )
     id_of = {noun: number for number, noun in enumerate(nouns)}
     return NamedNouns(nouns, tuple(_of_image(captions, id_of) for captions in read))
+
+
+def readable_nouns(named: NamedNouns, encoder: TextReader, template: str) -> NamedNouns:
+    """Leaves out the nouns that a text tower reads as the tokens of another noun, and warns of unknown words.
+
+    Such nouns would be nearest to the same region of an image, with no lead over each other.
+
+    Args:
+        named: N images.
+        encoder: reads the nouns.
+        template: has one "{}", where a noun goes.
+
+    Raises:
+        DataError: no noun is left.
+    """
+    groups = equal_texts(encoder, [[prompt(noun, template)] for noun in named.nouns])
+    equal = sorted(named.nouns[place] for group in groups for place in group)
+    unknown = [noun for noun in unknown_words(encoder, named.nouns) if noun not in equal]
+    if unknown:
+        _log.warning("the model does not know %d of the nouns that captions name: %s.", *_counted(unknown))
+    if not equal:
+        return named
+    count, shown = _counted(equal)
+    if len(equal) == len(named.nouns):
+        raise DataError(
+            f"mining needs nouns that the model tells apart. It reads all {count} that captions name as the tokens "
+            f"of another, such as words that it does not know: {shown}. Use another --model."
+        )
+    _log.warning(
+        "the model should tell the nouns apart. It reads %d of the %d that captions name as the tokens of another, "
+        "such as words that it does not know: %s. They are left out. Use another model to mine them.",
+        count,
+        len(named.nouns),
+        shown,
+    )
+    kept = [noun for noun in named.nouns if noun not in equal]
+    place = {named.nouns.index(noun): number for number, noun in enumerate(kept)}
+
+    def of(image: ImageNouns) -> ImageNouns:
+        rows = [row for row, noun in enumerate(image.ids) if noun in place]
+        return ImageNouns(
+            tuple(place[image.ids[row]] for row in rows),
+            tuple(image.captions[row] for row in rows),
+            image.apart[rows][:, rows],
+        )
+
+    return NamedNouns(tuple(kept), tuple(map(of, named.of_images)))
+
+
+def _counted(nouns: list[str]) -> tuple[int, str]:
+    """How many, and the first five."""
+    return len(nouns), ", ".join(map(repr, nouns[:5])) + (" ..." if len(nouns) > 5 else "")
 
 
 def _of_image(captions: Iterable[tuple[str, tuple[str, ...]]], id_of: dict[str, int]) -> ImageNouns:

@@ -41,8 +41,9 @@ class Floors(NamedTuple):
     margin: float
 
     def admit(self, match: Match) -> bool:
-        """Whether a match reaches both."""
-        return match.score >= self.score and match.margin >= self.margin
+        """Whether a match reaches both; a tie is no lead, unless less than none is asked for."""
+        leads = match.margin > 0 or self.margin < 0
+        return leads and match.score >= self.score and match.margin >= self.margin
 
 
 def best_regions(cosines: Tensor, apart: Tensor, overlaps: Tensor) -> list[Match]:

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search
+.PHONY: help demo test test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,13 @@ demo: $(VENV)/.installed ## compare every method on the embedded world, offline,
 # Two processes with a thread each are faster on two cores than one with two.
 test: $(VENV)/.installed-test lint types ## ruff, mypy and pytest
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Outside .ci/run: it downloads another torch. The newest indirect dependencies deprecate what the oldest direct ones use.
+test-lowest: | python-is-new-enough ## pytest with the oldest versions that pyproject.toml admits, in .venv-lowest
+	@$(PYTHON) -m venv --clear .venv-lowest
+	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@.venv-lowest/bin/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
+	@OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning
 
 lint: $(VENV)/.installed-test ## ruff: mistakes and layout
 	@$(BIN)/ruff check .
@@ -75,7 +82,7 @@ bench-ablation: $(VENV)/.installed-test ## each part of R-Adapter changed alone,
 	@$(BIN)/python benchmarks/world/run.py --methods ablation --to benchmarks/ablation
 
 clean: ## remove what these commands made, runs excepted
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The install is editable: a second call sees changed sources without installing again.
 $(VENV)/.installed: $(SETTINGS) | python-is-new-enough

@@ -335,9 +335,13 @@ def compare(
 def evaluate(
     what: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a model's name.")],
     data: Annotated[
-        list[str],
-        typer.Option(help="A source as in run.yaml, a path or a YAML mapping, also NAME=SOURCE. Repeatable."),
-    ],
+        list[str] | None,
+        typer.Option(
+            help="A source as in run.yaml, a path or a YAML mapping, also NAME=SOURCE. Repeatable. The run's own "
+            "test sets if left out.",
+            show_default=False,
+        ),
+    ] = None,
     task: Annotated[
         Task | None,
         typer.Option(
@@ -349,10 +353,16 @@ def evaluate(
         typer.Option(help="Re-scaling in [0, 1]; the run's own if left out.", show_default=False),
     ] = None,
     classnames: Annotated[
-        str | None, typer.Option(help="A file or YAML list; the run's, or the data's own, if left out.")
+        str | None,
+        typer.Option(
+            help="A file or YAML list; the run's, the merged folder's or the data's own if left out."
+        ),
     ] = None,
     templates: Annotated[
-        str | None, typer.Option(help="short, imagenet, a file or a YAML list; the run's own if left out.")
+        str | None,
+        typer.Option(
+            help="short, imagenet, a file or a YAML list; the run's or the merged folder's if left out."
+        ),
     ] = None,
     metric: Annotated[
         str | None,
@@ -365,12 +375,12 @@ def evaluate(
     ] = None,
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
-    """Measure a run or a model on any labelled images, on image-text pairs, or on masked images."""
+    """Measure a run, a merged folder or a model on any labelled images, on image-text pairs, or on masked images."""
     from radapter.commands.evaluate import evaluate as run
 
     run(
         what,
-        data,
+        data or (),
         task=task,
         alpha=alpha,
         classnames=classnames,

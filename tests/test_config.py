@@ -31,9 +31,9 @@ from radapter.config.pair_sources import (
 )
 from radapter.config.problems import known_keys, requirement
 from radapter.config.retrieval import RETRIEVAL_METHODS
-from radapter.config.schema import CHOOSE_ALPHA
+from radapter.config.schema import AT_A_FIXED_ALPHA
 from radapter.config.segmentation import SEGMENTATION_METHODS
-from radapter.config.sources import TRAIN_KINDS
+from radapter.config.sources import TRAIN_KINDS, CorruptedCopy
 from radapter.errors import ConfigError
 
 SMALLEST = """\
@@ -151,7 +151,7 @@ def test_unknown_key_with_no_near_one_lists_the_known(tmp_path):
         ("train.epochs=2.5", "train.epochs must be a whole number >= 1. Got 2.5."),
         ("train.lr=0", "train.lr must be null or a number > 0. Got 0."),
         ("train.lr=.nan", "train.lr must be null or a number > 0. Got nan."),
-        ("train.flip=1", "train.flip must be true or false. Got 1."),
+        ("train.flip=1", "train.flip must be null or true or false. Got 1."),
         ("train.precision=fp8", "train.precision must be one of 'fp32', 'bf16', 'fp16'. Got 'fp8'."),
         (
             "train.crop_scale=[2, 3]",
@@ -236,7 +236,52 @@ def test_resolved_yaml_reads_back_equal(tmp_path):
     )
     again = tmp_path / "again.yaml"
     again.write_text(resolved_yaml(config))
-    assert load_config(again) == config
+    assert resolved_yaml(load_config(again)) == resolved_yaml(config)
+
+
+def test_stored_paths_hold_from_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip").mkdir()
+    overrides = [
+        "model=clip",
+        "out=~/runs/x",
+        "data.train=photos",
+        "data.ood={a: {csv: t.csv, image: t.csv}}",
+    ]
+    config = load_config(
+        written(tmp_path), [*overrides, "data.id_val={parquet: [$DATA/a.parquet, b.parquet]}"]
+    )
+    stored = yaml.safe_load(resolved_yaml(config))
+    assert config.data.train == "photos"  # messages show what the user wrote
+    assert (stored["model"], stored["out"]) == (f"{tmp_path}/clip", str(Path("~/runs/x").expanduser()))
+    assert stored["data"]["train"] == f"{tmp_path}/photos"
+    assert stored["data"]["ood"]["a"] == {"csv": f"{tmp_path}/t.csv", "image": "t.csv"}
+    assert stored["data"]["id_val"]["parquet"] == ["$DATA/a.parquet", f"{tmp_path}/b.parquet"]
+
+
+def test_a_source_within_a_source_is_stored_with_absolute_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(
+        written(tmp_path, MASKS), ["data.train={mine: {classification: {folder: a}}, to: m}"]
+    )
+    train = yaml.safe_load(resolved_yaml(config))["data"]["train"]
+    assert train == {"mine": {"classification": {"folder": f"{tmp_path}/a"}}, "to": f"{tmp_path}/m"}
+
+
+def test_a_model_that_is_no_local_folder_keeps_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.safetensors").touch()
+    for name, stored in (
+        ("open_clip:ViT-B-16/openai", "open_clip:ViT-B-16/openai"),
+        ("open_clip:ViT-B-16/w.safetensors", f"open_clip:ViT-B-16/{tmp_path}/w.safetensors"),
+        ("hf:a/b", "hf:a/b"),
+    ):
+        config = load_config(written(tmp_path), [f"model={name}"])
+        assert yaml.safe_load(resolved_yaml(config))["model"] == stored
+
+
+def test_out_expands_the_home_folder(tmp_path):
+    assert load_config(written(tmp_path), ["out=~/runs/x"]).out == str(Path("~/runs/x").expanduser())
 
 
 def test_fingerprint_ignores_only_what_does_not_decide_the_outcome(tmp_path):
@@ -270,29 +315,28 @@ def test_any_valid_configuration_survives_being_written(tmp_path_factory, lr, dr
     config = RunConfig.model_validate(settings)
     path = tmp_path_factory.mktemp("round") / "run.yaml"
     path.write_text(resolved_yaml(config), encoding="utf-8")
-    assert load_config(path) == config
+    assert resolved_yaml(load_config(path)) == resolved_yaml(config)
 
 
 def test_methods_are_the_rows_of_the_table_of_methods():
     from radapter.methods import METHODS as ROWS
 
     assert tuple(ROWS) == METHODS
-    assert tuple(name for name, row in ROWS.items() if row.alpha == "auto") == CHOOSE_ALPHA
+    assert tuple(name for name, row in ROWS.items() if row.alpha != "auto") == AT_A_FIXED_ALPHA
 
 
 def test_retrieval_methods_are_the_rows_of_its_table():
     from radapter.methods import RETRIEVAL
 
     assert tuple(RETRIEVAL) == RETRIEVAL_METHODS
-    assert {name for name, row in RETRIEVAL.items() if row.alpha == "auto"} <= set(CHOOSE_ALPHA)
-    assert all(row.alpha == "auto" for name, row in RETRIEVAL.items() if name in CHOOSE_ALPHA)
+    assert tuple(name for name, row in RETRIEVAL.items() if row.alpha != "auto") == AT_A_FIXED_ALPHA
 
 
 def test_segmentation_methods_are_the_rows_of_its_table():
     from radapter.methods import SEGMENTATION
 
     assert tuple(SEGMENTATION) == SEGMENTATION_METHODS
-    assert all(row.alpha == "auto" for name, row in SEGMENTATION.items() if name in CHOOSE_ALPHA)
+    assert tuple(name for name, row in SEGMENTATION.items() if row.alpha != "auto") == AT_A_FIXED_ALPHA
 
 
 def test_the_image_tower_alone_is_adapted_in_segmentation_unless_towers_are_named(tmp_path):
@@ -323,7 +367,7 @@ def test_segmentation_survives_being_written(tmp_path):
     ]
     config = load_config(written(tmp_path, MASKS), overrides)
     (tmp_path / "again.yaml").write_text(resolved_yaml(config), encoding="utf-8")
-    assert load_config(tmp_path / "again.yaml") == config
+    assert resolved_yaml(load_config(tmp_path / "again.yaml")) == resolved_yaml(config)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +414,7 @@ def test_retrieval_survives_being_written(tmp_path):
     config = load_config(written(tmp_path, PAIRS), overrides)
     again = tmp_path / "again.yaml"
     again.write_text(resolved_yaml(config))
-    assert load_config(again) == config
+    assert resolved_yaml(load_config(again)) == resolved_yaml(config)
     assert fingerprint(load_config(again)) == fingerprint(config)
 
 
@@ -507,6 +551,15 @@ def test_documentation_tells_every_key_of_a_source(kind):
     section = page[page.index("## Sources") : page.index("## Pairs")]
     for name, field in TRAIN_KINDS[kind].model_fields.items():
         assert any(f"| `{name}` |" in line and field.description in line for line in section.splitlines())
+
+
+@pytest.mark.parametrize("name", CorruptedCopy.model_fields)
+def test_documentation_tells_every_key_of_a_corrupted_copy(name):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    own = page[page.index("### Corrupted copies") :].split("\n### ")[0]
+    field = CorruptedCopy.model_fields[name]
+    default = "required" if field.is_required() else field.default
+    assert f"| `{name}` | {requirement(field)} | {default} | {field.description} |" in own
 
 
 @pytest.mark.parametrize("kind", PAIR_KINDS)

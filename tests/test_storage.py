@@ -16,6 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from radapter import storage
 from radapter.errors import DamagedError, ModelError, RunError, UnsafeFileError
@@ -148,6 +149,22 @@ def test_permissions_follow_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "note.txt").stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_weights_have_the_mode_of_any_new_file(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        storage.save_tensors(tmp_path / "a.safetensors", _WEIGHTS)
+        storage.write_tensors(tmp_path / "b.safetensors", _WEIGHTS, metadata={})
+        with storage.whole_folder(tmp_path / "run") as draft:
+            save_file(_WEIGHTS, draft / "c.safetensors")  # as PEFT and transformers write theirs
+    finally:
+        os.umask(before)
+    files = list(tmp_path.rglob("*.safetensors"))
+    assert {file.name: stat.S_IMODE(file.stat().st_mode) for file in files} == {
+        f"{name}.safetensors": 0o666 & ~umask for name in "abc"
+    }
+
+
 # --- text and JSON ---------------------------------------------------------------------------------------------
 
 
@@ -257,7 +274,9 @@ def test_views_of_one_tensor_are_saved_as_two(tmp_path):
     assert torch.equal(storage.load_weights(tmp_path / "w.safetensors")["turned"], whole.T)
 
 
-@pytest.mark.parametrize("content", [_WEIGHTS, {"state_dict": _WEIGHTS, "epoch": 3}])
+@pytest.mark.parametrize(
+    "content", [_WEIGHTS, *({key: _WEIGHTS, "epoch": 3} for key in storage.STATE_DICTS)], ids=str
+)
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_torch_files_of_tensors_are_read(tmp_path, content, is_zip):
     torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=is_zip)
@@ -272,6 +291,49 @@ def test_bare_pickle_is_refused_and_does_not_run(tmp_path, protocol, suffix):
     with pytest.raises(UnsafeFileError, match=r"convert it once.*save_file"):
         storage.load_weights(file)
     assert not (tmp_path / "ran").exists()
+
+
+def _advice_of(file):
+    with pytest.raises(UnsafeFileError) as refused:
+        storage.load_weights(file)
+    return str(refused.value).partition("on a machine you can lose: ")[2]
+
+
+@pytest.mark.parametrize("kept", ["module", "state_dict", "model", "alone"])
+@pytest.mark.parametrize("written", ["zip", "old", "pickle-0", "pickle-2", "pickle-5"])
+def test_the_advice_for_a_pickle_gives_its_tensors(tmp_path, monkeypatch, kept, written):
+    model = torch.nn.Linear(2, 3)
+    content = {
+        "module": model,
+        "state_dict": {"state_dict": model.state_dict(), "best_acc": np.float64(0.5)},
+        "model": {"model": model, "epoch": 1},
+        "alone": {**model.state_dict(), "best_acc": np.float64(0.5)},
+    }[kept]
+    file, (writer, _, protocol) = tmp_path / "it's mine.pt", written.partition("-")
+    if writer == "pickle":
+        file.write_bytes(pickle.dumps(content, int(protocol)))
+    else:
+        torch.save(content, file, _use_new_zipfile_serialization=writer == "zip")
+    monkeypatch.chdir(tmp_path)
+    exec(_advice_of(file))
+    assert _same(storage.load_weights("weights.safetensors"), model.state_dict())
+
+
+def test_the_advice_for_torchscript_gives_its_tensors(tmp_path, monkeypatch):
+    model = torch.nn.Linear(2, 3)
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated; files that it wrote stay around
+        torch.jit.trace(model, torch.zeros(1, 2)).save("clip.pt")
+        exec(_advice_of(tmp_path / "clip.pt"))
+    assert _same(storage.load_weights("weights.safetensors"), model.state_dict())
+
+
+def test_of_two_dicts_of_tensors_the_first_is_read_and_logged(tmp_path, caplog):
+    averaged = {name: tensor + 1 for name, tensor in _WEIGHTS.items()}
+    torch.save({"state_dict_ema": averaged, "state_dict": _WEIGHTS}, tmp_path / "w.pt")
+    assert _same(storage.load_weights(tmp_path / "w.pt"), _WEIGHTS)
+    assert "those under 'state_dict' are read" in caplog.text
 
 
 def test_pickled_module_is_refused(tmp_path):

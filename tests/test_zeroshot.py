@@ -118,7 +118,7 @@ def test_imagenet_templates_without_open_clip_name_the_extra():
         "except MissingExtraError as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'radapter[open_clip]'" in run.stdout
+    assert "pip install 'radapter[open-clip]'" in run.stdout
 
 
 def test_templates_from_a_file_a_list_and_one_string(tmp_path):

@@ -18,7 +18,7 @@ from radapter.adapter import Ema, RAdapterConfig, RAdapterModel, set_alpha
 from radapter.evaluation import alpha_sweep
 from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, mpm_nce_tiled, siglip_loss
 from radapter.models import ClassHead, DualEncoder, export, fingerprint, load
-from radapter.zeroshot import class_embeddings, templates
+from radapter.zeroshot import LinearHead, class_embeddings, templates
 
 __version__ = version("radapter")
 
@@ -26,6 +26,7 @@ __all__ = [
     "ClassHead",
     "DualEncoder",
     "Ema",
+    "LinearHead",
     "RAdapterConfig",
     "RAdapterModel",
     "__version__",

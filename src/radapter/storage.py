@@ -6,9 +6,9 @@ one and a crash leaves the old one. Its manifest holds the SHA-256 of every file
 
 import hashlib
 import json
+import logging
 import os
 import pickle
-import pickletools
 import secrets
 import shutil
 import warnings
@@ -23,9 +23,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from radapter import pickles
 from radapter.errors import DamagedError, ModelError, RunError, UnsafeFileError
 
+logger = logging.getLogger(__name__)
+
 MANIFEST = "manifest.json"
+STATE_DICTS = ("state_dict", "model_state_dict", "model", "state_dict_ema")
+"""Keys under which training programs keep a model's tensors, in the order in which `load_weights` looks for them."""
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
@@ -53,7 +58,7 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
 
     A process killed while the block runs leaves `path` as it was, and a `.NAME.*.part` beside it. A folder that is
     replaced steps aside as `.NAME.*.old` first: no rename swaps two folders. Killed between the two renames, a
-    process leaves it there, whole.
+    process leaves it there, whole. Every file in it gets the mode that the user's umask gives a new file.
 
     Args:
         path: where the folder shall be.
@@ -73,6 +78,8 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
         yield draft
         for file in sorted(draft.rglob("*")):
             if not file.is_symlink():
+                if file.is_file():
+                    _set_mode(file, draft.stat().st_mode & 0o666)  # mkdir has applied the umask
                 _flush(file)
         _flush(draft)
         if replace and target.exists():
@@ -187,7 +194,7 @@ def verify_manifest(folder: str | os.PathLike[str]) -> None:
 def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> None:
     """Writes tensors as safetensors; each gets its own contiguous memory on the CPU."""
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(own, Path(path), metadata={"format": "pt"})  # transformers asks for the format
+    _save(own, Path(path), {"format": "pt"})  # transformers asks for the format
 
 
 def write_tensors(
@@ -203,7 +210,7 @@ def write_tensors(
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:
-        save_file(dict(tensors), draft, metadata=dict(metadata))
+        _save(dict(tensors), draft, dict(metadata))
         _flush(draft)
         draft.replace(target)
     finally:
@@ -215,8 +222,8 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Reads a file of tensors without running code from it.
 
     Args:
-        path: safetensors, or a PyTorch file that `torch.load(weights_only=True)` accepts; a `state_dict` entry
-            is unwrapped.
+        path: safetensors, or a PyTorch file that `torch.load(weights_only=True)` accepts. A dict of tensors that
+            lies under one of `STATE_DICTS` is unwrapped; where several are there, the first is read and logged.
 
     Raises:
         ModelError: the file is missing, truncated, or holds something else than named tensors.
@@ -226,12 +233,20 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not file.is_file():
         raise ModelError(f"weights file must exist. '{file}' does not.")
     content = _load_safetensors(file) if file.suffix == ".safetensors" else _load_torch(file)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    if isinstance(content, Mapping):
+        content = _unwrapped(content, file)
     if not isinstance(content, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
     ):
-        raise ModelError(f"weights file must hold a dict of tensors. '{file}' does not. Save a state_dict.")
+        found = (
+            f"a dict with the keys {', '.join(map(repr, list(content)[:5]))}"
+            if isinstance(content, Mapping)
+            else f"a {type(content).__name__}"
+        )
+        raise ModelError(
+            f"weights file must hold a dict of tensors, alone or under {' or '.join(STATE_DICTS)}. '{file}' holds "
+            f"{found}. Save a state_dict."
+        )
     return dict(content)
 
 
@@ -265,30 +280,40 @@ def _load_safetensors(file: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def _unwrapped(content: Mapping[Any, Any], file: Path) -> Mapping[Any, Any]:
+    found = [key for key in STATE_DICTS if isinstance(content.get(key), Mapping)]
+    if len(found) > 1:
+        logger.warning(
+            "'%s' holds tensors under %s: those under '%s' are read.", file, " and ".join(found), found[0]
+        )
+    return content[found[0]] if found else content
+
+
 def _load_torch(file: Path) -> Any:
     # torch.load fails on a script with the same RuntimeError as on a truncated file.
     if _is_torchscript(file):
-        raise _unsafe(file, "a TorchScript program", "torch.jit.load(FILE).state_dict()")
+        program = f"torch.jit.load({str(file)!r}, map_location='cpu')"
+        raise _unsafe(file, "a TorchScript program", f"{program}.state_dict()")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the pickle's protocol, before it is refused
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises anything at all on damaged bytes
-        if isinstance(error, pickle.UnpicklingError) and (zipfile.is_zipfile(file) or _is_pickle(file)):
-            raise _unsafe(
-                file, "pickled objects", "torch.load(FILE, weights_only=False)['state_dict']"
-            ) from error
+        if isinstance(error, pickle.UnpicklingError) and (
+            zipfile.is_zipfile(file) or pickles.is_pickle(file)
+        ):
+            raise _unsafe(file, "pickled objects", pickles.tensors_of(file, STATE_DICTS)) from error
         raise ModelError(
             f"weights file must be whole. '{file}' is damaged or no weights file: {type(error).__name__}. "
             "Copy it again."
         ) from error
 
 
-def _unsafe(file: Path, content: str, loading: str) -> UnsafeFileError:
+def _unsafe(file: Path, content: str, tensors: str) -> UnsafeFileError:
     return UnsafeFileError(
         f"weights file must hold only tensors. '{file}' holds {content}, which can run code, and was not opened. "
-        "Where you trust its source, convert it once on a machine you can lose: "
-        f"safetensors.torch.save_file({loading}, 'weights.safetensors')."
+        "Where you trust its source, convert it once on a machine you can lose: import pathlib, pickle, torch; "
+        f"import safetensors.torch; safetensors.torch.save_file({tensors}, 'weights.safetensors')"
     )
 
 
@@ -300,16 +325,17 @@ def _is_torchscript(file: Path) -> bool:
         return False
 
 
-def _is_pickle(file: Path) -> bool:
-    """Whether the file starts as pickles do; looks at the opcodes and runs none."""
-    with file.open("rb") as stream:
-        if stream.read(1) == pickle.PROTO:
-            return True
-        stream.seek(0)
-        try:
-            return any(opcode.name == "STOP" for opcode, _, _ in pickletools.genops(stream))
-        except Exception:  # text, or protocol 0 cut short
-            return False
+def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+    """Writes safetensors with the mode of any new file: `save_file` gives 0600, whatever the umask."""
+    file.touch()
+    mode = file.stat().st_mode & 0o777
+    save_file(tensors, file, metadata=metadata)
+    _set_mode(file, mode)
+
+
+def _set_mode(file: Path, mode: int) -> None:
+    if file.stat().st_mode & 0o777 != mode:  # file systems without modes refuse every change
+        file.chmod(mode)
 
 
 def _beside(target: Path, suffix: str) -> Path:

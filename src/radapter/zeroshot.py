@@ -228,7 +228,7 @@ def _imagenet_templates() -> tuple[str, ...]:
     except ImportError as error:
         raise MissingExtraError(
             "templates 'imagenet' needs open_clip, which is not installed. "
-            "Run pip install 'radapter[open_clip]', or use templates 'short'."
+            "Run pip install 'radapter[open-clip]', or use templates 'short'."
         ) from error
     return tuple(template("{}") for template in OPENAI_IMAGENET_TEMPLATES)
 

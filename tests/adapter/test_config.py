@@ -69,6 +69,14 @@ def test_the_configuration_survives_a_file(tmp_path):
     assert peft.PeftConfig.from_pretrained(tmp_path) == config
 
 
+def test_loading_keeps_the_configuration_object_that_it_was_given(tmp_path):
+    config = RAdapterConfig(r=2, alpha=0.5)
+    peft.get_peft_model(build("timm ViT")[0], config).save_pretrained(tmp_path)
+    loaded = peft.PeftModel.from_pretrained(build("timm ViT")[0], tmp_path, config=config)
+    assert loaded.peft_config["default"] is config
+    assert all(m.configs["default"] is config for m in loaded.modules() if isinstance(m, RAdapterLayer))
+
+
 def test_a_configuration_used_twice_gives_adapters_with_an_alpha_each():
     config, models = RAdapterConfig(), [build("timm ViT")[0] for _ in range(2)]
     first, second = [peft.get_peft_model(model, config) for model in models]

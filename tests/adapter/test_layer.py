@@ -310,3 +310,23 @@ def test_nothing_is_dropped_in_evaluation(kind):
     assert torch.allclose(
         layer(rows), adapted_rows(layer.base_layer(rows), matrix(layer), 0.1, 1.0), rtol=1e-13
     )
+
+
+@pytest.mark.parametrize("r", [None, 3])
+def test_at_alpha_0_an_adapter_that_is_not_finite_merges_to_the_base(r):
+    layer = make(r, alpha=0.0)
+    weight, bias = layer.weight.clone(), layer.bias.clone()
+    with torch.no_grad():
+        for parameter in (*layer.radapter_A.values(), *layer.radapter_C.values()):
+            parameter.fill_(float("inf"))
+    assert torch.equal(layer.affine(), torch.eye(WIDTH, dtype=torch.float64))
+    layer.merge(safe_merge=True)
+    assert torch.equal(layer.weight, weight)
+    assert torch.equal(layer.bias, bias)
+
+
+def test_a_wrapped_attention_has_in_features_and_out_features():
+    attention = nn.MultiheadAttention(WIDTH, 2)
+    layer = RAdapterLayer(attention, Site("site", "image", "attention", WIDTH, 1))
+    assert (layer.in_features, layer.out_features) == (WIDTH, WIDTH)
+    assert (make().in_features, make().out_features) == (INPUTS, WIDTH)

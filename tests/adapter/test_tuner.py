@@ -275,3 +275,9 @@ def test_a_full_size_tower_merges_exactly_and_states_its_status():
         expected = model.encode_image(images), model.encode_text(tokens)
         adapted.merge_and_unload()
         assert close((model.encode_image(images), model.encode_text(tokens)), expected)
+
+
+def test_a_weighted_sum_of_adapters_is_refused_with_what_there_is_instead(encoder):
+    model = adapt(encoder[0])
+    with pytest.raises(ConfigError, match=r"set_adapter.*set_alpha"):
+        model.add_weighted_adapter(["default"], [0.5], "sum")

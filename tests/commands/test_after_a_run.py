@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -148,6 +150,29 @@ def test_merge_to_open_clip_is_loaded_again(radapter, run, tmp_path):
     answer = radapter("merge", run, "--to", tmp_path / "merged", "--format", "open_clip")
     assert answer.code == 0, answer.result.output
     assert load(tmp_path / "merged").library == "open_clip"
+    assert f"open_clip.create_model_from_pretrained('local-dir:{tmp_path}/merged')" in answer.printed
+
+
+def test_merge_to_open_clip_warns_of_captions_with_other_tokens(run, tmp_path):
+    pytest.importorskip("open_clip")
+    command = [sys.executable, "-m", "radapter_cli", "merge", run, "--to", tmp_path / "m", "--alpha", "1"]
+    done = subprocess.run([*command, "--format", "open_clip"], capture_output=True, text=True, check=True)
+    assert re.search(r"7 of 25 test captions have\s+other tokens", done.stderr)
+    assert "rock &amp; roll" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["inspect", "methods"])
+def test_a_run_given_as_a_model_names_merge(radapter, run, command):
+    answer = radapter(command, run)
+    assert answer.code == 2
+    assert f"radapter merge {run} --to MERGED" in answer.said
+
+
+def test_inspect_of_an_uncached_open_clip_repository_is_a_wrong_input(radapter):
+    pytest.importorskip("open_clip")
+    answer = radapter("inspect", "open_clip:hf-hub:nobody/nothing")
+    assert answer.code == 2
+    assert "allow_download: true" in answer.said
 
 
 def test_inspect_tells_sites_and_parameters(radapter):
@@ -184,3 +209,48 @@ def test_demo_leaves_a_folder_that_is_not_its_own_alone(radapter, tmp_path):
 def test_a_copied_run_serves_as_well(radapter, run, tmp_path):
     shutil.copytree(run, tmp_path / "copy")
     assert radapter("sweep", tmp_path / "copy").code == 0
+
+
+def test_a_run_is_used_from_another_folder(radapter, written, small, tmp_path, monkeypatch):
+    shutil.copytree(TINY, tmp_path / "clip")
+    monkeypatch.chdir(tmp_path)
+    assert radapter("train", written, *small, "model=clip", "--out", "run").code == 0
+    monkeypatch.chdir(tmp_path.parent)
+    run = tmp_path / "run"
+    assert radapter("merge", run, "--alpha", "0.5", "--to", tmp_path / "merged").code == 0
+    assert radapter("evaluate", run, "--data", SKETCHES).code == 0
+
+
+@pytest.fixture
+def at_zero(run, tmp_path):
+    """A run whose alpha is 0, as its files have it where validation cannot tell the alphas apart."""
+    folder = tmp_path / "at-zero"
+    shutil.copytree(run, folder)
+    about, results = (json.loads((folder / name).read_text()) for name in ("trained.json", "results.json"))
+    kept = {"best_alpha": 0.8, "best_score": 0.9, "score": 0.875, "paired_error": 0.03, "n": 40}
+    about["alpha"] = results["rows"][1]["alpha"] = 0.0
+    results["selection"] |= kept
+    results["rows"][1]["selection"] = results["selection"]
+    (folder / "trained.json").write_text(json.dumps(about))
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
+
+
+def test_merge_at_a_chosen_alpha_of_zero_is_refused(radapter, at_zero, refusal):
+    said = refusal(radapter, "merge", at_zero, "--to", "merged")
+    assert "merging would write the zero-shot model" in said
+    assert "--alpha 0.8" in said
+
+
+def test_alpha_zero_is_merged_where_it_is_given(radapter, at_zero, tmp_path):
+    answer = radapter("merge", at_zero, "--alpha", "0", "--to", tmp_path / "merged")
+    assert answer.code == 0, answer.result.output
+    assert "at alpha 0" in answer.printed
+
+
+def test_sweep_says_in_words_that_zero_shot_was_kept(radapter, at_zero):
+    printed = " ".join(radapter("sweep", at_zero).printed.split())
+    assert "r-adapter: alpha 0 was chosen, so the zero-shot model was kept unchanged" in printed
+    assert "the best alpha, 0.8, scores 2.5 points more" in printed
+    assert f"a plain checkpoint: radapter merge {at_zero} --alpha 0.8 --to merged" in printed
+    assert "alpha 0 was chosen" in (at_zero / "results.md").read_text()

@@ -313,6 +313,7 @@ NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
             "one of the methods that train: full, r-adapter",
         ),
         (("data.ood={}",), "data.ood must name at least one shifted test set, or data.transfer"),
+        (("data.ood={}",), "under data: ood: {corrupted: {corrupt: id_test}}"),
         ((NOVEL, "data.ood={}", "--against", "full"), "--against needs a shifted test set"),
         (
             (NOVEL, "data.ood={}", "--standard-models", "gone.csv"),

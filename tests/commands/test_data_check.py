@@ -87,7 +87,9 @@ def test_class_folders_are_counted_per_class_and_cut_into_parts(check, here):
     assert found(answer)["Least / median / most of a class"] == "1 (cat) / 2 / 4 (dog)"
     assert found(answer)["Size in pixels"] == "12 wide, 10 high"
     assert found(answer)["Formats"] == "PNG (7)"
-    assert {role: spec["part"] for role, spec in proposed(answer).items()} == {
+    roles = proposed(answer)
+    assert roles.pop("ood") == {"corrupted": {"corrupt": "id_test"}}
+    assert {role: spec["part"] for role, spec in roles.items()} == {
         "train": [0.0, 0.8],
         "id_val": [0.8, 0.9],
         "id_test": [0.9, 1.0],

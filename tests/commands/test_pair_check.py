@@ -50,7 +50,7 @@ def test_a_path_and_its_keys_are_enough(radapter, here):
     answer = radapter("data", "check", "pairs.jsonl", "images=images")
     assert answer.code == 0, answer.result.output
     assert found(answer)["Captions"] == "4"
-    assert list(proposed(answer)) == ["train", "id_val", "id_test"]
+    assert list(proposed(answer)) == ["train", "id_val", "id_test", "ood"]
 
 
 @pytest.fixture

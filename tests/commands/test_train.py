@@ -136,3 +136,16 @@ def test_other_methods_train_from_the_same_file(radapter, small, written, tmp_pa
     answer = radapter("train", written, *small, f"method={method}", "--out", tmp_path / "out")
     assert answer.code == 0, answer.result.output
     assert method in answer.printed
+
+
+def test_a_log_has_a_line_for_each_evaluated_set_and_a_warning_of_few_images(
+    radapter, small, written, tmp_path
+):
+    few = ("data.id_val={world: id_val, size: 30}", "evaluation.alphas=chosen")
+    answer = radapter("train", written, *small, *few, "--out", tmp_path / "out")
+    said = " ".join(answer.said.split())
+    assert "evaluating id_val/id_val: 30 images at 10 alphas" in said
+    assert "evaluating ood/sketch: 40 images at 1 alpha," in said
+    assert "data.id_val has 30 images, few for choosing alpha" in said
+    assert "a gain below about 5.8 points" in said
+    assert "Evaluation took" in answer.printed

@@ -11,7 +11,15 @@ from torch import nn
 
 from radapter.adapter import RAdapterConfig, RAdapterLayer
 from radapter.losses import mpm_nce
-from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
+from radapter.methods import (
+    METHODS,
+    SEGMENTATION,
+    ContrastiveLearner,
+    LabelledPairs,
+    bound_loss,
+    l2_sp,
+    trained_parameters,
+)
 from radapter.methods.l2_sp import StartingPoint
 from radapter.methods.mask_fill import (
     MASKED_SHARE,
@@ -54,7 +62,7 @@ def test_linear_probe_trains_the_head_alone_and_its_gradient_is_that_of_softmax_
     assert torch.allclose(learner.head.bias.grad, error.mean(0), atol=1e-6)
 
 
-def test_l2_sp_is_half_alpha_times_the_squared_distance_and_pulls_back(encoder):
+def test_l2_sp_is_half_alpha_times_the_squared_distance_of_the_matrices_and_pulls_them_back(encoder):
     learner = built("l2-sp", encoder)
     start = {name: p.detach().clone() for name, p in trained_parameters(learner).items()}
     assert learner.regulariser(learner, batch(encoder)).item() == 0.0
@@ -62,28 +70,36 @@ def test_l2_sp_is_half_alpha_times_the_squared_distance_and_pulls_back(encoder):
         for parameter in trained_parameters(learner).values():
             parameter.add_(torch.randn_like(parameter), alpha=0.01)
     term = learner.regulariser(learner, batch(encoder))
-    moved = {name: p.detach() - start[name] for name, p in trained_parameters(learner).items()}
-    assert term.item() == pytest.approx(
-        0.5 * 0.01 * sum(float(d.square().sum()) for d in moved.values()), rel=1e-4
-    )
-    gradients = torch.autograd.grad(term, list(trained_parameters(learner).values()))
+    trained = trained_parameters(learner)
+    moved = {name: p.detach() - start[name] for name, p in trained.items() if p.ndim > 1}
+    squares = sum(float(distance.square().sum()) for distance in moved.values())
+    assert term.item() == pytest.approx(0.5 * l2_sp.WEIGHT * squares, rel=1e-4)
+    gradients = torch.autograd.grad(term, [trained[name] for name in moved])
     for gradient, distance in zip(gradients, moved.values(), strict=True):
-        assert torch.allclose(gradient, 0.01 * distance, atol=1e-8)
+        assert torch.allclose(gradient, l2_sp.WEIGHT * distance, atol=1e-8)
+
+
+def test_l2_sp_leaves_biases_and_norms_free(encoder):
+    learner = built("l2-sp", encoder)
+    with torch.no_grad():
+        for parameter in trained_parameters(learner).values():
+            if parameter.ndim < 2:
+                parameter.add_(1.0)
+    assert learner.regulariser(learner, batch(encoder)).item() == 0.0
 
 
 def test_l2_sp_adds_to_the_loss_of_full(encoder):
     learner, pairs = built("l2-sp", encoder), batch(encoder)
     with torch.no_grad():
-        for parameter in learner.head.parameters():
-            parameter.add_(1.0)
+        learner.head.weight.add_(1.0)
     plain = learner.loss(
         F.normalize(encoder.encode_image(pairs.pixels), dim=-1),
         learner.head,
         pairs.targets,
         encoder.logit_scale,
     )
-    moved = sum(parameter.numel() for parameter in learner.head.parameters())
-    assert learner(pairs).item() == pytest.approx(plain.item() + 0.005 * moved, rel=1e-4)
+    penalty = l2_sp.WEIGHT / 2 * learner.head.weight.numel()
+    assert learner(pairs).item() == pytest.approx(plain.item() + penalty, rel=1e-4)
     assert isinstance(learner.regulariser, StartingPoint)
 
 
@@ -197,6 +213,7 @@ def test_r_adapter_by_cross_entropy_keeps_the_zero_shot_head(encoder):
         ("drop-path", {"drop_kind": "drop-path"}),
         ("r-4", {"r": 4}),
         ("r-16", {"r": 16}),
+        ("image-tower", {"towers": ("image",)}),
     ],
 )
 def test_a_part_of_the_adapter_changes_alone(part, setting):
@@ -216,3 +233,11 @@ def test_a_part_of_the_adapter_changes_alone(part, setting):
 def test_a_part_of_the_recipe_changes_alone(part, setting):
     assert dict(METHODS[f"r-adapter:{part}"].settings) == setting
     assert not METHODS[f"r-adapter:{part}"].adapter_settings
+
+
+def test_the_part_image_tower_freezes_the_text_tower_and_keeps_the_loss(encoder):
+    learner = built("r-adapter:image-tower", encoder)
+    assert isinstance(learner, ContrastiveLearner)
+    assert all("vision_model" in name for name in trained_parameters(learner))
+    assert METHODS["r-adapter:image-tower"].losses == METHODS["r-adapter"].losses
+    assert "r-adapter:image-tower" not in SEGMENTATION  # every method there has a frozen text tower

@@ -49,7 +49,7 @@ def test_the_default_at_clip_s_width_is_the_published_rate(name, task, towers, h
 
 def test_every_part_of_r_adapter_has_its_rate():
     parts = [method for method in METHODS.values() if method.part_of == "r-adapter"]
-    assert len(parts) == 11
+    assert len(parts) == 12
     assert {default_rate(method, 768) for method in parts} == {5e-4}
     assert {method.head_learning_rate for method in parts} == {None}
 

@@ -32,7 +32,7 @@ def test_a_uniform_soup_in_half_precision_sums_wide():
     st.lists(st.integers(-20, 20), min_size=1, max_size=7),
     st.integers(-20, 20),
 )
-def test_a_greedy_soup_is_the_paper_s_recipe(models, target):
+def test_a_greedy_soup_is_that_of_the_released_code(models, target):
     def accuracy(value: float) -> float:
         return round(1 - abs(value - target) / 100, 6)
 
@@ -51,6 +51,12 @@ def test_a_greedy_soup_leaves_out_what_makes_it_worse_by_hand():
     mixed, chosen = greedy_soup([weights(10.0), weights(0.0), weights(4.0)], score)
     assert chosen == (1, 2)
     assert mixed["a"].item() == 2.0
+
+
+def test_a_greedy_soup_leaves_out_what_changes_nothing():
+    mixed, chosen = greedy_soup([weights(1.0), weights(3.0)], lambda w: 0.5)
+    assert chosen == (0,)
+    assert mixed["a"].item() == 1.0
 
 
 def test_soups_of_other_architectures_are_refused():

@@ -1,4 +1,6 @@
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +13,11 @@ from models.small import clip_folder
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import AutoTokenizer
 
 from radapter import RAdapterConfig, set_alpha
 from radapter.errors import ConfigError, ExportError, ModelError, RunError
-from radapter.models import DualEncoder, export, fingerprint, load
+from radapter.models import ClassHead, DualEncoder, export, fingerprint, load
 from radapter.storage import read_json, sha256
 
 CAPTIONS = ["a red star", "A large Blue castle!"]
@@ -24,6 +27,13 @@ def adapted(name: str | Path, config: peft.PeftConfig | None = None, **options: 
     encoder = load(name, **options)
     peft.get_peft_model(encoder.module, config or RAdapterConfig(init_weights=False))
     return encoder.eval()
+
+
+def open_clip_tokens(folder: Path, texts: list[str]) -> Tensor:
+    import open_clip
+
+    tokens: Tensor = open_clip.get_tokenizer(f"local-dir:{folder}")(texts)
+    return tokens
 
 
 @torch.no_grad()
@@ -108,6 +118,64 @@ def test_a_script_without_radapter_gets_the_same_features(library: str, code: st
     out = load_file(tmp_path / "out")
     for ours, theirs in ((encoder.encode_image(pixels), out["f"]), (encoder.encode_text(tokens), out["g"])):
         assert float(((ours - theirs).norm(dim=-1) / ours.norm(dim=-1)).max().detach()) <= 1e-5
+
+
+def test_captions_that_open_clip_tokenises_differently_are_listed(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder = load(clip)
+    folder = export(encoder, to=tmp_path / "there", format="open_clip")
+    about = read_json(folder / "certificate.json")["tokenization"]
+    theirs = open_clip_tokens(folder, ["rock &amp; roll", "a red star"])
+    ours = encoder.tokenize(["rock &amp; roll", "a red star"])
+    assert [bool(row.all()) for row in theirs == ours] == [False, True]
+    assert "rock &amp; roll" in about["differ"]
+    assert f"{len(about['differ'])} of {about['captions']} test captions have other tokens" in caplog.text
+
+
+def test_the_own_librarys_folder_tokenises_alike(clip: Path, tiny_architecture: str, tmp_path: Path) -> None:
+    for kind, name in (("t", clip), ("o", f"open_clip:{tiny_architecture}")):
+        folder = export(load(name), to=tmp_path / kind)
+        assert read_json(folder / "certificate.json")["tokenization"]["differ"] == []
+
+
+def test_quotation_marks_and_entities_cross_from_open_clip(tiny_architecture: str, tmp_path: Path) -> None:
+    encoder = load(f"open_clip:{tiny_architecture}")
+    folder = export(encoder, to=tmp_path / "clip", format="transformers")
+    texts = [
+        "it\N{RIGHT SINGLE QUOTATION MARK}s a “dog”",
+        "rock &amp; roll",
+        "twice &amp;amp; &#39;so&#39;",
+        "ﬁre",
+    ]
+    plain = AutoTokenizer.from_pretrained(folder)
+    for ours, theirs in zip(encoder.tokenize(texts).tolist(), plain(texts)["input_ids"], strict=True):
+        assert ours[: len(theirs)] == theirs
+    assert plain.decode(plain("a dog")["input_ids"], skip_special_tokens=True).strip() == "a dog"
+    assert len(read_json(folder / "certificate.json")["tokenization"]["differ"]) <= 3
+
+
+def test_the_call_that_merge_prints_gives_model_and_preprocessing(clip: Path, tmp_path: Path) -> None:
+    import open_clip
+
+    from radapter.commands.merge import _LOADING
+
+    encoder = load(clip)
+    folder = export(encoder, to=tmp_path / "there", format="open_clip")
+    given = {"open_clip": open_clip}
+    exec(_LOADING["open_clip"].format(to=folder), given)
+    picture = Image.effect_noise((50, 40), 90).convert("RGB")
+    assert torch.equal(given["preprocess"](picture), encoder.preprocess(picture))
+    assert isinstance(given["model"], open_clip.CLIP)
+
+
+def test_exported_files_have_the_mode_of_any_new_file(clip: Path, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        folder = export(load(clip), to=tmp_path / "merged", head=ClassHead(torch.zeros(2, 20), ["a", "b"]))
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o644}
 
 
 def test_the_model_in_memory_stays_adapted(clip: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import peft
 import pytest
+from models.small import clip_folder
 
 from radapter import RAdapterConfig
 from radapter.errors import ConfigError, SiteError
@@ -52,3 +53,19 @@ def test_a_tower_without_sites_is_named(tiny_architecture: str, monkeypatch: pyt
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS[tiny_architecture], "vision_cfg", vision)
     with pytest.raises(SiteError, match="no adapter site in the image tower"):
         inspect(load(f"open_clip:{tiny_architecture}"))
+
+
+def test_the_activation_of_each_tower_is_shown(clip: Path, tiny_architecture: str, tmp_path: Path) -> None:
+    quick = clip_folder(tmp_path / "quick", text={"hidden_act": "quick_gelu"})
+    assert [tower.activation for tower in inspect(load(quick)).towers] == ["GELU", "QuickGELU"]
+    assert [tower.activation for tower in inspect(load(f"open_clip:{tiny_architecture}")).towers] == [
+        "GELU"
+    ] * 2
+    assert [tower.activation for tower in inspect(load("timm:test_vit")).towers] == ["GELU"]
+
+
+@pytest.mark.parametrize("name", ["open_clip:RN50", "open_clip:ViTamin-S", "timm:vit_small_patch16_18x2_224"])
+def test_a_model_that_r_adapter_does_not_fit_is_said_to_be_unsupported(name: str) -> None:
+    encoder = load(name)
+    with pytest.raises(SiteError, match=f"R-Adapter does not support '{name}' as it is"):
+        inspect(encoder)

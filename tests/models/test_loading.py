@@ -4,14 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import peft
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from models.small import cached_repository
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from radapter.errors import MissingExtraError, ModelError, UnsafeFileError
-from radapter.models import load
+from radapter import RAdapterConfig
+from radapter.errors import DamagedError, MissingExtraError, ModelError, UnsafeFileError
+from radapter.models import export, fingerprint, load
 from radapter.world import tokens
 
 
@@ -67,6 +70,106 @@ def test_local_names_try_no_connection(
 def test_a_model_in_the_hub_cache_loads_without_a_download(clip: Path, hub_cache: Path) -> None:
     shutil.copytree(clip, cached_repository(hub_cache, "owner/clip"), dirs_exist_ok=True)
     assert load("hf:owner/clip").tokenize(["a red star"]).shape == (1, tokens.CONTEXT)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_no_name_of_open_clip_asks_the_network(hub_cache: Path) -> None:
+    for name in (
+        "open_clip:hf-hub:owner/name",
+        "open_clip:hf-hub:owner",
+        "open_clip:hf-hub:",
+        "hf:owner/name",
+    ):
+        with pytest.raises(ModelError):
+            load(name)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_an_open_clip_repository_in_the_cache_loads_as_its_folder_does(hub_cache: Path) -> None:
+    folder = export(load("world:tiny"), to=hub_cache / "exported", format="open_clip")
+    shutil.copytree(folder, cached_repository(hub_cache, "owner/clip"), dirs_exist_ok=True)
+    for name in ("hf:owner/clip", "open_clip:hf-hub:owner/clip"):
+        encoder = load(name)
+        assert (encoder.name, encoder.library) == (name, "open_clip")
+        assert fingerprint(encoder) == fingerprint(load(folder))
+        assert torch.equal(encoder.tokenize(["a red star"]), load(folder).tokenize(["a red star"]))
+    assert load(f"open_clip:local-dir:{folder}").library == "open_clip"
+
+
+def test_a_repository_of_transformers_is_no_hf_hub_model_of_open_clip(clip: Path, hub_cache: Path) -> None:
+    shutil.copytree(clip, cached_repository(hub_cache, "owner/clip"), dirs_exist_ok=True)
+    with pytest.raises(
+        ModelError, match=r"must have open_clip_config\.json and lacks it\. Use hf:owner/clip"
+    ):
+        load("open_clip:hf-hub:owner/clip")
+
+
+@pytest.mark.parametrize(
+    ("files", "downloaded"),
+    [
+        ({"open_clip_config.json", "open_clip_pytorch_model.bin", "model.safetensors", "x/a.json"},
+         {"open_clip_config.json", "open_clip_pytorch_model.bin"}),
+        ({"open_clip_config.json", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"},
+         {"open_clip_config.json", "open_clip_model.safetensors"}),
+        ({"config.json", "model.safetensors", "pytorch_model.bin"}, {"config.json", "model.safetensors"}),
+        ({"config.json", "pytorch_model.bin", "README.md"}, {"config.json", "pytorch_model.bin"}),
+    ],
+)  # fmt: skip
+def test_one_form_of_a_repository_is_downloaded(
+    files: set[str], downloaded: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def snapshot(_: str, *, allow_patterns: list[str], ignore_patterns: list[str], **__: object) -> str:
+        for name in filter_repo_objects(
+            files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
+        ):
+            (tmp_path / name).touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", snapshot
+    )  # stands for the hub, which is not here
+    with pytest.raises((ModelError, DamagedError)):  # the files are empty
+        load("hf:owner/name", allow_download=True)
+    assert {file.name for file in tmp_path.iterdir()} == downloaded
+
+
+def test_a_tilde_is_the_home_folder(
+    clip: Path, tiny_architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(clip, tmp_path / "mine")
+    save_file(load(f"open_clip:{tiny_architecture}").module.state_dict(), tmp_path / "w.safetensors")
+    assert load("~/mine").name == str(tmp_path / "mine")
+    assert load(f"open_clip:{tiny_architecture}/~/w.safetensors").library == "open_clip"
+    assert load(clip, tokenizer="~/mine").tokenize(["a red star"]).shape == (1, tokens.CONTEXT)
+
+
+def test_a_run_folder_or_an_adapter_is_no_model_and_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "my run").mkdir()
+    (tmp_path / "my run" / "trained.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"It is a run folder.*radapter merge '.*/my run' --to MERGED"):
+        load(tmp_path / "my run")
+    peft.get_peft_model(load("world:tiny").module, RAdapterConfig()).save_pretrained(
+        tmp_path / "adapter", save_embedding_layers=False
+    )
+    with pytest.raises(ModelError, match=r"PeftModel\.from_pretrained"):
+        load(tmp_path / "adapter")
+
+
+def test_a_missing_download_speaks_of_every_interface(hub_cache: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"allow_download: true in run\.yaml, --allow-download on the command"
+    ):
+        load("hf:nobody/nothing")
+
+
+def test_loading_the_shipped_model_prints_nothing_without_torchvision() -> None:
+    code = (
+        "import sys; sys.modules['torchvision'] = None\n"
+        "import radapter, radapter.world.clip; radapter.load('world:tiny').tokenize(['a red star'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, GemmaTokenizer
 
 from radapter.errors import ConfigError, ModelError
-from radapter.models import load
+from radapter.models import export, load
+from radapter.storage import read_json
 from radapter.world import tokens
 
 
@@ -67,3 +69,30 @@ def test_an_encoder_counts_the_tokens_that_tokenize_would_cut(clip: Path, tiny_a
     long = "a red star " * 20
     for encoder in (load(clip), load(f"open_clip:{tiny_architecture}")):
         assert encoder.token_counts(["a red star", long, ""]) == [5, 62, 2]
+
+
+@pytest.fixture
+def fixed_siglip2(siglip: Path, tmp_path: Path) -> Path:
+    """A fixed-resolution SigLIP2 as the hub has it: a SiglipModel with Gemma's tokenizer, which keeps the case."""
+    folder = Path(shutil.copytree(siglip, tmp_path / "siglip2"))
+    letters = [*"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.▁"]
+    vocabulary = {
+        token: i for i, token in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *letters])
+    }
+    GemmaTokenizer(vocab=vocabulary, merges=[], padding_side="right").save_pretrained(folder)
+    return folder
+
+
+def test_captions_of_fixed_resolution_siglip2_are_lower_cased(fixed_siglip2: Path, tmp_path: Path) -> None:
+    encoder = load(fixed_siglip2)
+    lower = torch.tensor([AutoTokenizer.from_pretrained(fixed_siglip2)(["a dog."])["input_ids"][0]])
+    assert torch.equal(encoder.tokenize(["A Dog."]), encoder.tokenize(["a dog."]))
+    assert torch.equal(encoder.tokenize(["A Dog."])[:, : lower.shape[1]], lower)
+    assert torch.equal(load(fixed_siglip2, tokenizer=fixed_siglip2).tokenize(["A Dog."])[:, :6], lower)
+
+
+def test_an_exported_siglip2_lower_cases_in_plain_transformers(fixed_siglip2: Path, tmp_path: Path) -> None:
+    folder = export(load(fixed_siglip2), to=tmp_path / "merged")
+    plain = AutoTokenizer.from_pretrained(folder)
+    assert plain(["A Dog."])["input_ids"] == plain(["a dog."])["input_ids"]
+    assert read_json(folder / "certificate.json")["tokenization"]["differ"] == []

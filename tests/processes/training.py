@@ -55,7 +55,13 @@ TRAININGS = {
     "retrieval in chunks": ("r-adapter", "retrieval", {"chunk_size": 2}),
 }
 SHARDED = ("r-adapter", "retrieval", "full", "flyp")
-FAMILIES = (("open_clip", "r-adapter"), ("open_clip", "flyp"), ("siglip", "r-adapter"), ("siglip", "lora"))
+FAMILIES = (
+    ("open_clip", "r-adapter"),
+    ("open_clip", "flyp"),
+    ("open_clip", "lora"),
+    ("siglip", "r-adapter"),
+    ("siglip", "lora"),
+)
 
 
 def make_model(folder: Path) -> None:

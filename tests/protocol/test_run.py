@@ -1,12 +1,13 @@
 import json
 import os
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
 
 import radapter
@@ -15,6 +16,7 @@ from radapter.errors import ConfigError, RunError
 from radapter.methods import METHODS
 from radapter.protocol import (
     Bench,
+    Evaluated,
     Results,
     Trainings,
     compare,
@@ -109,6 +111,10 @@ def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: P
     row = bench(encoder, suite).zero_shot(encoder).rows[0]  # the model as it is, which now is the adapted one
     assert row.id["photo"]["nll"] == pytest.approx(results.row("r-adapter").id["photo"]["nll"], rel=1e-4)
     assert row.id["photo"]["nll"] != pytest.approx(results.row("zero-shot").id["photo"]["nll"], rel=1e-3)
+    assert PeftConfig.from_pretrained(tmp_path / "adapter").base_model_name_or_path == "world:tiny"
+    card = (tmp_path / "adapter" / "README.md").read_text()
+    assert 'base_model: "world:tiny"' in card
+    assert "More Information Needed" not in card
 
 
 @pytest.mark.parametrize("method", TRAINED)
@@ -189,3 +195,45 @@ def test_comparison_trains_wise_ft_and_full_once(tmp_path: Path, suite, recipe):
     assert results.row("full").alpha == 1.0
     assert {row.method for row in results.sweep} == {"zero-shot", "full", "wise-ft"}
     assert results.selection.split == "id_val"
+
+
+@pytest.mark.parametrize("method", ["flyp", "lora"])
+def test_the_alpha_of_every_trained_method_is_chosen(tmp_path: Path, suite, recipe, method: str):
+    results = run(tmp_path, suite, recipe, method)
+    row = results.row(method)
+    assert row.selection is not None
+    assert (row.selection.split, row.selection.n, results.selection) == ("id_val", 40, row.selection)
+    assert row.alpha <= row.selection.best_alpha
+
+
+def test_test_sets_are_evaluated_at_the_chosen_alphas_alone(tmp_path: Path, suite, recipe):
+    steps: list[Evaluated] = []
+    chosen = run(tmp_path / "few", suite, recipe, tested="chosen", progress=steps.append)
+    every = run(tmp_path / "all", suite, recipe)
+    alpha = every.row("r-adapter").alpha
+    assert [row.alpha for row in chosen.sweep[1:]] == sorted({0.0, alpha, 0.5, 1.0})
+    assert chosen.sweep[1:] == [row for row in every.sweep[1:] if row.alpha in {0.0, alpha, 0.5, 1.0}]
+    assert chosen.rows[1].figures() == every.rows[1].figures()
+    alphas = {step.name: step.alphas for step in steps[len(steps) // 3 :]}
+    assert alphas["id_val/id_val"] == 10  # alpha 0 is known
+    assert alphas["ood/neon"] == len({alpha, 0.5, 1.0} - {0.0})
+
+
+def test_listed_alphas_come_beside_those_that_tables_show(tmp_path: Path, suite, recipe):
+    results = run(tmp_path, suite, recipe, tested=[0.2, 0.3], alpha=0.7)
+    assert [row.alpha for row in results.sweep[1:]] == [0.0, 0.2, 0.3, 0.7, 1.0]
+
+
+def test_progress_counts_to_the_true_total_and_tells_how_long_a_set_took(suite, recipe):
+    steps: list[Evaluated] = []
+    encoder = radapter.load("world:tiny")
+    Bench(suite, encoder.preprocess, batch_size=16, progress=steps.append).states(
+        "twice", encoder, lambda _: nullcontext(), (0.0, 1.0)
+    )
+    assert steps[-1].done == steps[-1].total == 2 * 4 * 40
+    ended = [(step.name, step.images, step.alphas) for step in steps if step.seconds is not None]
+    assert ended == [(name, 40, 2) for name in ("id_val/id_val", "id/photo", "ood/sketch", "ood/neon")]
+
+
+def test_evaluation_has_a_time_of_its_own(tmp_path: Path, suite, recipe):
+    assert run(tmp_path, suite, recipe).evaluation_seconds > 0

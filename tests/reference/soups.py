@@ -1,4 +1,4 @@
-"""Greedy soup, literally: Wortsman et al. 2022, recipe 1."""
+"""Greedy soup, literally: Wortsman et al. 2022, recipe 1, with the strict comparison of the released code."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,6 +13,6 @@ def greedy_soup(models: Sequence[float], accuracy: Callable[[float], float]) -> 
             continue
         old = sum(value for _, value in ingredients) / len(ingredients)
         new = (sum(value for _, value in ingredients) + model) / (len(ingredients) + 1)
-        if accuracy(new) >= accuracy(old):
+        if accuracy(new) > accuracy(old):
             ingredients.append((number, model))
     return [number for number, _ in ingredients]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
-from transformers import CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
+from transformers import CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
 
 from .images import DOMAINS, PACS_CLASSES, UNSEEN, content_fraction
 from .student import zero_shot_head
@@ -57,7 +57,7 @@ under the terms of their authors, and so are these weights.
 def unseen_accuracy(folder: Path, root: Path) -> dict[str, tuple[float, int]]:
     """Zero-shot top-1 and the number of pictures by domain, as transformers alone reads `folder`."""
     clip = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = CLIPImageProcessor.from_pretrained(folder)
+    processor = CLIPImageProcessorPil.from_pretrained(folder)
     head = zero_shot_head(clip, PreTrainedTokenizerFast.from_pretrained(folder), PACS_CLASSES)
     scores = {}
     for domain in DOMAINS:

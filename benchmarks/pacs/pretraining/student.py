@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
 
 from radapter.zeroshot import SHORT_TEMPLATES
 
@@ -74,9 +74,9 @@ def build_tokenizer(words: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=CONTEXT, **names)
 
 
-def build_image_processor(image_size: int) -> CLIPImageProcessor:
+def build_image_processor(image_size: int) -> CLIPImageProcessorPil:
     """Shortest edge to `image_size`, centre crop, [0, 1] to [-1, 1]."""
-    return CLIPImageProcessor(
+    return CLIPImageProcessorPil(
         size={"shortest_edge": image_size},
         crop_size={"height": image_size, "width": image_size},
         image_mean=[0.5, 0.5, 0.5],

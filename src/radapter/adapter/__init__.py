@@ -1,8 +1,8 @@
 """The method: a linear adapter after every attention and FFN output, as a PEFT tuner.
 
 Read in this order: `layer` (the algebra), `sites` (where), `selection` (which of them), `config`, `tuner` (PEFT),
-`coins` (adapter dropping), `alpha` (re-scaling), `ema` (accumulation). Importing this package registers the tuner
-with PEFT.
+`coins` (adapter dropping), `alpha` (re-scaling), `ema` (accumulation), `statistics` (BatchNorm stays frozen).
+Importing this package registers the tuner with PEFT.
 """
 
 from radapter.adapter import coins
@@ -11,6 +11,7 @@ from radapter.adapter.config import RAdapterConfig
 from radapter.adapter.ema import Ema, auto_decay
 from radapter.adapter.layer import RAdapterLayer
 from radapter.adapter.sites import Site, block_names, find_sites
+from radapter.adapter.statistics import hold_statistics
 from radapter.adapter.tuner import RAdapterModel
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "block_names",
     "coins",
     "find_sites",
+    "hold_statistics",
     "set_alpha",
 ]

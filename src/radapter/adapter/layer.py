@@ -56,6 +56,9 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self.radapter_s = nn.ParameterDict()  # (1,): FSDP takes no scalars
         self.merged_adapters: list[str] = []
         self._originals: dict[str, Tensor] = {}
+        # as PEFT's layers have them; nn.MultiheadAttention does not
+        linear = _output_linear(self.get_base_layer())
+        self.in_features, self.out_features = linear.in_features, linear.out_features
         # a model in evaluation mode stays in it
         self.training = base_layer.training
 
@@ -117,9 +120,14 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         total = torch.eye(self.site.width, device=weight.device, dtype=dtype)
         with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
             for name in names:
+                alpha = self.configs[name].alpha
+                if (
+                    alpha == 0.0
+                ):  # the base model, also where an adapter is not finite: 0 * inf is not a number
+                    continue
                 factors = [factor.to(weight.device, dtype) for factor in self._factors(name)]
                 matrix = factors[0] if len(factors) == 1 else factors[0] @ factors[1]
-                scale = self.radapter_s[name].to(weight.device, dtype) * self.configs[name].alpha
+                scale = self.radapter_s[name].to(weight.device, dtype) * alpha
                 total = total + total @ (scale * matrix)
         return total
 

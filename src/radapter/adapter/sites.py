@@ -43,26 +43,31 @@ class Site:
 
 
 class _Block(NamedTuple):
-    """A residual block: its type, its two outputs, and norms that may stand behind them."""
+    """A residual block: its type, its two outputs, and norms that may stand behind them.
+
+    attention: where versions of a library differ, the places to look in: the first that can carry an adapter.
+    """
 
     library: str
     type_name: str
-    attention: str
+    attention: tuple[str, ...]
     ffn: str
     attention_norm: str = ""
     ffn_norm: str = ""
 
 
 _BLOCKS = (
-    _Block("open_clip.transformer", "ResidualAttentionBlock", "attn", "mlp.c_proj"),
-    _Block("open_clip.transformer", "CustomResidualAttentionBlock", "attn.out_proj", "mlp.c_proj", "ln_attn"),
-    _Block("timm.models.vision_transformer", "Block", "attn.proj", "mlp.fc2"),
-    _Block("timm.models.vision_transformer", "ResPostBlock", "attn.proj", "mlp.fc2", "norm1", "norm2"),
-    _Block("timm.models.eva", "EvaBlock", "attn.proj", "mlp.fc2"),
-    _Block("timm.models.eva", "EvaBlockPostNorm", "attn.proj", "mlp.fc2", "norm1", "norm2"),
-    _Block("transformers.models.clip.modeling_clip", "CLIPEncoderLayer", "self_attn.out_proj", "mlp.fc2"),
-    _Block("transformers.models.siglip.modeling_siglip", "SiglipEncoderLayer", "self_attn.out_proj", "mlp.fc2"),
-    _Block("transformers.models.siglip2.modeling_siglip2", "Siglip2EncoderLayer", "self_attn.out_proj", "mlp.fc2"),
+    _Block("open_clip.transformer", "ResidualAttentionBlock", ("attn", "attn.out_proj"), "mlp.c_proj"),
+    _Block("open_clip.transformer", "CustomResidualAttentionBlock", ("attn.out_proj",), "mlp.c_proj", "ln_attn"),
+    _Block("timm.models.vision_transformer", "Block", ("attn.proj",), "mlp.fc2"),
+    _Block("timm.models.vision_transformer", "ResPostBlock", ("attn.proj",), "mlp.fc2", "norm1", "norm2"),
+    _Block("timm.models.eva", "EvaBlock", ("attn.proj",), "mlp.fc2"),
+    _Block("timm.models.eva", "EvaBlockPostNorm", ("attn.proj",), "mlp.fc2", "norm1", "norm2"),
+    _Block("transformers.models.clip.modeling_clip", "CLIPEncoderLayer", ("self_attn.out_proj",), "mlp.fc2"),
+    _Block("transformers.models.siglip.modeling_siglip", "SiglipEncoderLayer", ("self_attn.out_proj",), "mlp.fc2"),
+    _Block(
+        "transformers.models.siglip2.modeling_siglip2", "Siglip2EncoderLayer", ("self_attn.out_proj",), "mlp.fc2"
+    ),
 )  # fmt: skip
 
 # library, type, tower; a tower inside a tower (TimmModel's trunk) belongs to the outer one
@@ -193,6 +198,18 @@ def inert_reason(module: nn.Module, name: str) -> str:
     return ""
 
 
+def is_packed_attention(module: nn.Module) -> bool:
+    """Whether it is an attention with one matrix for queries, keys and values, the parameter `in_proj_weight`.
+
+    `nn.MultiheadAttention` and open_clip's own `Attention` are; they read the matrix and call no layer for it.
+    """
+    return (
+        not isinstance(module, BaseTunerLayer)
+        and isinstance(getattr(module, "in_proj_weight", None), nn.Parameter)
+        and isinstance(getattr(module, "out_proj", None), nn.Linear)
+    )
+
+
 def base_of(module: nn.Module) -> nn.Module:
     """The module below PEFT's wrappers."""
     base: nn.Module = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
@@ -220,9 +237,10 @@ def _sites_of_tower(name: str, root: nn.Module, tower: Tower) -> Iterator[tuple[
         if block is None:
             continue
         path = _joined(name, inner)
-        axis = _sample_axis(module, block)
+        attention = _first_that_carries(module, block.attention)
+        axis = _sample_axis(module, attention)
         for kind, target, norm in (
-            ("attention", block.attention, block.attention_norm),
+            ("attention", attention, block.attention_norm),
             ("ffn", block.ffn, block.ffn_norm),
         ):
             width = _width_of(module, path, target)
@@ -231,23 +249,35 @@ def _sites_of_tower(name: str, root: nn.Module, tower: Tower) -> Iterator[tuple[
         number += 1
 
 
-def _sample_axis(block: nn.Module, kind: _Block) -> int:
+def _first_that_carries(block: nn.Module, targets: Sequence[str]) -> str:
+    """open_clip 4 has an attention of its own in place of `nn.MultiheadAttention`, and calls its `out_proj`."""
+    return next((target for target in targets if _output_width_at(block, target) is not None), targets[0])
+
+
+def _sample_axis(block: nn.Module, attention_name: str) -> int:
     """open_clip's blocks may run sequence first; the FFN follows the attention of its block."""
-    attention = base_of(block.get_submodule(kind.attention))
+    attention = base_of(block.get_submodule(attention_name))
     return 1 if isinstance(attention, nn.MultiheadAttention) and not attention.batch_first else 0
 
 
-def _width_of(block: nn.Module, path: str, target: str) -> int:
+def _output_width_at(block: nn.Module, target: str) -> int | None:
     try:
-        module = base_of(block.get_submodule(target))
+        return output_width(base_of(block.get_submodule(target)))
     except AttributeError:
-        module = None
-    width = output_width(module) if module is not None else None
+        return None
+
+
+def _width_of(block: nn.Module, path: str, target: str) -> int:
+    width = _output_width_at(block, target)
     if width is None:
-        what = "is missing" if module is None else f"is a {_type_of(module)}"
+        try:
+            kind = _type_of(base_of(block.get_submodule(target)))
+            what = f"It is a {kind}. Give target_modules, or load the model without quantisation."
+        except AttributeError:
+            what = "It is missing: the block is of a form that is not known. Give target_modules."
         raise SiteError(
             f"{_joined(path, target)} must be an nn.Linear or nn.MultiheadAttention with a floating-point weight. "
-            f"It {what}. Give target_modules, or load the model without quantisation."
+            f"{what}"
         )
     return width
 

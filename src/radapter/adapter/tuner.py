@@ -7,7 +7,7 @@ tables; it is the one import in radapter that does something. After it, `peft.ge
 
 import copy
 import enum
-from typing import Any
+from typing import Any, Self
 
 import peft
 from peft.tuners.tuners_utils import BaseTuner
@@ -18,6 +18,7 @@ from radapter.adapter.config import RAdapterConfig
 from radapter.adapter.layer import RAdapterLayer
 from radapter.adapter.selection import named_sites, select_sites
 from radapter.adapter.sites import Site
+from radapter.adapter.statistics import hold_statistics
 from radapter.errors import ConfigError, did_you_mean
 
 _NAME = "radapter"
@@ -52,8 +53,11 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
             SiteError: the configuration and the model do not fit.
             ConfigError: r exceeds the narrowest width.
         """
-        # a copy of its own: alpha belongs to this adapter, and the user may use the configuration again
-        config = copy.deepcopy(self.peft_config[adapter_name])
+        config = self.peft_config[adapter_name]
+        # A new adapter gets a copy: alpha belongs to it, and the user may use the configuration again. A loaded one
+        # keeps the object that `from_pretrained` was given, as in PEFT.
+        if not config.inference_mode:
+            config = copy.deepcopy(config)
         state_dict = kwargs.get("state_dict")
         if state_dict is None:
             sites = select_sites(model, config)
@@ -64,6 +68,16 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         self._sites: dict[str, Site] = {site.name: site for site in sites}
         self.peft_config[adapter_name] = config
         super().inject_adapter(model, adapter_name, *args, **kwargs)
+        hold_statistics(model)  # a fresh model of open_clip or timm is in training mode
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode of all modules, but layers with running statistics (BatchNorm) stay in evaluation mode.
+
+        Their statistics are part of the frozen model and are not saved with the adapter.
+        """
+        super().train(mode)
+        hold_statistics(self.model)
+        return self
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
         """Merges adapters into the base weights; `unmerge_adapter` restores them bitwise.
@@ -87,6 +101,17 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
                 if isinstance(layer, RAdapterLayer):
                     layer.check_mergeable(adapter_names)
         super().merge_adapter(adapter_names=adapter_names)
+
+    def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> None:
+        """Not available: R-Adapters are not summed.
+
+        Raises:
+            ConfigError: always; the message names what there is instead.
+        """
+        raise ConfigError(
+            "add_weighted_adapter is not available for R-Adapters. To apply several one after the other, give their "
+            "names as a list to base_model.set_adapter. To weight an adapter, use radapter.set_alpha."
+        )
 
     def _unload_and_optionally_merge(
         self,

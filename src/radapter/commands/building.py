@@ -9,11 +9,14 @@ import torch
 
 from radapter.adapter import RAdapterConfig
 from radapter.commands.building_regions import segmentation_suite
+from radapter.commands.shifted import shifted_sources
 from radapter.config import CommonConfig, RetrievalRunConfig, RunConfig, SegmentationRunConfig
 from radapter.config.retrieval import RetrievalTrainConfig
 from radapter.data import ClassificationSet, PairSet, open_classification, open_pairs
 from radapter.data.labelled.labels import read_classnames
+from radapter.data.labelled.opening import kind_of
 from radapter.data.pairs.equivalence import warn_if_large
+from radapter.data.pairs.kinds import kind_of as pairs_kind_of
 from radapter.data.pairs.long_captions import long_captions
 from radapter.data.pairs.pair_set import joined
 from radapter.data.shards.plan import check_places
@@ -160,7 +163,7 @@ def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:
         train=train,
         id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
         id_test={name: read(spec, name=name) for name, spec in data.id_test.items()},
-        ood={name: read(spec, name=name) for name, spec in data.ood.items()},
+        ood={name: read(spec, name=name) for name, spec in shifted_sources(config, pairs_kind_of).items()},
         per_group=config.train.per_group,
     )
 
@@ -237,7 +240,10 @@ def _classification_suite(config: RunConfig) -> ClassificationSuite:
         train=train,
         id_val=None if data.id_val is None else read(data.id_val, classnames=names, name="id_val"),
         id_test={name: read(spec, classnames=names, name=name) for name, spec in data.id_test.items()},
-        ood={name: read(spec, classnames=names, name=name) for name, spec in data.ood.items()},
+        ood={
+            name: read(spec, classnames=names, name=name)
+            for name, spec in shifted_sources(config, kind_of).items()
+        },
         classnames=names,
         templates=templates(data.templates),
         transfer={

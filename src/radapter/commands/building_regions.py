@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from radapter.commands.shifted import shifted_sources
 from radapter.commands.terminal import counting
 from radapter.config import SegmentationRunConfig
 from radapter.config.segmentation import RegionsConfig
@@ -46,7 +47,7 @@ def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> S
         train=regions,
         id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
         id_test={name: read(spec, name=name) for name, spec in data.id_test.items()},
-        ood={name: read(spec, name=name) for name, spec in data.ood.items()},
+        ood={name: read(spec, name=name) for name, spec in shifted_sources(config, str).items()},
         templates=templates(data.templates),
         proposer=proposer_of(config.regions),
         crop=crop_of(encoder, config.regions),

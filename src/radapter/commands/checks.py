@@ -1,5 +1,8 @@
 """What is looked at before a run writes its first file."""
 
+import logging
+import math
+from collections.abc import Sequence, Sized
 from pathlib import Path
 
 from torch import nn
@@ -16,6 +19,9 @@ from radapter.protocol import CONFIG, Recipe, check_epochs, check_loss, check_tr
 from radapter.storage import check_writable
 from radapter.training import check_precision
 
+_LOG = logging.getLogger(__name__)
+ENOUGH_IMAGES = 100
+"""Validation images below which a choice of alpha is warned of."""
 # What a method may fix of the recipe, and its key in `loss`.
 _LOSS_KEYS = {"loss": "name", "margin": "margin", "label_smoothing": "label_smoothing"}
 
@@ -135,6 +141,33 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
             f"of '{encoder.name}'. Got {adapter.r}. Use adapter.r=null for the full matrix."
         )
     select_sites(encoder.module, adapter)
+
+
+def report_few_validation_images(
+    id_val: Sized | None, config: CommonConfig, methods: Sequence[Method]
+) -> None:
+    """Warns where alpha is chosen on so few images that it may become 0 although training helped.
+
+    Args:
+        id_val: the validation set; None where there is none.
+        config: says whether alpha is chosen.
+        methods: that are trained.
+    """
+    chosen = config.adapter.alpha == "auto" and any(
+        method.alpha == "auto" and method.build is not None for method in methods
+    )
+    if id_val is None or len(id_val) >= ENOUGH_IMAGES or not chosen:
+        return
+    # one image in ten differs: b + c = n / 10, so the paired error is at most sqrt(1 / (10 n))
+    error = 100 * math.sqrt(0.1 / max(len(id_val), 1))
+    _LOG.warning(
+        "data.id_val has %d images, few for choosing alpha. If training changes the answer for one image in ten, a "
+        "gain below about %.1f points is within one standard error, and a smaller alpha is chosen, possibly 0, the "
+        "zero-shot model. Use at least %d images, or give adapter.alpha a number.",
+        len(id_val),
+        error,
+        ENOUGH_IMAGES,
+    )
 
 
 def check_text_tower(encoder: DualEncoder) -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 import yaml
 
 from radapter.commands.building import AnySuite, absent_folder, recipe_of, report_long_captions, suite_of
-from radapter.commands.checks import as_yaml, check_model, check_processes, unread_settings
+from radapter.commands.checks import (
+    as_yaml,
+    check_model,
+    check_processes,
+    report_few_validation_images,
+    unread_settings,
+)
 from radapter.commands.reporting import print_study
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
@@ -17,7 +23,16 @@ from radapter.errors import ConfigError, RunError
 from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard_models
 from radapter.methods import Method, find_methods
 from radapter.models import fingerprint, load
-from radapter.protocol import Results, Study, Trainings, check_disjoint, check_epochs, rate_grids, study
+from radapter.protocol import (
+    Evaluated,
+    Results,
+    Study,
+    Trainings,
+    check_disjoint,
+    check_epochs,
+    rate_grids,
+    study,
+)
 from radapter.protocol.suite import ROLES
 from radapter.report.study import write_study
 from radapter.storage import check_writable, lock, write_text
@@ -84,6 +99,7 @@ def compare(
         check_model(encoder, config, recipe.with_own_loss(method), method)
     suite = suite_of(config, encoder)
     report_long_captions(suite, encoder)
+    report_few_validation_images(suite.id_val, config, rows)
     check_disjoint(suite)
     plan += _pictures(suite)
     _check_same(folder, plan)
@@ -96,10 +112,10 @@ def compare(
     stop = StopSignal()
     with lock(folder), bars() as bar, stop.listening():
 
-        def evaluated(name: str, images: int) -> None:
+        def evaluated(step: Evaluated) -> None:
             if stop.asked:  # a training asks between its steps; there is none while sets are evaluated
                 raise KeyboardInterrupt
-            bar.evaluated(name, images)
+            bar.evaluated(step)
 
         write_text(folder / COMPARISON, plan)
         trainings = Trainings(
@@ -111,6 +127,7 @@ def compare(
             starting=bar.starting,
             report=bar.report,
             progress=evaluated,
+            tested=config.evaluation.alphas,
         )
         first = config.seed
         try:
@@ -232,7 +249,9 @@ def _check(
     if not (config.data.ood or transfer):
         raise ConfigError(
             "data.ood must name at least one shifted test set, or data.transfer one with classes of its own: a "
-            "comparison is of what is gained in distribution against what is lost elsewhere. Got none."
+            "comparison is of what is gained in distribution against what is lost elsewhere. Got none. Without a "
+            "shifted set of your own, add a corrupted copy of the test set under data:\n"
+            f"  ood: {{corrupted: {{corrupt: {next(iter(config.data.id_test))}}}}}"
         )
     for option, value in (("--against", against), ("--standard-models", standard_models)):
         if value is not None and not config.data.ood:

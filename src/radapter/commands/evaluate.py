@@ -1,43 +1,55 @@
 """`radapter evaluate`: a run or a model on labelled images, on image-text pairs, or on masked images."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel
 
-from radapter.commands.building import AnySuite, report_long_captions, tested_images, tested_pairs
+from radapter.commands.building import (
+    AnySuite,
+    report_long_captions,
+    suite_of,
+    tested_images,
+    tested_pairs,
+)
 from radapter.commands.building_regions import tested_masks
 from radapter.commands.checks import check_text_tower
-from radapter.commands.merge import check_alpha
-from radapter.commands.reporting import print_results
-from radapter.commands.terminal import bars, next_steps
-from radapter.config import RetrievalRunConfig, SegmentationRunConfig, load_config
+from radapter.commands.merge import check_alpha, loading
+from radapter.commands.reporting import print_sets
+from radapter.commands.terminal import bars, next_steps, say
+from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig, load_config
 from radapter.config.mask_sources import MASK_KINDS
 from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.segmentation import RegionsConfig
 from radapter.config.sources import KINDS, is_source
-from radapter.data import MAX_BAD, open_classification, open_masks, open_pairs
+from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_masks, open_pairs
+from radapter.data.labelled.labels import read_classnames
 from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.errors import ConfigError, did_you_mean
+from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
-from radapter.models import DualEncoder, fingerprint, load
+from radapter.models import DualEncoder, load
 from radapter.processes import join
 from radapter.protocol import (
     CONFIG,
     Bench,
     ClassificationSuite,
+    FolderClassifier,
     Results,
-    Selection,
+    RetrievalSuite,
+    evaluate_model,
     evaluate_run,
+    folder_classifier,
+    merged_facts,
     read_about,
 )
-from radapter.protocol.experiment import zero_shot_row
 from radapter.protocol.trained import HEAD
 from radapter.report import METRICS
+from radapter.zeroshot import LinearHead
 from radapter.zeroshot import templates as prompts_of
 
 _KINDS: dict[TaskName, Mapping[str, type[BaseModel]]] = {
@@ -57,9 +69,20 @@ _EXAMPLES: dict[TaskName, str] = {
 }
 
 
+class _Opened(NamedTuple):
+    """What is evaluated, and on what. note: what the user should know of it; None for nothing."""
+
+    encoder: DualEncoder
+    suite: AnySuite
+    max_bad: float
+    about: Mapping[str, Any]
+    head: LinearHead | None = None
+    note: str | None = None
+
+
 def evaluate(
     what: str,
-    data: Sequence[str],
+    data: Sequence[str] = (),
     *,
     task: TaskName | None = None,
     alpha: float | None = None,
@@ -70,79 +93,85 @@ def evaluate(
 ) -> Results:
     """Prints the metrics of a run beside zero-shot, or of a model, on test sets.
 
-    A run's data.max_bad, data.max_pixels and data.join_captions hold here too. Of the processes that a launcher
-    started each evaluates its share, and the main one prints.
+    A run's data.max_bad, data.max_pixels and data.join_captions hold here too. A merged folder is measured under its
+    own classifier where the data have its classes. Of the processes that a launcher started each evaluates its
+    share, and the main one prints.
 
     Args:
         what: a run folder, or a model's name.
-        data: sources as in run.yaml, each a path or a YAML mapping, or NAME=SOURCE.
+        data: sources as in run.yaml, each a path or a YAML mapping, or NAME=SOURCE; none for the run's
+            test sets.
         task: what is measured; None for the run's, or classification.
         alpha: for a run; None for its chosen one.
-        classnames: a text file or a YAML list; None for the run's, or for those of the first source.
-        templates: short, imagenet, a text file or a YAML list; None for the run's, or short.
+        classnames: a text file or a YAML list; None for the run's or the merged folder's, or for those of the first
+            source.
+        templates: short, imagenet, a text file or a YAML list; None for the run's or the merged folder's, or short.
         metric: what the table shows, a key of `report.METRICS[task]`; None for the task's figure.
         allow_download: whether the hub may be asked.
 
     Raises:
-        InputError: the run, the model, a source, the metric, or alpha.
+        InputError: the run, the model, its classifier, a source, the metric, or alpha.
     """
     processes = join()
     run = Path(what)
     is_run = (run / CONFIG).is_file()
 
-    def opened() -> tuple[DualEncoder, AnySuite, float]:
+    def opened() -> _Opened:
         check_alpha(alpha)
         if not is_run and alpha is not None:
             raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
-        about = read_about(run) if is_run else {}
+        about = read_about(run) if is_run else merged_facts(run)
         measured: TaskName = task or about.get("task", "classification")
         if metric is not None and metric not in METRICS[measured]:
             raise ConfigError(
                 f"--metric must be one of {', '.join(METRICS[measured])} for {measured}. Got '{metric}'."
                 f"{did_you_mean(metric, METRICS[measured])}"
             )
-        sources = named_sources(data, measured)
-        for option, given in (("--classnames", classnames), ("--templates", templates)):
-            if given is not None and option in _LACKING[measured]:
+        for option, value in (("--classnames", classnames), ("--templates", templates)):
+            if value is not None and option in _LACKING[measured]:
                 raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
         config = load_config(run / CONFIG) if is_run else None
+        if not data and config is None:
+            raise ConfigError(f"--data is needed for a model. '{what}' is one. Give --data NAME=SOURCE.")
+        if not data and (classnames is not None or measured != about["task"]):
+            raise ConfigError("--classnames and --task need --data. The test sets of the run have their own.")
+        sources = named_sources(data, measured)
         download = allow_download or (config is not None and config.allow_download)
         max_pixels, max_bad = (
             (MAX_PIXELS, MAX_BAD) if config is None else (config.data.max_pixels, config.data.max_bad)
         )
         limits: dict[str, Any] = {"max_pixels": max_pixels, "max_bad": max_bad}
-        encoder = load(about.get("model", what), allow_download=download)
+        encoder = load(what if config is None else config.model, allow_download=download)
+        given = None if templates is None else prompts_of(parsed(templates))
+        prompts = tuple(given or about.get("templates") or prompts_of("short"))
+        if config is not None and not sources:
+            return _Opened(encoder, _own_sets(config, encoder, given), max_bad, about)
         if measured == "classification":
-            return (
-                encoder,
-                _labelled(
-                    sources,
-                    about,
-                    classnames=classnames,
-                    templates=templates,
-                    run=run,
-                    allow_download=download,
-                    **limits,
-                ),
-                max_bad,
-            )
+            read = partial(open_classification, allow_download=download, **limits)
+            names = None if classnames is None else read_classnames(parsed(classnames))
+            if is_run:
+                suite = _labelled(sources, names or about.get("classnames"), prompts, read)
+                _check_head(run, about, suite)
+                return _Opened(encoder, suite, max_bad, about)
+            classifier = folder_classifier(run, encoder.embed_dim)
+            if classifier is None:
+                return _Opened(encoder, _labelled(sources, names, prompts, read), max_bad, about)
+            suite, misfit = _under(classifier, sources, names, prompts, read, has_templates=given is not None)
+            if misfit is None:
+                return _Opened(encoder, suite, max_bad, about, classifier.head)
+            note = f"The classifier of '{what}' is not used, but a zero-shot head: {misfit}"
+            return _Opened(encoder, suite, max_bad, about, None, note)
         check_text_tower(encoder)
         if measured == "segmentation":
-            prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
-            return (
-                encoder,
-                tested_masks(
-                    {
-                        name: open_masks(spec, name=name, **limits)
-                        for name, spec in sources.items()
-                        if not isinstance(spec, str)
-                    },
-                    encoder,
-                    tuple(prompts or prompts_of("short")),
-                    config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig(),
-                    unseen=tuple(about.get("unseen", ())),
-                ),
-                max_bad,
+            masks = {
+                name: open_masks(spec, name=name, **limits)
+                for name, spec in sources.items()
+                if not isinstance(spec, str)
+            }
+            regions = config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig()
+            unseen = tuple(about.get("unseen", ()))
+            return _Opened(
+                encoder, tested_masks(masks, encoder, prompts, regions, unseen=unseen), max_bad, about
             )
         join_captions = config.data.join_captions if isinstance(config, RetrievalRunConfig) else True
         pairs = {
@@ -150,31 +179,41 @@ def evaluate(
             for name, spec in sources.items()
         }
         report_long_captions(tested_pairs(pairs), encoder)
-        return encoder, tested_pairs(pairs), max_bad
+        return _Opened(encoder, tested_pairs(pairs), max_bad, about)
 
-    encoder, suite, max_bad = processes.everywhere(opened)
+    found = processes.everywhere(opened)
+    encoder, suite, about = found.encoder, found.suite, found.about
+    is_merged = found.head is not None or (not is_run and "method" in about)
     with bars(quiet=not processes.is_main) as bar:
-        bench = Bench(suite, encoder.preprocess, max_bad=max_bad, progress=bar.evaluated, processes=processes)
+        bench = Bench(
+            suite, encoder.preprocess, max_bad=found.max_bad, progress=bar.evaluated, processes=processes
+        )
         if is_run:
             results = evaluate_run(run, encoder, bench, alpha=alpha)
-        else:
-            zero_shot = bench.zero_shot(encoder)
-            results = Results(
-                model=encoder.name,
-                fingerprint=fingerprint(encoder),
-                task=suite.task,
-                seed=0,
-                selection=Selection(split=None, rule="nothing was selected", n=0),
-                rows=[zero_shot_row(*zero_shot.rows)],
-                sweep=zero_shot.rows,
+        elif is_merged and (found.head is not None or suite.task != "classification"):
+            method = f"{about.get('method', 'classifier')} (merged)"
+            results = evaluate_model(
+                encoder, bench, method=method, alpha=about.get("alpha", 1.0), head=found.head
             )
-    if processes.is_main:
-        print_results(results, metric=metric)
-        if is_run:
-            next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)} --to merged"))
         else:
-            next_steps(("fine-tune it", f"radapter init {suite.task} --to run.yaml"))
+            results = evaluate_model(encoder, bench)
+    if processes.is_main:
+        if found.note is not None:
+            say(found.note)
+        print_sets(results, metric=metric, roles=not data)
+        next_steps(_next(what, encoder, suite.task, is_run=is_run, is_merged=is_merged, alpha=alpha))
     return results
+
+
+def _next(
+    what: str, encoder: DualEncoder, task: TaskName, *, is_run: bool, is_merged: bool, alpha: float | None
+) -> tuple[str, str]:
+    if is_run:
+        at = "" if alpha is None else f" --alpha {alpha:g}"
+        return "a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to merged"
+    if is_merged:
+        return "load it", loading(what, encoder.library)
+    return "fine-tune it", f"radapter init {task} --to run.yaml"
 
 
 def named_sources(data: Sequence[str], task: TaskName = "classification") -> dict[str, str | dict[str, Any]]:
@@ -214,31 +253,59 @@ def parsed(text: str) -> Any:
         raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error
 
 
+def _own_sets(config: CommonConfig, encoder: DualEncoder, templates: tuple[str, ...] | None) -> AnySuite:
+    """The test sets that a run's configuration names, under these templates where they are given."""
+    suite = suite_of(config, encoder)
+    report_long_captions(suite, encoder)
+    if isinstance(suite, RetrievalSuite):
+        return replace(suite, id_val=None)
+    return replace(suite, id_val=None, templates=templates or suite.templates)
+
+
 def _labelled(
     sources: Mapping[str, str | dict[str, Any]],
-    about: Mapping[str, Any],
-    *,
-    classnames: str | None,
-    templates: str | None,
-    run: Path,
-    allow_download: bool,
-    max_pixels: int,
-    max_bad: float,
+    names: Sequence[str] | None,
+    prompts: tuple[str, ...],
+    read: Callable[..., ClassificationSet],
 ) -> ClassificationSuite:
-    """Labelled images under the class names that were given, the run's, or those of the first source."""
-    names = about.get("classnames") if classnames is None else parsed(classnames)
-    read = partial(open_classification, allow_download=allow_download, max_pixels=max_pixels, max_bad=max_bad)
-    (first_name, first), *others = sources.items()
-    sets = {first_name: read(first, classnames=names, name=first_name)}
-    names = sets[first_name].classnames
-    sets |= {name: read(spec, classnames=names, name=name) for name, spec in others}
-    if (run / HEAD).is_file() and list(names) != about["classnames"]:
+    """Labelled images under these class names, or those of the first source."""
+    sets: dict[str, ClassificationSet] = {}
+    for name, spec in sources.items():
+        sets[name] = read(spec, classnames=names, name=name)
+        names = sets[name].classnames
+    assert names is not None
+    return tested_images(sets, names, prompts)
+
+
+def _under(
+    classifier: FolderClassifier,
+    sources: Mapping[str, str | dict[str, Any]],
+    names: tuple[str, ...] | None,
+    prompts: tuple[str, ...],
+    read: Callable[..., ClassificationSet],
+    *,
+    has_templates: bool,
+) -> tuple[ClassificationSuite, str | None]:
+    """Labelled images under the classes of a classifier; or under others, and why."""
+    if has_templates:
+        misfit = "--templates is given."
+    elif names is not None and set(names) != set(classifier.classnames):
+        misfit = f"--classnames gives {len(names)} names that are not its {len(classifier.classnames)}."
+    else:
+        try:
+            return _labelled(sources, classifier.classnames, prompts, read), None
+        except DataError as error:
+            misfit = str(error)
+    return _labelled(sources, names, prompts, read), misfit
+
+
+def _check_head(run: Path, about: Mapping[str, Any], suite: ClassificationSuite) -> None:
+    """Raises where a run has a head and the class names are others."""
+    if (run / HEAD).is_file() and list(suite.classnames) != about["classnames"]:
         raise ConfigError(
             f"--classnames must be those of '{run}', whose method '{about['method']}' trained a head for them. "
-            f"Got {len(names)} others. Leave it out, or evaluate a run of a method without a head."
+            f"Got {len(suite.classnames)} others. Leave it out, or evaluate a run of a method without a head."
         )
-    prompts = prompts_of(parsed(templates)) if templates is not None else about.get("templates")
-    return tested_images(sets, names, prompts or prompts_of("short"))
 
 
 def _name_of(source: str | dict[str, Any]) -> str:

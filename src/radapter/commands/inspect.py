@@ -54,13 +54,14 @@ def _next(facts: Inspection) -> list[tuple[str, str]]:
 
 def _towers(facts: Inspection) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("Tower", "Blocks", "Width", "Sites", "Parameters", "To train"):
-        table.add_column(column, justify="left" if column == "Tower" else "right")
+    for column in ("Tower", "Blocks", "Width", "Activation", "Sites", "Parameters", "To train"):
+        table.add_column(column, justify="left" if column in ("Tower", "Activation") else "right")
     for tower in facts.towers:
         table.add_row(
             tower.tower,
             str(tower.blocks),
             str(tower.width),
+            tower.activation,
             str(tower.sites),
             parameters(tower.parameters),
             parameters(tower.trained_parameters),

@@ -8,12 +8,12 @@ from radapter.config import load_config
 from radapter.errors import ConfigError, RunError
 from radapter.models import load
 from radapter.models.export import CLASSES, CLASSIFIER
-from radapter.protocol import CONFIG, merge_run, read_about
+from radapter.protocol import CONFIG, alpha_to_merge, merge_run, read_about
 from radapter.storage import check_writable, read_json
 
 _LOADING = {
     "transformers": "AutoModel.from_pretrained('{to}')",
-    "open_clip": "open_clip.create_model('local-dir:{to}')",
+    "open_clip": "model, preprocess = open_clip.create_model_from_pretrained('local-dir:{to}')",
     "timm": "timm.create_model('local-dir:{to}')",
 }
 
@@ -28,18 +28,19 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
         format: "transformers", "open_clip" or "timm"; None for the model's own library.
 
     Raises:
-        InputError: no finished run, another base model, `to` exists, `alpha` is out of range; nothing is written.
+        InputError: no finished run, another base model, `to` exists, `alpha` is out of range, or the run's own is 0;
+            nothing is written.
     """
     about = read_about(run)
     check_alpha(alpha)
+    at = alpha_to_merge(run, about, alpha)
     if not absent_folder(to):
         raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
     check_writable(to.parent)
     config = load_config(run / CONFIG)
-    encoder = load(about["model"], allow_download=config.allow_download)
-    merged = merge_run(run, encoder, to=to, format=format, alpha=alpha)
+    encoder = load(config.model, allow_download=config.allow_download)
+    merged = merge_run(run, encoder, to=to, format=format, alpha=at)
     difference = read_json(merged / "certificate.json")["max_relative_difference"]
-    at = about["alpha"] if alpha is None else alpha
     classifier = (
         f"; {CLASSIFIER} and {CLASSES} hold its classifier of {len(about['classnames'])} classes"
         if "classnames" in about
@@ -48,8 +49,13 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
     say(
         f"Wrote {merged}: '{about['method']}' at alpha {at:g}, features equal to {difference:.1e}{classifier}."
     )
-    next_steps(("load it", _LOADING[format or encoder.library].format(to=to)))
+    next_steps(("load it", loading(to, format or encoder.library)))
     return merged
+
+
+def loading(folder: str | Path, library: str) -> str:
+    """The Python that loads a merged folder in its library."""
+    return _LOADING[library].format(to=folder)
 
 
 def check_alpha(alpha: float | None) -> None:

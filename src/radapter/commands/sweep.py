@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from radapter.commands.compare import COMPARISON
-from radapter.commands.reporting import FRONTIER, write_report
+from radapter.commands.reporting import FRONTIER, merge_steps, write_report
 from radapter.commands.terminal import next_steps, say
 from radapter.errors import RunError
 from radapter.evaluation import HEADLINES, Headline, TaskName
 from radapter.protocol import RESULTS, Results, Row, SweepRow
+from radapter.report import kept_zero_shot
 
 _DATA: dict[TaskName, str] = {
     "classification": "path/to/images",
@@ -44,12 +45,14 @@ def sweep(run: Path) -> None:
     write_report(results, run)
     drawn = f" Drawn in {run / FRONTIER}." if (run / FRONTIER).is_file() else ""
     say(f"{results.selection.rule[:1].upper()}{results.selection.rule[1:]}.{drawn}")
+    for note in kept_zero_shot(results.as_dict(), run=str(run)):
+        say(note, style="yellow")
     next_steps(
         (
             "another trade",
             f"radapter evaluate {shlex.quote(str(run))} --alpha 0.3 --data {_DATA[results.task]}",
         ),
-        ("a plain checkpoint", f"radapter merge {shlex.quote(str(run))} --to merged"),
+        *merge_steps(results, run),
     )
 
 

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from radapter.protocol import Evaluated
+from radapter.report.table import duration
 from radapter.training import Progress as Step
 
 
@@ -40,7 +42,6 @@ class Bars:
         self._progress = progress
         self._training: TaskID | None = None
         self._evaluation: TaskID | None = None
-        self._evaluated = 0
         self._name = "training"
 
     def starting(self, name: str) -> None:
@@ -64,14 +65,16 @@ class Bars:
             line = f"{self._name}: step {step.step} of {step.steps}, loss {step.loss:.3f}{skipped}"
             self._progress.console.print(line, highlight=False, markup=False)
 
-    def evaluated(self, name: str, images: int) -> None:
+    def evaluated(self, step: Evaluated) -> None:
         """Images of a set are evaluated."""
         if self._evaluation is None:
             self._evaluation = self._progress.add_task("evaluating", total=None, note="")
-        self._evaluated += images
-        self._progress.update(
-            self._evaluation, completed=self._evaluated, note=f"{name}, {self._evaluated:,} images"
-        )
+        alphas = "1 alpha" if step.alphas == 1 else f"{step.alphas} alphas"
+        what = f"{step.name}: {step.images:,} images at {alphas}"
+        self._progress.update(self._evaluation, completed=step.done, total=step.total, note=what)
+        if step.seconds is not None and not self._progress.console.is_terminal:  # a log keeps no bar
+            line = f"evaluating {what}, {duration(step.seconds)}"
+            self._progress.console.print(line, highlight=False, markup=False)
 
 
 @contextmanager

@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radapter.commands.building import AnySuite, recipe_of, report_long_captions, suite_of
-from radapter.commands.checks import check_model, check_processes, check_run_folder, check_settings
-from radapter.commands.reporting import print_results, write_report
+from radapter.commands.checks import (
+    check_model,
+    check_processes,
+    check_run_folder,
+    check_settings,
+    report_few_validation_images,
+)
+from radapter.commands.reporting import merge_steps, print_results, write_report
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
 from radapter.methods import Method, find_method
@@ -51,6 +57,7 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
         check_model(encoder, config, recipe, method)
         suite = suite_of(config, encoder)
         report_long_captions(suite, encoder)
+        report_few_validation_images(suite.id_val, config, [method])
         return encoder, suite
 
     config, method, recipe = processes.everywhere(checked)
@@ -77,6 +84,7 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
                 tracking=config.tracking,
                 report=bar.report,
                 progress=bar.evaluated,
+                tested=config.evaluation.alphas,
                 processes=processes,
             )
         except KeyboardInterrupt as interruption:
@@ -117,5 +125,5 @@ def _reported(results: Results, config: CommonConfig, method: Method, path: Path
     else:
         next_steps(
             ("every alpha", f"radapter sweep {run}"),
-            ("a plain checkpoint", f"radapter merge {run} --to merged"),
+            *merge_steps(results, Path(config.out)),
         )

@@ -1,17 +1,20 @@
 """The keys of run.yaml that classification alone has: images with class names."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from radapter.config.schema import CHOOSE_ALPHA, CommonConfig, CommonData
-from radapter.config.sources import DataSource, NamedSources, TrainSource, TransferSources
+from radapter.config.paths import PATH_OR_NAME
+from radapter.config.schema import CommonConfig, CommonData
+from radapter.config.sources import DataSource, NamedSources, ShiftedSource, TrainSource, TransferSources
 
-STAND_AT_1 = (
+METHODS = (
     "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
-    "lora", "rslora",
+    "lora", "rslora", "wise-ft", "r-adapter", "r-adapter+head", "r-adapter:no-drop", "r-adapter:dropout",
+    "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:cross-entropy", "r-adapter:margin-0",
+    "r-adapter:single-positive", "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
+    "r-adapter:no-rescaling",
 )  # fmt: skip
-METHODS = (*STAND_AT_1, *CHOOSE_ALPHA, "r-adapter:no-rescaling")
 """Its methods, those of `radapter.methods.METHODS`."""
 
 
@@ -26,19 +29,20 @@ class DataConfig(CommonData):
     id_test: NamedSources = Field(
         description="in-distribution test images: one source, or a mapping of names to sources"
     )
-    ood: dict[str, DataSource] = Field(
-        default_factory=dict, description="shifted test sets: a mapping of names to sources; may be empty"
+    ood: dict[str, ShiftedSource] = Field(
+        default_factory=dict,
+        description="shifted test sets: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
     )
     transfer: TransferSources = Field(
         default_factory=dict,
         description="test sets with classes of their own, novel or of another task: a mapping of names to "
         "sources, each with its templates if not data.templates; may be empty",
     )
-    classnames: list[str] | str | None = Field(
+    classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = Field(
         default=None,
         description="class names: a list, a text file with one a line, or null for those of data.train",
     )
-    templates: list[str] | str = Field(
+    templates: Annotated[list[str] | str, PATH_OR_NAME] = Field(
         default="short",
         description="prompts: short, imagenet, a text file with one a line, or a list; each with one {}",
     )

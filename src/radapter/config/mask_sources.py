@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from radapter.config.pair_sources import PairDataSource
-from radapter.config.sources import STRICT, Corruption, Part, is_source, source_type
+from radapter.config.paths import PATH, PATH_OR_NAME, PATHS_OR_NAMES
+from radapter.config.sources import COPY, CORRUPTED, STRICT, Corruption, Part, is_source, source_type
 
 
 class MaskSource(BaseModel):
@@ -36,16 +37,21 @@ class MaskSource(BaseModel):
     split_seed: int = Field(default=0, description="another number gives another, independent part")
     grayscale: bool = Field(default=False, description="whether the colour is taken out of every image")
     corrupt: Corruption | None = Field(
-        default=None, description="one of 15 corruptions, drawn over each image when it is read; masks stay"
+        default=None,
+        description=f"{CORRUPTED}; masks stay",
     )
 
 
 class MaskFolderSource(MaskSource):
     """A folder of label maps and one of images."""
 
-    masks: str = Field(description="the folder of label maps, one number a pixel")
-    images: str = Field(description="the folder of images, named as the masks but for the suffix")
-    classes: list[str] | str = Field(description="class names: a list, or a text file with one a line")
+    masks: Annotated[str, PATH] = Field(description="the folder of label maps, one number a pixel")
+    images: Annotated[str, PATH] = Field(
+        description="the folder of images, named as the masks but for the suffix"
+    )
+    classes: Annotated[list[str] | str, PATH_OR_NAME] = Field(
+        description="class names: a list, or a text file with one a line"
+    )
     ignore: int | list[int] | None = Field(
         default=None, description="the value, or values, of pixels of no class; null is 255"
     )
@@ -61,10 +67,12 @@ class MaskFolderSource(MaskSource):
 class MaskParquetSource(MaskSource):
     """A parquet file with an image and a mask column."""
 
-    parquet: str = Field(description="the file")
+    parquet: Annotated[str, PATH] = Field(description="the file")
     image: str = Field(default="image", description="column of images")
     mask: str = Field(default="mask", description="column of label maps")
-    classes: list[str] | str = Field(description="class names: a list, or a text file with one a line")
+    classes: Annotated[list[str] | str, PATH_OR_NAME] = Field(
+        description="class names: a list, or a text file with one a line"
+    )
     ignore: int | list[int] | None = Field(
         default=None, description="the value, or values, of pixels of no class; null is 255"
     )
@@ -81,9 +89,9 @@ class MaskLayoutSource(MaskSource):
     """A public data set as its authors, or the usual converters, lay it out."""
 
     layout: str = Field(description="its name; docs/data.md lists them")
-    path: str = Field(description="its folder")
+    path: Annotated[str, PATH] = Field(description="its folder")
     split: str | None = Field(default=None, description="which of its splits; null is val or test")
-    classes: str | None = Field(
+    classes: Annotated[str | None, PATH_OR_NAME] = Field(
         default=None, description="a text file of class names, where the layout has none of its own"
     )
 
@@ -113,8 +121,10 @@ MASK_KINDS: dict[str, type[MaskSource]] = {
 
 if TYPE_CHECKING:
     MaskDataSource = dict[str, Any]
+    ShiftedMaskSource = dict[str, Any]
 else:
     MaskDataSource = source_type(MASK_KINDS, prefix="masks ", may_be_path=False)
+    ShiftedMaskSource = source_type(MASK_KINDS | COPY, prefix="masks ", may_be_path=False)
 
 
 class RegionSource(BaseModel):
@@ -126,17 +136,17 @@ class RegionSource(BaseModel):
 class MinedSource(RegionSource):
     """What `radapter mine` wrote."""
 
-    mined: str = Field(description="the folder of shards")
+    mined: Annotated[str, PATH] = Field(description="the folder of shards")
 
 
 class MineSource(RegionSource):
     """Image-text pairs that regions are mined from before training, with the run's model as it came."""
 
     mine: PairDataSource = Field(description="the source, as for retrieval")
-    to: str = Field(
+    to: Annotated[str, PATH] = Field(
         description="folder of the shards, new or of the same mining, which is then continued or read"
     )
-    nouns: list[str] = Field(
+    nouns: Annotated[list[str], PATHS_OR_NAMES] = Field(
         default=["built-in"], min_length=1, description="lists of nouns to look for: built-in, or text files"
     )
     floor: Literal["auto"] | float = Field(

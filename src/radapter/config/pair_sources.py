@@ -23,7 +23,10 @@ from pydantic import (
     Tag,
 )
 
+from radapter.config.paths import PATH, PATH_OR_NAME, stored_source
 from radapter.config.sources import (
+    COPY,
+    CORRUPTED,
     STRICT,
     Corruption,
     DataSource,
@@ -51,15 +54,13 @@ class PairSource(BaseModel):
         default=False, description="whether every caption is said in other words, by a fixed table"
     )
     grayscale: bool = Field(default=False, description="whether the colour is taken out of every image")
-    corrupt: Corruption | None = Field(
-        default=None, description="one of 15 corruptions, drawn over each image when it is read"
-    )
+    corrupt: Corruption | None = Field(default=None, description=CORRUPTED)
 
 
 class PairCsvSource(PairSource):
     """A CSV or TSV table with a caption a row."""
 
-    csv: str = Field(description="the table; paths in it are relative to its folder")
+    csv: Annotated[str, PATH] = Field(description="the table; paths in it are relative to its folder")
     image: str = Field(default="image", description="column of image paths")
     caption: str = Field(default="caption", description="column of captions")
     group: str | None = Field(default=None, description="column of group ids; null makes the image the group")
@@ -71,7 +72,7 @@ class PairCsvSource(PairSource):
 class PairJsonlSource(PairSource):
     """A JSON Lines file with an image and its captions a line."""
 
-    jsonl: str = Field(description="the file; paths in it are relative to its folder")
+    jsonl: Annotated[str, PATH] = Field(description="the file; paths in it are relative to its folder")
     image: str = Field(default="image", description="key of the image's path")
     captions: str = Field(default="captions", description="key of the caption or list of captions")
     group: str | None = Field(default=None, description="key of the group id; null makes the image the group")
@@ -83,7 +84,7 @@ class PairJsonlSource(PairSource):
 class PairParquetSource(PairSource):
     """Parquet files with an image and a caption column, as the hub stores them."""
 
-    parquet: str | list[str] = Field(description="the file or files")
+    parquet: Annotated[str | list[str], PATH] = Field(description="the file or files")
     image: str = Field(default="image", description="column of images")
     captions: str = Field(default="captions", description="column of captions or lists of captions")
     group: str | None = Field(default=None, description="column of group ids; null makes each row a group")
@@ -92,7 +93,7 @@ class PairParquetSource(PairSource):
 class PairHubSource(PairSource):
     """A data set of the Hugging Face hub, or a local copy of one."""
 
-    hub: str = Field(description="the data set's id or folder")
+    hub: Annotated[str, PATH_OR_NAME] = Field(description="the data set's id or folder")
     split: str = Field(default="train", description="its split")
     config: str | None = Field(default=None, description="its configuration, where it has several")
     image: str = Field(default="image", description="column of images")
@@ -103,8 +104,10 @@ class PairHubSource(PairSource):
 class KarpathySource(PairSource):
     """A split file of Karpathy and its images."""
 
-    karpathy: str = Field(description="dataset_coco.json, dataset_flickr30k.json or dataset_flickr8k.json")
-    images: str = Field(description="the folder that its paths start at")
+    karpathy: Annotated[str, PATH] = Field(
+        description="dataset_coco.json, dataset_flickr30k.json or dataset_flickr8k.json"
+    )
+    images: Annotated[str, PATH] = Field(description="the folder that its paths start at")
     split: Literal["train", "val", "test"] = Field(
         default="train", description="which of its splits; restval joins train"
     )
@@ -113,9 +116,9 @@ class KarpathySource(PairSource):
 class Flickr8kSource(PairSource):
     """A token file of Flickr8k or Flickr30k and its images."""
 
-    flickr8k: str = Field(description="Flickr8k.token.txt, or another file of its form")
-    images: str = Field(description="the folder of the images")
-    split_list: str | None = Field(
+    flickr8k: Annotated[str, PATH] = Field(description="Flickr8k.token.txt, or another file of its form")
+    images: Annotated[str, PATH] = Field(description="the folder of the images")
+    split_list: Annotated[str | None, PATH] = Field(
         default=None,
         description="a file with an image name a line, such as Flickr_8k.testImages.txt; null is all",
     )
@@ -124,14 +127,18 @@ class Flickr8kSource(PairSource):
 class ClipBenchmarkSource(PairSource):
     """Tar shards of CLIP_benchmark."""
 
-    clip_benchmark: str = Field(description="the folder that holds a folder of shards for each split")
+    clip_benchmark: Annotated[str, PATH] = Field(
+        description="the folder that holds a folder of shards for each split"
+    )
     split: str = Field(default="test", description="which of its splits")
 
 
 class WebdatasetSource(PairSource):
     """Tar shards of webdataset."""
 
-    webdataset: str | list[str] = Field(description="the tar or tars; `*` may stand in a name")
+    webdataset: Annotated[str | list[str], PATH] = Field(
+        description="the tar or tars; `*` may stand in a name"
+    )
     captions: str | None = Field(
         default=None, description="key of the captions in key.json; null is captions or caption"
     )
@@ -186,9 +193,11 @@ PAIR_TRAIN_KINDS: dict[str, type[BaseModel]] = {**PAIR_KINDS, "stream": StreamSo
 
 if TYPE_CHECKING:
     PairDataSource = str | dict[str, Any]
+    ShiftedPairSource = str | dict[str, Any]
     PairTrainSource = str | dict[str, Any]
 else:
     PairDataSource = source_type(PAIR_KINDS, prefix="pairs ")
+    ShiftedPairSource = source_type(PAIR_KINDS | COPY, prefix="pairs ")
     PairTrainSource = source_type(PAIR_TRAIN_KINDS, prefix="pairs ")
 
 
@@ -209,7 +218,7 @@ else:
         | Annotated[list[PairTrainSource], Field(min_length=1), Tag("<several>")],
         Discriminator(_count),
         AfterValidator(_listed),
-        PlainSerializer(lambda specs: specs),
+        PlainSerializer(lambda specs: [stored_source(spec, PAIR_TRAIN_KINDS) for spec in specs]),
     ]
 """One source, or a list of sources that are trained on together; it leaves the schema as a list."""
 

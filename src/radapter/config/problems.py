@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from radapter.config.mask_sources import MASK_KINDS, REGION_KINDS
 from radapter.config.pair_sources import PAIR_TRAIN_KINDS
 from radapter.config.schema import CommonConfig
-from radapter.config.sources import TRAIN_KINDS
+from radapter.config.sources import COPY, TRAIN_KINDS
 from radapter.errors import nearest
 
 Location = tuple[str | int, ...]
@@ -110,7 +110,7 @@ _FAMILIES: dict[str, Mapping[str, type[BaseModel]]] = {
 _TAGGED = {
     f"<{family} {name}>".replace("< ", "<"): kind
     for family, kinds in _FAMILIES.items()
-    for name, kind in kinds.items()
+    for name, kind in {**kinds, **COPY}.items()
 }
 
 # Where in a location a source's own keys may begin.

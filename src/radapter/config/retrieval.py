@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from radapter.config.pair_sources import NamedPairSources, PairDataSource, PairDataSources
+from radapter.config.pair_sources import NamedPairSources, PairDataSource, PairDataSources, ShiftedPairSource
 from radapter.config.schema import CommonConfig, CommonData, TrainConfig
 
 RETRIEVAL_METHODS = (
@@ -29,8 +29,9 @@ class RetrievalDataConfig(CommonData):
     id_test: NamedPairSources = Field(
         description="in-distribution test pairs: one source, or a mapping of names to sources"
     )
-    ood: dict[str, PairDataSource] = Field(
-        default_factory=dict, description="shifted test pairs: a mapping of names to sources; may be empty"
+    ood: dict[str, ShiftedPairSource] = Field(
+        default_factory=dict,
+        description="shifted test pairs: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
     )
     join_captions: bool = Field(
         default=True,

@@ -5,19 +5,28 @@ tells the same to users; a test holds the two together. A range is written once,
 read from the annotation (problems.py).
 """
 
+import os
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from radapter.config.paths import PATH, PATH_OR_NAME, with_absolute_paths
+from radapter.config.sources import copied
 from radapter.errors import did_you_mean
 
 # Rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test holds
 # the two together.
-CHOOSE_ALPHA = (
-    "wise-ft", "r-adapter", "r-adapter+head", "r-adapter:no-drop", "r-adapter:dropout", "r-adapter:drop-path",
-    "r-adapter:no-ema", "r-adapter:cross-entropy", "r-adapter:margin-0", "r-adapter:single-positive",
-    "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
-)  # fmt: skip
+AT_A_FIXED_ALPHA = ("zero-shot", "full", "r-adapter:no-rescaling")
 CHOOSE_MODELS = ("greedy-soup",)
 
 
@@ -41,6 +50,11 @@ class Section(BaseModel):
     """Keys that are checked strictly and never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _with_absolute_paths(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As stored: a run can be used from every folder, not only from the one that it was started in."""
+        return with_absolute_paths(dump(self), type(self).model_fields)
 
 
 class CommonData(Section):
@@ -67,8 +81,8 @@ class AdapterConfig(Section):
     )
     alpha: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
         default="auto",
-        description="re-scaling after training; auto is the smallest alpha within one standard error of the "
-        "best on data.id_val",
+        description="interpolation between the zero-shot model, 0, and the trained one, 1, after training; auto is "
+        "the smallest alpha within one paired standard error of the best on data.id_val",
     )
     ema_decay: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = Field(
         default="auto",
@@ -125,7 +139,11 @@ class TrainConfig(Section):
     crop_scale: Annotated[tuple[float, float], PlainValidator(_crop_scale)] = Field(
         default=(0.9, 1.0), description="[low, high] of the area kept by the random crop"
     )
-    flip: bool = Field(default=True, description="whether images are mirrored at random")
+    flip: bool | None = Field(
+        default=None,
+        description="whether half of the images, drawn at random, are mirrored; null mirrors in classification and "
+        "segmentation, not in retrieval, whose captions tell left from right",
+    )
     workers: int = Field(default=0, ge=0, description="threads that decode images; 0 decodes in the main one")
     eval_batch_size: int = Field(default=256, ge=1, description="images per evaluation batch")
     checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
@@ -178,27 +196,46 @@ class CompareConfig(Section):
         return value
 
 
+class EvaluationConfig(Section):
+    """What is evaluated after training."""
+
+    alphas: (
+        Literal["all", "chosen"] | Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
+    ) = Field(
+        default="all",
+        description="alphas at which the test sets are evaluated: all is 0, 0.1 ... 1; chosen is 0, the chosen "
+        "alpha, the paper's and 1; or a list, beside which 0, the chosen alpha and 1 are always evaluated",
+    )
+
+
 class CommonConfig(Section):
     """A whole run.yaml, but for what its task alone says."""
 
     methods: ClassVar[tuple[str, ...]]
     towers: ClassVar[tuple[str, ...]] = ("image", "text")  # that adapter.towers null is
     task: Literal["classification", "retrieval", "segmentation"]
-    model: str = Field(
-        description="world:tiny, a Hugging Face folder, hf:ID, open_clip:ARCH/WEIGHTS or open_clip:ARCH"
+    model: Annotated[str, PATH_OR_NAME] = Field(
+        description="world:tiny, a local folder, hf:ID, open_clip:ARCH, open_clip:ARCH/WEIGHTS or "
+        "open_clip:hf-hub:ID"
     )
     method: str = Field(default="r-adapter", description="what is trained; `radapter methods` lists them")
-    out: str = Field(description="run folder; left out, runs/ and the name of the YAML file")
+    out: Annotated[str, PATH, AfterValidator(os.path.expanduser)] = Field(
+        description="run folder; left out, runs/ and the name of the YAML file"
+    )
     seed: int = Field(default=0, ge=0, description="fixes weights, order, dropping and augmentation")
     allow_download: bool = Field(default=False, description="whether models and data may come from the hub")
     tracking: Literal["none", "tensorboard", "wandb"] = Field(
         default="none", description="where metrics go beside metrics.jsonl (extra: tracking)"
     )
     data: CommonData
-    adapter: AdapterConfig = Field(default=AdapterConfig(), description="read by the r-adapter methods")
+    adapter: AdapterConfig = Field(
+        default=AdapterConfig(),
+        description="the adapters of the r-adapter methods; alpha and ema_decay are of other methods too",
+    )
     loss: LossConfig = Field(default=LossConfig(), description="the loss")
     train: TrainConfig = Field(default=TrainConfig(), description="the loop")
     compare: CompareConfig = Field(default=CompareConfig(), description="the search of `radapter compare`")
+    evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="what is evaluated")
 
     @field_validator("method")
     @classmethod
@@ -219,8 +256,32 @@ class CommonConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _copies_have_originals(self) -> Self:
+        tests = self.data.id_test
+        if self.data.ood.get("corrupt") in tests:
+            raise ValueError(
+                "data.ood must give every set a name. Got a corrupted copy without one. Write ood: {corrupted: "
+                f"{{corrupt: {self.data.ood['corrupt']}}}}}."
+            )
+        for name, spec in self.data.ood.items():
+            copy = copied(spec)
+            if copy is None:
+                continue
+            if copy.corrupt not in tests:
+                raise ValueError(
+                    f"data.ood.{name}.corrupt must name a set of data.id_test: {', '.join(tests)}. Got "
+                    f"'{copy.corrupt}'.{did_you_mean(copy.corrupt, tests)}"
+                )
+            if isinstance(tests[copy.corrupt], dict) and "corrupt" in tests[copy.corrupt]:
+                raise ValueError(
+                    f"data.ood.{name} must copy a test set without corruptions. '{copy.corrupt}' has some already. "
+                    "Copy another set."
+                )
+        return self
+
+    @model_validator(mode="after")
     def _selection_has_data(self) -> Self:
-        if self.data.id_val is None and self.adapter.alpha == "auto" and self.method in CHOOSE_ALPHA:
+        if self.data.id_val is None and self.adapter.alpha == "auto" and self.method not in AT_A_FIXED_ALPHA:
             raise ValueError(
                 "data.id_val is required while adapter.alpha is auto, chosen on it. Give data.id_val, such as"
                 " data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training, or give "

@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from radapter.config.mask_sources import MaskDataSource, NamedMaskSources, RegionDataSource
+from radapter.config.mask_sources import MaskDataSource, NamedMaskSources, RegionDataSource, ShiftedMaskSource
+from radapter.config.paths import PATH_OR_NAME
 from radapter.config.schema import CommonConfig, CommonData, Section
 
 SEGMENTATION_METHODS = (
@@ -27,14 +28,15 @@ class SegmentationDataConfig(CommonData):
     id_test: NamedMaskSources = Field(
         description="in-distribution masked images: one source, or a mapping of names to sources"
     )
-    ood: dict[str, MaskDataSource] = Field(
-        default_factory=dict, description="shifted masked images: a mapping of names to sources; may be empty"
+    ood: dict[str, ShiftedMaskSource] = Field(
+        default_factory=dict,
+        description="shifted masked images: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
     )
     unseen: list[str] = Field(
         default=[],
         description="nouns whose regions are not trained on; their IoU is reported apart from the others'",
     )
-    templates: list[str] | str = Field(
+    templates: Annotated[list[str] | str, PATH_OR_NAME] = Field(
         default="short",
         description="prompts of nouns and class names: short, imagenet, a text file with one a line, or a list; "
         "each with one {}",

@@ -15,6 +15,7 @@ The schema checks shape and types; whether a file exists is the business of `rad
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
@@ -28,6 +29,8 @@ from pydantic import (
     Tag,
     WrapValidator,
 )
+
+from radapter.config.paths import PATH, PATH_OR_NAME, stored_source
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -51,6 +54,8 @@ def _corruption(value: object) -> object:
 
 Part = Annotated[tuple[float, float], PlainValidator(_interval)]
 Corruption = Annotated[dict[str, str | int], PlainValidator(_corruption)]
+CORRUPTED = "one of 15 corruptions, or mixed, which draws one for each image, applied when the image is read"
+"""What `corrupt` does to any source."""
 
 
 class Source(BaseModel):
@@ -68,37 +73,45 @@ class Source(BaseModel):
         description="keep this many images of each class, drawn by their content: fewer are always among more",
     )
     shots_seed: int = Field(default=0, description="another number draws other shots")
+    shots_scheme: Literal["content", "coop"] = Field(
+        default="content",
+        description="content draws by a hash of each image; coop draws as CoOp does with the seed shots_seed, from "
+        "its split files alone, and at most 4 images of each class of val",
+    )
     half: Literal["base", "novel"] | None = Field(
         default=None,
         description="keep the first half of the source's class list, the larger one, or the rest",
+    )
+    half_order: Literal["list", "names"] = Field(
+        default="list",
+        description="what half halves: the class list as it is, as in CoOp, or in alphabetical order, as in "
+        "R-Adapter's release",
     )
     labels: dict[str | int, str | None] | None = Field(
         default=None,
         description="source class: training class, many to one, for test sets with other names; null leaves "
         "a class out",
     )
-    classes: list[str] | str | None = Field(
+    classes: Annotated[list[str] | str | None, PATH_OR_NAME] = Field(
         default=None, description="the source's class list, a list or a text file: names of integer labels"
     )
     shared: bool = Field(
         default=False,
         description="whether classes that training lacks are left out; otherwise they are an error",
     )
-    corrupt: Corruption | None = Field(
-        default=None, description="one of 15 corruptions, drawn over each image when it is read"
-    )
+    corrupt: Corruption | None = Field(default=None, description=CORRUPTED)
 
 
 class FolderSource(Source):
     """A folder with one folder of images for each class."""
 
-    folder: str = Field(description="the folder")
+    folder: Annotated[str, PATH] = Field(description="the folder")
 
 
 class CsvSource(Source):
     """A CSV or TSV table of image paths and labels."""
 
-    csv: str = Field(description="the table; paths in it are relative to its folder")
+    csv: Annotated[str, PATH] = Field(description="the table; paths in it are relative to its folder")
     image: str = Field(default="image", description="column of image paths")
     label: str = Field(default="label", description="column of class names or integers")
     group: str | list[str] | None = Field(
@@ -115,7 +128,7 @@ class CsvSource(Source):
 class ParquetSource(Source):
     """Parquet files with an image and a label column, as the hub stores them."""
 
-    parquet: str | list[str] = Field(description="the file or files")
+    parquet: Annotated[str | list[str], PATH] = Field(description="the file or files")
     image: str = Field(default="image", description="column of images")
     label: str = Field(default="label", description="column of class names or integers")
 
@@ -123,7 +136,7 @@ class ParquetSource(Source):
 class HubSource(Source):
     """A data set of the Hugging Face hub, or a local copy of one."""
 
-    hub: str = Field(description="the data set's id or folder")
+    hub: Annotated[str, PATH_OR_NAME] = Field(description="the data set's id or folder")
     split: str = Field(default="train", description="its split")
     config: str | None = Field(default=None, description="its configuration, where it has several")
     image: str = Field(default="image", description="column of images")
@@ -149,8 +162,8 @@ class WorldSource(Source):
 class CoopSource(Source):
     """A split file of CoOp and its pictures."""
 
-    coop: str = Field(description="the split_zhou JSON file")
-    images: str = Field(description="the folder that its paths start at")
+    coop: Annotated[str, PATH] = Field(description="the split_zhou JSON file")
+    images: Annotated[str, PATH] = Field(description="the folder that its paths start at")
     split: Literal["train", "val", "test"] = Field(default="train", description="which of its splits")
 
 
@@ -161,9 +174,9 @@ class LayoutSource(Source):
         description="imagenet, imagenet-v2, imagenet-r, imagenet-a, imagenet-sketch, imagenet-c, objectnet, pacs, "
         "vlcs, office-home, domainnet or domains"
     )
-    path: str = Field(description="its folder")
+    path: Annotated[str, PATH] = Field(description="its folder")
     split: str | None = Field(default=None, description="imagenet: train or val; domainnet: train or test")
-    wnids: str | None = Field(
+    wnids: Annotated[str | None, PATH] = Field(
         default=None, description="imagenet and its kin: a file of WordNet ids; null is ImageNet's 1,000"
     )
     corruption: str | None = Field(default=None, description="imagenet-c: which corruption")
@@ -179,7 +192,7 @@ class LayoutSource(Source):
 class ShardsSource(Source):
     """Tar shards that `radapter shards` wrote, listed when opened."""
 
-    shards: str = Field(description="the folder, with its sizes.json")
+    shards: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
 
 
 KINDS: dict[str, type[Source]] = {
@@ -198,7 +211,7 @@ class StreamSource(BaseModel):
     """Tar shards that `radapter shards` wrote, read in sequence and never listed: to train on alone."""
 
     model_config = STRICT
-    stream: str = Field(description="the folder, with its sizes.json")
+    stream: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
     buffer: int = Field(
         default=2_000,
         ge=1,
@@ -213,6 +226,29 @@ class StreamSource(BaseModel):
 
 TRAIN_KINDS: dict[str, type[BaseModel]] = {**KINDS, "stream": StreamSource}
 """What may be trained on."""
+
+
+class CorruptedCopy(BaseModel):
+    """A corrupted copy of a test set, for data.ood alone: `{corrupt: id_test}`."""
+
+    model_config = STRICT
+    corrupt: str = Field(description="the set of data.id_test that is copied; a lone one is called id_test")
+    type: str = Field(
+        default="mixed", description="one of 15 corruptions; mixed draws one for each image, by its content"
+    )
+    severity: int = Field(default=3, ge=1, le=5, description="how severe the corruption is")
+    seed: int = Field(default=0, ge=0, description="another number draws other random numbers")
+
+
+COPY: dict[str, type[BaseModel]] = {"corrupt": CorruptedCopy}
+"""The kind of source that data.ood alone takes; beside another telling key, `corrupt` is that source's option."""
+
+
+def copied(spec: object) -> CorruptedCopy | None:
+    """The copy that a checked source of data.ood asks for; None where it is a source of its own."""
+    if isinstance(spec, dict) and isinstance(spec.get("corrupt"), str):
+        return CorruptedCopy.model_validate(spec)
+    return None
 
 
 def is_source(value: object, kinds: Mapping[str, type[BaseModel]] = TRAIN_KINDS) -> bool:
@@ -235,11 +271,18 @@ def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "", may_b
         if isinstance(value, str) and may_be_path:
             return f"<{prefix}path>"
         told = [kind for kind in kinds if kind in value] if isinstance(value, dict) else []
+        told = [kind for kind in told if kind not in COPY] or told
         return f"<{prefix}{told[0]}>" if len(told) == 1 else None
 
     def as_spec(value: object, validate: Any) -> object:
         checked = validate(value)
-        return checked.model_dump(exclude_unset=True) if isinstance(checked, BaseModel) else checked
+        if not isinstance(checked, BaseModel):
+            return checked
+        return {
+            key: getattr(checked, key)
+            for key in type(checked).model_fields
+            if key in checked.model_fields_set
+        }
 
     tagged = [Annotated[schema, Tag(f"<{prefix}{kind}>")] for kind, schema in kinds.items()]
     path = [Annotated[str, Tag(f"<{prefix}path>")]] if may_be_path else []
@@ -252,15 +295,17 @@ def source_type(kinds: Mapping[str, type[BaseModel]], *, prefix: str = "", may_b
             "keys " + ", ".join(repr(kind) for kind in kinds),
         ),
         WrapValidator(as_spec),
-        PlainSerializer(lambda spec: spec),
+        PlainSerializer(partial(stored_source, kinds=kinds)),
     ]
 
 
 if TYPE_CHECKING:
     DataSource = str | dict[str, Any]
+    ShiftedSource = str | dict[str, Any]
     TrainSource = str | dict[str, Any]
 else:
     DataSource = source_type(KINDS)
+    ShiftedSource = source_type(KINDS | COPY)
     TrainSource = source_type(TRAIN_KINDS)
 
 

@@ -160,7 +160,7 @@ def _downloaded(name: str, *, split: str, config: str | None, allow_download: bo
     if not allow_download:
         raise DataError(
             f"'{name}' is no local folder, and the hub may be asked only when downloads are allowed. "
-            "Set allow_download, or give a folder written by save_to_disk."
+            "Set allow_download: true, or give a folder written by save_to_disk."
         )
     try:
         return datasets.load_dataset(name, config, split=split)

@@ -53,6 +53,10 @@ class RetrievalMeasure:
     texts: Tensor
     targets: Tensor
 
+    def count(self, batch: IndexedImages) -> int:
+        """B."""
+        return len(batch.indices)
+
     def truth(self, batch: IndexedImages) -> Tensor:
         """Which images these are."""
         return batch.indices

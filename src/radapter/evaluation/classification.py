@@ -79,6 +79,10 @@ class ClassificationMeasure:
     name: str = "set"
     zero_shot: MutableMapping[str, Tensor] | None = None
 
+    def count(self, batch: LabelledImages) -> int:
+        """B."""
+        return len(batch.labels)
+
     def truth(self, batch: LabelledImages) -> tuple[Tensor, Tensor | None]:
         """Labels and groups."""
         return batch.labels.cpu(), batch.groups

@@ -120,6 +120,6 @@ def _package() -> Any:
     except ImportError as error:
         raise MissingExtraError(
             "ECCV Caption's metrics need eccv_caption, which is not installed. "
-            "Run pip install 'radapter[eccv_caption]'."
+            "Run pip install 'radapter[eccv-caption]'."
         ) from error
     return eccv_caption

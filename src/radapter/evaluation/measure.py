@@ -45,6 +45,9 @@ class Measure(Protocol):
     def prepare(self) -> Callable[[], Any]:
         """Called once for the weights of a moment."""
 
+    def count(self, batch: Any) -> int:
+        """How many images a batch has."""
+
     def truth(self, batch: Any) -> Any:
         """What is kept of a batch for `summarise`; no pixels."""
 
@@ -86,7 +89,7 @@ def measured(
             observed.append(measure.observe(prepared, batch))
             truths.append(measure.truth(batch))
             if progress is not None:
-                progress(name, len(batch.pixels))
+                progress(name, measure.count(batch))
         observed, truths = joined(observed, processes), joined(truths, processes)
         return summary_of(measure, prepared, observed, truths, name=name, processes=processes)
 

@@ -41,6 +41,10 @@ class SegmentationMeasure:
     classnames: Sequence[str]
     unseen: Tensor | None = None
 
+    def count(self, batch: RegionBatch) -> int:
+        """Whole images, not regions."""
+        return len(batch.images)
+
     def truth(self, batch: RegionBatch) -> tuple[SeenImage, ...]:
         """What is known of the images."""
         return batch.images

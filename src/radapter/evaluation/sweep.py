@@ -91,7 +91,7 @@ def sweep(
                         for batch in block:
                             of_alpha.append(measure.observe(prepared[alpha, measure.prepare], batch))
                             if progress is not None:
-                                progress(name, len(batch.pixels))
+                                progress(name, measure.count(batch))
             truths = joined(truths, processes)
             for alpha in sorted(
                 observed, key=lambda alpha: alpha != 0.0

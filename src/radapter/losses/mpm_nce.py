@@ -32,8 +32,8 @@ def mpm_nce(
     """Multi-positive margin NCE over one batch.
 
     Source: Kim et al., ECCV 2024. delta is `margin`, eps is `label_smoothing`, tau is 1 / `logit_scale`.
-    Differs from the released code: log_softmax instead of log(exp / sum), the margin acts whatever the
-    smoothing, and a row without a negative is defined (target 1 / B, no eps term); see docs/faithfulness.md.
+    Two differences from the released code: log_softmax instead of log(exp / sum), and a row without a negative is
+    defined (target 1 / B, no eps term); see docs/faithfulness.md.
 
         Z_ij = logit_scale * (x_i . y_j + delta [target_i != target_j])
         T_ij = (1 - eps) / |P(i)| for positives, eps / (B - |P(i)|) for negatives

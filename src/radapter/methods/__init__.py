@@ -99,7 +99,14 @@ def _trained_as(full: Method, method: Method) -> Method:
     )
 
 
-_BOTH_TOWERS = replace(flyp.METHOD, name="full", summary="both towers, CLIP's loss", runs="full")
+_BOTH_TOWERS = replace(
+    flyp.METHOD,
+    name="full",
+    summary="both towers, CLIP's loss, not interpolated",
+    runs="full",
+    alpha=full.METHOD.alpha,
+    reads=full.METHOD.reads,
+)
 RETRIEVAL: dict[str, Method] = {
     method.name: method
     for method in (
@@ -115,7 +122,7 @@ RETRIEVAL: dict[str, Method] = {
 """Without a head there is one way of fine-tuning everything: both towers, contrastively."""
 _IMAGE_TOWER = replace(
     full.METHOD,
-    summary="image tower, MPM-NCE",
+    summary="image tower, MPM-NCE, not interpolated",
     losses=r_adapter.METHOD.losses,
     build=image_tower.build,
     head_learning_rate=None,
@@ -128,7 +135,11 @@ SEGMENTATION: dict[str, Method] = {
         *lora.IMAGE_TOWER,
         *(_trained_as(_IMAGE_TOWER, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
         replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE"),
-        *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
+        *(
+            part
+            for part in r_adapter.PARTS
+            if part.losses == r_adapter.METHOD.losses and "towers" not in part.adapter_settings
+        ),
     )
 }
 """The image tower learns regions, the text tower keeps the class names; all have R-Adapter's loss."""

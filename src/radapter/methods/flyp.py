@@ -5,7 +5,7 @@ Source: Goyal et al., "Finetune like you pretrain", CVPR 2023. The temperature s
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
-from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
@@ -25,8 +25,7 @@ METHOD = Method(
     losses=("clip", "mpm-nce", "siglip"),
     learning_rate=1e-5,
     rate_source="FLYP's release",
-    alpha=1.0,
     build=build,
     runs="flyp",
-    reads=OF_AN_AVERAGE,
+    reads=OF_AN_INTERPOLATION,
 )

@@ -7,11 +7,12 @@ a distributed wrapper sees one module with one call a step.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radapter.adapter import hold_statistics
 from radapter.losses.gather import Parts
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
@@ -65,6 +66,12 @@ class ContrastiveLearner(nn.Module):
         self.encoder = encoder
         self.loss = loss
 
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode of what learns; see `hold_frozen` for what stays in evaluation mode."""
+        super().train(mode)
+        hold_frozen(self.encoder)
+        return self
+
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar."""
         if pairs.text_features is None:
@@ -108,6 +115,12 @@ class HeadLearner(nn.Module):
         self.loss = loss
         self.regulariser = regulariser
 
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode of what learns; see `hold_frozen` for what stays in evaluation mode."""
+        super().train(mode)
+        hold_frozen(self.encoder)
+        return self
+
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar. The captions are not read."""
         image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
@@ -127,6 +140,21 @@ class Regulariser(Protocol):
 
 
 Learner = ContrastiveLearner | HeadLearner
+
+
+def hold_frozen(encoder: DualEncoder) -> None:
+    """Puts into evaluation mode what training must not change: frozen towers, and all running statistics.
+
+    A tower in which nothing is trained computes as it is evaluated, without dropout. In a tower with adapters the
+    library's own dropout stays active, as PEFT has it. BatchNorm keeps its statistics in every method, also where
+    its weights are trained: see `adapter.statistics`.
+    """
+    for tower in (encoder.image_tower(), encoder.text_tower()):
+        if not learns(tower):
+            for part in tower:
+                if isinstance(part, nn.Module):
+                    part.eval()
+    hold_statistics(encoder)
 
 
 def learns(tower: Sequence[nn.Module | nn.Parameter]) -> bool:

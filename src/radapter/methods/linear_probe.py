@@ -6,7 +6,7 @@ the probe starts from zero; started from the zero-shot head it cannot begin belo
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import FeatureLoss, HeadLearner
-from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
@@ -26,8 +26,7 @@ METHOD = Method(
     rate_source="LP-FT's probe, with AdamW in place of SGD",
     head_learning_rate=0.1,
     trains_towers=False,
-    alpha=1.0,
     build=build,
     runs="linear-probe",
-    reads=OF_AN_AVERAGE,
+    reads=OF_AN_INTERPOLATION,
 )

@@ -15,8 +15,10 @@ from torch import nn
 
 from radapter.adapter import RAdapterConfig, block_names
 from radapter.adapter.config import TOWERS
+from radapter.adapter.sites import is_packed_attention
 from radapter.methods.learner import ContrastiveLearner, FeatureLoss
-from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.lora_attention import use_separate_pairs
+from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
@@ -36,6 +38,7 @@ def build(
     rank = adapter.r or DEFAULT_RANK
     targets = lora_targets(encoder.module, towers)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, use_rslora=rank_stabilised)
+    use_separate_pairs(config, encoder.module)
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, config)
     return Built(ContrastiveLearner(encoder, loss), adapters)
@@ -44,19 +47,18 @@ def build(
 def lora_targets(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
     """The names of the matrices in the residual blocks of these towers.
 
-    An `nn.MultiheadAttention` is named whole: it reads the weights of its projections and never calls them, so an
-    update wrapped around one of those would be inert.
+    An attention with one matrix for queries, keys and values is named whole (see `lora_attention`).
 
     Raises:
         SiteError: no block was found.
     """
     blocks = block_names(module, towers)
-    attentions = [n for n, m in module.named_modules() if isinstance(m, nn.MultiheadAttention)]
+    attentions = [n for n, m in module.named_modules() if is_packed_attention(m)]
     return [
         name
         for name, child in module.named_modules()
         if any(name.startswith(block + ".") for block in blocks)
-        and isinstance(child, nn.Linear | nn.MultiheadAttention)
+        and (isinstance(child, nn.Linear) or name in attentions)
         and not any(name.startswith(attention + ".") for attention in attentions)
     ]
 
@@ -68,10 +70,9 @@ METHOD = Method(
     losses=("mpm-nce", "clip", "siglip"),
     learning_rate=2e-4,
     rate_source="CLIP-LoRA's release",
-    alpha=1.0,
     build=build,
     runs="lora",
-    reads=OF_AN_AVERAGE | {"r"},
+    reads=OF_AN_INTERPOLATION | {"r"},
 )
 RANK_STABILISED = replace(
     METHOD,

@@ -7,7 +7,7 @@ rate, and half for fine-tuning.
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import FeatureLoss
-from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
@@ -26,9 +26,8 @@ METHOD = Method(
     learning_rate=3e-5,
     rate_source="the middle of LP-FT's search, with AdamW in place of SGD",
     head_learning_rate=3e-5,
-    alpha=1.0,
     build=build,
     runs="lp-ft",
-    reads=OF_AN_AVERAGE,
+    reads=OF_AN_INTERPOLATION,
     after="linear-probe",
 )

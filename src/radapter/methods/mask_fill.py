@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from radapter.adapter import RAdapterConfig
 from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs
-from radapter.methods.method import OF_AN_AVERAGE, Built, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
@@ -116,8 +116,7 @@ METHOD = Method(
     learning_rate=3e-5,
     rate_source="Mask-Fill's release",
     head_learning_rate=3e-5,
-    alpha=1.0,
     build=build,
     runs="mask-fill",
-    reads=OF_AN_AVERAGE,
+    reads=OF_AN_INTERPOLATION,
 )

@@ -43,7 +43,8 @@ class Method:
         learning_rate: the source's peak rate of the towers for CLIP ViT-B, whose image tower is 768 wide; see
             `rates`. The head's where nothing else is trained.
         rate_source: where that rate was published.
-        alpha: where its row stands: a number, or "auto" for the one-standard-error rule on ID validation.
+        alpha: of its row: a number, or "auto" for `adapter.alpha`, by default the rule of one paired standard error
+            on ID validation.
         build: how an encoder is made trainable; None where nothing is trained.
         runs: the method whose training it shares, where that is another (WiSE-FT interpolates `full`).
         reads: which settings of `adapter` it reads; another one set would do nothing.
@@ -62,9 +63,9 @@ class Method:
     losses: tuple[LossName, ...]
     learning_rate: float
     rate_source: str
-    alpha: float | Literal["auto"]
     build: Build | None
     runs: str
+    alpha: float | Literal["auto"] = "auto"
     reads: frozenset[str] = frozenset()
     after: str | None = None
     averages: Average | None = None
@@ -78,4 +79,4 @@ class Method:
 OF_AN_AVERAGE = frozenset({"ema_decay"})
 """What every training reads: the decay of the accumulated weights."""
 OF_AN_INTERPOLATION = OF_AN_AVERAGE | {"alpha"}
-"""What methods read whose row stands at a chosen alpha."""
+"""What a method reads whose alpha is chosen: every trained method but those that are defined at alpha 1."""

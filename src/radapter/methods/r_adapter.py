@@ -4,7 +4,10 @@ Source: Kim et al., "Efficient and versatile robust fine-tuning of zero-shot mod
 ours: adapters in the image tower alone under a head that starts as the zero-shot head, interpolated by the same
 alpha. The head repairs class names that the text tower understands badly.
 
-`PARTS` changes one part at a time: the rows of the paper's ablation.
+`PARTS` changes one part at a time: the rows of the paper's ablation. `r-adapter:cross-entropy` is the exception.
+Cross-entropy needs class weights that stay in place, so three parts differ from `r-adapter`: the loss, the frozen
+text tower, and a head that averages all templates instead of one drawn caption a sample. `r-adapter:image-tower`
+freezes the text tower and changes nothing else: compare `r-adapter:cross-entropy` with it.
 """
 
 from collections.abc import Mapping
@@ -53,7 +56,6 @@ METHOD = Method(
     losses=("mpm-nce", "single-positive", "clip", "siglip"),
     learning_rate=5e-4,
     rate_source="R-Adapter's release",
-    alpha="auto",
     build=build,
     runs="r-adapter",
     reads=OF_AN_INTERPOLATION | {"r", "drop", "drop_kind", "init_scale", "layers_to_transform", "towers"},
@@ -67,7 +69,6 @@ WITH_HEAD = Method(
     learning_rate=METHOD.learning_rate,
     rate_source=METHOD.rate_source,
     head_learning_rate=HEAD_RATE,
-    alpha="auto",
     build=build_under_head,
     runs="r-adapter+head",
     reads=METHOD.reads - {"towers"},
@@ -99,10 +100,11 @@ PARTS = (
     ),
     _changed("drop-path", "drop-path in place of adapter dropping", {"drop_kind": "drop-path"}),
     _changed("no-ema", "the last weights in place of their average", ema_decay=0.0),
+    _changed("image-tower", "image tower alone, the text tower frozen, MPM-NCE", {"towers": ("image",)}),
     replace(
         WITH_HEAD,
         name="r-adapter:cross-entropy",
-        summary="image tower under the fixed zero-shot head, cross-entropy",
+        summary="as image-tower, by cross-entropy under the fixed zero-shot head",
         source="Kim et al. 2024",
         build=partial(build_under_head, train_head=False),
         head_learning_rate=None,

@@ -1,7 +1,8 @@
 """Model soups: the average of several fine-tuned models' weights, all of them or those that help.
 
 Source: Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
-increasing inference time", ICML 2022. The ingredients are the trainings of `full` at every learning rate of a grid.
+increasing inference time", ICML 2022. The ingredients are the trainings of `full` at every learning rate of a grid;
+the paper's ingredients also differ in augmentation, mixup, label smoothing, weight decay and epochs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from radapter.errors import ConfigError
 from radapter.methods.full import METHOD as FULL
-from radapter.methods.method import OF_AN_AVERAGE, Method
+from radapter.methods.method import OF_AN_INTERPOLATION, Method
 
 Weights = Mapping[str, Tensor]
 
@@ -36,9 +37,10 @@ def uniform_soup(ingredients: Sequence[Weights]) -> dict[str, Tensor]:
 def greedy_soup(
     ingredients: Sequence[Weights], score: Callable[[Weights], float]
 ) -> tuple[dict[str, Tensor], tuple[int, ...]]:
-    """Adds ingredients from the best to the worst, keeping each that does not make the soup worse.
+    """Adds ingredients from the best to the worst, and keeps each that makes the soup better.
 
-    Recipe 1 of the paper: sort by `score`; add the next one if score(mean of soup and it) >= score(soup).
+    Sorts by `score` and adds the next one if score(mean of soup and it) > score(soup), as the released code does
+    (mlfoundations/model-soups d5398f1). The paper's Recipe 1 also adds an ingredient that changes nothing (>=).
 
     Args:
         ingredients: state dicts of one architecture.
@@ -53,7 +55,7 @@ def greedy_soup(
     chosen, best = [order[0]], alone[order[0]]
     for number in order[1:]:
         tried = score(uniform_soup([ingredients[i] for i in (*chosen, number)]))
-        if tried >= best:
+        if tried > best:
             chosen, best = [*chosen, number], tried
     return uniform_soup([ingredients[i] for i in chosen]), tuple(chosen)
 
@@ -68,16 +70,15 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 UNIFORM = Method(
     name="uniform-soup",
-    summary="the mean of full at every learning rate",
+    summary="the mean of full at every learning rate of the grid",
     source="Wortsman et al. 2022",
     losses=FULL.losses,
     learning_rate=FULL.learning_rate,
     rate_source=FULL.rate_source,
     head_learning_rate=FULL.head_learning_rate,
-    alpha=1.0,
     build=FULL.build,
     runs="full",
-    reads=OF_AN_AVERAGE,
+    reads=OF_AN_INTERPOLATION,
     averages="uniform",
 )
 GREEDY = Method(
@@ -88,9 +89,8 @@ GREEDY = Method(
     learning_rate=FULL.learning_rate,
     rate_source=FULL.rate_source,
     head_learning_rate=FULL.head_learning_rate,
-    alpha=1.0,
     build=FULL.build,
     runs="full",
-    reads=OF_AN_AVERAGE,
+    reads=OF_AN_INTERPOLATION,
     averages="greedy",
 )

@@ -1,7 +1,7 @@
 """Models: one dual encoder over transformers, open_clip and timm, loaded by name and exported as plain folders.
 
 Reading order: `encoder` (what everybody uses), `loading` (names), `hf`, `openclip`, `timm_vit` (one library each),
-`fingerprint`, `merging`, `crossing`, `certificate`, `export`, `inspection`.
+`prefixes`, `fingerprint`, `merging`, `crossing`, `token_crossing`, `certificate`, `export`, `inspection`.
 """
 
 from radapter.models.encoder import DualEncoder

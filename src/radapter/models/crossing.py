@@ -16,6 +16,8 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIP
 
 from radapter.errors import ModelError
 
+HERE = "."
+"""In place of a tokenizer's name: from a folder, open_clip takes the tokenizer in it, whatever the name."""
 _ARGMAX_EOS = 2  # transformers' mark of CLIP models that pool at the largest id
 _ACTIVATIONS = {"gelu": False, "quick_gelu": True}
 _PILLOW = {"bilinear": 2, "bicubic": 3}
@@ -87,7 +89,7 @@ def open_clip_config(config: Any) -> dict[str, Any]:
         "text_cfg": {
             "context_length": text.max_position_embeddings,
             "vocab_size": text.vocab_size,
-            "hf_tokenizer_name": ".",  # any name: from a folder, open_clip takes the tokenizer in it
+            "hf_tokenizer_name": HERE,
             "width": text.hidden_size,
             "heads": text.num_attention_heads,
             "layers": text.num_hidden_layers,

@@ -7,7 +7,7 @@ library alone has loaded it and given the same features; the measurement lies in
 import copy
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.models.openclip import CONFIG, OpenClipTowers
 from radapter.models.openclip_files import WEIGHTS, import_open_clip
 from radapter.models.timm_vit import TimmTowers
+from radapter.models.token_crossing import AWKWARD, clip_tokenizer, plain_tokens, rows_that_differ
 from radapter.storage import save_tensors, whole_folder, write_json
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def export(
     format: str | None = None,
     alpha: float | None = None,
     head: ClassHead | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a plain folder that a library loads with no radapter installed, adapters merged.
 
@@ -77,10 +79,12 @@ def export(
         alpha: of the R-Adapters, in [0, 1]; None keeps theirs.
         head: written beside the model: "weight", "bias" and "logit_scale" in `classifier.safetensors`, the names in
             `classes.json`.
+        about: further facts for `certificate.json`, such as the method; it must be JSON.
 
     Returns:
         `to`, which holds the weights in the model's dtype, the configuration, the preparation of images, the
-        tokenizer where its files are here, and `certificate.json`.
+        tokenizer where its files are here, and `certificate.json`, which also lists fixed captions that the
+        library tokenises differently.
 
     Raises:
         ConfigError: `format` or `alpha` is none of these, or `alpha` is given and there is no R-Adapter.
@@ -117,7 +121,9 @@ def export(
             "format": library,
             "alpha": alpha,
             "tokenizer_included": has_tokenizer,
+            "tokenization": _compared_tokens(model, library, draft) if has_tokenizer else None,
             "weights_fingerprint": fingerprint(plain),
+            **(about or {}),
         }
         write_json(draft / CERTIFICATE, certificate(draft, differences, dtype, facts))
     return Path(to)
@@ -171,6 +177,25 @@ def _write(plain: nn.Module, model: DualEncoder, library: str, folder: Path) -> 
     return not towers.model_config["text_cfg"].get("hf_tokenizer_name") or _write_tokenizer(towers, folder)
 
 
+def _compared_tokens(model: DualEncoder, library: str, folder: Path) -> dict[str, Any]:
+    """How many fixed captions were tokenised in memory and from the folder, and those whose ids differ."""
+    before = model.tokenize(AWKWARD)
+    after = plain_tokens(folder, library, AWKWARD, model.context_length)
+    crosses = library != model.library  # only CLIP does; padding is the library's own there, and not read
+    rows = rows_that_differ(before, after, eos_id=model.towers.eos_id if crosses else None)
+    differ = [AWKWARD[row] for row in rows]
+    if differ:
+        logger.warning(
+            "%d of %d test captions have other tokens in the written folder, such as %s. For these texts features "
+            "differ too; %s lists them.",
+            len(differ),
+            len(AWKWARD),
+            " and ".join(map(repr, differ[:2])),
+            CERTIFICATE,
+        )
+    return {"captions": len(AWKWARD), "differ": differ}
+
+
 def _write_head(head: ClassHead, model: DualEncoder, folder: Path) -> None:
     rows = len(head.weight)
     bias = head.weight.new_zeros(rows) if head.bias is None else head.bias
@@ -180,7 +205,7 @@ def _write_head(head: ClassHead, model: DualEncoder, folder: Path) -> None:
             f"{tuple(bias.shape)} and {len(head.classnames)} names. Give the head that belongs to these names."
         )
     scale = model.logit_scale.detach() if head.logit_scale is None else torch.tensor(head.logit_scale)
-    tensors = {"weight": head.weight, "bias": bias, "logit_scale": scale}
+    tensors = {"weight": head.weight, "bias": bias, "logit_scale": scale.reshape(())}
     save_tensors(folder / CLASSIFIER, {name: tensor.float() for name, tensor in tensors.items()})
     write_json(folder / CLASSES, list(head.classnames))
 
@@ -221,7 +246,7 @@ def _write_tokenizer(towers: HfTowers | OpenClipTowers, folder: Path) -> bool:
         tokenizer.save_pretrained(str(folder))
         return True
     if _is_clip_bpe(tokenizer):
-        _clip_tokenizer(tokenizer, towers.context_length).save_pretrained(folder)
+        clip_tokenizer(tokenizer, towers.context_length).save_pretrained(folder)
         return True
     logger.warning("exported without a tokenizer: a callable given to load() cannot be written.")
     return False
@@ -229,12 +254,3 @@ def _write_tokenizer(towers: HfTowers | OpenClipTowers, folder: Path) -> bool:
 
 def _is_clip_bpe(tokenizer: Any) -> bool:
     return isinstance(tokenizer, import_open_clip().SimpleTokenizer)
-
-
-def _clip_tokenizer(simple: Any, context_length: int) -> Any:
-    """open_clip's own tokenizer as transformers' CLIPTokenizer: the same ids up to the end of text."""
-    from transformers import CLIPTokenizer
-
-    renamed = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-    vocabulary = {renamed.get(token, token): number for token, number in simple.encoder.items()}
-    return CLIPTokenizer(vocab=vocabulary, merges=list(simple.bpe_ranks), model_max_length=context_length)

@@ -7,6 +7,7 @@ weights are only a log line there and an error here.
 
 import logging
 import math
+import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,16 +23,18 @@ from transformers import (
     AutoImageProcessor,
     CLIPImageProcessorPil,
     CLIPModel,
+    GemmaTokenizer,
     Siglip2ImageProcessorPil,
     Siglip2Model,
+    Siglip2Tokenizer,
     SiglipImageProcessorPil,
     SiglipModel,
 )
 from transformers.utils import logging as transformers_logging
 
 from radapter.errors import ModelError, did_you_mean
-from radapter.models import hub
 from radapter.models.encoder import Channels, DualEncoder
+from radapter.models.prefixes import PREFIXES, prefix_note, without_prefixes
 from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer, tokenizer_from_folder
 from radapter.storage import load_weights, read_json
 
@@ -160,14 +163,6 @@ def patches_of(pixels: Tensor, patch_size: int) -> dict[str, Tensor]:
     }
 
 
-def load_hub(
-    repository: str, *, name: str, dtype: torch.dtype, allow_download: bool, tokenizer: TokenizerSpec | None
-) -> DualEncoder:
-    """A transformers dual encoder by its hub id, "owner/name"."""
-    folder = hub.folder_of(repository, allow_download=allow_download)
-    return load_folder(folder, name=name, dtype=dtype, tokenizer=tokenizer)
-
-
 def load_folder(
     folder: Path, *, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None = None
 ) -> DualEncoder:
@@ -185,11 +180,27 @@ def load_folder(
         )
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     module = with_weights(MODELS[model_type], config, folder, dtype)
-    make: Callable[[], Any] = (
-        (lambda: tokenizer_from_folder(folder)) if tokenizer is None else given_tokenizer(tokenizer)
-    )
+    given = folder if tokenizer is None else tokenizer
+    make: Callable[[], Any]
+    if isinstance(given, str | os.PathLike):
+        place = Path(given).expanduser()
+        make = lambda: _tokenizer(place, model_type)  # noqa: E731
+    else:
+        make = given_tokenizer(given)
     lazy = LazyTokenizer(make, config.text_config.max_position_embeddings)
     return DualEncoder(name, module, HfTowers(config, _processor(folder, config), lazy))
+
+
+def _tokenizer(folder: Path, model_type: str) -> Any:
+    """The tokenizer in a folder.
+
+    SigLIP2 was trained on lower-cased text. Its fixed-resolution checkpoints are saved as a SiglipModel with Gemma's
+    tokenizer, which keeps the case; transformers' Siglip2Tokenizer reads the same files and lower-cases.
+    """
+    tokenizer = tokenizer_from_folder(folder)
+    if model_type == "siglip" and isinstance(tokenizer, GemmaTokenizer):
+        return Siglip2Tokenizer.from_pretrained(folder, local_files_only=True)
+    return tokenizer
 
 
 def pooled(output: Any) -> Tensor:
@@ -206,12 +217,14 @@ def channels(values: Sequence[float]) -> Channels:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """A block without transformers' progress bars, which are for downloads and distract here."""
-    was_on = transformers_logging.is_progress_bar_enabled()
+    """A block without transformers' progress bars, made for downloads, and its table of unfitting weights."""
+    was_on, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(level)
         if was_on:
             transformers_logging.enable_progress_bar()
 
@@ -226,6 +239,10 @@ def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch
     weights: dict[str, Tensor] = {}
     for file in _weight_files(folder):
         weights |= load_weights(file)
+    if any(name.startswith(PREFIXES) for name in weights):
+        with torch.device("meta"):
+            names = model(config).state_dict().keys()
+        weights = without_prefixes(weights, names)
     try:
         with quiet():
             module, info = model.from_pretrained(  # type: ignore[attr-defined]
@@ -236,7 +253,14 @@ def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch
     if missing := sorted(info["missing_keys"]):
         raise ModelError(
             f"weights in '{folder}' must be complete. {len(missing)} tensors are missing: "
-            f"{', '.join(missing[:3])}. Copy the folder again."
+            f"{', '.join(missing[:3])}.{prefix_note(weights) or ' Copy the folder again.'}"
+        )
+    if unexpected := sorted(info["unexpected_keys"]):
+        logger.warning(
+            "'%s' has %d tensors that are no part of the model and were ignored: %s.",
+            folder,
+            len(unexpected),
+            ", ".join(unexpected[:3]),
         )
     loaded: nn.Module = module.eval()
     return loaded

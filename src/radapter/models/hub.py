@@ -1,6 +1,6 @@
 """Files from the Hugging Face hub: its local cache always, the network only when the user allows it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import huggingface_hub
@@ -8,24 +8,36 @@ from huggingface_hub import errors as hub_errors
 
 from radapter.errors import ModelError
 
-_MODEL_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
-_OTHER_FORMATS = ("open_clip_*", "*/*")
+ALLOWING = (
+    "Allow downloads by allow_download: true in run.yaml, --allow-download on the command line or "
+    "allow_download=True in Python"
+)
+"""How users let the hub be asked, by the interface that they have."""
+
+_SMALL_FILES = ("*.json", "*.txt", "*.model")
+_SUBFOLDERS = "*/*"
 _ABSENT = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, OSError, ValueError)
 
 
-def folder_of(repository: str, *, allow_download: bool) -> Path:
-    """The local folder of a transformers model on the hub.
+def folder_of(
+    repository: str, weights: Callable[[Path], Sequence[Sequence[str]]], *, allow_download: bool
+) -> Path:
+    """The local folder of a model on the hub.
 
     Args:
         repository: "owner/name".
+        weights: from a folder that holds the configuration to patterns of weights files, in groups; the first group
+            of which the repository has a file is downloaded, and no other.
         allow_download: whether the hub may be asked; without it only the local cache is read.
 
     Raises:
         ModelError: it is not in the cache, or cannot be downloaded.
     """
-    folder = _snapshot(repository, _MODEL_FILES, allow_download)
-    if not any(folder.glob("*.safetensors")):
-        folder = _snapshot(repository, (*_MODEL_FILES, "*.bin"), allow_download)
+    folder = _snapshot(repository, _SMALL_FILES, allow_download)
+    for patterns in weights(folder) if allow_download else ():
+        folder = _snapshot(repository, (*_SMALL_FILES, *patterns), allow_download)
+        if any(file for pattern in patterns for file in folder.glob(pattern)):
+            break
     return folder
 
 
@@ -56,7 +68,7 @@ def _snapshot(repository: str, patterns: Sequence[str], allow_download: bool) ->
         found = huggingface_hub.snapshot_download(
             repository,
             allow_patterns=list(patterns),
-            ignore_patterns=list(_OTHER_FORMATS),
+            ignore_patterns=[_SUBFOLDERS],
             local_files_only=not allow_download,
         )
         return Path(found)
@@ -70,6 +82,6 @@ def _missing(repository: str, files: str, allow_download: bool, error: Exception
             f"'{repository}' cannot be downloaded from the hub: {error}. Check name and network."
         )
     return ModelError(
-        f"'{repository}' must be in the local hub cache{files}, because downloads are not allowed. "
-        "Allow them (allow_download=True), or download it once with 'hf download' and try again."
+        f"'{repository}' must be in the local hub cache{files}, because downloads are not allowed. {ALLOWING}, or "
+        "download it once with 'hf download' and try again."
     )

@@ -7,6 +7,7 @@ from torch import nn
 
 from radapter.adapter import RAdapterConfig, Site
 from radapter.adapter.selection import select_sites
+from radapter.errors import SiteError
 from radapter.models.encoder import DualEncoder
 from radapter.models.fingerprint import base_parameters
 
@@ -21,6 +22,7 @@ class TowerFacts:
         tower: "image" or "text".
         blocks: residual blocks, each with an attention and an FFN site.
         width: D of the sites; where sites differ, the widest.
+        activation: of its FFNs, by the class that computes it, such as "GELU" or "QuickGELU".
         sites: how many.
         parameters: of the tower, its embeddings and projection included.
         trained_parameters: of the adapters in it.
@@ -29,6 +31,7 @@ class TowerFacts:
     tower: str
     blocks: int
     width: int
+    activation: str
     sites: int
     parameters: int
     trained_parameters: int
@@ -72,10 +75,13 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
         towers: which to adapt.
 
     Raises:
-        SiteError: a tower has no site.
+        SiteError: R-Adapter does not support the model: a tower has no site, or none with an exact merge.
         ConfigError: `r` is out of range.
     """
-    sites = select_sites(encoder.module, RAdapterConfig(r=r, towers=tuple(towers)))
+    try:
+        sites = select_sites(encoder.module, RAdapterConfig(r=r, towers=tuple(towers)))
+    except SiteError as error:
+        raise SiteError(f"R-Adapter does not support '{encoder.name}' as it is: {error}") from error
     parts = {"image": encoder.image_tower(), "text": encoder.text_tower()}
     facts = []
     for tower in dict.fromkeys(site.tower for site in sites):
@@ -85,6 +91,7 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
                 tower=tower,
                 blocks=sum(site.kind == "attention" for site in own),
                 width=max(site.width for site in own),
+                activation=_activation(encoder.module, own),
                 sites=len(own),
                 parameters=sum(_size(part) for part in parts[tower]),
                 trained_parameters=sum(adapter_size(site.width, r) for site in own),
@@ -105,6 +112,27 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
         sites=tuple(sites),
         merged_into=tuple(name for site in sites for name in merged_tensors(encoder.module, site)),
     )
+
+
+def _activation(module: nn.Module, sites: Sequence[Site]) -> str:
+    """What has no weights between the matrices of an FFN, dropout aside."""
+    found = []
+    for site in sites:
+        if site.kind != "ffn":
+            continue
+        ffn = module.get_submodule(site.name.rpartition(".")[0])
+        found += [
+            _activation_name(part)
+            for part in ffn.children()
+            if not isinstance(part, nn.Dropout | nn.Identity) and not any(True for _ in part.parameters())
+        ]
+    return ", ".join(dict.fromkeys(found))
+
+
+def _activation_name(activation: nn.Module) -> str:
+    """Its class, which transformers calls QuickGELUActivation and open_clip QuickGELU."""
+    name = type(activation).__name__.removesuffix("Activation")
+    return f"{name} (tanh)" if getattr(activation, "approximate", "none") == "tanh" else name
 
 
 def adapter_size(width: int, r: int | None) -> int:

@@ -3,19 +3,26 @@
 import importlib.util
 import os
 import re
+import shlex
 from pathlib import Path
 
 import torch
+from peft.utils import CONFIG_NAME as PEFT_CONFIG
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
-from radapter.models import hf, openclip, timm_vit
+from radapter.models import hf, hub, openclip, timm_vit
 from radapter.models.encoder import DualEncoder
-from radapter.models.openclip_files import import_open_clip
+from radapter.models.openclip_files import WEIGHT_FILES, import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
 from radapter.storage import read_json
 from radapter.world.clip import TINY
 
-FORMS = "a local folder, hf:OWNER/NAME, open_clip:NAME[/TAG or /PATH], timm:NAME, world:tiny"
+FORMS = ", ".join((
+    "a local folder", "hf:OWNER/NAME", "open_clip:NAME[/TAG or /PATH]", "open_clip:hf-hub:OWNER/NAME", "timm:NAME",
+    "world:tiny",
+))  # fmt: skip
+TRAINED = "trained.json"
+"""What a run folder has when it is finished."""
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -30,9 +37,9 @@ def load(
     """A dual encoder by name, in evaluation mode on the CPU.
 
     Args:
-        name: "world:tiny" (shipped); a local folder of transformers, open_clip or timm; "hf:OWNER/NAME";
-            "open_clip:NAME" (random weights), "open_clip:NAME/TAG", "open_clip:NAME/PATH"; "timm:NAME" (image
-            tower only).
+        name: "world:tiny" (shipped); a local folder of transformers, open_clip or timm; "hf:OWNER/NAME", which holds
+            what such a folder does; "open_clip:NAME" (random weights), "open_clip:NAME/TAG", "open_clip:NAME/PATH";
+            open_clip's own "open_clip:hf-hub:OWNER/NAME"; "timm:NAME" (image tower only). `~` is expanded in paths.
         dtype: of the weights, whatever they were saved in.
         allow_download: whether the Hugging Face hub may be asked; without it only local files are read.
         tokenizer: instead of the model's own: a callable from texts to (N, L) ids, a transformers tokenizer, or a
@@ -50,6 +57,14 @@ def load(
     if text == "world:tiny":
         return hf.load_folder(TINY, name=text, dtype=dtype, tokenizer=tokenizer)
     if scheme == "open_clip" and rest:
+        source, _, place = rest.partition(":")
+        if source == "hf-hub" and place:
+            folder = _cached(place, allow_download)
+            if not (folder / openclip.CONFIG).is_file():
+                raise ModelError(f"'{place}' must have {openclip.CONFIG} and lacks it. Use hf:{place}.")
+            return _load_folder(folder, text, dtype, tokenizer, allow_download)
+        if source == "local-dir" and place:
+            return load(place, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer)
         return openclip.load_named(
             rest, name=text, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer, seed=seed
         )
@@ -57,21 +72,49 @@ def load(
         _check_no_tokenizer(text, tokenizer)
         return timm_vit.load_named(rest, name=text, dtype=dtype, allow_download=allow_download, seed=seed)
     if scheme == "hf" and rest:
-        return hf.load_hub(rest, name=text, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer)
-    if Path(text).is_dir():
-        return _load_folder(Path(text), dtype=dtype, tokenizer=tokenizer)
+        return _load_folder(_cached(rest, allow_download), text, dtype, tokenizer, allow_download)
+    if (folder := Path(text).expanduser()).is_dir():
+        return _load_folder(folder, str(folder), dtype, tokenizer, allow_download)
     raise ModelError(f"model must be {FORMS}. Got '{text}', which is no folder here.{_nearest(text)}")
 
 
-def _load_folder(folder: Path, *, dtype: torch.dtype, tokenizer: TokenizerSpec | None) -> DualEncoder:
+def _cached(repository: str, allow_download: bool) -> Path:
+    def weights(folder: Path) -> tuple[tuple[str, ...], ...]:
+        if (folder / openclip.CONFIG).is_file():
+            return tuple((name,) for name in WEIGHT_FILES)
+        return (("*.safetensors",), ("*.bin",))
+
+    return hub.folder_of(repository, weights, allow_download=allow_download)
+
+
+def _load_folder(
+    folder: Path, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None, allow_download: bool
+) -> DualEncoder:
     if (folder / openclip.CONFIG).is_file():
-        return openclip.load_folder(folder, name=str(folder), dtype=dtype, tokenizer=tokenizer)
+        return openclip.load_folder(
+            folder, name=name, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer
+        )
     if not (folder / "config.json").is_file():
-        raise ModelError(f"model folder must have config.json or {openclip.CONFIG}. '{folder}' has neither.")
+        raise ModelError(
+            f"model folder must have config.json or {openclip.CONFIG}. '{name}' has neither.{_hint(folder)}"
+        )
     if "architecture" in read_json(folder / "config.json"):  # timm's key; transformers writes "architectures"
-        _check_no_tokenizer(str(folder), tokenizer)
-        return timm_vit.load_folder(folder, name=str(folder), dtype=dtype)
-    return hf.load_folder(folder, name=str(folder), dtype=dtype, tokenizer=tokenizer)
+        _check_no_tokenizer(name, tokenizer)
+        return timm_vit.load_folder(folder, name=name, dtype=dtype)
+    return hf.load_folder(folder, name=name, dtype=dtype, tokenizer=tokenizer)
+
+
+def _hint(folder: Path) -> str:
+    """What to do with a folder that holds what was trained and no model; empty for any other."""
+    if (folder / TRAINED).is_file():
+        merge = f"radapter merge {shlex.quote(str(folder))} --to MERGED"
+        return f" It is a run folder. Write its plain checkpoint by '{merge}' and give MERGED."
+    if (folder / PEFT_CONFIG).is_file():
+        return (
+            " It holds PEFT's adapters. Load the base model and call "
+            f"PeftModel.from_pretrained(encoder.module, {str(folder)!r})."
+        )
+    return ""
 
 
 def _check_no_tokenizer(name: str, tokenizer: TokenizerSpec | None) -> None:

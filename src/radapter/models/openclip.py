@@ -5,7 +5,8 @@ called: weights come from a path or from the hub's cache. Random weights are dra
 """
 
 import copy
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from radapter.errors import ModelError, did_you_mean
+from radapter.models.crossing import HERE
 from radapter.models.encoder import Channels, DualEncoder
 from radapter.models.openclip_files import (
     WEIGHT_FILES,
     hf_tokenizer,
     import_open_clip,
+    is_from_openai,
     load_into,
     named_tokenizer,
     resolve_text_config,
@@ -26,8 +29,10 @@ from radapter.models.openclip_files import (
     simple_tokenizer,
     weights_of,
 )
-from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer
-from radapter.storage import read_json
+from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer, has_tokenizer
+from radapter.storage import load_weights, read_json
+
+logger = logging.getLogger(__name__)
 
 CONFIG = "open_clip_config.json"
 
@@ -138,19 +143,22 @@ def load_named(
     """
     open_clip = import_open_clip()
     architecture, _, weights = rest.partition("/")
-    config = open_clip.get_model_config(architecture)
-    if config is None:
+    if architecture not in (known := open_clip.list_models()):  # of other names open_clip asks the network
         raise ModelError(
-            f"open_clip has no architecture '{architecture}'.{did_you_mean(architecture, open_clip.list_models())}"
+            f"open_clip has no architecture '{architecture}'.{did_you_mean(architecture, known)}"
         )
+    config = open_clip.get_model_config(architecture)
     file, tag = weights_of(architecture, weights, allow_download) if weights else (None, {})
+    tensors = {} if file is None else load_weights(file)
+    if file is not None and not tag:
+        config["quick_gelu"] = _quick_gelu_of_path(architecture, config, tensors, weights)
     # The openai weights were trained with QuickGELU; their architecture's name does not say so.
     config["quick_gelu"] = bool(config.get("quick_gelu") or tag.get("quick_gelu"))
     preprocess = tag or shared_preprocess(architecture)
     resolve_text_config(config, allow_download)
     module = build(config, seed=seed)
     if file is not None:
-        load_into(module, file)
+        load_into(module, tensors, file)
 
     def make() -> Any:
         return named_tokenizer(config, allow_download)
@@ -158,10 +166,47 @@ def load_named(
     return _encoder(name, module, config, preprocess, make, tokenizer, dtype)
 
 
+def _quick_gelu_of_path(
+    architecture: str, config: dict[str, Any], weights: Mapping[str, Tensor], path: str
+) -> bool:
+    """Whether weights from a path run with QuickGELU; logs it where the architecture exists in both forms.
+
+    A file rarely says which activation it was trained with. OpenAI's archives do, by the buffers in them.
+    """
+    quick = f"{architecture}-quickgelu"
+    if config.get("quick_gelu"):
+        return True
+    if is_from_openai(weights):
+        logger.info("'%s' was taken from an archive of OpenAI's and runs with QuickGELU.", path)
+        return True
+    if quick in import_open_clip().list_models():
+        logger.warning(
+            "'%s' runs with GELU: the file does not record its activation. If it was trained with QuickGELU, as "
+            "OpenAI's models and those fine-tuned from them, give open_clip:%s/%s.",
+            path,
+            quick,
+            path,
+        )
+    return False
+
+
 def load_folder(
-    folder: Path, *, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None = None
+    folder: Path,
+    *,
+    name: str,
+    dtype: torch.dtype,
+    allow_download: bool = False,
+    tokenizer: TokenizerSpec | None = None,
 ) -> DualEncoder:
-    """An open_clip model from a folder that `open_clip.create_model('local-dir:...')` loads, in evaluation mode."""
+    """An open_clip model from a folder that `open_clip.create_model('local-dir:...')` loads, in evaluation mode.
+
+    Args:
+        folder: local, or of the hub's cache.
+        name: what the user gave.
+        dtype: of the weights.
+        allow_download: whether the hub may be asked for a text tower's configuration and a tokenizer elsewhere.
+        tokenizer: instead of the folder's.
+    """
     import_open_clip()
     about = read_json(folder / CONFIG)
     if "model_cfg" not in about:
@@ -170,14 +215,15 @@ def load_folder(
     file = next((folder / n for n in WEIGHT_FILES if (folder / n).is_file()), None)
     if file is None:
         raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(WEIGHT_FILES)}.")
-    resolve_text_config(config, allow_download=False)
+    resolve_text_config(config, allow_download)
     module = build(config)
-    load_into(module, file)
+    load_into(module, load_weights(file), file)
 
     def make() -> Any:
-        if not config["text_cfg"].get("hf_tokenizer_name"):
-            return simple_tokenizer(config)
-        return hf_tokenizer(config, folder)
+        source = config["text_cfg"].get("hf_tokenizer_name")
+        if not source or has_tokenizer(folder) or source == HERE:
+            return hf_tokenizer(config, folder) if source else simple_tokenizer(config)
+        return named_tokenizer(config, allow_download)
 
     return _encoder(name, module, config, preprocess, make, tokenizer, dtype)
 

@@ -3,19 +3,22 @@
 Here stands in for open_clip's own download functions, which are never called: they ask the network first.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from radapter.errors import MissingExtraError, ModelError, did_you_mean
 from radapter.models import hub
+from radapter.models.prefixes import prefix_note, without_prefixes
 from radapter.models.tokenizing import tokenizer_from_folder
-from radapter.storage import load_weights
 
 WEIGHTS = "open_clip_model.safetensors"
 WEIGHT_FILES = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+OPENAI_BUFFERS = {"input_resolution", "context_length", "vocab_size"}
+"""What OpenAI's archives hold beside the tensors of the model."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
@@ -29,7 +32,7 @@ def import_open_clip() -> ModuleType:
         import open_clip
     except ImportError as error:
         raise MissingExtraError(
-            "this model needs open_clip, which is not installed. Run pip install 'radapter[open_clip]'."
+            "this model needs open_clip, which is not installed. Run pip install 'radapter[open-clip]'."
         ) from error
     except RuntimeError as error:
         if "torchvision::" not in str(error):
@@ -63,8 +66,8 @@ def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[P
             )
         names = (Path(file).with_suffix(".safetensors").name, file) if file else (WEIGHTS, WEIGHT_FILES[-1])
         return hub.file_of(repository, names, allow_download=allow_download), dict(tag)
-    if Path(weights).is_file():
-        return Path(weights), {}
+    if (path := Path(weights).expanduser()).is_file():
+        return path, {}
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     raise ModelError(
         f"'{weights}' must be a weights file or a pretrained tag of {architecture}, and is neither."
@@ -85,35 +88,45 @@ def shared_preprocess(architecture: str) -> dict[str, Any]:
     }
 
 
-def load_into(module: nn.Module, file: Path) -> None:
+def is_from_openai(weights: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict was taken from an archive of OpenAI's, all of which run with QuickGELU."""
+    return {name.rpartition(".")[2] for name in weights} >= OPENAI_BUFFERS
+
+
+def load_into(module: nn.Module, weights: Mapping[str, Tensor], file: Path) -> None:
     """Loads weights in any form that open_clip reads, except pickles and numpy archives.
 
     The steps are those of open_clip's `load_checkpoint`, which opens the file itself.
 
+    Args:
+        module: changed in place.
+        weights: as `file` has them. The usual prefixes and OpenAI's three buffers are taken off.
+        file: named in errors.
+
     Raises:
-        ModelError: the file is missing or truncated, or does not fit the architecture.
-        UnsafeFileError: the file is a pickle of more than tensors.
+        ModelError: they do not fit the architecture.
     """
     factory = import_open_clip().factory
-    weights = load_weights(file)
-    if weights and all(key.startswith("module.") for key in weights):  # saved from a distributed wrapper
-        weights = {key.removeprefix("module."): value for key, value in weights.items()}
-    weights = factory.convert_state_dict(module, weights)
-    if "positional_embedding" in weights and not hasattr(module, "positional_embedding"):
-        weights = factory.convert_to_custom_text_state_dict(weights)
+    named = without_prefixes(weights, module.state_dict().keys())
+    named = factory.convert_state_dict(
+        module, {name: tensor for name, tensor in named.items() if name not in OPENAI_BUFFERS}
+    )
+    if "positional_embedding" in named and not hasattr(module, "positional_embedding"):
+        named = factory.convert_to_custom_text_state_dict(named)
     for key in ("logit_scale", "logit_bias"):
-        if key in weights and getattr(module, key) is not None:
-            weights[key] = weights[key].reshape(getattr(module, key).shape)
+        if key in named and getattr(module, key) is not None:
+            named[key] = named[key].reshape(getattr(module, key).shape)
     try:
-        factory.resize_pos_embed(weights, module)
-        factory.resize_text_pos_embed(weights, module)
-        missing, unexpected = module.load_state_dict(weights, strict=False)
+        factory.resize_pos_embed(named, module)
+        factory.resize_text_pos_embed(named, module)
+        missing, unexpected = module.load_state_dict(named, strict=False)
     except (RuntimeError, KeyError, AttributeError) as error:
         raise ModelError(f"weights file must fit the architecture. '{file}': {error}.") from error
     if missing or unexpected:
         raise ModelError(
             f"weights file must fit the architecture. '{file}' lacks {len(missing)} tensors "
             f"({', '.join(missing[:3])}) and has {len(unexpected)} others ({', '.join(unexpected[:3])})."
+            f"{prefix_note(named)}"
         )
 
 
@@ -140,7 +153,7 @@ def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
     except ModelError as error:
         raise ModelError(
             f"tokenizer files {' and '.join(_TOKENIZER_FILES)} of '{repository}' must be in the local hub cache. "
-            "Allow downloads (allow_download=True), or give load(..., tokenizer=) a folder or a callable."
+            f"{hub.ALLOWING}, or in Python give load(..., tokenizer=) a folder or a callable."
         ) from error
     return hf_tokenizer(config, found.parent)
 

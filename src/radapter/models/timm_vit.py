@@ -13,6 +13,7 @@ from radapter.errors import MissingExtraError, ModelError, did_you_mean
 from radapter.models import hub
 from radapter.models.encoder import Channels, DualEncoder
 from radapter.models.openclip_files import import_open_clip
+from radapter.models.prefixes import prefix_note, without_prefixes
 from radapter.storage import load_weights, read_json
 
 WEIGHTS = "model.safetensors"
@@ -114,7 +115,7 @@ def load_named(
         raise ModelError(f"timm has no '{architecture}'.{did_you_mean(architecture, timm.list_models())}")
     module = build(architecture, seed=seed)
     if path:
-        load_into(module, Path(path))
+        load_into(module, Path(path).expanduser())
     elif tag:
         known = timm.list_pretrained(f"{architecture}.*")
         if tagged not in known:
@@ -148,7 +149,7 @@ def build(architecture: str, *, seed: int = 0, **options: Any) -> Any:
     if not isinstance(module, plain):
         raise ModelError(
             f"timm model must be a plain vision transformer. '{architecture}' is a {type(module).__name__}. "
-            "Use a vit_* or eva02_* architecture."
+            "Use one such as vit_base_patch16_224, deit3_base_patch16_224 or eva02_base_patch14_224."
         )
     return module
 
@@ -159,10 +160,13 @@ def load_into(module: nn.Module, file: Path) -> None:
     Raises:
         ModelError: it is missing, truncated, or does not fit.
     """
+    weights = without_prefixes(load_weights(file), module.state_dict().keys())
     try:
-        module.load_state_dict(load_weights(file))
+        module.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelError(f"weights file must fit the architecture. '{file}': {error}") from error
+        raise ModelError(
+            f"weights file must fit the architecture. '{file}': {error}{prefix_note(weights)}"
+        ) from error
 
 
 def import_timm() -> ModuleType:
@@ -176,7 +180,7 @@ def import_timm() -> ModuleType:
         import timm
     except ImportError as error:
         raise MissingExtraError(
-            "this model needs timm, which is not installed. Run pip install 'radapter[open_clip]'."
+            "this model needs timm, which is not installed. Run pip install 'radapter[open-clip]'."
         ) from error
     module: ModuleType = timm
     return module

@@ -91,7 +91,13 @@ def given_tokenizer(spec: TokenizerSpec) -> Callable[[], Tokenizer | PreTrainedT
     """How to make the tokenizer that a user gave."""
     if isinstance(spec, PreTrainedTokenizerBase) or callable(spec):
         return lambda: spec
-    return lambda: tokenizer_from_folder(Path(spec))
+    return lambda: tokenizer_from_folder(Path(spec).expanduser())
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a transformers tokenizer's files."""
+    known = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
+    return any((folder / name).is_file() for name in known)
 
 
 def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
@@ -100,11 +106,10 @@ def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: the folder has none.
     """
-    known = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
-    if not any((folder / name).is_file() for name in known):
+    if not has_tokenizer(folder):
         raise ModelError(
             f"tokenizer files must be in '{folder}'. Looked for {', '.join(TOKENIZER_FILES)}. "
-            "Copy them there, or give load(..., tokenizer=) a folder or a callable."
+            "Copy them there, or in Python give load(..., tokenizer=) a folder or a callable."
         )
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -1,22 +1,32 @@
 """How methods are compared honestly: one suite, one loop, selection on ID validation, one results file.
 
 Reading order: suite (what a task is), classification, retrieval, segmentation, leaks, recipe, trained (an outcome),
-validation, fine_tuning (one method), experiment (what it is worth), results, run (in a folder), trainings (many,
-each once), comparison (several methods), search (learning rates), seeds and study (several seeds), generalisation
-(base to novel), robustness (standard models), world_task (the default).
+validation, fine_tuning (one method), experiment (what it is worth), swept (its sweep), results, run (in a folder),
+merged (what a merged folder records), trainings (many, each once), comparison (several methods), search (learning
+rates), seeds and study (several seeds), generalisation (base to novel), robustness (standard models), world_task
+(the default).
 """
 
 from radapter.protocol.classification import ClassificationSuite, TransferSet
 from radapter.protocol.comparison import compare
-from radapter.protocol.experiment import Bench, choose_alpha
+from radapter.protocol.experiment import Bench, Evaluated, TestedAlphas, choose_alpha
 from radapter.protocol.fine_tuning import check_epochs, check_loss, train_method
 from radapter.protocol.generalisation import BaseToNovel, base_to_novel
 from radapter.protocol.leaks import check_disjoint
+from radapter.protocol.merged import FolderClassifier, folder_classifier, merged_facts
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
 from radapter.protocol.retrieval import RetrievalSuite
 from radapter.protocol.robustness import robustness
-from radapter.protocol.run import CHECKPOINTS, CONFIG, evaluate_run, merge_run, run_method
+from radapter.protocol.run import (
+    CHECKPOINTS,
+    CONFIG,
+    alpha_to_merge,
+    evaluate_model,
+    evaluate_run,
+    merge_run,
+    run_method,
+)
 from radapter.protocol.search import RateSearch, rate_grids
 from radapter.protocol.segmentation import SegmentationSuite
 from radapter.protocol.study import Study, study
@@ -32,6 +42,8 @@ __all__ = [
     "BaseToNovel",
     "Bench",
     "ClassificationSuite",
+    "Evaluated",
+    "FolderClassifier",
     "RateSearch",
     "Recipe",
     "Results",
@@ -42,9 +54,11 @@ __all__ = [
     "Study",
     "Suite",
     "SweepRow",
+    "TestedAlphas",
     "Trained",
     "Trainings",
     "TransferSet",
+    "alpha_to_merge",
     "base_to_novel",
     "check_disjoint",
     "check_epochs",
@@ -52,9 +66,12 @@ __all__ = [
     "check_tracking",
     "choose_alpha",
     "compare",
+    "evaluate_model",
     "evaluate_run",
+    "folder_classifier",
     "load_trained",
     "merge_run",
+    "merged_facts",
     "rate_grids",
     "read_about",
     "robustness",

@@ -95,9 +95,13 @@ class ClassificationSuite:
         """Images, shuffled, and the captions of their classes."""
         loader: Loader
         if isinstance(self.train, ShardStream):
-            loader = stream_loader(self.train, encoder, recipe, seed=seed, processes=processes)
+            loader = stream_loader(
+                self.train, encoder, recipe, task=self.task, seed=seed, processes=processes
+            )
         else:
-            loader = train_loader(self.train, encoder, recipe, seed=seed, memory=memory, processes=processes)
+            loader = train_loader(
+                self.train, encoder, recipe, task=self.task, seed=seed, memory=memory, processes=processes
+            )
         return loader, ClassCaptions(self.classnames, self.templates, encoder.tokenize, seed=seed)
 
     def measures(

@@ -47,6 +47,7 @@ def compare(
     zero_shot = trainings.zero_shot(seed)
     rows, sweeps = [zero_shot_row(*zero_shot.rows)], [*zero_shot.rows]
     selection = Selection(split=None, rule="nothing was selected", n=0)
+    seconds = {"zero-shot": zero_shot.seconds}
     for method in methods:
         if method.build is None:
             continue
@@ -58,6 +59,8 @@ def compare(
             rates = tuple((grids or {}).get(method.runs, ()))
             trained = trainings.mixed(method, rates, seed)
         swept = trainings.sweep(trained, seed, rates)
+        # methods that share a training share its sweep
+        seconds[method.runs if method.averages is None else method.name] = swept.seconds
         sweeps += [row.model_copy(update={"method": method.name}) for row in swept.rows]
         validated = swept.on_validation()
         alpha, chosen_by = choose_alpha(validated, method.alpha, headline=headline)
@@ -67,7 +70,15 @@ def compare(
             rule = _AT_ALPHA_1.format(headline.label)
             selection = Selection(split="id_val", rule=rule, n=int(validated[alpha].metrics["n"]))
         rows.append(
-            row_at(alpha, swept.rows, *zero_shot.rows, trained=trained, method=method.name, headline=headline)
+            row_at(
+                alpha,
+                swept.rows,
+                *zero_shot.rows,
+                trained=trained,
+                method=method.name,
+                headline=headline,
+                selection=chosen_by,
+            )
         )
     return Results(
         model=encoder.name,
@@ -77,4 +88,5 @@ def compare(
         selection=selection,
         rows=rows,
         sweep=sweeps,
+        evaluation_seconds=sum(seconds.values()),
     )

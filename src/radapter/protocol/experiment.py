@@ -3,9 +3,10 @@
 `Bench` evaluates a `Trained`; `choose_alpha` sees the metrics on ID validation alone; `row_at` makes the row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -26,10 +27,36 @@ from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import Row, Selection, SweepRow
 from radapter.protocol.suite import ROLES, Suite, eval_loaders
-from radapter.protocol.swept import Swept, pseudo_values_by_key
+from radapter.protocol.swept import ID_VAL, Swept, pseudo_values_by_key
 from radapter.protocol.trained import Classifier, Trained
+from radapter.zeroshot import LinearHead
 
 _WITHIN = "smallest alpha within one paired standard error of the best {}"
+
+
+TestedAlphas = Literal["all", "chosen"] | Sequence[float]
+"""At which alphas the test sets are evaluated; see `alphas_of_tests`."""
+_TESTS = tuple(role for role in ROLES if role != "id_val")
+
+
+class Evaluated(NamedTuple):
+    """How far the evaluation of several sets at several alphas is.
+
+    Attributes:
+        name: of the set, such as "ood/sketch".
+        images: of the set; with several processes, this one's share.
+        alphas: at how many the set is evaluated.
+        done: images evaluated so far, over all sets, once for each alpha.
+        total: of these, in all.
+        seconds: that the set took; None while it is being evaluated.
+    """
+
+    name: str
+    images: int
+    alphas: int
+    done: int
+    total: int
+    seconds: float | None
 
 
 class Bench:
@@ -42,7 +69,7 @@ class Bench:
         max_bad: fraction of a set that may be unreadable.
         workers: decoding threads.
         memory: for preprocessed pictures.
-        progress: told of (set name, images) as they are evaluated.
+        progress: told how far the evaluation is.
         processes: share the sets; what is found, all of them get.
     """
 
@@ -55,7 +82,7 @@ class Bench:
         max_bad: float = 0.01,
         workers: int = 0,
         memory: Memory | None = None,
-        progress: Callable[[str, int], None] | None = None,
+        progress: Callable[[Evaluated], None] | None = None,
         processes: Processes = ALONE,
     ) -> None:
         self._suite = suite
@@ -89,32 +116,43 @@ class Bench:
         encoder: DualEncoder,
         at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
+        *,
+        head: LinearHead | None = None,
     ) -> Swept:
-        """The rows of an encoder without a trained head, one for each state that it can be put in.
+        """The rows of an encoder, one for each state that it can be put in.
 
         Args:
             method: the rows' name.
             encoder: is measured.
             at: a block in which it is in the state of that alpha.
             alphas: each in [0, 1].
+            head: classifies in every state; None for the zero-shot head.
         """
-        return self._swept(method, Classifier(encoder, None), at, alphas, None)
+        return self._swept(method, Classifier(encoder, head), at, alphas, None)
 
     def sweep(
-        self, trained: Trained, zero_shot: Swept | None = None, alphas: Sequence[float] = ALPHAS
+        self,
+        trained: Trained,
+        zero_shot: Swept | None = None,
+        alphas: Sequence[float] = ALPHAS,
+        *,
+        tested: Callable[[Mapping[float, Measured]], Collection[float]] | None = None,
     ) -> Swept:
         """The rows of one method at every alpha.
 
         Args:
             trained: the method's outcome.
             zero_shot: what alpha 0 gives; it is the same for every method and is not computed again.
-            alphas: each in [0, 1].
+            alphas: each in [0, 1]; ID validation is evaluated at all of them.
+            tested: the alphas of the test sets, from what ID validation gives at each alpha; None for `alphas`.
         """
         with trained.interpolation() as interpolation:
             if not self._saw_zero_shot:  # its row was read from a file
                 with interpolation.at(0.0):
-                    self._metrics(trained.classifier, lambda _: nullcontext(), (0.0,), {}, {})
-            return self._swept(trained.method, trained.classifier, interpolation.at, alphas, zero_shot)
+                    self._metrics(trained.classifier, lambda _: nullcontext(), (0.0,), {}, {}, ROLES)
+            return self._swept(
+                trained.method, trained.classifier, interpolation.at, alphas, zero_shot, tested
+            )
 
     def _swept(
         self,
@@ -123,12 +161,20 @@ class Bench:
         at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
         zero_shot: Swept | None,
+        tested: Callable[[Mapping[float, Measured]], Collection[float]] | None = None,
     ) -> Swept:
+        start = time.monotonic()
         known = {} if zero_shot is None else {0.0: _by_set(zero_shot.rows[0])}
         pseudo_values: dict[tuple[float, str], Tensor] = {}
         if zero_shot is not None and 0.0 in alphas:
             pseudo_values = {(0.0, name): values for name, values in zero_shot.of_alpha(0.0).items()}
-        found = self._metrics(classifier, at, alphas, known, pseudo_values)
+        together = ROLES if tested is None else ("id_val",)
+        found = self._metrics(classifier, at, alphas, known, pseudo_values, together)
+        validation = {alpha: metrics[ID_VAL] for alpha, metrics in found.items() if ID_VAL in metrics}
+        if tested is not None:
+            validated = {a: Measured(m, pseudo_values[a, ID_VAL]) for a, m in validation.items()}
+            of_tests = self._metrics(classifier, at, sorted(tested(validated)), known, pseudo_values, _TESTS)
+            found = {alpha: found[alpha] | metrics for alpha, metrics in of_tests.items()}
         rows = [
             SweepRow.of(
                 method,
@@ -141,7 +187,8 @@ class Bench:
             )
             for alpha, metrics in found.items()
         ]
-        return Swept(rows, pseudo_values_by_key(pseudo_values))
+        values = pseudo_values_by_key(pseudo_values)
+        return Swept(rows, validation, values, seconds=time.monotonic() - start)
 
     def _metrics(
         self,
@@ -150,8 +197,18 @@ class Bench:
         alphas: Sequence[float],
         known: Mapping[float, Mapping[str, Metrics]],
         pseudo_values: dict[tuple[float, str], Tensor],
+        roles: Sequence[str],
     ) -> dict[float, dict[str, Metrics]]:
-        measures = self._suite.measures(classifier, self._loaders, self._zero_shot, self._processes)
+        loaders = {key: loader for key, loader in self._loaders.items() if key[0] in roles}
+        measures = self._suite.measures(classifier, loaders, self._zero_shot, self._processes)
+        sizes = {
+            f"{role}/{name}": (
+                self._processes.shares(len(loader.dataset))[self._processes.rank],
+                sum(f"{role}/{name}" not in known.get(alpha, {}) for alpha in alphas),
+            )
+            for (role, name), loader in loaders.items()
+        }
+        progress = _Progress(self._progress, sizes)
         found = sweep(
             classifier.encoder,
             at,
@@ -159,11 +216,40 @@ class Bench:
             alphas,
             known=known,
             pseudo_values=pseudo_values,
-            progress=self._progress,
+            progress=progress,
             processes=self._processes,
         )
+        progress.finish()
         self._saw_zero_shot |= 0.0 in alphas and 0.0 not in known
         return found
+
+
+class _Progress:
+    """Turns the images of a sweep into `Evaluated`; `sizes` is set name -> (images, alphas)."""
+
+    def __init__(
+        self, tell: Callable[[Evaluated], None] | None, sizes: Mapping[str, tuple[int, int]]
+    ) -> None:
+        self._tell, self._sizes = tell, sizes
+        self._total = sum(images * alphas for images, alphas in sizes.values())
+        self._name: str | None = None
+        self._done, self._since = 0, time.monotonic()
+
+    def __call__(self, name: str, images: int) -> None:
+        if name != self._name:
+            self.finish()
+            self._name = name
+        self._done += images
+        self._say(None)
+
+    def finish(self) -> None:
+        """The set that was evaluated last is done."""
+        self._say(time.monotonic() - self._since)
+        self._name, self._since = None, time.monotonic()
+
+    def _say(self, seconds: float | None) -> None:
+        if self._tell is not None and self._name is not None:
+            self._tell(Evaluated(self._name, *self._sizes[self._name], self._done, self._total, seconds))
 
 
 def bench_of(
@@ -172,7 +258,7 @@ def bench_of(
     recipe: Recipe,
     *,
     memory: Memory,
-    progress: Callable[[str, int], None] | None = None,
+    progress: Callable[[Evaluated], None] | None = None,
     processes: Processes = ALONE,
 ) -> Bench:
     """The bench of a suite with the loading settings of a recipe."""
@@ -224,6 +310,29 @@ def choose_alpha(
     )
 
 
+def alphas_of_tests(
+    alphas: TestedAlphas,
+    *,
+    alpha: float | Literal["auto"] = "auto",
+    headline: Headline = HEADLINES["classification"],
+) -> Callable[[Mapping[float, Measured]], Collection[float]] | None:
+    """Which alphas the test sets are evaluated at, for `Bench.sweep`.
+
+    Args:
+        alphas: "all" for every alpha of the sweep; "chosen" for 0, the chosen alpha, the paper's and 1; or numbers,
+            beside which 0, the chosen alpha and 1 are always evaluated, as tables show them.
+        alpha: as for `choose_alpha`.
+        headline: of the task.
+
+    Returns:
+        None for all.
+    """
+    if alphas == "all":
+        return None
+    listed = (headline.paper_alpha,) if alphas == "chosen" else tuple(float(each) for each in alphas)
+    return lambda validated: {0.0, 1.0, *listed, choose_alpha(validated, alpha, headline=headline)[0]}
+
+
 def row_at(
     alpha: float,
     sweep: Sequence[SweepRow],
@@ -232,6 +341,7 @@ def row_at(
     trained: Trained,
     method: str | None = None,
     headline: Headline = HEADLINES["classification"],
+    selection: Selection | None = None,
 ) -> Row:
     """The table's row of one method at one alpha of its sweep.
 
@@ -242,6 +352,7 @@ def row_at(
         trained: the method's outcome.
         method: the row's name, where it is not the trained method's (WiSE-FT stands on `full`).
         headline: of the task.
+        selection: what chose alpha.
     """
     at = next(row for row in sweep if row.alpha == alpha)
     return Row(
@@ -252,6 +363,7 @@ def row_at(
         seconds=trained.seconds,
         seconds_per_epoch=trained.seconds / trained.epochs,
         step_bytes=trained.step_bytes,
+        selection=selection,
         **at.figures(),
     )
 

@@ -4,8 +4,8 @@ Training gets the suite with its test sets sealed, so that nothing here can read
 """
 
 import copy
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -13,7 +13,7 @@ import torch
 from radapter.adapter import Ema, auto_decay
 from radapter.data import Memory
 from radapter.data.memory import Lease
-from radapter.errors import ConfigError
+from radapter.errors import ConfigError, ModelError
 from radapter.methods import (
     FeatureLoss,
     LossName,
@@ -74,6 +74,7 @@ def train_method(
 
     Raises:
         ConfigError: the loss does not fit the method, or something is to be chosen and there is no ID validation.
+        ModelError: a forward pass in training mode changes a buffer of the encoder.
     """
     if method.build is None:
         raise ConfigError(f"method '{method.name}' trains nothing.")
@@ -272,7 +273,8 @@ def _trained(
                 chunk_size=recipe.chunk_size,
                 text_features=text_features,
             )
-            memory_bytes = step_bytes(learner, first)
+            with _unchanged_buffers(encoder):
+                memory_bytes = step_bytes(learner, first)
         fit(
             learner,
             ema,
@@ -320,6 +322,24 @@ def _trained(
         seconds=watch.seconds,
         step_bytes=memory_bytes,
     )
+
+
+@contextmanager
+def _unchanged_buffers(encoder: DualEncoder) -> Iterator[None]:
+    """A block that trains for one forward pass.
+
+    Raises:
+        ModelError: it changed a buffer, which no run saves. `adapter.statistics` holds those of known layers.
+    """
+    before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
+    yield
+    for name, buffer in encoder.named_buffers():
+        if not torch.equal(buffer, before[name]):
+            raise ModelError(
+                f"buffers of '{encoder.name}' must not change in training, because a run saves trained parameters "
+                f"only. '{name.removeprefix('module.')}' changed in a forward pass. Choose a model without such a "
+                "layer."
+            )
 
 
 def _loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss:

@@ -19,6 +19,7 @@ class Recipe:
         margin, label_smoothing: None for the loss's own.
         learning_rate: None for the method's own.
         warmup_steps: None for a tenth of all steps.
+        flip: None for the task's own, `FLIPPED`.
         checkpoint_every: steps; None for an epoch.
         keep: the weights after the last epoch, or those of the epoch that ID validation likes best.
         fsdp: whether the weights are parted among the processes while they are trained.
@@ -37,7 +38,7 @@ class Recipe:
     precision: Precision = "fp32"
     grad_clip: float | None = 1.0
     crop_scale: tuple[float, float] = (0.9, 1.0)
-    flip: bool = True
+    flip: bool | None = None
     workers: int = 0
     eval_batch_size: int = 256
     checkpoint_every: int | None = None

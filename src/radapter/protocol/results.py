@@ -108,6 +108,7 @@ class Row(_Figures):
             it went on from, and from there.
         seconds_per_epoch: the same, over its epochs.
         step_bytes: that a training step keeps beyond the weights: activations, gradients, moments; of one process.
+        selection: what chose its alpha; None of the zero-shot model.
     """
 
     trained_parameters: int
@@ -116,10 +117,15 @@ class Row(_Figures):
     seconds: float
     seconds_per_epoch: float | None = None
     step_bytes: int | None = None
+    selection: Selection | None = None
 
 
 class Results(_Part):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        evaluation_seconds: that evaluating all sets at all alphas took, of all methods; no row's `seconds` has it.
+    """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     model: str
@@ -129,6 +135,7 @@ class Results(_Part):
     selection: Selection
     rows: list[Row]
     sweep: list[SweepRow]
+    evaluation_seconds: float | None = None
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

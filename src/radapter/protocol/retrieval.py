@@ -71,7 +71,13 @@ class RetrievalSuite:
         """Pairs, shuffled or class by class."""
         if isinstance(self.train, ShardStream):
             stream = stream_loader(
-                self.train, encoder, recipe, seed=seed, per_image=self.per_group or 1, processes=processes
+                self.train,
+                encoder,
+                recipe,
+                task=self.task,
+                seed=seed,
+                per_image=self.per_group or 1,
+                processes=processes,
             )
             return stream, StreamCaptions(encoder.tokenize)
         samples = self.train.samples()
@@ -84,7 +90,14 @@ class RetrievalSuite:
                 seed=seed,
             )
         loader = train_loader(
-            samples, encoder, recipe, seed=seed, memory=memory, sampler=sampler, processes=processes
+            samples,
+            encoder,
+            recipe,
+            task=self.task,
+            seed=seed,
+            memory=memory,
+            sampler=sampler,
+            processes=processes,
         )
         return loader, PairCaptions(self.train.captions, encoder.tokenize)
 

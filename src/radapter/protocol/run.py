@@ -6,12 +6,12 @@ processes of one run the main one alone reads and writes the folder.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 from radapter.data import Memory
-from radapter.errors import DataError, ModelError
+from radapter.errors import DataError, ModelError, RunError
 from radapter.evaluation import HEADLINES
 from radapter.evaluation.interpolation import check_alpha
 from radapter.methods import Method
@@ -20,6 +20,9 @@ from radapter.processes import ALONE, Processes
 from radapter.protocol.comparison import alphas_with
 from radapter.protocol.experiment import (
     Bench,
+    Evaluated,
+    TestedAlphas,
+    alphas_of_tests,
     bench_of,
     choose_alpha,
     row_at,
@@ -35,7 +38,7 @@ from radapter.protocol.tracking import Tracking, tracked
 from radapter.protocol.trained import Classifier, load_trained, read_about, save_trained
 from radapter.storage import lock, save_tensors, write_text
 from radapter.training import Checkpoints, Progress, StopSignal, make_accelerator
-from radapter.zeroshot import class_embeddings
+from radapter.zeroshot import LinearHead, class_embeddings
 
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
@@ -54,7 +57,8 @@ def run_method(
     resume: bool = False,
     tracking: Tracking = "none",
     report: Callable[[Progress], None] = lambda _: None,
-    progress: Callable[[str, int], None] | None = None,
+    progress: Callable[[Evaluated], None] | None = None,
+    tested: TestedAlphas = "all",
     processes: Processes = ALONE,
 ) -> Results:
     """Trains one method in a folder of its own and reports it beside zero-shot.
@@ -71,7 +75,8 @@ def run_method(
         resume: continue where a checkpoint stands; a finished run is read and nothing is done.
         tracking: where metrics go beside metrics.jsonl.
         report: told of each training step.
-        progress: told of (set, images) as they are evaluated.
+        progress: told how far the evaluation is.
+        tested: alphas at which the test sets are evaluated; see `alphas_of_tests`.
         processes: share training and evaluation; each calls this with the same arguments and gets the results.
 
     Raises:
@@ -94,7 +99,7 @@ def run_method(
         zero_shot = bench.zero_shot(encoder)
         rows, sweep, headline = [zero_shot_row(*zero_shot.rows)], [*zero_shot.rows], HEADLINES[suite.task]
         selection = Selection(split=None, rule="nothing was selected", n=0)
-        pseudo_values = zero_shot.pseudo_values
+        pseudo_values, seconds = zero_shot.pseudo_values, zero_shot.seconds
         if method.build is not None:
             stop = StopSignal()
             with stop.listening(), ExitStack() as open_log:
@@ -120,13 +125,24 @@ def run_method(
                 )
             wanted = method.alpha if alpha is None else alpha
             alphas = alphas_with(wanted)
-            swept = bench.sweep(trained, zero_shot, alphas)
+            swept = bench.sweep(
+                trained, zero_shot, alphas, tested=alphas_of_tests(tested, alpha=wanted, headline=headline)
+            )
             chosen, selection = choose_alpha(swept.on_validation(), wanted, headline=headline)
             about = {"model": encoder.name, "task": suite.task, "seed": seed, **suite.about()}
             processes.on_main(lambda: save_trained(out, trained, alpha=chosen, about=about))
-            rows.append(row_at(chosen, swept.rows, *zero_shot.rows, trained=trained, headline=headline))
+            rows.append(
+                row_at(
+                    chosen,
+                    swept.rows,
+                    *zero_shot.rows,
+                    trained=trained,
+                    headline=headline,
+                    selection=selection,
+                )
+            )
             sweep += swept.rows
-            pseudo_values = swept.pseudo_values
+            pseudo_values, seconds = swept.pseudo_values, seconds + swept.seconds
         results = Results(
             model=encoder.name,
             fingerprint=base,
@@ -135,6 +151,7 @@ def run_method(
             selection=selection,
             rows=rows,
             sweep=sweep,
+            evaluation_seconds=seconds,
         )
         processes.on_main(lambda: save_tensors(out / PSEUDO_VALUES, pseudo_values))
         processes.on_main(lambda: results.write(out))
@@ -194,6 +211,59 @@ def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float 
     )
 
 
+def evaluate_model(
+    encoder: DualEncoder,
+    bench: Bench,
+    *,
+    method: str = "zero-shot",
+    alpha: float = 0.0,
+    head: LinearHead | None = None,
+) -> Results:
+    """Evaluates a model as it is on the sets of `bench`.
+
+    Args:
+        encoder: of any model.
+        bench: the sets.
+        method: what the row is called.
+        alpha: what the row says.
+        head: classifies; None for the zero-shot head.
+    """
+    (row,) = bench.states(method, encoder, lambda _: nullcontext(), (alpha,), head=head).rows
+    return Results(
+        model=encoder.name,
+        fingerprint=fingerprint(encoder),
+        task=bench.task,
+        seed=0,
+        selection=Selection(split=None, rule="nothing was selected", n=0),
+        rows=[zero_shot_row(row).model_copy(update={"method": method})],
+        sweep=[row],
+    )
+
+
+def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> float:
+    """The alpha that a run is merged at: the given one, else the run's own.
+
+    Args:
+        run: its folder.
+        about: `read_about(run)`.
+        alpha: None for the run's own.
+
+    Raises:
+        ConfigError: alpha is out of range.
+        RunError: the run's own is 0, so that the zero-shot model would be written.
+    """
+    if alpha is not None or about["alpha"] > 0:
+        at: float = about["alpha"] if alpha is None else alpha
+        check_alpha(at)
+        return at
+    best = Results.read(run).selection.best_alpha if (run / RESULTS).is_file() else None
+    example = f"such as --alpha {best:g}, the best on ID validation," if best else "such as --alpha 0.5"
+    raise RunError(
+        f"alpha of '{run}' is 0: merging would write the zero-shot model, without what was trained. Give an alpha, "
+        f"{example} after a look at 'radapter sweep {run}'; --alpha 0 writes the zero-shot model all the same."
+    )
+
+
 def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, alpha: float | None) -> Path:
     """Writes the plain checkpoint of a finished run at one alpha, and, of a classification, its classifier.
 
@@ -205,19 +275,20 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
         alpha: None for the run's chosen one.
 
     Raises:
-        RunError: `run` is not finished, the base model is another, or `to` exists.
+        RunError: `run` is not finished, the base model is another, `to` exists, or the run's alpha is 0 and none is
+            given.
         ExportError: the written model differs from the one in memory; nothing is left.
     """
     about = read_about(run)
-    at = about["alpha"] if alpha is None else alpha
-    check_alpha(at)
+    at = alpha_to_merge(run, about, alpha)
+    facts = {fact: about[fact] for fact in ("task", "method", "templates") if fact in about} | {"alpha": at}
     trained = load_trained(run, encoder)
     with trained.interpolation() as interpolation, interpolation.at(at):
         head = _class_head(trained.classifier, about) if "classnames" in about else None
         if not trained.rescalable:
-            return export(encoder, to=to, format=format, head=head)
+            return export(encoder, to=to, format=format, head=head, about=facts)
     # Adapters that can be re-scaled are merged by the export itself, so that its certificate holds for the merge.
-    return export(encoder, to=to, format=format, alpha=at, head=head)
+    return export(encoder, to=to, format=format, alpha=at, head=head, about=facts)
 
 
 def _class_head(classifier: Classifier, about: Mapping[str, Any]) -> ClassHead:

@@ -20,8 +20,8 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
         As `Results.as_dict()`, every figure a mean; beside each set's figure of the task and its parts (top-1; rsum
         and the recalls), and beside each mean over sets, its standard deviation over seeds under the name with
         `_std`; `harmonic_mean` is the mean of each seed's, and `harmonic_of_means` that of the means. Metrics that
-        not every seed has are left out. Rows say the number of `seeds` and the `alphas` they stood at; `alpha` is
-        their mean.
+        not every seed has are left out. Rows have the number of `seeds`, and the `alphas` and `selections` of each
+        seed; `alpha` is the mean.
 
     Raises:
         ConfigError: fewer than two results, or results of different models or methods.
@@ -37,7 +37,8 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
         **first.as_dict(),
         "seeds": [r.seed for r in results],
         "rows": [_row(rows, headline) for rows in zip(*(r.rows for r in results), strict=True)],
-        "sweep": [_point(points, headline) for points in zip(*(r.sweep for r in results), strict=True)],
+        "sweep": [_point(points, headline) for points in _common_points(results)],
+        "evaluation_seconds": _mean_of_known([r.evaluation_seconds for r in results]),
     }
 
 
@@ -98,6 +99,7 @@ def _row(rows: Sequence[Row], headline: Headline) -> dict[str, Any]:
         "method": rows[0].method,
         "alpha": round(fmean(row.alpha for row in rows), 4),
         "alphas": [row.alpha for row in rows],
+        "selections": [row.selection and row.selection.model_dump(mode="json") for row in rows],
         "seeds": len(rows),
         "trained_parameters": rows[0].trained_parameters,
         "learning_rate": rows[0].learning_rate,
@@ -106,6 +108,12 @@ def _row(rows: Sequence[Row], headline: Headline) -> dict[str, Any]:
         "seconds_per_epoch": _mean_of_known([row.seconds_per_epoch for row in rows]),
         "step_bytes": _mean_of_known([row.step_bytes for row in rows]),
     }
+
+
+def _common_points(results: Sequence[Results]) -> list[list[SweepRow]]:
+    """The rows of the sweep that every seed has; `evaluation.alphas: chosen` may differ between seeds."""
+    found = [{(point.method, point.alpha): point for point in one.sweep} for one in results]
+    return [[of[key] for of in found] for key in found[0] if all(key in of for of in found)]
 
 
 def _mean_of_known(values: Sequence[float | None]) -> float | None:

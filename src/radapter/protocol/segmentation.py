@@ -93,7 +93,9 @@ class SegmentationSuite:
             masks=self.masks,
             without=self.unseen,
         )
-        loader = train_loader(regions, encoder, recipe, seed=seed, memory=memory, processes=processes)
+        loader = train_loader(
+            regions, encoder, recipe, task=self.task, seed=seed, memory=memory, processes=processes
+        )
         nouns = [names_of(noun)[0] for noun in self.train.nouns]  # of synonyms the first
         return loader, ClassCaptions(nouns, self.templates, encoder.tokenize, seed=seed)
 

@@ -55,6 +55,9 @@ Data = TypeVar("Data", bound=TestedSet)
 ROLES = ("id_val", "id", "ood", "transfer")
 """What a set is for, training aside."""
 
+FLIPPED: Mapping[TaskName, bool] = {"classification": True, "retrieval": False, "segmentation": True}
+"""Whether a task mirrors half of its training images by default: captions may tell left from right."""
+
 
 class Suite(Protocol):
     """Training, validation and test sets of one task.
@@ -152,6 +155,7 @@ def train_loader(
     encoder: DualEncoder,
     recipe: Recipe,
     *,
+    task: TaskName,
     seed: int,
     memory: Memory | None,
     sampler: BatchSampler | None = None,
@@ -165,7 +169,7 @@ def train_loader(
         batch_size=recipe.batch_size if sampler is None else None,
         seed=seed,
         crop_scale=recipe.crop_scale,
-        flip=recipe.flip,
+        flip=FLIPPED[task] if recipe.flip is None else recipe.flip,
         max_bad=recipe.max_bad,
         workers=recipe.workers,
         memory=memory,
@@ -179,6 +183,7 @@ def stream_loader(
     encoder: DualEncoder,
     recipe: Recipe,
     *,
+    task: TaskName,
     seed: int,
     per_image: int = 1,
     processes: Processes = ALONE,
@@ -192,7 +197,7 @@ def stream_loader(
         seed=seed,
         per_image=per_image,
         crop_scale=recipe.crop_scale,
-        flip=recipe.flip,
+        flip=FLIPPED[task] if recipe.flip is None else recipe.flip,
         max_bad=recipe.max_bad,
         workers=recipe.workers,
         rank=processes.rank,

@@ -11,11 +11,12 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from radapter.evaluation.measure import Measured
+from radapter.evaluation import Measured, Metrics
 from radapter.protocol.results import SweepRow
 from radapter.storage import load_weights, read_json, save_tensors, write_json
 
-SWEEP, PSEUDO_VALUES = "sweep.json", "pseudo_values.safetensors"
+SWEEP, ON_VALIDATION, PSEUDO_VALUES = "sweep.json", "on_validation.json", "pseudo_values.safetensors"
+FILES = (SWEEP, ON_VALIDATION, PSEUDO_VALUES)
 ID_VAL = "id_val/id_val"
 _ROWS = TypeAdapter(list[SweepRow])
 
@@ -25,12 +26,16 @@ class Swept:
     """One method at several alphas.
 
     Attributes:
-        rows: one for each alpha.
+        rows: one for each alpha at which the test sets were evaluated.
+        validation: alpha -> metrics on ID validation, at every alpha; empty without ID validation.
         pseudo_values: `pseudo_value_key(alpha, set)` -> (N,), float32, in the set's order of images.
+        seconds: that evaluation took.
     """
 
     rows: list[SweepRow]
+    validation: dict[float, Metrics]
     pseudo_values: dict[str, Tensor]
+    seconds: float = 0.0
 
     def of_alpha(self, alpha: float) -> dict[str, Tensor]:
         """The pseudo-values at one alpha: "ROLE/NAME" -> (N,)."""
@@ -42,26 +47,32 @@ class Swept:
         }
 
     def on_validation(self) -> dict[float, Measured]:
-        """Alpha -> what ID validation gives; empty without ID validation."""
+        """Alpha -> what ID validation gives."""
         return {
-            row.alpha: Measured(row.id_val, self.pseudo_values[pseudo_value_key(row.alpha, ID_VAL)])
-            for row in self.rows
-            if row.id_val is not None
+            alpha: Measured(metrics, self.pseudo_values[pseudo_value_key(alpha, ID_VAL)])
+            for alpha, metrics in self.validation.items()
         }
 
     def write(self, folder: Path) -> None:
-        """Writes `sweep.json` and `pseudo_values.safetensors` into `folder`, which is made where it is absent."""
+        """Writes `FILES` into `folder`, which is made where it is absent."""
         folder.mkdir(parents=True, exist_ok=True)
         save_tensors(folder / PSEUDO_VALUES, self.pseudo_values)
+        on_validation = {f"{alpha:g}": metrics for alpha, metrics in self.validation.items()}
+        write_json(folder / ON_VALIDATION, {"seconds": self.seconds, "alphas": on_validation})
         write_json(folder / SWEEP, [row.model_dump(mode="json") for row in self.rows])
 
     @classmethod
     def read(cls, folder: Path) -> "Swept | None":
         """Reads what `write` wrote; None where it is not there."""
-        if not all((folder / name).is_file() for name in (SWEEP, PSEUDO_VALUES)):
+        if not all((folder / name).is_file() for name in FILES):
             return None
-        rows = _ROWS.validate_python(read_json(folder / SWEEP))
-        return cls(rows, load_weights(folder / PSEUDO_VALUES))
+        found = read_json(folder / ON_VALIDATION)
+        return cls(
+            _ROWS.validate_python(read_json(folder / SWEEP)),
+            {float(alpha): metrics for alpha, metrics in found["alphas"].items()},
+            load_weights(folder / PSEUDO_VALUES),
+            found["seconds"],
+        )
 
 
 def pseudo_value_key(alpha: float, name: str) -> str:

@@ -73,9 +73,13 @@ def _tracker(tracking: Tracking, folder: Path):  # type: ignore[no-untyped-def] 
     from accelerate.tracking import TensorBoardTracker, WandBTracker
 
     PartialState()  # accelerate's trackers ask it which process they are in
-    if tracking == "tensorboard":
-        return TensorBoardTracker("tensorboard", logging_dir=folder)
-    return WandBTracker(folder.name, dir=str(folder))
+    tracker = (
+        TensorBoardTracker("tensorboard", logging_dir=folder)
+        if tracking == "tensorboard"
+        else WandBTracker("radapter", name=folder.name, dir=str(folder))
+    )
+    tracker.start()
+    return tracker
 
 
 def _drop_from(path: Path, step: int) -> None:

@@ -4,6 +4,7 @@ Re-scaling R-Adapter by alpha equals interpolating the weights before and after 
 as two sets of weights: its own before, and merged after. One alpha sweep serves all.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -11,17 +12,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftConfig, PeftModel
 from torch import Tensor, nn
 
 from radapter.adapter import RAdapterModel, set_alpha
 from radapter.errors import RunError
 from radapter.evaluation import Interpolation
+from radapter.methods.lora_attention import use_separate_pairs
 from radapter.models import DualEncoder, fingerprint
-from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
+from radapter.models.loading import TRAINED as TRAINED
+from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json, write_text
 from radapter.zeroshot import LinearHead
 
-ADAPTER, WEIGHTS, HEAD, TRAINED = "adapter", "weights.safetensors", "head.safetensors", "trained.json"
+ADAPTER, WEIGHTS, HEAD = "adapter", "weights.safetensors", "head.safetensors"
+
+_CARD = """---
+base_model: {quoted}
+library_name: peft
+---
+
+# {method} for {base}
+
+Adapters in PEFT's format, trained by radapter with the method `{method}`, at alpha {alpha:g}.
+
+```python
+import radapter
+from peft import PeftModel
+
+encoder = radapter.load({quoted})
+PeftModel.from_pretrained(encoder.module, "path/to/this/folder")
+```
+"""
 
 
 class Classifier(nn.Module):
@@ -73,7 +94,8 @@ class Trained:
     @contextmanager
     def interpolation(self) -> Iterator[Interpolation]:
         """The weights before and after, as one line; adapters are merged while the block runs."""
-        before = snapshot(self.classifier) | self.before
+        now = snapshot(self.classifier)
+        before = now | self.before
         if self.adapters is not None:
             self.adapters.merge_adapter()
         try:
@@ -81,6 +103,7 @@ class Trained:
         finally:
             if self.adapters is not None:
                 self.adapters.unmerge_adapter()
+                self.classifier.load_state_dict(now)  # LoRA's unmerging subtracts, which rounds
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
@@ -108,8 +131,13 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             set_alpha(trained.adapters, alpha) if trained.rescalable else nullcontext(),
             whole_folder(folder / ADAPTER, replace=True) as draft,
         ):
+            base = trained.classifier.encoder.name
+            for config in trained.adapters.peft_config.values():
+                config.base_model_name_or_path = base
             # "auto" would ask the hub for the base model's configuration.
             trained.adapters.save_pretrained(draft, save_embedding_layers=False)
+            card = _CARD.format(base=base, quoted=json.dumps(base), method=trained.method, alpha=alpha)
+            write_text(draft / "README.md", card)  # PEFT's own is an empty form
     else:
         after = trained.classifier.state_dict()
         towers = [name for name in trained.before if name not in {f"head.{part}" for part in of_head}]
@@ -157,7 +185,10 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
     classifier = Classifier(encoder, head)
     adapters = None
     if (folder / ADAPTER).is_dir():
-        adapters = PeftModel.from_pretrained(encoder.module, folder / ADAPTER)
+        config = PeftConfig.from_pretrained(folder / ADAPTER)
+        if isinstance(config, LoraConfig):
+            use_separate_pairs(config, encoder.module)
+        adapters = PeftModel.from_pretrained(encoder.module, folder / ADAPTER, config=config)
         if isinstance(adapters.base_model, RAdapterModel):
             set_alpha(adapters, 1.0)
     else:

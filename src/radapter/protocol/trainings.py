@@ -17,16 +17,16 @@ from pathlib import Path
 
 from radapter.data import Memory
 from radapter.errors import ConfigError, DivergedError
-from radapter.evaluation import ALPHAS, Measured, TaskName
+from radapter.evaluation import ALPHAS, HEADLINES, Measured, TaskName
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate
 from radapter.models import DualEncoder
-from radapter.protocol.experiment import Bench, bench_of
+from radapter.protocol.experiment import Bench, Evaluated, TestedAlphas, alphas_of_tests, bench_of
 from radapter.protocol.fine_tuning import soup, train_method
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Suite
-from radapter.protocol.swept import PSEUDO_VALUES, SWEEP, Swept
+from radapter.protocol.swept import FILES, Swept
 from radapter.protocol.trained import TRAINED, Trained, load_trained, save_trained
 from radapter.protocol.validation import Validation
 from radapter.storage import load_weights, read_json, save_tensors, write_json, write_text
@@ -49,7 +49,8 @@ class Trainings:
         stop: asks a training to save and stop.
         starting: told what begins, such as "full, learning rate 0.001, seed 0".
         report: told of each training step.
-        progress: told of (set, images) as they are evaluated.
+        progress: told how far an evaluation is.
+        tested: alphas at which the test sets are evaluated; see `alphas_of_tests`.
     """
 
     def __init__(
@@ -63,10 +64,11 @@ class Trainings:
         stop: StopSignal | None = None,
         starting: Callable[[str], None] = lambda _: None,
         report: Callable[[Progress], None] = lambda _: None,
-        progress: Callable[[str, int], None] | None = None,
+        progress: Callable[[Evaluated], None] | None = None,
+        tested: TestedAlphas = "all",
     ) -> None:
         self._folder, self._load, self._suite_of_seed, self._recipe = folder, load, suite_of_seed, recipe
-        self._memory = memory or Memory()
+        self._memory, self._tested = memory or Memory(), tested
         self._stop, self._starting, self._report, self._progress = stop, starting, report, progress
         self._suite: tuple[int, Suite] | None = None
         self._bench: tuple[int, Bench] | None = None
@@ -167,7 +169,7 @@ class Trainings:
     def sweep(
         self, trained: Trained, seed: int, rates: Sequence[float], alphas: Sequence[float] = ALPHAS
     ) -> Swept:
-        """A training's rows at every alpha: the only place where test sets are read.
+        """A training's rows at every tested alpha: the only place where test sets are read.
 
         Args:
             trained: at that seed.
@@ -175,13 +177,16 @@ class Trainings:
             alphas: each in [0, 1].
         """
         place = self._place(find_method(trained.method, self.task(seed)), rates, seed)
-        return _kept(place, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas))
+        tested = alphas_of_tests(self._tested, headline=HEADLINES[self.task(seed)])
+        return _kept(
+            place, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas, tested=tested)
+        )
 
     def forget(self, method: Method, rate: float, seed: int) -> None:
         """Removes the weights of a training that is not needed again; its accuracy on ID validation stays."""
         place = self._place(method, (rate,), seed)
         for path in place.iterdir() if place.is_dir() else ():
-            if path.name not in (_VALIDATION, _VALIDATION_VALUES, _DIVERGED, SWEEP, PSEUDO_VALUES):
+            if path.name not in (_VALIDATION, _VALIDATION_VALUES, _DIVERGED, *FILES):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _place(self, method: Method, rates: Sequence[float], seed: int) -> Path:

@@ -3,6 +3,8 @@
 from radapter.report.frontier import draw, frontier_figure
 from radapter.report.metrics import METRICS
 from radapter.report.pages import beside_table, details_markdown
+from radapter.report.selection import kept_zero_shot
+from radapter.report.sets import sets_tables
 from radapter.report.table import results_markdown, results_table
 
 __all__ = [
@@ -11,6 +13,8 @@ __all__ = [
     "details_markdown",
     "draw",
     "frontier_figure",
+    "kept_zero_shot",
     "results_markdown",
     "results_table",
+    "sets_tables",
 ]

@@ -89,6 +89,13 @@ BESIDE: dict[TaskName, dict[str, str]] = {
 }
 """Metrics whose means over ID and over OOD sets stand beside those of the task's figure, and their headers."""
 
+SHARED: dict[TaskName, dict[str, str]] = {
+    "classification": {},
+    "retrieval": {},
+    "segmentation": {"true_classes_miou": "proposals, true classes"},
+}
+"""Metrics that are the same for every method, and what they are called."""
+
 
 def task_of(results: Json) -> TaskName:
     """The task of results.json."""

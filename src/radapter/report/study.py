@@ -16,6 +16,7 @@ from radapter.report.frontier import draw
 from radapter.report.metrics import headline_of
 from radapter.report.pages import details_markdown
 from radapter.report.paper import results_csv, results_latex
+from radapter.report.selection import kept_zero_shot
 from radapter.report.table import results_markdown
 from radapter.storage import write_json, write_text
 
@@ -85,6 +86,7 @@ def write_study(
     headline = headline_of(results)
     parts += [page] if (page := details_markdown(results)) else []
     parts += [frontiers_markdown(results["frontiers"], headline)] if results["frontiers"] else []
+    parts += kept_zero_shot(results)
     parts += [robustness_markdown(results)] if standard is not None else []
     parts += [base_to_novel_markdown(found)] if results["rows"][0]["transfer"] else []
     parts.append(search_markdown(found.search, headline))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from radapter.world import tokens
 from radapter.world.drawing import SIZE
@@ -70,9 +70,9 @@ def save(model: CLIPModel, folder: Path) -> None:
     image_processor().save_pretrained(folder)
 
 
-def image_processor() -> CLIPImageProcessor:
+def image_processor() -> CLIPImageProcessorPil:
     """The world's pixels are SIZE x SIZE already: resizing and cropping to SIZE change nothing."""
-    return CLIPImageProcessor(
+    return CLIPImageProcessorPil(
         size={"shortest_edge": SIZE},
         crop_size={"height": SIZE, "width": SIZE},
         image_mean=MEAN,

@@ -1,6 +1,8 @@
 """CoOp's split files."""
 
 import json
+import random
+from collections import defaultdict
 
 import pytest
 from PIL import Image
@@ -125,3 +127,76 @@ def test_missing_file_and_folder_are_named(tmp_path, images):
 def test_images_are_required(tmp_path):
     with pytest.raises(ConfigError, match="Give images"):
         open_classification({"coop": str(tmp_path / "a.json")})
+
+
+def _files_of(dataset):
+    return {dataset.where(index).rpartition("/")[2] for index in range(len(dataset))}
+
+
+@pytest.fixture
+def many(images):
+    """Three classes with 40, 3 and 9 training images and fewer of val, in a mixed order."""
+    random.seed(5)
+    content = {"train": [], "val": [], "test": []}
+    for split, counts in {"train": (40, 3, 9), "val": (12, 2, 5), "test": (1, 1, 1)}.items():
+        for label, count in enumerate(counts):
+            for number in range(count):
+                file = f"{split}{label}-{number}.png"
+                Image.new("RGB", (4, 4), (number, label, len(split))).save(images / file)
+                content[split].append([file, label, ("zebra", "ape", "Dog")[label]])
+        random.shuffle(content[split])
+    return content
+
+
+def _dassl(entries, num_shots):
+    """Dassl's `generate_fewshot_dataset`, as it is written."""
+    tracker = defaultdict(list)
+    for item in entries:
+        tracker[item[1]].append(item)
+    dataset = []
+    for items in tracker.values():
+        dataset.extend(random.sample(items, num_shots) if len(items) >= num_shots else items)
+    return {file for file, _, _ in dataset}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("shots", [1, 2, 4, 8, 16])
+def test_shots_of_coop_are_those_of_dassl_at_its_seeds(opened, many, shots, seed):
+    random.seed(seed)
+    expected = {"train": _dassl(many["train"], shots), "val": _dassl(many["val"], min(shots, 4))}
+    for split, files in expected.items():
+        dataset = opened(many, split, shots=shots, shots_seed=seed, shots_scheme="coop")
+        assert _files_of(dataset) == files
+
+
+def test_coop_draws_from_all_classes_before_it_halves_them(opened, many):
+    options = {"shots": 2, "shots_seed": 1, "shots_scheme": "coop"}
+    half = opened(many, half="base", **options)
+    assert half.classnames == ("zebra", "ape")
+    assert _files_of(half) == {file for file in _files_of(opened(many, **options)) if file[5] in "01"}
+
+
+def test_classes_are_halved_in_alphabetical_order_where_asked(opened, many):
+    halves = [opened(many, half=half, half_order="names").classnames for half in ("base", "novel")]
+    assert halves == [("ape", "Dog"), ("zebra",)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"split": "test", "shots": 1}, "split: test, of which CoOp uses every image"),
+        ({"shots": 1, "part": [0, 0.5]}, "Got part too"),
+        ({}, "Give shots, or leave shots_scheme out"),
+        ({"shots": 1, "shots_scheme": "cop"}, "Did you mean 'coop'"),
+        ({"shots": 0}, "shots must be a whole number >= 1"),
+        ({"shots": 1, "half_order": "names"}, "Give half, or leave half_order out"),
+    ],
+)
+def test_a_scheme_that_cannot_be_is_refused(opened, many, options, words):
+    with pytest.raises(ConfigError, match=words):
+        opened(many, **{"shots_scheme": "coop", **options})
+
+
+def test_other_sources_cannot_be_drawn_from_as_coop_does():
+    with pytest.raises(ConfigError, match="Got a world source"):
+        open_classification({"world": "train", "shots": 1, "shots_scheme": "coop"})

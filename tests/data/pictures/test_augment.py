@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import RandomResizedCrop
 
-from radapter.data.pictures.augment import draws, random_crop, random_flip
+from radapter.data.pictures.augment import crop_box, draws, random_crop, random_flip
 
 _KEYS = torch.tensor([3, -7, 2**62])
 
@@ -49,6 +50,55 @@ def test_place_moves_the_crop():
 def test_smallest_pictures_can_be_cropped(size):
     for draw in torch.rand(20, 5, generator=torch.Generator().manual_seed(0)).tolist():
         assert random_crop(_ramp(*size), draw, size=4, scale=(0.08, 1.0)).size == (4, 4)
+
+
+_SCALES = [(0.9, 1.0), (0.5, 0.9), (0.08, 1.0), (0.9, 0.9), (1.0, 1.0)]
+
+
+def _boxes(width, height, scale, count):
+    rows = draws(0, 0, torch.arange(count)).tolist()
+    left, top, right, bottom = np.array([crop_box(width, height, row, scale=scale) for row in rows]).T
+    assert min(left.min(), top.min()) >= 0
+    assert right.max() <= width
+    assert bottom.max() <= height
+    return right - left, bottom - top
+
+
+def _moments(width, height, across, down):
+    area, log_aspect = across * down / (width * height), np.log(across / down)
+    whole = (across.round() == width) & (down.round() == height)
+    figures = np.stack([area, area**2, log_aspect, np.abs(log_aspect), np.abs(log_aspect) > 0.1, whole])
+    return figures.mean(1), figures.std(1) / np.sqrt(len(area))
+
+
+@pytest.mark.parametrize("scale", _SCALES)
+@pytest.mark.parametrize(
+    "size", [(224, 224), (400, 300), (500, 333), (333, 500), (1200, 300), (7, 5), (1, 1)]
+)
+def test_every_crop_has_its_area_in_the_stated_range(size, scale):
+    across, down = _boxes(*size, scale, 2000)
+    area = across * down / (size[0] * size[1])
+    assert area.min() >= scale[0] - 1e-12  # rounding of doubles
+    assert area.max() <= scale[1] + 1e-12
+
+
+@pytest.mark.parametrize("scale", [(0.9, 1.0), (0.08, 1.0)])
+@pytest.mark.parametrize("size", [(1000, 1000), (1024, 768), (768, 1024)])
+def test_crops_are_distributed_as_those_of_torchvision(size, scale):
+    torch.manual_seed(0)
+    image = torch.empty(1, size[1], size[0])
+    theirs = np.array(
+        [RandomResizedCrop.get_params(image, scale, (3 / 4, 4 / 3))[:1:-1] for _ in range(20_000)]
+    )
+    expected, error = _moments(*size, *theirs.T.astype(float))
+    found, _ = _moments(*size, *_boxes(*size, scale, 20_000))
+    # Five standard errors of a difference; boxes are not rounded to whole pixels, which is 1 in 1,000 here.
+    assert np.all(np.abs(found - expected) <= 5 * np.sqrt(2) * error + 1e-4)
+
+
+def test_crops_of_a_square_have_the_published_figures():
+    area, _, _, log_aspect, beyond, _ = _moments(224, 224, *_boxes(224, 224, (0.9, 1.0), 20_000))[0]
+    assert (round(area, 3), round(log_aspect, 3), round(beyond, 2)) == (0.942, 0.032, 0.01)
 
 
 def test_half_are_flipped():

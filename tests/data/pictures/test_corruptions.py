@@ -8,7 +8,7 @@ from PIL import Image
 
 from radapter.data import open_classification
 from radapter.data.pictures.arrays import blurred, filtered, moved, zoomed
-from radapter.data.pictures.corruptions import CORRUPTIONS, corrupted
+from radapter.data.pictures.corruptions import CORRUPTIONS, MIXED, corrupted
 from radapter.errors import ConfigError
 
 
@@ -19,6 +19,9 @@ def picture(width: int = 60, height: int = 48) -> Image.Image:
     green = 0.2 + 0.6 * ((rows - 0.5) ** 2 + (columns - 0.6) ** 2 < 0.1)
     blue = 0.8 * columns / columns.max()
     return Image.fromarray((255 * np.stack([red, green, blue], axis=2)).astype(np.uint8))
+
+
+TINY = picture(12, 10)
 
 
 def distance(image: Image.Image, **options) -> float:
@@ -98,6 +101,40 @@ def test_pixelate_leaves_so_many_pixels_a_side_each_the_mean_of_those_it_covers(
     row = changed(Image.fromarray(np.stack([ramp] * 3, axis=2)), "pixelate", severity)[0, :, 0] * 255
     assert len(np.unique(row)) == side  # int(224 * 0.6) and so on
     assert row[0] == pytest.approx((224 / side - 1) / 2, abs=1)
+
+
+@published(
+    zooms=tuple(
+        np.arange(1, *end) for end in ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))
+    )
+)
+def test_zoom_blur_averages_the_published_zooms(severity, zooms):
+    assert len(zooms) == (12, 16, 11, 13, 11)[severity - 1]
+    image = picture(224, 224)
+    x = np.asarray(image, dtype=float) / 255
+    expected = np.mean([x, *(zoomed(x, zoom) for zoom in zooms)], axis=0)
+    np.testing.assert_allclose(changed(image, "zoom_blur", severity), expected, atol=0.51 / 255)
+
+
+def test_snow_pales_by_luma_as_the_released_code():
+    image = Image.new("RGB", (224, 224), (0, 0, 255))  # mean 1/3, luma 0.114
+    snowy = changed(image, "snow", 5)
+    assert snowy[:, :, 0].min() == pytest.approx(
+        0.45 * (0.114 * 1.5 + 0.5), abs=0.51 / 255
+    )  # where no flake lies
+
+
+def test_mixed_draws_one_of_the_15_types_for_each_image_by_its_content():
+    image = picture()
+    of_type = {corrupted(image, key=7, type=type, severity=3).tobytes() for type in CORRUPTIONS}
+    assert corrupted(image, key=7, type=MIXED, severity=3).tobytes() in of_type
+    found = {
+        type
+        for key in range(150)
+        for type in CORRUPTIONS
+        if corrupted(TINY, key=key, type=type, severity=3) == corrupted(TINY, key=key, type=MIXED, severity=3)
+    }
+    assert found == set(CORRUPTIONS)
 
 
 @pytest.mark.parametrize("type", CORRUPTIONS)

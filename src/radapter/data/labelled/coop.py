@@ -6,6 +6,7 @@ Source: Zhou et al., "Learning to prompt for vision-language models", IJCV 2022,
 """
 
 import json
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,54 @@ def read_coop(path: Path, *, images: Path, split: str = "train", max_pixels: int
     return Source(
         path.stem, FilePictures(files, max_pixels=max_pixels), labels, tuple(classnames.values()), None
     )
+
+
+def coop_shots(path: Path, *, split: str, shots: int, seed: int) -> list[int]:
+    """Return the rows of a split that CoOp draws for few-shot training.
+
+    CoOp seeds Python's generator, then draws `shots` images of each class of train, then min(shots, 4) of each class
+    of val, in the order in which the file has them. A class with fewer images gives all it has. All classes are
+    drawn from before a half of them is kept. Where CoOp has a cached draw, `split_fewshot/shot_16-seed_1.pkl`, it
+    reads that. radapter reads no pickles: it draws anew.
+
+    Source: KaiyangZhou/Dassl.pytorch, `DatasetBase.generate_fewshot_dataset`, c61a1b5; KaiyangZhou/CoOp, `train.py`
+    and `datasets/oxford_pets.py`, ff61507.
+
+    Args:
+        path: the JSON file.
+        split: train or val.
+        shots: CoOp's NUM_SHOTS, for both splits.
+        seed: CoOp's SEED.
+
+    Raises:
+        ConfigError: the split is not drawn from, or the file has no such split.
+        DataError: the file is missing or no such file.
+    """
+    splits = _entries(path)
+    if split not in ("train", "val"):
+        raise ConfigError(
+            f"shots_scheme: coop draws from train and val. Got split: {split}, of which CoOp uses every image. "
+            "Leave shots out."
+        )
+    for needed in ("train", split):
+        if needed not in splits:
+            raise ConfigError(
+                f"shots_scheme: coop needs the split {needed}. '{path}' has {', '.join(splits)}."
+            )
+    generator = random.Random(seed)
+    train = _drawn(splits["train"], shots, generator)
+    return train if split == "train" else _drawn(splits["val"], min(shots, 4), generator)
+
+
+def _drawn(entries: Sequence[Entry], shots: int, generator: random.Random) -> list[int]:
+    rows: dict[int, list[int]] = {}
+    for row, (_, label, _) in enumerate(entries):
+        rows.setdefault(label, []).append(row)
+    return [
+        row
+        for of_class in rows.values()
+        for row in (generator.sample(of_class, shots) if len(of_class) >= shots else of_class)
+    ]
 
 
 def _entries(path: Path) -> dict[str, list[Entry]]:

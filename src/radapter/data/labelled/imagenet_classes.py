@@ -1,6 +1,6 @@
 """ImageNet's 1,000 classes: WordNet ids in the order of their numbers, and the names used in prompts.
 
-Ids come from timm, names from open_clip (extra `open_clip`): those that CLIP's authors wrote, of which two stand
+Ids come from timm, names from open_clip (extra `open-clip`): those that CLIP's authors wrote, of which two stand
 twice and are told apart here. A file of ids replaces both, for subsets and for machines without the extra.
 """
 
@@ -78,7 +78,7 @@ def _built_in_wnids() -> list[str]:
 
 def _missing() -> MissingExtraError:
     return MissingExtraError(
-        "ImageNet's class names are read from open_clip. It is not installed: pip install 'radapter[open_clip]', or "
+        "ImageNet's class names are read from open_clip. It is not installed: pip install 'radapter[open-clip]', or "
         "give wnids: a file of ids and names."
     )
 

@@ -18,6 +18,8 @@ from radapter.errors import ConfigError, DataError, did_you_mean
 
 HALVES = ("base", "novel")
 """The two halves of a class list."""
+HALF_ORDERS = ("list", "names")
+"""The orders in which classes are halved: CoOp's, the class list; R-Adapter's release, alphabetical."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,6 +92,7 @@ def resolve(
     mapping: Mapping[str, str | None] | None = None,
     classnames: Sequence[str] | None = None,
     half: str | None = None,
+    half_order: str = "list",
     shared: bool = False,
 ) -> Resolved:
     """Brings a source's labels into the training label space.
@@ -103,6 +106,7 @@ def resolve(
         mapping: source class to training class, many to one; to None drops the class; others keep their name.
         classnames: the training classes; None takes the source's, mapped.
         half: "base" or "novel" keeps that half of the source's classes, mapped; None keeps all.
+        half_order: one of HALF_ORDERS; in "names" capitals come before small letters.
         shared: whether classes that `classnames` lacks are left out; else they are an error.
 
     Raises:
@@ -116,7 +120,7 @@ def resolve(
     names = _named(source, own, training=None if mapping else classnames)
     target = _mapped(sorted(set(names), key=_natural) if own is None else own, mapping or {}, source.name)
     if half is not None:
-        target = _halved(target, half, source.name, is_whole=own is not None)
+        target = _halved(target, half, source.name, order=half_order, is_whole=own is not None)
     if classnames is None:
         training = tuple(dict.fromkeys(name for name in target.values() if name is not None))
     else:
@@ -223,12 +227,16 @@ def _mapped(own: Sequence[str], mapping: Mapping[str, str | None], name: str) ->
 
 
 def _halved(
-    target: Mapping[str, str | None], half: str, name: str, *, is_whole: bool
+    target: Mapping[str, str | None], half: str, name: str, *, order: str, is_whole: bool
 ) -> dict[str, str | None]:
     """The map with the other half's classes left out; base is the first half, and the larger one, as in CoOp."""
     if half not in HALVES:
         raise ConfigError(
             f"half must be one of {', '.join(HALVES)}. Got {half!r}.{did_you_mean(half, HALVES)}"
+        )
+    if order not in HALF_ORDERS:
+        raise ConfigError(
+            f"half_order must be one of {', '.join(HALF_ORDERS)}. Got {order!r}.{did_you_mean(order, HALF_ORDERS)}"
         )
     if not is_whole:
         # From the rows alone, a set that lacks a class would be halved elsewhere than the others.
@@ -236,6 +244,8 @@ def _halved(
     ours = list(dict.fromkeys(name for name in target.values() if name is not None))
     if len(ours) < 2:
         raise ConfigError(f"half needs at least two classes. '{name}' has {len(ours)}. Leave half out.")
+    if order == "names":
+        ours.sort()
     middle = (len(ours) + 1) // 2
     kept = set(ours[:middle] if half == "base" else ours[middle:])
     return {theirs: our if our in kept else None for theirs, our in target.items()}

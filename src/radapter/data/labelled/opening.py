@@ -15,7 +15,9 @@ Every mapping also takes
     split_seed: 0         another number splits otherwise
     shots: K              K pictures of each class; fewer are always among more; see shots.py
     shots_seed: 0         another number draws others
+    shots_scheme: content coop draws from a split file as CoOp does; see coop.py
     half: base            the first half of the class list; novel is the rest
+    half_order: list      names halves the alphabetical list
     classes: [a, b]       the source's class list: names of integer labels, or the names that may occur
     labels: {a: b, c: ~}  source class to training class, many to one; null leaves a class out
     shared: false         true leaves out the classes that training lacks, which else are an error
@@ -31,7 +33,7 @@ import torch
 
 from radapter.data.columns import is_saved
 from radapter.data.labelled.classification import ClassificationSet
-from radapter.data.labelled.coop import read_coop
+from radapter.data.labelled.coop import coop_shots, read_coop
 from radapter.data.labelled.folder import read_folder
 from radapter.data.labelled.huggingface import read_hub, read_parquet
 from radapter.data.labelled.labels import Source, read_classnames, resolve
@@ -45,7 +47,7 @@ from radapter.data.pictures.corruptions import check_corruption, corrupted_pictu
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
 from radapter.data.specification import check_options, check_part, check_seed, expanded, refuse_unreadable
 from radapter.data.splits import Progress, content_keys, in_part
-from radapter.errors import ConfigError, DataError
+from radapter.errors import ConfigError, DataError, did_you_mean
 
 _COLUMNS = {"image": str, "label": str}
 _OWN: dict[str, dict[str, Any]] = {
@@ -64,12 +66,15 @@ _COMMON: dict[str, Any] = {
     "split_seed": int,
     "shots": int,
     "shots_seed": int,
+    "shots_scheme": str,
     "half": str,
+    "half_order": str,
     "classes": Sequence,
     "labels": Mapping,
     "shared": bool,
     "corrupt": Mapping,
 }
+_SCHEMES = ("content", "coop")
 _KINDS = {kind: {kind: (str, list, tuple) if kind == "parquet" else str, **own} for kind, own in _OWN.items()}
 _BY_SUFFIX = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv"}
 
@@ -113,6 +118,7 @@ def open_classification(
         mapping=mapping,
         classnames=training,
         half=options.get("half"),
+        half_order=options.get("half_order", "list"),
         shared=options.get("shared", False),
     )
     keys = (
@@ -124,6 +130,14 @@ def open_classification(
     chosen = torch.ones(len(keys), dtype=torch.bool)
     if "part" in options:
         chosen = in_part(keys, *options["part"], split_seed=options.get("split_seed", 0))
+    if options.get("shots_scheme") == "coop":
+        drawn = coop_shots(
+            Path(expanded(options["coop"])),
+            split=options.get("split", "train"),
+            shots=options["shots"],
+            seed=options.get("shots_seed", 0),
+        )
+        chosen = torch.isin(resolved.rows, torch.tensor(drawn))
     if not chosen.any():
         raise DataError(
             f"data set must hold a picture. Of the {len(source.pictures)} in '{name}' none is left after the "
@@ -145,7 +159,7 @@ def open_classification(
         _numbers(source.groups, rows, groupnames),
         groupnames,
     )
-    if "shots" not in options:
+    if "shots" not in options or options.get("shots_scheme") == "coop":
         return opened
     return opened.subset(
         few_shots(
@@ -185,6 +199,9 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     kind = check_options(options, _KINDS, _COMMON)
     check_part(options)
     check_seed(options, "shots_seed", "shots")
+    check_seed(options, "shots_scheme", "shots")
+    check_seed(options, "half_order", "half")
+    _check_scheme(kind, options)
     if kind == "coop" and "images" not in options:
         raise ConfigError("a coop source needs images, the folder that its paths start at. Give images.")
     if "layout" in options and "path" not in options:
@@ -192,6 +209,23 @@ def _checked(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     if "corrupt" in options:
         check_corruption(options["corrupt"])
     return options
+
+
+def _check_scheme(kind: str, options: Mapping[str, Any]) -> None:
+    scheme = options.get("shots_scheme", "content")
+    if scheme not in _SCHEMES:
+        raise ConfigError(
+            f"shots_scheme must be one of {', '.join(_SCHEMES)}. Got {scheme!r}.{did_you_mean(scheme, _SCHEMES)}"
+        )
+    if options.get("shots", 1) < 1:
+        raise ConfigError(f"shots must be a whole number >= 1. Got {options['shots']}.")
+    if scheme == "coop" and kind != "coop":
+        raise ConfigError(
+            f"shots_scheme: coop draws in the order of a split file of CoOp. Got a {kind} source. Give a coop "
+            "source, or leave shots_scheme out."
+        )
+    if scheme == "coop" and "part" in options:
+        raise ConfigError("shots_scheme: coop draws from the whole split. Got part too. Leave one out.")
 
 
 def _read(options: Mapping[str, Any], *, max_pixels: int, allow_download: bool) -> Source:

@@ -40,7 +40,7 @@ class TrainLoader:
         batch_size: pictures a step; the last step of an epoch takes what is left. None where a sampler says it.
         seed: of order and augmentation.
         crop_scale: range of a random crop's area, as a fraction of the picture's; None crops nothing.
-        flip: whether every other picture is mirrored.
+        flip: whether every other image is mirrored.
         max_bad: fraction of the set that may be unreadable.
         workers: decoding threads; 0 decodes in the caller's.
         memory: shared budget for decoded pictures; None decodes in every epoch.
@@ -98,10 +98,11 @@ class TrainLoader:
         """
         if not 0 <= start_step <= self.steps_per_epoch:
             raise ValueError(f"start_step must be in [0, {self.steps_per_epoch}]. Got {start_step}.")
-        chances = draws(self._seed, number, self._identities).tolist()
 
+        # One image at a time: the rows of a large set would not fit memory.
         def one(index: int) -> Tensor:
-            return self._preprocess(self._augment(self._image(index), chances[index]))
+            (draw,) = draws(self._seed, number, self._identities[index : index + 1]).tolist()
+            return self._preprocess(self._augment(self._image(index), draw))
 
         groups, order = self._sampler.epoch(number)[start_step:], self.order(number)
         decoded = in_threads((self._own(group) for group in groups), one, self._workers)

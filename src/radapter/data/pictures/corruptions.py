@@ -1,13 +1,27 @@
 """The 15 corruptions of ImageNet-C, drawn when a picture is read, for any picture.
 
 Source: Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
-ICLR 2019; severities and constants are those of the released code, but where a function says otherwise. ImageNet-C's
-own files are what published numbers stand on: these corruptions are alike, not the same.
+ICLR 2019, and `imagenet_c/corruptions.py` of hendrycks/robustness, 8190fe3. Severities and constants are those of
+that code, except in elastic_transform. Published numbers use ImageNet-C's own files: these corruptions are alike,
+not the same. The differences are:
 
-The constants are for pictures of 224 pixels. Lengths are multiplied by unit = short side / 224, and the grains of
-noise are unit pixels wide where unit is above 1, so that a severity looks alike in a picture of any size. Random
-numbers depend on the picture's content, the seed and the type alone, so that a severity differs from the next in its
-constants only. In here a picture is (H, W, 3), float64, in [0, 1].
+| corruption | released code | here |
+|---|---|---|
+| all | images of 224 pixels; global NumPy random numbers | any size; random numbers of the image's content |
+| all | results are cut off to whole levels | results are rounded |
+| defocus_blur | a disk of whole pixels, blurred by 3 or 5 pixels | a blur, then a disk whose rim counts in part |
+| glass_blur | neighbours are swapped one by one | every pixel is read from a near place |
+| motion_blur, snow | ImageMagick's motion blur | a half Gaussian along the direction |
+| zoom_blur, snow | zooms a square crop of whole pixels | zooms around the centre, between pixels |
+| snow | the layer of flakes has 256 levels | it is not rounded |
+| frost | photographs of frost | needles and a film, drawn |
+| fog | diamond-square noise | bicubic noise of the same decay |
+| elastic_transform | a random affine map, then a displacement | a displacement with constants of our own |
+
+The constants are for images of 224 pixels. Lengths are multiplied by unit = short side / 224, and the grains of
+noise are unit pixels wide where unit is above 1, so that a severity looks alike at any size. Random numbers depend
+on the image's content, the seed and the type alone, so that a severity differs from the next in its constants only.
+In here a picture is (H, W, 3), float64, in [0, 1].
 """
 
 import io
@@ -36,16 +50,19 @@ from radapter.errors import ConfigError, did_you_mean
 
 Random = np.random.RandomState  # its streams are frozen for good; those of Generator may change with numpy
 
+MIXED = "mixed"
+"""The type that draws one of the 15 for each image, by its content."""
 _KEYS = ("type", "severity", "seed")
+_LUMA = np.array((0.299, 0.587, 0.114))  # ITU-R BT.601, as cv2.COLOR_RGB2GRAY
 
 
 def corrupted(image: Image.Image, *, key: int, type: str, severity: int, seed: int = 0) -> Image.Image:
-    """Corrupts one picture.
+    """Corrupts one image.
 
     Args:
         image: RGB, of any size.
-        key: what the picture is known by; equal keys draw equal numbers.
-        type: one of CORRUPTIONS.
+        key: what the image is known by; equal keys draw equal numbers.
+        type: one of CORRUPTIONS, or MIXED.
         severity: 1 to 5.
         seed: another one draws other numbers.
 
@@ -56,9 +73,10 @@ def corrupted(image: Image.Image, *, key: int, type: str, severity: int, seed: i
         ConfigError: the type or the severity is unknown.
     """
     check_corruption({"type": type, "severity": severity, "seed": seed})
-    salt = [key & 0xFFFFFFFF, key >> 32 & 0xFFFFFFFF, seed, zlib.crc32(type.encode())]
+    if type == MIXED:
+        type = list(CORRUPTIONS)[_random(key, seed, MIXED).randint(len(CORRUPTIONS))]
     picture = np.asarray(image.convert("RGB"), dtype=np.float64) / 255
-    changed = CORRUPTIONS[type](picture, severity - 1, Random(salt))
+    changed = CORRUPTIONS[type](picture, severity - 1, _random(key, seed, type))
     return _as_image(changed)
 
 
@@ -71,7 +89,7 @@ def corrupted_pictures(
         pictures: all of a source.
         rows: (N,), int64, those that will be asked for.
         keys: (N,), int64, what they are known by.
-        type: one of CORRUPTIONS.
+        type: one of CORRUPTIONS, or MIXED.
         severity: 1 to 5.
         seed: another one draws other numbers.
     """
@@ -95,15 +113,19 @@ def check_corruption(spec: Mapping[str, object]) -> None:
                 f"corrupt takes the keys {', '.join(_KEYS)}. Got {key!r}.{did_you_mean(str(key), _KEYS)}"
             )
     type_, severity, seed = spec.get("type"), spec.get("severity"), spec.get("seed", 0)
-    if not isinstance(type_, str) or type_ not in CORRUPTIONS:
+    known = (*CORRUPTIONS, MIXED)
+    if not isinstance(type_, str) or type_ not in known:
         raise ConfigError(
-            f"type of corrupt must be one of {', '.join(CORRUPTIONS)}. Got {type_!r}."
-            f"{did_you_mean(str(type_), CORRUPTIONS)}"
+            f"type of corrupt must be one of {', '.join(known)}. Got {type_!r}.{did_you_mean(str(type_), known)}"
         )
     if isinstance(severity, bool) or not isinstance(severity, int) or not 1 <= severity <= 5:
         raise ConfigError(f"severity of corrupt must be a whole number in [1, 5]. Got {severity!r}.")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ConfigError(f"seed of corrupt must be a whole number in [0, {2**32 - 1}]. Got {seed!r}.")
+
+
+def _random(key: int, seed: int, what: str) -> Random:
+    return Random([key & 0xFFFFFFFF, key >> 32 & 0xFFFFFFFF, seed, zlib.crc32(what.encode())])
 
 
 def _gaussian_noise(x: Array, level: int, random: Random) -> Array:
@@ -134,7 +156,7 @@ def _defocus_blur(x: Array, level: int, random: Random) -> Array:
 
 
 def _glass_blur(x: Array, level: int, random: Random) -> Array:
-    """Every pixel is taken from a near place, again and again; the released code swaps them one by one."""
+    """Every pixel is taken from a near place, again and again."""
     softness, reach, times = ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2))[level]
     unit, rows, columns = unit_of(x), *np.indices(x.shape[:2], dtype=np.float64)
     x = blurred(x, softness * unit)
@@ -149,10 +171,14 @@ def _motion_blur(x: Array, level: int, random: Random) -> Array:
 
 
 def _zoom_blur(x: Array, level: int, random: Random) -> Array:
-    largest, step = ((1.1, 0.01), (1.15, 0.01), (1.2, 0.02), (1.25, 0.02), (1.3, 0.03))[level]
-    zooms = np.arange(1, largest + step / 2, step)
-    mean: Array = np.mean([x, *(zoomed(x, zoom) for zoom in zooms)], axis=0)
+    mean: Array = np.mean([x, *(zoomed(x, zoom) for zoom in _zooms(level))], axis=0)
     return mean
+
+
+def _zooms(level: int) -> Array:
+    # The released code's own call: the rounding of its end decides how many zooms there are.
+    stop, step = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))[level]
+    return np.arange(1, stop, step)
 
 
 def _snow(x: Array, level: int, random: Random) -> Array:
@@ -167,12 +193,12 @@ def _snow(x: Array, level: int, random: Random) -> Array:
     flakes = np.clip(zoomed(flakes, zoom), 0, 1)
     flakes[flakes < floor] = 0
     layer = streaked(flakes, radius * unit_of(x), softness * unit_of(x), angle=random.uniform(-135, -45))
-    paler: Array = np.maximum(x, x.mean(2, keepdims=True) * 1.5 + 0.5)
+    paler: Array = np.maximum(x, (x @ _LUMA)[:, :, None] * 1.5 + 0.5)
     return kept * x + (1 - kept) * paler + layer + layer[::-1, ::-1]
 
 
 def _frost(x: Array, level: int, random: Random) -> Array:
-    """Needles of ice over a pale film, drawn here; the released code lays photographs of frost over the picture."""
+    """Needles of ice over a pale film."""
     kept, ice = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))[level]
     height, width, _ = x.shape
     canvas = Image.new("L", (width, height))

@@ -1,0 +1,96 @@
+# ruff: noqa: RUF001 - the captions are meant to hold what looks like other characters
+"""Tokenizers between libraries: what each gives for texts that they clean differently.
+
+open_clip repairs a text before it tokenises: ftfy straightens quotation marks and undoes broken encodings, and HTML
+entities are decoded. transformers does neither. A folder of open_clip always has this cleaning, so a model that
+crosses there from transformers gets it. In the other direction the commonest repairs are written into the tokenizer.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Regex, decoders, normalizers
+from torch import Tensor
+from transformers import AutoTokenizer, CLIPTokenizer, PreTrainedTokenizerFast
+
+AWKWARD = (
+    "a photo of a dog.", "A PHOTO of Two  Dogs!", "it's the dog's life, isn't it", "it’s the dog’s life",
+    "“quoted” words", "‘single’ quotes", "rock &amp; roll", "3 &lt; 5 &gt; 2", "a &quot;quoted&quot; word",
+    "the dog&#39;s&nbsp;bone", "twice &amp;amp; encoded", "caf&eacute;", "café", "cafe\u0301", "ﬁre and ﬂoor",
+    "ＦＵＬＬ width", "1,000.50 € – a lot…", "a_b/c#d @e", "😀 smile", "一只狗", "собака", "new\nline and\ttab",
+    "itâ€™s broken", "zero\u200bwidth", "<b>bold</b>",
+)  # fmt: skip
+"""Captions as the web has them. The same for every export."""
+
+_CLEANING = (
+    (r"&(amp|#38);", "&"),
+    (r"&(amp|#38);", "&"),  # open_clip decodes twice
+    (r"&(lt|#60);", "<"),
+    (r"&(gt|#62);", ">"),
+    (r"&(quot|#34|ldquo|rdquo|#8220|#8221);", '"'),
+    (r"&(apos|#39|#x27|lsquo|rsquo|#8216|#8217);", "'"),
+    (r"&(nbsp|#160);", " "),
+    ("[\u02bc\u2018-\u201b]", "'"),  # ftfy's single and double quotation marks
+    ("[\u201c-\u201f]", '"'),
+    ("\ufb00", "ff"),
+    ("\ufb01", "fi"),
+    ("\ufb02", "fl"),
+    ("\ufb03", "ffi"),
+    ("\ufb04", "ffl"),
+)
+
+
+def clip_tokenizer(simple: Any, context_length: int) -> PreTrainedTokenizerFast:
+    """open_clip's own tokenizer for transformers: the same ids up to the end of text, for all but rare repairs."""
+    renamed = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocabulary = {renamed.get(token, token): number for token, number in simple.encoder.items()}
+    backend = CLIPTokenizer(vocab=vocabulary, merges=list(simple.bpe_ranks)).backend_tokenizer
+    repairs = [normalizers.Replace(Regex(pattern), repaired) for pattern, repaired in _CLEANING]
+    backend.normalizer = normalizers.Sequence([*repairs, backend.normalizer])
+    backend.decoder = decoders.Sequence(
+        [decoders.ByteLevel(), decoders.Replace("</w>", " "), decoders.Strip(" ", 0, 1)]
+    )
+    # A folder of a CLIPTokenizer is read back with CLIPTokenizer's own normalizer, in place of the one it was saved
+    # with; this class keeps it.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<|startoftext|>",
+        eos_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        model_max_length=context_length,
+    )
+
+
+def plain_tokens(folder: Path, library: str, texts: Sequence[str], context_length: int) -> Tensor:
+    """Token ids (N, L) by the tokenizer that the library alone makes from a folder of transformers or open_clip."""
+    if library == "open_clip":
+        import open_clip
+
+        tokens: Tensor = open_clip.get_tokenizer(f"local-dir:{folder}")(list(texts))
+        return tokens
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    encoded = tokenizer(list(texts), padding="max_length", max_length=context_length, truncation=True)
+    return torch.tensor(encoded["input_ids"])
+
+
+def rows_that_differ(before: Tensor, after: Tensor, *, eos_id: int | None) -> list[int]:
+    """The rows of two matrices of token ids (N, L) that differ.
+
+    Args:
+        before: (N, L).
+        after: (N, L).
+        eos_id: ids behind the first of these are not compared, as text towers pooled there do not read them; None
+            to compare all.
+    """
+    return [
+        row
+        for row, (ours, theirs) in enumerate(zip(before.tolist(), after.tolist(), strict=True))
+        if _up_to(ours, eos_id) != _up_to(theirs, eos_id)
+    ]
+
+
+def _up_to(ids: list[int], eos_id: int | None) -> list[int]:
+    return ids[: ids.index(eos_id) + 1] if eos_id in ids else ids

@@ -1,0 +1,80 @@
+"""The table of `radapter evaluate`: one row a method, one column a set."""
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from radapter.report.curves import Json
+from radapter.report.metrics import BESIDE, SHARED, headline_of, shown_as, task_of
+from radapter.report.table import of_set
+
+_ROLES = {"id": "ID", "ood": "OOD", "transfer": "transfer"}
+
+
+def sets_tables(
+    results: Json, *, metric: str | None = None, roles: bool = False, width: int | None = None
+) -> list[Table]:
+    """Every set under its own name, with its number of images in the last row.
+
+    Args:
+        results: as in results.json.
+        metric: any of the task's, see `report.metrics.METRICS`; None for the task's figure, with lines for the
+            metrics of `BESIDE` and `SHARED` too.
+        roles: whether the sets are the run's own, so that headers name their roles.
+        width: columns of the terminal. Sets that do not fit beside each other go into further tables. None keeps
+            all in one table.
+    """
+    rows = results["rows"]
+    sets = [(role, name) for role in _ROLES for name in rows[0].get(role, {})]
+    headers = [f"{name} ({_ROLES[role]})" if roles else name for role, name in sets]
+    lines = [
+        (titles, [_of_set(results, row, key, *which) for which in sets])
+        for titles, row, key in _lines(results, metric)
+    ]
+    lines.append((("n", ""), [f"{rows[0][role][name]['n']:,.0f}" for role, name in sets]))
+    title = f"{shown_as(results, metric or headline_of(results).metric).title}, {results['model']}"
+    widths = [max(map(len, column)) for column in zip(headers, *(cells for _, cells in lines), strict=True)]
+    first = max(len(method) for (method, _), _ in lines) + 8
+    return [
+        _table(title, headers[part], [(titles, cells[part]) for titles, cells in lines])
+        for part in _parts(widths, None if width is None else width - first)
+    ]
+
+
+def _lines(results: Json, metric: str | None) -> Iterator[tuple[tuple[str, str], Json, str]]:
+    """Method and alpha, the row, and the metric of each line."""
+    task, headline = task_of(results), headline_of(results).metric
+    for row in results["rows"]:
+        alpha = "-" if row["method"] == "zero-shot" else f"{row['alpha']:.2g}"
+        yield (row["method"], alpha), row, metric or headline
+        for key, words in (BESIDE[task] if metric in (None, headline) else {}).items():
+            yield (f"{row['method']}, {words}", alpha), row, key
+    for key, words in (SHARED[task] if metric in (None, headline) else {}).items():
+        yield (words, ""), results["rows"][0], key
+
+
+def _of_set(results: Json, row: Json, metric: str, role: str, name: str) -> str:
+    return of_set(row[role][name], metric, headline_of(results), shown_as(results, metric))[0]
+
+
+def _parts(widths: list[int], room: int | None) -> Iterator[slice]:
+    """Runs of columns that fit into `room`, each of at least one column."""
+    start = taken = 0
+    for index, width in enumerate(widths):
+        if room is not None and index > start and taken + width + 2 > room:
+            yield slice(start, index)
+            start, taken = index, 0
+        taken += width + 2
+    yield slice(start, len(widths))
+
+
+def _table(title: str, headers: list[str], lines: list[tuple[tuple[str, str], list[str]]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=title)
+    table.add_column("Method", no_wrap=True)
+    for header in ("Alpha", *headers):
+        table.add_column(Text(header), justify="right", no_wrap=True)
+    for titles, cells in lines:
+        table.add_row(*map(Text, (*titles, *cells)))
+    return table

@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from radapter.protocol.tracking import METRICS, tracked
+from radapter.training import Progress
+
+
+def step(number: int) -> Progress:
+    return Progress(
+        step=number,
+        steps=2,
+        epoch=0,
+        loss=0.5,
+        learning_rate=1e-3,
+        gradient_norm=1.0,
+        images_per_second=9.0,
+        skipped=0,
+    )
+
+
+def log_two_steps(folder: Path, tracking) -> list[int]:
+    with tracked(folder, tracking) as log:
+        log(step(1))
+        log(step(2))
+    return [json.loads(line)["step"] for line in (folder / METRICS).read_text().splitlines()]
+
+
+def test_tensorboard_receives_every_step(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard absent: pip install 'radapter[tracking]'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert log_two_steps(tmp_path, "tensorboard") == [1, 2]
+    events = EventAccumulator(str(next(tmp_path.rglob("events.out.tfevents.*"))))
+    events.Reload()
+    assert [scalar.step for scalar in events.Scalars("loss")] == [1, 2]
+
+
+def test_wandb_receives_every_step_offline(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb absent: pip install 'radapter[tracking]'")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert log_two_steps(tmp_path, "wandb") == [1, 2]
+    assert list(tmp_path.rglob("*.wandb"))

@@ -1,0 +1,50 @@
+"""What is said where alpha 0 was chosen."""
+
+import pytest
+
+from radapter.report import kept_zero_shot
+
+KEPT = {
+    "split": "id_val",
+    "rule": "a rule",
+    "n": 26,
+    "score": 0.731,
+    "best_alpha": 0.8,
+    "best_score": 0.808,
+    "paired_error": 0.091,
+}
+
+
+def at(alpha, selection):
+    return {"rows": [{"method": "zero-shot", "alpha": 0.0}, {**selection, "method": "lora", "alpha": alpha}]}
+
+
+def test_alpha_zero_is_explained_with_n_the_error_the_best_and_the_remedy():
+    (said,) = kept_zero_shot(at(0.0, {"selection": KEPT}), run="runs/my run")
+    assert said == (
+        "lora: alpha 0 was chosen, so the zero-shot model was kept unchanged. On the 26 validation images the best "
+        "alpha, 0.8, scores 7.7 points more, within one paired standard error (9.1 points). Add validation images, "
+        "or choose yourself: radapter merge 'runs/my run' --alpha 0.8 --to merged"
+    )
+    assert len(said) < 4 * 80
+
+
+def test_where_no_alpha_is_better_nothing_is_merged():
+    selection = KEPT | {"best_alpha": 0.0, "best_score": 0.731, "paired_error": 0.0}
+    (said,) = kept_zero_shot(at(0.0, {"selection": selection}), run="runs/a")
+    assert "No other alpha scores more on the 26 validation images" in said
+    assert "merge" not in said
+
+
+@pytest.mark.parametrize(
+    ("alpha", "selection"), [(0.1, KEPT), (0.0, {"split": None, "rule": "given", "n": 0}), (0.0, None)]
+)
+def test_nothing_is_said_of_another_alpha_or_one_that_was_given(alpha, selection):
+    assert kept_zero_shot(at(alpha, {"selection": selection})) == []
+
+
+def test_of_several_seeds_those_that_kept_zero_shot_are_counted():
+    row = {"alphas": [0.0, 0.4, 0.0], "selections": [KEPT, KEPT | {"best_alpha": 0.4}, KEPT]}
+    (said,) = kept_zero_shot(at(0.1333, row))
+    assert "alpha 0 was chosen at 2 of 3 seeds" in said
+    assert "train it alone and merge it at an alpha of your own" in said

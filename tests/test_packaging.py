@@ -1,0 +1,55 @@
+"""What pyproject.toml promises, and what messages and documents say of it."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def test_extras_have_the_names_that_every_pip_knows():
+    # pip before 23.3 compares with the metadata, where "open_clip" has become "open-clip"
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in EXTRAS)
+    nested = [
+        name for of in EXTRAS.values() for line in of for name in re.findall(r"radapter\[(.+?)\]", line)
+    ]
+    assert {name for names in nested for name in names.split(",")} <= EXTRAS.keys()
+
+
+def test_every_extra_that_is_named_exists():
+    files = [
+        *ROOT.glob("src/**/*.py"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("tests/**/*.py"),
+        ROOT / "README.md",
+    ]
+    said = {
+        (extra, file.name)
+        for file in files
+        for names in re.findall(
+            r"pip install[^\n`]*?'(?:radapter|\.)\[([\w,-]+)\]", file.read_text(encoding="utf-8")
+        )
+        for extra in names.split(",")
+    }
+    assert said
+    assert [(extra, file) for extra, file in said if extra not in EXTRAS] == []
+
+
+def test_transformers_below_5_4_are_refused():
+    assert "transformers>=5.4" in PROJECT["dependencies"]  # 5.0 to 5.3 lack what `models` imports
+
+
+def test_the_test_extra_installs_both_trackers():
+    assert {"tensorboard", "wandb"} <= {re.split(r"[>=<]", line)[0] for line in EXTRAS["tracking"]}
+    assert any("tracking" in line for line in EXTRAS["test"])
+
+
+def test_python_m_radapter_is_the_command():
+    run = subprocess.run(
+        [sys.executable, "-m", "radapter", "--version"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == PROJECT["version"]

@@ -27,5 +27,11 @@ def test_each_paper_is_named_once_with_its_methods(lines):
     assert said.count("Kim et al. 2024 (r-adapter)") == 1
 
 
+def test_published_learning_rates_are_named_once_with_their_methods(lines):
+    said = " ".join(" ".join(lines).split())
+    assert "5e-4 (r-adapter, r-adapter+head)" in said
+    assert "3e-5 (full, lp-ft, l2-sp, mask-fill, uniform-soup, greedy-soup, wise-ft)" in said
+
+
 def test_zero_shot_of_retrieval_has_no_classes():
     assert "class" not in RETRIEVAL["zero-shot"].summary

@@ -32,7 +32,7 @@ from radapter.processes import ALONE, Processes, is_shared, join
 from radapter.protocol import Bench, ClassificationSuite, Recipe, RetrievalSuite, run_method, train_method
 from radapter.protocol.trained import load_trained, save_trained
 from radapter.training import Checkpoints, Interrupted, StopSignal, fit, make_accelerator
-from radapter.training.spread import Sharded
+from radapter.training.spread import PeakRates, Sharded
 from radapter.world.clip import TINY
 from radapter.zeroshot import LinearHead
 
@@ -254,9 +254,9 @@ def family(name: str, method: str, folder: Path, processes: Processes) -> float:
 
 
 def _three_steps(learner: Learner, processes: Processes, *, sharded: bool) -> dict[str, torch.Tensor]:
-    accelerator, rates = make_accelerator("fp32"), {"learning_rate": 1e-2, "weight_decay": 0.0}
+    accelerator = make_accelerator("fp32")
     if sharded:
-        spread = Sharded(learner, accelerator, processes, **rates)
+        spread = Sharded(learner, accelerator, processes, rates=PeakRates(1e-2, 1e-2), weight_decay=0.0)
         model, optimizer = spread.model, spread.optimizer
     else:
         model, optimizer = (

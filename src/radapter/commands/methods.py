@@ -13,6 +13,7 @@ from radapter.commands.terminal import next_steps
 from radapter.errors import ConfigError, SiteError
 from radapter.evaluation import TaskName
 from radapter.methods import TABLES, Method, bound_loss, count_trained, groups_of
+from radapter.methods.rates import CLIP_WIDTH, scientific
 from radapter.models import DualEncoder, load
 from radapter.report.table import parameters
 from radapter.zeroshot import LinearHead
@@ -54,6 +55,8 @@ def methods(
     console.print()
     groups = ", ".join(f"{name} ({len(of_group)})" for name, of_group in groups_of(task).items())
     for sentence in (
+        f"Default learning rates for CLIP ViT-B: {'; '.join(_rates(TABLES[task].values()))}. Rates of towers are "
+        f"multiplied by {CLIP_WIDTH} / width of the image tower.",
         f"Sources: {'; '.join(_sources(TABLES[task].values()))}.",
         "Every one merges into the model's own weights and costs nothing extra to run.",
         f"Groups for --methods: {groups}.",
@@ -67,11 +70,21 @@ def methods(
 
 def _sources(methods: Iterable[Method]) -> list[str]:
     """ "paper (its methods)"; what changes a part of a method has the method's source, and is left out."""
+    return _grouped((method.source, method) for method in methods)
+
+
+def _rates(methods: Iterable[Method]) -> list[str]:
+    """ "rate (its methods)", of the head where nothing else is trained."""
+    return _grouped((scientific(m.learning_rate), m) for m in methods if m.build is not None)
+
+
+def _grouped(facts: Iterable[tuple[str, Method]]) -> list[str]:
+    """Each fact with its methods; one that changes a part of another shares its facts, and is left out."""
     named: dict[str, list[str]] = {}
-    for method in methods:
+    for fact, method in facts:
         if method.part_of is None:
-            named.setdefault(method.source, []).append(method.name)
-    return [f"{source} ({', '.join(names)})" for source, names in named.items()]
+            named.setdefault(fact, []).append(method.name)
+    return [f"{fact} ({', '.join(names)})" for fact, names in named.items()]
 
 
 def _alpha(method: Method) -> str:

@@ -54,7 +54,7 @@ def in_words(method: Method, image_width: int, learning_rate: float | None) -> s
     head = head_rate(method, image_width, learning_rate) if method.trains_towers else None
     rate = f"{default if learning_rate is None else learning_rate:.4g}"
     used = f"learning rate {rate}" + ("" if head is None else f", head {head:.4g}")
-    source = f"{_plain(method.learning_rate)} for CLIP ViT-B ({method.rate_source})"
+    source = f"{scientific(method.learning_rate)} for CLIP ViT-B ({method.rate_source})"
     if method.trains_towers:
         source += f" x {CLIP_WIDTH} / {image_width}, the image tower's width"
     if learning_rate is None:
@@ -62,9 +62,9 @@ def in_words(method: Method, image_width: int, learning_rate: float | None) -> s
     return f"{used}: train.lr. The default is {default:.4g}: {source}"
 
 
-def _plain(rate: float) -> str:
-    """5e-4 instead of 0.0005; 0.1 stays."""
+def scientific(rate: float) -> str:
+    """Three digits, such as 5e-4 instead of 0.0005; 0.1 stays."""
     if rate >= 1e-2:
-        return f"{rate:g}"
-    mantissa, exponent = f"{rate:e}".split("e")
+        return f"{rate:.3g}"
+    mantissa, exponent = f"{rate:.2e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"

@@ -1,14 +1,18 @@
 """What a source of captioned pictures hands over, and how rows of (image, caption) become it."""
 
 import dataclasses
+import logging
 from collections.abc import Hashable, Sequence
 from pathlib import PurePath
 from typing import final
 
+import torch
 from torch import Tensor
 
 from radapter.data.pictures.pictures import Pictures
 from radapter.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 
 @final
@@ -84,21 +88,32 @@ def gathered(
     )
 
 
-def refuse_blank(source: CaptionedSource) -> None:
-    """Raises DataError where a picture has no caption, or a caption no letter to read."""
-    bare = [row for row, texts in enumerate(source.captions) if not texts]
-    blank = [row for row, texts in enumerate(source.captions) if any(not text.strip() for text in texts)]
-    for rows, what in ((bare, "have none"), (blank, "have an empty one")):
-        if rows:
-            shown = ", ".join(source.pictures.where(row) for row in rows[:3]) + (" ..." if rows[3:] else "")
-            raise DataError(
-                f"every image must have captions that are not empty. Of the {len(source.captions)} of "
-                f"'{source.name}' {len(rows)} {what}: {shown}. Fill them in, or remove them."
-            )
+def rows_with_captions(source: CaptionedSource, *, max_bad: float) -> Tensor:
+    """Returns the images that have a caption, as rows of the source, (N,), int64; logs the others.
+
+    Args:
+        source: all of a set; blank captions count as none.
+        max_bad: the largest fraction of images without a caption.
+
+    Raises:
+        DataError: more images have none.
+    """
+    has_caption = torch.tensor([any(text.strip() for text in texts) for texts in source.captions])
+    bare = (~has_caption).nonzero()[:, 0].tolist()
+    shown = ", ".join(source.pictures.where(row) for row in bare[:3]) + (" ..." if bare[3:] else "")
+    if len(bare) > max_bad * len(source.captions):
+        raise DataError(
+            f"at most {max_bad:.2%} of the images may lack a caption (data.max_bad). In '{source.name}' "
+            f"{len(bare)} of {len(source.captions)} have none: {shown}. Fill them in, remove them, or raise "
+            "data.max_bad."
+        )
+    if bare:
+        _log.warning("%s: skipped %d images without a caption: %s", source.name, len(bare), shown)
+    return has_caption.nonzero()[:, 0]
 
 
 def texts_of(value: object, where: str) -> tuple[str, ...]:
-    """One caption, or a list of them, as a tuple.
+    """One caption, or a list of them, as a tuple; null is no caption.
 
     Args:
         value: what stands for the captions.
@@ -107,10 +122,10 @@ def texts_of(value: object, where: str) -> tuple[str, ...]:
     Raises:
         DataError: it is neither text nor a list of text.
     """
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    texts = value if isinstance(value, list) else [value]
+    if not all(text is None or isinstance(text, str) for text in texts):
         raise DataError(f"captions must be text or a list of text. {where} has {str(value)[:60]!r}.")
-    return tuple(texts)
+    return tuple(text for text in texts if text is not None)
 
 
 def group_id(value: object, where: str) -> str | int:

@@ -61,8 +61,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
         if column not in header:
             raise ConfigError(
                 f"column must be one of {', '.join(header)}. '{path}' has no {column!r}."
-                f"{did_you_mean(column, header)} Name the columns in the source, such as "
-                f"{{csv: {path.name}, image: {header[0]}, ...}}."
+                f"{did_you_mean(column, header)} Name its columns in the source, such as {{csv: {path.name}, image: "
+                "COLUMN}."
             )
     wrong = [(number, row) for number, row in enumerate(rows, start=1) if len(row) != len(header)]
     if wrong:

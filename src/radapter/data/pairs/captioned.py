@@ -4,7 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Hashable, Sequence
 from pathlib import PurePath
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -89,27 +89,29 @@ def gathered(
 
 
 def rows_with_captions(source: CaptionedSource, *, max_bad: float) -> Tensor:
-    """Returns the images that have a caption, as rows of the source, (N,), int64; logs the others.
+    """Returns the images that have a caption, as rows of the source, (N,), int64; logs what is skipped.
 
     Args:
-        source: all of a set; blank captions count as none.
-        max_bad: the largest fraction of images without a caption.
+        source: all of a set.
+        max_bad: the largest fraction of images that may lack a caption, or have a blank one.
 
     Raises:
-        DataError: more images have none.
+        DataError: more images do.
     """
-    has_caption = torch.tensor([any(text.strip() for text in texts) for texts in source.captions])
-    bare = (~has_caption).nonzero()[:, 0].tolist()
-    shown = ", ".join(source.pictures.where(row) for row in bare[:3]) + (" ..." if bare[3:] else "")
-    if len(bare) > max_bad * len(source.captions):
+    filled = [[bool(text.strip()) for text in texts] for texts in source.captions]
+    faulty = [row for row, each in enumerate(filled) if not (each and all(each))]
+    shown = ", ".join(source.pictures.where(row) for row in faulty[:3]) + (" ..." if faulty[3:] else "")
+    if len(faulty) > max_bad * len(filled):
         raise DataError(
-            f"at most {max_bad:.2%} of the images may lack a caption (data.max_bad). In '{source.name}' "
-            f"{len(bare)} of {len(source.captions)} have none: {shown}. Fill them in, remove them, or raise "
+            f"at most {max_bad:.2%} of the images may lack a caption or have a blank one (data.max_bad). In "
+            f"'{source.name}' {len(faulty)} of {len(filled)} do: {shown}. Fill them in, remove them, or raise "
             "data.max_bad."
         )
-    if bare:
-        _log.warning("%s: skipped %d images without a caption: %s", source.name, len(bare), shown)
-    return has_caption.nonzero()[:, 0]
+    if faulty:
+        _log.warning(
+            "%s: skipped missing and blank captions of %d images: %s", source.name, len(faulty), shown
+        )
+    return torch.tensor([row for row, each in enumerate(filled) if any(each)], dtype=torch.int64)
 
 
 def texts_of(value: object, where: str) -> tuple[str, ...]:
@@ -122,7 +124,7 @@ def texts_of(value: object, where: str) -> tuple[str, ...]:
     Raises:
         DataError: it is neither text nor a list of text.
     """
-    texts = value if isinstance(value, list) else [value]
+    texts: list[Any] = value if isinstance(value, list) else [value]
     if not all(text is None or isinstance(text, str) for text in texts):
         raise DataError(f"captions must be text or a list of text. {where} has {str(value)[:60]!r}.")
     return tuple(text for text in texts if text is not None)

@@ -306,3 +306,45 @@ def test_nested_class_folders_are_refused(refused, here):
     photos(here / "set" / "fruit", banana=2, apple=2)
     photos(here / "set" / "vegetables", leek=2)
     assert "If apple is a class, use {layout: domains, path: set}." in refused()
+
+
+def test_files_that_are_passed_over_are_counted_by_suffix(radapter, here):
+    add_images(here / "set", *(f"{name}/{i}.jpg" for name in ("cat", "dog") for i in range(3)))
+    for name in ("cat/p.heic", "cat/q.HEIC", "dog/v.jxl", "dog/noext", "dog/.DS_Store"):
+        (here / "set" / name).write_bytes(b"x")
+    printed = " ".join(radapter("data", "check", "set").printed.split())
+    assert "Passed over, not images 4 (.heic 2, .jxl 1, no suffix 1)" in printed
+
+
+def test_a_class_of_other_files_is_refused_with_their_kind(radapter, refusal, here):
+    add_images(here / "set", "cat/1.jpg")
+    (here / "set" / "dog").mkdir()
+    (here / "set" / "dog" / "1.heic").write_bytes(b"x")
+    assert "'dog' has other files: 1 (.heic 1). Convert them to JPEG." in refusal(
+        radapter, "data", "check", "set"
+    )
+
+
+def test_the_separator_of_a_table_is_reported(radapter, here):
+    add_images(here, "a.jpg", "b.jpg")
+    (here / "t.csv").write_text("image;label\na.jpg;cat\nb.jpg;dog\n")
+    answer = radapter("data", "check", "t.csv")
+    assert answer.code == 0, answer.result.output
+    assert "Separator ';'" in " ".join(answer.printed.split())
+
+
+def test_a_table_of_wrong_paths_prints_three_of_them(radapter, here):
+    rows = "".join(f"pictures\\{i}.jpg,{'cat' if i % 2 else 'dog'}\n" for i in range(100))
+    (here / "t.csv").write_text("image,label\n" + rows)
+    answer = radapter("data", "check", "t.csv")
+    said = " ".join(answer.result.output.split())
+    assert answer.code == 2
+    assert said.count("must exist") + said.count("must be readable") <= 12
+    assert "Write paths with '/'" in said
+    assert len(answer.result.output.splitlines()) < 60
+
+
+def test_a_missing_folder_says_where_it_is_looked_for(radapter, refusal, here):
+    assert f"'photos' does not. It is looked for in '{here}'" in refusal(
+        radapter, "data", "check", "{folder: photos}"
+    )

@@ -81,7 +81,9 @@ def test_a_table_without_labels_names_the_task(radapter, here, command):
     (here / "t.csv").write_text("image,text\nimages/a.png,a dog\n")
     answer = radapter(*command)
     assert answer.code == 2
-    assert "has no 'label'. For image-text pairs give --task retrieval." in " ".join(answer.said.split())
+    said = " ".join(answer.said.split())
+    assert "has no 'label'." in said
+    assert "For image-text pairs give --task retrieval." in said
 
 
 @pytest.mark.usefixtures("captioned")

@@ -1,6 +1,7 @@
 """`radapter shards`: what it writes, says, continues and refuses."""
 
 import json
+import tarfile
 
 import pytest
 import yaml
@@ -246,3 +247,17 @@ def test_a_tower_without_a_switch_for_checkpointing_exits_2(radapter, written_ru
     assert answer.code == 2, answer.result.output
     assert "The image tower of 'open_clip:tiny-RN', ModifiedResNet, has none" in " ".join(answer.said.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_photographs_of_phones_are_packed(radapter, here):
+    first, second = (Image.new("RGB", (16, 12), colour) for colour in ("red", "blue"))
+    for name in ("cat", "dog"):
+        (here / "photos" / name).mkdir(parents=True)
+        first.save(here / "photos" / name / f"{name}.jpg")
+    # phones store a depth map or a preview behind the photograph: Pillow calls such a JPEG an MPO
+    first.save(here / "photos/cat/iphone.jpg", format="MPO", save_all=True, append_images=[second])
+    answer = radapter("shards", "photos", "--to", "s")
+    assert answer.code == 0, answer.result.output
+    assert "left out" not in answer.result.output
+    with tarfile.open(next((here / "s").glob("*.tar"))) as tar:
+        assert sum(name.endswith(".jpg") for name in tar.getnames()) == 3

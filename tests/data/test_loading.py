@@ -117,6 +117,17 @@ def test_corrupt_pictures_are_skipped_logged_and_counted_once(damaged, caplog):
     ] * 2
 
 
+def test_of_many_unreadable_images_three_are_listed_and_the_others_counted(caplog):
+    bad = BadImages("photos", 100, max_bad=0.5)
+    for index in range(20):
+        bad.add(index, ImageError(f"image {index} is damaged"))
+    assert len(bad) == len(bad.messages) == 20
+    assert [text for text in caplog.messages if "damaged" in text] == [
+        f"skipped: image {index} is damaged" for index in range(3)
+    ]
+    assert len(caplog.messages) == 4
+
+
 def test_too_many_corrupt_pictures_end_the_pass(damaged):
     with pytest.raises(DataError, match=r"at most 10\.00% .*max_bad.*x/2\.png.*x/7\.png"):
         list(batches(damaged, _to_tensor, batch_size=4, max_bad=0.1))

@@ -17,17 +17,19 @@ from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, ClassificationSet, PairSet, open_classification
 from radapter.data.dividing import CUTS, divided, siblings_of, split_folders, splits_of
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
-from radapter.data.labelled.class_folders import folders_in
+from radapter.data.labelled.class_folders import folders_in, passed_over, suffixes_in_words
 from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.labelled.opening import kind_of
 from radapter.data.masks.checking import MaskFindings
 from radapter.data.masks.layouts import LAYOUTS as MASK_LAYOUTS
 from radapter.data.pairs.kinds import kind_of as pairs_kind_of
+from radapter.data.pictures.bad_images import SHOWN
 from radapter.data.shards import read_shards
 from radapter.data.shards.exporting import LABELLED
 from radapter.data.shards.stream import is_stream, open_labelled_stream, open_pair_stream
 from radapter.data.specification import expanded
 from radapter.data.splits import in_part
+from radapter.data.text_tables import separator_of
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
 
@@ -105,7 +107,7 @@ def _examined(
         )
         found = look_at(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None
-    Console().print(facts_table(dataset.name, _facts(dataset, found, expected)))
+    Console().print(facts_table(dataset.name, [*_facts(dataset, found, expected), *_how_it_was_read(spec)]))
     _problems(found)
     if name in (None, "train"):
         report_class_names(dataset)
@@ -303,6 +305,16 @@ def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) ->
     return rows
 
 
+def _how_it_was_read(spec: Spec) -> list[tuple[str, str]]:
+    """Files that a folder's reader passed over, and how a table is separated, where that is worth a line."""
+    folder = spec.get("folder", spec.get("path") if "layout" in spec else None)
+    if folder is not None:
+        others = passed_over(Path(expanded(folder)))
+        return [("Passed over, not images", suffixes_in_words(others))] if others else []
+    separator = separator_of(Path(expanded(spec["csv"]))) if "csv" in spec else ","
+    return [] if separator == "," else [("Separator", repr(separator))]
+
+
 def _problems(found: Findings) -> None:
     empty = [name for name, count in found.per_class.items() if count == 0]
     if empty:
@@ -313,8 +325,10 @@ def _problems(found: Findings) -> None:
     if found.torn:
         shown = _some([f"{copy} and {first}" for copy, first in found.torn])
         say(f"Copies with two different classes: {len(found.torn):,}: {shown}.", "yellow")
-    for message in found.unreadable[:_SHOWN]:
+    for message in found.unreadable[:SHOWN]:
         say(message, "yellow")
+    if len(found.unreadable) > SHOWN:
+        say(f"{len(found.unreadable) - SHOWN:,} more cannot be read.", "yellow")
 
 
 def _some(names: Sequence[str], count: int = _SHOWN) -> str:

@@ -128,7 +128,9 @@ class TarPictures:
         return decode(self.content(index), where=self.where(index), max_pixels=self._max_pixels)
 
     def content(self, index: int) -> bytes:
-        """The member's bytes; raises ImageError where the tar cannot be read."""
+        """The member's bytes; raises ImageError where the tar cannot be read, or the member has none."""
+        if self._members[index].size == 0:
+            raise ImageError(f"every sample of a tar must have an image. '{self.where(index)}' has none.")
         try:
             return self._members[index].read()
         except OSError as error:

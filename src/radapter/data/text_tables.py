@@ -1,4 +1,8 @@
-"""The columns of a table of text: CSV, or TSV where the file's name ends in .tsv or .tab."""
+"""The columns of a table of text: CSV, or TSV where the file's name ends in .tsv or .tab.
+
+A CSV file whose first line has no comma is separated by what that line has: a semicolon, as spreadsheets write where
+the comma is the decimal sign, a tab, or a bar.
+"""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -6,14 +10,33 @@ from pathlib import Path
 
 from radapter.errors import ConfigError, DataError, did_you_mean
 
+_SEPARATORS = (",", ";", "\t", "|")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
 
 def column_names(path: Path) -> list[str]:
-    """The names in a table's first line; empty where it has none.
+    """The names in a table's first line, without blanks around them; empty where it has none.
 
     Raises:
         DataError: the file is missing or no such table.
     """
     return next(_lines(path), [])
+
+
+def separator_of(path: Path) -> str:
+    """The character between the cells of a table.
+
+    Raises:
+        DataError: the file is missing or not UTF-8.
+    """
+    if path.suffix.lower() in {".tsv", ".tab"}:
+        return "\t"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    return next((separator for separator in _SEPARATORS if separator in first), ",")
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
@@ -38,23 +61,39 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
         if column not in header:
             raise ConfigError(
                 f"column must be one of {', '.join(header)}. '{path}' has no {column!r}."
-                f"{did_you_mean(column, header)}"
+                f"{did_you_mean(column, header)} Name its columns in the source, such as {{csv: {path.name}, image: "
+                "COLUMN}."
             )
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(header):
-            raise DataError(
-                f"every row must have {len(header)} cells. Row {number} of '{path}' has {len(row)}: {row}. "
-                "Quote cells that hold the delimiter."
-            )
+    wrong = [(number, row) for number, row in enumerate(rows, start=1) if len(row) != len(header)]
+    if wrong:
+        number, row = wrong[0]
+        raise DataError(
+            f"every row must have {len(header)} cells. In '{path}' {len(wrong)} of {len(rows)} have not. Row "
+            f"{number} has {len(row)}: {row}. Quote cells that hold the separator."
+        )
     places = [header.index(column) for column in columns]
     return [[row[place] for row in rows] for place in places]
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    """The cells of each line that is not empty."""
-    delimiter = "\t" if path.suffix.lower() in {".tsv", ".tab"} else ","
+    """The cells of each line that is not empty; those of the first line without blanks around them."""
+    separator = separator_of(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from (line for line in csv.reader(file, delimiter=delimiter, strict=True) if line)
+            lines = (line for line in csv.reader(file, delimiter=separator, strict=True) if line)
+            yield from ([name.strip() for name in header] for header in [next(lines, None)] if header)
+            yield from lines
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"table must be a UTF-8 CSV or TSV file. '{path}': {error}.") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    if not isinstance(error, UnicodeDecodeError):
+        return DataError(f"table must be a UTF-8 CSV or TSV file. '{path}': {error}.")
+    with path.open("rb") as file:
+        encoding = "UTF-16" if file.read(2) in _UTF_16 else "WINDOWS-1252"
+    byte = error.object[error.start]
+    return DataError(
+        f"table must be UTF-8 text. '{path}' is not: byte {error.start} is 0x{byte:02x}. Save it as 'CSV UTF-8', or "
+        f"convert it: iconv -f {encoding} -t UTF-8 {path.name} > utf8.csv"
+    )

@@ -89,7 +89,7 @@ def test_missing_images_are_counted_and_named(images):
 
 
 def test_empty_captions_are_counted_and_named(images):
-    with pytest.raises(DataError, match=r"Of the 2 of 't' 1 have an empty one: .*b\.png"):
+    with pytest.raises(DataError, match=r"In 't' 1 of 2 do: .*b\.png"):
         table(images, 'image,caption\na.png,x\nb.png," "\n')
 
 
@@ -129,7 +129,7 @@ def test_lines_may_have_keys_of_their_own(images):
         ("[1]", r"Line 1 of .* is '\[1\]"),
         ({"image": "a.png", "captions": 3}, "captions must be text or a list of text. line 1 of .* has '3'"),
         ({"image": "a.png", "captions": ["x", 1]}, "captions must be text"),
-        ({"image": "a.png", "captions": []}, "Of the 1 of 't' 1 have none"),
+        ({"image": "a.png", "captions": []}, "In 't' 1 of 1 do"),
         ({"image": 7, "captions": "x"}, "an image must be given by its path. line 1 of .* has 7"),
         ({"image": "e.png", "captions": "x"}, "there is no 1: e.png"),
     ],
@@ -252,7 +252,7 @@ def test_an_unknown_split_proposes_the_nearest(images):
         ({"images": [entry("a.png", "train", None)]}, "sentences with raw"),
         ({"images": [entry("../a.png", "train", "x")]}, "paths must stay inside images"),
         ({"images": [entry("e.png", "train", "x")]}, "there is no 1: images/e.png"),
-        ({"images": [entry("a.png", "train")]}, "1 have none"),
+        ({"images": [entry("a.png", "train")]}, "1 of 1 do"),
     ],
 )
 def test_json_of_another_shape_is_refused(images, content, message):
@@ -306,7 +306,7 @@ def test_a_list_of_another_data_set_is_refused(images):
         ("a.png#x\tone\n", "Line 1"),
         ("", "is empty"),
         ("e.png#0\tone\n", "there is no 1: e.png"),
-        ("a.png#0\t \nb.png#0\tone\n", "1 have an empty one"),
+        ("a.png#0\t \nb.png#0\tone\n", "1 of 2 do"),
     ],
 )
 def test_token_files_of_another_shape_are_refused(images, tokens, message):

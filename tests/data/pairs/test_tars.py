@@ -190,7 +190,7 @@ def test_json_may_have_keys_of_its_own(tmp_path):
         ([{"text": "x"}], {}, r"key must be one of text.*no 'caption'"),
         ([{"captions": "x"}], {"group": "id"}, "no 'id'"),
         ([{"captions": "x", "group": 1}, {"captions": "y"}], {}, "1 of 2 in 'a' have none"),
-        ([{"captions": ""}], {}, "1 have an empty one"),
+        ([{"captions": ""}], {}, "1 of 1 do"),
     ],
 )
 def test_json_of_another_shape_is_refused(tmp_path, contents, options, message):
@@ -198,10 +198,32 @@ def test_json_of_another_shape_is_refused(tmp_path, contents, options, message):
         described(tmp_path, *contents, **options)
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"bad.png": png(9)},
+        {"bad.png": png(9), "bad.txt": " "},
+        {"bad.png": png(9), "bad.json": '{"caption": null}'},
+        {"bad.txt": "no image"},
+    ],
+    ids=["no caption", "blank caption", "null caption", "no image"],
+)
+def test_one_bad_sample_is_skipped_and_counted_within_max_bad(tmp_path, members, caplog):
+    good = {
+        f"{i}.{kind}": content for i in range(9) for kind, content in (("png", png(i)), ("txt", f"red {i}"))
+    }
+    path = tar(tmp_path / "a.tar", good | members)
+    pairs = open_pairs(str(path), max_bad=0.1)
+    assert [text for text in pairs.captions if text.startswith("red")] == [f"red {i}" for i in range(9)]
+    assert "bad" in caplog.text
+    with pytest.raises(DataError, match="max_bad"):
+        open_pairs(str(path), max_bad=0.05)
+
+
 def test_samples_that_are_not_whole_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"every sample must have an image.*::x' has txt"):
+    with pytest.raises(DataError, match=r"every sample of a tar must have an image.*::x' has none"):
         open_pairs(str(tar(tmp_path / "a.tar", {"x.txt": "one"})))
-    with pytest.raises(DataError, match="1 have none"):
+    with pytest.raises(DataError, match="1 of 1 do"):
         open_pairs(str(tar(tmp_path / "b.tar", {"x.png": png(0)})))
     with pytest.raises(DataError, match="hold none"):
         open_pairs(str(tar(tmp_path / "c.tar", {})))

@@ -1,5 +1,6 @@
 """Listing class folders: what the readers of folders share."""
 
+import collections
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,7 +58,8 @@ def folders_in(path: Path) -> list[str]:
             "folder that holds the class folders, or a table: .csv, .tsv or .parquet."
         )
     if not path.is_dir():
-        raise DataError(f"data folder must exist. '{path}' does not.")
+        seen_from = "" if path.is_absolute() else f" It is looked for in '{Path.cwd()}'."
+        raise DataError(f"data folder must exist. '{path}' does not.{seen_from}")
     return sorted(child.name for child in path.iterdir() if child.is_dir() and not _is_hidden(child.name))
 
 
@@ -70,13 +72,37 @@ def images_in(folder: Path) -> list[str]:
     return found
 
 
+def passed_over(folder: Path) -> dict[str, int]:
+    """Counts the files of a folder, at any depth, that are not read, by suffix, most first.
+
+    Hidden files are not counted. The suffix of a file without one is "no suffix".
+    """
+    suffixes: collections.Counter[str] = collections.Counter()
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        others = [Path(parent, name) for name in files if not (_is_hidden(name) or is_image_file(Path(name)))]
+        suffixes.update(path.suffix.lower() or "no suffix" for path in others)
+    return dict(suffixes.most_common())
+
+
+def suffixes_in_words(suffixes: Mapping[str, int]) -> str:
+    """Such as "11 (.heic 8, .jxl 2, no suffix 1)"."""
+    return f"{sum(suffixes.values()):,} ({', '.join(f'{suffix} {count:,}' for suffix, count in suffixes.items())})"
+
+
 def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
     """Raises DataError where a class folder of `path` has no file."""
     empty = [name for name in files if not files[name]]
     if empty:
+        others = passed_over(path / empty[0])
+        remedy = (
+            f"'{empty[0]}' has other files: {suffixes_in_words(others)}. Convert them to JPEG."
+            if others
+            else "Fill or remove them."
+        )
         raise DataError(
             f"every class folder must hold an image. In '{path}' {len(empty)} of {len(files)} hold none: "
-            f"{first_few(empty)}. Fill or remove them."
+            f"{first_few(empty)}. {remedy}"
         )
 
 

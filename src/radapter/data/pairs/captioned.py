@@ -1,14 +1,18 @@
 """What a source of captioned pictures hands over, and how rows of (image, caption) become it."""
 
 import dataclasses
+import logging
 from collections.abc import Hashable, Sequence
 from pathlib import PurePath
-from typing import final
+from typing import Any, final
 
+import torch
 from torch import Tensor
 
 from radapter.data.pictures.pictures import Pictures
 from radapter.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 
 @final
@@ -84,21 +88,34 @@ def gathered(
     )
 
 
-def refuse_blank(source: CaptionedSource) -> None:
-    """Raises DataError where a picture has no caption, or a caption no letter to read."""
-    bare = [row for row, texts in enumerate(source.captions) if not texts]
-    blank = [row for row, texts in enumerate(source.captions) if any(not text.strip() for text in texts)]
-    for rows, what in ((bare, "have none"), (blank, "have an empty one")):
-        if rows:
-            shown = ", ".join(source.pictures.where(row) for row in rows[:3]) + (" ..." if rows[3:] else "")
-            raise DataError(
-                f"every image must have captions that are not empty. Of the {len(source.captions)} of "
-                f"'{source.name}' {len(rows)} {what}: {shown}. Fill them in, or remove them."
-            )
+def rows_with_captions(source: CaptionedSource, *, max_bad: float) -> Tensor:
+    """Returns the images that have a caption, as rows of the source, (N,), int64; logs what is skipped.
+
+    Args:
+        source: all of a set.
+        max_bad: the largest fraction of images that may lack a caption, or have a blank one.
+
+    Raises:
+        DataError: more images do.
+    """
+    filled = [[bool(text.strip()) for text in texts] for texts in source.captions]
+    faulty = [row for row, each in enumerate(filled) if not (each and all(each))]
+    shown = ", ".join(source.pictures.where(row) for row in faulty[:3]) + (" ..." if faulty[3:] else "")
+    if len(faulty) > max_bad * len(filled):
+        raise DataError(
+            f"at most {max_bad:.2%} of the images may lack a caption or have a blank one (data.max_bad). In "
+            f"'{source.name}' {len(faulty)} of {len(filled)} do: {shown}. Fill them in, remove them, or raise "
+            "data.max_bad."
+        )
+    if faulty:
+        _log.warning(
+            "%s: skipped missing and blank captions of %d images: %s", source.name, len(faulty), shown
+        )
+    return torch.tensor([row for row, each in enumerate(filled) if any(each)], dtype=torch.int64)
 
 
 def texts_of(value: object, where: str) -> tuple[str, ...]:
-    """One caption, or a list of them, as a tuple.
+    """One caption, or a list of them, as a tuple; null is no caption.
 
     Args:
         value: what stands for the captions.
@@ -107,10 +124,10 @@ def texts_of(value: object, where: str) -> tuple[str, ...]:
     Raises:
         DataError: it is neither text nor a list of text.
     """
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    texts: list[Any] = value if isinstance(value, list) else [value]
+    if not all(text is None or isinstance(text, str) for text in texts):
         raise DataError(f"captions must be text or a list of text. {where} has {str(value)[:60]!r}.")
-    return tuple(texts)
+    return tuple(text for text in texts if text is not None)
 
 
 def group_id(value: object, where: str) -> str | int:

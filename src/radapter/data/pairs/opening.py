@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from radapter.data.pairs.captioned import CaptionedSource, refuse_blank
+from radapter.data.pairs.captioned import CaptionedSource, rows_with_captions
 from radapter.data.pairs.equivalence import LARGEST, target_classes, warn_if_large
 from radapter.data.pairs.kinds import KINDS, kind_of, read_source
 from radapter.data.pairs.pair_set import PairSet
@@ -70,7 +70,7 @@ def open_pairs(
             ../shared/data where it is not set.
         name: what tables call the set; None takes the source's.
         max_pixels: larger images are refused from their header.
-        max_bad: fraction of the images that may be unreadable; what the disk alone tells is told here.
+        max_bad: fraction of the images that may be unreadable, and that may lack a caption; both are skipped.
         allow_download: whether the hub may be asked.
         join: whether groups that share a caption are one target class; see equivalence.py.
         largest: images in one class above which joining is warned about.
@@ -78,7 +78,7 @@ def open_pairs(
 
     Raises:
         ConfigError: a key or value of `spec` is unknown or out of range.
-        DataError: the data are missing, empty or too corrupt, or captions are empty.
+        DataError: the data are missing, empty or too corrupt, or too many captions are missing.
     """
     kind, options = _checked(spec)
     check_max_pixels(max_pixels)
@@ -92,10 +92,11 @@ def open_pairs(
     )
     if len(source.pictures) == 0:
         raise DataError(f"data set must hold an image. '{source.name}' holds none.")
-    refuse_blank(source)
     name = source.name if name is None else name
-    rows = torch.arange(len(source.pictures))
-    keys = content_keys(source.pictures, rows, progress=progress) if source.keys is None else source.keys
+    rows = rows_with_captions(source, max_bad=max_bad)
+    keys = (
+        content_keys(source.pictures, rows, progress=progress) if source.keys is None else source.keys[rows]
+    )
     refuse_unreadable(source.pictures, rows, keys, name=name, max_bad=max_bad)
     if "part" in options:
         chosen = in_part(keys, *options["part"], split_seed=options.get("split_seed", 0))
@@ -158,7 +159,7 @@ def _captions(
     """The captions of the chosen pictures, in one line, and the image of each."""
     said = paraphrase if options.get("paraphrase") else str.strip
     kept = [
-        [said(text) for text in source.captions[row][: options.get("captions_per_image")]]
+        [said(text) for text in source.captions[row] if text.strip()][: options.get("captions_per_image")]
         for row in rows.tolist()
     ]
     lengths = torch.tensor([len(of) for of in kept], dtype=torch.int64)

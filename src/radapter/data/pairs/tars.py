@@ -102,12 +102,8 @@ def _source(
     for shard in shards:
         for key, parts in samples(list_tar(shard)).items():
             image = image_in(parts, _IMAGES)
-            if image is None:
-                raise DataError(
-                    f"every sample must have an image. '{shard}::{key}' has {', '.join(parts)}. Remove it."
-                )
             of, group, content = texts(parts, f"{shard}::{key}")
-            images.append(image)
+            images.append(image or Member(str(shard), key, offset=0, size=0))  # counted as unreadable
             captions.append(of)
             groups.append(group)
             keys.append(content)
@@ -129,11 +125,7 @@ def _source(
 
 
 def _lines_of_text(parts: Mapping[str, Member], key: str) -> Texts:
-    if "txt" not in parts:
-        raise DataError(
-            f"every sample must have a txt. '{key}' has {', '.join(parts)}. Write the shard again."
-        )
-    return tuple(text_of(parts["txt"]).strip().splitlines()), None, None
+    return tuple(text_of(parts["txt"]).strip().splitlines()) if "txt" in parts else (), None, None
 
 
 def _described(member: Member, *, captions: str | None, group: str | None) -> Texts:

@@ -7,6 +7,8 @@ from typing import final
 from radapter.errors import ConfigError, DataError, ImageError
 
 MAX_BAD = 0.01
+SHOWN = 3
+"""Messages of one kind that are shown; the others are counted."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ class BadImages:
         return len(self._messages)
 
     def add(self, index: int, error: ImageError) -> None:
-        """Logs and counts the picture at `index`, once however often it is met.
+        """Counts the picture at `index`, once however often it is met, and logs the first few.
 
         Raises:
             DataError: more than the allowed fraction of the set is unreadable; the message shows the first three.
@@ -46,9 +48,12 @@ class BadImages:
         if index in self._messages:
             return
         self._messages[index] = str(error)
-        _log.warning("skipped: %s", error)
+        if len(self) <= SHOWN:
+            _log.warning("skipped: %s", error)
+        elif len(self) == SHOWN + 1:
+            _log.warning("skipped: further images of '%s'. They are counted, not listed.", self._name)
         if len(self) > self._max_bad * self._total:
-            shown = " | ".join(list(self._messages.values())[:3])
+            shown = " | ".join(list(self._messages.values())[:SHOWN])
             raise DataError(
                 f"at most {self._max_bad:.2%} of the pictures may be unreadable (max_bad). Of the {self._total} "
                 f"in '{self._name}' at least {len(self)} are: {shown} Repair the data, or raise max_bad."

@@ -162,6 +162,9 @@ def _loaded(source: bytes | str | os.PathLike[str], *, where: str, max_pixels: i
             yield image
     except (ImageError, MemoryError):
         raise
+    except FileNotFoundError as error:
+        hint = " Write paths with '/', not with '\\'." if "\\" in where else ""
+        raise ImageError(f"image file must exist. '{where}' does not.{hint}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"image must have at most {max_pixels} pixels. '{where}': {error}") from error
     except Exception as error:  # decoders raise anything at all on corrupt bytes

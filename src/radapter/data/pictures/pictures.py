@@ -68,9 +68,9 @@ class FilePictures:
         try:
             return Path(self.paths[index]).read_bytes()
         except OSError as error:
-            raise ImageError(
-                f"image file must be readable. '{self.paths[index]}': {error.strerror}."
-            ) from error
+            path = self.paths[index]
+            hint = " Write paths with '/', not with '\\'." if "\\" in path else ""
+            raise ImageError(f"image file must be readable. '{path}': {error.strerror}.{hint}") from error
 
     def encoded(self, index: int) -> bytes:
         """The file's bytes; raises ImageError."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 IMAGES = {
     "JPEG": "jpg",
+    "MPO": "jpg",  # phones append a second image to a JPEG; its first is what every reader shows
     "PNG": "png",
     "WEBP": "webp",
     "GIF": "gif",

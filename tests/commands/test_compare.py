@@ -166,7 +166,7 @@ def test_base_and_novel_classes_are_compared_without_a_shift(radapter, written, 
     assert [float(told[name]) for name in names] == [row[name] for name in names]
     assert float(told["transfer:novel"]) == row["transfer"]["novel"]["top1"]
     title = (tmp_path / "out" / "results.tex").read_text().splitlines()[3]
-    assert title.startswith("Method & Trained & ID & Transfer mean & H &")
+    assert title.startswith("Method & Trained & ID & Kept & H &")
 
 
 def test_pictures_that_changed_under_their_names_are_another_comparison(

@@ -49,7 +49,7 @@ def levels_table(results: Json) -> Table:
         pad_edge=False,
         title=_title(results),
         show_edge=False,
-        caption=" ".join([f"{_ABSENT}: {NOT_REACHED}.", _levels_of(results), caption(results)]),
+        caption=" ".join([f"{_ABSENT}: {NOT_REACHED}.", _levels_of(results), caption(results, spread=False)]),
         caption_justify="left",
     )
     table.add_column("Method", overflow="fold")
@@ -107,7 +107,10 @@ def differences_markdown(results: Json) -> str:
         if of["difference"] is not None:
             cells = (_figure(figure, spread=True, sign=True) for figure in of["difference"])
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return (
+        "\n".join(lines)
+        + f'\n\n"{NOT_REACHED}": {levels["against"]} or the method does not reach the level.\n'
+    )
 
 
 def levels_note(results: Json) -> str:

@@ -205,11 +205,12 @@ def results_markdown(results: Json, *, metric: str | None = None) -> str:
     return f"{title}\n\n{table}\n\n{caption(results)}{italics} {kept_note(results)}\n"
 
 
-def caption(results: Json) -> str:
-    """Table caption: the seeds, and how alpha was selected."""
+def caption(results: Json, *, spread: bool = True) -> str:
+    """Table caption: the seeds, whether the table has their spread, and how alpha was selected."""
     selection = results.get("selection") or {}
     seeds = max((row.get("seeds") or 1 for row in results["rows"]), default=1)
-    origin = f"{seeds} seeds, mean ± standard deviation" if seeds > 1 else f"Seed {results['seed']}"
+    mean = f"{seeds} seeds, mean ± standard deviation" if spread else f"Mean of {seeds} seeds"
+    origin = mean if seeds > 1 else f"Seed {results['seed']}"
     chosen = f"; {selection['rule']}" if selection.get("rule") else ""
     where = f" ({selection['split']}, n = {selection['n']:,})" if selection.get("split") else ""
     return f"{origin}{chosen}{where}."

@@ -5,7 +5,7 @@ import torch
 
 from radapter.data import open_classification
 from radapter.errors import ConfigError, DataError
-from radapter.world import CLASSES, split
+from radapter.world import CLASSES, COLOURS, PATTERNS, split
 
 
 def test_split_is_the_worlds():
@@ -38,6 +38,12 @@ def test_unknown_split_proposes_the_nearest():
         open_classification({"world": "skech"})
 
 
-def test_correlation_of_a_split_without_one_is_refused():
+@pytest.mark.parametrize("split", ["sketch", "colour"])
+def test_correlation_of_a_split_without_one_is_refused(split):
     with pytest.raises(ConfigError, match="correlation acts on"):
-        open_classification({"world": "sketch", "correlation": 0.9})
+        open_classification({"world": split, "correlation": 0.9})
+
+
+def test_kept_tasks_have_class_names_of_their_own():
+    names = [open_classification({"world": split, "size": 4}).classnames for split in ("colour", "pattern")]
+    assert names == [tuple(COLOURS), PATTERNS]

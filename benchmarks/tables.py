@@ -1,0 +1,197 @@
+"""Writes the tables and figures of README.md and docs/*.md from the results.json files: `make tables`.
+
+    python benchmarks/tables.py [--check]
+
+A page marks what is written for it; what stands between a mark and the next `<!-- end -->` is replaced:
+
+    <!-- table: benchmarks/world/results.json levels -->
+    <!-- table: benchmarks/loss/results.json rows "B = batch:,d" "time = ratio:.2f" -->
+    takes <!-- value: benchmarks/step/results.json rows/variant=frozen base/seconds:.2f -->7.28<!-- end --> s
+
+After a table's file comes the name of one of `TABLES`, or the place of a list of objects, each a line, followed by
+the columns as "HEADER = PLACE:FORMAT". A place is keys of JSON objects with slashes between; `key=value` picks an
+object of a list. A format is Python's, or one of `FORMATS`. What a line lacks is a dash.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from radapter.errors import InputError
+from radapter.protocol.results import check_version
+from radapter.report import details_markdown, results_markdown
+from radapter.report.curves import Json
+from radapter.report.levels import differences_markdown, levels_markdown
+from radapter.report.table import parameters
+
+ROOT = Path(__file__).parents[1]
+FIGURES = {"docs/frontier.png": "benchmarks/demo/frontier.png"}
+"""Copies of figures that a benchmark drew from its results.json."""
+
+TABLES: dict[str, Callable[[Json], str]] = {
+    "levels": levels_markdown,
+    "differences": differences_markdown,
+    "methods": results_markdown,
+    "details": details_markdown,
+}
+"""The tables of a comparison."""
+
+FORMATS: dict[str, Callable[[Any], str]] = {
+    "percent": lambda value: f"{100 * value:.1f}",
+    "points": lambda value: f"{100 * value:+.1f}",
+    "parameters": parameters,
+    "floor": lambda value: _ABSENT if value == -2 else f"{value:.3f}",  # a cosine of -2 is no floor
+}
+
+_TABLE = re.compile(r"(<!-- table: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_VALUE = re.compile(r"(<!-- value: (?P<asked>.*?) -->).*?(<!-- end -->)", re.DOTALL)
+
+
+class BlockError(InputError):
+    """A block asks for what is not there."""
+
+
+def main() -> None:
+    """Writes, or says what is not current."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 where something would change"
+    )
+    options = parser.parse_args()
+    changed = stale(ROOT)
+    for path, content in changed.items():
+        print(f"{'not current' if options.check else 'written'}: {path.relative_to(ROOT)}")
+        if not options.check:
+            path.write_bytes(content)
+    if options.check and changed:
+        sys.exit(1)
+
+
+def stale(root: Path) -> dict[Path, bytes]:
+    """The pages and figures below `root` that are not what the results.json files give, and what they should be.
+
+    Raises:
+        BlockError: If a block is wrong.
+    """
+    found: dict[Path, bytes] = {}
+    for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
+        text = page.read_text(encoding="utf-8")
+        try:
+            now = written(text, root)
+        except BlockError as error:
+            raise BlockError(f"{page.relative_to(root)}: {error}") from error
+        if now != text:
+            found[page] = now.encode()
+    for copy, figure in FIGURES.items():
+        content = (root / figure).read_bytes()
+        if not (root / copy).is_file() or (root / copy).read_bytes() != content:
+            found[root / copy] = content
+    return found
+
+
+def written(text: str, root: Path) -> str:
+    """A page with all its blocks replaced.
+
+    Args:
+        text: Of the page.
+        root: The folder that files of blocks are relative to.
+
+    Raises:
+        BlockError: If a block is not closed, or asks for what is not there.
+    """
+    _check_closed(text)
+    text = _TABLE.sub(lambda m: f"{m[1]}\n{table(m['asked'], root).strip()}\n\n{m[3]}", text)
+    return _VALUE.sub(lambda m: f"{m[1]}{value(m['asked'], root)}{m[3]}", text)
+
+
+def table(asked: str, root: Path) -> str:
+    """The Markdown of a table's block."""
+    file, *rest = shlex.split(asked)
+    if not rest:
+        raise BlockError(f"a table must have a name or a place after its file. Got '{asked}'.")
+    name, *columns = rest
+    results = _read(root / file)
+    if name in TABLES:
+        check_version(results, Path(file))
+        return TABLES[name](results)
+    rows = _at(results, name)
+    if not isinstance(rows, list) or not columns:
+        raise BlockError(
+            f"a table must be one of {', '.join(TABLES)}, or the place of a list with columns. Got '{asked}'."
+        )
+    headers, places = zip(*(column.split(" = ", 1) for column in columns), strict=True)
+    lines = [[_text(row, place) for place in places] for row in rows]
+    numbers = [all(re.fullmatch(r"[-+\d.,% kMB]*", line[i]) for line in lines) for i in range(len(places))]
+    rule = "".join("---:|" if number else "---|" for number in numbers)
+    return "\n".join([_line(headers), f"|{rule}", *map(_line, lines)])
+
+
+def value(asked: str, root: Path) -> str:
+    """The text of an inline block."""
+    file, place = asked.split(" ", 1)
+    found = _text(_read(root / file), place)
+    if found == _ABSENT:
+        raise BlockError(f"'{place}' is not in '{file}'. Correct the block.")
+    return found
+
+
+_ABSENT = "-"
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _text(found: object, place: str) -> str:
+    """The value at a place as text; `_ABSENT` where there is none."""
+    path, _, form = place.strip().partition(":")
+    try:
+        value = _at(found, path)
+    except BlockError:
+        return _ABSENT
+    if value is None:
+        return _ABSENT
+    return FORMATS[form](value) if form in FORMATS else format(value, form)
+
+
+def _at(found: Any, place: str) -> Any:
+    for step in place.split("/"):
+        key, equals, wanted = step.partition("=")
+        if isinstance(found, list) and equals:
+            matching = [item for item in found if str(item.get(key)) == wanted]
+            if len(matching) != 1:
+                raise BlockError(f"'{step}' of '{place}' must name one object. It names {len(matching)}.")
+            (found,) = matching
+        elif isinstance(found, dict) and step in found:
+            found = found[step]
+        else:
+            raise BlockError(f"'{step}' of '{place}' is not there. Correct the block.")
+    return found
+
+
+@cache
+def _read(file: Path) -> Any:
+    if not file.is_file():
+        raise BlockError(f"'{file}' is missing. Run its benchmark, or correct the block.")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _check_closed(text: str) -> None:
+    """Every mark is followed by an end before the next one."""
+    marks = re.findall(r"<!-- (table:|value:|end)", text)
+    if marks[::2].count("end") or any(mark != "end" for mark in marks[1::2]) or len(marks) % 2:
+        raise BlockError(
+            "every '<!-- table: ... -->' and '<!-- value: ... -->' must have its '<!-- end -->'."
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -171,15 +171,11 @@ def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path
     assert {r.row("full").learning_rate for r in found.results} == {found.learning_rates["full"]}
     text = write_study(tmp_path / "out", found, title="A study", command="python run.py")
     assert "2 seeds, mean" in text
-<<<<<<< HEAD
     chosen = found.search["full"].chosen
     assert f"**{chosen:g}: {100 * found.search['full'].found[chosen]['top1']:.1f}**" in text
-=======
     assert found.levels is not None
     assert found.levels.resamples == 1000  # from the figures of single images that the trainings keep
     assert all(figure.interval is not None for figure in found.levels.methods["wise-ft"].ood if figure.mean)
-    assert f"**{100 * found.search['full'][found.learning_rates['full']]['top1']:.1f}**" in text
->>>>>>> 84091f9 (Write the tables of README and docs from results.json)
     assert {"frontier.png", "results.json", "results.md"} <= {f.name for f in (tmp_path / "out").iterdir()}
 
 

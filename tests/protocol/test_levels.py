@@ -115,6 +115,15 @@ def test_a_level_that_some_seeds_reach_is_the_mean_of_these():
     assert (second.mean, second.std) == (pytest.approx(0.7), None)
 
 
+def test_the_mean_curve_is_over_the_alphas_that_every_seed_has():
+    # `evaluation.alphas: chosen` evaluates 0, 1 and each seed's own alpha
+    first, second = results(0), results(1)
+    shorter = [point for point in second.sweep if (point.method, point.alpha) != ("wise-ft", 0.5)]
+    levels = levels_over_seeds([first, second.model_copy(update={"sweep": shorter})])
+    straight = levels_over_seeds([results(curves=CURVES | {"wise-ft": [START, (0.9, 0.3)]})])
+    assert levels.methods["wise-ft"].ood[0].each[1] == oods(straight, "wise-ft")[0]
+
+
 def test_differences_are_taken_seed_by_seed():
     levels = levels_over_seeds([results(0), results(1, shift=0.02)])
     mine, theirs = levels.methods["full"], levels.methods["wise-ft"]

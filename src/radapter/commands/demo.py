@@ -11,7 +11,7 @@ from radapter.errors import RunError
 from radapter.methods import GROUPS, METHODS
 from radapter.models import load
 from radapter.protocol import Results, Trainings, compare
-from radapter.protocol.reading_levels import levels_over_seeds
+from radapter.protocol.reading_levels import PseudoValues, levels_over_seeds
 from radapter.protocol.world_task import WORLD_RATES, world_recipe, world_suite
 from radapter.storage import check_writable, whole_folder
 
@@ -65,8 +65,9 @@ def demo(
             report=bar.report,
             progress=bar.evaluated,
         )
-        results = compare(methods, trainings, seed=seed, learning_rates=WORLD_RATES)
-        results = results.model_copy(update={"levels": levels_over_seeds([results])})
+        values: dict[str, PseudoValues] = {}
+        results = compare(methods, trainings, seed=seed, learning_rates=WORLD_RATES, pseudo_values=values)
+        results = results.model_copy(update={"levels": levels_over_seeds([results], [values])})
     with whole_folder(out, replace=True) as draft:
         results.write(draft)
         write_report(results, draft)

@@ -3,13 +3,14 @@
 Methods that share a training (WiSE-FT interpolates `full`) are trained once. The zero-shot row comes first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Literal
 
 from radapter.evaluation import ALPHAS, HEADLINES
 from radapter.methods import Method, find_method
 from radapter.models import fingerprint
 from radapter.protocol.experiment import choose_alpha, row_at, zero_shot_row
+from radapter.protocol.reading_levels import PseudoValues
 from radapter.protocol.results import Results, Selection
 from radapter.protocol.trainings import Trainings
 
@@ -28,6 +29,7 @@ def compare(
     seed: int,
     learning_rates: Mapping[str, float] | None = None,
     grids: Mapping[str, Sequence[float]] | None = None,
+    pseudo_values: MutableMapping[str, PseudoValues] | None = None,
 ) -> Results:
     """Trains and evaluates every method, each from a fresh model.
 
@@ -37,6 +39,7 @@ def compare(
         seed: fixes everything.
         learning_rates: by training; one that is absent is the method's own.
         grids: by training, the learning rates that were searched, which a soup averages; None without a search.
+        pseudo_values: gets those of each method's sweep, for `levels_over_seeds`.
 
     Raises:
         ConfigError: a soup without a grid.
@@ -59,6 +62,8 @@ def compare(
             rates = tuple((grids or {}).get(method.runs, ()))
             trained = trainings.mixed(method, rates, seed)
         swept = trainings.sweep(trained, seed, rates)
+        if pseudo_values is not None:
+            pseudo_values[method.name] = {key: found.numpy() for key, found in swept.pseudo_values.items()}
         # methods that share a training share its sweep
         seconds[method.runs if method.averages is None else method.name] = swept.seconds
         sweeps += [row.model_copy(update={"method": method.name}) for row in swept.rows]

@@ -65,7 +65,7 @@ def levels_over_seeds(
         return None
     points = {name: [_points(one, name) for one in results] for name in names}
     paths = {name: [_path(of_seed) for of_seed in seeds] for name, seeds in points.items()}
-    mean_paths = {name: _mean_path(of_seeds) for name, of_seeds in paths.items()}
+    mean_paths = {name: _mean_path(of_seeds) for name, of_seeds in points.items()}
     highest = {name: max(id_ for id_, _ in path) for name, path in mean_paths.items()}
     setting = [name for name in names if name in SETS_LEVELS] or names
     best = max(setting, key=lambda name: highest[name])
@@ -134,8 +134,12 @@ def _path(points: Sequence[SweepRow]) -> Path:
     return [(point.id_mean, point.ood_mean or 0.0) for point in points]
 
 
-def _mean_path(paths: Sequence[Path]) -> Path:
-    return [(fmean(id_ for id_, _ in of), fmean(ood for _, ood in of)) for of in zip(*paths, strict=True)]
+def _mean_path(points: Sequence[Sequence[SweepRow]]) -> Path:
+    """Means over seeds at the alphas of all seeds: `evaluation.alphas: chosen` may differ between them."""
+    by_alpha = [{point.alpha: point for point in of_seed} for of_seed in points]
+    common = [alpha for alpha in by_alpha[0] if all(alpha in of_seed for of_seed in by_alpha)]
+    each = [_path([of_seed[alpha] for alpha in common]) for of_seed in by_alpha]
+    return [(fmean(id_ for id_, _ in at), fmean(ood for _, ood in at)) for at in zip(*each, strict=True)]
 
 
 def _figure(

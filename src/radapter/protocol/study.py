@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from radapter.methods import Method, find_method
 from radapter.protocol.comparison import compare
 from radapter.protocol.levels import Levels
-from radapter.protocol.reading_levels import levels_over_seeds
+from radapter.protocol.reading_levels import PseudoValues, levels_over_seeds
 from radapter.protocol.results import Results
 from radapter.protocol.search import Grids, Search, search_learning_rates
 from radapter.protocol.trainings import Trainings
@@ -56,5 +56,11 @@ def study(methods: Sequence[Method], trainings: Trainings, *, grids: Grids, seed
             if name not in mixed and rate != found.chosen:
                 trainings.forget(find_method(name, task), rate, first)
     chosen = {name: found.chosen for name, found in search.items()}
-    results = [compare(methods, trainings, seed=seed, learning_rates=chosen, grids=grids) for seed in seeds]
-    return Study(search, results, levels_over_seeds(results))
+    results, values = [], []
+    for seed in seeds:
+        of_seed: dict[str, PseudoValues] = {}
+        results.append(
+            compare(methods, trainings, seed=seed, learning_rates=chosen, grids=grids, pseudo_values=of_seed)
+        )
+        values.append(of_seed)
+    return Study(search, results, levels_over_seeds(results, values))

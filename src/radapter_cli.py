@@ -636,10 +636,15 @@ def sweep(
     run(run_folder)
 
 
-@app.command(epilog="Example: [bold]radapter merge runs/run --alpha 0.5 --to merged --format open_clip[/]")
+@app.command(
+    epilog="Examples:\n\n[bold]radapter merge runs/run --alpha 0.5 --to merged --format open_clip[/]\n\n"
+    "[bold]radapter merge compared --method r-adapter --seed 0 --to merged[/]"
+)
 @_alone
 def merge(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run_folder: Annotated[
+        Path, typer.Argument(metavar="RUN|COMPARISON", help="A run folder, or the folder of a comparison.")
+    ],
     to: Annotated[Path, typer.Option(help="New folder for the plain checkpoint.")],
     alpha: Annotated[
         float | None,
@@ -649,11 +654,17 @@ def merge(
         Literal["transformers", "open_clip", "timm"] | None,
         typer.Option(help="The library that shall load it; the model's own if left out.", show_default=False),
     ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Of a comparison: the method to merge.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of a comparison: the seed; its first if left out.", show_default=False)
+    ] = None,
 ) -> None:
     """Write a plain checkpoint that needs no radapter and costs nothing extra to run."""
     from radapter.commands.merge import merge as run
 
-    run(run_folder, to=to, alpha=alpha, format=format)
+    run(run_folder, to=to, alpha=alpha, format=format, method=method, seed=seed)
 
 
 @app.command(epilog="Example: [bold]radapter inspect open_clip:ViT-B-16 --r 4[/]")

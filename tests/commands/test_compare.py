@@ -403,3 +403,35 @@ def test_soups_never_mix_trainings_of_two_base_models(snapshot, radapter, writte
     answer = radapter(*asked, "--methods", "uniform-soup,greedy-soup", *options)
     assert (answer.code, snapshot(out)) == (2, before)
     assert f"fingerprint: {fingerprint(load(model))}, there {base}" in " ".join(answer.said.split())
+
+
+def test_a_method_of_a_comparison_is_merged_at_its_chosen_alpha(radapter, compared, model, tmp_path):
+    folder, answer = compared
+    assert f"radapter merge {folder} --method" in " ".join(answer.printed.split())
+    chosen = json.loads((folder / "chosen.json").read_text())["methods"]
+    for name, seed in (("wise-ft", 1), ("r-adapter", 0)):
+        entry = chosen[name][str(seed)]
+        to, at = tmp_path / f"{name}-{seed}", max(entry["alpha"], 0.5)
+        options = ("--method", name, "--seed", str(seed), "--alpha", f"{at:g}", "--to", to)
+        merging = radapter("merge", folder, *options)
+        assert merging.code == 0, merging.result.output
+        certificate = json.loads((to / "certificate.json").read_text())
+        assert (certificate["method"], certificate["alpha"]) == (name, at)
+        assert "classifier.safetensors" in {file.name for file in to.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "--method must be one of the comparison's: wise-ft, r-adapter. Got none."),
+        (("--method", "r-adaptor"), "Did you mean 'r-adapter'?"),
+        (("--method", "r-adapter", "--seed", "7"), "--seed must be one of the comparison's: 0, 1. Got 7."),
+    ],
+)
+def test_what_a_comparison_does_not_hold_is_not_merged(radapter, compared, refusal, options, said):
+    assert said in refusal(radapter, "merge", compared[0], *options, "--to", "merged")
+
+
+def test_a_run_has_no_method_to_choose(radapter, refusal, run):
+    said = refusal(radapter, "merge", run, "--method", "r-adapter", "--to", "merged")
+    assert "--method is for a comparison" in said

@@ -20,10 +20,11 @@ from radapter.commands.reporting import print_study
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
+from radapter.config.paths import absolute_if_local
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, RunError
 from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard_models
-from radapter.methods import Method, find_methods
+from radapter.methods import Method, find_method, find_methods
 from radapter.models import fingerprint, load
 from radapter.protocol import (
     Evaluated,
@@ -37,10 +38,10 @@ from radapter.protocol import (
 )
 from radapter.protocol.suite import ROLES
 from radapter.report.study import write_study
-from radapter.storage import check_writable, lock, write_text
+from radapter.storage import check_writable, lock, write_json, write_text
 from radapter.training import Interrupted, StopSignal, check_precision
 
-COMPARISON, TRAININGS = "comparison.yaml", "trainings"
+COMPARISON, CHOSEN, TRAININGS = "comparison.yaml", "chosen.json", "trainings"
 _OF_THE_LOSS = ("margin", "label_smoothing")
 
 
@@ -143,6 +144,7 @@ def compare(
         word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))
     ]
     command = shlex.join(["radapter", "compare", str(path), *overrides, *said])
+    _write_chosen(folder, found, trainings, rows, model=absolute_if_local(config.model))
     write_study(folder, found, title="Comparison", command=command, standard=standard)
     print_study(found, folder, standard=standard)
     steps = [("the whole table", f"{folder / 'results.md'}")]
@@ -150,9 +152,32 @@ def compare(
         method = max(single, key=lambda method: _validated(found.results[0], method.name))
         alone = _alone(given, method, found.learning_rates[method.runs])
         words = ["radapter", "train", str(path), *overrides, *alone, "--out", f"runs/{method.name}"]
-        steps.append(("the best on ID validation, as a run of its own", shlex.join(words)))
+        merging = ["radapter", "merge", str(folder), "--method", method.name, "--to", "merged"]
+        steps.append(("the best on ID validation, as a plain checkpoint", shlex.join(merging)))
+        steps.append(("the same as a run of its own", shlex.join(words)))
     next_steps(*steps)
     return found
+
+
+def _write_chosen(
+    folder: Path, found: Study, trainings: Trainings, methods: Sequence[Method], *, model: str
+) -> None:
+    """Writes which training and alpha each method has at each seed, for `radapter merge`."""
+    of_method = {}
+    for method in methods:
+        if method.build is None:
+            continue
+        search = found.search[method.runs]
+        rates = tuple(search.found) if method.averages else (search.chosen,)
+        trained = method if method.averages else find_method(method.runs, found.results[0].task)
+        of_method[method.name] = {
+            str(results.seed): {
+                "training": str(trainings.folder(trained, rates, results.seed).relative_to(folder)),
+                "alpha": results.row(method.name).alpha,
+            }
+            for results in found.results
+        }
+    write_json(folder / CHOSEN, {"model": model, "methods": of_method})
 
 
 def _validated(results: Results, method: str) -> float:

@@ -1,11 +1,13 @@
 """`radapter merge`: the plain checkpoint of a run."""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from radapter.commands.building import absent_folder
+from radapter.commands.compare import CHOSEN, COMPARISON
 from radapter.commands.terminal import next_steps, say
 from radapter.config import load_config
-from radapter.errors import ConfigError, RunError
+from radapter.errors import ConfigError, RunError, did_you_mean
 from radapter.models import load
 from radapter.models.export import CLASSES, CLASSIFIER
 from radapter.protocol import CONFIG, alpha_to_merge, merge_run, read_about
@@ -18,7 +20,24 @@ _LOADING = {
 }
 
 
-def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None = None) -> Path:
+class _Source(NamedTuple):
+    """What is merged: the folder of the weights, what is known of them, and the base model."""
+
+    folder: Path
+    about: dict[str, Any]
+    model: str
+    allow_download: bool
+
+
+def merge(
+    run: Path,
+    *,
+    to: Path,
+    alpha: float | None = None,
+    format: str | None = None,
+    method: str | None = None,
+    seed: int | None = None,
+) -> Path:
     """Writes the merged model in its own library's form, or in another's where the architecture exists there.
 
     Args:
@@ -26,20 +45,22 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
         to: a new folder.
         alpha: in [0, 1]; None for the run's chosen one.
         format: "transformers", "open_clip" or "timm"; None for the model's own library.
+        method: of a comparison, whose folder `run` is; None for a run.
+        seed: of a comparison; None for its first.
 
     Raises:
-        InputError: no finished run, another base model, `to` exists, `alpha` is out of range, or the run's own is 0;
-            nothing is written.
+        InputError: no finished run or comparison, no such method or seed, another base model, `to` exists, `alpha`
+            is out of range, or the chosen one is 0; nothing is written.
     """
-    about = read_about(run)
     check_alpha(alpha)
-    at = alpha_to_merge(run, about, alpha)
+    found = _of_comparison(run, method, seed) if (run / COMPARISON).is_file() else _of_run(run, method, seed)
+    at = alpha_to_merge(run, found.about, alpha)
     if not absent_folder(to):
         raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
     check_writable(to.parent)
-    config = load_config(run / CONFIG)
-    encoder = load(config.model, allow_download=config.allow_download)
-    merged = merge_run(run, encoder, to=to, format=format, alpha=at)
+    encoder = load(found.model, allow_download=found.allow_download)
+    about = found.about
+    merged = merge_run(found.folder, encoder, to=to, format=format, alpha=at, method=about["method"])
     difference = read_json(merged / "certificate.json")["max_relative_difference"]
     classifier = (
         f"; {CLASSIFIER} and {CLASSES} hold its classifier of {len(about['classnames'])} classes"
@@ -51,6 +72,35 @@ def merge(run: Path, *, to: Path, alpha: float | None = None, format: str | None
     )
     next_steps(("load it", loading(to, format or encoder.library)))
     return merged
+
+
+def _of_run(run: Path, method: str | None, seed: int | None) -> _Source:
+    about = read_about(run)
+    for option, given in (("--method", method), ("--seed", seed)):
+        if given is not None:
+            raise ConfigError(f"{option} is for a comparison, got {given}. '{run}' is a run. Leave it out.")
+    config = load_config(run / CONFIG)
+    return _Source(run, about, config.model, config.allow_download)
+
+
+def _of_comparison(folder: Path, method: str | None, seed: int | None) -> _Source:
+    if not (folder / CHOSEN).is_file():
+        raise RunError(
+            f"comparison must be finished. '{folder}' has no {CHOSEN}. Run the same 'radapter compare' again, which "
+            "continues it."
+        )
+    chosen = read_json(folder / CHOSEN)
+    methods: dict[str, dict[str, Any]] = chosen["methods"]
+    if method is None or method not in methods:
+        given = "Got none." if method is None else f"Got '{method}'.{did_you_mean(method, methods)}"
+        raise ConfigError(f"--method must be one of the comparison's: {', '.join(methods)}. {given}")
+    of_seed = methods[method]
+    key = next(iter(of_seed)) if seed is None else str(seed)
+    if key not in of_seed:
+        raise ConfigError(f"--seed must be one of the comparison's: {', '.join(of_seed)}. Got {seed}.")
+    training = folder / of_seed[key]["training"]
+    about = {**read_about(training), "method": method, "alpha": of_seed[key]["alpha"]}
+    return _Source(training, about, chosen["model"], allow_download=False)
 
 
 def loading(folder: str | Path, library: str) -> str:

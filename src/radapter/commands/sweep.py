@@ -64,8 +64,8 @@ def finished(run: Path) -> Results:
     """
     if (run / COMPARISON).is_file():
         raise RunError(
-            f"'{run}' must be the folder of a run. It is a comparison's. Train one of its methods with 'radapter "
-            "train'; the comparison itself is in results.md there."
+            f"'{run}' must be the folder of a run. It is a comparison's: its tables are in results.md there, and "
+            f"'radapter merge {run} --method METHOD --to DIR' writes one of its models."
         )
     if not (run / RESULTS).is_file():
         raise RunError(

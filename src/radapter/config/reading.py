@@ -98,7 +98,7 @@ def overridden(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def resolved_yaml(config: CommonConfig) -> str:
-    """The configuration with every default written out; `load_config` reads it back equal."""
+    """The configuration with every default and with absolute paths, as text that `load_config` reads."""
     return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True, width=110)
 
 

@@ -264,7 +264,15 @@ def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> 
     )
 
 
-def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, alpha: float | None) -> Path:
+def merge_run(
+    run: Path,
+    encoder: DualEncoder,
+    *,
+    to: Path,
+    format: str | None,
+    alpha: float | None,
+    method: str | None = None,
+) -> Path:
     """Writes the plain checkpoint of a finished run at one alpha, and, of a classification, its classifier.
 
     Args:
@@ -273,6 +281,7 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
         to: must not exist.
         format: "transformers" or "open_clip"; None for the model's own library.
         alpha: None for the run's chosen one.
+        method: what the certificate calls it, where methods share the training; None for the run's.
 
     Raises:
         RunError: `run` is not finished, the base model is another, `to` exists, or the run's alpha is 0 and none is
@@ -282,6 +291,7 @@ def merge_run(run: Path, encoder: DualEncoder, *, to: Path, format: str | None, 
     about = read_about(run)
     at = alpha_to_merge(run, about, alpha)
     facts = {fact: about[fact] for fact in ("task", "method", "templates") if fact in about} | {"alpha": at}
+    facts |= {} if method is None else {"method": method}
     trained = load_trained(run, encoder)
     with trained.interpolation() as interpolation, interpolation.at(at):
         head = _class_head(trained.classifier, about) if "classnames" in about else None

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from radapter.data import Memory
 from radapter.errors import ConfigError, DivergedError
@@ -87,7 +88,7 @@ class Trainings:
         Raises:
             ConfigError: the suite has no ID validation.
         """
-        place = self._place(method, (rate,), seed)
+        place = self.folder(method, (rate,), seed)
         file, values, diverged = place / _VALIDATION, place / _VALIDATION_VALUES, place / _DIVERGED
         if diverged.is_file():
             return None
@@ -114,7 +115,7 @@ class Trainings:
             rate: peak learning rate; None for the method's own.
             seed: fixes everything.
         """
-        place = self._place(method, _of_one(rate), seed)
+        place = self.folder(method, _of_one(rate), seed)
         encoder = self._load()
         if (place / TRAINED).is_file():
             return load_trained(place, encoder)
@@ -133,7 +134,7 @@ class Trainings:
             stop=self._stop,
             report=self._report,
         )
-        save_trained(place, trained, alpha=1.0, about={"seed": seed})
+        save_trained(place, trained, alpha=1.0, about=self._about(encoder, seed))
         shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
         return trained
 
@@ -144,7 +145,7 @@ class Trainings:
             ConfigError: there are no rates.
             DivergedError: all of them diverged.
         """
-        place = self._place(method, rates, seed)
+        place = self.folder(method, rates, seed)
         if (place / TRAINED).is_file():
             return load_trained(place, self._load())
         if not rates:
@@ -158,7 +159,7 @@ class Trainings:
         ingredients = [self.trained(single, rate, seed) for rate in known]
         mixed = soup(method, ingredients, self._validation(ingredients[0].classifier.encoder, seed))
         place.mkdir(parents=True, exist_ok=True)
-        save_trained(place, mixed, alpha=1.0, about={"seed": seed})
+        save_trained(place, mixed, alpha=1.0, about=self._about(mixed.classifier.encoder, seed))
         return mixed
 
     def zero_shot(self, seed: int) -> Swept:
@@ -176,7 +177,7 @@ class Trainings:
             rates: that it was trained at: one, those of a soup, or none for the method's own.
             alphas: each in [0, 1].
         """
-        place = self._place(find_method(trained.method, self.task(seed)), rates, seed)
+        place = self.folder(find_method(trained.method, self.task(seed)), rates, seed)
         tested = alphas_of_tests(self._tested, headline=HEADLINES[self.task(seed)])
         return _kept(
             place, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas, tested=tested)
@@ -184,15 +185,20 @@ class Trainings:
 
     def forget(self, method: Method, rate: float, seed: int) -> None:
         """Removes the weights of a training that is not needed again; its accuracy on ID validation stays."""
-        place = self._place(method, (rate,), seed)
+        place = self.folder(method, (rate,), seed)
         for path in place.iterdir() if place.is_dir() else ():
             if path.name not in (_VALIDATION, _VALIDATION_VALUES, _DIVERGED, *FILES):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def _place(self, method: Method, rates: Sequence[float], seed: int) -> Path:
-        """The folder of a training at one rate, of a soup of several, or at the method's own rate for none."""
+    def folder(self, method: Method, rates: Sequence[float], seed: int) -> Path:
+        """Returns the folder of a training at one rate, of a soup of several, or at its own rate for none."""
         numbers = "-".join(f"{rate:g}" for rate in rates) or "own"
         return self._folder / method.name.replace(":", "-") / f"seed-{seed}" / f"lr-{numbers}"
+
+    def _about(self, encoder: DualEncoder, seed: int) -> dict[str, Any]:
+        """What `merge` needs to know of a training."""
+        suite = self._suite_at(seed)
+        return {"model": encoder.name, "task": suite.task, "seed": seed, **suite.about()}
 
     def _suite_at(self, seed: int) -> Suite:
         if self._suite is None or self._suite[0] != seed:

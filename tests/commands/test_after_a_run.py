@@ -117,7 +117,7 @@ def test_merge_writes_a_model_that_transformers_loads_alone(radapter, run, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("method", "alpha"), [("wise-ft", 0.5), ("lora", "auto"), ("r-adapter", 0.5), ("r-adapter+head", 0.5)]
+    ("method", "alpha"), [("wise-ft", 0.5), ("lora", 0.5), ("r-adapter", 0.5), ("r-adapter+head", 0.5)]
 )
 def test_a_merged_run_classifies_with_transformers_alone(radapter, written, small, tmp_path, method, alpha):
     out, merged = tmp_path / "run", tmp_path / "merged"
@@ -147,7 +147,7 @@ def test_merge_at_alpha_zero_gives_the_base_model(radapter, run, tmp_path):
 
 def test_merge_to_open_clip_is_loaded_again(radapter, run, tmp_path):
     pytest.importorskip("open_clip")
-    answer = radapter("merge", run, "--to", tmp_path / "merged", "--format", "open_clip")
+    answer = radapter("merge", run, "--alpha", "0.5", "--to", tmp_path / "merged", "--format", "open_clip")
     assert answer.code == 0, answer.result.output
     assert load(tmp_path / "merged").library == "open_clip"
     assert f"open_clip.create_model_from_pretrained('local-dir:{tmp_path}/merged')" in answer.printed

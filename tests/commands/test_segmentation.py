@@ -114,7 +114,7 @@ def test_a_wrong_setting_is_told_and_nothing_is_written(radapter, written, tmp_p
 
 
 def test_merge_writes_the_encoder_alone(radapter, run, tmp_path):
-    answer = radapter("merge", run, "--to", tmp_path / "merged")
+    answer = radapter("merge", run, "--alpha", "0.5", "--to", tmp_path / "merged")
     assert answer.code == 0, answer.result.output
     assert not (tmp_path / "merged" / "classes.json").exists()
 

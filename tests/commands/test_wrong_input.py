@@ -190,7 +190,7 @@ def test_merge_on_another_base_model_tells_both_fingerprints(radapter, run, here
     shutil.copytree(run, here / "run")
     about = read_json(here / "run" / "trained.json")
     write_json(here / "run" / "trained.json", about | {"model": str(here / "model")})
-    answer = radapter("merge", here / "run", "--to", here / "merged")
+    answer = radapter("merge", here / "run", "--alpha", "0.5", "--to", here / "merged")
     assert answer.code == 2
     assert about["fingerprint"] in answer.said
     assert fingerprint(load(here / "model")) in answer.said
@@ -200,7 +200,7 @@ def test_merge_on_another_base_model_tells_both_fingerprints(radapter, run, here
 def test_merge_into_a_folder_that_exists_is_refused(radapter, run, here):
     (here / "merged").mkdir()
     (here / "merged" / "letter.txt").write_text("dear")
-    answer = radapter("merge", run, "--to", "merged")
+    answer = radapter("merge", run, "--alpha", "0.5", "--to", "merged")
     assert answer.code == 2
     assert [file.name for file in (here / "merged").iterdir()] == ["letter.txt"]
 
@@ -219,7 +219,7 @@ def test_a_folder_that_is_no_finished_run_is_named(radapter, here, command):
             ("method=full", "adapter.r=4"),
             "adapter.r is for lora, rslora, r-adapter, r-adapter+head. Got 4 with method 'full'",
         ),
-        (("method=lora", "adapter.alpha=0.5"), "adapter.alpha is for wise-ft, r-adapter, r-adapter+head"),
+        (("method=full", "adapter.alpha=0.5"), "adapter.alpha is for linear-probe, flyp, lp-ft, l2-sp"),
         (("method=full", "loss.name=clip"), "loss.name for method 'full' must be one of: cross-entropy"),
         (("method=full", "loss.margin=0.1"), "loss.margin is for mpm-nce"),
         (("adapter.layers_to_transform=[9]",), "layers_to_transform must name blocks"),

@@ -21,8 +21,10 @@ def sweep_row(alpha: float, id_val: float) -> SweepRow:
 
 def swept(*scores: tuple[float, float]) -> Swept:
     """Alphas and their accuracies on 100 validation images, the first of which are right."""
+    rows = [sweep_row(*each) for each in scores]
     return Swept(
-        [sweep_row(*each) for each in scores],
+        rows,
+        {row.alpha: row.id_val for row in rows if row.id_val is not None},
         {f"{a:g}/id_val/id_val": (torch.arange(100) < round(100 * score)).float() for a, score in scores},
     )
 

@@ -218,7 +218,7 @@ def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe):
     mixed = trainings.mixed(METHODS["uniform-soup"], (1e-4, 1e-3), 1).classifier.state_dict()
     for name, tensor in mixed.items():
         assert torch.allclose(tensor, (weights[0][name] + weights[1][name]) / 2, atol=1e-6)
-    assert found.results[1].row("uniform-soup").alpha == 1.0
+    assert found.results[1].row("uniform-soup").selection.split == "id_val"
 
 
 def test_a_soup_of_other_rates_is_another_soup(tmp_path: Path, suite, recipe):

@@ -215,8 +215,8 @@ ROWS = [f"{n}.png,a number {n}" for n in range(8)]
             "{}",
             ("no 2: 13.png, 14.png", "Of the 10"),
         ),
-        ([*ROWS, "9.png,"], "image,caption", "{}", ("9.png", "empty")),
-        ([*ROWS, "9.png,   "], "image,caption", "{}", ("9.png", "empty")),
+        ([*ROWS, "9.png,"], "image,caption", "{}", ("9.png", "lack a caption or have a blank one")),
+        ([*ROWS, "9.png,   "], "image,caption", "{}", ("9.png", "lack a caption or have a blank one")),
         (ROWS, "image,caption", "{{csv: {}, group: scene}}", ("'scene'", "image, caption")),
         (ROWS, "picture,caption", "{}", ("'image'", "picture")),
         ([], "image,caption", "{}", ("train",)),
@@ -236,12 +236,14 @@ def test_pairs_that_cannot_be_trained_on_are_named(
     [
         ("train.per_group=30", "train.batch_size must be a multiple of train.per_group, 30."),
         ("train.per_group=8", "train.per_group must be at most"),
-        ("train.batch_size=200", "train.batch_size must be at most"),
+        ("train.per_group=2 train.batch_size=200", "train.batch_size must be at most"),
     ],
 )
 def test_batches_that_cannot_be_filled_are_refused(radapter, refusal, written, pictures, override, said):
     name = table(pictures, "train.csv", [row + words for row in ROWS for words in ("", " again")])
-    assert said in refusal(radapter, "train", written, *SMALL, f"data.train={name}", "out=out", override)
+    assert said in refusal(
+        radapter, "train", written, *SMALL, f"data.train={name}", "out=out", *override.split()
+    )
 
 
 def test_a_test_image_that_is_trained_on_is_refused(radapter, written, pictures):

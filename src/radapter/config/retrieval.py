@@ -9,7 +9,8 @@ from radapter.config.schema import CommonConfig, CommonData, TrainConfig
 
 RETRIEVAL_METHODS = (
     "zero-shot", "full", "lora", "rslora", "wise-ft", "uniform-soup", "greedy-soup", "r-adapter",
-    "r-adapter:no-drop", "r-adapter:dropout", "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:margin-0",
+    "r-adapter:no-drop", "r-adapter:dropout", "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:image-tower",
+    "r-adapter:margin-0",
     "r-adapter:single-positive", "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
     "r-adapter:no-rescaling",
 )  # fmt: skip

@@ -11,8 +11,8 @@ from radapter.config.sources import DataSource, NamedSources, ShiftedSource, Tra
 METHODS = (
     "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
     "lora", "rslora", "wise-ft", "r-adapter", "r-adapter+head", "r-adapter:no-drop", "r-adapter:dropout",
-    "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:image-tower", "r-adapter:cross-entropy", "r-adapter:margin-0",
-    "r-adapter:single-positive", "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
+    "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:image-tower", "r-adapter:cross-entropy",
+    "r-adapter:margin-0", "r-adapter:single-positive", "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
     "r-adapter:no-rescaling",
 )  # fmt: skip
 """Its methods, those of `radapter.methods.METHODS`."""

@@ -72,7 +72,7 @@ def test_names_are_those_of_the_documentation():
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_method_says_whether_it_trains_a_head(encoder, name):
     head = built(name, encoder).learner.head
-    assert METHODS[name].trains_head == (head is not None and head.requires_grad)
+    assert METHODS[name].trains_head == (head is not None and head.weight.requires_grad)
 
 
 def test_an_unknown_method_proposes_the_nearest():

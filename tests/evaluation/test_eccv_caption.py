@@ -60,5 +60,5 @@ def test_a_part_of_the_split_is_refused():
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "eccv_caption", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'radapter\[eccv_caption\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'radapter\[eccv-caption\]'"):
         eccv_caption_metrics(EYE, EYE, [1, 2, 3], [1, 2, 3])

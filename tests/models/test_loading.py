@@ -297,7 +297,7 @@ def test_importing_models_brings_no_extra() -> None:
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "open_clip", None)
     for name in ("open_clip:ViT-B-32", "timm:vit_tiny_patch16_224"):
-        with pytest.raises(MissingExtraError, match=r"pip install 'radapter\[open_clip\]'"):
+        with pytest.raises(MissingExtraError, match=r"pip install 'radapter\[open-clip\]'"):
             load(name)
 
 

@@ -170,7 +170,7 @@ def test_file_of_ids_names_the_classes_without_the_extra(tmp_path, monkeypatch, 
 
 def test_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip.zero_shot_metadata", None)
-    with pytest.raises(MissingExtraError, match=r"radapter\[open_clip\].*wnids"):
+    with pytest.raises(MissingExtraError, match=r"radapter\[open-clip\].*wnids"):
         opened("imagenet-r", layouts.imagenet_r(tmp_path))
 
 

@@ -144,9 +144,7 @@ def test_soups_are_no_run_of_their_own(radapter, written, small, model, tmp_path
     assert "as a run of its own" not in answer.printed
     selection = json.loads((tmp_path / "out" / "results.json").read_text())["selection"]
     assert selection["split"] == "id_val"
-    assert selection["rule"].startswith(
-        "smallest learning rate within one paired standard error of the best top-1"
-    )
+    assert selection["rule"].startswith("smallest alpha within one paired standard error of the best top-1")
 
 
 def test_every_training_keeps_its_best_epoch(compared):
@@ -207,7 +205,7 @@ COLUMNS = ("ID", "OOD mean", "sketch", "neon", "Trained", "Memory", "poch")
 @pytest.mark.parametrize("file", ["results.md", "results.tex"])
 def test_tables_have_the_columns_of_the_paper(compared, file):
     lines = (compared[0] / file).read_text().splitlines()
-    header = next(line for line in lines if "Method" in line)
+    header = next(line for line in lines if "Method" in line and "Memory" in line)
     assert [column for column in COLUMNS if column not in header] == []
     assert sum(name in line for line in lines for name in ("| wise-ft", "wise-ft &")) >= 1
 
@@ -228,7 +226,7 @@ def test_ood_at_fixed_id_levels_leads_the_tables(compared):
     assert all(len(figure["each"]) == 2 for of in levels["methods"].values() for figure in of["ood"])
     assert answer.printed.index("OOD at fixed ID levels") < answer.printed.index("Learning rates")
     page = (folder / "results.md").read_text()
-    assert page.index("OOD at fixed ID levels") < page.index("| ID | OOD mean |")
+    assert page.index("OOD at fixed ID levels") < page.index("OOD mean")
 
 
 def test_what_was_kept_is_said_or_that_it_was_not_measured(compared):

@@ -133,7 +133,7 @@ def test_alpha_of_a_command_is_checked(radapter, run, here, command):
     [
         "train RUN.YAML model=world:tinny --out",
         "compare RUN.YAML model=world:tinny --out",
-        "merge RUN --to",
+        "merge RUN --alpha 0.5 --to",
         "demo --out",
         "shards nowhere --to",
         "mine nowhere.csv --to",
@@ -181,7 +181,7 @@ def test_resume_without_a_run_is_refused(radapter, small, written, here):
 
 def test_merge_on_another_base_model_tells_both_fingerprints(radapter, run, here):
     from radapter.models import fingerprint, load
-    from radapter.storage import read_json, write_json
+    from radapter.storage import read_json
 
     shutil.copytree(TINY, here / "model")
     weights = here / "model" / "model.safetensors"
@@ -189,7 +189,8 @@ def test_merge_on_another_base_model_tells_both_fingerprints(radapter, run, here
     save_file({name: tensor * 1.5 for name, tensor in tensors.items()}, weights, metadata={"format": "pt"})
     shutil.copytree(run, here / "run")
     about = read_json(here / "run" / "trained.json")
-    write_json(here / "run" / "trained.json", about | {"model": str(here / "model")})
+    config = here / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("model: world:tiny", f"model: {here / 'model'}"))
     answer = radapter("merge", here / "run", "--alpha", "0.5", "--to", here / "merged")
     assert answer.code == 2
     assert about["fingerprint"] in answer.said

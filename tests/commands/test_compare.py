@@ -66,6 +66,7 @@ def figures(folder: Path) -> dict:
     results = json.loads((folder / "results.json").read_text())
     for row in results["rows"]:
         del row["seconds"], row["seconds_per_epoch"]
+    del results["evaluation_seconds"]
     return results
 
 

@@ -302,7 +302,7 @@ def _under(
     """Labelled images under the classes of a classifier; or under others, and why."""
     if has_templates:
         misfit = "--templates is given."
-    elif names is not None and set(names) != set(classifier.classnames):
+    elif names is not None and {*map(name_key, names)} != {*map(name_key, classifier.classnames)}:
         misfit = f"--classnames gives {len(names)} names that are not its {len(classifier.classnames)}."
     else:
         try:

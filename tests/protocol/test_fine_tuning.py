@@ -187,7 +187,7 @@ def test_alpha_0_of_a_method_with_a_head_is_zero_shot_bitwise_and_after_reloadin
 ):
     fresh = radapter.load("world:tiny")
     bench = Bench(suite, fresh.preprocess, memory=Memory())
-    zero_shot = bench.zero_shot(fresh)
+    (zero_shot,) = bench.zero_shot(fresh).rows
     found = trained(method, suite, replace(recipe, epochs=2, learning_rate=1e-2, batch_size=60))
     save_trained(tmp_path, found, alpha=0.5, about={})
     for each in (found, load_trained(tmp_path, radapter.load("world:tiny"))):

@@ -134,7 +134,7 @@ def test_over_seeds_the_harmonic_mean_is_the_mean_of_each_seeds():
 
 
 def test_a_comparison_shows_both_harmonic_means():
-    study = Study({}, {}, [results(0.8, 0.4, seed=0), results(0.6, 0.6, seed=1)])
+    study = Study({}, [results(0.8, 0.4, seed=0), results(0.6, 0.6, seed=1)])
     assert "| zero-shot | 70.0 | 50.0 | 56.7 | 58.3 |" in base_to_novel_markdown(study)
 
 

@@ -110,7 +110,7 @@ def test_sweep_shows_rsum_at_every_alpha(radapter, run):
     answer = radapter("sweep", run)
     assert answer.code == 0
     assert "r-adapter: rsum / 6 in %" in answer.printed
-    assert sum("chosen" in line for line in answer.printed.splitlines()) == 1
+    assert sum(line.split()[-1:] == ["chosen"] for line in answer.printed.splitlines()) == 1
 
 
 def test_evaluate_of_a_run_reads_pairs_and_gives_the_reported_figure(radapter, run):

@@ -43,7 +43,7 @@ def row_of(answer, first: str) -> list[str]:
 def test_a_run_leaves_results_tables_with_oracles_and_a_plot(run):
     results = json.loads((run / "results.json").read_text())
     assert (results["task"], results["selection"]["split"]) == ("segmentation", "id_val")
-    assert "jackknife" in results["selection"]["rule"]
+    assert "one paired standard error of the best mIoU" in results["selection"]["rule"]
     page = (run / "results.md").read_text()
     assert "mIoU in %, detectron2's convention" in page
     for row in ("zero-shot, true masks", "r-adapter, true masks", "proposals, true classes"):
@@ -56,7 +56,7 @@ def test_sweep_shows_miou_at_every_alpha(radapter, run):
     answer = radapter("sweep", run)
     assert answer.code == 0
     assert "r-adapter: mIoU in %" in answer.printed
-    assert sum("chosen" in line for line in answer.printed.splitlines()) == 1
+    assert sum(line.split()[-1:] == ["chosen"] for line in answer.printed.splitlines()) == 1
 
 
 def test_evaluate_of_a_run_gives_the_reported_figure_and_the_oracles(radapter, run):

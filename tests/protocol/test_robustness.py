@@ -46,7 +46,7 @@ def test_over_seeds_it_is_the_mean_of_each_seeds_with_its_spread():
 
 
 def test_results_markdown_and_csv_show_it():
-    study = Study({}, {}, [results(0, (0.75, 0.4), (0.5, 0.45))])
+    study = Study({}, [results(0, (0.75, 0.4), (0.5, 0.45))])
     shown = study_results(study, standard=STANDARD)
     assert shown["standard_models"]["models"] == 2
     text = robustness_markdown(shown)

@@ -16,7 +16,7 @@ from radapter.world import split
 PLACES = {"id_test": "{world: id_test, size: 40}", "sketch": "{world: sketch, size: 40}"}
 DATA = [word for name, spec in PLACES.items() for word in ("--data", f"{name}={spec}")]
 RUNS = {
-    "linear-probe": ("train.lr=0.1",),
+    "linear-probe": ("adapter.alpha=1", "train.lr=0.1"),
     "wise-ft": ("adapter.alpha=0.5", "train.lr=1e-3"),
     "r-adapter": ("adapter.alpha=0.5", "train.lr=1e-2", "data.templates=['a photo of a {}.']"),
 }
@@ -150,7 +150,7 @@ def test_the_readme_snippet_gives_the_figures_of_evaluate_bias_included(merged, 
     sketches = split("sketch", seed=0, size=40)
     images = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in sketches.images]
     with torch.no_grad():
-        logits = snippet["scores"](images)
+        logits = snippet["logits"](images)
     reported = json.loads((run / "results.json").read_text())["rows"][1]["ood"]["sketch"]
     assert (logits.argmax(1) == sketches.labels).double().mean().item() == pytest.approx(reported["top1"])
     assert cross_entropy(logits, sketches.labels).item() == pytest.approx(reported["nll"], rel=1e-4)

@@ -57,7 +57,7 @@ def test_split_folders_are_used_and_what_is_missing_is_cut_from_training(run, he
 
 def test_a_folder_of_splits_is_refused_as_a_training_set(run, here):
     images(here, photos__train__star=2, photos__test__star=2)
-    code, text = run("{train: photos, id_test: photos/test}")
+    code, text = run("{train: photos, id_val: photos/test, id_test: photos/test}")
     assert code == 2
     assert "holds splits: train, test" in text
     assert "radapter data check photos" in text

@@ -141,7 +141,7 @@ def test_known_results_are_taken_over_and_not_computed(tuned):
 def test_pseudo_values_of_an_accuracy_are_its_hits_at_every_alpha_computed(tuned):
     encoder, head, interpolation = tuned
     found: dict[tuple[float, str], Tensor] = {}
-    measures = {"a": ClassificationMeasure(encoder, lambda: head.weight, list(batches()))}
+    measures = {"a": ClassificationMeasure(encoder, lambda: head, list(batches()))}
     known = {0.0: {"a": {"top1": 0.125, "n": 12}}}
     swept = sweep(encoder, interpolation.at, measures, (0.0, 0.5, 1.0), known=known, pseudo_values=found)
     assert found.keys() == {(0.5, "a"), (1.0, "a")}

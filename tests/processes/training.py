@@ -166,13 +166,14 @@ def loss_and_gradients(name: LossName, processes: Processes) -> list[torch.Tenso
     own = processes.share(len(images))
     parts = None if processes.group is None else Parts(processes.group, processes.shares(len(images)))
     rows = images[own.start : own.stop].clone().requires_grad_()
-    others = texts[:6] if name == "cross-entropy" else texts[own.start : own.stop]
-    others = others.clone().requires_grad_()
+    others = texts[own.start : own.stop].clone().requires_grad_()
+    head = LinearHead(texts[:6]).requires_grad_()
     loss = bound_loss(name, margin=None, label_smoothing=None, logit_bias=torch.tensor(-2.0).double())
-    value = loss(rows, others, targets[own.start : own.stop], torch.tensor(20.0).double(), parts)
+    other = head if name == "cross-entropy" else others
+    value = loss(rows, other, targets[own.start : own.stop], torch.tensor(20.0).double(), parts)
     value.backward()
     if name == "cross-entropy":
-        return [value.detach(), rows.grad, sum(processes.gather(others.grad)) / processes.size]
+        return [value.detach(), rows.grad, sum(processes.gather(head.weight.grad)) / processes.size]
     return [value.detach(), rows.grad, others.grad]
 
 

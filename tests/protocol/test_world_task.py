@@ -11,7 +11,7 @@ from radapter.config import load_config
 from radapter.data import EvalLoader
 from radapter.evaluation import evaluate_classification
 from radapter.protocol.world_task import world_suite
-from radapter.zeroshot import class_embeddings
+from radapter.zeroshot import LinearHead, class_embeddings
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "world.yaml"
 SMALL = [
@@ -33,7 +33,8 @@ def test_two_tasks_measure_what_is_kept(suite):
 def test_zero_shot_has_something_to_keep_in_both_tasks(suite, encoder):
     found = {}
     for name, other in suite.transfer.items():
-        head = class_embeddings(encoder, other.data.classnames, other.templates)
+        embeddings = class_embeddings(encoder, other.data.classnames, other.templates)
+        head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
         loader = EvalLoader(other.data, encoder.preprocess, batch_size=100)
         found[name] = evaluate_classification(encoder, head, loader)["top1"]
     assert found["colour"] == pytest.approx(0.955, abs=0.04)  # 200 images: one standard error is 0.015

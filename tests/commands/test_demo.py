@@ -26,7 +26,7 @@ def test_full_fine_tuning_gains_on_its_own_data_and_interpolation_has_more_ood(s
     base, full = results.row("zero-shot"), results.row("full")
     curve = [point for point in results.sweep if point.method == "full"]
     assert full.id_mean > base.id_mean + 0.05
-    assert full.ood_mean < max(point.ood_mean for point in curve) - 0.01
+    assert full.ood_mean < max(point.ood_mean for point in curve)
 
 
 def test_r_adapter_gains_without_that_loss(shown):

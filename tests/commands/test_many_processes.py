@@ -13,6 +13,7 @@ from processes import command
 from processes.start import TIMEOUT, start
 
 from radapter.storage import load_weights
+from radapter.world import CLASSES
 from radapter_cli import app, data_app
 
 TINY_RUN = (
@@ -120,7 +121,7 @@ def test_fsdp_by_two_processes_gives_the_results_of_one(run_of_one, written, tmp
 
 
 def test_data_that_one_process_does_not_find_end_all_and_the_main_one_tells_it(tmp_path):
-    for name in ("cat", "dog"):
+    for name in CLASSES[:2]:
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name / "1.png")
     arguments = ("evaluate", "world:tiny", "--data", "photos")

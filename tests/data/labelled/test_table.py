@@ -68,8 +68,8 @@ def test_missing_column_proposes_the_nearest(images):
     ("lines", "message"),
     [
         (["image,label"], "and a row"),
-        (["image,label", "a.png"], "Row 1 of .* has 1"),
-        (["image,label", "a.png,x,y"], "Row 1 of .* has 3"),
+        (["image,label", "a.png"], "Row 1 has 1"),
+        (["image,label", "a.png,x,y"], "Row 1 has 3"),
         (["image,label", 'a.png,"x'], "CSV"),
         (["image,label", ",x", "a.png,y", " ,z"], "2 of 3 do not, first rows 1, 3"),
         (["image,label", "images/0.png,"], "must have a label"),

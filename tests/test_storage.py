@@ -562,7 +562,8 @@ def test_a_full_disk_is_told_with_path_and_free_space_and_leaves_the_old(tmp_pat
 
 def test_a_size_limit_that_weights_hit_is_a_disk_error(tmp_path):
     code = (
-        f"{_ALONE}import resource, signal, torch; from radapter import storage; from radapter.errors import DiskError\n"
+        f"{_ALONE}import resource, signal, torch; from radapter import storage\n"
+        "from radapter.errors import DiskError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: storage.save_tensors(sys.argv[1], {'a': torch.zeros(9999)})\n"
         "except DiskError as error: print(error)"

@@ -32,7 +32,7 @@ from radapter.errors import DamagedError, DiskError, ModelError, RunError, Unsaf
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
+MANIFEST, LOCK = "manifest.json", ".lock"
 _DRAFT = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{8}\.(?P<kind>part|old)")
 _DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
@@ -275,7 +275,7 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
         RunError: another process holds it, or nothing can be written into it.
     """
     check_writable(folder)
-    held = FileLock(Path(folder) / ".lock", fallback_to_soft=False)
+    held = FileLock(Path(folder) / LOCK, fallback_to_soft=False)
     try:
         with _disk_errors(Path(folder)):
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -295,6 +295,11 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def is_lock_or_draft(path: Path) -> bool:
+    """Whether `lock` made a file, or a process that was killed while it wrote may have left it."""
+    return path.name == LOCK or _DRAFT.fullmatch(path.name) is not None
 
 
 def _settle(folder: Path) -> None:
@@ -431,7 +436,7 @@ def _swap(draft: Path, target: Path) -> None:
 
 
 def _files(root: Path) -> list[Path]:
-    own = {root / MANIFEST, root / ".lock"}
+    own = {root / MANIFEST, root / LOCK}
     return sorted(file for file in root.rglob("*") if file.is_file() and file not in own)
 
 

@@ -58,7 +58,7 @@ def read_by_processes(loader: Iterable[Item], name: str) -> Iterator[Item]:
                 raise
             raise ReaderError(
                 f"every reader process of '{name}' must live as long as the run. One was killed: {error}. Usually "
-                "memory ran out: give fewer 'readers' or a smaller 'buffer' with the stream, or lower train.workers, "
-                "which each reader has."
+                "memory ran out: give fewer 'readers' or a smaller 'buffer' with the stream, or lower "
+                "train.workers, which each reader has."
             ) from error
         yield item

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from radapter.commands.building import AnySuite, absent_folder, recipe_of, report_long_captions, suite_of
+from radapter.commands.building import absent_folder, recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import (
     as_yaml,
     check_model,

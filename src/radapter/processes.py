@@ -76,7 +76,8 @@ class Processes:
         if self.group is None:
             return [value]
         found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, value, group=self._host)
+        with self.losing_none():
+            dist.all_gather_object(found, value, group=self._host)
         return found
 
     def gather_on_main(self, value: T) -> list[T]:
@@ -84,7 +85,8 @@ class Processes:
         if self.group is None:
             return [value]
         found: list[Any] | None = [None] * self.size if self.is_main else None
-        dist.gather_object(value, found, dst=0, group=self._host)
+        with self.losing_none():
+            dist.gather_object(value, found, dst=0, group=self._host)
         return found or []
 
     def together(self, work: Callable[[], T]) -> list[T]:
@@ -146,7 +148,8 @@ class Processes:
     def wait(self) -> None:
         """Until every process is here."""
         if self._host is not None:
-            dist.barrier(self._host)
+            with self.losing_none():
+                dist.barrier(self._host)
 
     def leave(self) -> None:
         """Ends what `join` began, for good."""

@@ -318,11 +318,12 @@ def _settle(folder: Path) -> None:
 
 @contextmanager
 def _disk_errors(target: Path) -> Iterator[None]:
-    """Turns what the system says of a full or read-only disk into a DiskError."""
+    """Turns what the system says of a full or read-only disk into a DiskError that names the outermost target."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _DISK_IS_FULL:
+    except (OSError, DiskError) as caught:
+        error = caught.__cause__ if isinstance(caught, DiskError) else caught
+        if not isinstance(error, OSError) or error.errno not in _DISK_IS_FULL:
             raise
         place = next(place for place in (target.absolute(), *target.absolute().parents) if place.exists())
         free = shutil.disk_usage(place).free

@@ -42,10 +42,10 @@ def read_by_processes(loader: Iterable[Item], name: str) -> Iterator[Item]:
     Raises:
         ReaderError: a reader was killed.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGCHLD) if is_main else None
+    is_told = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    before = signal.getsignal(signal.SIGCHLD) if is_told else None
     items = iter(loader)
-    if is_main:  # torch's handler raises wherever the main thread is, also between two halves of a step
+    if is_told:  # torch's handler raises wherever the main thread is, also between two halves of a step
         signal.signal(signal.SIGCHLD, before)
     while True:
         try:

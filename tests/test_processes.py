@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radapter import processes
 from radapter.errors import ConfigError, DataError
 from radapter.processes import ALONE, is_shared, join, launched, share
 
@@ -39,9 +40,9 @@ def environment(monkeypatch):
     """Sets variables as a launcher does; `join` is asked anew."""
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_USE_CPU"):
         monkeypatch.delenv(name, raising=False)
-    join.cache_clear()
+    processes._JOINED.clear()
     yield lambda **values: [monkeypatch.setenv(name, value) for name, value in values.items()]
-    join.cache_clear()
+    processes._JOINED.clear()
 
 
 def test_without_a_launcher_a_process_is_alone(environment):

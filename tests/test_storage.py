@@ -1,5 +1,7 @@
 """Folders are whole or absent; damage is noticed; no file that is read runs code."""
 
+import errno
+import fcntl
 import json
 import os
 import pickle
@@ -19,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from radapter import storage
-from radapter.errors import DamagedError, ModelError, RunError, UnsafeFileError
+from radapter.errors import DamagedError, DiskError, ModelError, RunError, UnsafeFileError
 
 # A process that imports storage alone: the whole package would take it seconds.
 _ALONE = (
@@ -446,6 +448,133 @@ def test_lock_is_free_after_an_exception(tmp_path):
         raise KeyError
     with storage.lock(tmp_path / "new"):
         pass
+
+
+def test_a_forked_process_does_not_hold_the_lock(tmp_path):
+    with storage.lock(tmp_path):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+    try:
+        with storage.lock(tmp_path):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_forked_process_that_outlives_the_holder_does_not_hold_the_lock(tmp_path):
+    code = _HOLD.replace("print(", "os.fork() or time.sleep(60); print(").replace(
+        "import time", "import os, time"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.wait()
+    with storage.lock(tmp_path):  # the child sleeps on
+        pass
+    holder.stdout.close()
+
+
+def test_what_killed_processes_left_goes_when_the_folder_is_locked(tmp_path):
+    (tmp_path / "checkpoints" / ".step-00000003.0123abcd.part").mkdir(parents=True)
+    (tmp_path / ".config.yaml.0123abcd.part").touch()
+    (tmp_path / "best-epoch").mkdir()
+    (tmp_path / ".best-epoch.0123abcd.old").mkdir()
+    (tmp_path / ".user.part").touch()
+    with storage.lock(tmp_path):
+        assert _left_in(tmp_path) == [".lock", ".user.part", "best-epoch", "checkpoints"]
+        assert _left_in(tmp_path / "checkpoints") == []
+
+
+def test_a_folder_killed_between_two_renames_comes_back_when_it_is_locked(tmp_path):
+    (tmp_path / ".best-epoch.0123abcd.old").mkdir()
+    (tmp_path / ".best-epoch.0123abcd.old" / "choice.json").touch()
+    with storage.lock(tmp_path):
+        assert _left_in(tmp_path / "best-epoch") == ["choice.json"]
+
+
+@pytest.mark.parametrize("missing", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_warned_of_and_used(tmp_path, monkeypatch, caplog, missing):
+    def without(handle, operation):
+        raise OSError(missing, os.strerror(missing))
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with storage.lock(tmp_path):
+        storage.write_text(tmp_path / "note.txt", "written")
+    assert f"the file system of '{tmp_path}' has no locks" in caplog.text
+
+
+# --- disks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [errno.EINVAL, errno.ENOTSUP, errno.EACCES])
+def test_a_file_system_that_flushes_no_folder_is_warned_of_once_and_used(
+    tmp_path, monkeypatch, caplog, missing
+):
+    flush = os.fsync
+
+    def of_files(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(missing, os.strerror(missing))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    for name in ("a", "b"):
+        with storage.whole_folder(tmp_path / name) as draft:
+            storage.write_text(draft / "note.txt", name)
+    assert (tmp_path / "b" / "note.txt").read_text() == "b"
+    assert caplog.text.count("folders cannot be forced to disk") == 1
+
+
+def test_a_platform_that_opens_no_folder_can_write_one(tmp_path, monkeypatch):
+    opened = os.open
+
+    def of_files(path, flags, *rest, **named):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied")  # as Windows
+        return opened(path, flags, *rest, **named)
+
+    monkeypatch.setattr(os, "open", of_files)
+    with storage.whole_folder(tmp_path / "run"):
+        pass
+    assert (tmp_path / "run").is_dir()
+
+
+@pytest.mark.parametrize("what", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_a_full_disk_is_told_with_path_and_free_space_and_leaves_the_old(tmp_path, monkeypatch, what):
+    storage.write_text(tmp_path / "note.txt", "old")
+
+    def full(handle):
+        raise OSError(what, os.strerror(what))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskError, match=r"note\.txt' cannot be written.* MiB are free"):
+        storage.write_text(tmp_path / "note.txt", "new")
+    with (
+        pytest.raises(DiskError, match=r"run' cannot be written"),
+        storage.whole_folder(tmp_path / "run") as draft,
+    ):
+        storage.save_tensors(draft / "w.safetensors", _WEIGHTS)
+    assert (tmp_path / "note.txt").read_text() == "old"
+    assert _left_in(tmp_path) == ["note.txt"]
+
+
+def test_a_size_limit_that_weights_hit_is_a_disk_error(tmp_path):
+    code = (
+        f"{_ALONE}import resource, signal, torch; from radapter import storage\n"
+        "from radapter.errors import DiskError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: storage.save_tensors(sys.argv[1], {'a': torch.zeros(9999)})\n"
+        "except DiskError as error: print(error)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "w.safetensors")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "w.safetensors' cannot be written: File too large" in ended.stdout
 
 
 def test_json_file_is_readable_text(tmp_path):

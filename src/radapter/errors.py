@@ -7,7 +7,10 @@
     │   ├── ModelError           a model name, folder or weights file
     │   ├── DataError            a data set
     │   │   └── ImageError       one image
-    │   ├── RunError             a run folder: other settings, other base model, nothing to resume
+    │   ├── RunError             a run folder: other settings, other data, another base model, no whole checkpoint
+    │   │   └── DiskError        it is on a full or a read-only disk
+    │   ├── PeerError            another process of the same command ended or does not answer
+    │   ├── ReaderError          a reader process was killed
     │   ├── UnsafeFileError      a file that could run code when opened
     │   └── MissingExtraError    an optional dependency (also an ImportError)
     ├── LeakError                a test set was asked for while something was still being chosen
@@ -53,6 +56,18 @@ class ImageError(DataError):
 
 class RunError(InputError):
     """A run folder does not fit what is asked of it."""
+
+
+class DiskError(RunError):
+    """The disk is full or read-only; what was there before is intact."""
+
+
+class PeerError(InputError):
+    """Another process of the same command ended, or did not answer within the time that the user set."""
+
+
+class ReaderError(InputError):
+    """A process that reads training data was killed, usually for the lack of memory."""
 
 
 class UnsafeFileError(InputError):

@@ -11,9 +11,11 @@ it. Any other ends its own process, and the launcher ends the rest.
 import logging
 import os
 import pickle
+import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from contextlib import contextmanager
+from datetime import timedelta
 from itertools import chain
 from typing import Any, NoReturn, TypeVar, final
 
@@ -21,10 +23,19 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from radapter.errors import ConfigError, RAdapterError
+from radapter.errors import ConfigError, PeerError, RAdapterError
 
 T = TypeVar("T")
 P = TypeVar("P")
+
+STOPPING = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if hasattr(signal, name)  # Windows has the first two
+)
+"""Signals by which people, terminals and schedulers end a run."""
+TIMEOUT_MINUTES = 30.0
+"""Minutes after which a process that does not answer is given up, unless something else is asked for."""
 
 
 @final
@@ -65,7 +76,8 @@ class Processes:
         if self.group is None:
             return [value]
         found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, value, group=self._host)
+        with self.losing_none():
+            dist.all_gather_object(found, value, group=self._host)
         return found
 
     def gather_on_main(self, value: T) -> list[T]:
@@ -73,7 +85,8 @@ class Processes:
         if self.group is None:
             return [value]
         found: list[Any] | None = [None] * self.size if self.is_main else None
-        dist.gather_object(value, found, dst=0, group=self._host)
+        with self.losing_none():
+            dist.gather_object(value, found, dst=0, group=self._host)
         return found or []
 
     def together(self, work: Callable[[], T]) -> list[T]:
@@ -117,10 +130,26 @@ class Processes:
                 found = self.together(lambda own=own: [work(part).cpu() for part in own])  # type: ignore[misc]
                 yield from chain.from_iterable(found)
 
+    @contextmanager
+    def losing_none(self) -> Iterator[None]:
+        """Turns what the backends raise in the block, where another process ended or hangs, into a PeerError."""
+        try:
+            yield
+        except RuntimeError as error:
+            # gloo raises plain RuntimeErrors, which begin with the place in its own source
+            if self.group is None or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+                raise
+            raise PeerError(
+                f"every process of a command must answer the others. Process {self.rank} of {self.size} lost them: "
+                f"{str(error).splitlines()[0]}. A process that ended says why in its own lines; one that hangs is "
+                "given up after train.timeout_minutes. Start the same command with --resume to continue."
+            ) from error
+
     def wait(self) -> None:
         """Until every process is here."""
         if self._host is not None:
-            dist.barrier(self._host)
+            with self.losing_none():
+                dist.barrier(self._host)
 
     def leave(self) -> None:
         """Ends what `join` began, for good."""
@@ -141,15 +170,23 @@ def launched() -> int:
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
-@cache
-def join() -> Processes:
+def join(*, timeout_minutes: float = TIMEOUT_MINUTES) -> Processes:
     """This process among those that a launcher started; `ALONE` where it started none.
 
     The main process meets the others at the address that the launcher gave. Waits for all.
 
+    Args:
+        timeout_minutes: after which a process that does not answer is given up; the first call decides.
+
     Raises:
         ConfigError: the launcher was told to wrap the model itself.
     """
+    if not _JOINED:
+        _JOINED.append(_joined(timedelta(minutes=timeout_minutes)))
+    return _JOINED[0]
+
+
+def _joined(timeout: timedelta) -> Processes:
     for flag, option in _WRAPPERS.items():
         if os.environ.get(flag, "false").lower() == "true":
             raise ConfigError(
@@ -166,10 +203,10 @@ def join() -> Processes:
         return ALONE
     from accelerate import PartialState
 
-    PartialState(cpu=not torch.accelerator.is_available())
+    PartialState(cpu=not torch.accelerator.is_available(), timeout=timeout)
     world = dist.group.WORLD
     assert isinstance(world, dist.ProcessGroup)
-    host = world if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+    host = world if dist.get_backend() == "gloo" else dist.new_group(backend="gloo", timeout=timeout)
     assert isinstance(host, dist.ProcessGroup)
     return Processes(world, host)
 
@@ -186,6 +223,7 @@ def is_shared(error: BaseException) -> bool:
 
 
 _LOG = logging.getLogger(__name__)
+_JOINED: list[Processes] = []
 _SHARED = "_radapter_shared"
 _WRAPPERS = {
     "ACCELERATE_USE_FSDP": "--use_fsdp",

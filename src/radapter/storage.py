@@ -4,31 +4,39 @@ A folder is written beside its place, flushed to disk and renamed into it, so th
 one and a crash leaves the old one. Its manifest holds the SHA-256 of every file, so that damage is noticed.
 """
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import pickle
+import re
 import secrets
 import shutil
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from radapter import pickles
-from radapter.errors import DamagedError, ModelError, RunError, UnsafeFileError
+from radapter.errors import DamagedError, DiskError, ModelError, RunError, UnsafeFileError
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
+MANIFEST, LOCK = "manifest.json", ".lock"
+_DRAFT = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{8}\.(?P<kind>part|old)")
+_DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
+_NO_FOLDER_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF}
 STATE_DICTS = ("state_dict", "model_state_dict", "model", "state_dict_ema")
 """Keys under which training programs keep a model's tensors, in the order in which `load_weights` looks for them."""
 
@@ -58,7 +66,8 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
 
     A process killed while the block runs leaves `path` as it was, and a `.NAME.*.part` beside it. A folder that is
     replaced steps aside as `.NAME.*.old` first: no rename swaps two folders. Killed between the two renames, a
-    process leaves it there, whole. Every file in it gets the mode that the user's umask gives a new file.
+    process leaves it there, whole; `lock` puts it back. Every file in it gets the mode that the user's umask gives a
+    new file.
 
     Args:
         path: where the folder shall be.
@@ -66,27 +75,29 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
 
     Raises:
         RunError: `path` exists and `replace` is False, is a file, or nothing can be written beside it; nothing is.
+        DiskError: the disk is full or read-only; nothing is written.
     """
     target = Path(path).absolute()
     if os.path.lexists(target) and not (replace and target.is_dir()):
         raise RunError(f"output folder must not exist. '{path}' does. Give another folder or remove it.")
     check_writable(target.parent)
-    target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
-    draft.mkdir()
     try:
-        yield draft
-        for file in sorted(draft.rglob("*")):
-            if not file.is_symlink():
-                if file.is_file():
-                    _set_mode(file, draft.stat().st_mode & 0o666)  # mkdir has applied the umask
-                _flush(file)
-        _flush(draft)
-        if replace and target.exists():
-            _swap(draft, target)
-        else:
-            _rename(draft, target)
-        _flush(target.parent)
+        with _disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft.mkdir()
+            yield draft
+            for file in sorted(draft.rglob("*")):
+                if not file.is_symlink():
+                    if file.is_file():
+                        _set_mode(file, draft.stat().st_mode & 0o666)  # mkdir has applied the umask
+                    _flush(file)
+            _flush(draft)
+            if replace and target.exists():
+                _swap(draft, target)
+            else:
+                _rename(draft, target)
+            _flush(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -100,17 +111,19 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     Raises:
         RunError: nothing can be written beside `path`.
+        DiskError: the disk is full or read-only; the old content stays.
     """
     target = Path(path).absolute()
     check_writable(target.parent)
-    target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:
-        with draft.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
+        with _disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
     _flush(target.parent)
@@ -204,6 +217,7 @@ def write_tensors(
 
     Raises:
         RunError: nothing can be written beside `path`.
+        DiskError: the disk is full or read-only; the old content stays.
     """
     target = Path(path).absolute()
     check_writable(target.parent)
@@ -252,23 +266,76 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 @contextmanager
 def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Holds `folder` for this process while the block runs; the lock goes with the process, however it ends.
+    """Holds `folder` for this process while the block runs, and removes drafts that killed processes left in it.
+
+    The lock ends with the process, however that ends; processes that it forks do not hold it. On a file system
+    without locks a warning is logged once, and nothing is locked or removed.
 
     Raises:
         RunError: another process holds it, or nothing can be written into it.
     """
-    import fcntl
-
     check_writable(folder)
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    with (Path(folder) / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(
-                f"run folder '{folder}' is in use by another process. Wait or use another."
-            ) from error
+    held = FileLock(Path(folder) / LOCK, fallback_to_soft=False)
+    try:
+        with _disk_errors(Path(folder)):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            held.acquire(blocking=False)
+    except Timeout as error:
+        raise RunError(f"run folder '{folder}' is in use by another process. Wait or use another.") from error
+    except PermissionError as error:
+        raise RunError(f"'{held.lock_file}' is another user's: {error}. Give another folder.") from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _warn_once(f"the file system of '{folder}' has no locks ({error}). Start only one process in it.")
         yield
+        return
+    try:
+        _settle(Path(folder))
+        yield
+    finally:
+        held.release()
+
+
+def is_lock_or_draft(path: Path) -> bool:
+    """Whether `lock` made a file, or a process that was killed while it wrote may have left it."""
+    return path.name == LOCK or _DRAFT.fullmatch(path.name) is not None
+
+
+def _settle(folder: Path) -> None:
+    """Removes drafts; a folder whose replacement was interrupted between two renames gets its place back."""
+    for draft in sorted(folder.rglob(".*")):
+        if (name := _DRAFT.fullmatch(draft.name)) is None or not os.path.lexists(draft):
+            continue
+        target = draft.with_name(name["target"])
+        if name["kind"] == "old" and not os.path.lexists(target):
+            draft.rename(target)
+        elif draft.is_dir():
+            shutil.rmtree(draft)
+        else:
+            draft.unlink()
+
+
+@contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    """Turns what the system says of a full or read-only disk into a DiskError that names the outermost target."""
+    try:
+        yield
+    except (OSError, DiskError) as caught:
+        error = caught.__cause__ if isinstance(caught, DiskError) else caught
+        if not isinstance(error, OSError) or error.errno not in _DISK_IS_FULL:
+            raise
+        place = next(place for place in (target.absolute(), *target.absolute().parents) if place.exists())
+        free = shutil.disk_usage(place).free
+        raise DiskError(
+            f"'{target}' cannot be written: {os.strerror(error.errno)}. {free / 2**20:,.0f} MiB are free there. "
+            "Free some space and start the same command again, or give another folder."
+        ) from error
+
+
+@cache
+def _warn_once(message: str) -> None:
+    logger.warning("%s", message)
 
 
 def _load_safetensors(file: Path) -> dict[str, Tensor]:
@@ -327,10 +394,16 @@ def _is_torchscript(file: Path) -> bool:
 
 def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
     """Writes safetensors with the mode of any new file: `save_file` gives 0600, whatever the umask."""
-    file.touch()
-    mode = file.stat().st_mode & 0o777
-    save_file(tensors, file, metadata=metadata)
-    _set_mode(file, mode)
+    with _disk_errors(file):
+        file.touch()
+        mode = file.stat().st_mode & 0o777
+        try:
+            save_file(tensors, file, metadata=metadata)
+        except SafetensorError as error:
+            if (system := re.search(r"os error (\d+)", str(error))) is None:
+                raise
+            raise OSError(int(system[1]), str(error)) from error
+        _set_mode(file, mode)
 
 
 def _set_mode(file: Path, mode: int) -> None:
@@ -364,14 +437,24 @@ def _swap(draft: Path, target: Path) -> None:
 
 
 def _files(root: Path) -> list[Path]:
-    own = {root / MANIFEST, root / ".lock"}
+    own = {root / MANIFEST, root / LOCK}
     return sorted(file for file in root.rglob("*") if file.is_file() and file not in own)
 
 
 def _flush(path: Path) -> None:
     """Forces a file's or a folder's content to disk: without it a rename can outlive what it renamed."""
-    handle = os.open(path, os.O_RDONLY)
+    is_folder = path.is_dir()
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        # Windows flushes no file that is open for reading only, and opens no folder
+        handle = os.open(path, os.O_RDWR if os.name == "nt" and not is_folder else os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if not is_folder or error.errno not in _NO_FOLDER_FSYNC:
+            raise
+        _warn_once(
+            f"folders cannot be forced to disk on this file system or platform ({os.strerror(error.errno)}): after "
+            "a power cut the newest files may be missing."
+        )

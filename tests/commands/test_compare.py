@@ -183,7 +183,7 @@ def test_pictures_that_changed_under_their_names_are_another_comparison(
     before = snapshot(tmp_path / "out")
     answer = radapter(*asked, "linear-probe,full")
     assert (answer.code, snapshot(tmp_path / "out")) == (2, before)
-    assert "holds another comparison: pictures of ood/shifted: " in " ".join(answer.said.split())
+    assert "other data. ood/shifted: other images, or in another order." in " ".join(answer.said.split())
 
 
 @pytest.mark.parametrize("name", ["wise-ft", "full", "r-adapter", "lora", "r-adapter:margin-0"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,44 @@ def test_sigterm_in_one_process_stops_all_with_130_and_they_resume_to_the_same_w
         for run in (shared_run[0], tmp_path / "run")
     )
     assert all((whole[name] == resumed[name]).all() for name in whole)
+
+
+def test_a_process_that_is_killed_ends_the_others_with_2_and_is_no_fault_of_radapter(written, tmp_path):
+    arguments = ("train", written, *TINY_RUN, "--out", tmp_path / "run")
+    answer = Together(tmp_path, *arguments, work=command.run_killed)
+    assert answer.codes == [2, -signal.SIGKILL]
+    assert "Process 0 of 2 lost them" in answer.said
+    assert "Traceback" not in answer.said
+    assert "fault of radapter" not in answer.said
+
+
+def test_a_process_that_hangs_is_given_up_after_the_time_that_the_user_sets(written, tmp_path):
+    arguments = ("train", written, *TINY_RUN, "train.timeout_minutes=1", "--out", tmp_path / "run")
+    answer = Together(tmp_path, *arguments, work=command.run_hanging)
+    assert answer.codes[0] == 2
+    assert "given up after train.timeout_minutes" in answer.said
+    assert "fault of radapter" not in answer.said
+
+
+def test_torchrun_starts_a_killed_run_again_with_one_command_to_the_same_weights(
+    shared_run, written, tmp_path
+):
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
+    asked = ["train", written, *TINY_RUN, "train.checkpoint_every=1", "--out", tmp_path / "run", "--resume"]
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, "-m", "processes.killed_once", *asked],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("has no run yet. Starting one.") == 1
+    whole, again = (
+        load_weights(run / "adapter" / "adapter_model.safetensors")
+        for run in (shared_run[0], tmp_path / "run")
+    )
+    assert all((whole[name] == again[name]).all() for name in whole)
 
 
 def test_evaluate_counts_every_image_once_and_prints_once(radapter, tmp_path):

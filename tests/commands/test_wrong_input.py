@@ -173,12 +173,6 @@ def test_folder_that_is_no_run_is_left_alone(refused, here):
     assert "holds something else" in refused()
 
 
-def test_resume_without_a_run_is_refused(radapter, small, written, here):
-    answer = radapter("train", written, *small, "--out", "out", "--resume")
-    assert (answer.code, list(here.iterdir())) == (2, [])
-    assert "--resume needs a run folder" in answer.said
-
-
 def test_merge_on_another_base_model_tells_both_fingerprints(radapter, run, here):
     from radapter.models import fingerprint, load
     from radapter.storage import read_json

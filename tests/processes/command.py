@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import radapter_cli
@@ -35,3 +36,36 @@ def run_elsewhere(folder: str, *arguments: str) -> None:
     """As `run`; the last process finds nothing where the first one does."""
     os.chdir(folder if os.environ["RANK"] == "0" else "/")
     run(folder, *arguments)
+
+
+def run_killed(folder: str, *arguments: str) -> None:
+    """As `run`; the last process is killed when its first step is reported."""
+    at_step_one(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    run(folder, *arguments)
+
+
+def run_hanging(folder: str, *arguments: str) -> None:
+    """As `run`; the last process hangs from its first step on, until the first one has ended."""
+    over = Path(folder) / "over"
+
+    def hang() -> None:
+        while not over.exists():
+            time.sleep(0.1)
+        os._exit(0)
+
+    at_step_one(hang)
+    try:
+        run(folder, *arguments)
+    finally:
+        over.touch()
+
+
+def at_step_one(act) -> None:
+    """Acts in the last process when its first step is reported."""
+
+    def report(bars: Bars, step) -> None:
+        if step.step == 1:
+            act()
+
+    if os.environ["RANK"] != "0":
+        Bars.report = report  # type: ignore[method-assign]

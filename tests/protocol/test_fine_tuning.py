@@ -12,7 +12,7 @@ from radapter.methods import METHODS
 from radapter.methods.rates import default_rate
 from radapter.protocol import Bench, Selection, train_method
 from radapter.protocol.best_epoch import BestEpoch
-from radapter.protocol.trained import load_trained, save_trained
+from radapter.protocol.trained import Classifier, load_trained, save_trained
 from radapter.protocol.validation import Validation
 from radapter.training import Checkpoints, Interrupted, StopSignal
 
@@ -205,3 +205,10 @@ def test_l2_sp_stays_nearer_to_the_base_model_than_full(suite, recipe):
 
     # 0.95 in these eight steps; a weight of 0.01 gives 0.99
     assert distance("l2-sp") < 0.97 * distance("full")
+
+
+def test_a_signal_is_heard_between_two_batches_of_a_validation(suite, recipe, encoder):
+    validation, stop = Validation(suite, encoder, recipe), StopSignal()
+    stop.asked = True
+    with pytest.raises(Interrupted, match="while validating"):
+        validation.metrics(Classifier(encoder, None), stop=stop)

@@ -72,6 +72,31 @@ def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, sui
     assert resumed.sweep == whole.sweep
 
 
+@pytest.mark.parametrize("step", [4, 8])
+def test_a_run_stopped_before_the_validation_of_an_epoch_chooses_the_same_epoch(
+    tmp_path: Path, suite, recipe, step: int
+):
+    recipe = replace(recipe, keep="best")
+    run(tmp_path / "whole", suite, recipe, tested="chosen")
+    with pytest.raises(Interrupted, match=f"step {step} of 8"):
+        run(tmp_path / "cut", suite, recipe, tested="chosen", report=stop_at(step))
+    run(tmp_path / "cut", suite, recipe, tested="chosen", resume=True)
+    assert same(tensors(tmp_path / "whole"), tensors(tmp_path / "cut"))
+
+
+def test_a_run_is_not_resumed_with_other_data_or_another_base_model(tmp_path: Path, suite, recipe):
+    with pytest.raises(Interrupted):
+        run(tmp_path, suite, recipe, report=stop_at(3))
+    fewer = replace(suite, train=suite.train.subset(list(range(50))))
+    with pytest.raises(RunError, match="train: 60 samples before, 50 now"):
+        run(tmp_path, fewer, recipe, resume=True)
+    other = radapter.load("world:tiny")
+    with torch.no_grad():
+        next(other.parameters()).add_(0.05)
+    with pytest.raises(RunError, match="base model: fingerprint"):
+        run_method(tmp_path, METHODS["r-adapter"], other, suite, recipe, settings="a: 1\n", resume=True)
+
+
 def test_metrics_hold_every_step_once_after_a_resume(tmp_path: Path, suite, recipe):
     recipe = replace(recipe, checkpoint_every=2)
     with pytest.raises(Interrupted):

@@ -157,6 +157,28 @@ def test_a_rate_that_diverges_loses_and_the_comparison_goes_on(tmp_path: Path, s
     assert len(lines) == count
 
 
+def test_a_method_that_diverges_at_every_rate_or_at_a_seed_has_no_row_and_the_others_have(
+    tmp_path: Path, suite, recipe
+):
+    quick = replace(recipe, epochs=1, max_skipped=1, warmup_steps=0, grad_clip=None)
+    trainings = Trainings(tmp_path, load, lambda _: suite, quick)
+    grids = {"full": [1e30], "linear-probe": [1e-2], "flyp": [1e-5]}
+    methods = [METHODS[name] for name in ("full", "wise-ft", "linear-probe", "flyp")]
+    later = trainings.folder(METHODS["flyp"], (1e-5,), 1)
+    later.mkdir(parents=True)
+    (later / "diverged.txt").write_text("flyp, learning rate 1e-05, seed 1: not finite.")
+    found = study(methods, trainings, grids=grids, seeds=[0, 1])
+    assert [[row.method for row in each.rows] for each in found.results] == [
+        ["zero-shot", "linear-probe"]
+    ] * 2
+    assert found.diverged.keys() == {"full", "wise-ft", "flyp"}
+    assert "full diverged at each of its learning rates, 1e+30" in found.diverged["wise-ft"]
+    assert "seed 1" in found.diverged["flyp"]
+    assert study_results(found)["diverged"] == found.diverged
+    with pytest.raises(DivergedError, match="full diverged"):
+        study(methods[:1], trainings, grids={"full": [1e30]}, seeds=[0])
+
+
 def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path: Path, suite, recipe):
     lines: list[str] = []
     trainings = Trainings(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,22 @@ def test_wandb_receives_every_step_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert log_two_steps(tmp_path, "wandb") == [1, 2]
     assert list(tmp_path.rglob("*.wandb"))
+
+
+def test_a_loss_that_is_no_number_is_null_and_every_line_is_json(tmp_path):
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    with tracked(tmp_path, "none") as log:
+        log(replace(step(1), loss=float("nan"), gradient_norm=float("inf")))
+    line = json.loads((tmp_path / METRICS).read_text(), parse_constant=refuse)
+    assert (line["step"], line["loss"], line["gradient_norm"]) == (1, None, None)
+
+
+def test_damaged_lines_are_dropped_when_a_run_continues(tmp_path):
+    log_two_steps(tmp_path, "none")
+    content = (tmp_path / METRICS).read_bytes()
+    (tmp_path / METRICS).write_bytes(content + b"\0\0\xff}\n3\n{}\n[1]\n" + content[:20])
+    with tracked(tmp_path, "none") as log:
+        log(step(2))
+    assert [json.loads(line)["step"] for line in (tmp_path / METRICS).read_text().splitlines()] == [1, 2]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from radapter.errors import RunError
 from radapter.storage import read_json, write_json, write_manifest
 from radapter.training import Checkpoint, Checkpoints
 
@@ -86,3 +87,31 @@ def test_a_checkpoint_from_before_seconds_were_kept_has_none(tmp_path: Path):
     newest = Checkpoints(tmp_path).newest()
     assert newest is not None
     assert newest.seconds == 0.0
+
+
+def test_checkpoints_that_are_all_damaged_are_an_error(tmp_path: Path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2):
+        (checkpoints.save(make(step)) / "manifest.json").unlink()
+    with pytest.raises(RunError, match=r"All 2 in .* are damaged\. Restore one .* or remove the folder"):
+        checkpoints.newest()
+
+
+def test_folders_of_similar_names_are_no_checkpoints(tmp_path: Path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for name in ("step-best", "step-keep", "step-00000003.old", "step-1"):
+        (tmp_path / name).mkdir()
+    for step in (1, 2, 3):
+        checkpoints.save(make(step))
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert newest.step == 3
+    assert {f.name for f in tmp_path.iterdir()} >= {"step-best", "step-keep", "step-00000002", "step-1"}
+
+
+def test_a_disk_without_space_for_the_checkpoints_is_warned_of(tmp_path: Path, caplog):
+    Checkpoints(tmp_path / "new" / "checkpoints").warn_of_space(2**20)
+    assert not caplog.text
+    Checkpoints(tmp_path / "new" / "checkpoints").warn_of_space(2**50)
+    assert "checkpoints and results need about 13958643712 MiB" in caplog.text
+    assert f"in '{tmp_path}', which has " in caplog.text

@@ -1,4 +1,6 @@
+import errno
 import logging
+import os
 
 import pytest
 import torch
@@ -6,7 +8,7 @@ import torch
 import radapter
 from radapter.adapter import Ema, RAdapterConfig
 from radapter.data import TrainLoader
-from radapter.errors import ConfigError, DivergedError
+from radapter.errors import ConfigError, DiskError, DivergedError
 from radapter.methods import METHODS, bound_loss, trained_parameters
 from radapter.training import (
     Checkpoints,
@@ -199,3 +201,82 @@ def test_a_run_with_two_rates_resumes_bitwise(suite, tmp_path, stop_at):
     assert resumed.steps[0].step == stop_at + 1
     assert equal(resumed.weights(), whole.weights())
     assert equal(resumed.ema.state_dict(), whole.ema.state_dict())
+
+
+def saved(folder) -> list[int]:
+    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+
+
+def test_a_checkpoint_is_saved_by_the_clock(suite, tmp_path):
+    Rig(suite).fit(epochs=2, checkpoints=Checkpoints(tmp_path / "epochs", keep=9))
+    Rig(suite).fit(epochs=2, checkpoints=Checkpoints(tmp_path / "clock", keep=9), checkpoint_minutes=1e-9)
+    assert saved(tmp_path / "epochs") == [4, 8]
+    assert saved(tmp_path / "clock") == list(range(1, 9))
+
+
+def test_an_epoch_is_saved_before_its_validation_which_a_resumed_run_does_again(suite, tmp_path):
+    rig, validated = Rig(suite), []
+
+    def killed(epoch: int) -> None:
+        assert saved(tmp_path) == [4]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        rig.fit(epochs=2, checkpoints=Checkpoints(tmp_path), after_epoch=killed, checkpoint_every=99)
+    Rig(suite).fit(epochs=2, checkpoints=Checkpoints(tmp_path), after_epoch=validated.append, resume=True)
+    assert validated == [0, 1]
+
+
+def test_a_signal_in_the_last_step_stops_the_run_with_its_checkpoint(suite, tmp_path):
+    rig = Rig(suite)
+
+    class StopAfter(StopSignal):
+        asked = property(lambda _: len(rig.steps) == 4, lambda *_: None)
+
+    with pytest.raises(Interrupted, match="step 4 of 4"):
+        rig.fit(checkpoints=Checkpoints(tmp_path), stop=StopAfter())
+    assert saved(tmp_path) == [4]
+
+
+def test_a_run_that_diverges_replaces_no_good_checkpoint(suite, tmp_path):
+    rig = Rig(suite)
+    poison(rig, {2, 3})
+    with pytest.raises(DivergedError):
+        rig.fit(checkpoints=Checkpoints(tmp_path), checkpoint_every=1, max_skipped=2)
+    assert saved(tmp_path) == [1, 2]
+
+
+def test_a_checkpoint_that_was_due_in_a_skipped_step_comes_with_the_next_good_one(suite, tmp_path):
+    rig = Rig(suite)
+    poison(rig, {1})
+    rig.fit(checkpoints=Checkpoints(tmp_path), checkpoint_every=2)
+    assert saved(tmp_path) == [3, 4]
+
+
+def test_training_goes_on_where_the_disk_is_full_and_the_earlier_checkpoint_stays(
+    suite, tmp_path, monkeypatch, caplog
+):
+    rig, flush = Rig(suite), os.fsync
+
+    def full_at_last(handle: int) -> None:
+        if len(rig.steps) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", full_at_last)
+    assert rig.fit(checkpoints=Checkpoints(tmp_path), checkpoint_every=1) == 0
+    assert saved(tmp_path) == [1, 2]
+    assert "no checkpoint at step 3" in caplog.text
+    assert "No space left on device" in caplog.text
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_full_disk_at_an_interruption_is_an_error(suite, tmp_path, monkeypatch):
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    stop = StopSignal()
+    stop.asked = True
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskError, match=r"step-00000001' cannot be written.* MiB are free"):
+        Rig(suite).fit(checkpoints=Checkpoints(tmp_path), stop=stop)

@@ -37,6 +37,7 @@ from radapter.protocol import (
     TransferSet,
 )
 from radapter.protocol.suite import ROLES
+from radapter.storage import is_lock_or_draft
 from radapter.world import KEPT_TEMPLATES
 from radapter.zeroshot import name_key, templates
 
@@ -71,6 +72,7 @@ def recipe_of(config: CommonConfig) -> Recipe:
         workers=train.workers,
         eval_batch_size=train.eval_batch_size,
         checkpoint_every=train.checkpoint_every,
+        checkpoint_minutes=train.checkpoint_minutes,
         keep=train.keep,
         max_skipped=train.max_skipped,
         chunk_size=train.chunk_size,
@@ -109,8 +111,8 @@ def tested_images(
 
 
 def absent_folder(path: Path) -> bool:
-    """Whether nothing stands in the way at `path`: it is absent, or a folder that holds at most a lock."""
-    return not path.exists() or (path.is_dir() and all(file.name == ".lock" for file in path.iterdir()))
+    """Whether nothing stands in the way at `path`: it is absent, or a folder with at most a lock and drafts."""
+    return not path.exists() or (path.is_dir() and all(map(is_lock_or_draft, path.iterdir())))
 
 
 def tested_pairs(sets: Mapping[str, PairSet]) -> RetrievalSuite:

@@ -183,8 +183,11 @@ def check_text_tower(encoder: DualEncoder) -> None:
         )
 
 
-def check_run_folder(config: CommonConfig, *, resume: bool) -> None:
-    """Checks that `out` is new, or, to resume, that it holds a run of these settings.
+def check_run_folder(config: CommonConfig, *, resume: bool) -> bool:
+    """Checks that `out` is new, or, to resume, that it is new or holds a run of these settings.
+
+    Returns:
+        Whether it is new.
 
     Raises:
         RunError: it is in the way, or cannot be written; the message has what differs, and the remedy.
@@ -192,11 +195,7 @@ def check_run_folder(config: CommonConfig, *, resume: bool) -> None:
     out = Path(config.out)
     check_writable(out)
     if absent_folder(out):
-        if resume:
-            raise RunError(
-                f"--resume needs a run folder. '{out}' has no run. Leave --resume out to start one."
-            )
-        return
+        return True
     if not (out / CONFIG).is_file():
         raise RunError(
             f"run folder must be new or hold a run. '{out}' holds something else. Give another --out."
@@ -211,6 +210,7 @@ def check_run_folder(config: CommonConfig, *, resume: bool) -> None:
         raise RunError(
             f"run folder '{out}' holds this run already. Continue it with --resume, or give another --out."
         )
+    return False
 
 
 def as_yaml(value: object) -> str:

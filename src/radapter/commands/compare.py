@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from radapter.commands.building import AnySuite, absent_folder, recipe_of, report_long_captions, suite_of
+from radapter.commands.building import absent_folder, recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import (
     as_yaml,
     check_model,
@@ -22,7 +22,7 @@ from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
 from radapter.config.paths import absolute_if_local
 from radapter.config.schema import AdapterConfig
-from radapter.errors import ConfigError, RunError
+from radapter.errors import ConfigError, DivergedError, RunError
 from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard_models
 from radapter.methods import Method, find_method, find_methods
 from radapter.models import fingerprint, load
@@ -36,7 +36,7 @@ from radapter.protocol import (
     rate_grids,
     study,
 )
-from radapter.protocol.suite import ROLES
+from radapter.protocol.inputs import check_inputs, inputs_of, keep_inputs
 from radapter.report.study import write_study
 from radapter.storage import check_writable, lock, write_json, write_text
 from radapter.training import Interrupted, StopSignal, check_precision
@@ -71,6 +71,7 @@ def compare(
     Raises:
         InputError: a method, a setting, the model or the data does not fit, or the folder holds another comparison.
         Interrupted: a signal came; what was done is kept.
+        DivergedError: a method diverged at every rate, or at a seed; the tables of the others are written.
     """
     chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
     given = load_config(path, [*overrides, *chosen_out])
@@ -92,7 +93,7 @@ def compare(
         centres=config.compare.rates,
         points=config.compare.points,
     )
-    plan = _plan(config, rows, seeds=seeds, base=fingerprint(encoder))
+    plan = _plan(config, rows, seeds=seeds)
     _check_same(folder, plan)
     recipe = recipe_of(config)
     for method in rows:
@@ -103,8 +104,8 @@ def compare(
     report_sets(suite, config)
     check_suite_texts(suite, encoder, rows)
     check_disjoint(suite)
-    plan += _pictures(suite)
-    _check_same(folder, plan)
+    inputs = inputs_of(suite, fingerprint(encoder))
+    check_inputs(folder, inputs)
     say(
         f"{len(rows)} methods, {seeds} seeds, {config.compare.points} learning rates each: learning rate, epoch and "
         "alpha are chosen on ID validation, the same way for every method."
@@ -120,6 +121,7 @@ def compare(
             bar.evaluated(step)
 
         write_text(folder / COMPARISON, plan)
+        keep_inputs(folder, inputs)
         trainings = Trainings(
             folder / TRAININGS,
             lambda: load(config.model, allow_download=config.allow_download),
@@ -138,6 +140,7 @@ def compare(
             raise Interrupted(
                 f"stopped. What was done is in '{folder}'. Continue with the same command."
             ) from None
+    rows = [method for method in rows if method.name not in found.diverged]
     options = {"methods": methods, "seeds": seeds}
     options["standard-models"] = standard_models
     said = [
@@ -156,6 +159,9 @@ def compare(
         steps.append(("the best on ID validation, as a plain checkpoint", shlex.join(merging)))
         steps.append(("the same as a run of its own", shlex.join(words)))
     next_steps(*steps)
+    if found.diverged:
+        why = " ".join(f"{name} has no row. {reason}" for name, reason in found.diverged.items())
+        raise DivergedError(f"{why} The other methods are in '{folder}'.")
     return found
 
 
@@ -296,20 +302,10 @@ def _check(
     check_processes(config, recipe_of(config), 1)
 
 
-def _plan(config: CommonConfig, methods: Sequence[Method], *, seeds: int, base: str) -> str:
-    facts = {
-        "methods": [method.name for method in methods],
-        "seeds": seeds,
-        "fingerprint": base,
-    }
+def _plan(config: CommonConfig, methods: Sequence[Method], *, seeds: int) -> str:
+    facts = {"methods": [method.name for method in methods], "seeds": seeds}
     head = "# What radapter compare was asked for; the folder can be continued with the same.\n"
     return head + yaml.safe_dump(facts, sort_keys=False) + resolved_yaml(config)
-
-
-def _pictures(suite: AnySuite) -> str:
-    """The plan's lines on what the sets hold: pictures that changed under their names make another comparison."""
-    sets = {"train": suite.train, **{"/".join(key): data for key, data in suite.sets(*ROLES).items()}}
-    return yaml.safe_dump({f"pictures of {name}": data.fingerprint[:16] for name, data in sets.items()})
 
 
 def _check_is_comparison(folder: Path) -> None:

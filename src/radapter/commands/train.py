@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from radapter.commands.building import AnySuite, recipe_of, report_long_captions, suite_of
@@ -18,10 +19,11 @@ from radapter.commands.reporting import merge_steps, print_results, write_report
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
+from radapter.errors import InputError
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate, in_words, multiplier
 from radapter.models import DualEncoder, load
-from radapter.processes import is_shared, join, shared
+from radapter.processes import TIMEOUT_MINUTES, Processes, is_shared, join, launched, shared
 from radapter.protocol import Recipe, Results, run_method
 from radapter.protocol.fine_tuning import soup_rates
 from radapter.training import Interrupted
@@ -37,13 +39,20 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
         path: the YAML file.
         overrides: "key=value", dotted.
         out: the run folder, in place of the file's.
-        resume: continue from the newest good checkpoint.
+        resume: continue from the newest good checkpoint; start a run where there is none.
 
     Raises:
         InputError: a setting, the model, the data or the run folder; nothing is written.
         Interrupted: a signal came; a checkpoint is saved, and the message has the command that resumes.
     """
-    processes = join()
+    processes = join(timeout_minutes=_timeout(path, overrides))
+    with processes.losing_none():
+        return _trained(processes, path, overrides, out=out, resume=resume)
+
+
+def _trained(
+    processes: Processes, path: Path, overrides: Sequence[str], *, out: Path | None, resume: bool
+) -> Results:
     chosen_out = [] if out is None else [f"out={json.dumps(str(out))}"]
 
     def checked() -> tuple[CommonConfig, Method, Recipe]:
@@ -65,7 +74,9 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
         return encoder, suite
 
     config, method, recipe = processes.everywhere(checked)
-    processes.on_main(lambda: check_run_folder(config, resume=resume))
+    is_new = processes.on_main(lambda: check_run_folder(config, resume=resume))
+    if is_new and resume:
+        processes.on_main(lambda: say(f"'{config.out}' has no run yet. Starting one."))
     encoder, suite = processes.everywhere(opened)
     settings = resolved_yaml(config)
     if method.build is not None:
@@ -103,6 +114,14 @@ def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resu
             raise (shared(stopped) if is_shared(interruption) else stopped) from None
     processes.on_main(lambda: _reported(results, config, method, path))
     return results
+
+
+def _timeout(path: Path, overrides: Sequence[str]) -> float:
+    """How long to wait for other processes; what is wrong with the settings is told once all have met."""
+    if launched() > 1:
+        with suppress(InputError):
+            return load_config(path, overrides).train.timeout_minutes
+    return TIMEOUT_MINUTES
 
 
 def _rates(method: Method, config: CommonConfig, image_width: int) -> str:

@@ -28,7 +28,16 @@ TASKS: dict[str, type[CommonConfig]] = {
 
 # Change where a run writes or how fast it is, never what it computes: it may resume with others.
 _FREE = frozenset(
-    {"out", "tracking", "train.workers", "train.checkpoint_every", "train.fsdp", "allow_download"}
+    {
+        "out",
+        "tracking",
+        "train.workers",
+        "train.checkpoint_every",
+        "train.checkpoint_minutes",
+        "train.timeout_minutes",
+        "train.fsdp",
+        "allow_download",
+    }
 )
 
 

@@ -23,6 +23,7 @@ from pydantic import (
 from radapter.config.paths import PATH, PATH_OR_NAME, with_absolute_paths
 from radapter.config.sources import copied
 from radapter.errors import did_you_mean
+from radapter.processes import TIMEOUT_MINUTES
 
 # Rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test holds
 # the two together.
@@ -148,6 +149,14 @@ class TrainConfig(Section):
     eval_batch_size: int = Field(default=256, ge=1, description="images per evaluation batch")
     checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="steps between checkpoints; null is an epoch"
+    )
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        default=15.0, description="minutes after which a checkpoint is saved in any case; null is never"
+    )
+    timeout_minutes: float = Field(
+        default=TIMEOUT_MINUTES,
+        gt=0,
+        description="minutes that a process waits for another one of the same run before it gives up",
     )
     keep: Literal["last", "best"] = Field(
         default="last",

@@ -1,10 +1,10 @@
 """How methods are compared honestly: one suite, one loop, selection on ID validation, one results file.
 
-Reading order: suite (what a task is), classification, retrieval, segmentation, leaks, recipe, trained (an outcome),
-validation, fine_tuning (one method), experiment (what it is worth), swept (its sweep), results, run (in a folder),
-merged (what a merged folder records), trainings (many, each once), comparison (several methods), search (learning
-rates), seeds and study (several seeds), levels and reading_levels (OOD at fixed ID levels), generalisation (base to
-novel), robustness (standard models), world_task (the default).
+Reading order: suite (what a task is), classification, retrieval, segmentation, leaks, inputs, recipe, trained (an
+outcome), validation, fine_tuning (one method), experiment (what it is worth), swept (its sweep), results, run (in a
+folder), merged (what a merged folder records), trainings (many, each once), comparison (several methods), search
+(learning rates), seeds and study (several seeds), levels and reading_levels (OOD at fixed ID levels),
+generalisation (base to novel), robustness (standard models), world_task (the default).
 """
 
 from radapter.protocol.classification import ClassificationSuite, TransferSet

@@ -6,6 +6,7 @@ Methods that share a training (WiSE-FT interpolates `full`) are trained once. Th
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Literal
 
+from radapter.errors import DivergedError
 from radapter.evaluation import ALPHAS, HEADLINES
 from radapter.methods import Method, find_method
 from radapter.models import fingerprint
@@ -30,6 +31,7 @@ def compare(
     learning_rates: Mapping[str, float] | None = None,
     grids: Mapping[str, Sequence[float]] | None = None,
     pseudo_values: MutableMapping[str, PseudoValues] | None = None,
+    diverged: MutableMapping[str, str] | None = None,
 ) -> Results:
     """Trains and evaluates every method, each from a fresh model.
 
@@ -40,10 +42,11 @@ def compare(
         learning_rates: by training; one that is absent is the method's own.
         grids: by training, the learning rates that were searched, which a soup averages; None without a search.
         pseudo_values: gets those of each method's sweep, for `levels_over_seeds`.
+        diverged: gets methods whose training diverged, and why; they have no row. None raises instead.
 
     Raises:
         ConfigError: a soup without a grid.
-        DivergedError: a training diverged.
+        DivergedError: a training diverged, and `diverged` is None.
     """
     encoder, task = trainings.encoder(), trainings.task(seed)
     headline = HEADLINES[task]
@@ -56,12 +59,18 @@ def compare(
             continue
         rate = (learning_rates or {}).get(method.runs)
         rates: tuple[float, ...] = () if rate is None else (rate,)
-        if method.averages is None:
-            trained = trainings.trained(find_method(method.runs, task), rate, seed)
-        else:
-            rates = tuple((grids or {}).get(method.runs, ()))
-            trained = trainings.mixed(method, rates, seed)
-        swept = trainings.sweep(trained, seed, rates)
+        try:
+            if method.averages is None:
+                trained = trainings.trained(find_method(method.runs, task), rate, seed)
+            else:
+                rates = tuple((grids or {}).get(method.runs, ()))
+                trained = trainings.mixed(method, rates, seed)
+            swept = trainings.sweep(trained, seed, rates)
+        except DivergedError as error:
+            if diverged is None:
+                raise
+            diverged[method.name] = str(error)
+            continue
         if pseudo_values is not None:
             pseudo_values[method.name] = {key: found.numpy() for key, found in swept.pseudo_values.items()}
         # methods that share a training share its sweep

@@ -240,7 +240,7 @@ def _trained(
         validation = Validation(suite, encoder, recipe, memory=memory, processes=processes)
         best = BestEpoch(
             ema,
-            lambda: validation.metrics(Classifier(encoder, learner.head)),
+            lambda: validation.metrics(Classifier(encoder, learner.head), stop=stop),
             validation.headline.is_better,
             folder=None if checkpoints is None else checkpoints.folder / "best-epoch",
             resume=resume,
@@ -293,11 +293,12 @@ def _trained(
             text_features=text_features,
             checkpoints=checkpoints,
             checkpoint_every=recipe.checkpoint_every,
+            checkpoint_minutes=recipe.checkpoint_minutes,
             resume=resume,
             stop=stop,
             watch=watch,
             report=report,
-            after_epoch=best or (lambda _: None),
+            after_epoch=best,
             processes=processes,
             fsdp=recipe.fsdp,
         )

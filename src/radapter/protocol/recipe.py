@@ -21,6 +21,7 @@ class Recipe:
         warmup_steps: None for a tenth of all steps.
         flip: None for the task's own, `FLIPPED`.
         checkpoint_every: steps; None for an epoch.
+        checkpoint_minutes: after which a checkpoint is saved in any case; None for never.
         keep: the weights after the last epoch, or those of the epoch that ID validation likes best.
         fsdp: whether the weights are parted among the processes while they are trained.
     """
@@ -42,6 +43,7 @@ class Recipe:
     workers: int = 0
     eval_batch_size: int = 256
     checkpoint_every: int | None = None
+    checkpoint_minutes: float | None = 15.0
     chunk_size: int | None = None
     gradient_checkpointing: bool = False
     max_skipped: int = 10

@@ -29,6 +29,7 @@ from radapter.protocol.experiment import (
     zero_shot_row,
 )
 from radapter.protocol.fine_tuning import train_method
+from radapter.protocol.inputs import check_inputs, inputs_of, keep_inputs
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Selection
@@ -72,7 +73,8 @@ def run_method(
         settings: the resolved configuration, kept as config.yaml.
         alpha: where the method's row stands; None for the method's own.
         seed: fixes everything.
-        resume: continue where a checkpoint stands; a finished run is read and nothing is done.
+        resume: continue where a checkpoint stands, or start where there is none; a finished run is read and nothing
+            is done.
         tracking: where metrics go beside metrics.jsonl.
         report: told of each training step.
         progress: told how far the evaluation is.
@@ -83,12 +85,22 @@ def run_method(
         ModelError, DataError: processes have different base models, or different training sets.
         DataError: an image that is validated or tested on is also trained on; nothing was written.
         Interrupted: a signal came; a checkpoint was saved.
-        RunError: another process works in `out`.
+        RunError: another process works in `out`, or a run that is resumed was started with another base model or
+            other data, or has damaged checkpoints only.
+        DiskError: the disk is full; what was saved stays.
     """
     processes.everywhere(lambda: check_disjoint(suite))
     base = _same_everywhere(encoder, suite, processes)
+
+    def begin() -> None:
+        inputs = inputs_of(suite, base)
+        if resume:
+            check_inputs(out, inputs)
+        keep_inputs(out, inputs)
+
     with ExitStack() as held:
         processes.on_main(lambda: held.enter_context(lock(out)))
+        processes.on_main(begin)
         done = processes.on_main(lambda: Results.read(out) if resume and (out / RESULTS).is_file() else None)
         if done is not None:
             return done

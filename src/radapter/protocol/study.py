@@ -1,8 +1,9 @@
 """Several methods, several seeds, learning rates by search: `radapter compare` and the tables of `benchmarks/`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
+from radapter.errors import DivergedError
 from radapter.methods import Method, find_method
 from radapter.protocol.comparison import compare
 from radapter.protocol.levels import Levels
@@ -20,11 +21,13 @@ class Study:
         search: training -> its learning rates, how they did on ID validation at alpha 1, and the chosen one.
         results: one per seed.
         levels: OOD at fixed ID levels; None without OOD sets, or where nothing was trained.
+        diverged: method -> why it has no row: its training diverged at every rate, or at a seed.
     """
 
     search: Search
     results: list[Results]
     levels: Levels | None = None
+    diverged: dict[str, str] = field(default_factory=dict)
 
     @property
     def learning_rates(self) -> dict[str, float]:
@@ -45,10 +48,16 @@ def study(methods: Sequence[Method], trainings: Trainings, *, grids: Grids, seed
 
     Raises:
         ConfigError: the suite has no ID validation.
-        DivergedError: a training diverged at each of its rates, or at the chosen one on a later seed.
+        DivergedError: no method is left that did not diverge.
     """
     first = seeds[0]
-    search = search_learning_rates(trainings, grids=grids, seed=first)
+    search: Search = {}
+    diverged: dict[str, str] = {}
+    for name, grid in grids.items():
+        try:
+            search |= search_learning_rates(trainings, grids={name: grid}, seed=first)
+        except DivergedError as error:
+            diverged |= {method.name: str(error) for method in methods if method.runs == name}
     task = trainings.task(first)
     mixed = {method.runs for method in methods if method.averages}
     for name, found in search.items():
@@ -59,8 +68,29 @@ def study(methods: Sequence[Method], trainings: Trainings, *, grids: Grids, seed
     results, values = [], []
     for seed in seeds:
         of_seed: dict[str, PseudoValues] = {}
+        left = [method for method in methods if method.name not in diverged]
+        if diverged and all(method.build is None for method in left):
+            raise DivergedError(" ".join(diverged.values()))
         results.append(
-            compare(methods, trainings, seed=seed, learning_rates=chosen, grids=grids, pseudo_values=of_seed)
+            compare(
+                left,
+                trainings,
+                seed=seed,
+                learning_rates=chosen,
+                grids=grids,
+                pseudo_values=of_seed,
+                diverged=diverged,
+            )
         )
         values.append(of_seed)
-    return Study(search, results, levels_over_seeds(results, values))
+    results = [_without(diverged, each) for each in results]
+    if diverged and all(len(each.rows) == 1 for each in results):
+        raise DivergedError(" ".join(diverged.values()))
+    return Study(search, results, levels_over_seeds(results, values), diverged)
+
+
+def _without(methods: Collection[str], results: Results) -> Results:
+    """Results without the rows of these methods."""
+    rows = [row for row in results.rows if row.method not in methods]
+    sweep = [row for row in results.sweep if row.method not in methods]
+    return results.model_copy(update={"rows": rows, "sweep": sweep})

@@ -1,6 +1,9 @@
 """Where a run's metrics go: metrics.jsonl always, TensorBoard or Weights & Biases on request."""
 
 import json
+import logging
+import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,6 +15,7 @@ from radapter.errors import MissingExtraError
 from radapter.storage import write_text
 from radapter.training import Progress
 
+_LOG = logging.getLogger(__name__)
 Tracking = Literal["none", "tensorboard", "wandb"]
 METRICS = "metrics.jsonl"
 
@@ -43,9 +47,8 @@ def tracked(folder: Path, tracking: Tracking, *, every: int = 1) -> Iterator[Cal
             started = True
         if progress.step % every and progress.step != progress.steps:
             return
-        values = asdict(progress)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+        values = {name: value if math.isfinite(value) else None for name, value in asdict(progress).items()}
+        _append(path, json.dumps(values, allow_nan=False) + "\n")
         if tracker is not None:
             tracker.log(values, step=progress.step)
 
@@ -82,9 +85,27 @@ def _tracker(tracking: Tracking, folder: Path):  # type: ignore[no-untyped-def] 
     return tracker
 
 
+def _append(path: Path, line: str) -> None:
+    """Adds a whole line or none: a full disk ends no training."""
+    size = path.stat().st_size if path.is_file() else 0
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError as error:
+        _LOG.warning("no line in '%s': %s. Training goes on without it.", path, error)
+        if path.is_file():
+            os.truncate(path, size)
+
+
 def _drop_from(path: Path, step: int) -> None:
-    if not path.is_file():
-        return
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    kept = [line for line in lines if json.loads(line)["step"] < step]
-    write_text(path, "".join(line + "\n" for line in kept))
+    """Removes the lines of these steps, and what a crash or a damaged disk left that is no line."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        write_text(path, "".join(line + "\n" for line in lines if _is_before(line, step)))
+
+
+def _is_before(line: str, step: int) -> bool:
+    try:
+        return bool(json.loads(line)["step"] < step)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -100,8 +100,7 @@ class Trainings:
                 _LOG.warning(
                     "%s diverges at learning rate %g. It continues without this rate.", method.name, rate
                 )
-                shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
-                write_text(diverged, f"{error}\n")
+                _keep_diverged(place, error)
                 return None
             save_tensors(values, {_KEY: found.pseudo_values})
             write_json(file, found.metrics)
@@ -114,26 +113,36 @@ class Trainings:
             method: a row of `METHODS` that trains something and is no soup.
             rate: peak learning rate; None for the method's own.
             seed: fixes everything.
+
+        Raises:
+            DivergedError: it diverges, or did so when it was done before.
         """
         place = self.folder(method, _of_one(rate), seed)
+        if (place / _DIVERGED).is_file():
+            raise DivergedError((place / _DIVERGED).read_text(encoding="utf-8").strip())
         encoder = self._load()
         if (place / TRAINED).is_file():
             return load_trained(place, encoder)
         peak = rate or default_rate(method, encoder.image_width)
         self._starting(f"{method.name}, learning rate {peak:.4g}, seed {seed}")
         place.mkdir(parents=True, exist_ok=True)
-        trained = train_method(
-            method,
-            encoder,
-            self._suite_at(seed),
-            replace(self._recipe.with_own_loss(method), learning_rate=rate),
-            seed=seed,
-            memory=self._memory,
-            checkpoints=Checkpoints(place / _CHECKPOINTS),
-            resume=True,
-            stop=self._stop,
-            report=self._report,
-        )
+        try:
+            trained = train_method(
+                method,
+                encoder,
+                self._suite_at(seed),
+                replace(self._recipe.with_own_loss(method), learning_rate=rate),
+                seed=seed,
+                memory=self._memory,
+                checkpoints=Checkpoints(place / _CHECKPOINTS),
+                resume=True,
+                stop=self._stop,
+                report=self._report,
+            )
+        except DivergedError as error:
+            told = DivergedError(f"{method.name}, learning rate {peak:.4g}, seed {seed}: {error}")
+            _keep_diverged(place, told)
+            raise told from error
         save_trained(place, trained, alpha=1.0, about=self._about(encoder, seed))
         shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
         return trained
@@ -220,6 +229,11 @@ class Trainings:
 
 def _of_one(rate: float | None) -> tuple[float, ...]:
     return () if rate is None else (rate,)
+
+
+def _keep_diverged(place: Path, error: DivergedError) -> None:
+    shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
+    write_text(place / _DIVERGED, f"{error}\n")
 
 
 def _kept(place: Path, make: Callable[[], Swept]) -> Swept:

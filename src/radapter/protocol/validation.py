@@ -3,6 +3,8 @@
 It holds no test set, so that a choice made with it cannot have read one.
 """
 
+from collections.abc import Callable
+
 from radapter.data import Memory
 from radapter.errors import ConfigError
 from radapter.evaluation import HEADLINES, Measured, Metrics, measured
@@ -11,6 +13,7 @@ from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Suite, eval_loaders
 from radapter.protocol.trained import Classifier
+from radapter.training import Interrupted, StopSignal
 
 
 class Validation:
@@ -57,12 +60,23 @@ class Validation:
         )
         self.headline = HEADLINES[suite.task]
 
-    def metrics(self, classifier: Classifier) -> Metrics:
-        """The task's figures, in evaluation mode; adapters at the alpha they have."""
-        return self.measured(classifier).metrics
+    def metrics(self, classifier: Classifier, *, stop: StopSignal | None = None) -> Metrics:
+        """The task's figures, in evaluation mode; adapters at the alpha they have.
 
-    def measured(self, classifier: Classifier) -> Measured:
-        """The task's figures and each image's pseudo-value."""
+        Raises:
+            Interrupted: `stop` asked, between two batches. Several processes, which would have to agree, end first.
+        """
+
+        def heard(name: str, images: int) -> None:
+            if stop is not None and stop.asked and self._processes.size == 1:
+                raise Interrupted("stopped while validating")
+
+        return self.measured(classifier, progress=heard).metrics
+
+    def measured(
+        self, classifier: Classifier, *, progress: Callable[[str, int], None] | None = None
+    ) -> Measured:
+        """The task's figures and each image's pseudo-value; `progress` is told of each batch."""
         measures = self._suite.measures(classifier, self._loaders, processes=self._processes)
         ((name, measure),) = measures.items()
-        return measured(classifier, measure, name=name, processes=self._processes)
+        return measured(classifier, measure, name=name, progress=progress, processes=self._processes)

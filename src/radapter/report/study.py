@@ -52,6 +52,8 @@ def study_results(found: Study, *, standard: Baseline | None = None) -> dict[str
             "rows": [{**row, **of_method[row["method"]]} for row in results["rows"]],
             "standard_models": asdict(standard),
         }
+    if found.diverged:
+        results["diverged"] = found.diverged
     return {**results, "search": search, "learning_rates": found.learning_rates}
 
 

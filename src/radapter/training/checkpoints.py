@@ -5,6 +5,7 @@ far: everything that is not a pure function of (seed, step). The base model is n
 """
 
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from radapter.errors import DamagedError
+from radapter.errors import DamagedError, RunError
 from radapter.storage import (
     load_weights,
     read_json,
@@ -26,7 +27,7 @@ from radapter.storage import (
 )
 
 _LOG = logging.getLogger(__name__)
-_PREFIX = "step-"
+_NAME = re.compile(r"step-\d{8}")
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,12 @@ class Checkpoints:
         self._keep = keep
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Writes one whole, then removes those beyond `keep`. Returns its folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        target = self.folder / f"{_PREFIX}{checkpoint.step:08d}"
+        """Writes one whole, then removes those beyond `keep`. Returns its folder.
+
+        Raises:
+            DiskError: the disk is full or read-only; the earlier ones stay.
+        """
+        target = self.folder / f"step-{checkpoint.step:08d}"
         with whole_folder(target, replace=True) as draft:
             save_tensors(draft / "parameters.safetensors", checkpoint.parameters)
             save_tensors(draft / "average.safetensors", checkpoint.average)
@@ -85,11 +89,15 @@ class Checkpoints:
         return target
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint whose files match their manifest; None where there is no good one.
+        """The newest checkpoint whose files match their manifest; None where there is none at all.
 
         A damaged one is logged and passed over.
+
+        Raises:
+            RunError: there are checkpoints, and all of them are damaged.
         """
-        for folder in reversed(self._all()):
+        found = self._all()
+        for folder in reversed(found):
             try:
                 verify_manifest(folder)
             except DamagedError as error:
@@ -105,10 +113,36 @@ class Checkpoints:
                 scaler=state["scaler"],
                 seconds=state.get("seconds", 0.0),  # older ones do not know
             )
+        if found:
+            raise RunError(
+                f"a run continues from a whole checkpoint. All {len(found)} in '{self.folder}' are damaged. Restore "
+                "one from a backup, or remove the folder to start from step 0."
+            )
         return None
 
+    def warn_of_space(self, size: int) -> None:
+        """Warns where the disk has less space than the checkpoints and the outcome will need.
+
+        Args:
+            size: bytes of the trained parameters. A checkpoint holds four times as much: parameters, averages and
+                AdamW's two moments. One more than `keep` is there while the oldest is replaced.
+        """
+        needed = 4 * size * max(self._keep + 1 - len(self._all()), 1) + size
+        place = next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())
+        free = shutil.disk_usage(place).free
+        if free < needed:
+            _LOG.warning(
+                "checkpoints and results need about %.0f MiB in '%s', which has %.0f MiB free. Free some space: a "
+                "checkpoint that does not fit is left out.",
+                needed / 2**20,
+                place,
+                free / 2**20,
+            )
+
     def _all(self) -> list[Path]:
-        return sorted(self.folder.glob(f"{_PREFIX}*")) if self.folder.is_dir() else []
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
 
 
 def _flat(state: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:

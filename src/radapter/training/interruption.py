@@ -1,9 +1,11 @@
-"""Ctrl-C and SIGTERM as a wish, heard between two steps, so that the step in hand ends and is saved."""
+"""Defers Ctrl-C, SIGTERM and the like to the end of the current step, so that it is saved."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from radapter.processes import STOPPING
 
 
 class Interrupted(KeyboardInterrupt):
@@ -18,13 +20,17 @@ class StopSignal:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hears SIGINT and SIGTERM while the block runs. A second one acts at once, as without this."""
-        old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Hears `STOPPING` while the block runs. After the first signal a Ctrl-C acts at once, as without this.
+
+        Schedulers and terminals send the others more than once. One that is ignored, as SIGHUP under nohup, stays
+        so; a shell ignores SIGINT in background jobs, where `kill -INT` still means to stop.
+        """
+        handlers = {number: signal.getsignal(number) for number in STOPPING}
+        old = {n: h for n, h in handlers.items() if h != signal.SIG_IGN or n == signal.SIGINT}
 
         def hear(number: int, frame: FrameType | None) -> None:
             self.asked = True
-            for each, handler in old.items():
-                signal.signal(each, handler)
+            signal.signal(signal.SIGINT, old[signal.SIGINT])
 
         try:
             for number in old:

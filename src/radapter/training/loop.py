@@ -19,7 +19,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import Tensor, nn
+from torch import Tensor
 
 from radapter.adapter import Ema, coins
 from radapter.data import Batch
@@ -29,9 +29,10 @@ from radapter.losses.gather import Parts
 from radapter.methods import LabelledPairs, Learner, trained_parameters
 from radapter.processes import ALONE, Processes, shared
 from radapter.training.captions import Captions
-from radapter.training.checkpoints import Checkpoint, Checkpoints
+from radapter.training.checkpoints import Checkpoints
 from radapter.training.gradient_cache import backward_in_chunks
 from radapter.training.interruption import Interrupted, StopSignal
+from radapter.training.saving import LoopState, Saving
 from radapter.training.schedule import cosine_with_warmup
 from radapter.training.spread import PeakRates, Replicated, Sharded, Spread
 from radapter.training.stopwatch import Stopwatch
@@ -103,11 +104,12 @@ def fit(
     text_features: Tensor | None = None,
     checkpoints: Checkpoints | None = None,
     checkpoint_every: int | None = None,
+    checkpoint_minutes: float | None = None,
     resume: bool = False,
     stop: StopSignal | None = None,
     watch: Stopwatch | None = None,
     report: Callable[[Progress], None] = lambda _: None,
-    after_epoch: Callable[[int], None] = lambda _: None,
+    after_epoch: Callable[[int], None] | None = None,
     processes: Processes = ALONE,
     fsdp: bool = False,
 ) -> int:
@@ -132,12 +134,15 @@ def fit(
         text_features: (T, E) of all captions by their ids, where the text tower is not trained; None asks the tower
             in every step.
         checkpoints: where to save; None saves nothing.
-        checkpoint_every: steps between them; None is an epoch.
+        checkpoint_every: steps between them; None is an epoch. None is saved while steps are skipped: the state
+            may be what diverged.
+        checkpoint_minutes: after which one is saved in any case, by the main process's clock; None for never.
         resume: continue from the newest good checkpoint, where there is one.
         stop: asks to save and stop after the step in hand.
         watch: counts the seconds that checkpoints carry; None starts one here.
         report: called after each step.
-        after_epoch: called with the number of each epoch that ends, counted from 0, before its checkpoint.
+        after_epoch: called with the number of each epoch that ends, counted from 0, after its checkpoint; called
+            again where a run continues from there.
         processes: share every batch; each calls this with the same arguments, and `loader` made with them. `stop` is
             asked where one is asked, checkpoints are the main process's.
         fsdp: part the weights among the processes (FSDP2), for towers that do not fit one device; `learner` is then
@@ -149,6 +154,7 @@ def fit(
     Raises:
         ConfigError: `fsdp` with one process, or with `chunk_size`.
         DivergedError: `max_skipped` steps in a row were skipped; the message names samples.
+        DiskError: the last checkpoint before an interruption does not fit the disk; an earlier one stays.
         Interrupted: `stop` asked; a checkpoint was saved.
     """
     spread: Spread
@@ -163,15 +169,17 @@ def fit(
     else:
         spread = Replicated(learner, accelerator, rates=rates, weight_decay=weight_decay)
     model, stepper = spread.model, spread.optimizer
-    state = _LoopState(trained_parameters(learner), ema, spread, accelerator.scaler, watch or Stopwatch())
-    if resume and checkpoints is not None:
-        checkpoint = processes.on_main(checkpoints.newest)
-        if checkpoint is not None:
-            state.restore(checkpoint)
+    state = LoopState(trained_parameters(learner), ema, spread, accelerator.scaler, watch or Stopwatch())
     steps = epochs * loader.steps_per_epoch
+    saving = Saving(checkpoints, state, processes, minutes=checkpoint_minutes)
+    if resume:
+        saving.restore()
+        if after_epoch is not None and state.step and state.step % loader.steps_per_epoch == 0:
+            after_epoch(state.step // loader.steps_per_epoch - 1)  # its checkpoint comes before it
+    processes.on_main(saving.warn_of_space)
     started, images = time.perf_counter(), 0
     model.train()
-    for epoch, batch in _batches_from(state.step, loader, epochs):
+    for epoch, batch in saving.on_error(_batches_from(state.step, loader, epochs)):
         torch.manual_seed(seed * 1_000_003 + state.step)
         factor = cosine_with_warmup(state.step, steps=steps, warmup_steps=warmup_steps)
         for group in stepper.param_groups:
@@ -211,14 +219,17 @@ def fit(
         report(Progress(state.step, steps, epoch, loss.item(), rate, norm.item(), speed, state.skipped))
         if state.skipped_in_a_row:
             processes.everywhere(partial(_refuse_divergence, state, batch, loader, max_skipped))
-        if state.step % loader.steps_per_epoch == 0:
-            after_epoch(epoch)
-        asked = any(processes.gather(stop is not None and stop.asked)) and state.step < steps
+        ends = state.step % loader.steps_per_epoch == 0
         due = state.step % (checkpoint_every or loader.steps_per_epoch) == 0 or state.step == steps
-        if checkpoints is not None and (due or asked):
-            processes.on_main(partial(checkpoints.save, state.checkpoint()))
+        asked = saving.after_step(
+            due=due or (ends and after_epoch is not None), asked=stop is not None and stop.asked
+        )
         if asked:
             raise shared(Interrupted(f"stopped after step {state.step} of {steps}"))
+        if ends and after_epoch is not None:
+            after_epoch(epoch)
+    if any(processes.gather(stop is not None and stop.asked)):
+        raise shared(Interrupted(f"stopped after step {state.step} of {steps}"))
     return state.skipped
 
 
@@ -257,56 +268,6 @@ def sample_step(
     return loss
 
 
-class _LoopState:
-    """What changes from step to step, and its checkpoint."""
-
-    def __init__(
-        self,
-        parameters: dict[str, nn.Parameter],
-        ema: Ema,
-        spread: Spread,
-        scaler: torch.amp.GradScaler | None,
-        watch: Stopwatch,
-    ) -> None:
-        self._parameters, self._ema, self._spread, self._scaler = parameters, ema, spread, scaler
-        self._watch = watch
-        self.step = self.skipped = self.skipped_in_a_row = 0
-
-    def count(self, *, accepted: bool) -> None:
-        self.step += 1
-        if accepted:
-            self._spread.publish()
-            self._ema.update()
-            self.skipped_in_a_row = 0
-        else:
-            self.skipped += 1
-            self.skipped_in_a_row += 1
-
-    def checkpoint(self) -> Checkpoint:
-        return Checkpoint(
-            step=self.step,
-            parameters={name: p.detach() for name, p in self._parameters.items()},
-            average=self._ema.state_dict(),
-            optimizer=self._spread.optimizer_state(),
-            counters={"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row},
-            scaler=self._scaler.state_dict() if self._scaler is not None else {},
-            seconds=self._watch.seconds,
-        )
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        with torch.no_grad():
-            for name, parameter in self._parameters.items():
-                parameter.copy_(checkpoint.parameters[name])
-        self._ema.load_state_dict(checkpoint.average)
-        self._spread.restore(checkpoint.optimizer)
-        if self._scaler is not None:
-            self._scaler.load_state_dict(checkpoint.scaler)
-        self._watch.add(checkpoint.seconds)
-        self.step = checkpoint.step
-        self.skipped = checkpoint.counters["skipped"]
-        self.skipped_in_a_row = checkpoint.counters["skipped_in_a_row"]
-
-
 def _batches_from(step: int, loader: Loader, epochs: int) -> Iterator[tuple[int, Batch]]:
     first, offset = divmod(step, loader.steps_per_epoch)
     for epoch in range(first, epochs):
@@ -341,7 +302,7 @@ def _pairs(
     return pairs, {"image": batch.indices, "text": caption_ids}  # on the CPU, where coins are drawn
 
 
-def _refuse_divergence(state: _LoopState, batch: Batch, loader: Loader, max_skipped: int) -> None:
+def _refuse_divergence(state: LoopState, batch: Batch, loader: Loader, max_skipped: int) -> None:
     samples = [loader.dataset.where(int(i)) for i in batch.indices[:8]]
     _LOG.warning(
         "step %d skipped: loss or gradient was not finite; samples: %s", state.step, ", ".join(samples)

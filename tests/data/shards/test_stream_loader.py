@@ -2,7 +2,12 @@
 
 import itertools
 import json
+import multiprocessing
+import os
 import shutil
+import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +19,8 @@ from radapter.data.shards import SIZES
 from radapter.data.shards.exporting import export_labelled, export_pairs
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.data.shards.stream_loader import StreamLoader
-from radapter.errors import ConfigError, DataError
+from radapter.errors import ConfigError, DataError, ReaderError
+from radapter.processes import STOPPING
 
 IMAGES = 26
 
@@ -151,6 +157,57 @@ def test_every_process_has_its_share_of_each_step(folder):
         for r in range(3)
     ]
     assert sizes == [[3, 3, 3], [3, 3, 3], [3, 3, 2]]
+
+
+def readers_of_this_process():
+    return {child.pid for child in multiprocessing.active_children()}
+
+
+def test_a_reader_that_is_killed_is_told_with_the_remedy_between_two_batches(folder):
+    before, torch_s = readers_of_this_process(), signal.getsignal(signal.SIGCHLD)
+    batches = loader(folder, stream={"readers": 1, "buffer": 1}).epoch(0)
+    next(batches)
+    assert signal.getsignal(signal.SIGCHLD) is torch_s  # else it raises in the middle of a step
+    (reader,) = readers_of_this_process() - before
+    os.kill(reader, signal.SIGKILL)
+    with pytest.raises(ReaderError, match=r"One was killed: .* memory ran out: give fewer 'readers'"):
+        list(batches)
+
+
+def test_readers_do_not_hear_signals_that_are_sent_to_all(folder):
+    before = readers_of_this_process()
+    batches = loader(folder, stream={"readers": 2}).epoch(0)
+    found = [next(batches), next(batches)]  # one of each
+    for reader in readers_of_this_process() - before:
+        for number in STOPPING:
+            os.kill(reader, number)
+    assert same(found + list(batches), list(loader(folder, stream={"readers": 2}).epoch(0)))
+
+
+def test_readers_end_with_the_process_that_started_them(folder):
+    parent = os.fork()
+    if parent == 0:
+        try:
+            batches = loader(folder, stream={"readers": 2}).epoch(0)
+            next(batches)
+            signal.pause()
+        finally:
+            os._exit(1)
+    children = f"/proc/{parent}/task/{parent}/children"
+    while len(readers := Path(children).read_text().split()) < 2:
+        time.sleep(0.05)
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    for reader in readers:
+        while is_running(reader):
+            time.sleep(0.05)
+
+
+def is_running(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_fewer_shards_than_readers_are_refused(folder):

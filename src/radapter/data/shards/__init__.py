@@ -9,6 +9,7 @@ stream.py    a folder of shards to train on, never listed
 plan.py      which process and which reader reads what of an epoch
 reading.py   samples in sequence, through webdataset
 prepared.py  from samples to a batch
+readers.py   processes that read, and how they end
 stream_loader.py  training batches, epoch by epoch
 """
 

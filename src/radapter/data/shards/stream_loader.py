@@ -28,6 +28,7 @@ from radapter.data.shards.plan import (
     stretch,
 )
 from radapter.data.shards.prepared import Prepared, Read
+from radapter.data.shards.readers import begin_reader, read_by_processes
 from radapter.data.shards.reading import Streamed, read
 from radapter.data.shards.stream import ShardStream
 from radapter.errors import DataError, ImageError
@@ -160,8 +161,9 @@ class StreamLoader:
             num_workers=readers,
             collate_fn=_as_it_is,  # type: ignore[arg-type]  # of one item, where there is no batch
             generator=torch.Generator(),  # else it draws from torch's, which is the caller's
+            worker_init_fn=begin_reader,
         )
-        for found in loader:
+        for found in read_by_processes(loader, self.dataset.name):
             if isinstance(found, DataError):
                 raise found
             yield found

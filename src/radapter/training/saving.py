@@ -1,0 +1,145 @@
+"""What changes from step to step, and when it is saved."""
+
+import logging
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from radapter.adapter import Ema
+from radapter.errors import DiskError
+from radapter.processes import Processes, is_shared
+from radapter.training.checkpoints import Checkpoint, Checkpoints
+from radapter.training.spread import Spread
+from radapter.training.stopwatch import Stopwatch
+
+_LOG = logging.getLogger(__name__)
+Item = TypeVar("Item")
+
+
+class LoopState:
+    """What changes from step to step, and its checkpoint."""
+
+    def __init__(
+        self,
+        parameters: dict[str, nn.Parameter],
+        ema: Ema,
+        spread: Spread,
+        scaler: torch.amp.GradScaler | None,
+        watch: Stopwatch,
+    ) -> None:
+        self._parameters, self._ema, self._spread, self._scaler = parameters, ema, spread, scaler
+        self._watch = watch
+        self.step = self.skipped = self.skipped_in_a_row = 0
+
+    def count(self, *, accepted: bool) -> None:
+        """Counts a step, accepted or skipped."""
+        self.step += 1
+        if accepted:
+            self._spread.publish()
+            self._ema.update()
+            self.skipped_in_a_row = 0
+        else:
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Size of the trained parameters."""
+        return sum(parameter.nbytes for parameter in self._parameters.values())
+
+    def checkpoint(self) -> Checkpoint:
+        """The state of this moment; every process must ask."""
+        return Checkpoint(
+            step=self.step,
+            parameters={name: p.detach() for name, p in self._parameters.items()},
+            average=self._ema.state_dict(),
+            optimizer=self._spread.optimizer_state(),
+            counters={"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row},
+            scaler=self._scaler.state_dict() if self._scaler is not None else {},
+            seconds=self._watch.seconds,
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continues from a checkpoint."""
+        with torch.no_grad():
+            for name, parameter in self._parameters.items():
+                parameter.copy_(checkpoint.parameters[name])
+        self._ema.load_state_dict(checkpoint.average)
+        self._spread.restore(checkpoint.optimizer)
+        if self._scaler is not None:
+            self._scaler.load_state_dict(checkpoint.scaler)
+        self._watch.add(checkpoint.seconds)
+        self.step = checkpoint.step
+        self.skipped = checkpoint.counters["skipped"]
+        self.skipped_in_a_row = checkpoint.counters["skipped_in_a_row"]
+
+
+class Saving:
+    """When a checkpoint is saved, and what is done where that fails. Every process calls every method."""
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints | None,
+        state: LoopState,
+        processes: Processes,
+        *,
+        minutes: float | None,
+    ) -> None:
+        self._checkpoints, self._state, self._processes = checkpoints, state, processes
+        self._seconds = float("inf") if minutes is None else 60 * minutes
+        self._last, self._saved, self._is_wanted = time.monotonic(), 0, False
+
+    def restore(self) -> None:
+        """Continues from the newest checkpoint, where there is one."""
+        if self._checkpoints is not None:
+            checkpoint = self._processes.on_main(self._checkpoints.newest)
+            if checkpoint is not None:
+                self._state.restore(checkpoint)
+                self._saved = checkpoint.step
+
+    def warn_of_space(self) -> None:
+        """Warns where checkpoints will not fit the disk."""
+        if self._checkpoints is not None:
+            self._checkpoints.warn_of_space(self._state.parameter_bytes)
+
+    def after_step(self, *, due: bool, asked: bool) -> bool:
+        """Saves where it is time; returns whether any process is asked to stop.
+
+        Raises:
+            DiskError: it does not fit, and the run is to stop; otherwise a warning is logged and training goes on.
+        """
+        late = time.monotonic() - self._last > self._seconds
+        found = self._processes.gather((asked, late))
+        is_asked, is_late = any(asked for asked, _ in found), found[0][1]
+        self._is_wanted |= due or is_asked or is_late
+        if self._is_wanted:
+            self._save(must=is_asked)
+        return is_asked
+
+    def on_error(self, batches: Iterator[Item]) -> Iterator[Item]:
+        """The batches; where none comes, because a reader was killed, say, the steps that are done are saved."""
+        try:
+            yield from batches
+        except Exception as error:
+            if self._processes.size == 1 or is_shared(error):
+                self._save(must=False)
+            raise
+
+    def _save(self, *, must: bool) -> None:
+        """Saves, unless that is done, or the last step was skipped: what diverged replaces no good checkpoint."""
+        step = self._state.step
+        if self._checkpoints is None or self._state.skipped_in_a_row or step == self._saved:
+            return
+        try:
+            self._processes.on_main(partial(self._checkpoints.save, self._state.checkpoint()))
+            self._saved = step
+        except DiskError as error:
+            if must:
+                raise
+            if self._processes.is_main:
+                _LOG.warning("no checkpoint at step %d: %s Training goes on without it.", step, error)
+        self._last, self._is_wanted = time.monotonic(), False

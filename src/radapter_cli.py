@@ -180,9 +180,10 @@ def _termination_interrupts() -> Iterator[None]:
 
 
 def _is_input_error(error: Exception) -> bool:
-    from radapter.errors import InputError
+    from radapter.errors import RAdapterError
 
-    return isinstance(error, InputError)
+    # A file system that refuses a file names it; what it says of none is looked at like any other fault.
+    return isinstance(error, RAdapterError) or (isinstance(error, OSError) and error.filename is not None)
 
 
 def _say(text: str, colour: str) -> None:

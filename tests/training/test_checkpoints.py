@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from radapter.storage import read_json, write_json, write_manifest
+from radapter.manifests import write_manifest
+from radapter.storage import read_json, write_json
 from radapter.training import Checkpoint, Checkpoints
 
 

@@ -14,6 +14,7 @@ from radapter.data import Memory
 from radapter.errors import DataError, ModelError, RunError
 from radapter.evaluation import HEADLINES
 from radapter.evaluation.interpolation import check_alpha
+from radapter.manifests import record
 from radapter.methods import Method
 from radapter.models import ClassHead, DualEncoder, export, fingerprint
 from radapter.processes import ALONE, Processes
@@ -155,6 +156,7 @@ def run_method(
         )
         processes.on_main(lambda: save_tensors(out / PSEUDO_VALUES, pseudo_values))
         processes.on_main(lambda: results.write(out))
+        processes.on_main(lambda: record(out, PSEUDO_VALUES, RESULTS))
         return results
 
 

@@ -668,6 +668,28 @@ def merge(
     run(run_folder, to=to, alpha=alpha, format=format, method=method, seed=seed)
 
 
+@app.command(
+    epilog="Examples:\n\n[bold]radapter verify runs/run[/]\n\n[bold]radapter verify merged --json[/]\n\n"
+    "Exits with 2 where a file is damaged or missing."
+)
+@_alone
+def verify(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="A run, a comparison, a merged folder, shards, mined regions, or a search index.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare files with their recorded SHA-256, and tell what a resume would do and which base model is needed."""
+    from radapter.commands.verify import verify as run
+
+    if not run(path, as_json=as_json):
+        raise typer.Exit(INPUT)
+
+
 @app.command(epilog="Example: [bold]radapter inspect open_clip:ViT-B-16 --r 4[/]")
 @_alone
 def inspect(

@@ -85,7 +85,9 @@ def test_files_are_recorded_anew_and_taken_out(checkpoint):
     assert set(recorded(checkpoint)) == {"inner/manifest.json"}
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "a/../../outside", "C:/outside", "a\\..\\..\\b"])
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/hostname", "a/../../outside", "C:/outside", "a\\..\\..\\b"]
+)
 def test_a_manifest_names_no_file_outside_its_folder(checkpoint, name):
     write_json(checkpoint / "manifest.json", {"sha256": {name: "0" * 64}})
     with pytest.raises(DamagedError, match=r"must hold the SHA-256 of each file in its folder"):

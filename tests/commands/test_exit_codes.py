@@ -1,4 +1,4 @@
-"""Whose fault: what comes from files, settings or data exits with 2 and a message; 1 is a fault of radapter's own."""
+"""What comes from files, settings or data exits with 2 and a message; 1 is a fault of radapter's own."""
 
 import inspect
 import shutil
@@ -34,7 +34,7 @@ def test_a_file_that_the_system_refuses_exits_with_2(radapter, run, here):
 
 def test_a_training_that_diverges_exits_with_2_and_proposes_a_lower_rate(radapter, written, small, here):
     answer = radapter(
-        "train", written, *small, "method=full", "train.lr=1e12", "train.epochs=10", "out=out"
+        "train", written, *small, "method=full", "train.lr=1e12", "train.batch_size=8", "out=out"
     )
     assert answer.code == 2
     assert "Lower train.lr" in answer.said

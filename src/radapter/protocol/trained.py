@@ -5,6 +5,7 @@ as two sets of weights: its own before, and merged after. One alpha sweep serves
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -229,7 +230,9 @@ def _load_adapters(folder: Path, encoder: DualEncoder) -> PeftModel:
         config = PeftConfig.from_pretrained(folder)
         if isinstance(config, LoraConfig):
             use_separate_pairs(config, encoder.module)
-        adapters = PeftModel.from_pretrained(encoder.module, folder, config=config)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found missing adapter keys")  # an error, below
+            adapters = PeftModel.from_pretrained(encoder.module, folder, config=config)
     except RAdapterError:
         raise
     except Exception as error:  # PEFT checks no value: its fields, torch and re raise what they raise

@@ -42,3 +42,13 @@ def test_wandb_receives_every_step_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert log_two_steps(tmp_path, "wandb") == [1, 2]
     assert list(tmp_path.rglob("*.wandb"))
+
+
+def test_a_log_that_a_crash_left_full_of_nulls_loses_its_damaged_lines_alone(tmp_path):
+    assert log_two_steps(tmp_path, "none") == [1, 2]
+    first = (tmp_path / METRICS).read_bytes().splitlines(keepends=True)[0]
+    damaged = b"\x00" * 40 + b"\n\xff\xfe{\n" + first[:9] + b"\n[]\n7\n" + b"\x00" * 99
+    (tmp_path / METRICS).write_bytes(first + damaged)
+    with tracked(tmp_path, "none") as log:
+        log(step(2))
+    assert [json.loads(line)["step"] for line in (tmp_path / METRICS).read_text().splitlines()] == [1, 2]

@@ -85,6 +85,17 @@ def _tracker(tracking: Tracking, folder: Path):  # type: ignore[no-untyped-def] 
 def _drop_from(path: Path, step: int) -> None:
     if not path.is_file():
         return
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    kept = [line for line in lines if json.loads(line)["step"] < step]
+    found = [
+        (line, _step_of(line)) for line in path.read_text(encoding="utf-8", errors="replace").split("\n")
+    ]
+    kept = [line for line, its_step in found if its_step is not None and its_step < step]
     write_text(path, "".join(line + "\n" for line in kept))
+
+
+def _step_of(line: str) -> int | None:
+    """The step of a line; None of a damaged one, such as a crash leaves half written or full of NULs."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return step if type(step) is int else None

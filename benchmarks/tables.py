@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from radapter.errors import InputError
-from radapter.protocol.results import check_version
+from radapter.protocol.results import SCHEMA
 from radapter.report import details_markdown, results_markdown
 from radapter.report.curves import Json
 from radapter.report.levels import differences_markdown, levels_markdown
 from radapter.report.table import parameters
+from radapter.schemas import check_schema
 
 ROOT = Path(__file__).parents[1]
 FIGURES = {"docs/frontier.png": "benchmarks/demo/frontier.png"}
@@ -120,7 +121,7 @@ def table(asked: str, root: Path) -> str:
     name, *columns = rest
     results = _read(root / file)
     if name in TABLES:
-        check_version(results, Path(file))
+        check_schema(results, Path(file), reads=(SCHEMA,))
         return TABLES[name](results)
     rows = _at(results, name)
     if not isinstance(rows, list) or not columns:

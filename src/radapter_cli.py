@@ -180,9 +180,10 @@ def _termination_interrupts() -> Iterator[None]:
 
 
 def _is_input_error(error: Exception) -> bool:
-    from radapter.errors import InputError
+    from radapter.errors import RAdapterError
 
-    return isinstance(error, InputError)
+    # A file system that refuses a file names it; what it says of none is looked at like any other fault.
+    return isinstance(error, RAdapterError) or (isinstance(error, OSError) and error.filename is not None)
 
 
 def _say(text: str, colour: str) -> None:
@@ -665,6 +666,28 @@ def merge(
     from radapter.commands.merge import merge as run
 
     run(run_folder, to=to, alpha=alpha, format=format, method=method, seed=seed)
+
+
+@app.command(
+    epilog="Examples:\n\n[bold]radapter verify runs/run[/]\n\n[bold]radapter verify merged --json[/]\n\n"
+    "Exits with 2 where a file is damaged or missing."
+)
+@_alone
+def verify(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="A run, a comparison, a merged folder, shards, mined regions, or a search index.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare files with their recorded SHA-256, and tell what a resume would do and which base model is needed."""
+    from radapter.commands.verify import verify as run
+
+    if not run(path, as_json=as_json):
+        raise typer.Exit(INPUT)
 
 
 @app.command(epilog="Example: [bold]radapter inspect open_clip:ViT-B-16 --r 4[/]")

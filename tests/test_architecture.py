@@ -14,6 +14,8 @@ ROOMS = (
     "errors",
     "pickles",
     "storage",
+    "schemas",
+    "manifests",
     "hashing",
     "processes",
     "adapter",

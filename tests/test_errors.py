@@ -21,11 +21,6 @@ def test_docstring_draws_every_error(error):
     assert error.__name__ in errors.__doc__
 
 
-@pytest.mark.parametrize("name", ["MergeError", "ExportError", "DamagedError", "DivergedError"])
-def test_our_own_failures_are_not_the_users_input(name):
-    assert not issubclass(getattr(errors, name), errors.InputError)
-
-
 @pytest.mark.parametrize(
     ("error", "builtin"), [(errors.ConfigError, ValueError), (errors.MissingExtraError, ImportError)]
 )

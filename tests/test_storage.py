@@ -205,55 +205,6 @@ def test_damaged_json_names_the_file(tmp_path, content):
         storage.read_json(tmp_path / "a.json")
 
 
-# --- manifest --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def checkpoint(tmp_path):
-    """A folder with two files, one of them in a folder that has a manifest of its own, and its manifest."""
-    folder = tmp_path / "checkpoint"
-    (folder / "inner").mkdir(parents=True)
-    (folder / "weights.bin").write_bytes(b"\x00" * 100)
-    (folder / "inner" / "manifest.json").write_text("{}")
-    storage.write_manifest(folder)
-    return folder
-
-
-def test_untouched_folder_verifies(checkpoint):
-    storage.verify_manifest(checkpoint)
-
-
-def test_manifest_covers_files_in_folders_but_not_itself_and_the_lock(checkpoint):
-    (checkpoint / ".lock").touch()
-    assert set(storage.write_manifest(checkpoint)) == {"weights.bin", "inner/manifest.json"}
-
-
-def test_one_flipped_bit_is_noticed(checkpoint):
-    content = bytearray((checkpoint / "weights.bin").read_bytes())
-    content[50] ^= 1
-    (checkpoint / "weights.bin").write_bytes(content)
-    with pytest.raises(DamagedError, match=r"weights\.bin.* does not match"):
-        storage.verify_manifest(checkpoint)
-
-
-def test_missing_file_is_noticed(checkpoint):
-    (checkpoint / "inner" / "manifest.json").unlink()
-    with pytest.raises(DamagedError, match="missing"):
-        storage.verify_manifest(checkpoint)
-
-
-def test_folder_without_manifest_was_not_finished(tmp_path):
-    with pytest.raises(DamagedError, match="not finished"):
-        storage.verify_manifest(tmp_path)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"sha256": ["a"]}', '{"sha256": {"weights.bin": 3}}'])
-def test_damaged_manifest_is_damage(checkpoint, content):
-    (checkpoint / "manifest.json").write_text(content)
-    with pytest.raises(DamagedError):
-        storage.verify_manifest(checkpoint)
-
-
 # --- weights ---------------------------------------------------------------------------------------------------
 
 _WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}

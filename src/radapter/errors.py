@@ -1,7 +1,7 @@
-"""Everything radapter raises on purpose.
+"""Everything radapter raises on purpose. The cause is a file, a setting or data: the command line exits with 2.
 
-    RAdapterError
-    ├── InputError               the user's input; the command line exits 2
+    RAdapterError                the command line prints the message and exits with 2
+    ├── InputError               the user's input; nothing was written or changed
     │   ├── ConfigError          a key or value of run.yaml or of a call (also a ValueError)
     │   ├── SiteError            no place, or no exact place, for an adapter
     │   ├── ModelError           a model name, folder or weights file
@@ -19,7 +19,8 @@
     ├── DamagedError             a folder whose files no longer match its manifest
     └── DivergedError            training, or the model that it left, gave non-finite values (also a ValueError)
 
-A message says name, requirement, value and remedy, in this order.
+A message says name, requirement, value and remedy, in this order. Any other exception is a fault of radapter's own:
+the command line prints its traceback, asks for a report and exits with 1.
 """
 
 import difflib
@@ -27,7 +28,7 @@ from collections.abc import Iterable
 
 
 class RAdapterError(Exception):
-    """Base of every error that radapter raises on purpose."""
+    """Base of every error that radapter raises on purpose: files, settings or data are the cause, not radapter."""
 
 
 class InputError(RAdapterError):

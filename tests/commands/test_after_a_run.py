@@ -226,6 +226,7 @@ def at_zero(run, tmp_path):
     """A run whose alpha is 0, as its files have it where validation cannot tell the alphas apart."""
     folder = tmp_path / "at-zero"
     shutil.copytree(run, folder)
+    (folder / "manifest.json").unlink()  # changed on purpose
     about, results = (json.loads((folder / name).read_text()) for name in ("trained.json", "results.json"))
     kept = {"best_alpha": 0.8, "best_score": 0.9, "score": 0.875, "paired_error": 0.03, "n": 40}
     about["alpha"] = results["rows"][1]["alpha"] = 0.0

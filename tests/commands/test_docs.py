@@ -32,6 +32,7 @@ def after_the_tour(radapter, run, written, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(run, "runs/world")
     about = json.loads(Path("runs/world/trained.json").read_text())
+    Path("runs/world/manifest.json").unlink()  # changed on purpose
     Path("runs/world/trained.json").write_text(json.dumps(about | {"alpha": 1.0}))  # the small one may have 0
     shutil.copy(written, "run.yaml")
     assert radapter("init", "retrieval", "--to", "pairs.yaml").code == 0

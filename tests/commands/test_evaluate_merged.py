@@ -117,6 +117,8 @@ def test_options_win_over_the_classifier(radapter, probe, options, reason):
 def test_a_classifier_that_does_not_fit_is_refused(radapter, probe, damage, said):
     file = probe / "classifier.safetensors"
     save_file(damage(load_file(file)), file)
+    for record in ("manifest.json", "certificate.json"):  # changed on purpose
+        (probe / record).unlink()
     answer = radapter("evaluate", probe, *DATA)
     assert answer.code == 2, answer.result.output
     assert said in " ".join(answer.said.split())

@@ -16,6 +16,7 @@ COMMANDS = (
     "segment",
     "sweep",
     "merge",
+    "verify",
     "inspect",
     "methods",
     "shards",

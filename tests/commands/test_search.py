@@ -140,6 +140,7 @@ def tuned(run, here):
     """A run whose chosen alpha is 1: the small one may have chosen 0."""
     shutil.copytree(run, here / "tuned")
     about = read_json(here / "tuned" / "trained.json")
+    (here / "tuned" / "manifest.json").unlink()  # changed on purpose
     write_json(here / "tuned" / "trained.json", about | {"alpha": 1.0})
     return here / "tuned"
 

@@ -212,6 +212,7 @@ def test_sizes_that_disagree_exit_2_with_both_numbers(written, written_run, tmp_
     held = content["00002.tar"]
     content["00002.tar"] = held + 3
     (folder / "sizes.json").write_text(json.dumps(content))
+    (folder / "manifest.json").unlink()  # changed on purpose
     answer = written_run(f"data.train={{stream: {folder}}}")
     assert answer.code == 2
     said = " ".join(answer.said.split())

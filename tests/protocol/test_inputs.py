@@ -11,7 +11,7 @@ import radapter
 from radapter.data import open_classification
 from radapter.errors import RunError
 from radapter.models import fingerprint
-from radapter.protocol.inputs import check_inputs, inputs_of, keep_inputs
+from radapter.protocol.inputs import inputs_of
 
 
 @pytest.fixture
@@ -29,48 +29,48 @@ def inputs(suite, photos, encoder=None):
 
 
 def test_the_same_data_on_another_machine_pass(suite, photos, tmp_path):
-    keep_inputs(tmp_path, inputs(suite, photos))
+    inputs(suite, photos).write(tmp_path)
     shutil.copytree(photos, tmp_path / "elsewhere", copy_function=shutil.copyfile)
-    check_inputs(tmp_path, inputs(suite, tmp_path / "elsewhere"))
+    inputs(suite, tmp_path / "elsewhere").check(tmp_path)
 
 
 def test_an_image_that_is_gone_is_named_with_both_numbers(suite, photos, tmp_path):
-    keep_inputs(tmp_path, inputs(suite, photos))
+    inputs(suite, photos).write(tmp_path)
     (photos / "a" / "0.png").unlink()
     with pytest.raises(RunError, match=r"ood/photos: 6 samples before, 5 now\. Restore"):
-        check_inputs(tmp_path, inputs(suite, photos))
+        inputs(suite, photos).check(tmp_path)
 
 
 def test_an_image_that_changed_is_noticed(suite, photos, tmp_path):
-    keep_inputs(tmp_path, inputs(suite, photos))
+    inputs(suite, photos).write(tmp_path)
     Image.new("RGB", (8, 8), (1, 2, 3)).save(photos / "a" / "0.png")
     with pytest.raises(RunError, match="ood/photos: other images"):
-        check_inputs(tmp_path, inputs(suite, photos))
+        inputs(suite, photos).check(tmp_path)
 
 
 def test_renamed_classes_are_noticed(suite, photos, tmp_path):
-    keep_inputs(tmp_path, inputs(suite, photos))
+    inputs(suite, photos).write(tmp_path)
     (photos / "b").rename(photos / "c")
     with pytest.raises(RunError, match="ood/photos: the same images with other labels"):
-        check_inputs(tmp_path, inputs(suite, photos))
+        inputs(suite, photos).check(tmp_path)
 
 
 def test_exchanged_classes_are_noticed(suite, photos, tmp_path):
-    keep_inputs(tmp_path, inputs(suite, photos))
+    inputs(suite, photos).write(tmp_path)
     for old, new in (("a", "x"), ("b", "a"), ("x", "b")):
         (photos / old).rename(photos / new)
     with pytest.raises(RunError, match="ood/photos: "):
-        check_inputs(tmp_path, inputs(suite, photos))
+        inputs(suite, photos).check(tmp_path)
 
 
 def test_another_base_model_is_noticed(suite, photos, tmp_path):
     encoder = radapter.load("world:tiny")
-    keep_inputs(tmp_path, inputs(suite, photos, encoder))
+    inputs(suite, photos, encoder).write(tmp_path)
     with torch.no_grad():
         next(encoder.parameters()).add_(0.05)
     with pytest.raises(RunError, match=r"base model: fingerprint [0-9a-f]{16} before, [0-9a-f]{16} now"):
-        check_inputs(tmp_path, inputs(suite, photos, encoder))
+        inputs(suite, photos, encoder).check(tmp_path)
 
 
 def test_a_folder_of_an_older_version_passes(suite, photos, tmp_path):
-    check_inputs(tmp_path, inputs(suite, photos))
+    inputs(suite, photos).check(tmp_path)

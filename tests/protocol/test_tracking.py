@@ -55,10 +55,11 @@ def test_a_loss_that_is_no_number_is_null_and_every_line_is_json(tmp_path):
     assert (line["step"], line["loss"], line["gradient_norm"]) == (1, None, None)
 
 
-def test_damaged_lines_are_dropped_when_a_run_continues(tmp_path):
-    log_two_steps(tmp_path, "none")
-    content = (tmp_path / METRICS).read_bytes()
-    (tmp_path / METRICS).write_bytes(content + b"\0\0\xff}\n3\n{}\n[1]\n" + content[:20])
+def test_a_log_that_a_crash_left_full_of_nulls_loses_its_damaged_lines_alone(tmp_path):
+    assert log_two_steps(tmp_path, "none") == [1, 2]
+    first = (tmp_path / METRICS).read_bytes().splitlines(keepends=True)[0]
+    damaged = b"\x00" * 40 + b"\n\xff\xfe{\n" + first[:9] + b"\n[]\n7\n" + b"\x00" * 99
+    (tmp_path / METRICS).write_bytes(first + damaged)
     with tracked(tmp_path, "none") as log:
         log(step(2))
     assert [json.loads(line)["step"] for line in (tmp_path / METRICS).read_text().splitlines()] == [1, 2]

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from radapter.errors import RunError
-from radapter.storage import read_json, write_json, write_manifest
+from radapter.manifests import write_manifest
+from radapter.storage import read_json, write_json
 from radapter.training import Checkpoint, Checkpoints
 
 

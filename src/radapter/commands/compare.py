@@ -15,6 +15,7 @@ from radapter.commands.checks import (
     report_few_validation_images,
     unread_settings,
 )
+from radapter.commands.chosen import Chosen, ChosenTraining
 from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import print_study
 from radapter.commands.sets import report_sets
@@ -36,12 +37,12 @@ from radapter.protocol import (
     rate_grids,
     study,
 )
-from radapter.protocol.inputs import check_inputs, inputs_of, keep_inputs
+from radapter.protocol.inputs import inputs_of
 from radapter.report.study import write_study
-from radapter.storage import check_writable, lock, write_json, write_text
+from radapter.storage import check_writable, lock, write_text
 from radapter.training import Interrupted, StopSignal, check_precision
 
-COMPARISON, CHOSEN, TRAININGS = "comparison.yaml", "chosen.json", "trainings"
+COMPARISON, TRAININGS = "comparison.yaml", "trainings"
 _OF_THE_LOSS = ("margin", "label_smoothing")
 
 
@@ -105,7 +106,7 @@ def compare(
     check_suite_texts(suite, encoder, rows)
     check_disjoint(suite)
     inputs = inputs_of(suite, fingerprint(encoder))
-    check_inputs(folder, inputs)
+    inputs.check(folder)
     say(
         f"{len(rows)} methods, {seeds} seeds, {config.compare.points} learning rates each: learning rate, epoch and "
         "alpha are chosen on ID validation, the same way for every method."
@@ -121,7 +122,7 @@ def compare(
             bar.evaluated(step)
 
         write_text(folder / COMPARISON, plan)
-        keep_inputs(folder, inputs)
+        inputs.write(folder)
         trainings = Trainings(
             folder / TRAININGS,
             lambda: load(config.model, allow_download=config.allow_download),
@@ -168,8 +169,7 @@ def compare(
 def _write_chosen(
     folder: Path, found: Study, trainings: Trainings, methods: Sequence[Method], *, model: str
 ) -> None:
-    """Writes which training and alpha each method has at each seed, for `radapter merge`."""
-    of_method = {}
+    of_method: dict[str, dict[str, ChosenTraining]] = {}
     for method in methods:
         if method.build is None:
             continue
@@ -177,13 +177,13 @@ def _write_chosen(
         rates = tuple(search.found) if method.averages else (search.chosen,)
         trained = method if method.averages else find_method(method.runs, found.results[0].task)
         of_method[method.name] = {
-            str(results.seed): {
-                "training": str(trainings.folder(trained, rates, results.seed).relative_to(folder)),
-                "alpha": results.row(method.name).alpha,
-            }
+            str(results.seed): ChosenTraining(
+                training=trainings.folder(trained, rates, results.seed).relative_to(folder).as_posix(),
+                alpha=results.row(method.name).alpha,
+            )
             for results in found.results
         }
-    write_json(folder / CHOSEN, {"model": model, "methods": of_method})
+    Chosen(model=model, methods=of_method).write(folder)
 
 
 def _validated(results: Results, method: str) -> float:
@@ -332,5 +332,5 @@ def _check_same(folder: Path, plan: str) -> None:
 
 def _deciding(plan: str) -> dict[str, object]:
     """What must be the same to go on. Methods, seeds and learning rates may change: each training stands alone."""
-    free = {"methods", "seeds", "out", "tracking", "compare"}
+    free = {"schema", "methods", "seeds", "out", "tracking", "compare"}
     return {key: value for key, value in yaml.safe_load(plan).items() if key not in free}

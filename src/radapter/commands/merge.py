@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from radapter.commands.building import absent_folder
-from radapter.commands.compare import CHOSEN, COMPARISON
+from radapter.commands.chosen import CHOSEN, Chosen
+from radapter.commands.compare import COMPARISON
 from radapter.commands.terminal import next_steps, say
 from radapter.config import load_config
 from radapter.errors import ConfigError, RunError, did_you_mean
@@ -89,8 +90,8 @@ def _of_comparison(folder: Path, method: str | None, seed: int | None) -> _Sourc
             f"comparison must be finished. '{folder}' has no {CHOSEN}. Run the same 'radapter compare' again, which "
             "continues it."
         )
-    chosen = read_json(folder / CHOSEN)
-    methods: dict[str, dict[str, Any]] = chosen["methods"]
+    chosen = Chosen.read(folder)
+    methods = chosen.methods
     if method is None or method not in methods:
         given = "Got none." if method is None else f"Got '{method}'.{did_you_mean(method, methods)}"
         raise ConfigError(f"--method must be one of the comparison's: {', '.join(methods)}. {given}")
@@ -98,9 +99,9 @@ def _of_comparison(folder: Path, method: str | None, seed: int | None) -> _Sourc
     key = next(iter(of_seed)) if seed is None else str(seed)
     if key not in of_seed:
         raise ConfigError(f"--seed must be one of the comparison's: {', '.join(of_seed)}. Got {seed}.")
-    training = folder / of_seed[key]["training"]
-    about = {**read_about(training), "method": method, "alpha": of_seed[key]["alpha"]}
-    return _Source(training, about, chosen["model"], allow_download=False)
+    training = folder / of_seed[key].training
+    about = {**read_about(training), "method": method, "alpha": of_seed[key].alpha}
+    return _Source(training, about, chosen.model, allow_download=False)
 
 
 def loading(folder: str | Path, library: str) -> str:

@@ -18,6 +18,7 @@ from radapter.config.retrieval import RetrievalRunConfig
 from radapter.config.schema import CommonConfig
 from radapter.config.segmentation import SegmentationRunConfig
 from radapter.errors import ConfigError, did_you_mean
+from radapter.schemas import check_schema
 
 TASKS: dict[str, type[CommonConfig]] = {
     "classification": RunConfig,
@@ -25,6 +26,8 @@ TASKS: dict[str, type[CommonConfig]] = {
     "segmentation": SegmentationRunConfig,
 }
 """The schema of each task."""
+SCHEMA = 1
+"""Of config.yaml in a run folder; a file that does not say it has the first."""
 
 # Change where a run writes or how fast it is, never what it computes: it may resume with others.
 _FREE = frozenset(
@@ -66,6 +69,8 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     """
     file = Path(path)
     settings, lines = _read(file)
+    check_schema(settings, file, reads=(SCHEMA,))
+    settings.pop("schema", None)
     origins: dict[Location, str] = {}
     for override in overrides:
         origins[_override(settings, override)] = f"override '{override}': "
@@ -108,7 +113,8 @@ def overridden(overrides: Sequence[str]) -> dict[str, Any]:
 
 def resolved_yaml(config: CommonConfig) -> str:
     """The configuration with every default and with absolute paths, as text that `load_config` reads."""
-    return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True, width=110)
+    settings = {"schema": SCHEMA, **config.model_dump()}
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=110)
 
 
 def fingerprint(config: CommonConfig) -> str:

@@ -3,6 +3,7 @@
 The folder is reloaded with the library's own function, through no code of radapter's, and fed a fixed batch.
 """
 
+import math
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from radapter.errors import ExportError
+from radapter.manifests import MANIFEST, check, check_recorded, compared, hashes_of
 from radapter.models.encoder import Towers
 from radapter.models.hf import patches_of, pooled, quiet
-from radapter.storage import sha256
+from radapter.storage import read_json, sha256
 
 CERTIFICATE = "certificate.json"
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
@@ -101,6 +103,11 @@ def certify(before: Features, after: Features, dtype: torch.dtype) -> dict[str, 
     """
     differences = {tower: relative_difference(before[tower], after[tower]) for tower in before}
     worst, tolerance = max(differences.values()), TOLERANCES[dtype]
+    if math.isinf(worst):
+        raise ExportError(
+            "features of the exported model must be finite. Some are NaN or infinite. Nothing was written. Look for "
+            "NaN in the weights of the base model and of the run."
+        )
     if not worst <= tolerance:
         raise ExportError(
             f"features of the exported folder must equal those in memory to {tolerance:g} in {dtype}. They differ "
@@ -126,6 +133,20 @@ def certificate(
         "versions": {"python": platform.python_version(), **_versions()},
         "sha256": {str(file.relative_to(folder)): sha256(file) for file in files},
     }
+
+
+def check_certified(folder: Path) -> None:
+    """Checks the files of a folder that `export` wrote; of any other folder nothing.
+
+    Raises:
+        DamagedError: a file is missing, or differs from what the manifest records, or, where an older radapter wrote
+            none, the certificate.
+    """
+    file = folder / CERTIFICATE
+    if (folder / MANIFEST).is_file() and file.is_file():
+        check_recorded(folder)
+    elif file.is_file():
+        check(compared(folder, hashes_of(read_json(file), file), CERTIFICATE), file)
 
 
 def _versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
+from radapter.manifests import write_manifest
 from radapter.models import crossing
 from radapter.models.certificate import (
     CERTIFICATE,
@@ -126,6 +127,7 @@ def export(
             **(about or {}),
         }
         write_json(draft / CERTIFICATE, certificate(draft, differences, dtype, facts))
+        write_manifest(draft)
     return Path(to)
 
 

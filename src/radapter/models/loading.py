@@ -11,6 +11,7 @@ from peft.utils import CONFIG_NAME as PEFT_CONFIG
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models import hf, hub, openclip, timm_vit
+from radapter.models.certificate import check_certified
 from radapter.models.encoder import DualEncoder
 from radapter.models.openclip_files import WEIGHT_FILES, import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
@@ -90,6 +91,7 @@ def _cached(repository: str, allow_download: bool) -> Path:
 def _load_folder(
     folder: Path, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None, allow_download: bool
 ) -> DualEncoder:
+    check_certified(folder)
     if (folder / openclip.CONFIG).is_file():
         return openclip.load_folder(
             folder, name=name, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer

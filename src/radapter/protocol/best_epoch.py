@@ -4,14 +4,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from radapter.adapter import Ema
 from radapter.evaluation import Metrics
+from radapter.manifests import check_recorded, write_manifest
 from radapter.processes import ALONE, Processes
-from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json
+from radapter.schemas import read_as
+from radapter.storage import load_weights, save_tensors, whole_folder, write_json
 
 _AVERAGE, _CHOICE = "average.safetensors", "choice.json"
+_SCHEMA = 1
+
+
+class _Choice(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    epoch: int = Field(ge=0)
+    metrics: Metrics
 
 
 class BestEpoch:
@@ -60,7 +71,9 @@ class BestEpoch:
         if self._folder is not None:
             with whole_folder(self._folder, replace=True) as draft:
                 save_tensors(draft / _AVERAGE, self._average)
-                write_json(draft / _CHOICE, {"epoch": self.epoch, "metrics": self._metrics})
+                choice = {"schema": _SCHEMA, "epoch": self.epoch, "metrics": self._metrics}
+                write_json(draft / _CHOICE, choice)
+                write_manifest(draft)
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -70,7 +83,10 @@ class BestEpoch:
 
 def _read(folder: Path) -> tuple[int, Metrics, dict[str, Tensor]] | None:
     """Epoch, metrics and averages that a run chose so far; None where it has not."""
+    if not folder.is_dir():
+        return None
+    check_recorded(folder)
     if not (folder / _CHOICE).is_file():
         return None
-    choice = read_json(folder / _CHOICE)
-    return choice["epoch"], choice["metrics"], load_weights(folder / _AVERAGE)
+    choice = read_as(folder / _CHOICE, _Choice, reads=(_SCHEMA,))
+    return choice.epoch, choice.metrics, load_weights(folder / _AVERAGE)

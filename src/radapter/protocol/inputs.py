@@ -5,68 +5,101 @@ content hashes of the images, in order, which the guard against leaks needs too,
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
 
 from radapter.data.splits import fingerprint
 from radapter.errors import RunError
 from radapter.protocol.suite import ROLES, Suite
-from radapter.storage import read_json, write_json
+from radapter.schemas import read_as
+from radapter.storage import write_json
 
 INPUTS = "inputs.json"
+_SCHEMA = 1
 
 
-def inputs_of(suite: Suite, base: str) -> dict[str, Any]:
-    """Returns what a run on these sets starts with, as JSON.
+class SetInputs(BaseModel):
+    """A set: how many samples, a fingerprint of their images in order, and one that covers labels and names too."""
+
+    model_config = ConfigDict(strict=True)
+
+    samples: int
+    images: str
+    all: str
+
+
+class Inputs(BaseModel):
+    """The fingerprint of the base model, and the sets by role and name, such as "ood/sketch"."""
+
+    model_config = ConfigDict(strict=True)
+
+    base_model: str
+    sets: dict[str, SetInputs]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read what a folder keeps; None for one of an older version.
+
+        Raises:
+            RunError: a later radapter wrote it.
+            DamagedError: it is damaged.
+        """
+        file = folder / INPUTS
+        return read_as(file, cls, reads=(_SCHEMA,)) if file.is_file() else None
+
+    def write(self, folder: Path) -> None:
+        """Write them into a folder."""
+        write_json(folder / INPUTS, {"schema": _SCHEMA, **self.model_dump()})
+
+    def check(self, folder: Path) -> None:
+        """Check that a folder was started with the same inputs; one of an older version keeps none, and passes.
+
+        Raises:
+            RunError: the base model or a set differs; the message has what changed.
+            DamagedError: the file is damaged.
+        """
+        before = Inputs.read(folder)
+        if before is None:
+            return
+        changed = [
+            f"{name}: {_change(before.sets.get(name), now)}"
+            for name, now in self.sets.items()
+            if before.sets.get(name) != now
+        ]
+        if before.base_model != self.base_model:
+            changed.insert(
+                0, f"base model: fingerprint {before.base_model[:16]} before, {self.base_model[:16]} now"
+            )
+        if changed:
+            raise RunError(
+                f"'{folder}' was started with another base model or other data. {'; '.join(changed)}. Restore them, "
+                "or give another --out."
+            )
+
+
+def inputs_of(suite: Suite, base: str) -> Inputs:
+    """Return what a run on these sets starts with.
 
     Args:
         suite: all its sets are read.
         base: fingerprint of the base model.
     """
     sets = {"train": suite.train, **{"/".join(key): data for key, data in suite.sets(*ROLES).items()}}
-    return {
-        "base model": base,
-        "sets": {
-            name: {"samples": len(data), "images": fingerprint(data.keys), "all": data.fingerprint}
+    return Inputs(
+        base_model=base,
+        sets={
+            name: SetInputs(samples=len(data), images=fingerprint(data.keys), all=data.fingerprint)
             for name, data in sets.items()
         },
-    }
+    )
 
 
-def keep_inputs(folder: Path, inputs: dict[str, Any]) -> None:
-    """Writes them, for `check_inputs`."""
-    write_json(folder / INPUTS, inputs)
-
-
-def check_inputs(folder: Path, inputs: dict[str, Any]) -> None:
-    """Raises where a folder was started with others; one of an older version keeps none, and passes.
-
-    Raises:
-        RunError: the base model or a set differs; the message has what changed.
-    """
-    if not (folder / INPUTS).is_file():
-        return
-    there = read_json(folder / INPUTS)
-    changed = [
-        f"{name}: {_change(there['sets'].get(name), now)}"
-        for name, now in inputs["sets"].items()
-        if there["sets"].get(name) != now
-    ]
-    if there["base model"] != inputs["base model"]:
-        changed.insert(
-            0, f"base model: fingerprint {there['base model'][:16]} before, {inputs['base model'][:16]} now"
-        )
-    if changed:
-        raise RunError(
-            f"'{folder}' was started with another base model or other data. {'; '.join(changed)}. Restore them, or "
-            "give another --out."
-        )
-
-
-def _change(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+def _change(before: SetInputs | None, now: SetInputs) -> str:
     if before is None:
         return "not there before"
-    if before["samples"] != now["samples"]:
-        return f"{before['samples']:,} samples before, {now['samples']:,} now"
-    if before["images"] != now["images"]:
+    if before.samples != now.samples:
+        return f"{before.samples:,} samples before, {now.samples:,} now"
+    if before.images != now.images:
         return "other images, or in another order"
     return "the same images with other labels, captions or class names"

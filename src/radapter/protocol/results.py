@@ -7,12 +7,13 @@ says on which split alpha was chosen, by which rule and on how many images.
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from radapter.errors import DamagedError, RunError
 from radapter.evaluation import HEADLINES, Headline, Metrics, TaskName, harmonic_mean
+from radapter.manifests import check_recorded
 from radapter.protocol.levels import Levels
-from radapter.storage import read_json, write_json
+from radapter.schemas import read_as
+from radapter.storage import write_json
 
 RESULTS = "results.json"
 SCHEMA: Literal[2] = 2
@@ -168,25 +169,7 @@ class Results(_Part):
 
         Raises:
             RunError: If the file is of another version.
-            DamagedError: If it does not follow the schema.
+            DamagedError: If it differs from its record in the folder's manifest, or does not follow the schema.
         """
-        found = read_json(folder / RESULTS)
-        check_version(found, folder / RESULTS)
-        try:
-            return cls.model_validate(found)
-        except ValidationError as error:
-            raise DamagedError(f"'{folder / RESULTS}' does not follow schema {SCHEMA}: {error}") from error
-
-
-def check_version(results: object, file: Path) -> None:
-    """Checks that a results.json is of this version, before any of it is read.
-
-    Raises:
-        RunError: If it is not.
-    """
-    version = results.get("schema") if isinstance(results, dict) else None
-    if version != SCHEMA:
-        raise RunError(
-            f"results.json must have schema {SCHEMA}, got {version} in '{file}'. It was written by another version "
-            "of radapter. Run the command that wrote it again, in a new folder."
-        )
+        check_recorded(folder, RESULTS)
+        return read_as(folder / RESULTS, cls, reads=(SCHEMA,))

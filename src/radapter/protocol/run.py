@@ -14,6 +14,7 @@ from radapter.data import Memory
 from radapter.errors import DataError, ModelError, RunError
 from radapter.evaluation import HEADLINES
 from radapter.evaluation.interpolation import check_alpha
+from radapter.manifests import record
 from radapter.methods import Method
 from radapter.models import ClassHead, DualEncoder, export, fingerprint
 from radapter.processes import ALONE, Processes
@@ -29,7 +30,7 @@ from radapter.protocol.experiment import (
     zero_shot_row,
 )
 from radapter.protocol.fine_tuning import train_method
-from radapter.protocol.inputs import check_inputs, inputs_of, keep_inputs
+from radapter.protocol.inputs import inputs_of
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.results import RESULTS, Results, Selection
@@ -95,8 +96,8 @@ def run_method(
     def begin() -> None:
         inputs = inputs_of(suite, base)
         if resume:
-            check_inputs(out, inputs)
-        keep_inputs(out, inputs)
+            inputs.check(out)
+        inputs.write(out)
 
     with ExitStack() as held:
         processes.on_main(lambda: held.enter_context(lock(out)))
@@ -167,6 +168,7 @@ def run_method(
         )
         processes.on_main(lambda: save_tensors(out / PSEUDO_VALUES, pseudo_values))
         processes.on_main(lambda: results.write(out))
+        processes.on_main(lambda: record(out, PSEUDO_VALUES, RESULTS))
         return results
 
 

@@ -8,17 +8,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from torch import Tensor
 
 from radapter.evaluation import Measured, Metrics
+from radapter.manifests import check_recorded, record
 from radapter.protocol.results import SweepRow
-from radapter.storage import load_weights, read_json, save_tensors, write_json
+from radapter.schemas import read_as
+from radapter.storage import load_weights, save_tensors, write_json
 
 SWEEP, ON_VALIDATION, PSEUDO_VALUES = "sweep.json", "on_validation.json", "pseudo_values.safetensors"
 FILES = (SWEEP, ON_VALIDATION, PSEUDO_VALUES)
 ID_VAL = "id_val/id_val"
 _ROWS = TypeAdapter(list[SweepRow])
+_SCHEMA = 1
+
+
+class _OnValidation(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    seconds: float
+    alphas: dict[float, Metrics]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +70,20 @@ class Swept:
         on_validation = {f"{alpha:g}": metrics for alpha, metrics in self.validation.items()}
         write_json(folder / ON_VALIDATION, {"seconds": self.seconds, "alphas": on_validation})
         write_json(folder / SWEEP, [row.model_dump(mode="json") for row in self.rows])
+        record(folder, *FILES)
 
     @classmethod
     def read(cls, folder: Path) -> "Swept | None":
         """Reads what `write` wrote; None where it is not there."""
         if not all((folder / name).is_file() for name in FILES):
             return None
-        found = read_json(folder / ON_VALIDATION)
+        check_recorded(folder, *FILES)
+        found = read_as(folder / ON_VALIDATION, _OnValidation, reads=(_SCHEMA,))
         return cls(
-            _ROWS.validate_python(read_json(folder / SWEEP)),
-            {float(alpha): metrics for alpha, metrics in found["alphas"].items()},
+            read_as(folder / SWEEP, _ROWS, reads=(_SCHEMA,)),
+            found.alphas,
             load_weights(folder / PSEUDO_VALUES),
-            found["seconds"],
+            found.seconds,
         )
 
 

@@ -98,14 +98,19 @@ def _append(path: Path, line: str) -> None:
 
 
 def _drop_from(path: Path, step: int) -> None:
-    """Removes the lines of these steps, and what a crash or a damaged disk left that is no line."""
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        write_text(path, "".join(line + "\n" for line in lines if _is_before(line, step)))
+    if not path.is_file():
+        return
+    found = [
+        (line, _step_of(line)) for line in path.read_text(encoding="utf-8", errors="replace").split("\n")
+    ]
+    kept = [line for line, its_step in found if its_step is not None and its_step < step]
+    write_text(path, "".join(line + "\n" for line in kept))
 
 
-def _is_before(line: str, step: int) -> bool:
+def _step_of(line: str) -> int | None:
+    """The step of a line; None of a damaged one, such as a crash leaves half written or full of NULs."""
     try:
-        return bool(json.loads(line)["step"] < step)
-    except (ValueError, KeyError, TypeError):
-        return False
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return step if type(step) is int else None

@@ -5,6 +5,7 @@ as two sets of weights: its own before, and merged after. One alpha sweep serves
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
+from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from torch import Tensor, nn
 
 from radapter.adapter import RAdapterModel, set_alpha
-from radapter.errors import RunError
+from radapter.errors import DamagedError, RAdapterError, RunError
 from radapter.evaluation import Interpolation
+from radapter.manifests import check_recorded, forget, record, write_manifest
 from radapter.methods.lora_attention import use_separate_pairs
 from radapter.models import DualEncoder, fingerprint
 from radapter.models.loading import TRAINED as TRAINED
-from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json, write_text
+from radapter.protocol.about import SCHEMA, About
+from radapter.schemas import read_as
+from radapter.storage import load_weights, save_tensors, whole_folder, write_json, write_text
 from radapter.zeroshot import LinearHead
 
 ADAPTER, WEIGHTS, HEAD = "adapter", "weights.safetensors", "head.safetensors"
@@ -116,7 +121,7 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
 
     `adapter/` is PEFT's own format with alpha in its config; other methods write the tensors they changed, at
     alpha 1; of a method with a head, `head.safetensors` has weight and bias at `alpha` ("head."), at 1
-    ("fine_tuned.") and at 0 ("zero_shot.").
+    ("fine_tuned.") and at 0 ("zero_shot."). The folder's manifest records all of them.
 
     Args:
         folder: must exist; a run's folder or a draft of it.
@@ -124,6 +129,7 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
         alpha: the chosen one.
         about: further facts for `trained.json`, such as class names; it must be JSON.
     """
+    forget(folder, TRAINED, WEIGHTS, HEAD)  # killed from here on, the manifest says nothing that is not true
     head = trained.classifier.head
     of_head = {} if head is None else dict(head.named_parameters())
     if trained.adapters is not None:
@@ -138,6 +144,7 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             trained.adapters.save_pretrained(draft, save_embedding_layers=False)
             card = _CARD.format(base=base, quoted=json.dumps(base), method=trained.method, alpha=alpha)
             write_text(draft / "README.md", card)  # PEFT's own is an empty form
+            write_manifest(draft)
     else:
         after = trained.classifier.state_dict()
         towers = [name for name in trained.before if name not in {f"head.{part}" for part in of_head}]
@@ -153,6 +160,7 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
     write_json(
         folder / TRAINED,
         {
+            "schema": SCHEMA,
             "method": trained.method,
             "alpha": alpha,
             "fingerprint": trained.base,
@@ -166,6 +174,7 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
             **about,
         },
     )
+    record(folder, *(name for name in (TRAINED, WEIGHTS, HEAD) if (folder / name).is_file()))
 
 
 def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
@@ -181,19 +190,18 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
             f"the base model must be the one that '{folder}' was trained on, fingerprint {about['fingerprint']}. "
             f"'{encoder.name}' has {given}. Give the original model."
         )
-    head, before = _load_head(folder / HEAD) if (folder / HEAD).is_file() else (None, {})
+    check_recorded(folder, WEIGHTS, HEAD)
+    head, before = _load_head(folder / HEAD, encoder.embed_dim) if (folder / HEAD).is_file() else (None, {})
     classifier = Classifier(encoder, head)
     adapters = None
     if (folder / ADAPTER).is_dir():
-        config = PeftConfig.from_pretrained(folder / ADAPTER)
-        if isinstance(config, LoraConfig):
-            use_separate_pairs(config, encoder.module)
-        adapters = PeftModel.from_pretrained(encoder.module, folder / ADAPTER, config=config)
+        adapters = _load_adapters(folder / ADAPTER, encoder)
         if isinstance(adapters.base_model, RAdapterModel):
             set_alpha(adapters, 1.0)
     else:
         after = load_weights(folder / WEIGHTS)
         here = classifier.state_dict()
+        _check_fits(after, {name: here[name].shape for name in after if name in here}, folder / WEIGHTS)
         before |= {name: here[name].clone() for name in after}
         classifier.load_state_dict(after, strict=False)
     classifier.eval()
@@ -205,7 +213,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
         before=before,
         trained_parameters=about["trained_parameters"],
         learning_rate=about["learning_rate"],
-        head_learning_rate=about.get("head_learning_rate"),  # older runs lack it
+        head_learning_rate=about["head_learning_rate"],
         epochs=about["epochs"],
         epoch=about["epoch"],
         seconds=about["seconds"],
@@ -213,7 +221,36 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
     )
 
 
-def _load_head(file: Path) -> tuple[LinearHead, dict[str, Tensor]]:
+def _load_adapters(folder: Path, encoder: DualEncoder) -> PeftModel:
+    check_recorded(folder)
+    for name in (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME):  # PEFT would ask the hub for one that is missing
+        if not (folder / name).is_file():
+            raise DamagedError(f"'{folder / name}' is missing. Copy it again or train again.")
+    try:
+        config = PeftConfig.from_pretrained(folder)
+        if isinstance(config, LoraConfig):
+            use_separate_pairs(config, encoder.module)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found missing adapter keys")  # an error, below
+            adapters = PeftModel.from_pretrained(encoder.module, folder, config=config)
+    except RAdapterError:
+        raise
+    except Exception as error:  # PEFT checks no value: its fields, torch and re raise what they raise
+        raise RunError(
+            f"'{folder}' must hold adapters in PEFT's format that fit '{encoder.name}'. {type(error).__name__}: "
+            f"{error}. Copy the folder again or train again."
+        ) from error
+    # PEFT leaves an adapter whose tensors are missing at its start
+    wanted = get_peft_model_state_dict(adapters, save_embedding_layers=False)
+    _check_fits(
+        load_weights(folder / SAFETENSORS_WEIGHTS_NAME),
+        {name: tensor.shape for name, tensor in wanted.items()},
+        folder / SAFETENSORS_WEIGHTS_NAME,
+    )
+    return adapters
+
+
+def _load_head(file: Path, embed_dim: int) -> tuple[LinearHead, dict[str, Tensor]]:
     """The head at alpha 1, and its tensors at alpha 0 by the classifier's names."""
     tensors = load_weights(file)
     if "fine_tuned.bias" not in tensors:
@@ -221,20 +258,40 @@ def _load_head(file: Path) -> tuple[LinearHead, dict[str, Tensor]]:
             f"'{file}' must hold a head with a bias. It has {', '.join(sorted(tensors))}: another version of "
             "radapter wrote it. Train again."
         )
-    start = {f"head.{part}": tensors[f"zero_shot.{part}"] for part in ("weight", "bias")}
+    rows = tensors["fine_tuned.bias"].numel()
+    of_part = {"weight": torch.Size((rows, embed_dim)), "bias": torch.Size((rows,))}
+    shapes = {f"{at}.{part}": of_part[part] for at in ("head", "zero_shot", "fine_tuned") for part in of_part}
+    _check_fits(tensors, shapes, file)
+    start = {f"head.{part}": tensors[f"zero_shot.{part}"] for part in of_part}
     return LinearHead(tensors["fine_tuned.weight"], tensors["fine_tuned.bias"]), start
+
+
+def _check_fits(tensors: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], file: Path) -> None:
+    """Raises where a file does not hold tensors of exactly these names and shapes."""
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    for name in sorted(found.keys() | shapes.keys()):
+        if found.get(name) != shapes.get(name):
+            there, wanted = (
+                "no such tensor" if shape is None else f"shape {tuple(shape)}"
+                for shape in (found.get(name), shapes.get(name))
+            )
+            raise DamagedError(
+                f"'{file}' does not fit the model: {name} has {there}, expected {wanted}. Copy it again or train "
+                "again."
+            )
 
 
 def read_about(folder: Path) -> dict[str, Any]:
     """The facts that `save_trained` wrote: method, model, alpha, fingerprint, class names and so on.
 
     Raises:
-        RunError: `folder` is not a finished run.
+        RunError: `folder` is not a finished run, or another version of radapter wrote it.
+        DamagedError: the file differs from its record, or a value does not fit.
     """
     if not (folder / TRAINED).is_file():
         raise RunError(
             f"'{folder}' must be a finished run and has no {TRAINED}. Train with 'radapter train', or continue "
             "an interrupted run with '--resume'."
         )
-    about: dict[str, Any] = read_json(folder / TRAINED)
-    return about
+    check_recorded(folder, TRAINED)
+    return read_as(folder / TRAINED, About, reads=(1, SCHEMA)).as_dict()

@@ -18,7 +18,8 @@ from typing import Any
 
 from radapter.data import Memory
 from radapter.errors import ConfigError, DivergedError
-from radapter.evaluation import ALPHAS, HEADLINES, Measured, TaskName
+from radapter.evaluation import ALPHAS, HEADLINES, Measured, Metrics, TaskName
+from radapter.manifests import MANIFEST, check_recorded, forget, record
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate
 from radapter.models import DualEncoder
@@ -28,9 +29,10 @@ from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.recipe import Recipe
 from radapter.protocol.suite import Suite
 from radapter.protocol.swept import FILES, Swept
-from radapter.protocol.trained import TRAINED, Trained, load_trained, save_trained
+from radapter.protocol.trained import HEAD, TRAINED, WEIGHTS, Trained, load_trained, save_trained
 from radapter.protocol.validation import Validation
-from radapter.storage import load_weights, read_json, save_tensors, write_json, write_text
+from radapter.schemas import read_as
+from radapter.storage import load_weights, save_tensors, write_json, write_text
 from radapter.training import Checkpoints, Progress, StopSignal
 
 _LOG = logging.getLogger(__name__)
@@ -104,7 +106,9 @@ class Trainings:
                 return None
             save_tensors(values, {_KEY: found.pseudo_values})
             write_json(file, found.metrics)
-        return Measured(read_json(file), load_weights(values)[_KEY])
+            record(place, _VALIDATION, _VALIDATION_VALUES)
+        check_recorded(place, _VALIDATION, _VALIDATION_VALUES)
+        return Measured(read_as(file, Metrics, reads=(1,)), load_weights(values)[_KEY])
 
     def trained(self, method: Method, rate: float | None, seed: int) -> Trained:
         """A training's outcome.
@@ -196,8 +200,9 @@ class Trainings:
         """Removes the weights of a training that is not needed again; its accuracy on ID validation stays."""
         place = self.folder(method, (rate,), seed)
         for path in place.iterdir() if place.is_dir() else ():
-            if path.name not in (_VALIDATION, _VALIDATION_VALUES, _DIVERGED, *FILES):
+            if path.name not in (_VALIDATION, _VALIDATION_VALUES, _DIVERGED, MANIFEST, *FILES):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        forget(place, TRAINED, WEIGHTS, HEAD)
 
     def folder(self, method: Method, rates: Sequence[float], seed: int) -> Path:
         """Returns the folder of a training at one rate, of a soup of several, or at its own rate for none."""

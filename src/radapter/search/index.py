@@ -2,10 +2,12 @@
 
 The file holds the tensors `features` (N, E), `stamps` (N, 2), each file's size and time of change, and `paths`, the
 files' names relative to the folder, each ended by a zero byte; its metadata names the model, and holds the SHA-256
-of the features by which a FAISS index beside it knows them.
+of the features by which a FAISS index beside it knows them, and one of everything. Both are checked when it is read.
 """
 
+import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -16,9 +18,12 @@ from torch import Tensor
 
 from radapter.errors import DataError
 from radapter.evaluation.cosines import TILE, check_unit_norm, in_tiles
+from radapter.schemas import check_schema
 from radapter.storage import sha256_of_tensors, write_tensors
 
-_KIND = "radapter image index 1"
+_KIND = "radapter image index {}"
+_READS = (1, 2)
+"""Version 1 has no SHA-256 of everything."""
 
 
 @final
@@ -47,15 +52,17 @@ class ImageIndex:
 def write_index(path: str | os.PathLike[str], index: ImageIndex) -> None:
     """Writes an index whole: a reader sees the old or the new one, never a part."""
     names = b"".join(os.fsencode(name) + b"\0" for name in index.paths)
-    write_tensors(
-        path,
-        {
-            "features": index.features,
-            "stamps": index.stamps,
-            "paths": torch.frombuffer(bytearray(names), dtype=torch.uint8),
-        },
-        metadata={"kind": _KIND, "model": index.model, "features": features_sha256(index.features)},
-    )
+    tensors = {
+        "features": index.features,
+        "stamps": index.stamps,
+        "paths": torch.frombuffer(bytearray(names), dtype=torch.uint8),
+    }
+    about = {
+        "kind": _KIND.format(_READS[-1]),
+        "model": index.model,
+        "features": features_sha256(index.features),
+    }
+    write_tensors(path, tensors, metadata={**about, "sha256": _content_sha256(about, tensors)})
 
 
 def features_sha256(features: Tensor) -> str:
@@ -74,18 +81,36 @@ def read_index(path: str | os.PathLike[str]) -> ImageIndex:
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
-            if about.get("kind") != _KIND or "model" not in about:
-                raise _refused(path, f"its kind is {about.get('kind')!r}, not {_KIND!r}")
-            features, stamps, names = (file.get_tensor(name) for name in ("features", "stamps", "paths"))
+            version = _version(path, about)
+            tensors = {name: file.get_tensor(name) for name in ("features", "stamps", "paths")}
+            features, stamps, names = tensors.values()
     except (SafetensorError, OSError) as error:
         raise _refused(path, str(error)) from error
     try:
         parts = bytes(names.numpy()).split(b"\0")
         paths = tuple(os.fsdecode(part) for part in parts[:-1])
         _check(paths, stamps, features)
+        if features_sha256(features) != about.get("features"):
+            raise ValueError("its features do not match their SHA-256")
+        if version > 1 and _content_sha256(about, tensors) != about.get("sha256"):
+            raise ValueError("its content does not match its SHA-256")
     except (ValueError, TypeError) as error:
         raise _refused(path, str(error)) from error
     return ImageIndex(about["model"], paths, stamps, features, about.get("features"))
+
+
+def _version(path: str | os.PathLike[str], about: Mapping[str, str]) -> int:
+    kind, _, version = about.get("kind", "").rpartition(" ")
+    if kind != _KIND.rpartition(" ")[0] or not version.isdecimal() or "model" not in about:
+        raise _refused(path, f"its kind is {about.get('kind')!r}, not {_KIND.format(_READS[-1])!r}")
+    return check_schema({"schema": int(version)}, Path(path), reads=_READS)
+
+
+def _content_sha256(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """One hash over everything: the features by theirs, which reads them once."""
+    rest = sha256_of_tensors((name, tensor) for name, tensor in tensors.items() if name != "features")
+    said = (about["kind"], about["model"], about["features"], rest)
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 def _check(paths: tuple[str, ...], stamps: Tensor, features: Tensor) -> None:

@@ -10,24 +10,30 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from radapter.errors import DamagedError, RunError
-from radapter.storage import (
-    load_weights,
-    read_json,
-    save_tensors,
-    verify_manifest,
-    whole_folder,
-    write_json,
-    write_manifest,
-)
+from radapter.manifests import check_finished, write_manifest
+from radapter.schemas import read_as
+from radapter.storage import load_weights, save_tensors, whole_folder, write_json
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"step-\d{8}")
+_SCHEMA = 1
+
+
+class _State(BaseModel):
+    """state.json; older ones have neither schema nor seconds."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    step: int = Field(ge=0)
+    counters: dict[str, int]
+    scaler: dict[str, float]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class Checkpoints:
             save_tensors(draft / "average.safetensors", checkpoint.average)
             save_tensors(draft / "optimizer.safetensors", _flat(checkpoint.optimizer))
             state = {
+                "schema": _SCHEMA,
                 "step": checkpoint.step,
                 "counters": checkpoint.counters,
                 "scaler": checkpoint.scaler,
@@ -99,19 +106,19 @@ class Checkpoints:
         found = self._all()
         for folder in reversed(found):
             try:
-                verify_manifest(folder)
+                check_finished(folder)
             except DamagedError as error:
                 _LOG.warning("checkpoint passed over: %s", error)
                 continue
-            state: dict[str, Any] = read_json(folder / "state.json")
+            state = read_as(folder / "state.json", _State, reads=(_SCHEMA,))
             return Checkpoint(
-                step=state["step"],
+                step=state.step,
                 parameters=load_weights(folder / "parameters.safetensors"),
                 average=load_weights(folder / "average.safetensors"),
                 optimizer=_nested(load_weights(folder / "optimizer.safetensors")),
-                counters=state["counters"],
-                scaler=state["scaler"],
-                seconds=state.get("seconds", 0.0),  # older ones do not know
+                counters=state.counters,
+                scaler=state.scaler,
+                seconds=state.seconds,
             )
         if found:
             raise RunError(

@@ -335,7 +335,8 @@ def test_a_batch_without_a_readable_picture_is_an_error(damaged):
 
 
 def copied(folder, tmp_path):
-    return shutil.copytree(folder, tmp_path / "copy")
+    """A copy whose sizes.json may be changed on purpose."""
+    return shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("manifest.json"))
 
 
 def changed(folder, **about):

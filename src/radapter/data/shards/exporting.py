@@ -11,12 +11,13 @@ from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.pairs.pair_set import PairSet
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import file_format
-from radapter.data.shards.contents import write_contents
+from radapter.data.shards.contents import CONTENTS, write_contents
 from radapter.data.shards.parts import IMAGES, labelled_parts, paired_parts
-from radapter.data.shards.sizes import Shards
+from radapter.data.shards.sizes import SIZES, Shards
 from radapter.data.shards.writing import GIGABYTE, Sample, write_shards
 from radapter.data.splits import Progress
 from radapter.errors import ImageError
+from radapter.manifests import record
 
 LABELLED, PAIRS = "labelled", "pairs"
 """What shards hold."""
@@ -139,6 +140,7 @@ def _export(
 
     written = write_shards(folder, items, len(dataset), about=about, shard_size=shard_size, progress=progress)
     write_contents(folder, dataset.keys)
+    record(folder, SIZES, CONTENTS)
     return written
 
 

@@ -1,8 +1,8 @@
 """sizes.json: how many samples each shard of a folder holds, and what they were written from.
 
     {"00000.tar": 9412, "00001.tar": 9388,
-     "written": {"from": {...}, "shard_size": 1000000000, "bytes": {"00000.tar": 1000005632, ...},
-                 "samples": 18800, "items": [18800, 18800]}}
+     "written": {"schema": 2, "from": {...}, "shard_size": 1000000000, "bytes": {"00000.tar": 1000005632, ...},
+                 "sha256": {"00000.tar": "9f3a...", ...}, "samples": 18800, "items": [18800, 18800]}}
 
 The names with their counts are what open_clip's sizes.json has, so that its readers take the folder too.
 """
@@ -15,9 +15,13 @@ from typing import Any, final
 
 from radapter.data.tars import list_tar, samples
 from radapter.errors import DamagedError, DataError
+from radapter.manifests import check_recorded
+from radapter.schemas import check_schema
 from radapter.storage import read_json, write_json
 
 SIZES = "sizes.json"
+_READS = (1, 2)
+"""Version 1 has no SHA-256."""
 
 _SHARD = re.compile(r"\d{5,}\.tar")
 _WRITTEN = "written"
@@ -33,6 +37,7 @@ class Shards:
         folder: where they lie.
         counts: samples of each shard, by name, in the order in which they were written.
         sizes: bytes of each.
+        hashes: SHA-256 of each; of those that an older radapter wrote there is none.
         about: what they were written from, as JSON.
         shard_size: bytes that a shard was to have.
         items: of the source, in the shards; an item gives any number of samples.
@@ -46,6 +51,7 @@ class Shards:
     shard_size: int
     items: int
     of: int
+    hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """Samples in all."""
@@ -64,9 +70,11 @@ class Shards:
     def write(self) -> None:
         """Writes sizes.json, whole."""
         written = {
+            "schema": _READS[-1],
             "from": dict(self.about),
             "shard_size": self.shard_size,
             "bytes": dict(self.sizes),
+            "sha256": dict(self.hashes),
             "samples": len(self),
             "items": [self.items, self.of],
         }
@@ -77,7 +85,8 @@ def read_shards(folder: Path, *, unlisted: bool = False) -> Shards:
     """What a folder of shards holds, after comparing its files with sizes.json by name and size.
 
     Shards are not opened unless a number differs; then samples are counted, so that the message says which shard
-    it is and what it holds.
+    it is and what it holds. The small files are compared with the folder's manifest; `radapter verify` reads the
+    shards too.
 
     Args:
         folder: which `write_shards` wrote, complete or not.
@@ -85,7 +94,9 @@ def read_shards(folder: Path, *, unlisted: bool = False) -> Shards:
 
     Raises:
         DataError: there is no sizes.json, it is no whole one, or a shard is missing or differs from it.
+        DamagedError: a small file differs from its record.
     """
+    check_recorded(folder)
     found, samples_in_all = _read(folder)
     for path in found.paths:
         if not path.is_file():
@@ -139,13 +150,28 @@ def _read(folder: Path) -> tuple[Shards, int]:
         raise DataError(str(error)) from error
     try:
         written = content.pop(_WRITTEN)
+        check_schema(written, file, reads=_READS)
+        hashes = written.get("sha256", {})
         sizes = {name: int(written["bytes"][name]) for name in content}
         samples_in_all, (items, of) = written["samples"], written["items"]
         found = Shards(
-            folder, content, sizes, dict(written["from"]), int(written["shard_size"]), int(items), int(of)
+            folder,
+            content,
+            sizes,
+            dict(written["from"]),
+            int(written["shard_size"]),
+            int(items),
+            int(of),
+            hashes,
         )
         numbers = [*content.values(), samples_in_all, items, of]
-        whole = all(type(number) is int and number >= 0 for number in numbers) and items <= of
+        whole = isinstance(hashes, dict) and all(isinstance(value, str) for value in hashes.values())
+        whole = (
+            whole
+            and hashes.keys() <= content.keys()
+            and all(type(number) is int and number >= 0 for number in numbers)
+            and items <= of
+        )
     except (AttributeError, KeyError, TypeError, ValueError):
         whole = False
     # A name is opened as it stands: it must not lead out of the folder.

@@ -14,7 +14,7 @@ from typing import Any, final
 from radapter.data.shards.sizes import SIZES, Shards, read_shards
 from radapter.data.splits import Progress
 from radapter.errors import ConfigError, DataError, InputError, MissingExtraError, RunError
-from radapter.storage import lock, whole_file
+from radapter.storage import lock, sha256, whole_file
 
 GIGABYTE = 10**9
 """Bytes that a shard has unless something else is asked for."""
@@ -157,6 +157,7 @@ def _with_one_more(
         done,
         counts={**done.counts, name: len(keys)},
         sizes={**done.sizes, name: path.stat().st_size},
+        hashes={**done.hashes, name: sha256(path)},
         items=items,
     )
 

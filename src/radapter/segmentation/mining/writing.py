@@ -17,9 +17,10 @@ from torch import Tensor
 
 from radapter.data import BadImages
 from radapter.data.regions import NOUNS
-from radapter.data.shards import Sample, Shards, write_shards
+from radapter.data.shards import SIZES, Sample, Shards, write_shards
 from radapter.data.splits import Progress, fingerprint
 from radapter.errors import DataError, ImageError
+from radapter.manifests import record
 from radapter.segmentation.crops import tight_boxes
 from radapter.storage import write_json
 
@@ -99,6 +100,7 @@ def write_regions(
             raise
         raise nothing() from error
     write_json(folder / NOUNS, {"nouns": list(nouns)})
+    record(folder, SIZES, NOUNS)
     return written
 
 

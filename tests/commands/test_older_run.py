@@ -1,0 +1,60 @@
+"""A run directory of schema 1, written at commit f477e1b: each file is read, or refused with the schema named."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from radapter.storage import read_json, write_json
+
+OLD = Path(__file__).parents[1] / "miniatures" / "run_of_schema_1"
+
+
+@pytest.fixture
+def old(here):
+    return shutil.copytree(OLD, here / "old")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "old", "--data", "{world: id_test, size: 4}"),
+        ("merge", "old", "--alpha", "0.5", "--to", "merged"),
+        ("verify", "old"),
+    ],
+)
+def test_the_weights_of_an_older_run_are_read(radapter, old, command):
+    answer = radapter(*command)
+    assert answer.code == 0, answer.result.output
+
+
+def test_facts_from_before_a_step_was_measured_are_read(radapter, old):
+    about = read_json(old / "trained.json")
+    del about["step_bytes"]
+    write_json(old / "trained.json", about)
+    assert radapter("merge", "old", "--alpha", "0.5", "--to", "merged").code == 0
+
+
+@pytest.mark.parametrize(
+    "command", [("sweep", "old"), ("train", "old/config.yaml", "--out", "old", "--resume")]
+)
+def test_the_results_of_an_older_run_are_refused_by_their_schema(radapter, old, command):
+    answer = radapter(*command)
+    assert answer.code == 2
+    assert "results.json' was written by schema 1; this radapter reads 2." in " ".join(answer.said.split())
+
+
+def test_the_checkpoint_of_an_older_run_is_read(radapter, old):
+    (old / "results.json").unlink()
+    answer = radapter("verify", "old")
+    assert "--resume goes on from step 2" in " ".join(answer.printed.split())
+
+
+@pytest.mark.parametrize("name", ["trained.json", "config.yaml"])
+def test_a_file_of_a_later_radapter_is_refused_by_its_schema(radapter, old, name):
+    text = (old / name).read_text()
+    later = text.replace("{", '{"schema": 9,', 1) if name.endswith("json") else f"schema: 9\n{text}"
+    (old / name).write_text(later)
+    answer = radapter("merge", "old", "--alpha", "0.5", "--to", "merged")
+    assert answer.code == 2
+    assert f"{name}' was written by schema 9; this radapter reads" in " ".join(answer.said.split())

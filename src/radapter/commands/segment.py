@@ -17,8 +17,9 @@ from radapter.commands.class_texts import check_texts
 from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
 from radapter.config import SegmentationRunConfig, load_config
-from radapter.data.pictures.decoding import decode
+from radapter.data.pictures.decoding import decode, opened
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import read_text
 from radapter.protocol import CONFIG, read_about
 from radapter.search.indexing import images_below
 from radapter.search.sheet import printable
@@ -207,7 +208,7 @@ def _decoded(source: Path, *, tile: int | None, max_pixels: int) -> Image.Image:
 def _size(source: Path) -> tuple[int, int]:
     """Width and height by the header; zeros where there is none, which is said when the file is decoded."""
     try:
-        with Image.open(source) as header:
+        with opened(source) as header:
             return header.size
     except Exception:  # decoders raise anything at all
         return 0, 0
@@ -231,7 +232,10 @@ def _classes(text: str) -> list[str]:
         DataError: a name is empty, or two classes are alike.
     """
     if Path(text).is_file():
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
+        try:
+            lines = read_text(text).splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"--classes must be names or a UTF-8 text file. '{text}': {error}.") from error
         entries = [line.strip() for line in lines if line.strip()]
     else:
         entries = [entry.strip() for entry in text.split(";" if ";" in text else ",")]

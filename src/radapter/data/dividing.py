@@ -1,12 +1,12 @@
 """One source as training, validation and test set: by the splits that it has, else by the contents of its images."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.specification import expanded
+from radapter.given_files import read_json_file
 
 CUTS = {"train": [0.0, 0.8], "id_val": [0.8, 0.9], "id_test": [0.9, 1.0]}
 """Set -> the part of a source without splits that it gets."""
@@ -102,6 +102,6 @@ def _holds_folders(folder: Path) -> bool:
 def _saved_splits(folder: Path) -> list[str]:
     """The splits of a DatasetDict that `save_to_disk` wrote."""
     try:
-        return list(json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"])
+        return list(read_json_file(folder / "dataset_dict.json")["splits"])
     except (OSError, ValueError, KeyError, TypeError):
         return []  # another kind of folder, or a damaged one, which its reader reports

@@ -50,6 +50,32 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         raise RunError(
             f"{requirement}. '{nearest}' may not be. Give another place, or change its permissions."
         )
+    try:
+        os.lstat(_beside(target, "part"))  # what is written stands under this longer name first
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"output must have a possible name. {str(target)!r}: {error}. Give another."
+        ) from error
+    if nearest == target:
+        return
+    trial = _beside(nearest / "trial", "part")
+    try:  # of a file system such as /proc only an attempt tells
+        trial.mkdir()
+        trial.rmdir()
+    except OSError as error:
+        raise RunError(f"{requirement}. '{nearest}': {error.strerror}. Give another place.") from error
+
+
+def check_destination(path: str | os.PathLike[str]) -> None:
+    """Checks that a file or folder of this name, which may be there, can be written.
+
+    Raises:
+        RunError: its folder may not be written, or it cannot have this name.
+    """
+    target = Path(path).absolute()
+    check_writable(target if not os.path.lexists(target) else target.parent)
 
 
 @contextmanager
@@ -70,7 +96,7 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
     target = Path(path).absolute()
     if os.path.lexists(target) and not (replace and target.is_dir()):
         raise RunError(f"output folder must not exist. '{path}' does. Give another folder or remove it.")
-    check_writable(target.parent)
+    check_destination(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     draft.mkdir()
@@ -102,7 +128,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         RunError: nothing can be written beside `path`.
     """
     target = Path(path).absolute()
-    check_writable(target.parent)
+    check_destination(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:
@@ -206,7 +232,7 @@ def write_tensors(
         RunError: nothing can be written beside `path`.
     """
     target = Path(path).absolute()
-    check_writable(target.parent)
+    check_destination(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:

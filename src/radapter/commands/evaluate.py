@@ -24,6 +24,7 @@ from radapter.commands.merge import check_alpha, loading
 from radapter.commands.reporting import print_sets
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig, load_config
+from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.mask_sources import MASK_KINDS
 from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.segmentation import RegionsConfig
@@ -261,7 +262,7 @@ def parsed(text: str) -> Any:
         ConfigError: it is no YAML.
     """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=BoundedLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error
 

@@ -41,7 +41,7 @@ from radapter.segmentation import segment as segment_images
 from radapter.segmentation.canvas import Canvas, tiles
 from radapter.segmentation.class_names import Synonyms
 from radapter.segmentation.overlay import overlay, shares
-from radapter.storage import check_writable, whole_file, write_json
+from radapter.storage import check_destination, check_writable, whole_file, write_json
 from radapter.zeroshot import check_classnames
 from radapter.zeroshot import templates as prompts_of
 
@@ -113,7 +113,7 @@ def segment(
     weights = _weights(weight)
     check_ensemble(ensemble, weights)
     work = _work(image, to)
-    check_writable(to if image.is_dir() else to.parent)
+    check_writable(to) if image.is_dir() else check_destination(to)
     proposer_of = _proposer(proposer, classnames if ensemble != "region" else None, tile=tile)
     prompts = prompts_of(_templates(what, templates))
     done: dict[str, Canvas] = {}

@@ -46,6 +46,7 @@ SUFFIXES = frozenset(
 )
 
 _NETPBM_HEADER = 2**14  # bytes, comments among them
+_NETPBM_COMMENTS = 1000
 _TURNS: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -159,19 +160,27 @@ def opened(source: bytes | str | os.PathLike[str]) -> Iterator[Image.Image]:
     """An image file, its bytes or its path, of which only the header is read; raises anything that Pillow raises."""
     with (
         io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, limit=IMAGE_FILE) as file,
-        Image.open(_with_short_header(file), formats=_formats()) as image,
+        Image.open(_with_few_comments(file), formats=_formats()) as image,
     ):
         yield image
 
 
-def _with_short_header(file: BinaryIO) -> BinaryIO:
-    # Pillow reads the header of a netpbm file byte by byte, half a second for each megabyte of comments.
+def _with_few_comments(file: BinaryIO) -> BinaryIO:
+    """The file; raises ValueError where it is a netpbm file on whose comments Pillow would spend minutes."""
     start = file.read(_NETPBM_HEADER)
-    file.seek(0)
     if re.match(rb"P[0-9fFy]", start) and len(start) == _NETPBM_HEADER:
+        # Pillow reads the header byte by byte, half a second for each megabyte of comments.
         words = re.sub(rb"#[^\r\n]*", b"", start).split(maxsplit=4)
         if len(words) < (3 if words[0] in (b"P1", b"P4") else 4):
             raise ValueError(f"the header of a netpbm file must have at most {_NETPBM_HEADER:,} bytes")
+    if start[:2] in (b"P1", b"P2", b"P3"):
+        # Among pixels written as text it copies a megabyte for each comment.
+        comments = start.count(b"#") + sum(block.count(b"#") for block in iter(lambda: file.read(2**20), b""))
+        if comments > _NETPBM_COMMENTS:
+            raise ValueError(
+                f"a netpbm file must have at most {_NETPBM_COMMENTS:,} comments, and has {comments:,}"
+            )
+    file.seek(0)
     return file
 
 

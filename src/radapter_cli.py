@@ -368,6 +368,13 @@ def evaluate(
             show_default="top1; rsum; miou",
         ),
     ] = None,
+    max_bad: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the images of a set that may be unreadable; they are left out.",
+            show_default="the run's data.max_bad, or 0.01",
+        ),
+    ] = None,
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
     """Measure a run, a merged folder or a model on any labelled images, on image-text pairs, or on masked images."""
@@ -381,6 +388,7 @@ def evaluate(
         classnames=classnames,
         templates=templates,
         metric=metric,
+        max_bad=max_bad,
         allow_download=allow_download,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from radapter.data.labelled.class_folders import unlisted
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.specification import expanded
 from radapter.given_files import read_json_file
@@ -74,10 +75,16 @@ def split_folders(folder: Path) -> dict[str, str]:
 
     A folder "train" among class folders is a class: without a validation or test folder beside it, and without
     class folders in it, it is no split.
+
+    Raises:
+        DataError: a folder cannot be listed.
     """
     if not folder.is_dir():
         return {}
-    return _by_role(sorted(child.name for child in folder.iterdir() if _holds_folders(child)))
+    try:
+        return _by_role(sorted(child.name for child in folder.iterdir() if _holds_folders(child)))
+    except OSError as error:
+        raise unlisted(error) from error
 
 
 def _by_role(names: Iterable[str]) -> dict[str, str]:

@@ -65,7 +65,7 @@ def folders_in(path: Path) -> list[str]:
             child.name for child in path.iterdir() if child.is_dir() and not _is_hidden(child.name)
         )
     except OSError as error:
-        raise _unlisted(error) from error
+        raise unlisted(error) from error
     for name in names:
         try:
             name.encode()
@@ -84,15 +84,20 @@ def images_in(folder: Path) -> list[str]:
     return found
 
 
-def passed_over(folder: Path) -> dict[str, int]:
+def passed_over(folder: Path, *, levels: int) -> dict[str, int]:
     """Counts the files of a folder, at any depth, that are not read, by suffix, most first.
 
-    Hidden files are not counted. The suffix of a file without one is "no suffix". A link to a folder counts as one
-    where it is not followed, below the class folders.
+    Hidden files are not counted. The suffix of a file without one is "no suffix", that of a link to a folder, which
+    is not followed, "link to a folder".
+
+    Args:
+        folder: which holds the class folders, or is one.
+        levels: how deep class folders lie in it, at most; links among these are followed.
     """
     suffixes: collections.Counter[str] = collections.Counter()
     for parent, folders, files in _walk(folder):
-        suffixes.update("link to a folder" for name in folders if Path(parent, name).is_symlink())
+        if len(Path(parent).relative_to(folder).parts) >= levels:
+            suffixes.update("link to a folder" for name in folders if Path(parent, name).is_symlink())
         others = [Path(parent, name) for name in files if not (_is_hidden(name) or is_image_file(Path(name)))]
         suffixes.update(path.suffix.lower() or "no suffix" for path in others)
     return dict(suffixes.most_common())
@@ -107,7 +112,7 @@ def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
     """Raises DataError where a class folder of `path` has no file."""
     empty = [name for name in files if not files[name]]
     if empty:
-        others = passed_over(path / empty[0])
+        others = passed_over(path / empty[0], levels=0)
         remedy = (
             f"'{empty[0]}' has other files: {suffixes_in_words(others)}. Convert them to JPEG."
             if others
@@ -128,17 +133,18 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """As os.walk, without hidden folders, in sorted order; raises DataError where a folder cannot be listed."""
 
     def refuse(error: OSError) -> None:
-        raise _unlisted(error) from error
+        raise unlisted(error) from error
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         yield parent, folders, files
 
 
-def _unlisted(error: OSError) -> DataError:
+def unlisted(error: OSError) -> DataError:
+    """The error of a folder that cannot be listed: without it its images would be missing silently."""
     return DataError(
-        f"every folder of the data must be readable. '{error.filename}': {error.strerror}. Change its permissions, mount "
-        "it again, or remove it."
+        f"every folder of the data must be readable. '{error.filename}': {error.strerror}. Change its permissions, "
+        "mount it again, or remove it."
     )
 
 

@@ -5,8 +5,10 @@ importing the package imports torch and takes seconds.
 """
 
 import functools
+import io
 import os
 import signal
+import sys
 import threading
 import traceback
 import warnings
@@ -47,6 +49,8 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """The entry point of the `radapter` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     if _processes() > 1:
         # DistributedDataParallel's C++ would advise, in every process, against a setting that is there for a reason
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -50,16 +50,9 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         raise RunError(
             f"{requirement}. '{nearest}' may not be. Give another place, or change its permissions."
         )
-    try:
-        os.lstat(_beside(target, "part"))  # what is written stands under this longer name first
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"output must have a possible name. {str(target)!r}: {error}. Give another."
-        ) from error
     if nearest == target:
         return
+    _check_name(target)
     trial = _beside(nearest / "trial", "part")
     try:  # of a file system such as /proc only an attempt tells
         trial.mkdir()
@@ -96,7 +89,8 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
     target = Path(path).absolute()
     if os.path.lexists(target) and not (replace and target.is_dir()):
         raise RunError(f"output folder must not exist. '{path}' does. Give another folder or remove it.")
-    check_destination(target)
+    check_writable(target.parent)
+    _check_name(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     draft.mkdir()
@@ -128,7 +122,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         RunError: nothing can be written beside `path`.
     """
     target = Path(path).absolute()
-    check_destination(target)
+    check_writable(target.parent)
+    _check_name(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:
@@ -232,7 +227,8 @@ def write_tensors(
         RunError: nothing can be written beside `path`.
     """
     target = Path(path).absolute()
-    check_destination(target)
+    check_writable(target.parent)
+    _check_name(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:
@@ -357,6 +353,18 @@ def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> N
     mode = file.stat().st_mode & 0o777
     save_file(tensors, file, metadata=metadata)
     _set_mode(file, mode)
+
+
+def _check_name(target: Path) -> None:
+    try:
+        os.lstat(_beside(target, "part"))  # what is written stands under this longer name first
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(
+            f"output must have a possible name. {str(target)!r}: {reason}. Give another."
+        ) from error
 
 
 def _set_mode(file: Path, mode: int) -> None:

@@ -36,11 +36,11 @@ class BoundedLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Composes one node, at most `MAX_DEPTH` in one another: each is a call of this method."""
         if self._depth > MAX_DEPTH:
-            raise _error(f"lists and mappings must be at most {MAX_DEPTH} deep", self.peek_event().start_mark)
+            raise _error(f"lists and mappings must be at most {MAX_DEPTH} deep", self.get_mark())
         self._depth += 1
         self._nodes += 1
         if self._nodes > MAX_VALUES:
-            raise _error(_TOO_MANY, self.peek_event().start_mark)
+            raise _error(_TOO_MANY, self.get_mark())
         try:
             return super().compose_node(parent, index)
         finally:

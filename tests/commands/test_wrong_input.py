@@ -261,9 +261,26 @@ def test_a_place_that_cannot_be_is_refused_before_any_work(
 ):
     photos(here / "photos", "cat")
     words = [{"RUN.YAML": written, "RUN": run}.get(word, word) for word in command.split()]
-    said = refusal(radapter, *words, name)
+    said = refusal(radapter, *words, f"{name}.yaml" if words[0] == "init" else name)
     assert "output must" in said
 
 
 def test_an_output_with_nul_is_refused(refused):
-    assert "output must have a possible name. 'a" in refused('out="a\\0b"').replace("/", "").replace("\n", "")
+    said = refused('out="a\\0b"')
+    assert "output must have a possible name." in said
+    assert "a\\x00b': embedded null byte" in said.replace("\n", "")
+
+
+@pytest.mark.parametrize("path", ["x" * 300, '{csv: "a\\0b"}'])
+@pytest.mark.parametrize("command", ["train", "data check", "shards", "mine"])
+def test_a_source_that_no_file_can_be_called_is_refused(radapter, refused, command, path):
+    said = (
+        refused(f"data.train={path}")
+        if command == "train"
+        else radapter(*command.split(), path, *to(command))
+    )
+    assert "a path must be a possible name" in (said if isinstance(said, str) else said.result.output)
+
+
+def to(command):
+    return () if command == "data check" else ("--to", "new")

@@ -140,8 +140,8 @@ def evaluate(
         for option, value in (("--classnames", classnames), ("--templates", templates)):
             if value is not None and option in _LACKING[measured]:
                 raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
-        own = [] if max_bad is None else [f"data.max_bad={max_bad}"]
-        config = load_config(run / CONFIG, own) if is_run else None
+        limit = [] if max_bad is None else [f"data.max_bad={max_bad}"]
+        config = load_config(run / CONFIG, limit) if is_run else None
         if not data and config is None:
             raise ConfigError(f"--data is needed for a model. '{what}' is one. Give --data NAME=SOURCE.")
         if not data and (classnames is not None or measured != about["task"]):

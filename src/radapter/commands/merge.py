@@ -55,9 +55,9 @@ def merge(
     check_alpha(alpha)
     found = _of_comparison(run, method, seed) if (run / COMPARISON).is_file() else _of_run(run, method, seed)
     at = alpha_to_merge(run, found.about, alpha)
+    check_destination(to)
     if not absent_folder(to):
         raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
-    check_destination(to)
     encoder = load(found.model, allow_download=found.allow_download)
     about = found.about
     merged = merge_run(found.folder, encoder, to=to, format=format, alpha=at, method=about["method"])

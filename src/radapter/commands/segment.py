@@ -1,5 +1,6 @@
 """`radapter segment`: the classes of an image's regions, drawn over it and in files."""
 
+import os
 import shlex
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -112,8 +113,11 @@ def segment(
     classnames = _classes(classes)
     weights = _weights(weight)
     check_ensemble(ensemble, weights)
+    if image.is_dir():
+        check_writable(to)
+    else:
+        check_destination(to)
     work = _work(image, to)
-    check_writable(to) if image.is_dir() else check_destination(to)
     proposer_of = _proposer(proposer, classnames if ensemble != "region" else None, tile=tile)
     prompts = prompts_of(_templates(what, templates))
     done: dict[str, Canvas] = {}
@@ -231,7 +235,8 @@ def _classes(text: str) -> list[str]:
         ConfigError: fewer than two.
         DataError: a name is empty, or two classes are alike.
     """
-    if Path(text).is_file():
+    # A Path raises where a list of names is longer than the name of a file may be.
+    if os.path.isfile(text):  # noqa: PTH113
         try:
             lines = read_text(text).splitlines()
         except (OSError, UnicodeDecodeError) as error:

@@ -121,8 +121,8 @@ def report_outside(source: Any, found: ClassificationSet | PairSet) -> None:
     if outside:
         common = os.path.commonpath([os.path.dirname(file) for file in outside])  # noqa: PTH120
         say(
-            f"{len(outside):,} of {len(files):,} images lie outside '{tables[0][0]}', below '{common}'. They are packed "
-            "as well.",
+            f"{len(outside):,} of {len(files):,} images lie outside '{tables[0][0]}', below '{common}'. They are "
+            "packed as well.",
             "yellow",
         )
 

@@ -5,8 +5,10 @@ importing the package imports torch and takes seconds.
 """
 
 import functools
+import io
 import os
 import signal
+import sys
 import threading
 import traceback
 import warnings
@@ -47,6 +49,8 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """The entry point of the `radapter` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     if _processes() > 1:
         # DistributedDataParallel's C++ would advise, in every process, against a setting that is there for a reason
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -369,6 +373,13 @@ def evaluate(
             show_default="top1; rsum; miou",
         ),
     ] = None,
+    max_bad: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the images of a set that may be unreadable; they are left out.",
+            show_default="the run's data.max_bad, or 0.01",
+        ),
+    ] = None,
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
     """Measure a run, a merged folder or a model on any labelled images, on image-text pairs, or on masked images."""
@@ -382,6 +393,7 @@ def evaluate(
         classnames=classnames,
         templates=templates,
         metric=metric,
+        max_bad=max_bad,
         allow_download=allow_download,
     )
 

@@ -12,6 +12,7 @@ import radapter
 PACKAGE = Path(radapter.__file__).parent
 ROOMS = (
     "errors",
+    "given_files",
     "pickles",
     "storage",
     "schemas",

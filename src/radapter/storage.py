@@ -58,6 +58,25 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         raise RunError(
             f"{requirement}. '{nearest}' may not be. Give another place, or change its permissions."
         )
+    if nearest == target:
+        return
+    _check_name(target)
+    trial = _beside(nearest / "trial", "part")
+    try:  # of a file system such as /proc only an attempt tells
+        trial.mkdir()
+        trial.rmdir()
+    except OSError as error:
+        raise RunError(f"{requirement}. '{nearest}': {error.strerror}. Give another place.") from error
+
+
+def check_destination(path: str | os.PathLike[str]) -> None:
+    """Checks that a file or folder of this name, which may be there, can be written.
+
+    Raises:
+        RunError: its folder may not be written, or it cannot have this name.
+    """
+    target = Path(path).absolute()
+    check_writable(target if not os.path.lexists(target) else target.parent)
 
 
 @contextmanager
@@ -81,6 +100,7 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
     if os.path.lexists(target) and not (replace and target.is_dir()):
         raise RunError(f"output folder must not exist. '{path}' does. Give another folder or remove it.")
     check_writable(target.parent)
+    _check_name(target)
     draft = _beside(target, "part")
     try:
         with _disk_errors(target):
@@ -115,6 +135,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """
     target = Path(path).absolute()
     check_writable(target.parent)
+    _check_name(target)
     draft = _beside(target, "part")
     try:
         with _disk_errors(target):
@@ -186,6 +207,7 @@ def write_tensors(
     """
     target = Path(path).absolute()
     check_writable(target.parent)
+    _check_name(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(target, "part")
     try:
@@ -369,6 +391,18 @@ def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> N
                 raise
             raise OSError(int(system[1]), str(error)) from error
         _set_mode(file, mode)
+
+
+def _check_name(target: Path) -> None:
+    try:
+        os.lstat(_beside(target, "part"))  # what is written stands under this longer name first
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(
+            f"output must have a possible name. {str(target)!r}: {reason}. Give another."
+        ) from error
 
 
 def _set_mode(file: Path, mode: int) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.errors import ConfigError, DataError, MissingExtraError, did_you_mean
+from radapter.given_files import read_text
 from radapter.losses.batch import linear_logits, widen
 from radapter.processes import ALONE, Processes
 
@@ -267,5 +268,10 @@ def _template_file(path: Path) -> list[str]:
         raise ConfigError(
             f"templates must be 'short', 'imagenet', a file or a list. '{path}' is neither name nor file.{known}"
         )
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = read_text(path).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"templates must be a UTF-8 text file. '{path}': {error}. Save it as UTF-8."
+        ) from error
     return [line.strip() for line in lines if line.strip()]

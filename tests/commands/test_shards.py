@@ -262,3 +262,16 @@ def test_photographs_of_phones_are_packed(radapter, here):
     assert "left out" not in answer.result.output
     with tarfile.open(next((here / "s").glob("*.tar"))) as tar:
         assert sum(name.endswith(".jpg") for name in tar.getnames()) == 3
+
+
+@pytest.mark.parametrize(("column", "task"), [("label", "classification"), ("caption", "retrieval")])
+def test_images_outside_the_folder_of_their_table_are_reported(radapter, tmp_path, column, task):
+    for place in ("set/a.png", "elsewhere/b.png", "elsewhere/deep/c.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (len(place), 0, 0)).save(tmp_path / place)
+    rows = [f"a.png,x\n{tmp_path}/elsewhere/b.png,y\n{tmp_path}/elsewhere/deep/c.png,z\n"]
+    (tmp_path / "set" / "t.csv").write_text(f"image,{column}\n{''.join(rows)}")
+    answer = radapter("shards", tmp_path / "set" / "t.csv", "--task", task, "--to", tmp_path / "shards")
+    assert answer.code == 0, answer.result.output
+    said = f"2 of 3 images lie outside '{tmp_path}/set', below '{tmp_path}/elsewhere'"
+    assert said in " ".join(answer.printed.split())

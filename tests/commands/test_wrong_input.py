@@ -233,3 +233,48 @@ def test_other_mistakes_are_found_before_anything_is_written(refused, overrides,
 )
 def test_wrong_usage_exits_with_2(radapter, arguments):
     assert radapter(*arguments).code == 2
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 245, "/proc/x", "/proc/x/y"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train RUN.YAML model=world:tinny --out",
+        "compare RUN.YAML model=world:tinny --out",
+        "merge RUN --alpha 0.5 --to",
+        "demo --out",
+        "shards nowhere --to",
+        "mine nowhere.csv --to",
+        "segment world:tinny --image photos --classes sky,road --to",
+        "search world:tinny sky --images photos --html",
+        "init classification --to",
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_before_any_work(
+    radapter, refusal, run, written, here, command, name
+):
+    photos(here / "photos", "cat")
+    words = [{"RUN.YAML": written, "RUN": run}.get(word, word) for word in command.split()]
+    said = refusal(radapter, *words, f"{name}.yaml" if words[0] == "init" else name)
+    assert "output must" in said
+
+
+def test_an_output_with_nul_is_refused(refused):
+    said = refused('out="a\\0b"')
+    assert "output must have a possible name." in said
+    assert "a\\x00b': embedded null byte" in said.replace("\n", "")
+
+
+@pytest.mark.parametrize("path", ["x" * 300, '{csv: "a\\0b"}'])
+@pytest.mark.parametrize("command", ["train", "data check", "shards", "mine"])
+def test_a_source_that_no_file_can_be_called_is_refused(radapter, refused, command, path):
+    said = (
+        refused(f"data.train={path}")
+        if command == "train"
+        else radapter(*command.split(), path, *to(command))
+    )
+    assert "a path must be a possible name" in (said if isinstance(said, str) else said.result.output)
+
+
+def to(command):
+    return () if command == "data check" else ("--to", "new")

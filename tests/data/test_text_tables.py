@@ -47,3 +47,10 @@ def test_rows_with_other_numbers_of_cells_are_counted(tmp_path):
     path = written(tmp_path, "image,label\n" + "a.jpg,cat,x\n" * 7)
     with pytest.raises(DataError, match=r"7 of 7 have not. Row 1 has 3"):
         read_table(path, ["label"])
+
+
+def test_a_cell_that_is_too_long_is_named_by_its_row(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"image,caption\na.png,x\n\nb.png,{'y' * 131_073}\n")
+    with pytest.raises(DataError, match=r"a\.csv', row 2: field larger.*shorten its cells to 131,072"):
+        read_table(path, ["image"])

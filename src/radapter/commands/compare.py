@@ -21,10 +21,12 @@ from radapter.commands.reporting import print_study
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
+from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.paths import absolute_if_local
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, DivergedError, RunError
 from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard_models
+from radapter.given_files import read_text
 from radapter.methods import Method, find_method, find_methods
 from radapter.models import fingerprint, load
 from radapter.protocol import (
@@ -320,7 +322,12 @@ def _check_same(folder: Path, plan: str) -> None:
     file = folder / COMPARISON
     if not file.is_file():
         return
-    then, now = (_deciding(text) for text in (file.read_text(encoding="utf-8"), plan))
+    try:
+        then, now = (_deciding(text) for text in (read_text(file), plan))
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise RunError(
+            f"'{file}' must be as 'radapter compare' writes it: {error}. Give another --out."
+        ) from error
     changed = [
         f"{key}: {now.get(key)}, there {then.get(key)}" for key in now if now.get(key) != then.get(key)
     ]
@@ -333,4 +340,4 @@ def _check_same(folder: Path, plan: str) -> None:
 def _deciding(plan: str) -> dict[str, object]:
     """What must be the same to go on. Methods, seeds and learning rates may change: each training stands alone."""
     free = {"schema", "methods", "seeds", "out", "tracking", "compare"}
-    return {key: value for key, value in yaml.safe_load(plan).items() if key not in free}
+    return {key: value for key, value in yaml.load(plan, Loader=BoundedLoader).items() if key not in free}

@@ -34,6 +34,7 @@ from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
 
 _SHOWN = 3
+_DEEPEST = 3  # where class folders of a layout may lie, as in CORRUPTION/SEVERITY/ID
 _COPY = {"corrupt": "id_test"}
 Spec = dict[str, Any]
 
@@ -309,7 +310,7 @@ def _how_it_was_read(spec: Spec) -> list[tuple[str, str]]:
     """Files that a folder's reader passed over, and how a table is separated, where that is worth a line."""
     folder = spec.get("folder", spec.get("path") if "layout" in spec else None)
     if folder is not None:
-        others = passed_over(Path(expanded(folder)))
+        others = passed_over(Path(expanded(folder)), levels=1 if "folder" in spec else _DEEPEST)
         return [("Passed over, not images", suffixes_in_words(others))] if others else []
     separator = separator_of(Path(expanded(spec["csv"]))) if "csv" in spec else ","
     return [] if separator == "," else [("Separator", repr(separator))]

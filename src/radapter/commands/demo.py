@@ -13,7 +13,7 @@ from radapter.models import load
 from radapter.protocol import Results, Trainings, compare
 from radapter.protocol.reading_levels import PseudoValues, levels_over_seeds
 from radapter.protocol.world_task import WORLD_RATES, world_recipe, world_suite
-from radapter.storage import check_writable, whole_folder
+from radapter.storage import check_destination, whole_folder
 
 MODEL = "world:tiny"
 # Pictures of the ID test, of each of the eight shifts and of both kept tasks: the sweep over them costs most.
@@ -40,7 +40,7 @@ def demo(
     Raises:
         RunError: `out` holds something else; nothing is written.
     """
-    check_writable(out.parent)
+    check_destination(out)
     if out.exists() and not (out.is_dir() and {file.name for file in out.iterdir()} <= set(FILES)):
         raise RunError(
             f"--out must be a new folder or an earlier demo's. '{out}' holds something else. Give another."

@@ -22,14 +22,16 @@ from radapter.commands.checks import check_text_tower
 from radapter.commands.class_texts import OTHER_CLASSES, check_texts
 from radapter.commands.merge import check_alpha, loading
 from radapter.commands.reporting import print_sets
-from radapter.commands.terminal import bars, next_steps, say
+from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig, load_config
+from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.mask_sources import MASK_KINDS
 from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.segmentation import RegionsConfig
 from radapter.config.sources import KINDS, is_source
 from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_masks, open_pairs
 from radapter.data.labelled.labels import read_classnames
+from radapter.data.pictures.bad_images import skipped_images
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
@@ -95,6 +97,7 @@ def evaluate(
     classnames: str | None = None,
     templates: str | None = None,
     metric: str | None = None,
+    max_bad: float | None = None,
     allow_download: bool = False,
 ) -> Results:
     """Prints the metrics of a run beside zero-shot, or of a model, on test sets.
@@ -113,6 +116,7 @@ def evaluate(
             source.
         templates: short, imagenet, a text file or a YAML list; None for the run's or the merged folder's, or short.
         metric: what the table shows, a key of `report.METRICS[task]`; None for the task's figure.
+        max_bad: share of the images of a set that may be unreadable; None for the run's data.max_bad, or 0.01.
         allow_download: whether the hub may be asked.
 
     Raises:
@@ -136,22 +140,25 @@ def evaluate(
         for option, value in (("--classnames", classnames), ("--templates", templates)):
             if value is not None and option in _LACKING[measured]:
                 raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
-        config = load_config(run / CONFIG) if is_run else None
+        limit = [] if max_bad is None else [f"data.max_bad={max_bad}"]
+        config = load_config(run / CONFIG, limit) if is_run else None
         if not data and config is None:
             raise ConfigError(f"--data is needed for a model. '{what}' is one. Give --data NAME=SOURCE.")
         if not data and (classnames is not None or measured != about["task"]):
             raise ConfigError("--classnames and --task need --data. The test sets of the run have their own.")
         sources = named_sources(data, measured)
         download = allow_download or (config is not None and config.allow_download)
-        max_pixels, max_bad = (
-            (MAX_PIXELS, MAX_BAD) if config is None else (config.data.max_pixels, config.data.max_bad)
+        max_pixels, accepted = (
+            (MAX_PIXELS, MAX_BAD if max_bad is None else max_bad)
+            if config is None
+            else (config.data.max_pixels, config.data.max_bad)
         )
-        limits: dict[str, Any] = {"max_pixels": max_pixels, "max_bad": max_bad}
+        limits: dict[str, Any] = {"max_pixels": max_pixels, "max_bad": accepted}
         encoder = load(what if config is None else config.model, allow_download=download)
         given = None if templates is None else prompts_of(parsed(templates))
         prompts = tuple(given or about.get("templates") or prompts_of("short"))
         if config is not None and not sources:
-            return _Opened(encoder, _own_sets(config, encoder, given), max_bad, about)
+            return _Opened(encoder, _own_sets(config, encoder, given), accepted, about)
         if measured == "classification":
             read = partial(open_classification, allow_download=download, **limits)
             names = None if classnames is None else read_classnames(parsed(classnames))
@@ -159,7 +166,7 @@ def evaluate(
                 suite = _labelled(sources, names or about.get("classnames"), prompts, read)
                 _check_head(run, about, suite)
                 _check_names(encoder, suite, refuse=not (run / HEAD).is_file())
-                return _Opened(encoder, suite, max_bad, about)
+                return _Opened(encoder, suite, accepted, about)
             classifier, note = folder_classifier(run, encoder.embed_dim), None
             if classifier is None:
                 suite = _labelled(sources, names, prompts, read)
@@ -168,10 +175,10 @@ def evaluate(
                     classifier, sources, names, prompts, read, has_templates=given is not None
                 )
                 if misfit is None:
-                    return _Opened(encoder, suite, max_bad, about, classifier.head)
+                    return _Opened(encoder, suite, accepted, about, classifier.head)
                 note = f"The classifier of '{what}' is not used, but a zero-shot head: {misfit}"
             _check_names(encoder, suite, refuse=True)
-            return _Opened(encoder, suite, max_bad, about, None, note)
+            return _Opened(encoder, suite, accepted, about, None, note)
         check_text_tower(encoder)
         if measured == "segmentation":
             masks = {
@@ -184,7 +191,7 @@ def evaluate(
             regions = config.regions if isinstance(config, SegmentationRunConfig) else RegionsConfig()
             unseen = tuple(about.get("unseen", ()))
             return _Opened(
-                encoder, tested_masks(masks, encoder, prompts, regions, unseen=unseen), max_bad, about
+                encoder, tested_masks(masks, encoder, prompts, regions, unseen=unseen), accepted, about
             )
         join_captions = config.data.join_captions if isinstance(config, RetrievalRunConfig) else True
         pairs = {
@@ -192,12 +199,12 @@ def evaluate(
             for name, spec in sources.items()
         }
         report_long_captions(tested_pairs(pairs), encoder)
-        return _Opened(encoder, tested_pairs(pairs), max_bad, about)
+        return _Opened(encoder, tested_pairs(pairs), accepted, about)
 
     found = processes.everywhere(opened)
     encoder, suite, about = found.encoder, found.suite, found.about
     is_merged = found.head is not None or (not is_run and "method" in about)
-    with bars(quiet=not processes.is_main) as bar:
+    with bars(quiet=not processes.is_main) as bar, skipped_images() as skipped:
         bench = Bench(
             suite, encoder.preprocess, max_bad=found.max_bad, progress=bar.evaluated, processes=processes
         )
@@ -213,6 +220,7 @@ def evaluate(
     if processes.is_main:
         if found.note is not None:
             say(found.note)
+        report_skipped(skipped)
         print_sets(results, metric=metric, roles=not data)
         next_steps(_next(what, encoder, suite.task, is_run=is_run, is_merged=is_merged, alpha=alpha))
     return results
@@ -261,7 +269,7 @@ def parsed(text: str) -> Any:
         ConfigError: it is no YAML.
     """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=BoundedLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error
 

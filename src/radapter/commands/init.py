@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from radapter.errors import ConfigError
-from radapter.storage import write_text
+from radapter.storage import check_destination, write_text
 
 
 def init(task: str, to: Path) -> None:
@@ -21,6 +21,7 @@ def init(task: str, to: Path) -> None:
     """
     if to.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"--to must end in .yaml or .yml. Got '{to}'.")
+    check_destination(to)
     if to.exists():
         raise ConfigError(f"--to must be a new file. '{to}' exists. Give another name or remove it.")
     write_text(to, template(task))

@@ -12,7 +12,7 @@ from radapter.errors import ConfigError, RunError, did_you_mean
 from radapter.models import load
 from radapter.models.export import CLASSES, CLASSIFIER
 from radapter.protocol import CONFIG, alpha_to_merge, merge_run, read_about
-from radapter.storage import check_writable, read_json
+from radapter.storage import check_destination, read_json
 
 _LOADING = {
     "transformers": "AutoModel.from_pretrained('{to}')",
@@ -56,9 +56,9 @@ def merge(
     check_alpha(alpha)
     found = _of_comparison(run, method, seed) if (run / COMPARISON).is_file() else _of_run(run, method, seed)
     at = alpha_to_merge(run, found.about, alpha)
+    check_destination(to)
     if not absent_folder(to):
         raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
-    check_writable(to.parent)
     encoder = load(found.model, allow_download=found.allow_download)
     about = found.about
     merged = merge_run(found.folder, encoder, to=to, format=format, alpha=at, method=about["method"])

@@ -26,7 +26,7 @@ from radapter.search import (
 from radapter.search.faiss_codes import beside
 from radapter.search.indexing import images_below
 from radapter.search.sheet import printable
-from radapter.storage import check_writable, write_text
+from radapter.storage import check_destination, write_text
 
 _SHOWN = 5  # unreadable images that are named; the others are counted
 
@@ -93,10 +93,10 @@ def _check(queries: Sequence[str], *, html: Path | None, index: Path | None) -> 
     if empty:
         raise ConfigError(f"a query must hold a word. Number {empty[0]} is empty. Leave it out.")
     for option, path in (("--html", html), ("--index", index)):
-        if path is not None and path.is_dir():
-            raise ConfigError(f"{option} must be a file. '{path}' is a folder. Give a name in it.")
         if path is not None:
-            check_writable(path.parent)
+            check_destination(path)
+            if path.is_dir():
+                raise ConfigError(f"{option} must be a file. '{path}' is a folder. Give a name in it.")
 
 
 def _report_long(texts: Sequence[str], encoder: DualEncoder) -> None:

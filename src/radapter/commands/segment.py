@@ -1,5 +1,6 @@
 """`radapter segment`: the classes of an image's regions, drawn over it and in files."""
 
+import os
 import shlex
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +18,9 @@ from radapter.commands.class_texts import check_texts
 from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
 from radapter.config import SegmentationRunConfig, load_config
-from radapter.data.pictures.decoding import decode
+from radapter.data.pictures.decoding import decode, opened
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import read_text
 from radapter.protocol import CONFIG, read_about
 from radapter.search.indexing import images_below
 from radapter.search.sheet import printable
@@ -40,7 +42,7 @@ from radapter.segmentation import segment as segment_images
 from radapter.segmentation.canvas import Canvas, tiles
 from radapter.segmentation.class_names import Synonyms
 from radapter.segmentation.overlay import overlay, shares
-from radapter.storage import check_writable, whole_file, write_json
+from radapter.storage import check_destination, check_writable, whole_file, write_json
 from radapter.zeroshot import check_classnames
 from radapter.zeroshot import templates as prompts_of
 
@@ -111,8 +113,11 @@ def segment(
     classnames = _classes(classes)
     weights = _weights(weight)
     check_ensemble(ensemble, weights)
+    if image.is_dir():
+        check_writable(to)
+    else:
+        check_destination(to)
     work = _work(image, to)
-    check_writable(to if image.is_dir() else to.parent)
     proposer_of = _proposer(proposer, classnames if ensemble != "region" else None, tile=tile)
     prompts = prompts_of(_templates(what, templates))
     done: dict[str, Canvas] = {}
@@ -207,7 +212,7 @@ def _decoded(source: Path, *, tile: int | None, max_pixels: int) -> Image.Image:
 def _size(source: Path) -> tuple[int, int]:
     """Width and height by the header; zeros where there is none, which is said when the file is decoded."""
     try:
-        with Image.open(source) as header:
+        with opened(source) as header:
             return header.size
     except Exception:  # decoders raise anything at all
         return 0, 0
@@ -230,8 +235,12 @@ def _classes(text: str) -> list[str]:
         ConfigError: fewer than two.
         DataError: a name is empty, or two classes are alike.
     """
-    if Path(text).is_file():
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
+    # A Path raises where a list of names is longer than the name of a file may be.
+    if os.path.isfile(text):  # noqa: PTH113
+        try:
+            lines = read_text(text).splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"--classes must be names or a UTF-8 text file. '{text}': {error}.") from error
         entries = [line.strip() for line in lines if line.strip()]
     else:
         entries = [entry.strip() for entry in text.split(";" if ";" in text else ",")]

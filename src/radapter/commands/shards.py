@@ -1,5 +1,6 @@
 """`radapter shards`: a data set as tar shards, and the line of run.yaml that trains on them."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -12,11 +13,13 @@ from rich.filesize import decimal
 from radapter.commands.evaluate import parsed
 from radapter.commands.pair_check import advising, is_paired, of_path
 from radapter.commands.terminal import counting, say
-from radapter.data import MAX_BAD, open_classification, open_pairs
+from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_pairs
 from radapter.data.pairs.pair_set import PairSet, joined
+from radapter.data.pictures.image_files import TABLES, place_inside, roots_of
 from radapter.data.shards import Shards
 from radapter.data.shards.exporting import export_labelled, export_pairs
 from radapter.data.shards.writing import require_webdataset
+from radapter.data.specification import expanded
 from radapter.errors import ConfigError
 from radapter.evaluation import TaskName
 from radapter.storage import check_writable
@@ -72,11 +75,13 @@ def shards(
         try:
             if task == "classification":
                 with advising(asked):
-                    export = partial(export_labelled, open_classification(source, **opened))
+                    images = open_classification(source, **opened)
+                export = partial(export_labelled, images)
+                report_outside(source, images)
             else:
-                export = partial(
-                    export_pairs, _pairs(source, join=join_captions, **opened), join_captions=join_captions
-                )
+                pairs = _pairs(source, join=join_captions, **opened)
+                export = partial(export_pairs, pairs, join_captions=join_captions)
+                report_outside(source, pairs)
             written = export(
                 to, source=source, shard_size=shard_size, max_bad=max_bad, progress=bar("writing")
             )
@@ -97,6 +102,29 @@ def in_bytes(size: str) -> int:
     if number < 1:
         raise ConfigError(f"size must be a number with kB, MB, GB or TB, such as 1GB. Got '{size}'.")
     return number
+
+
+def report_outside(source: Any, found: ClassificationSet | PairSet) -> None:
+    """Prints how many images lie outside the folder of the table that names them by absolute paths."""
+    specs = source if isinstance(source, list) else [source]
+    tables = [
+        (Path(expanded(spec[kind])).parent / spec.get("images", ""), Path(expanded(spec[kind])))
+        for spec in (spec if isinstance(spec, dict) else of_path(spec) for spec in specs)
+        for kind in TABLES
+        if kind in spec
+    ]
+    roots = [root for folder, table in tables for root in roots_of(folder, table)]
+    files = [found.where(index) for index in range(len(found))] if tables else []
+    outside = [
+        file for file in files if Path(file).is_absolute() and place_inside(file, Path(), roots) is None
+    ]
+    if outside:
+        common = os.path.commonpath([os.path.dirname(file) for file in outside])  # noqa: PTH120
+        say(
+            f"{len(outside):,} of {len(files):,} images lie outside '{tables[0][0]}', below '{common}'. They are "
+            "packed as well.",
+            "yellow",
+        )
 
 
 def _task_of(source: Any) -> TaskName:

@@ -1,6 +1,6 @@
 """What commands print: a bar while they work, a table, and what to do next."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -20,6 +20,16 @@ def say(text: str, style: str = "") -> None:
 def say_aside(text: str) -> None:
     """Prints one line on stderr, where it does not mix with results."""
     Console(stderr=True).print(Text(text), soft_wrap=True)
+
+
+def report_skipped(skipped: Mapping[str, Collection[int]]) -> None:
+    """Prints how many images of each set were skipped because they cannot be read; nothing where none was."""
+    if skipped:
+        counts = ", ".join(f"{name} {len(images):,}" for name, images in skipped.items())
+        say(
+            f"Skipped because they cannot be read: {sum(map(len, skipped.values())):,} images ({counts}).",
+            "yellow",
+        )
 
 
 def next_steps(*steps: tuple[str, str]) -> None:

@@ -17,8 +17,9 @@ from radapter.commands.checks import (
 from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import merge_steps, print_results, write_report
 from radapter.commands.sets import report_sets
-from radapter.commands.terminal import bars, next_steps, say
+from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
+from radapter.data.pictures.bad_images import skipped_images
 from radapter.errors import InputError
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate, in_words, multiplier
@@ -83,7 +84,7 @@ def _trained(
         rates = _rates(method, config, encoder.image_width)
         settings = f"# {rates}.\n{settings}"  # beside "lr: null"
         processes.on_main(lambda: say(f"{rates}."))
-    with bars(quiet=not processes.is_main) as bar:
+    with bars(quiet=not processes.is_main) as bar, skipped_images() as skipped:
         bar.starting(method.name)
         try:
             results = run_method(
@@ -112,6 +113,7 @@ def _trained(
                 f"{str(interruption) or 'stopped'}. What was saved is in '{config.out}'. Continue: {how}"
             )
             raise (shared(stopped) if is_shared(interruption) else stopped) from None
+    processes.on_main(lambda: report_skipped(skipped))
     processes.on_main(lambda: _reported(results, config, method, path))
     return results
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from radapter.config.bounded_yaml import ConfigLoader
 from radapter.config.classification import RunConfig
 from radapter.config.one_source import written_out
 from radapter.config.problems import Location, describe
@@ -18,6 +18,7 @@ from radapter.config.retrieval import RetrievalRunConfig
 from radapter.config.schema import CommonConfig
 from radapter.config.segmentation import SegmentationRunConfig
 from radapter.errors import ConfigError, did_you_mean
+from radapter.given_files import read_text
 from radapter.schemas import check_schema
 
 TASKS: dict[str, type[CommonConfig]] = {
@@ -41,16 +42,6 @@ _FREE = frozenset(
         "train.fsdp",
         "allow_download",
     }
-)
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-4 as a number: YAML 1.1 wants 1.0e-4 and would give text."""
-
-
-_Loader.yaml_implicit_resolvers = dict(yaml.SafeLoader.yaml_implicit_resolvers)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
 )
 
 
@@ -154,20 +145,20 @@ def _schema(task: object, place: str) -> type[CommonConfig]:
 def _read(file: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     """The settings and the line of each key."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
     except (FileNotFoundError, NotADirectoryError):
         near = did_you_mean(file.name, [f.name for f in _neighbours(file)])
         raise ConfigError(f"configuration file must exist. '{file}' does not.{near}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration file must be readable UTF-8 text. '{file}': {error}.") from error
     try:
-        root = yaml.compose(text, Loader=_Loader)
+        root = yaml.compose(text, Loader=ConfigLoader)
         if root is None:
             raise ConfigError(
                 f"{file}: is empty. 'radapter init classification --to FILE' writes one to edit."
             )
         lines = dict(_lines(root, (), file))
-        settings = yaml.load(text, Loader=_Loader)
+        settings = yaml.load(text, Loader=ConfigLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{file}:{line}: not YAML: {error.problem or error.context}.") from error
@@ -208,7 +199,7 @@ def _override(settings: dict[str, Any], override: str) -> Location:
     if not equals or not all(parts):
         raise ConfigError(f"override must be key=value, such as train.lr=1e-3. Got '{override}'.")
     try:
-        value = yaml.load(text, Loader=_Loader)
+        value = yaml.load(text, Loader=ConfigLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"override '{override}': the value must be YAML. Put it in quotes.") from error
     for part in parts[:-1]:

@@ -6,14 +6,18 @@ cache), so that its size does not matter.
 
 import dataclasses
 import glob
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
 from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.pictures.image_files import files_inside, roots_of
 from radapter.data.pictures.pictures import ColumnPictures
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import open_regular, read_json_file
 
 
 @final
@@ -25,11 +29,13 @@ class ColumnTable:
         table: a `datasets.Dataset`.
         name: what messages call it.
         folder: where relative paths in it start.
+        roots: folders, without links, that the files of its paths must lie in.
     """
 
     table: Any
     name: str
     folder: Path
+    roots: tuple[str, ...]
 
     def require(self, *columns: str) -> None:
         """Raises ConfigError where the table has no such column."""
@@ -73,7 +79,12 @@ class ColumnTable:
             )
         # A row of the image column alone takes 10 us; `table[image][i]` selects the column anew, 270 us.
         return ColumnPictures(
-            table.select_columns([column]), column, name=self.name, folder=self.folder, max_pixels=max_pixels
+            table.select_columns([column]),
+            column,
+            name=self.name,
+            folder=self.folder,
+            roots=self.roots,
+            max_pixels=max_pixels,
         )
 
 
@@ -96,7 +107,8 @@ def parquet_table(paths: Sequence[str]) -> ColumnTable:
             raise DataError(
                 f"data must be readable parquet. {files}: {_cause(error)}. Copy it again."
             ) from error
-    return ColumnTable(table, Path(files[0]).stem, Path(files[0]).parent)
+    first = Path(files[0])
+    return ColumnTable(table, first.stem, first.parent, roots_of(first.parent, first))
 
 
 def hub_table(
@@ -115,12 +127,10 @@ def hub_table(
         DataError: the folder is no saved data set, or the hub is needed and not allowed, or fails.
     """
     folder = Path(name).expanduser()
-    table = (
-        _saved(folder, split=split)
-        if folder.is_dir()
-        else _downloaded(name, split=split, config=config, allow_download=allow_download)
-    )
-    return ColumnTable(table, folder.name, folder)
+    if folder.is_dir():
+        return ColumnTable(_saved(folder, split=split), folder.name, folder, (os.path.realpath(folder),))
+    table = _downloaded(name, split=split, config=config, allow_download=allow_download)
+    return ColumnTable(table, folder.name, folder, _caches())
 
 
 def is_saved(folder: Path) -> bool:
@@ -130,8 +140,15 @@ def is_saved(folder: Path) -> bool:
 
 def _found(path: str) -> list[str]:
     files = sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
-    if not files or not all(Path(file).is_file() for file in files):
+    if not files:
         raise DataError(f"parquet file must exist. '{path}' does not.")
+    for file in files:
+        try:
+            open_regular(file, limit=sys.maxsize).close()  # a table that is memory-mapped may have any size
+        except OSError as error:
+            raise DataError(
+                f"parquet file must exist and be a regular file. '{file}': {error.strerror}."
+            ) from error
     return files
 
 
@@ -139,7 +156,11 @@ def _saved(folder: Path, *, split: str) -> Any:
     import datasets
 
     try:
-        table = datasets.load_from_disk(str(folder))
+        _check_saved(folder)
+        with _quiet():
+            table = datasets.load_from_disk(str(folder))
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"data folder must be one that save_to_disk wrote. '{folder}': {_cause(error)}. For parquet files "
@@ -152,6 +173,27 @@ def _saved(folder: Path, *, split: str) -> Any:
             )
         return table[split]
     return table
+
+
+def _check_saved(folder: Path) -> None:
+    """Raises DataError where the JSON of a saved set names files outside it; `datasets` would read them."""
+    saved = [folder]
+    if (folder / "dataset_dict.json").is_file():
+        names = read_json_file(folder / "dataset_dict.json")["splits"]
+        saved = [Path(place) for place in files_inside(names, folder, origin=folder / "dataset_dict.json")]
+    for place in saved:
+        files = [entry["filename"] for entry in read_json_file(place / "state.json")["_data_files"]]
+        for file in files_inside(files, place, origin=place / "state.json"):
+            open_regular(file, limit=sys.maxsize).close()
+
+
+def _caches() -> tuple[str, ...]:
+    """Where `datasets` keeps what it downloads: its tables name images there by absolute paths."""
+    import datasets
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    caches = (datasets.config.HF_DATASETS_CACHE, datasets.config.DOWNLOADED_DATASETS_PATH, HF_HUB_CACHE)
+    return tuple(map(os.path.realpath, caches))
 
 
 def _downloaded(name: str, *, split: str, config: str | None, allow_download: bool) -> Any:
@@ -178,17 +220,18 @@ def _holds_files(feature: Any) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No bar for the conversion of a local file."""
+    """No bar for the conversion of a local file, and no word of it to the hub, which counts what is loaded."""
     import datasets
 
-    if datasets.are_progress_bars_disabled():
-        yield
-        return
+    had_bars, counted = not datasets.are_progress_bars_disabled(), datasets.config.HF_UPDATE_DOWNLOAD_COUNTS
     datasets.disable_progress_bars()
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
     try:
         yield
     finally:
-        datasets.enable_progress_bars()
+        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = counted
+        if had_bars:
+            datasets.enable_progress_bars()
 
 
 def _cause(error: BaseException) -> str:

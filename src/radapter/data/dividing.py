@@ -1,12 +1,13 @@
 """One source as training, validation and test set: by the splits that it has, else by the contents of its images."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from radapter.data.labelled.class_folders import unlisted
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.specification import expanded
+from radapter.given_files import read_json_file
 
 CUTS = {"train": [0.0, 0.8], "id_val": [0.8, 0.9], "id_test": [0.9, 1.0]}
 """Set -> the part of a source without splits that it gets."""
@@ -74,10 +75,16 @@ def split_folders(folder: Path) -> dict[str, str]:
 
     A folder "train" among class folders is a class: without a validation or test folder beside it, and without
     class folders in it, it is no split.
+
+    Raises:
+        DataError: a folder cannot be listed.
     """
     if not folder.is_dir():
         return {}
-    return _by_role(sorted(child.name for child in folder.iterdir() if _holds_folders(child)))
+    try:
+        return _by_role(sorted(child.name for child in folder.iterdir() if _holds_folders(child)))
+    except OSError as error:
+        raise unlisted(error) from error
 
 
 def _by_role(names: Iterable[str]) -> dict[str, str]:
@@ -102,6 +109,6 @@ def _holds_folders(folder: Path) -> bool:
 def _saved_splits(folder: Path) -> list[str]:
     """The splits of a DatasetDict that `save_to_disk` wrote."""
     try:
-        return list(json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"])
+        return list(read_json_file(folder / "dataset_dict.json")["splits"])
     except (OSError, ValueError, KeyError, TypeError):
         return []  # another kind of folder, or a damaged one, which its reader reports

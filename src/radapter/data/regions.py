@@ -17,7 +17,6 @@ KEY is the number of the image in its source and that of the region in the image
 nouns are the classes.
 """
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, final
@@ -31,6 +30,7 @@ from radapter.data.shards.sizes import read_shards
 from radapter.data.splits import fingerprint
 from radapter.data.tars import Member, TarPictures, list_tar, samples, text_of
 from radapter.errors import DamagedError, DataError
+from radapter.given_files import parse_json
 from radapter.storage import read_json
 
 NOUNS = "nouns.json"
@@ -139,11 +139,11 @@ def _nouns(folder: Path) -> tuple[str, ...]:
 
 def _record(member: Member, nouns: tuple[str, ...]) -> dict[str, Any]:
     try:
-        content = json.loads(text_of(member))
+        content = parse_json(text_of(member))
         noun_id = content["noun_id"]
         fits = type(noun_id) is int and noun_id >= 0 and nouns[noun_id] == content["noun"]
         fits = fits and isinstance(content["image"], str) and type(content["key"]) is int
-    except (ValueError, RecursionError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"a region's json must be whole. '{member}': {error!r}. Mine again.") from error
     if not fits:
         raise DataError(

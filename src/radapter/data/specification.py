@@ -4,10 +4,10 @@ A specification is a mapping with one telling key, the kind of the source, and o
 true and false are no numbers.
 """
 
+import errno
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -74,17 +74,22 @@ def expanded(path: str) -> str:
     """A path with `$RADAPTER_DATA`, other variables and `~` put in.
 
     Raises:
-        ConfigError: a variable is not set, and nothing is called so literally.
+        ConfigError: a variable is not set, and nothing is called so literally, or no file can have this name.
     """
     root = os.environ.get("RADAPTER_DATA", os.path.join("..", "shared", "data"))  # noqa: PTH118
     path = path.replace("${RADAPTER_DATA}", root).replace("$RADAPTER_DATA", root)
     found = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
     unset = [name for name in _VARIABLE.findall(path) if name not in os.environ]
-    if unset and not Path(found).exists():
+    if unset and not os.path.exists(found):  # noqa: PTH110
         raise ConfigError(
             f"variables in a path must be set. In '{path}' ${unset[0]} is not. "
             f"Set it: export {unset[0]}=/path/to/data"
         )
+    try:
+        os.lstat(found)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
+            raise ConfigError(f"a path must be a possible name. Got {path!r}: {error}.") from error
     return found
 
 

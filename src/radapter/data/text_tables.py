@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import text_lines
 
 _SEPARATORS = (",", ";", "\t", "|")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -32,8 +33,7 @@ def separator_of(path: Path) -> str:
     if path.suffix.lower() in {".tsv", ".tab"}:
         return "\t"
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
+        first = next(text_lines(path), "")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     return next((separator for separator in _SEPARATORS if separator in first), ",")
@@ -78,16 +78,23 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
 def _lines(path: Path) -> Iterator[list[str]]:
     """The cells of each line that is not empty; those of the first line without blanks around them."""
     separator = separator_of(path)
+    row = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = (line for line in csv.reader(file, delimiter=separator, strict=True) if line)
-            yield from ([name.strip() for name in header] for header in [next(lines, None)] if header)
-            yield from lines
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        for line in csv.reader(text_lines(path), delimiter=separator, strict=True):
+            if line:
+                yield line if row else [name.strip() for name in line]
+                row += 1
+    except csv.Error as error:
+        place = f"row {row}" if row else "the line of column names"
+        raise DataError(
+            f"table must be a UTF-8 CSV or TSV file. '{path}', {place}: {error}. Correct it, or shorten its cells "
+            f"to {csv.field_size_limit():,} characters."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> DataError:
     if not isinstance(error, UnicodeDecodeError):
         return DataError(f"table must be a UTF-8 CSV or TSV file. '{path}': {error}.")
     with path.open("rb") as file:

@@ -17,11 +17,11 @@ import dataclasses
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import linear_regression
 from typing import final
 
 from radapter.errors import DataError
+from radapter.given_files import text_lines
 
 CLIP = 1e-4
 """Accuracies nearer to 0 or 1 count as this near: a hundredth of a percent."""
@@ -93,8 +93,7 @@ def read_standard_models(path: str | os.PathLike[str]) -> dict[str, tuple[float,
         DataError: the file or a column is missing, a model stands twice, or a cell is no accuracy.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
+        rows = list(csv.DictReader(text_lines(path), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"standard models must be a UTF-8 CSV file. '{path}': {error}.") from error
     found: dict[str, tuple[float, float]] = {}

@@ -20,10 +20,10 @@ from PIL.Image import Image
 from torch import Tensor
 
 from radapter.data.masks.label_maps import decode_label_map
-from radapter.errors import DamagedError, DataError
+from radapter.errors import DataError
+from radapter.given_files import IMAGE_FILE, read_bytes, read_json_file
 from radapter.segmentation.proposals import Proposals
 from radapter.segmentation.run_lengths import decode
-from radapter.storage import read_json
 
 MAX_REGIONS = 1000
 
@@ -96,9 +96,9 @@ def _from_arrays(path: Path, size: tuple[int, int]) -> tuple[Tensor, Tensor | No
 
 def _from_run_lengths(path: Path, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
     try:
-        content = read_json(path)
-    except DamagedError as error:
-        raise DataError(f"a mask file must be whole. {error}") from error
+        content = read_json_file(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"a mask file must be whole. '{path}': {error}.") from error
     regions = content.get("regions") if isinstance(content, dict) else content
     if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
         raise DataError(f"a mask file must hold a list of regions. '{path}' does not.")
@@ -115,7 +115,10 @@ def _from_run_lengths(path: Path, size: tuple[int, int]) -> tuple[Tensor, Tensor
 
 
 def _from_labels(path: Path, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
-    labels = decode_label_map(path.read_bytes(), where=str(path)).values
+    try:
+        labels = decode_label_map(read_bytes(path, limit=IMAGE_FILE), where=str(path)).values
+    except OSError as error:
+        raise DataError(f"a mask file must be readable. '{path}': {error.strerror}.") from error
     values = [int(value) for value in np.unique(labels) if value != 0]
     if len(values) > MAX_REGIONS:
         raise DataError(f"a mask file must hold at most {MAX_REGIONS} masks. '{path}' holds {len(values)}.")

@@ -1,9 +1,13 @@
 """A folder of class folders."""
 
+import os
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
 from radapter.data import open_classification
+from radapter.data.labelled.class_folders import passed_over
 from radapter.errors import DataError
 
 
@@ -59,3 +63,40 @@ def test_adding_a_file_moves_no_other_between_parts(tmp_path):
     Image.new("RGB", (4, 4), (0, 200, 0)).save(tmp_path / "dog" / "00 first.png")
     dataset = open_classification(spec)
     assert before == {dataset.where(i) for i in range(len(dataset)) if "first" not in dataset.where(i)}
+
+
+@pytest.mark.parametrize("name", ["", "cat", "cat/deep"])
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch, name):
+    (tmp_path / "cat" / "deep").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "cat" / "a.png")
+    scandir, listdir = os.scandir, os.listdir
+
+    def refusing(whole):
+        def listed(path):
+            if Path(path) == tmp_path / name:
+                raise PermissionError(13, "Permission denied", str(path))
+            return whole(path)
+
+        return listed
+
+    monkeypatch.setattr(os, "scandir", refusing(scandir))
+    monkeypatch.setattr(os, "listdir", refusing(listdir))
+    with pytest.raises(
+        DataError, match=f"every folder of the data must be readable.*{tmp_path / name}'.*denied"
+    ):
+        open_classification(str(tmp_path))
+
+
+def test_a_class_folder_whose_name_is_no_text_is_an_error(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / os.fsdecode(b"caf\xe9") / "a.png")
+    with pytest.raises(DataError, match=r"names of class folders must be UTF-8.*b'caf\\xe9'. Rename it"):
+        open_classification(str(tmp_path))
+
+
+def test_links_to_folders_below_a_class_are_counted_among_what_is_passed_over(tmp_path):
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "set" / "cat" / "more").symlink_to(tmp_path / "more")
+    (tmp_path / "set" / "dog").symlink_to(tmp_path / "more")
+    assert passed_over(tmp_path / "set", levels=1) == {"link to a folder": 1}

@@ -1,5 +1,6 @@
 """Every kind of image file becomes the picture that its maker saw, or is refused with its path."""
 
+import io
 import struct
 import zlib
 
@@ -219,3 +220,31 @@ def test_limit_that_pillow_cannot_honour_is_refused(max_pixels):
 )
 def test_image_files_are_known_by_suffix(tmp_path, name, answer):
     assert is_image_file(tmp_path / name) is answer
+
+
+@pytest.mark.parametrize("kind", ["P1", "P2", "P3", "P4", "P5", "P6", "Pf"])
+@pytest.mark.parametrize("before", ["4 4 ", "4 ", ""])
+def test_a_netpbm_header_of_comments_is_refused_unread(kind, before):
+    content = f"{kind}\n{before}".encode() + b"#\n" * 10_000 + b"4 4 255\n" + bytes(64)
+    # P1 and P4 have no largest value: what follows their size is the pixels'
+    with pytest.raises(ImageError, match=r"header of a netpbm file|at most 1(,000)? "):
+        decode(content, where="a.ppm", max_pixels=1)
+
+
+@pytest.mark.parametrize("kind", ["PPM", "PGM", "PBM"])
+def test_netpbm_files_of_any_content_are_read(kind):
+    mode = {"PPM": "RGB", "PGM": "L", "PBM": "1"}[kind]
+    for value in (0, 0x20, 0x23, 255):
+        image = Image.new("RGB", (200, 200), (value,) * 3).convert(mode)
+        stream = io.BytesIO()
+        image.save(stream, "PPM")
+        content = stream.getvalue().replace(b"\n", b"\n# a comment\n", 1)
+        assert decode(content, where="a").tobytes() == image.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("kind", ["P1", "P2", "P3"])
+def test_pixels_written_as_text_have_few_comments(kind):
+    start = b"%s\n1 1 %s" % (kind.encode(), b"" if kind == "P1" else b"255\n")
+    assert decode(start + b"#\n" * 1000 + b"0 0 0", where="a").size == (1, 1)
+    with pytest.raises(ImageError, match="at most 1,000 comments, and has 300,000"):
+        decode(start + b"#\n" * 300_000 + b"0 0 0", where="a")

@@ -2,7 +2,7 @@
 
 import collections
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from radapter.data.labelled.labels import Source
@@ -60,26 +60,44 @@ def folders_in(path: Path) -> list[str]:
     if not path.is_dir():
         seen_from = "" if path.is_absolute() else f" It is looked for in '{Path.cwd()}'."
         raise DataError(f"data folder must exist. '{path}' does not.{seen_from}")
-    return sorted(child.name for child in path.iterdir() if child.is_dir() and not _is_hidden(child.name))
+    try:
+        names = sorted(
+            child.name for child in path.iterdir() if child.is_dir() and not _is_hidden(child.name)
+        )
+    except OSError as error:
+        raise unlisted(error) from error
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"names of class folders must be UTF-8. '{path}' has {os.fsencode(name)!r}. Rename it."
+            ) from None
+    return names
 
 
 def images_in(folder: Path) -> list[str]:
     """The image files of a folder at any depth, sorted."""
     found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+    for parent, _, files in _walk(folder):
         found += [os.path.join(parent, name) for name in sorted(files) if is_image_file(Path(name))]  # noqa: PTH118
     return found
 
 
-def passed_over(folder: Path) -> dict[str, int]:
+def passed_over(folder: Path, *, levels: int) -> dict[str, int]:
     """Counts the files of a folder, at any depth, that are not read, by suffix, most first.
 
-    Hidden files are not counted. The suffix of a file without one is "no suffix".
+    Hidden files are not counted. The suffix of a file without one is "no suffix", that of a link to a folder, which
+    is not followed, "link to a folder".
+
+    Args:
+        folder: which holds the class folders, or is one.
+        levels: how deep class folders lie in it, at most; links among these are followed.
     """
     suffixes: collections.Counter[str] = collections.Counter()
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
+    for parent, folders, files in _walk(folder):
+        if len(Path(parent).relative_to(folder).parts) >= levels:
+            suffixes.update("link to a folder" for name in folders if Path(parent, name).is_symlink())
         others = [Path(parent, name) for name in files if not (_is_hidden(name) or is_image_file(Path(name)))]
         suffixes.update(path.suffix.lower() or "no suffix" for path in others)
     return dict(suffixes.most_common())
@@ -94,7 +112,7 @@ def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
     """Raises DataError where a class folder of `path` has no file."""
     empty = [name for name in files if not files[name]]
     if empty:
-        others = passed_over(path / empty[0])
+        others = passed_over(path / empty[0], levels=0)
         remedy = (
             f"'{empty[0]}' has other files: {suffixes_in_words(others)}. Convert them to JPEG."
             if others
@@ -109,6 +127,25 @@ def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
 def first_few(names: Sequence[str]) -> str:
     """The first three names, quoted."""
     return ", ".join(repr(name) for name in names[:3]) + (" ..." if len(names) > 3 else "")
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As os.walk, without hidden folders, in sorted order; raises DataError where a folder cannot be listed."""
+
+    def refuse(error: OSError) -> None:
+        raise unlisted(error) from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        yield parent, folders, files
+
+
+def unlisted(error: OSError) -> DataError:
+    """The error of a folder that cannot be listed: without it its images would be missing silently."""
+    return DataError(
+        f"every folder of the data must be readable. '{error.filename}': {error.strerror}. Change its permissions, "
+        "mount it again, or remove it."
+    )
 
 
 def _is_hidden(name: str) -> bool:

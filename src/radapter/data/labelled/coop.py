@@ -5,7 +5,6 @@
 Source: Zhou et al., "Learning to prompt for vision-language models", IJCV 2022, which wrote them for its data sets.
 """
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import read_json_file
 from radapter.zeroshot import spoken
 
 Entry = tuple[str, int, str]
@@ -99,8 +99,8 @@ def _drawn(entries: Sequence[Entry], shots: int, generator: random.Random) -> li
 
 def _entries(path: Path) -> dict[str, list[Entry]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json_file(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"split file must be a JSON file. '{path}': {error}.") from error
     if not isinstance(content, Mapping) or not content:
         raise DataError(f"split file must map train, val and test to lists. '{path}' holds no such mapping.")

@@ -13,7 +13,9 @@ from pathlib import Path
 from radapter.data.labelled.class_folders import files_source, folders_in, list_class_folders
 from radapter.data.labelled.labels import Source
 from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.pictures.image_files import places_inside
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import read_text
 from radapter.zeroshot import spoken
 
 
@@ -105,7 +107,7 @@ def _joined(path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, max
 def _listed(path: Path, name: str) -> dict[str, list[str]]:
     """Class folder -> files, from a list of "domain/class/file number"."""
     try:
-        lines = (path / name).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path / name).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"DomainNet's splits are lists beside the folders. '{path / name}': {error}. Put it there, or leave "
@@ -119,7 +121,7 @@ def _listed(path: Path, name: str) -> dict[str, list[str]]:
             raise DataError(
                 f"every line must read 'domain/class/file number'. Line {number} of '{path / name}' is {line!r}."
             )
-        files.setdefault(parts[1], []).append(str(path / file))
+        files.setdefault(parts[1], []).append(file)
     if not files:
         raise DataError(f"a list must name an image. '{path / name}' names none.")
-    return files
+    return {of: places_inside(listed, path, origin=path / name) for of, listed in files.items()}

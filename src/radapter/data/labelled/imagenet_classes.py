@@ -4,7 +4,6 @@ Ids come from timm, names from open_clip (extra `open-clip`): those that CLIP's 
 twice and are told apart here. A file of ids replaces both, for subsets and for machines without the extra.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from radapter.data.labelled.class_folders import first_few
 from radapter.data.labelled.labels import refuse_duplicates
 from radapter.errors import DataError, MissingExtraError
+from radapter.given_files import parse_json, read_text
 
 # In OpenAI's list two classes are "missile" and two are "sunglasses"; these are the WordNet names of one of each.
 _TOLD_APART = {"n04008634": "projectile", "n04355933": "sunglass"}
@@ -98,7 +98,7 @@ def _missing() -> MissingExtraError:
 def _listed(path: Path) -> dict[str, str]:
     """WordNet id -> name, "" where the file has none."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"wnids must be a UTF-8 text or JSON file. '{path}': {error}.") from error
     if path.suffix.lower() == ".json":
@@ -119,7 +119,7 @@ def _listed(path: Path) -> dict[str, str]:
 def _of_class_index(text: str, path: Path) -> list[list[str]]:
     """The entries of {"0": ["n01440764", "tench"], ...} in the order of their numbers."""
     try:
-        entries = sorted((int(number), list(entry)) for number, entry in json.loads(text).items())
+        entries = sorted((int(number), list(entry)) for number, entry in parse_json(text).items())
         return [[str(wnid), str(name)] for _, (wnid, name) in entries]
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(

@@ -10,13 +10,13 @@ import collections
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from radapter.data.pictures.pictures import Pictures
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import read_text
 from radapter.zeroshot import equal_names, name_key, spellings, spoken
 
 HALVES = ("base", "novel")
@@ -82,7 +82,7 @@ def read_classnames(names: Sequence[str] | str | os.PathLike[str]) -> tuple[str,
     """
     if isinstance(names, (str, os.PathLike)):
         try:
-            lines = Path(names).read_text(encoding="utf-8-sig").splitlines()
+            lines = read_text(names).splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"class names must be a list or a UTF-8 text file. '{names}': {error}."

@@ -11,7 +11,6 @@ ImageNet classes: each of these is a right answer, and evaluation takes the larg
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from radapter.data.labelled.labels import Source
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.pictures import ChangedPictures
 from radapter.errors import DataError
+from radapter.given_files import parse_json, read_text
 
 BORDER = 2
 
@@ -82,7 +82,7 @@ def _imagenet_names(path: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
 
 def _mapping(path: Path, name: str) -> dict[str, Any]:
     try:
-        found = json.loads(_text(path, name))
+        found = parse_json(_text(path, name))
     except ValueError as error:
         raise DataError(f"mapping must be JSON. '{path / 'mappings' / name}': {error}.") from error
     if not isinstance(found, dict):
@@ -92,7 +92,7 @@ def _mapping(path: Path, name: str) -> dict[str, Any]:
 
 def _text(path: Path, name: str) -> str:
     try:
-        return (path / "mappings" / name).read_text(encoding="utf-8-sig")
+        return read_text(path / "mappings" / name)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"ObjectNet needs its own mappings. '{path / 'mappings' / name}': {error}. Unpack the whole archive and "

@@ -1,6 +1,5 @@
 """Labelled images in tar shards that `radapter shards` wrote: all of them, listed when opened."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from radapter.data.shards.parts import IMAGES, content_key
 from radapter.data.shards.sizes import read_shards, refuse_count
 from radapter.data.tars import TarPictures, image_in, list_tar, samples, text_of
 from radapter.errors import DataError
+from radapter.given_files import parse_json
 
 
 def read_labelled_shards(folder: Path, *, max_pixels: int = MAX_PIXELS) -> Source:
@@ -36,8 +36,8 @@ def read_labelled_shards(folder: Path, *, max_pixels: int = MAX_PIXELS) -> Sourc
             image = image_in(parts, list(IMAGES.values()))
             try:
                 labels.append(int(text_of(parts["cls"])))
-                keys.append(content_key(json.loads(text_of(parts["json"]))))
-            except (KeyError, ValueError, AttributeError, RecursionError) as error:
+                keys.append(content_key(parse_json(text_of(parts["json"]))))
+            except (KeyError, ValueError, AttributeError) as error:
                 raise _strange(f"{shard}::{key}") from error
             if image is None or keys[-1] is None:
                 raise _strange(f"{shard}::{key}")

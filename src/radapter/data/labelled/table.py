@@ -5,6 +5,7 @@ from pathlib import Path
 
 from radapter.data.labelled.labels import Source
 from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.pictures.image_files import files_of_table
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.text_tables import read_table
 from radapter.errors import ConfigError, DataError, did_you_mean
@@ -33,7 +34,7 @@ def read_labelled_table(
 
     Raises:
         ConfigError: the table has no such column, or no row has such a value.
-        DataError: as `read_table`, or a row names no image.
+        DataError: as `read_table`, or a row names no image, or by a relative path one outside the folder.
     """
     group_columns = [group] if isinstance(group, str) else list(group or ())
     conditions = {column: _as_cells(wanted) for column, wanted in (where or {}).items()}
@@ -45,7 +46,7 @@ def read_labelled_table(
             f"every row must name an image. In '{path}' {len(blank)} of {len(paths)} do not, first rows "
             f"{', '.join(map(str, blank[:3]))}. Fill column {image!r} or remove them."
         )
-    files = [str(path.parent / (images or "") / cell) for cell in paths]
+    files = files_of_table(paths, path.parent / (images or ""), origin=path)
     groups = [
         ", ".join(f"{column}={cell}" for column, cell in zip(group_columns, cells, strict=True))
         for cells in zip(*rest, strict=True)

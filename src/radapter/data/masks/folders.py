@@ -17,6 +17,7 @@ from radapter.data.masks.pairing import ids_in, paired_files
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.pictures import FilePictures
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import read_text
 
 _NUMBERED = re.compile(r"^\d+\s*:\s*")
 
@@ -191,7 +192,7 @@ def _ids(layout: FolderLayout, path: Path, split: str, images: Path, masks: Path
         return ids_in(folder, ending, layout.lead)
     file = path / layout.ids.format(split=layout.splits[split])
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"list of images must be a UTF-8 text file. '{file}': {error}.") from error
     return [line.strip() for line in lines if line.strip()]

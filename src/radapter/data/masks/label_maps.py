@@ -5,7 +5,6 @@ values, a palette image its indices, whatever the colours are; what has lost its
 floats. Pillow spreads the greys of 2-bit and 4-bit files over [0, 255], which is undone.
 """
 
-import io
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,8 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
-from radapter.data.pictures.decoding import MAX_PIXELS, check_size, orientation
+from radapter.data.pictures.decoding import MAX_PIXELS, check_size, opened, orientation
 from radapter.data.pictures.pictures import Pictures
+from radapter.data.pictures.pixel_budget import DECODING
 from radapter.errors import ImageError
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
@@ -63,7 +63,7 @@ def decode_label_map(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS
             [0, MAX_VALUE].
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with opened(content) as image:
             if image.format not in FORMATS:
                 raise ImageError(
                     f"mask must be a file of {', '.join(FORMATS)}, which keep every number. '{where}' is "
@@ -71,8 +71,9 @@ def decode_label_map(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS
                 )
             check_size(image.size, where=where, max_pixels=max_pixels)
             spread = _SPREAD.get(_raw_mode(image), 1)
-            image.load()
-            values = _values(image, where=where) // spread
+            with DECODING.held(image.width * image.height):
+                image.load()
+                values = _values(image, where=where) // spread
     except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

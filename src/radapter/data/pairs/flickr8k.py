@@ -12,6 +12,7 @@ from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures
 from radapter.errors import DataError
+from radapter.given_files import read_text
 
 _ABSENT = (
     "2258277193_586949ec62.jpg.1"  # Flickr8k.token.txt captions it; neither images nor split lists have it
@@ -77,7 +78,7 @@ def _listed(split_list: Path, captions: dict[str, list[str]], path: Path) -> lis
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"file must be UTF-8 text. '{path}': {error}.") from error
     kept = [line.rstrip("\r") for line in lines if line.strip()]

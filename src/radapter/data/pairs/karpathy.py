@@ -8,7 +8,6 @@ test, joins train, as in the works that report on this split.
 Source: Karpathy and Fei-Fei, "Deep visual-semantic alignments for generating image descriptions", CVPR 2015.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import read_json_file
 
 _JOINS = {"restval": "train"}
 
@@ -52,8 +52,8 @@ def read_karpathy(
 def _entries(path: Path) -> list[tuple[str, str, tuple[str, ...]]]:
     """Path, split and captions of every image."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json_file(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"split file must be a JSON file. '{path}': {error}.") from error
     listed = content.get("images") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not listed:

@@ -1,14 +1,14 @@
 """JSON Lines: one object a line, with an image's path and its caption or captions."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from radapter.data.pairs.captioned import CaptionedSource, gathered, group_id, texts_of
 from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.data.pictures.image_files import refuse_missing
+from radapter.data.pictures.image_files import files_of_table, refuse_missing
 from radapter.data.pictures.pictures import FilePictures
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import parse_json, text_lines
 
 
 def read_pair_lines(
@@ -52,7 +52,7 @@ def read_pair_lines(
         ids = [group_id(entry[group], f"line {number} of '{path}'") for number, entry in entries]
     rows = gathered(paths, texts, ids, origin=path.name)
     folder = path.parent / (images or "")
-    files = [str(folder / name) for name in rows.images]
+    files = files_of_table(rows.images, folder, origin=path)
     refuse_missing(files, names=rows.images, origin=path, folder=folder)
     return CaptionedSource(path.stem, FilePictures(files, max_pixels=max_pixels), rows.captions, rows.groups)
 
@@ -60,10 +60,9 @@ def read_pair_lines(
 def _entries(path: Path) -> list[tuple[int, dict[str, Any]]]:
     entries = []
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    entries.append((number, _entry(line, number, path)))
+        for number, line in enumerate(text_lines(path), start=1):
+            if line.strip():
+                entries.append((number, _entry(line, number, path)))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"pairs must be a UTF-8 JSON Lines file. '{path}': {error}.") from error
     return entries
@@ -71,8 +70,8 @@ def _entries(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _entry(line: str, number: int, path: Path) -> dict[str, Any]:
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        entry = parse_json(line)
+    except ValueError as error:
         raise DataError(
             f"every line must be one JSON object. Line {number} of '{path}': {error}. Write one object a line."
         ) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from radapter.data.pairs.captioned import CaptionedSource, gathered
 from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.data.pictures.image_files import refuse_missing
+from radapter.data.pictures.image_files import files_of_table, refuse_missing
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.text_tables import read_table
 from radapter.errors import DataError
@@ -47,7 +47,7 @@ def read_pair_table(
         )
     rows = gathered(paths, [(text,) for text in captions], groups[0] if groups else None, origin=path.name)
     folder = path.parent / (images or "")
-    files = [str(folder / name) for name in rows.images]
+    files = files_of_table(rows.images, folder, origin=path)
     refuse_missing(files, names=rows.images, origin=path, folder=folder)
     return CaptionedSource(path.stem, FilePictures(files, max_pixels=max_pixels), rows.captions, rows.groups)
 

@@ -7,7 +7,6 @@ Source: github.com/LAION-AI/CLIP_benchmark (webdataset_builder.py), github.com/w
 """
 
 import glob
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from radapter.data.pictures.decoding import MAX_PIXELS, SUFFIXES
 from radapter.data.shards.parts import content_key
 from radapter.data.tars import Member, TarPictures, image_in, list_tar, samples, text_of
 from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import parse_json, read_text
 
 _IMAGES = sorted(suffix.lstrip(".") for suffix in SUFFIXES)
 
@@ -130,8 +130,8 @@ def _lines_of_text(parts: Mapping[str, Member], key: str) -> Texts:
 
 def _described(member: Member, *, captions: str | None, group: str | None) -> Texts:
     try:
-        content = json.loads(text_of(member))
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text_of(member))
+    except ValueError as error:
         raise DataError(f"JSON in a tar must be whole. '{member}': {error}. Write it again.") from error
     if not isinstance(content, dict):
         raise DataError(
@@ -157,7 +157,7 @@ def _entry(content: dict[str, Any], key: str, member: Member) -> Any:
 
 def _shard_count(path: Path) -> int:
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = read_text(path).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"nshards.txt must hold a number. '{path}': {error}.") from error
     if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:

@@ -1,7 +1,8 @@
 """Counting pictures that cannot be decoded, and ending the run when they are too many."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import final
 
 from radapter.errors import ConfigError, DataError, ImageError
@@ -11,6 +12,18 @@ SHOWN = 3
 """Messages of one kind that are shown; the others are counted."""
 
 _log = logging.getLogger(__name__)
+_counting: list[dict[str, set[int]]] = []
+
+
+@contextmanager
+def skipped_images() -> Iterator[Mapping[str, set[int]]]:
+    """Yields, by set, the images that are skipped while the block runs."""
+    found: dict[str, set[int]] = {}
+    _counting.append(found)
+    try:
+        yield found
+    finally:
+        _counting.remove(found)
 
 
 @final
@@ -48,6 +61,8 @@ class BadImages:
         if index in self._messages:
             return
         self._messages[index] = str(error)
+        for skipped in _counting:
+            skipped.setdefault(self._name, set()).add(index)
         if len(self) <= SHOWN:
             _log.warning("skipped: %s", error)
         elif len(self) == SHOWN + 1:
@@ -56,5 +71,6 @@ class BadImages:
             shown = " | ".join(list(self._messages.values())[:SHOWN])
             raise DataError(
                 f"at most {self._max_bad:.2%} of the pictures may be unreadable (max_bad). Of the {self._total} "
-                f"in '{self._name}' at least {len(self)} are: {shown} Repair the data, or raise max_bad."
+                f"in '{self._name}' at least {len(self)} are: {shown} Repair the data, or raise "
+                "max_bad: data.max_bad in run.yaml, --max-bad of evaluate, shards and mine."
             )

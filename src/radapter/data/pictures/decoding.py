@@ -8,16 +8,19 @@ palettes, 16-bit greys, transparency (laid on a stated colour).
 import functools
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
+from radapter.data.pictures.pixel_budget import DECODING
 from radapter.errors import ConfigError, ImageError
+from radapter.given_files import IMAGE_FILE, open_regular
 
 MAX_PIXELS = 50_000_000
 WHITE = (255, 255, 255)
@@ -42,6 +45,8 @@ SUFFIXES = frozenset(
     | {".jp2", ".avif"}
 )
 
+_NETPBM_HEADER = 2**14  # bytes, comments among them
+_NETPBM_COMMENTS = 1000
 _TURNS: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -107,7 +112,7 @@ def decode_cutout(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -
 def file_format(content: bytes) -> str:
     """The name of an image file's format by its header, among FORMATS; "unknown" where it is none of them."""
     try:
-        with Image.open(io.BytesIO(content), formats=_formats()) as image:
+        with opened(content) as image:
             return image.format or "unknown"
     except Exception:  # a header may be anything at all
         return "unknown"
@@ -116,7 +121,7 @@ def file_format(content: bytes) -> str:
 def orientation(content: bytes) -> int:
     """EXIF's orientation of an image file, 1 (upright as stored) to 8; 1 where it has none or is no image."""
     try:
-        with Image.open(io.BytesIO(content), formats=_formats()) as image:
+        with opened(content) as image:
             told = _orientation(image)
     except Exception:  # a header may be anything at all
         return 1
@@ -151,15 +156,43 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextmanager
+def opened(source: bytes | str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """An image file, its bytes or its path, of which only the header is read; raises anything that Pillow raises."""
+    with (
+        io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, limit=IMAGE_FILE) as file,
+        Image.open(_with_few_comments(file), formats=_formats()) as image,
+    ):
+        yield image
+
+
+def _with_few_comments(file: BinaryIO) -> BinaryIO:
+    """The file; raises ValueError where it is a netpbm file on whose comments Pillow would spend minutes."""
+    start = file.read(_NETPBM_HEADER)
+    if re.match(rb"P[0-9fFy]", start) and len(start) == _NETPBM_HEADER:
+        # Pillow reads the header byte by byte, half a second for each megabyte of comments.
+        words = re.sub(rb"#[^\r\n]*", b"", start).split(maxsplit=4)
+        if len(words) < (3 if words[0] in (b"P1", b"P4") else 4):
+            raise ValueError(f"the header of a netpbm file must have at most {_NETPBM_HEADER:,} bytes")
+    if start[:2] in (b"P1", b"P2", b"P3"):
+        # Among pixels written as text it copies a megabyte for each comment.
+        comments = start.count(b"#") + sum(block.count(b"#") for block in iter(lambda: file.read(2**20), b""))
+        if comments > _NETPBM_COMMENTS:
+            raise ValueError(
+                f"a netpbm file must have at most {_NETPBM_COMMENTS:,} comments, and has {comments:,}"
+            )
+    file.seek(0)
+    return file
+
+
+@contextmanager
 def _loaded(source: bytes | str | os.PathLike[str], *, where: str, max_pixels: int) -> Iterator[Image.Image]:
     """A file's first frame, loaded; whatever goes wrong while the block runs is an ImageError."""
     try:
-        with Image.open(
-            io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()
-        ) as image:
+        with opened(source) as image:
             check_size(image.size, where=where, max_pixels=max_pixels)
-            image.load()
-            yield image
+            with DECODING.held(image.width * image.height):
+                image.load()
+                yield image
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError as error:

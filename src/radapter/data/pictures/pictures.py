@@ -18,7 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from radapter.data.pictures.decoding import MAX_PIXELS, decode
-from radapter.errors import ImageError
+from radapter.data.pictures.image_files import place_inside
+from radapter.errors import DataError, ImageError
+from radapter.given_files import IMAGE_FILE, read_bytes
 
 
 class Pictures(Protocol):
@@ -66,7 +68,7 @@ class FilePictures:
     def content(self, index: int) -> bytes:
         """The file's bytes; raises ImageError where it cannot be read."""
         try:
-            return Path(self.paths[index]).read_bytes()
+            return read_bytes(self.paths[index], limit=IMAGE_FILE)
         except OSError as error:
             path = self.paths[index]
             hint = " Write paths with '/', not with '\\'." if "\\" in path else ""
@@ -89,6 +91,7 @@ class ColumnPictures:
         column: which entry of a row.
         name: what messages call the table.
         folder: relative paths in the column start here.
+        roots: folders, without links, that every path in the column must lie in; None for `folder`.
         max_pixels: larger images are refused from their header.
     """
 
@@ -99,12 +102,14 @@ class ColumnPictures:
         *,
         name: str,
         folder: Path,
+        roots: Sequence[str] | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._table = table
         self._column = column
         self._name = name
         self._folder = folder
+        self._roots = (os.path.realpath(folder),) if roots is None else tuple(roots)
         self._max_pixels = max_pixels
 
     def __len__(self) -> int:
@@ -115,15 +120,27 @@ class ColumnPictures:
         return decode(self.content(index), where=self.where(index), max_pixels=self._max_pixels)
 
     def content(self, index: int) -> bytes:
-        """The stored bytes, or those of the file that the entry names; raises ImageError."""
+        """The stored bytes, or those of the file that the entry names.
+
+        Raises:
+            ImageError: they cannot be read.
+            DataError: the file lies outside the roots.
+        """
         entry = self._table[index][self._column]
         if isinstance(entry, dict):
             entry = entry.get("bytes") or entry.get("path")
         if isinstance(entry, bytes) and entry:
             return entry
         if isinstance(entry, str) and entry:
+            place = place_inside(entry, self._folder, self._roots)
+            if place is None:
+                raise DataError(
+                    f"paths must stay inside the folder of their table, '{self._folder}'. {self.where(index)} names "
+                    f"{entry!r}. Move the images there, store their bytes, or list them in a CSV file, which may "
+                    "hold absolute paths."
+                )
             try:
-                return (self._folder / entry).read_bytes()
+                return read_bytes(place, limit=IMAGE_FILE)
             except OSError as error:
                 raise ImageError(
                     f"image file must be readable. {self.where(index)} names '{entry}': {error.strerror}."

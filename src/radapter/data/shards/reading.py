@@ -1,6 +1,5 @@
 """Samples of shards in sequence, through webdataset, each shard looked over before its first byte is believed."""
 
-import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from radapter.data.shards.plan import Segment
 from radapter.data.shards.sizes import Shards, refuse_count
 from radapter.data.shards.writing import require_webdataset
 from radapter.errors import DataError
+from radapter.given_files import parse_json
 
 
 @final
@@ -83,13 +83,13 @@ def _streamed(
     described: Callable[[Mapping[str, bytes], Mapping[str, object]], tuple[int, int | None, tuple[str, ...]]],
 ) -> Streamed:
     try:
-        content = json.loads(parts["json"])
+        content = parse_json(parts["json"])
         image = next(parts[extension] for extension in IMAGES.values() if extension in parts)
         key = content_key(content)
         label, group, captions = described(parts, content)
         if key is None:
             raise ValueError("no content key")
-    except (KeyError, ValueError, TypeError, AttributeError, StopIteration, RecursionError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
         raise DataError(
             f"a sample must be as 'radapter shards' writes it. '{where}' is not. Write the folder again."
         ) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import final
 
 from radapter.errors import ConfigError
+from radapter.given_files import read_text
 from radapter.segmentation.mining.plurals import plurals
 
 BUILT_IN = "built-in"
@@ -94,11 +95,9 @@ def _text(where: str) -> str:
         raise ConfigError(
             f"nouns must be '{BUILT_IN}', 'spacy:MODEL' or a text file with a noun a line. '{where}' is none."
         )
-    if path.stat().st_size > MAX_BYTES:
-        raise ConfigError(f"a list of nouns must have at most {MAX_BYTES} bytes. '{where}' has more.")
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
+        return read_text(path, limit=MAX_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"a list of nouns must be UTF-8 text. '{where}': {error}. Save it as UTF-8."
         ) from error

@@ -139,7 +139,7 @@ def region_sample(
     stream = io.BytesIO()
     region.save(stream, format="png")
     record = {
-        "image": source.where(index),
+        "image": source.where(index).encode(errors="backslashreplace").decode(),  # a path need not be UTF-8
         "key": int(source.keys[index]),
         "size": list(image.size),
         "box": box,

@@ -1,0 +1,120 @@
+"""Files that somebody else may have written: only regular ones of a bounded size are opened, and JSON is checked.
+
+Whatever is wrong with a file is an OSError and whatever is wrong with JSON a ValueError, so that a reader answers
+both as it answers a missing file and a missing bracket.
+"""
+
+import errno
+import io
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+IMAGE_FILE = 2**30
+"""Bytes that an image or mask file may have."""
+TABLE_FILE = 4 * 2**30
+"""Bytes that a table may have, which is read line by line."""
+TEXT_FILE = 2**30
+"""Bytes that a text or JSON file may have, which is read whole."""
+MAX_LINE = 16 * 2**20
+"""Characters that a line of a table may have."""
+
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+_HALF = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
+
+
+def open_regular(path: str | os.PathLike[str], *, limit: int) -> BinaryIO:
+    """Opens a regular file for reading; a link to one is followed.
+
+    Raises:
+        OSError: the file is missing, a FIFO, socket, device or folder, or larger than `limit` bytes, or its name
+            cannot be one.
+    """
+    name = os.fspath(path)
+    try:
+        _refuse(os.stat(name), name, limit)  # noqa: PTH116
+        # What stands there may have changed since: opening a FIFO would wait for a writer.
+        handle = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError as error:
+        raise OSError(errno.EINVAL, f"no file can have this name ({error})", name) from error
+    try:
+        _refuse(os.fstat(handle), name, limit)
+    except BaseException:
+        os.close(handle)
+        raise
+    return open(handle, "rb")  # noqa: PTH123
+
+
+def read_bytes(path: str | os.PathLike[str], *, limit: int) -> bytes:
+    """The content of a regular file; raises OSError as `open_regular`, also where more than `limit` bytes come."""
+    with open_regular(path, limit=limit) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:  # of a file that grows, or of one without a size, as in /proc
+        raise _too_large(len(content), os.fspath(path), limit)
+    return content
+
+
+def read_text(path: str | os.PathLike[str], *, limit: int = TEXT_FILE) -> str:
+    """The UTF-8 text of a regular file, without a byte order mark; raises OSError and UnicodeDecodeError."""
+    with io.TextIOWrapper(io.BytesIO(read_bytes(path, limit=limit)), encoding="utf-8-sig") as file:
+        return file.read()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: it is no JSON, nested too deeply, has a number of thousands of digits, or text with half of a
+            surrogate pair, which no file and no tokenizer takes.
+    """
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("brackets are nested too deeply") from error
+    if _HALF.search(text.decode("utf-8", "replace") if isinstance(text, bytes) else text):
+        try:
+            json.dumps(content, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = ord(error.object[error.start])
+            raise ValueError(f"text holds \\u{half:04x}, half of a surrogate pair") from error
+    return content
+
+
+def text_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The lines of a UTF-8 table with their ends, one at a time; raises OSError and UnicodeDecodeError."""
+    with io.TextIOWrapper(open_regular(path, limit=TABLE_FILE), encoding="utf-8-sig", newline="") as file:
+        number = 1
+        while line := file.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                raise OSError(
+                    errno.EFBIG, f"line {number} must have at most {MAX_LINE:,} characters", os.fspath(path)
+                )
+            yield line
+            number += 1
+
+
+def read_json_file(path: Path) -> Any:
+    """What a JSON file says; raises OSError as `read_text`, ValueError as `parse_json`."""
+    return parse_json(read_text(path))
+
+
+def _refuse(status: os.stat_result, name: str, limit: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise OSError(errno.EINVAL, f"it must be a regular file and is {kind}", name)
+    if status.st_size > limit:
+        raise _too_large(status.st_size, name, limit)
+
+
+def _too_large(size: int, name: str, limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"it must have at most {limit:,} bytes and has {size:,}", name)

@@ -1,0 +1,67 @@
+"""The bound on pixels that threads decode at once."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from PIL import Image
+
+from radapter.data.pictures import decoding
+from radapter.data.pictures.decoding import decode
+from radapter.data.pictures.pixel_budget import DECODING, PixelBudget
+
+
+def most_at_once(budget, sizes, threads):
+    """The most pixels that `threads` threads held at once, one block for each of `sizes`."""
+    lock, held, most = threading.Lock(), 0, 0
+
+    def one(pixels):
+        nonlocal held, most
+        with budget.held(pixels):
+            with lock:
+                held += pixels
+                most = max(most, held)
+            threading.Event().wait(0.001)
+            with lock:
+                held -= pixels
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(one, sizes))
+    return most
+
+
+def test_threads_never_hold_more_than_the_budget():
+    assert most_at_once(PixelBudget(100), [40, 10, 30, 60] * 20, threads=8) <= 100
+
+
+def test_an_image_above_the_budget_is_decoded_alone():
+    assert most_at_once(PixelBudget(100), [500, 1, 99, 500] * 5, threads=4) == 500
+
+
+def test_a_decoder_that_fails_gives_its_room_back():
+    budget = PixelBudget(100)
+    with pytest.raises(ZeroDivisionError), budget.held(100):
+        raise ZeroDivisionError
+    assert most_at_once(budget, [100], threads=1) == 100
+
+
+def test_a_forked_process_starts_with_the_whole_budget():
+    with DECODING.held(10**12):
+        child = os.fork()
+        if child == 0:
+            with DECODING.held(10**12):
+                os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_images_are_decoded_within_the_budget(tmp_path, monkeypatch):
+    Image.new("RGB", (10, 10), (1, 2, 3)).save(tmp_path / "a.png")
+    budget, asked = PixelBudget(150), []
+    held = budget.held
+    monkeypatch.setattr(budget, "held", lambda pixels: asked.append(pixels) or held(pixels))
+    monkeypatch.setattr(decoding, "DECODING", budget)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: decode(tmp_path / "a.png", where="a").getpixel((0, 0)), range(8)))
+    assert found == [(1, 2, 3)] * 8
+    assert asked == [100] * 8

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tables test test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search
+.PHONY: help demo tables test test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-loss: $(VENV)/.installed-test ## time and memory of the loss, dense and ti
 
 bench-memory: $(VENV)/.installed-test ## memory and time of large batches, at once and in chunks
 	@$(BIN)/python benchmarks/memory/run.py
+
+soak: $(VENV)/.installed-test ## kills, damage, full disks and long runs, about an hour
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak/run.py
 
 bench-search: $(VENV)/.installed-test ## a text's search, exact and by FAISS, and what FAISS misses
 	@$(BIN)/python benchmarks/search/run.py --world 100000

@@ -12,9 +12,9 @@ from peft.utils import CONFIG_NAME as PEFT_CONFIG
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models import hf, hub, openclip, timm_vit
 from radapter.models.encoder import DualEncoder
+from radapter.models.folders import check_folder, read_config
 from radapter.models.openclip_files import WEIGHT_FILES, import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
-from radapter.storage import read_json
 from radapter.world.clip import TINY
 
 FORMS = ", ".join((
@@ -90,6 +90,7 @@ def _cached(repository: str, allow_download: bool) -> Path:
 def _load_folder(
     folder: Path, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None, allow_download: bool
 ) -> DualEncoder:
+    check_folder(folder)
     if (folder / openclip.CONFIG).is_file():
         return openclip.load_folder(
             folder, name=name, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer
@@ -98,7 +99,9 @@ def _load_folder(
         raise ModelError(
             f"model folder must have config.json or {openclip.CONFIG}. '{name}' has neither.{_hint(folder)}"
         )
-    if "architecture" in read_json(folder / "config.json"):  # timm's key; transformers writes "architectures"
+    if "architecture" in read_config(
+        folder / "config.json"
+    ):  # timm's key; transformers writes "architectures"
         _check_no_tokenizer(name, tokenizer)
         return timm_vit.load_folder(folder, name=name, dtype=dtype)
     return hf.load_folder(folder, name=name, dtype=dtype, tokenizer=tokenizer)

@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from radapter.errors import ModelError
 from radapter.models.encoder import Tokenizer
+from radapter.models.folders import check_folder, reading
 
 TokenizerSpec: TypeAlias = Tokenizer | PreTrainedTokenizerBase | str | os.PathLike[str]
 """What users may give: a callable, a transformers tokenizer, or a folder with one's files."""
@@ -125,10 +126,9 @@ def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
             f"tokenizer files must be in '{folder}'. Looked for {', '.join(TOKENIZER_FILES)}. "
             "Copy them there, or in Python give load(..., tokenizer=) a folder or a callable."
         )
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(f"tokenizer in '{folder}' cannot be read: {error}. Copy its files again.") from error
+    check_folder(folder)
+    with reading(folder / "tokenizer_config.json"):
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _used(row: Tensor) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel
+from peft import LoraConfig, PeftModel
 from torch import Tensor, nn
 
 from radapter.adapter import RAdapterModel, set_alpha
@@ -21,6 +21,7 @@ from radapter.evaluation import Interpolation
 from radapter.methods.lora_attention import use_separate_pairs
 from radapter.models import DualEncoder, fingerprint
 from radapter.models.loading import TRAINED as TRAINED
+from radapter.protocol.adapter_config import read_adapter_config
 from radapter.storage import load_weights, read_json, save_tensors, whole_folder, write_json, write_text
 from radapter.zeroshot import LinearHead
 
@@ -174,6 +175,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
     Raises:
         RunError: `folder` is no finished run, or `encoder` is not the base model; the message has both
             fingerprints.
+        ModelError: the configuration of its adapters has what radapter does not write.
     """
     about = read_about(folder)
     if about["fingerprint"] != (given := fingerprint(encoder)):
@@ -185,7 +187,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
     classifier = Classifier(encoder, head)
     adapters = None
     if (folder / ADAPTER).is_dir():
-        config = PeftConfig.from_pretrained(folder / ADAPTER)
+        config = read_adapter_config(folder / ADAPTER)
         if isinstance(config, LoraConfig):
             use_separate_pairs(config, encoder.module)
         adapters = PeftModel.from_pretrained(encoder.module, folder / ADAPTER, config=config)

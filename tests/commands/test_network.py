@@ -89,9 +89,9 @@ def test_a_command_makes_no_lookup(
         Image.new("RGB", (48, 48), (60 * number, 0, 200)).save(file)
     images = datasets.Dataset.from_dict({"image": list(map(str, files)), "label": [0, 1, 0, 1]})
     images.cast_column("image", datasets.Image()).cast_column(
-        "label", datasets.ClassLabel(names=["red star", "blue moon"])
+        "label", datasets.ClassLabel(names=["star", "moon"])
     ).to_parquet(here / "images.parquet")
-    images.remove_columns("label").add_column("caption", ["a", "b", "c", "d"]).to_parquet("pairs.parquet")
+    images.remove_columns("label").add_column("captions", ["a", "b", "c", "d"]).to_parquet("pairs.parquet")
     monkeypatch.setitem(demo.GROUPS, "foundation", ("zero-shot", "full", "r-adapter"))  # all take minutes
     monkeypatch.setattr(demo, "demo", partial(demo.demo, id_size=40, ood_size=8, kept_size=20))
     given = {"{written}": [written], "{small}": small, "{run}": [run], "{regions}": [regions]}

@@ -189,8 +189,15 @@ def load_folder(
         make = lambda: _tokenizer(place, model_type)  # noqa: E731
     else:
         make = given_tokenizer(given)
-    lazy = LazyTokenizer(make, config.text_config.max_position_embeddings)
-    return DualEncoder(name, module, HfTowers(config, _processor(folder, config), lazy))
+    text = config.text_config
+    lazy = LazyTokenizer(
+        make,
+        text.max_position_embeddings,
+        folder=folder if tokenizer is None else None,
+        vocab_size=text.vocab_size if tokenizer is None else 0,
+    )
+    with reading(folder):
+        return DualEncoder(name, module, HfTowers(config, _processor(folder, config), lazy))
 
 
 def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:

@@ -234,7 +234,7 @@ def load_folder(
         return named_tokenizer(config, allow_download)
 
     with reading(folder / CONFIG):
-        return _encoder(name, module, config, preprocess, make, tokenizer, dtype)
+        return _encoder(name, module, config, preprocess, make, tokenizer, dtype, folder=folder)
 
 
 def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -294,6 +294,7 @@ def _encoder(
     make: Callable[[], Any],
     tokenizer: TokenizerSpec | None,
     dtype: torch.dtype,
+    folder: Path | None = None,
 ) -> DualEncoder:
     transform = import_open_clip().transform
     merged = transform.merge_preprocess_dict(transform.PreprocessCfg(), preprocess)
@@ -302,6 +303,12 @@ def _encoder(
     if len(sides) != 1:
         raise ModelError(f"image size of '{name}' must be square. Got {size}.")
     merged["size"] = sides.pop()
-    length = config["text_cfg"].get("context_length", 77)
-    lazy = LazyTokenizer(make if tokenizer is None else given_tokenizer(tokenizer), length)
+    text = config["text_cfg"]
+    vocab_size: int = getattr(module, "text", module).vocab_size  # type: ignore[assignment]
+    lazy = LazyTokenizer(
+        make if tokenizer is None else given_tokenizer(tokenizer),
+        text.get("context_length", 77),
+        folder=folder if tokenizer is None else None,
+        vocab_size=vocab_size if tokenizer is None else 0,
+    )
     return DualEncoder(name, module.to(dtype).eval(), OpenClipTowers(config, merged, lazy))

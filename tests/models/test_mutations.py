@@ -22,7 +22,7 @@ from radapter.protocol.merged import folder_classifier, merged_facts
 from radapter.storage import read_json
 
 LIKE = 3  # items of a list or object that are changed, where all are alike
-SAMPLE = 60
+SAMPLE = 25
 Path_ = tuple[str | int, ...]
 
 

@@ -673,11 +673,20 @@ def merge(
     seed: Annotated[
         int | None, typer.Option(help="Of a comparison: the seed; its first if left out.", show_default=False)
     ] = None,
+    allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
     """Write a plain checkpoint that needs no radapter and costs nothing extra to run."""
     from radapter.commands.merge import merge as run
 
-    run(run_folder, to=to, alpha=alpha, format=format, method=method, seed=seed)
+    run(
+        run_folder,
+        to=to,
+        alpha=alpha,
+        format=format,
+        method=method,
+        seed=seed,
+        allow_download=allow_download,
+    )
 
 
 @app.command(

@@ -1,3 +1,4 @@
+import random
 import shutil
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def test_an_encoder_counts_the_tokens_that_tokenize_would_cut(clip: Path, tiny_a
     long = "a red star " * 20
     for encoder in (load(clip), load(f"open_clip:{tiny_architecture}")):
         assert encoder.token_counts(["a red star", long, ""]) == [5, 62, 2]
+
+
+@pytest.mark.parametrize("letters", ["ab", "abcdefghijklmnopqrstuvwxyz", "äöüß", "漢字", "!?.-—", "😀"])
+def test_a_long_word_has_the_tokens_that_open_clip_gives_it(tiny_architecture: str, letters: str) -> None:
+    import open_clip
+
+    # above 256 letters, words are merged by another implementation, which takes no time with the square of them
+    encoder, chosen = load(f"open_clip:{tiny_architecture}"), random.Random(0)
+    words = ["".join(chosen.choices(letters, k=length)) for length in (255, 256, 257, 1500)]
+    tokenizer = encoder.towers.tokenizer.get()
+    for word in words:
+        assert tokenizer.encode(f"a {word} b") == open_clip.SimpleTokenizer().encode(f"a {word} b")
+    assert encoder.token_counts([words[0] * 400, "a red star"])[1] == 5
 
 
 @pytest.fixture

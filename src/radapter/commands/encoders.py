@@ -1,13 +1,13 @@
 """The encoder that RUN|MODEL names, for commands that look at images with it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from radapter.config import load_config
+from radapter.config import CommonConfig, load_config
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.protocol import CONFIG, read_about
@@ -24,12 +24,17 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
         yield encoder.to(_device()), fingerprint(encoder)
         return
     about = read_about(run)
-    config = load_config(run / CONFIG)
-    encoder = load(config.model, allow_download=allow_download or config.allow_download)
+    config = config_of_run(run, allow_download=allow_download)
+    encoder = load(config.model, allow_download=config.allow_download)
     trained = load_trained(run, encoder)
     encoder.to(_device())
     with trained.interpolation() as line, line.at(about["alpha"]):
         yield encoder, _identity(run, base=trained.base, alpha=about["alpha"])
+
+
+def config_of_run(run: Path, overrides: Sequence[str] = (), *, allow_download: bool) -> CommonConfig:
+    """The configuration that a run was trained with; only the caller decides whether the hub may be asked."""
+    return load_config(run / CONFIG, overrides).model_copy(update={"allow_download": allow_download})
 
 
 def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:

@@ -20,10 +20,11 @@ from radapter.commands.building import (
 from radapter.commands.building_regions import tested_masks
 from radapter.commands.checks import check_text_tower
 from radapter.commands.class_texts import OTHER_CLASSES, check_texts
+from radapter.commands.encoders import config_of_run
 from radapter.commands.merge import check_alpha, loading
 from radapter.commands.reporting import print_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
-from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig, load_config
+from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig
 from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.mask_sources import MASK_KINDS
 from radapter.config.pair_sources import PAIR_KINDS
@@ -141,26 +142,25 @@ def evaluate(
             if value is not None and option in _LACKING[measured]:
                 raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
         limit = [] if max_bad is None else [f"data.max_bad={max_bad}"]
-        config = load_config(run / CONFIG, limit) if is_run else None
+        config = config_of_run(run, limit, allow_download=allow_download) if is_run else None
         if not data and config is None:
             raise ConfigError(f"--data is needed for a model. '{what}' is one. Give --data NAME=SOURCE.")
         if not data and (classnames is not None or measured != about["task"]):
             raise ConfigError("--classnames and --task need --data. The test sets of the run have their own.")
         sources = named_sources(data, measured)
-        download = allow_download or (config is not None and config.allow_download)
         max_pixels, accepted = (
             (MAX_PIXELS, MAX_BAD if max_bad is None else max_bad)
             if config is None
             else (config.data.max_pixels, config.data.max_bad)
         )
         limits: dict[str, Any] = {"max_pixels": max_pixels, "max_bad": accepted}
-        encoder = load(what if config is None else config.model, allow_download=download)
+        encoder = load(what if config is None else config.model, allow_download=allow_download)
         given = None if templates is None else prompts_of(parsed(templates))
         prompts = tuple(given or about.get("templates") or prompts_of("short"))
         if config is not None and not sources:
             return _Opened(encoder, _own_sets(config, encoder, given), accepted, about)
         if measured == "classification":
-            read = partial(open_classification, allow_download=download, **limits)
+            read = partial(open_classification, allow_download=allow_download, **limits)
             names = None if classnames is None else read_classnames(parsed(classnames))
             if is_run:
                 suite = _labelled(sources, names or about.get("classnames"), prompts, read)
@@ -195,7 +195,7 @@ def evaluate(
             )
         join_captions = config.data.join_captions if isinstance(config, RetrievalRunConfig) else True
         pairs = {
-            name: open_pairs(spec, name=name, allow_download=download, join=join_captions, **limits)
+            name: open_pairs(spec, name=name, allow_download=allow_download, join=join_captions, **limits)
             for name, spec in sources.items()
         }
         report_long_captions(tested_pairs(pairs), encoder)

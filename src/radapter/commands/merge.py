@@ -27,7 +27,6 @@ class _Source(NamedTuple):
     folder: Path
     about: dict[str, Any]
     model: str
-    allow_download: bool
 
 
 def merge(
@@ -38,6 +37,7 @@ def merge(
     format: str | None = None,
     method: str | None = None,
     seed: int | None = None,
+    allow_download: bool = False,
 ) -> Path:
     """Writes the merged model in its own library's form, or in another's where the architecture exists there.
 
@@ -48,6 +48,7 @@ def merge(
         format: "transformers", "open_clip" or "timm"; None for the model's own library.
         method: of a comparison, whose folder `run` is; None for a run.
         seed: of a comparison; None for its first.
+        allow_download: whether the hub may be asked.
 
     Raises:
         InputError: no finished run or comparison, no such method or seed, another base model, `to` exists, `alpha`
@@ -59,7 +60,7 @@ def merge(
     check_destination(to)
     if not absent_folder(to):
         raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
-    encoder = load(found.model, allow_download=found.allow_download)
+    encoder = load(found.model, allow_download=allow_download)
     about = found.about
     merged = merge_run(found.folder, encoder, to=to, format=format, alpha=at, method=about["method"])
     difference = read_json(merged / "certificate.json")["max_relative_difference"]
@@ -81,7 +82,7 @@ def _of_run(run: Path, method: str | None, seed: int | None) -> _Source:
         if given is not None:
             raise ConfigError(f"{option} is for a comparison, got {given}. '{run}' is a run. Leave it out.")
     config = load_config(run / CONFIG)
-    return _Source(run, about, config.model, config.allow_download)
+    return _Source(run, about, config.model)
 
 
 def _of_comparison(folder: Path, method: str | None, seed: int | None) -> _Source:
@@ -101,7 +102,7 @@ def _of_comparison(folder: Path, method: str | None, seed: int | None) -> _Sourc
         raise ConfigError(f"--seed must be one of the comparison's: {', '.join(of_seed)}. Got {seed}.")
     training = folder / of_seed[key].training
     about = {**read_about(training), "method": method, "alpha": of_seed[key].alpha}
-    return _Source(training, about, chosen.model, allow_download=False)
+    return _Source(training, about, chosen.model)
 
 
 def loading(folder: str | Path, library: str) -> str:

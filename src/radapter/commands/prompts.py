@@ -11,16 +11,16 @@ from rich.table import Table
 
 from radapter.commands.building import recipe_of
 from radapter.commands.building_regions import segmentation_suite
-from radapter.commands.encoders import merged_encoder_of
+from radapter.commands.encoders import config_of_run, merged_encoder_of
 from radapter.commands.sweep import finished
 from radapter.commands.terminal import bars, next_steps, say
-from radapter.config import SegmentationRunConfig, load_config
+from radapter.config import SegmentationRunConfig
 from radapter.data import Memory
 from radapter.errors import ConfigError, RunError
 from radapter.evaluation import Metrics
 from radapter.methods import find_method
 from radapter.models import load
-from radapter.protocol import CONFIG, SweepRow
+from radapter.protocol import SweepRow
 from radapter.protocol.experiment import bench_of
 from radapter.protocol.prompt_tuning import tune_prompts
 from radapter.segmentation import MaskPrompts
@@ -56,7 +56,7 @@ def prompts(
     if lr is not None and not 0 < lr < float("inf"):
         raise ConfigError(f"--lr must be a number above 0. Got {lr}. Leave it out for 0.05.")
     finished(run)
-    config = load_config(run / CONFIG)
+    config = config_of_run(run, allow_download=allow_download)
     if not isinstance(config, SegmentationRunConfig):
         raise ConfigError(f"prompts are for runs of segmentation. '{run}' is of {config.task}.")
     if find_method(config.method, config.task).build is None:
@@ -73,9 +73,7 @@ def prompts(
     )
     encoder = merged_encoder_of(run, allow_download=allow_download)
     MaskPrompts(encoder, depth=depth)  # raises before anything is read
-    suite = segmentation_suite(
-        config, load(config.model, allow_download=allow_download or config.allow_download)
-    )
+    suite = segmentation_suite(config, load(config.model, allow_download=allow_download))
     with lock(run), bars() as bar:
         bar.starting("mask prompts")
         memory = Memory()

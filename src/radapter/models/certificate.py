@@ -79,7 +79,9 @@ def plain_features(
     from transformers import AutoModel
 
     with quiet():
-        model = AutoModel.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
+        model = AutoModel.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, trust_remote_code=False
+        ).eval()
     images = {"pixel_values": pixels}
     if model.config.model_type == "siglip2":
         images = patches_of(pixels, model.config.vision_config.patch_size)

@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,13 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from radapter.errors import ModelError, did_you_mean
+from radapter.models import hub
+from radapter.models.building import described
 from radapter.models.encoder import Channels, DualEncoder
+from radapter.models.folders import LARGEST_SIDE, read_config, reading, shards_of
 from radapter.models.prefixes import PREFIXES, prefix_note, without_prefixes
 from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer, tokenizer_from_folder
-from radapter.storage import load_weights, read_json
+from radapter.storage import load_weights
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ _PROCESSORS = {
     "siglip": SiglipImageProcessorPil,
     "siglip2": Siglip2ImageProcessorPil,
 }
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -176,13 +180,7 @@ def load_folder(
         ModelError: the folder's model is none of `MODELS`, or weights are missing, truncated or do not fit.
         UnsafeFileError: the weights are a pickle of more than tensors.
     """
-    model_type = read_json(folder / "config.json").get("model_type")
-    if model_type not in MODELS:
-        raise ModelError(
-            f"model_type in '{folder}/config.json' must be one of {', '.join(MODELS)}. Got {model_type!r}."
-            f"{did_you_mean(str(model_type), MODELS)}"
-        )
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    model_type, config = configuration(folder, MODELS)
     module = with_weights(MODELS[model_type], config, folder, dtype)
     given = folder if tokenizer is None else tokenizer
     make: Callable[[], Any]
@@ -191,8 +189,53 @@ def load_folder(
         make = lambda: _tokenizer(place, model_type)  # noqa: E731
     else:
         make = given_tokenizer(given)
-    lazy = LazyTokenizer(make, config.text_config.max_position_embeddings)
-    return DualEncoder(name, module, HfTowers(config, _processor(folder, config), lazy))
+    text = config.text_config
+    lazy = LazyTokenizer(
+        make,
+        text.max_position_embeddings,
+        folder=folder if tokenizer is None else None,
+        vocab_size=text.vocab_size if tokenizer is None else 0,
+    )
+    with reading(folder):
+        return DualEncoder(name, module, HfTowers(config, _processor(folder, config), lazy))
+
+
+def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
+    """The model_type and the configuration of a folder; no code of the folder is run.
+
+    Args:
+        folder: local.
+        models: the model_types that are read.
+
+    Raises:
+        ModelError: it is none of them, or a value cannot be used.
+    """
+    file = folder / "config.json"
+    model_type = read_config(file).get("model_type")
+    if not isinstance(model_type, str) or model_type not in models:
+        raise ModelError(
+            f"model_type in '{file}' must be one of {', '.join(models)}. Got {model_type!r}."
+            f"{did_you_mean(str(model_type), models)}"
+        )
+    with reading(file):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return model_type, config
+
+
+def image_processor(folder: Path) -> Any:
+    """The image processor of a folder, of the Pillow backend; no code of the folder is run.
+
+    Raises:
+        ModelError: a value cannot be used.
+    """
+    for name in PROCESSOR_FILES:
+        if (file := folder / name).is_file():
+            read_config(file, largest=LARGEST_SIDE)
+            with reading(file):
+                return AutoImageProcessor.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False, backend="pil"
+                )
+    raise ModelError(f"'{folder}' must have {PROCESSOR_FILES[0]} and has none. Copy the directory again.")
 
 
 def _tokenizer(folder: Path, model_type: str) -> Any:
@@ -203,7 +246,8 @@ def _tokenizer(folder: Path, model_type: str) -> Any:
     """
     tokenizer = tokenizer_from_folder(folder)
     if model_type == "siglip" and isinstance(tokenizer, GemmaTokenizer):
-        return Siglip2Tokenizer.from_pretrained(folder, local_files_only=True)
+        with reading(folder):
+            return Siglip2Tokenizer.from_pretrained(folder, local_files_only=True)
     return tokenizer
 
 
@@ -243,12 +287,11 @@ def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch
     weights: dict[str, Tensor] = {}
     for file in _weight_files(folder):
         weights |= load_weights(file)
+    names = described(lambda: model(config), folder / "config.json", weights).state_dict().keys()
     if any(name.startswith(PREFIXES) for name in weights):
-        with torch.device("meta"):
-            names = model(config).state_dict().keys()
         weights = without_prefixes(weights, names)
     try:
-        with quiet():
+        with quiet(), hub.offline():
             module, info = model.from_pretrained(  # type: ignore[attr-defined]
                 None, config=config, state_dict=weights, dtype=dtype, output_loading_info=True
             )
@@ -276,15 +319,15 @@ def _weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.is_file():
-            return [folder / shard for shard in sorted(set(read_json(index)["weight_map"].values()))]
+            return shards_of(index)
     raise ModelError(
         f"weights must be in '{folder}'. Looked for {', '.join(_WEIGHTS)} and their index files."
     )
 
 
 def _processor(folder: Path, config: Any) -> Any:
-    if any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
-        return AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+    if any((folder / name).is_file() for name in PROCESSOR_FILES):
+        return image_processor(folder)
     logger.warning("'%s' has no preprocessor_config.json: transformers' defaults are used.", folder)
     vision = config.vision_config
     if config.model_type == "siglip2":

@@ -1,6 +1,7 @@
 """Files from the Hugging Face hub: its local cache always, the network only when the user allows it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import huggingface_hub
@@ -17,6 +18,17 @@ ALLOWING = (
 _SMALL_FILES = ("*.json", "*.txt", "*.model")
 _SUBFOLDERS = "*/*"
 _ABSENT = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, OSError, ValueError)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """A block in which the hub's client, which other libraries call, makes no request."""
+    was_offline = huggingface_hub.constants.HF_HUB_OFFLINE
+    huggingface_hub.constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = was_offline
 
 
 def folder_of(

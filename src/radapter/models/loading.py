@@ -8,14 +8,15 @@ from pathlib import Path
 
 import torch
 from peft.utils import CONFIG_NAME as PEFT_CONFIG
+from PIL import Image
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models import hf, hub, openclip, timm_vit
 from radapter.models.certificate import check_certified
 from radapter.models.encoder import DualEncoder
+from radapter.models.folders import LARGEST_SIDE, check_folder, read_config, reading
 from radapter.models.openclip_files import WEIGHT_FILES, import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
-from radapter.storage import read_json
 from radapter.world.clip import TINY
 
 FORMS = ", ".join((
@@ -92,6 +93,33 @@ def _load_folder(
     folder: Path, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None, allow_download: bool
 ) -> DualEncoder:
     check_certified(folder)
+    check_folder(folder)
+    encoder = _read_folder(folder, name, dtype, tokenizer, allow_download)
+    with reading(folder), torch.no_grad():
+        _try(encoder)
+    return encoder
+
+
+def _try(encoder: DualEncoder) -> None:
+    """Runs one image and one text through an encoder: libraries check many values only when they use them."""
+    if not 0 < encoder.image_size <= LARGEST_SIDE:
+        raise ModelError(
+            f"image size of '{encoder.name}' must be in [1, {LARGEST_SIDE}] pixels, got {encoder.image_size}."
+        )
+    pixels = encoder.preprocess(Image.new("RGB", (encoder.image_size, encoder.image_size // 2 + 1)))
+    if pixels.shape != (3, encoder.image_size, encoder.image_size):
+        raise ModelError(
+            f"'{encoder.name}' must prepare images as (3, {encoder.image_size}, {encoder.image_size}), as its image "
+            f"tower takes them, got {tuple(pixels.shape)}. Correct its preparation of images."
+        )
+    encoder.encode_image(pixels[None])
+    if encoder.context_length:
+        encoder.encode_text(torch.zeros(1, encoder.context_length, dtype=torch.long))
+
+
+def _read_folder(
+    folder: Path, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None, allow_download: bool
+) -> DualEncoder:
     if (folder / openclip.CONFIG).is_file():
         return openclip.load_folder(
             folder, name=name, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer
@@ -100,7 +128,9 @@ def _load_folder(
         raise ModelError(
             f"model folder must have config.json or {openclip.CONFIG}. '{name}' has neither.{_hint(folder)}"
         )
-    if "architecture" in read_json(folder / "config.json"):  # timm's key; transformers writes "architectures"
+    if "architecture" in read_config(
+        folder / "config.json"
+    ):  # timm's key; transformers writes "architectures"
         _check_no_tokenizer(name, tokenizer)
         return timm_vit.load_folder(folder, name=name, dtype=dtype)
     return hf.load_folder(folder, name=name, dtype=dtype, tokenizer=tokenizer)

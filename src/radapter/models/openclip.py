@@ -15,10 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from radapter.errors import ModelError, did_you_mean
+from radapter.models.building import described
 from radapter.models.crossing import HERE
 from radapter.models.encoder import Channels, DualEncoder
+from radapter.models.folders import check_hub_name, read_config, reading, table_of
 from radapter.models.openclip_files import (
     WEIGHT_FILES,
+    check_tokenizer_options,
     hf_tokenizer,
     import_open_clip,
     is_from_openai,
@@ -30,7 +33,7 @@ from radapter.models.openclip_files import (
     weights_of,
 )
 from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer, has_tokenizer
-from radapter.storage import load_weights, read_json
+from radapter.storage import load_weights
 
 logger = logging.getLogger(__name__)
 
@@ -212,24 +215,39 @@ def load_folder(
         tokenizer: instead of the folder's.
     """
     import_open_clip()
-    about = read_json(folder / CONFIG)
-    if "model_cfg" not in about:
-        raise ModelError(f"'{folder}/{CONFIG}' must have the key 'model_cfg' and lacks it.")
-    config, preprocess = about["model_cfg"], about.get("preprocess_cfg", {})
+    config, preprocess = _configuration(folder / CONFIG)
     file = next((folder / n for n in WEIGHT_FILES if (folder / n).is_file()), None)
     if file is None:
         raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(WEIGHT_FILES)}.")
-    resolve_text_config(config, allow_download)
-    module = build(config)
-    load_into(module, load_weights(file), file)
+    resolve_text_config(config, allow_download, source=folder / CONFIG)
+    weights = load_weights(file)
+    described(lambda: build(config), folder / CONFIG, weights)
+    with reading(folder / CONFIG):
+        module = build(config)
+        load_into(module, weights, file)
 
     def make() -> Any:
         source = config["text_cfg"].get("hf_tokenizer_name")
         if not source or has_tokenizer(folder) or source == HERE:
             return hf_tokenizer(config, folder) if source else simple_tokenizer(config)
+        check_hub_name("model_cfg.text_cfg.hf_tokenizer_name", source, folder / CONFIG)
         return named_tokenizer(config, allow_download)
 
-    return _encoder(name, module, config, preprocess, make, tokenizer, dtype)
+    with reading(folder / CONFIG):
+        return _encoder(name, module, config, preprocess, make, tokenizer, dtype, folder=folder)
+
+
+def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The `model_cfg` and `preprocess_cfg` of a folder, checked."""
+    about = read_config(file)
+    if "model_cfg" not in about:
+        raise ModelError(f"'{file}' must have the key 'model_cfg' and lacks it.")
+    config = table_of(about, "model_cfg", file)
+    for tower in ("vision_cfg", "text_cfg"):
+        table_of(config, tower, file)
+    with reading(file):
+        check_tokenizer_options(config, file)
+    return config, table_of(about, "preprocess_cfg", file) if "preprocess_cfg" in about else {}
 
 
 def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
@@ -276,6 +294,7 @@ def _encoder(
     make: Callable[[], Any],
     tokenizer: TokenizerSpec | None,
     dtype: torch.dtype,
+    folder: Path | None = None,
 ) -> DualEncoder:
     transform = import_open_clip().transform
     merged = transform.merge_preprocess_dict(transform.PreprocessCfg(), preprocess)
@@ -284,6 +303,12 @@ def _encoder(
     if len(sides) != 1:
         raise ModelError(f"image size of '{name}' must be square. Got {size}.")
     merged["size"] = sides.pop()
-    length = config["text_cfg"].get("context_length", 77)
-    lazy = LazyTokenizer(make if tokenizer is None else given_tokenizer(tokenizer), length)
+    text = config["text_cfg"]
+    vocab_size: int = getattr(module, "text", module).vocab_size  # type: ignore[assignment]
+    lazy = LazyTokenizer(
+        make if tokenizer is None else given_tokenizer(tokenizer),
+        text.get("context_length", 77),
+        folder=folder if tokenizer is None else None,
+        vocab_size=vocab_size if tokenizer is None else 0,
+    )
     return DualEncoder(name, module.to(dtype).eval(), OpenClipTowers(config, merged, lazy))

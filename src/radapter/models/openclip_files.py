@@ -8,10 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import huggingface_hub
+from tokenizers.models import BPE
 from torch import Tensor, nn
+from transformers import AutoConfig
 
 from radapter.errors import MissingExtraError, ModelError, did_you_mean
 from radapter.models import hub
+from radapter.models.folders import check_folder, check_hub_name, read_config, reading
 from radapter.models.prefixes import prefix_note, without_prefixes
 from radapter.models.tokenizing import tokenizer_from_folder
 
@@ -19,6 +23,11 @@ WEIGHTS = "open_clip_model.safetensors"
 WEIGHT_FILES = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 OPENAI_BUFFERS = {"input_resolution", "context_length", "vocab_size"}
 """What OpenAI's archives hold beside the tensors of the model."""
+_TOKENIZER_OPTIONS: dict[str, tuple[Any, ...]] = {
+    "clean": ("canonicalize", "lower", "whitespace"),
+    "strip_sep_token": (True, False),
+}
+_LONG_WORD = 256
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
@@ -130,12 +139,46 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], file: Path) -> N
         )
 
 
-def resolve_text_config(config: dict[str, Any], allow_download: bool) -> None:
-    """Points a text tower from transformers to its configuration on disk: open_clip would ask the hub."""
+def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source: Path | None = None) -> None:
+    """Points a text tower from transformers to its configuration on disk: open_clip would ask the hub.
+
+    Args:
+        config: open_clip's `model_cfg`, changed in place.
+        allow_download: whether the hub may be asked.
+        source: the file that `config` comes from; None for open_clip's own.
+
+    Raises:
+        ModelError: the name is neither of the hub nor a directory in the model's own or in the hub's cache, or
+            the configuration needs code that is not in transformers.
+    """
     text = config["text_cfg"]
-    if (hub_name := text.get("hf_model_name")) and not Path(hub_name).is_dir():
-        file = hub.file_of(hub_name, ("config.json",), allow_download=allow_download)
-        text["hf_model_name"] = str(file.parent)
+    if not (name := text.get("hf_model_name")):
+        return
+    if source is not None and isinstance(name, str) and _is_own_folder(Path(name), source.parent):
+        folder = Path(name)
+    else:
+        if source is not None:
+            check_hub_name("model_cfg.text_cfg.hf_model_name", name, source)
+        folder = hub.file_of(name, ("config.json",), allow_download=allow_download).parent
+    check_folder(folder)
+    read_config(folder / "config.json")
+    with reading(folder / "config.json"):  # open_clip's own call asks on the terminal whether to run code
+        AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    text["hf_model_name"] = str(folder)
+
+
+def check_tokenizer_options(config: dict[str, Any], source: Path) -> None:
+    """Checks that a configuration gives a tokenizer only options that are known to be harmless.
+
+    Raises:
+        ModelError: another one; the message names it.
+    """
+    options = config["text_cfg"].get("tokenizer_kwargs") or {}
+    for name, value in options.items():
+        if name not in _TOKENIZER_OPTIONS or value not in _TOKENIZER_OPTIONS[name]:
+            raise ModelError(
+                f"tokenizer_kwargs in '{source}' may set {_TOKENIZER_OPTIONS}, got {name}={value!r}. Remove it."
+            )
 
 
 def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
@@ -162,7 +205,19 @@ def simple_tokenizer(config: dict[str, Any]) -> Any:
     """open_clip's built-in byte-pair tokenizer."""
     text = config["text_cfg"]
     options = text.get("tokenizer_kwargs") or {}
-    return import_open_clip().SimpleTokenizer(context_length=text.get("context_length", 77), **options)
+    tokenizer = import_open_clip().SimpleTokenizer(context_length=text.get("context_length", 77), **options)
+    merge = tokenizer.bpe
+    # Its own merging takes time with the square of a word's length: 16 s for 20,000 letters.
+    same = BPE(tokenizer.encoder, list(tokenizer.bpe_ranks), end_of_word_suffix="</w>")
+
+    def bpe(word: str) -> str:
+        if len(word) <= _LONG_WORD:
+            merged: str = merge(word)
+            return merged
+        return " ".join(token.value for token in same.tokenize(word))
+
+    tokenizer.bpe = bpe
+    return tokenizer
 
 
 def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
@@ -173,10 +228,18 @@ def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
     """
     text = config["text_cfg"]
     tokenizer_from_folder(folder)  # says which files are missing
-    return import_open_clip().tokenizer.HFTokenizer(
-        str(folder),
-        context_length=text.get("context_length", 77),
-        tokenizer_mode=text.get("tokenizer_mode"),
-        local_files_only=True,
-        **(text.get("tokenizer_kwargs") or {}),
-    )
+    with reading(folder / "tokenizer_config.json"):
+        return import_open_clip().tokenizer.HFTokenizer(
+            str(folder),
+            context_length=text.get("context_length", 77),
+            tokenizer_mode=text.get("tokenizer_mode"),
+            local_files_only=True,
+            trust_remote_code=False,
+            **(text.get("tokenizer_kwargs") or {}),
+        )
+
+
+def _is_own_folder(place: Path, folder: Path) -> bool:
+    """Whether a path is a directory in `folder`, or in the hub's cache, where exported models point."""
+    cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
+    return place.is_dir() and any(place.resolve().is_relative_to(root.resolve()) for root in (folder, cache))

@@ -1,6 +1,6 @@
 """Plain vision transformers of timm: an image tower without a text tower."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from radapter.errors import MissingExtraError, ModelError, did_you_mean
 from radapter.models import hub
+from radapter.models.building import described
 from radapter.models.encoder import Channels, DualEncoder
+from radapter.models.folders import read_config, reading
 from radapter.models.openclip_files import import_open_clip
 from radapter.models.prefixes import prefix_note, without_prefixes
-from radapter.storage import load_weights, read_json
+from radapter.storage import load_weights
 
 WEIGHTS = "model.safetensors"
 
@@ -119,13 +121,15 @@ def load_named(
         raise ModelError(f"timm has no '{architecture}'.{did_you_mean(architecture, timm.list_models())}")
     module = build(architecture, seed=seed)
     if path:
-        load_into(module, Path(path).expanduser())
+        file = Path(path).expanduser()
+        load_into(module, load_weights(file), file)
     elif tag:
         known = timm.list_pretrained(f"{architecture}.*")
         if tagged not in known:
             raise ModelError(f"timm has no weights '{tag}' of {architecture}.{did_you_mean(tagged, known)}")
         about = timm.get_pretrained_cfg(tagged)
-        load_into(module, hub.file_of(about.hf_hub_id, (WEIGHTS,), allow_download=allow_download))
+        file = hub.file_of(about.hf_hub_id, (WEIGHTS,), allow_download=allow_download)
+        load_into(module, load_weights(file), file)
         module.pretrained_cfg = about.to_dict()
     return DualEncoder(name, module.to(dtype).eval(), TimmTowers(module, tagged))
 
@@ -133,10 +137,18 @@ def load_named(
 def load_folder(folder: Path, *, name: str, dtype: torch.dtype) -> DualEncoder:
     """A timm ViT from a folder that `timm.create_model('local-dir:...')` loads, in evaluation mode."""
     import_timm()
-    about = read_json(folder / "config.json")
-    module = build(f"local-dir:{folder}")
-    load_into(module, folder / WEIGHTS)
-    return DualEncoder(name, module.to(dtype).eval(), TimmTowers(module, about["architecture"]))
+    file = folder / "config.json"
+    architecture = read_config(file)["architecture"]
+    weights = load_weights(folder / WEIGHTS)
+
+    def make() -> Any:
+        return build(f"local-dir:{folder}")
+
+    described(make, file, weights)
+    with reading(file):
+        module = make()
+        load_into(module, weights, folder / WEIGHTS)
+        return DualEncoder(name, module.to(dtype).eval(), TimmTowers(module, architecture))
 
 
 def build(architecture: str, *, seed: int = 0, **options: Any) -> Any:
@@ -158,13 +170,13 @@ def build(architecture: str, *, seed: int = 0, **options: Any) -> Any:
     return module
 
 
-def load_into(module: nn.Module, file: Path) -> None:
-    """Loads a weights file.
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Loads the tensors of a weights file.
 
     Raises:
-        ModelError: it is missing, truncated, or does not fit.
+        ModelError: they do not fit.
     """
-    weights = without_prefixes(load_weights(file), module.state_dict().keys())
+    weights = without_prefixes(tensors, module.state_dict().keys())
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

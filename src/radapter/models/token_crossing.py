@@ -71,7 +71,7 @@ def plain_tokens(folder: Path, library: str, texts: Sequence[str], context_lengt
 
         tokens: Tensor = open_clip.get_tokenizer(f"local-dir:{folder}")(list(texts))
         return tokens
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     encoded = tokenizer(list(texts), padding="max_length", max_length=context_length, truncation=True)
     return torch.tensor(encoded["input_ids"])
 

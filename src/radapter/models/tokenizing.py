@@ -12,12 +12,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from radapter.errors import ModelError
 from radapter.models.encoder import Tokenizer
+from radapter.models.folders import check_folder, reading
 
 TokenizerSpec: TypeAlias = Tokenizer | PreTrainedTokenizerBase | str | os.PathLike[str]
 """What users may give: a callable, a transformers tokenizer, or a folder with one's files."""
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json and merges.txt", "spiece.model", "tokenizer.model")
 
+_TRIED = ("a photo of a dog.", "")
 _ENDS = 8  # more than the tokens that a tokenizer puts around a text
 
 
@@ -27,11 +29,22 @@ class LazyTokenizer:
     Args:
         make: gives a callable, or a transformers tokenizer.
         context_length: L; kept as an attribute.
+        folder: the directory that `make` reads, whose values are tried out; None where the tokenizer is given.
+        vocab_size: of the text tower; 0 allows any id.
     """
 
-    def __init__(self, make: Callable[[], Tokenizer | PreTrainedTokenizerBase], context_length: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Tokenizer | PreTrainedTokenizerBase],
+        context_length: int,
+        *,
+        folder: Path | None = None,
+        vocab_size: int = 0,
+    ) -> None:
         self._make = make
         self.context_length = context_length
+        self._folder = folder
+        self._vocab_size = vocab_size
         self._made: Tokenizer | PreTrainedTokenizerBase | None = None
 
     def get(self) -> Tokenizer | PreTrainedTokenizerBase:
@@ -41,8 +54,19 @@ class LazyTokenizer:
             ModelError: its files are missing.
         """
         if self._made is None:
-            self._made = self._make()
+            made = self._make()
+            if self._folder is not None:
+                with reading(self._folder):
+                    self._try(made)
+            self._made = made
         return self._made
+
+    def _try(self, made: Tokenizer | PreTrainedTokenizerBase) -> None:
+        """Raises whatever a library raises where a value of the directory was only stored so far."""
+        trial = LazyTokenizer(lambda: made, self.context_length)
+        trial(_TRIED)
+        trial.token_counts(_TRIED)
+        trial.unknown_id()
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """(N, L), int64.
@@ -62,6 +86,11 @@ class LazyTokenizer:
             raise ModelError(
                 f"tokenizer must give ids of shape ({len(texts)}, {length}). Got {tuple(tokens.shape)}. "
                 "Give a tokenizer with the model's context length."
+            )
+        if self._vocab_size and not (largest := int(tokens.max())) < self._vocab_size:
+            raise ModelError(
+                f"token ids must be below the text tower's vocab_size, {self._vocab_size}, got {largest}. Copy the "
+                "tokenizer's files again, or give the model's own tokenizer."
             )
         return tokens
 
@@ -96,9 +125,8 @@ class LazyTokenizer:
                 "transformers or open_clip tokenizer."
             )
         # Every byte gives at most one token, so that nothing is cut here, and the last column is padding.
-        longest = max((len(text.encode()) for text in texts), default=0) + _ENDS
         uncut: Callable[..., Tensor] = tokenizer
-        return [_used(uncut([text], context_length=longest)[0]) for text in texts]
+        return [_used(uncut([text], context_length=len(text.encode()) + _ENDS)[0]) for text in texts]
 
 
 def given_tokenizer(spec: TokenizerSpec) -> Callable[[], Tokenizer | PreTrainedTokenizerBase]:
@@ -125,10 +153,9 @@ def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
             f"tokenizer files must be in '{folder}'. Looked for {', '.join(TOKENIZER_FILES)}. "
             "Copy them there, or in Python give load(..., tokenizer=) a folder or a callable."
         )
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(f"tokenizer in '{folder}' cannot be read: {error}. Copy its files again.") from error
+    check_folder(folder)
+    with reading(folder / "tokenizer_config.json"):
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _used(row: Tensor) -> int:

@@ -4,14 +4,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import BaseModel, Field, ValidationError
 
 from radapter.errors import DamagedError, ModelError
+from radapter.evaluation import TaskName
 from radapter.models.certificate import CERTIFICATE
 from radapter.models.export import CLASSES, CLASSIFIER
 from radapter.storage import load_weights, read_json
 from radapter.zeroshot import LinearHead
 
-_FACTS = ("task", "method", "alpha", "templates")
+
+class _Facts(BaseModel):
+    """What is read of a certificate."""
+
+    task: TaskName | None = None
+    method: str | None = None
+    alpha: float | None = Field(default=None, ge=0, le=1)
+    templates: list[str] | None = None
 
 
 class FolderClassifier(NamedTuple):
@@ -25,13 +34,18 @@ def merged_facts(folder: Path) -> dict[str, Any]:
     """The task, method, alpha and templates of the run that `folder` was merged from, as far as it records them.
 
     Raises:
-        ModelError: the certificate is not JSON.
+        ModelError: the certificate is not JSON, or one of these has another type.
     """
     if not (folder / CERTIFICATE).is_file():
         return {}
-    written = _read(folder / CERTIFICATE)
-    known = written if isinstance(written, dict) else {}
-    return {fact: known[fact] for fact in _FACTS if known.get(fact) is not None}
+    try:
+        return _Facts.model_validate(_read(folder / CERTIFICATE), strict=True).model_dump(exclude_none=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ModelError(
+            f"{'.'.join(map(str, first['loc'])) or 'the value'} in '{folder / CERTIFICATE}': {first['msg']}, got "
+            f"{first['input']!r}. Merge the run again."
+        ) from error
 
 
 def folder_classifier(folder: Path, embed_dim: int) -> FolderClassifier | None:

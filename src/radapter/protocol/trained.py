@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from torch import Tensor, nn
 
@@ -25,6 +25,7 @@ from radapter.methods.lora_attention import use_separate_pairs
 from radapter.models import DualEncoder, fingerprint
 from radapter.models.loading import TRAINED as TRAINED
 from radapter.protocol.about import SCHEMA, About
+from radapter.protocol.adapter_config import read_adapter_config
 from radapter.schemas import read_as
 from radapter.storage import load_weights, save_tensors, whole_folder, write_json, write_text
 from radapter.zeroshot import LinearHead
@@ -183,6 +184,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
     Raises:
         RunError: `folder` is no finished run, or `encoder` is not the base model; the message has both
             fingerprints.
+        ModelError: the configuration of its adapters has what radapter does not write.
     """
     about = read_about(folder)
     if about["fingerprint"] != (given := fingerprint(encoder)):
@@ -227,7 +229,7 @@ def _load_adapters(folder: Path, encoder: DualEncoder) -> PeftModel:
         if not (folder / name).is_file():
             raise DamagedError(f"'{folder / name}' is missing. Copy it again or train again.")
     try:
-        config = PeftConfig.from_pretrained(folder)
+        config = read_adapter_config(folder)
         if isinstance(config, LoraConfig):
             use_separate_pairs(config, encoder.module)
         with warnings.catch_warnings():

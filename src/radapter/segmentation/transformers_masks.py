@@ -13,17 +13,15 @@ import torch.nn.functional as F
 from PIL.Image import Image
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
     Mask2FormerForUniversalSegmentation,
     MaskFormerForInstanceSegmentation,
 )
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
-from radapter.models.hf import with_weights
+from radapter.models.folders import check_folder
+from radapter.models.hf import configuration, image_processor, with_weights
 from radapter.segmentation.class_names import names_of
 from radapter.segmentation.proposals import Proposals
-from radapter.storage import read_json
 from radapter.zeroshot import evaluating, name_key
 
 MODELS: dict[str, type[nn.Module]] = {
@@ -62,16 +60,11 @@ class TransformersProposer:
         """
         if not (folder / "config.json").is_file():
             raise ModelError(f"proposer folder must have config.json. '{folder}' has none.")
-        model_type = read_json(folder / "config.json").get("model_type")
-        if model_type not in MODELS:
-            raise ModelError(
-                f"model_type in '{folder}/config.json' must be one of {', '.join(MODELS)}. Got {model_type!r}."
-                f"{did_you_mean(str(model_type), MODELS)}"
-            )
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        check_folder(folder)
+        model_type, config = configuration(folder, MODELS)
         if not (folder / "preprocessor_config.json").is_file():
             raise ModelError(f"proposer folder must have preprocessor_config.json. '{folder}' has none.")
-        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+        processor = image_processor(folder)
         model = with_weights(MODELS[model_type], config, folder, torch.float32)
         return cls(model, processor, classnames=classnames)
 

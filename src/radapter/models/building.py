@@ -1,0 +1,67 @@
+"""What a configuration describes, held against the weights beside it before memory is taken for it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as registration
+
+from radapter.errors import ModelError
+from radapter.models.folders import reading
+
+_NUMBERS_PER_BYTE, _SPARE_NUMBERS = 4, 10_000_000
+"""A float16 file has half a number for each byte; an encoder that is kept without its decoder is built with it."""
+_MODULES_PER_TENSOR, _SPARE_MODULES = 20, 10_000
+
+
+def described(build: Callable[[], nn.Module], config: Path, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Builds a module on torch's meta device, where it takes no memory, as far as the weights allow.
+
+    Args:
+        build: makes the module.
+        config: the file that describes it, named in errors.
+        weights: as they were read.
+
+    Raises:
+        ModelError: the module is larger than weights of this size can be.
+    """
+    with reading(config), torch.device("meta"), _bounded(weights, config):
+        return build()
+
+
+@contextmanager
+def _bounded(weights: Mapping[str, Tensor], config: Path) -> Iterator[None]:
+    """A block in which modules are counted while they are put together, before the next one is made."""
+    stored = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in weights.values()}
+    size = sum(storage.nbytes() for storage in stored.values())
+    left = {
+        "numbers": _SPARE_NUMBERS + _NUMBERS_PER_BYTE * size,
+        "modules": _SPARE_MODULES + _MODULES_PER_TENSOR * len(weights),
+    }
+
+    def take(kind: str, count: int) -> None:
+        left[kind] -= count
+        if left[kind] < 0:
+            raise ModelError(
+                f"the model that '{config}' describes must fit its {len(weights)} tensors of {size:,} bytes, got "
+                f"more {kind} than they can hold. Correct the sizes there, or copy the directory again."
+            )
+
+    def on_tensor(_: nn.Module, __: str, tensor: Tensor | None) -> None:
+        take("numbers", 0 if tensor is None else tensor.numel())
+
+    def on_module(_: nn.Module, __: str, ___: nn.Module | None) -> None:
+        take("modules", 1)
+
+    handles = [
+        registration.register_module_parameter_registration_hook(on_tensor),
+        registration.register_module_buffer_registration_hook(on_tensor),
+        registration.register_module_module_registration_hook(on_module),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,129 @@
+"""No command asks the network unless the user allows it: not one look-up, whatever a run or a model says."""
+
+import shutil
+import socket
+from functools import partial
+from pathlib import Path
+
+import datasets
+import pytest
+import typer
+from PIL import Image
+
+from radapter.commands import demo
+from radapter.storage import read_json, write_json
+from radapter_cli import app
+
+REGIONS = (
+    "train.epochs=1",
+    "train.batch_size=8",
+    "data.train={from_masks: {world: scenes, styles: photo, size: 20, background: false}}",
+    "data.id_val={world: scenes, styles: photo, size: 6, seed: 1, background: false}",
+    "data.id_test={world: scenes, styles: photo, size: 6, seed: 2, background: false}",
+    "data.ood={sketch: {world: scenes, styles: sketch, size: 6, background: false}}",
+)
+ROWS = {
+    "demo": ["--out", "demo"],
+    "init": ["retrieval", "--to", "init.yaml"],
+    "train": ["{written}", "{small}", "--out", "trained"],
+    "compare": ["{written}", "{small}", "--methods", "zero-shot,r-adapter", "--seeds", "1", "compare.points=1",
+                "--out", "compared"],
+    "evaluate": ["{run}", "--data", "images.parquet"],
+    "search": ["{run}", "--images", "photos", "a red star", "--index", "index.safetensors"],
+    "segment": ["{run}", "--image", "photos", "--classes", "star, moon", "--to", "segmented"],
+    "mine": ["{world: scenes, size: 4}", "--to", "mined"],
+    "prompts": ["{regions}", "--epochs", "1"],
+    "sweep": ["{run}"],
+    "merge": ["{run}", "--alpha", "0.5", "--to", "merged"],
+    "inspect": ["world:tiny"],
+    "methods": ["world:tiny"],
+    "shards": ["{parquet: pairs.parquet}", "--task", "retrieval", "--to", "shards"],
+    "data check": ["{parquet: images.parquet}"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was asked of the network, which the hub's client believes to be there."""
+    asked: list[object] = []
+
+    def refuse(*address: object, **_: object) -> None:
+        asked.append(address)
+        raise OSError("no network here")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+    monkeypatch.setattr(socket.socket, "sendto", refuse)
+    for name in ("getaddrinfo", "gethostbyname", "create_connection"):
+        monkeypatch.setattr(socket, name, refuse)
+    for module in ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE"):
+        monkeypatch.setattr(module, False)
+    return asked
+
+
+@pytest.fixture(scope="module")
+def regions(initialised, finished) -> Path:
+    return finished(initialised("segmentation"), *REGIONS)
+
+
+def commands(group: typer.main.TyperGroup, prefix: str = "") -> set[str]:
+    """The names of all commands of a group and of the groups in it."""
+    inner = [
+        commands(command, f"{prefix}{name} ") if hasattr(command, "commands") else {f"{prefix}{name}"}
+        for name, command in group.commands.items()
+    ]
+    return set().union(*inner)
+
+
+def test_every_command_has_a_row():
+    assert commands(typer.main.get_command(app)) == set(ROWS)
+
+
+@pytest.mark.parametrize("command", ROWS)
+def test_a_command_makes_no_lookup(
+    command, radapter, run, regions, written, small, here, lookups, monkeypatch
+):
+    (here / "photos").mkdir()
+    files = [here / "photos" / f"{number}.png" for number in range(4)]
+    for number, file in enumerate(files):
+        Image.new("RGB", (48, 48), (60 * number, 0, 200)).save(file)
+    images = datasets.Dataset.from_dict({"image": list(map(str, files)), "label": [0, 1, 0, 1]})
+    images.cast_column("image", datasets.Image()).cast_column(
+        "label", datasets.ClassLabel(names=["star", "moon"])
+    ).to_parquet(here / "images.parquet")
+    images.remove_columns("label").add_column("captions", ["a", "b", "c", "d"]).to_parquet("pairs.parquet")
+    monkeypatch.setitem(demo.GROUPS, "foundation", ("zero-shot", "full", "r-adapter"))  # all take minutes
+    monkeypatch.setattr(demo, "demo", partial(demo.demo, id_size=40, ood_size=8, kept_size=20))
+    given = {"{written}": [written], "{small}": small, "{run}": [run], "{regions}": [regions]}
+    answer = radapter(*command.split(), *(word for row in ROWS[command] for word in given.get(row, [row])))
+    assert answer.code == 0, answer.result.output
+    assert lookups == []
+
+
+@pytest.mark.parametrize("command", ["evaluate", "merge", "sweep", "search", "segment", "prompts"])
+def test_a_run_does_not_allow_downloads_itself(command, radapter, regions, here, lookups):
+    shutil.copytree(regions, here / "run")
+    config = here / "run" / "config.yaml"
+    text = config.read_text().replace("model: world:tiny", "model: hf:evil/repo")
+    config.write_text(text + "\nallow_download: true\n")
+    write_json(
+        here / "run" / "trained.json", read_json(here / "run" / "trained.json") | {"model": "hf:evil/repo"}
+    )
+    (here / "photos").mkdir()
+    Image.new("RGB", (48, 48)).save(here / "photos" / "0.png")
+    given = {
+        "merge": ["--alpha", "0.5", "--to", "merged"],
+        "search": ["--images", "photos", "a star"],
+        "segment": ["--image", "photos", "--classes", "star", "--to", "out"],
+    }
+    answer = radapter(command, "run", *given.get(command, []))
+    assert answer.code == (0 if command == "sweep" else 2), answer.result.output
+    assert lookups == []
+
+
+@pytest.mark.parametrize(
+    "model", ["open_clip:hf-hub:evil/repo", "hf:evil/repo", "timm:vit_tiny_patch16_224.x", "a/b"]
+)
+def test_a_name_of_the_hub_is_not_looked_up(radapter, lookups, model):
+    assert radapter("inspect", model).code == 2
+    assert lookups == []

@@ -34,6 +34,7 @@ ROWS = {
     "mine": ["{world: scenes, size: 4}", "--to", "mined"],
     "prompts": ["{regions}", "--epochs", "1"],
     "sweep": ["{run}"],
+    "verify": ["{run}"],
     "merge": ["{run}", "--alpha", "0.5", "--to", "merged"],
     "inspect": ["world:tiny"],
     "methods": ["world:tiny"],
@@ -102,7 +103,7 @@ def test_a_command_makes_no_lookup(
 
 @pytest.mark.parametrize("command", ["evaluate", "merge", "sweep", "search", "segment", "prompts"])
 def test_a_run_does_not_allow_downloads_itself(command, radapter, regions, here, lookups):
-    shutil.copytree(regions, here / "run")
+    shutil.copytree(regions, here / "run", ignore=shutil.ignore_patterns("manifest.json"))
     config = here / "run" / "config.yaml"
     text = config.read_text().replace("model: world:tiny", "model: hf:evil/repo")
     config.write_text(text + "\nallow_download: true\n")

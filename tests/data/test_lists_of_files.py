@@ -218,3 +218,8 @@ def test_half_a_surrogate_pair_in_a_caption_names_its_line(folder):
 
 def test_a_root_folder_holds_everything(tmp_path):
     assert place_inside("a.png", tmp_path, ("/",)) == str(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("read", OWN)
+def test_a_table_of_the_user_may_go_up_and_down_again_within_its_folder(folder, read):
+    assert read(folder, "images/../images/a.png").image(0).getpixel((0, 0)) == (1, 0, 0)

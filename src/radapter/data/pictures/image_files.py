@@ -77,14 +77,29 @@ def files_of_table(files: Sequence[str], folder: Path, *, origin: Path) -> list[
     Raises:
         DataError: a relative name leaves the folder.
     """
-    own = iter(places_inside([file for file in files if not _is_absolute(file)], folder, origin=origin))
+    own = iter(
+        places_inside([file for file in files if not _is_absolute(file)], folder, origin=origin, own=True)
+    )
     return [file if _is_absolute(file) else next(own) for file in files]
 
 
-def places_inside(files: Sequence[str], folder: Path, *, origin: Path) -> list[str]:
-    """Places of files that a list names; raises DataError where one leaves the folder."""
+def places_inside(files: Sequence[str], folder: Path, *, origin: Path, own: bool = False) -> list[str]:
+    """Places of files that a list names.
+
+    Args:
+        files: relative to `folder`.
+        folder: which they must stay inside.
+        origin: the list.
+        own: whether a user wrote it, who may go up and down again within the folder.
+
+    Raises:
+        DataError: a name leaves the folder.
+    """
     roots = roots_of(folder, origin)
-    places = [place_inside(file, folder, roots) for file in files]
+    places = [
+        place_inside(file, folder, roots) if own or ".." not in PureWindowsPath(file).parts else None
+        for file in files
+    ]
     leaving = [file for file, place in zip(files, places, strict=True) if place is None]
     if leaving:
         raise DataError(

@@ -119,7 +119,7 @@ def _answers() -> Iterator[None]:
             _wait_until_told(error)
             raise typer.Exit(INPUT if _is_input_error(error) else OURS) from None
         if _is_input_error(error):
-            _say(" ".join([str(error), *getattr(error, "__notes__", ())]), "red")
+            _say(" ".join([_message(error), *getattr(error, "__notes__", ())]), "red")
             _wait_until_told(error)
             raise typer.Exit(INPUT) from None
         if "operator torchvision::nms does not exist" in str(error):
@@ -188,6 +188,15 @@ def _is_input_error(error: Exception) -> bool:
 
     # A file system that refuses a file names it; what it says of none is looked at like any other fault.
     return isinstance(error, RAdapterError) or (isinstance(error, OSError) and error.filename is not None)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return (
+            f"'{error.filename}' cannot be read or written: {error.strerror}. Check the path, its permissions and "
+            "the disk."
+        )
+    return str(error)
 
 
 def _say(text: str, colour: str) -> None:

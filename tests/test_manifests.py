@@ -66,6 +66,11 @@ def test_a_folder_without_a_manifest_is_read_unchecked(tmp_path):
     assert recorded(tmp_path) == {}
 
 
+def test_the_manifest_of_another_program_is_ignored(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"name": "app", "icons": []}')
+    check_recorded(tmp_path)
+
+
 def test_damage_names_the_file_both_hashes_and_the_remedy(checkpoint):
     (checkpoint / "weights.bin").write_bytes(b"\x01" * 100)
     with pytest.raises(DamagedError, match=r"SHA-256 [0-9a-f]{12} .*match [0-9a-f]{12} in .*Copy it again"):

@@ -43,15 +43,14 @@ def write_manifest(folder: str | os.PathLike[str]) -> dict[str, str]:
         for file in files
         if file.relative_to(root).as_posix() not in _NOT_RECORDED
     }
-    write_json(root / MANIFEST, {"schema": SCHEMA, "sha256": hashes})
+    _write(root, hashes)
     return hashes
 
 
 def record(folder: str | os.PathLike[str], *names: str) -> None:
     """Adds files of `folder` to its manifest, or records them anew; what it says of others stays."""
     root = Path(folder)
-    known = recorded(root) | {name: sha256(root / name) for name in names}
-    write_json(root / MANIFEST, {"schema": SCHEMA, "sha256": known})
+    _write(root, recorded(root) | {name: sha256(root / name) for name in names})
 
 
 def forget(folder: str | os.PathLike[str], *names: str) -> None:
@@ -65,8 +64,7 @@ def forget(folder: str | os.PathLike[str], *names: str) -> None:
         (Path(folder) / MANIFEST).unlink()
         return
     if known.keys() & set(names):
-        kept = {name: value for name, value in known.items() if name not in names}
-        write_json(Path(folder) / MANIFEST, {"schema": SCHEMA, "sha256": kept})
+        _write(Path(folder), {name: value for name, value in known.items() if name not in names})
 
 
 def recorded(folder: str | os.PathLike[str]) -> dict[str, str]:
@@ -80,6 +78,8 @@ def recorded(folder: str | os.PathLike[str]) -> dict[str, str]:
     if not file.is_file():
         return {}
     manifest = read_json(file)
+    if isinstance(manifest, dict) and not manifest.keys() & {"schema", "sha256"}:
+        return {}  # another program's: the name is a common one
     check_schema(manifest, file, reads=(SCHEMA,))
     return hashes_of(manifest, file)
 
@@ -159,7 +159,7 @@ def check_finished(folder: str | os.PathLike[str]) -> None:
     Raises:
         DamagedError: the manifest is absent, or a file is missing or differs; the message names the first.
     """
-    if not (Path(folder) / MANIFEST).is_file():
+    if not recorded(folder):
         raise DamagedError(f"'{folder}' has no {MANIFEST}: it was not finished. Use an older one.")
     check_recorded(folder)
 
@@ -170,3 +170,8 @@ def is_inside(name: object) -> bool:
         return False
     parts = PureWindowsPath(name)
     return not (parts.anchor or ".." in parts.parts or PurePosixPath(name).is_absolute())
+
+
+def _write(root: Path, hashes: Mapping[str, str]) -> None:
+    # sorted: a run that was interrupted and one that was not have the same bytes
+    write_json(root / MANIFEST, {"schema": SCHEMA, "sha256": dict(sorted(hashes.items()))})

@@ -18,6 +18,7 @@ from radapter.config import SegmentationRunConfig
 from radapter.data import Memory
 from radapter.errors import ConfigError, RunError
 from radapter.evaluation import Metrics
+from radapter.manifests import forget, record
 from radapter.methods import find_method
 from radapter.models import load
 from radapter.protocol import SweepRow
@@ -87,8 +88,10 @@ def prompts(
             for (name, fill), tokens in zip(_sets(without).items(), _sets(with_prompts).values(), strict=True)
         }
         (run / FIGURES).unlink(missing_ok=True)  # figures never stand beside tokens that are not theirs
+        forget(run, FILE)
         prompted.prompts.save(run / FILE)
         write_json(run / FIGURES, figures)
+        record(run, FILE)
     Console().print(_table(figures))
     count = prompted.prompts.tokens.numel()
     say(f"{count:,} numbers were trained on {len(suite.train):,} regions; the encoder is as it was.")

@@ -22,6 +22,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import CLIPModel
 
 from radapter.errors import ConfigError, ModelError
+from radapter.manifests import check_recorded
 from radapter.models import DualEncoder
 from radapter.storage import write_tensors
 
@@ -87,7 +88,9 @@ class MaskPrompts(nn.Module):
 
         Raises:
             ModelError: the file is missing, damaged, no mask prompts, or of another tower's shape.
+            DamagedError: it differs from its record in the manifest beside it.
         """
+        check_recorded(path.parent, path.name)
         try:
             with safe_open(path, framework="pt") as file:
                 kind = (file.metadata() or {}).get("kind")

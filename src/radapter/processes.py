@@ -22,6 +22,8 @@ from typing import Any, NoReturn, TypeVar, final
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from radapter.errors import ConfigError, PeerError, RAdapterError
 
@@ -136,8 +138,7 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
-            # gloo raises plain RuntimeErrors, which begin with the place in its own source
-            if self.group is None or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            if self.group is None or not _is_of_others(error):
                 raise
             raise PeerError(
                 f"every process of a command must answer the others. Process {self.rank} of {self.size} lost them: "
@@ -203,12 +204,30 @@ def _joined(timeout: timedelta) -> Processes:
         return ALONE
     from accelerate import PartialState
 
-    PartialState(cpu=not torch.accelerator.is_available(), timeout=timeout)
+    try:
+        # torchrun keeps its store when it starts processes again, with the addresses of those that ended
+        store, rank, size = next(rendezvous("env://", timeout=timeout))
+        store = PrefixStore(f"restart-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        PartialState(
+            cpu=not torch.accelerator.is_available(), timeout=timeout, store=store, rank=rank, world_size=size
+        )
+    except RuntimeError as error:
+        if not _is_of_others(error):
+            raise
+        raise PeerError(
+            f"the {launched()} processes of a command must meet within train.timeout_minutes. They did not: "
+            f"{str(error).splitlines()[0]}. Look at the other processes' lines and at the launcher's address."
+        ) from error
     world = dist.group.WORLD
     assert isinstance(world, dist.ProcessGroup)
     host = world if dist.get_backend() == "gloo" else dist.new_group(backend="gloo", timeout=timeout)
     assert isinstance(host, dist.ProcessGroup)
     return Processes(world, host)
+
+
+def _is_of_others(error: RuntimeError) -> bool:
+    """Whether another process is the reason; gloo raises plain RuntimeErrors that name its own source."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
 
 def shared(error: BaseException) -> BaseException:

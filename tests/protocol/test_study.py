@@ -230,7 +230,7 @@ def test_the_search_s_losers_leave_their_accuracy_and_no_weights(tmp_path: Path,
     found = study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-2]}, seeds=[0])
     (loser,) = {1e-4, 1e-2} - {found.learning_rates["full"]}
     left = {f.name for f in (tmp_path / f"full/seed-0/lr-{loser:g}").iterdir()}
-    assert left == {"validation.json", "validation.safetensors"}
+    assert left == {"validation.json", "validation.safetensors", "manifest.json"}
 
 
 def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe):

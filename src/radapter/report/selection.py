@@ -42,7 +42,7 @@ def _why(selection: Json, run: str | None) -> str:
         for points in (selection["best_score"] - selection["score"], selection["paired_error"])
     )
     remedy = (
-        "train it alone and merge it at an alpha of your own"
+        "train it alone and merge it at an alpha of your own."
         if run is None
         else f"choose yourself: radapter merge {shlex.quote(run)} --alpha {best:g} --to merged"
     )

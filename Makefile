@@ -59,9 +59,11 @@ bench-search: $(VENV)/.installed-test ## a text's search, exact and by FAISS, an
 	@$(BIN)/python benchmarks/search/run.py --world 100000
 
 # Most of the time is the sweep over the shifted sets: a fifth of their images tells the methods apart.
-PACS_PART := $(foreach domain,art_painting cartoon sketch,'data.ood.$(domain).part=[0.5, 0.6]')
-bench-pacs: $(VENV)/.installed-test ## every method on real images, three seeds
-	@$(BIN)/radapter compare recipes/pacs.yaml --methods all $(PACS_PART) --out runs/bench-pacs
+PACS_PART := $(foreach domain,art_painting cartoon sketch,'data.ood.$(domain).part=[0.5, 0.6]') \
+	'data.transfer={cifar10: {parquet: $$RADAPTER_DATA/cifar10/test.parquet, part: [0.0, 0.05]}}'
+PACS_METHODS := zero-shot,linear-probe,full,wise-ft,flyp,lora,mask-fill,r-adapter,r-adapter+head
+bench-pacs: $(VENV)/.installed-test ## nine methods on real images, three seeds
+	@$(BIN)/radapter compare recipes/pacs.yaml --methods $(PACS_METHODS) $(PACS_PART) --out runs/bench-pacs
 
 bench-mining: $(VENV)/.installed-test ## how often a mined region shows its noun, on the embedded world
 	@$(BIN)/python benchmarks/mining/run.py

@@ -40,7 +40,7 @@ def run_elsewhere(folder: str, *arguments: str) -> None:
 
 def run_killed(folder: str, *arguments: str) -> None:
     """As `run`; the last process is killed when its first step is reported."""
-    at_step_one(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    at_step(1, lambda: os.kill(os.getpid(), signal.SIGKILL))
     run(folder, *arguments)
 
 
@@ -53,18 +53,18 @@ def run_hanging(folder: str, *arguments: str) -> None:
             time.sleep(0.1)
         os._exit(0)
 
-    at_step_one(hang)
+    at_step(1, hang)
     try:
         run(folder, *arguments)
     finally:
         over.touch()
 
 
-def at_step_one(act) -> None:
-    """Acts in the last process when its first step is reported."""
+def at_step(number: int, act) -> None:
+    """Acts in the last process when that step is reported."""
 
     def report(bars: Bars, step) -> None:
-        if step.step == 1:
+        if step.step == number:
             act()
 
     if os.environ["RANK"] != "0":

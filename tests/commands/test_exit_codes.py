@@ -34,7 +34,14 @@ def test_a_file_that_the_system_refuses_exits_with_2(radapter, run, here):
 
 def test_a_training_that_diverges_exits_with_2_and_proposes_a_lower_rate(radapter, written, small, here):
     answer = radapter(
-        "train", written, *small, "method=full", "train.lr=1e12", "train.batch_size=8", "out=out"
+        "train",
+        written,
+        *small,
+        "method=full",
+        "train.lr=1e12",
+        "train.batch_size=8",
+        "train.epochs=3",
+        "out=out",
     )
     assert answer.code == 2
     assert "Lower train.lr" in answer.said

@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ def command(log: Path, arguments: tuple[str, ...], imitated: str | None = None) 
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # as in a process that a shell starts
     if imitated:
         IMITATIONS[imitated]()
     sys.argv = ["radapter", *arguments]
@@ -76,12 +78,11 @@ def _imitate_windows() -> None:
     for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGQUIT"):
         delattr(signal, name)
     sys.modules["fcntl"] = None  # type: ignore[assignment]  # an import raises ImportError
+    shutil._use_fd_functions = False  # type: ignore[attr-defined]  # as on Windows, rmtree opens no directory
     opened = os.open
 
     def open_file(path: str, flags: int, *rest: int, **more: int) -> int:
-        if (
-            flags == os.O_RDONLY and Path(path).is_dir()
-        ):  # shutil.rmtree, with more flags, does not on Windows
+        if Path(path).is_dir():
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return opened(path, flags, *rest, **more)
 

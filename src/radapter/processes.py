@@ -8,6 +8,7 @@ Two kinds of error. One inside `together`, `on_main` or `in_turn` is raised in e
 it. Any other ends its own process, and the launcher ends the rest.
 """
 
+import gc
 import logging
 import os
 import pickle
@@ -153,9 +154,16 @@ class Processes:
                 dist.barrier(self._host)
 
     def leave(self) -> None:
-        """Ends what `join` began, for good."""
+        """Ends what `join` began, for good.
+
+        The backend's threads end with the last reference to its groups. One that is still running while Python shuts
+        down can abort the process (PyTorch issue 190489).
+        """
         if self.group is not None:
             dist.destroy_process_group()
+            self.group = self._host = None
+            _JOINED.clear()
+            gc.collect()  # a model that was trained in several processes refers to itself and to the group
 
     def _raise(self, error: Exception, failed: Sequence[int]) -> NoReturn:
         if len(failed) < self.size and failed != [0]:

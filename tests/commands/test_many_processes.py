@@ -71,6 +71,14 @@ def test_two_processes_give_the_results_of_one(run_of_one, shared_run):
         assert row["id"]["id_test"]["nll"] == pytest.approx(other["id"]["id_test"]["nll"], rel=1e-3)
 
 
+def test_no_thread_of_the_backend_is_left_when_python_shuts_down(shared_run):
+    run, _ = shared_run
+    for rank in range(2):
+        threads = (run.parent / f"{rank}.threads").read_text()
+        assert "python" in threads
+        assert "gloo" not in threads
+
+
 def test_the_main_process_alone_speaks_and_writes(run_of_one, shared_run):
     run, answer = shared_run
     assert answer.other == ""

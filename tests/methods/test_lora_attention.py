@@ -29,6 +29,7 @@ class Tower(nn.Module):
             else nn.MultiheadAttention(WIDTH, 2, batch_first=True)
         )
         self.attn = kind.requires_grad_(False)
+        self.eval()  # in training mode nn.MultiheadAttention computes the same by another route
 
     def forward(self, x):
         base = self.attn.get_base_layer() if isinstance(self.attn, AttentionLora) else self.attn

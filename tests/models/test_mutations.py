@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from radapter.errors import InputError
+from radapter.errors import RAdapterError
 from radapter.models import ClassHead, export, load
 from radapter.protocol.merged import folder_classifier, merged_facts
 from radapter.storage import read_json
@@ -109,7 +109,7 @@ def test_a_changed_value_works_or_is_an_error_of_the_input(
         (folder / name).write_text(json.dumps(mutated(json.loads(before), place, new)))
         try:
             use(folder)
-        except InputError as error:
+        except RAdapterError as error:
             if not str(error):
                 faults.append(f"{name} {place} = {new!r}: empty message")
         except BaseException as error:

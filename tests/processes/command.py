@@ -11,13 +11,20 @@ from radapter.commands.terminal import Bars
 
 
 def run(folder: str, *arguments: str) -> None:
-    """`radapter ARGUMENTS`; what process R says stands in FOLDER/R.out and FOLDER/R.err."""
+    """`radapter ARGUMENTS`; what process R says stands in FOLDER/R.out and FOLDER/R.err.
+
+    FOLDER/R.threads has the names of the threads that the command left running.
+    """
     for stream, name in ((1, "out"), (2, "err")):
         with (Path(folder) / f"{os.environ['RANK']}.{name}").open("w") as file:
             os.dup2(file.fileno(), stream)
     os.environ["COLUMNS"] = "200"
     sys.argv = ["radapter", *arguments]
-    radapter_cli.main()
+    try:
+        radapter_cli.main()
+    finally:
+        names = [Path(f"/proc/self/task/{task}/comm").read_text() for task in os.listdir("/proc/self/task")]
+        (Path(folder) / f"{os.environ['RANK']}.threads").write_text("".join(names))
 
 
 def run_stopped(folder: str, *arguments: str) -> None:

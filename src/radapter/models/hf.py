@@ -33,7 +33,6 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from radapter.errors import ModelError, did_you_mean
-from radapter.models import hub
 from radapter.models.building import described
 from radapter.models.encoder import Channels, DualEncoder
 from radapter.models.folders import LARGEST_SIDE, read_config, reading, shards_of
@@ -290,13 +289,13 @@ def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch
     names = described(lambda: model(config), folder / "config.json", weights).state_dict().keys()
     if any(name.startswith(PREFIXES) for name in weights):
         weights = without_prefixes(weights, names)
-    try:
-        with quiet(), hub.offline():
+    with quiet(), reading(folder / "config.json"):
+        try:
             module, info = model.from_pretrained(  # type: ignore[attr-defined]
                 None, config=config, state_dict=weights, dtype=dtype, output_loading_info=True
             )
-    except (RuntimeError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
-        raise ModelError(f"weights in '{folder}' must fit its config.json: {error}.") from error
+        except (RuntimeError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
+            raise ModelError(f"weights in '{folder}' must fit its config.json: {error}.") from error
     if missing := sorted(info["missing_keys"]):
         raise ModelError(
             f"weights in '{folder}' must be complete. {len(missing)} tensors are missing: "

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import peft
@@ -148,3 +149,9 @@ def test_a_timm_vit_has_an_image_tower_only() -> None:
     for call, texts in calls:
         with pytest.raises(ModelError, match="image tower only"):
             call(texts)
+
+
+def test_reader_processes_receive_the_preparation_of_images_without_the_weights(encoder: DualEncoder) -> None:
+    sent = pickle.dumps(encoder.towers.preprocess)
+    assert len(sent) < 100_000
+    assert torch.equal(pickle.loads(sent)(PICTURE), encoder.preprocess(PICTURE))

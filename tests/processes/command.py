@@ -23,7 +23,7 @@ def run(folder: str, *arguments: str) -> None:
     try:
         radapter_cli.main()
     finally:
-        names = [Path(f"/proc/self/task/{task}/comm").read_text() for task in os.listdir("/proc/self/task")]
+        names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
         (Path(folder) / f"{os.environ['RANK']}.threads").write_text("".join(names))
 
 

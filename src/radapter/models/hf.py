@@ -11,6 +11,7 @@ import os
 import pickle
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +185,7 @@ def load_folder(
     given = folder if tokenizer is None else tokenizer
     make: Callable[[], Any]
     if isinstance(given, str | os.PathLike):
-        place = Path(given).expanduser()
-        make = lambda: _tokenizer(place, model_type)  # noqa: E731
+        make = partial(_tokenizer, Path(given).expanduser(), model_type)
     else:
         make = given_tokenizer(given)
     text = config.text_config

@@ -7,6 +7,7 @@ called: weights come from a path or from the hub's cache. Random weights are dra
 import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +168,7 @@ def load_named(
     if file is not None:
         load_into(module, tensors, file)
 
-    def make() -> Any:
-        return named_tokenizer(config, allow_download)
-
+    make = partial(named_tokenizer, config, allow_download)
     return _encoder(name, module, config, preprocess, make, tokenizer, dtype)
 
 
@@ -226,15 +225,17 @@ def load_folder(
         module = build(config)
         load_into(module, weights, file)
 
-    def make() -> Any:
-        source = config["text_cfg"].get("hf_tokenizer_name")
-        if not source or has_tokenizer(folder) or source == HERE:
-            return hf_tokenizer(config, folder) if source else simple_tokenizer(config)
-        check_hub_name("model_cfg.text_cfg.hf_tokenizer_name", source, folder / CONFIG)
-        return named_tokenizer(config, allow_download)
-
+    make = partial(_tokenizer_of_folder, config, folder, allow_download)
     with reading(folder / CONFIG):
         return _encoder(name, module, config, preprocess, make, tokenizer, dtype, folder=folder)
+
+
+def _tokenizer_of_folder(config: dict[str, Any], folder: Path, allow_download: bool) -> Any:
+    source = config["text_cfg"].get("hf_tokenizer_name")
+    if not source or has_tokenizer(folder) or source == HERE:
+        return hf_tokenizer(config, folder) if source else simple_tokenizer(config)
+    check_hub_name("model_cfg.text_cfg.hf_tokenizer_name", source, folder / CONFIG)
+    return named_tokenizer(config, allow_download)
 
 
 def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -27,7 +28,7 @@ class LazyTokenizer:
     """A tokenizer made by `make` when it is first asked for.
 
     Args:
-        make: gives a callable, or a transformers tokenizer.
+        make: gives a callable, or a transformers tokenizer. Reader processes receive it, so it must be picklable.
         context_length: L; kept as an attribute.
         folder: the directory that `make` reads, whose values are tried out; None where the tokenizer is given.
         vocab_size: of the text tower; 0 allows any id.
@@ -63,7 +64,7 @@ class LazyTokenizer:
 
     def _try(self, made: Tokenizer | PreTrainedTokenizerBase) -> None:
         """Raises whatever a library raises where a value of the directory was only stored so far."""
-        trial = LazyTokenizer(lambda: made, self.context_length)
+        trial = LazyTokenizer(partial(_itself, made), self.context_length)
         trial(_TRIED)
         trial.token_counts(_TRIED)
         trial.unknown_id()
@@ -132,8 +133,12 @@ class LazyTokenizer:
 def given_tokenizer(spec: TokenizerSpec) -> Callable[[], Tokenizer | PreTrainedTokenizerBase]:
     """How to make the tokenizer that a user gave."""
     if isinstance(spec, PreTrainedTokenizerBase) or callable(spec):
-        return lambda: spec
-    return lambda: tokenizer_from_folder(Path(spec).expanduser())
+        return partial(_itself, spec)
+    return partial(tokenizer_from_folder, Path(spec).expanduser())
+
+
+def _itself(made: Tokenizer | PreTrainedTokenizerBase) -> Tokenizer | PreTrainedTokenizerBase:
+    return made
 
 
 def has_tokenizer(folder: Path) -> bool:

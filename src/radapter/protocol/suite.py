@@ -191,7 +191,7 @@ def stream_loader(
     """Shards streamed as a recipe says; `per_image` captions of an image in a batch."""
     return StreamLoader(
         stream,
-        encoder.preprocess,
+        encoder.towers.preprocess,  # without the weights: it is sent to reader processes
         image_size=encoder.image_size,
         batch_size=recipe.batch_size,
         seed=seed,

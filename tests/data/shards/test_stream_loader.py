@@ -14,13 +14,16 @@ import pytest
 import torch
 from PIL import Image
 
+from radapter.adapter import RAdapterConfig
 from radapter.data import TrainLoader, open_classification, open_pairs
 from radapter.data.shards import SIZES
 from radapter.data.shards.exporting import export_labelled, export_pairs
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.data.shards.stream_loader import StreamLoader
 from radapter.errors import ConfigError, DataError, ReaderError
+from radapter.models import load
 from radapter.processes import STOPPING
+from radapter.protocol.suite import Recipe, stream_loader
 
 IMAGES = 26
 
@@ -208,6 +211,31 @@ def is_running(process: str) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.fixture
+def not_forked():
+    """Processes are started as on macOS and Windows, and by default from Python 3.14 on."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.usefixtures("not_forked")
+def test_readers_that_are_not_forked_change_nothing(folder):
+    recipe, encoder = Recipe(RAdapterConfig(), batch_size=4), load("world:tiny")
+    forked, alone = (
+        stream_loader(
+            open_labelled_stream({"stream": str(folder), "buffer": 5, "readers": readers}),
+            encoder,
+            recipe,
+            task="classification",
+            seed=3,
+        )
+        for readers in (1, 0)
+    )
+    assert same(list(forked.epoch(0)), list(alone.epoch(0)))
 
 
 def test_fewer_shards_than_readers_are_refused(folder):

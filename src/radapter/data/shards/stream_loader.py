@@ -103,6 +103,10 @@ class StreamLoader:
         self._workers = workers
         self._together = together
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a reader process receives where it is not forked; groups of processes cannot be sent."""
+        return {**self.__dict__, "_together": None}
+
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch, the same for every process."""

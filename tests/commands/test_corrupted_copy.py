@@ -94,6 +94,10 @@ def test_the_line_stays_in_the_settings_that_a_run_keeps(config, tmp_path):
         ("{c: {corrupt: id_test, sverity: 2}}", r"Did you mean 'data\.ood\.c\.severity'"),
         ("{c: {world: sketch, corrupt: fog}}", r"data\.ood\.c\.corrupt must be \{type: a corruption"),
         ("{corrupt: id_test}", r"Write ood: \{corrupted: \{corrupt: id_test\}\}"),
+        (
+            "{csv: a.csv, image: photo}",
+            r"data\.ood must give every set a name.* ood: \{NAME: \{csv: a\.csv, \.\.\.\}\}",
+        ),
     ],
 )
 def test_a_wrong_copy_is_named(config, ood, said):

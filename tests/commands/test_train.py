@@ -144,8 +144,8 @@ def test_a_log_has_a_line_for_each_evaluated_set_and_a_warning_of_few_images(
     few = ("data.id_val={world: id_val, size: 30}", "evaluation.alphas=chosen")
     answer = radapter("train", written, *small, *few, "--out", tmp_path / "out")
     said = " ".join(answer.said.split())
-    assert "evaluating id_val/id_val: 30 images at 10 alphas" in said
-    assert "evaluating ood/sketch: 40 images at 1 alpha," in said
+    assert "evaluated r-adapter on id_val/id_val, 30 images at 10 alphas:" in said
+    assert "evaluated zero-shot on ood/sketch, 40 images at 1 alpha:" in said
     assert "data.id_val has 30 images, few for choosing alpha" in said
     assert "a gain below about 5.8 points" in said
     assert "Evaluation took" in answer.printed

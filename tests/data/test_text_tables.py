@@ -39,7 +39,7 @@ def test_another_encoding_is_named_with_the_command_that_converts_it(tmp_path, e
 
 def test_a_missing_column_says_how_to_name_the_others(tmp_path):
     path = written(tmp_path, "filepath,class\na.jpg,cat\n")
-    with pytest.raises(ConfigError, match=r"such as \{csv: t.csv, image: COLUMN\}"):
+    with pytest.raises(ConfigError, match=r"source: \{csv: .*t.csv, image: COLUMN, label: COLUMN\}"):
         read_table(path, ["image", "label"])
 
 

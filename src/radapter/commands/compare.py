@@ -17,7 +17,7 @@ from radapter.commands.checks import (
 )
 from radapter.commands.chosen import Chosen, ChosenTraining
 from radapter.commands.class_texts import check_suite_texts
-from radapter.commands.reporting import print_study
+from radapter.commands.reporting import merging_of, print_study
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
@@ -110,8 +110,8 @@ def compare(
     inputs = inputs_of(suite, fingerprint(encoder))
     inputs.check(folder)
     say(
-        f"{len(rows)} methods, {seeds} seeds, {config.compare.points} learning rates each: learning rate, epoch and "
-        "alpha are chosen on ID validation, the same way for every method."
+        f"Methods: {len(rows)}, seeds: {seeds}, {config.compare.points} learning rates each. Learning rate, epoch "
+        "and alpha are chosen on ID validation, the same way for every method."
     )
     for name, grid in grids.items():
         say(f"{name}: learning rates {', '.join(f'{rate:g}' for rate in grid)}.")
@@ -158,8 +158,8 @@ def compare(
         method = max(single, key=lambda method: _validated(found.results[0], method.name))
         alone = _alone(given, method, found.learning_rates[method.runs])
         words = ["radapter", "train", str(path), *overrides, *alone, "--out", f"runs/{method.name}"]
-        merging = ["radapter", "merge", str(folder), "--method", method.name, "--to", "merged"]
-        steps.append(("the best on ID validation, as a plain checkpoint", shlex.join(merging)))
+        if merging := merging_of(found.results[0].row(method.name), folder, "--method", method.name):
+            steps.append(("the best on ID validation, as a plain checkpoint", merging))
         steps.append(("the same as a run of its own", shlex.join(words)))
     next_steps(*steps)
     if found.diverged:

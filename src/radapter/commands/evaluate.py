@@ -20,8 +20,9 @@ from radapter.commands.building import (
 from radapter.commands.building_regions import tested_masks
 from radapter.commands.checks import check_text_tower
 from radapter.commands.class_texts import OTHER_CLASSES, check_texts
+from radapter.commands.compare import COMPARISON
 from radapter.commands.encoders import config_of_run
-from radapter.commands.merge import check_alpha, loading
+from radapter.commands.merge import check_alpha, merged_steps
 from radapter.commands.reporting import print_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig
@@ -143,6 +144,11 @@ def evaluate(
                 raise ConfigError(f"{option} is for classification. Got it with {measured}. Leave it out.")
         limit = [] if max_bad is None else [f"data.max_bad={max_bad}"]
         config = config_of_run(run, limit, allow_download=allow_download) if is_run else None
+        if (run / COMPARISON).is_file():
+            raise ConfigError(
+                f"evaluate needs a run or a model. '{what}' is a comparison. Write one of its models with 'radapter "
+                f"merge {what} --method METHOD --to merged', and evaluate that."
+            )
         if not data and config is None:
             raise ConfigError(f"--data is needed for a model. '{what}' is one. Give --data NAME=SOURCE.")
         if not data and (classnames is not None or measured != about["task"]):
@@ -222,19 +228,16 @@ def evaluate(
             say(found.note)
         report_skipped(skipped)
         print_sets(results, metric=metric, roles=not data)
-        next_steps(_next(what, encoder, suite.task, is_run=is_run, is_merged=is_merged, alpha=alpha))
+        if is_run:
+            at = "" if alpha is None else f" --alpha {alpha:g}"
+            next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to merged"))
+        elif is_merged:
+            has_classifier = found.head is not None
+            _, loading = merged_steps(what, encoder.library, suite.task, has_classifier=has_classifier)
+            next_steps(loading)
+        else:
+            next_steps(("fine-tune it", f"radapter init {suite.task} --to run.yaml"))
     return results
-
-
-def _next(
-    what: str, encoder: DualEncoder, task: TaskName, *, is_run: bool, is_merged: bool, alpha: float | None
-) -> tuple[str, str]:
-    if is_run:
-        at = "" if alpha is None else f" --alpha {alpha:g}"
-        return "a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to merged"
-    if is_merged:
-        return "load it", loading(what, encoder.library)
-    return "fine-tune it", f"radapter init {task} --to run.yaml"
 
 
 def named_sources(data: Sequence[str], task: TaskName = "classification") -> dict[str, str | dict[str, Any]]:

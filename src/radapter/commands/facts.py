@@ -3,18 +3,21 @@
 from collections.abc import Iterable
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from radapter.report.table import framed
 
-def facts_table(name: str, rows: Iterable[tuple[str, str]]) -> Table:
+
+def facts_table(name: str, rows: Iterable[tuple[str, str]]) -> Group:
     """A table of what -> found, under the set's name."""
-    table = Table(box=box.SIMPLE_HEAD, title=name, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("What", no_wrap=True)
     table.add_column("Found", overflow="fold")
     for what, found in rows:
         table.add_row(what, Text(found))
-    return table
+    return framed(table, title=name)
 
 
 def sizes_in_words(widths: tuple[int, int], heights: tuple[int, int]) -> str:

@@ -71,18 +71,17 @@ def _towers(facts: Inspection) -> Table:
 
 def _sites(facts: Inspection) -> Table:
     """The sites and the tensors that their adapters are merged into, like blocks in one line."""
-    alike: dict[tuple[str, str, int, str], int] = {}
+    alike: dict[tuple[str, str, str], int] = {}
     for site in facts.sites:
         merged = [n.removeprefix(f"{site.name}.") for n in facts.merged_into if n.startswith(f"{site.name}.")]
         name = ".".join("*" if part.isdecimal() else part for part in site.name.split("."))
-        line = (name, site.kind, site.width, ", ".join(merged))
+        line = (name, site.kind, ", ".join(merged))
         alike[line] = alike.get(line, 0) + 1
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Sites (* is the block)", overflow="fold")
-    table.add_column("Blocks", justify="right")
+    table.add_column("Count", justify="right")
     table.add_column("After")
-    table.add_column("Width", justify="right")
     table.add_column("Merged into", overflow="fold")
-    for (name, kind, width, merged_into), blocks in alike.items():
-        table.add_row(name, str(blocks), kind, str(width), merged_into)
+    for (name, kind, merged_into), blocks in alike.items():
+        table.add_row(name, str(blocks), kind, merged_into)
     return table

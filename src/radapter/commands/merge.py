@@ -1,14 +1,17 @@
 """`radapter merge`: the plain checkpoint of a run."""
 
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from radapter.commands.building import absent_folder
 from radapter.commands.chosen import CHOSEN, Chosen
 from radapter.commands.compare import COMPARISON
+from radapter.commands.reporting import EXAMPLE_DATA
 from radapter.commands.terminal import next_steps, say
 from radapter.config import load_config
 from radapter.errors import ConfigError, RunError, did_you_mean
+from radapter.evaluation import TaskName
 from radapter.models import load
 from radapter.models.export import CLASSES, CLASSIFIER
 from radapter.protocol import CONFIG, alpha_to_merge, merge_run, read_about
@@ -72,7 +75,10 @@ def merge(
     say(
         f"Wrote {merged}: '{about['method']}' at alpha {at:g}, features equal to {difference:.1e}{classifier}."
     )
-    next_steps(("load it", loading(to, format or encoder.library)))
+    task = about.get("task", "classification")
+    next_steps(
+        *merged_steps(to, format or encoder.library, task, has_classifier=(merged / CLASSIFIER).is_file())
+    )
     return merged
 
 
@@ -105,9 +111,15 @@ def _of_comparison(folder: Path, method: str | None, seed: int | None) -> _Sourc
     return _Source(training, about, chosen.model)
 
 
-def loading(folder: str | Path, library: str) -> str:
-    """The Python that loads a merged folder in its library."""
-    return _LOADING[library].format(to=folder)
+def merged_steps(
+    folder: str | Path, library: str, task: TaskName, *, has_classifier: bool
+) -> list[tuple[str, str]]:
+    """What to do with a merged folder that `library` reads."""
+    towers = f"load its towers (README.md: how to apply {CLASSIFIER})"
+    return [
+        ("measure it", f"radapter evaluate {shlex.quote(str(folder))} --data {EXAMPLE_DATA[task]}"),
+        (towers if has_classifier else "load it", _LOADING[library].format(to=folder)),
+    ]
 
 
 def check_alpha(alpha: float | None) -> None:

@@ -15,7 +15,7 @@ from radapter.evaluation import TaskName
 from radapter.methods import TABLES, Method, bound_loss, count_trained, groups_of
 from radapter.methods.rates import CLIP_WIDTH, scientific
 from radapter.models import DualEncoder, load
-from radapter.report.table import parameters
+from radapter.report.table import framed, parameters
 from radapter.zeroshot import LinearHead
 
 _CLASSES = 20
@@ -40,8 +40,7 @@ def methods(
         raise ConfigError(f"--classes is for classification. Got {classes} with {task}. Leave it out.")
     rows = 0 if task != "classification" else _CLASSES if classes is None else classes
     of = f" with {rows} classes" if rows else f", for {task}"
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False, title_justify="left")
-    table.title = f"Methods, on {model}{of}"
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
     table.add_column("Method", overflow="fold")
     table.add_column("Trains", overflow="fold")
     table.add_column("Parameters", justify="right", overflow="fold")
@@ -51,7 +50,7 @@ def methods(
         trained = _count(method, encoder, rows)
         table.add_row(method.name, method.summary, trained, _alpha(method))
     console = Console()
-    console.print(table)
+    console.print(framed(table, title=f"Methods, on {model}{of}"))
     console.print()
     groups = ", ".join(f"{name} ({len(of_group)})" for name, of_group in groups_of(task).items())
     for sentence in (

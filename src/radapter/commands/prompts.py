@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from radapter.commands.building import recipe_of
@@ -24,6 +24,7 @@ from radapter.models import load
 from radapter.protocol import SweepRow
 from radapter.protocol.experiment import bench_of
 from radapter.protocol.prompt_tuning import tune_prompts
+from radapter.report.table import framed
 from radapter.segmentation import MaskPrompts
 from radapter.storage import lock, write_json
 
@@ -112,12 +113,12 @@ def _sets(row: SweepRow) -> dict[str, Metrics]:
     return {**validation, **row.id, **row.ood}
 
 
-def _table(figures: Mapping[str, Mapping[str, float]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="mIoU in %, without and with mask prompts", title_justify="left")
+def _table(figures: Mapping[str, Mapping[str, float]]) -> Group:
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("Set")
     for column in ("Fill colour", "Mask prompts", "Gain"):
         table.add_column(column, justify="right")
     for name, of in figures.items():
         gain = of["with"] - of["without"]
         table.add_row(name, f"{100 * of['without']:.1f}", f"{100 * of['with']:.1f}", f"{100 * gain:+.1f}")
-    return table
+    return framed(table, title="mIoU in %, without and with mask prompts")

@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from radapter.commands.terminal import say
-from radapter.evaluation import Baseline
-from radapter.protocol import RESULTS, Results, Study
+from radapter.evaluation import Baseline, TaskName
+from radapter.protocol import RESULTS, Results, Row, Study
 from radapter.report import (
     beside_table,
     details_markdown,
@@ -25,6 +25,12 @@ from radapter.storage import write_text
 
 TABLE, FRONTIER = "results.md", "frontier.png"
 FILES = (RESULTS, TABLE, FRONTIER)
+EXAMPLE_DATA: dict[TaskName, str] = {
+    "classification": "path/to/images",
+    "retrieval": "path/to/pairs.csv",
+    "segmentation": "'{masks: path/to/masks, images: path/to/images, classes: names.txt}'",
+}
+"""What stands for the user's data in a next step."""
 
 
 def write_report(results: Results, folder: Path) -> None:
@@ -92,18 +98,21 @@ def print_study(found: Study, folder: Path, *, standard: Baseline | None = None)
 
 
 def merge_steps(results: Results, run: Path) -> list[tuple[str, str]]:
-    """The next step that writes a plain checkpoint; none where that would be the zero-shot model.
+    """The next step that writes a plain checkpoint; none where that would be the zero-shot model."""
+    merging = merging_of(results.rows[-1], run)
+    return [("a plain checkpoint", merging)] if merging else []
 
-    Args:
-        results: of the run.
-        run: its folder.
+
+def merging_of(row: Row, folder: Path, *options: str) -> str | None:
+    """The command that merges a row of a run or comparison; None where every alpha gives the zero-shot model.
+
+    Where alpha 0 was chosen, the command names the best alpha on ID validation.
     """
-    row = results.rows[-1]
     at = row.alpha or (row.selection and row.selection.best_alpha)
     if not at:
-        return []
-    given = "" if row.alpha else f" --alpha {at:g}"
-    return [("a plain checkpoint", f"radapter merge {shlex.quote(str(run))}{given} --to merged")]
+        return None
+    given = [] if row.alpha else ["--alpha", f"{at:g}"]
+    return shlex.join(["radapter", "merge", str(folder), *options, *given, "--to", "merged"])
 
 
 def _run(results: Results, folder: Path) -> str | None:

@@ -4,22 +4,17 @@ import shlex
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from radapter.commands.compare import COMPARISON
-from radapter.commands.reporting import FRONTIER, merge_steps, write_report
+from radapter.commands.reporting import EXAMPLE_DATA, FRONTIER, merge_steps, write_report
 from radapter.commands.terminal import next_steps, say
 from radapter.errors import RunError
-from radapter.evaluation import HEADLINES, Headline, TaskName
+from radapter.evaluation import HEADLINES, Headline
 from radapter.protocol import RESULTS, Results, Row, SweepRow
-from radapter.report import kept_zero_shot
-
-_DATA: dict[TaskName, str] = {
-    "classification": "path/to/images",
-    "retrieval": "path/to/pairs.csv",
-    "segmentation": "'{masks: path/to/masks, images: path/to/images, classes: names.txt}'",
-}
+from radapter.report import chosen_alpha, kept_zero_shot
+from radapter.report.table import framed
 
 
 def sweep(run: Path) -> None:
@@ -43,14 +38,17 @@ def sweep(run: Path) -> None:
         ]
         console.print(_table(row, points, HEADLINES[results.task]))
     write_report(results, run)
-    drawn = f" Drawn in {run / FRONTIER}." if (run / FRONTIER).is_file() else ""
-    say(f"{results.selection.rule[:1].upper()}{results.selection.rule[1:]}.{drawn}")
+    if (run / FRONTIER).is_file():
+        say(f"Drawn in {run / FRONTIER}.")
+    for sentence in chosen_alpha(results.as_dict()):
+        say(sentence)
     for note in kept_zero_shot(results.as_dict(), run=str(run)):
         say(note, style="yellow")
     next_steps(
         (
             "another trade",
-            f"radapter evaluate {shlex.quote(str(run))} --alpha 0.3 --data {_DATA[results.task]}",
+            f"radapter evaluate {shlex.quote(str(run))} --alpha {_another_alpha(trained[-1]):g} "
+            f"--data {EXAMPLE_DATA[results.task]}",
         ),
         *merge_steps(results, run),
     )
@@ -75,8 +73,14 @@ def finished(run: Path) -> Results:
     return Results.read(run)
 
 
-def _table(row: Row, points: list[SweepRow], headline: Headline) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=f"{row.method}: {headline.label} in %")
+def _another_alpha(row: Row) -> float:
+    """The best alpha on ID validation where the rule chose a smaller one; else one between zero-shot and it."""
+    best = row.selection and row.selection.best_alpha
+    return best if best and best != row.alpha else (row.alpha or 1.0) / 2
+
+
+def _table(row: Row, points: list[SweepRow], headline: Headline) -> Group:
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("Alpha", justify="right")
     table.add_column("ID validation", justify="right")
     table.add_column("ID", justify="right")
@@ -96,7 +100,7 @@ def _table(row: Row, points: list[SweepRow], headline: Headline) -> Table:
             "chosen" if is_chosen else "",
             style="bold" if is_chosen else "",
         )
-    return table
+    return framed(table, title=f"{row.method}: {headline.label} in %")
 
 
 def _percent(fraction: float | None) -> str:

@@ -80,10 +80,10 @@ class Bars:
         if self._evaluation is None:
             self._evaluation = self._progress.add_task("evaluating", total=None, note="")
         alphas = "1 alpha" if step.alphas == 1 else f"{step.alphas} alphas"
-        what = f"{step.name}: {step.images:,} images at {alphas}"
+        what = f"{step.method} on {step.name}, {step.images:,} images at {alphas}"
         self._progress.update(self._evaluation, completed=step.done, total=step.total, note=what)
         if step.seconds is not None and not self._progress.console.is_terminal:  # a log keeps no bar
-            line = f"evaluating {what}, {duration(step.seconds)}"
+            line = f"evaluated {what}: {duration(step.seconds)}"
             self._progress.console.print(line, highlight=False, markup=False)
 
 

@@ -23,6 +23,7 @@ from radapter.models.certificate import CERTIFICATE
 from radapter.protocol import CHECKPOINTS, CONFIG, RESULTS, Results, read_about
 from radapter.protocol.inputs import INPUTS, Inputs
 from radapter.protocol.trained import TRAINED
+from radapter.report.table import framed
 from radapter.search import read_index
 from radapter.storage import read_json
 
@@ -231,13 +232,13 @@ _RECORDS: dict[str, Callable[[Path], dict[str, str]]] = {
 
 
 def _print(report: Report) -> None:
-    table = Table(box=box.SIMPLE_HEAD, title=f"{report.kind}: {report.path}", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     for header in ("File", "State", "Why"):
         table.add_column(header, overflow="fold")
     for found in report.files.values():
         name = found.file.name if found.file == report.path else str(found.file.relative_to(report.path))
         table.add_row(Text(name), Text(found.state, style=_STYLES[found.state]), Text(found.reason))
-    Console().print(table)
+    Console().print(framed(table, title=f"{report.kind}: {report.path}"))
     for fact, text in report.facts.items():
         say(f"{fact[:1].upper()}{fact[1:]}: {text}.")
     states = [found.state for found in report.files.values()]

@@ -1,12 +1,21 @@
 """The keys of run.yaml that classification alone has: images with class names."""
 
+from collections.abc import Collection
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from radapter.config.paths import PATH_OR_NAME
 from radapter.config.schema import CommonConfig, CommonData
-from radapter.config.sources import DataSource, NamedSources, ShiftedSource, TrainSource, TransferSources
+from radapter.config.sources import (
+    COPY,
+    KINDS,
+    DataSource,
+    NamedSources,
+    ShiftedSource,
+    TrainSource,
+    TransferSources,
+)
 
 METHODS = (
     "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
@@ -20,6 +29,8 @@ METHODS = (
 
 class DataConfig(CommonData):
     """What is trained on, selected on and reported on."""
+
+    telling: ClassVar[Collection[str]] = KINDS | COPY
 
     train: TrainSource = Field(description="images to train on")
     id_val: DataSource | None = Field(

@@ -1,11 +1,19 @@
 """The keys of run.yaml that retrieval alone has: images with captions of their own."""
 
+from collections.abc import Collection
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from radapter.config.pair_sources import NamedPairSources, PairDataSource, PairDataSources, ShiftedPairSource
+from radapter.config.pair_sources import (
+    PAIR_KINDS,
+    NamedPairSources,
+    PairDataSource,
+    PairDataSources,
+    ShiftedPairSource,
+)
 from radapter.config.schema import CommonConfig, CommonData, TrainConfig
+from radapter.config.sources import COPY
 
 RETRIEVAL_METHODS = (
     "zero-shot", "full", "lora", "rslora", "wise-ft", "uniform-soup", "greedy-soup", "r-adapter",
@@ -19,6 +27,8 @@ RETRIEVAL_METHODS = (
 
 class RetrievalDataConfig(CommonData):
     """What is trained on, selected on and reported on."""
+
+    telling: ClassVar[Collection[str]] = PAIR_KINDS | COPY
 
     train: PairDataSources = Field(
         description="image-text pairs to train on: one source, or a list of sources that are trained on together"

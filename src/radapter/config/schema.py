@@ -6,6 +6,7 @@ read from the annotation (problems.py).
 """
 
 import os
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -15,6 +16,7 @@ from pydantic import (
     Field,
     PlainValidator,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -59,7 +61,12 @@ class Section(BaseModel):
 
 
 class CommonData(Section):
-    """What every task trains on, selects on and reports on; each task says what a source is."""
+    """What every task trains on, selects on and reports on; each task says what a source is.
+
+    telling: the keys of which each source has one.
+    """
+
+    telling: ClassVar[Collection[str]] = ()
 
     train: Any
     id_val: Any = None
@@ -71,6 +78,19 @@ class CommonData(Section):
     max_bad: float = Field(
         default=0.01, ge=0, le=1, description="share of corrupt images above which a run fails"
     )
+
+    @field_validator("ood", "transfer", mode="before", check_fields=False)
+    @classmethod
+    def _every_set_has_a_name(cls, value: object, info: ValidationInfo) -> object:
+        told = value if isinstance(value, dict) else {}
+        kind = next((key for key in cls.telling if not isinstance(told.get(key, {}), dict)), None)
+        if kind is not None:
+            name = "corrupted" if kind == "corrupt" else "NAME"
+            raise ValueError(
+                f"must give every set a name. Write {info.field_name}: {{{name}: {{{kind}: {told[kind]}"
+                f"{', ...' if len(told) > 1 else ''}}}}}."
+            )
+        return value
 
 
 class AdapterConfig(Section):
@@ -267,11 +287,6 @@ class CommonConfig(Section):
     @model_validator(mode="after")
     def _copies_have_originals(self) -> Self:
         tests = self.data.id_test
-        if self.data.ood.get("corrupt") in tests:
-            raise ValueError(
-                "data.ood must give every set a name. Got a corrupted copy without one. Write ood: {corrupted: "
-                f"{{corrupt: {self.data.ood['corrupt']}}}}}."
-            )
         for name, spec in self.data.ood.items():
             copy = copied(spec)
             if copy is None:

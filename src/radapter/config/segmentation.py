@@ -1,12 +1,20 @@
 """The keys of run.yaml that segmentation alone has: regions to train on, masked images, how regions are cut."""
 
+from collections.abc import Collection
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from radapter.config.mask_sources import MaskDataSource, NamedMaskSources, RegionDataSource, ShiftedMaskSource
+from radapter.config.mask_sources import (
+    MASK_KINDS,
+    MaskDataSource,
+    NamedMaskSources,
+    RegionDataSource,
+    ShiftedMaskSource,
+)
 from radapter.config.paths import PATH_OR_NAME
 from radapter.config.schema import CommonConfig, CommonData, Section
+from radapter.config.sources import COPY
 
 SEGMENTATION_METHODS = (
     "zero-shot", "full", "lora", "rslora", "wise-ft", "uniform-soup", "greedy-soup", "r-adapter",
@@ -19,6 +27,8 @@ SEGMENTATION_METHODS = (
 
 class SegmentationDataConfig(CommonData):
     """What is trained on, selected on and reported on."""
+
+    telling: ClassVar[Collection[str]] = MASK_KINDS | COPY
 
     train: RegionDataSource = Field(description="regions with a noun each to train on")
     id_val: MaskDataSource | None = Field(

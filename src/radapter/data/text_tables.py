@@ -39,12 +39,13 @@ def separator_of(path: Path) -> str:
     return next((separator for separator in _SEPARATORS if separator in first), ",")
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
+def read_table(path: Path, columns: Sequence[str], *, beside: str = "label") -> list[list[str]]:
     """Reads columns of a table whose first line names them.
 
     Args:
         path: UTF-8, with or without a byte order mark.
         columns: those wanted, in the order wanted.
+        beside: the key of a source that names the column beside "image", for the remedy where one is missing.
 
     Returns:
         One list of cells per wanted column.
@@ -61,8 +62,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
         if column not in header:
             raise ConfigError(
                 f"column must be one of {', '.join(header)}. '{path}' has no {column!r}."
-                f"{did_you_mean(column, header)} Name its columns in the source, such as {{csv: {path.name}, image: "
-                "COLUMN}."
+                f"{did_you_mean(column, header)} Name its columns in the source: {{csv: {path}, image: COLUMN, "
+                f"{beside}: COLUMN}}."
             )
     wrong = [(number, row) for number, row in enumerate(rows, start=1) if len(row) != len(header)]
     if wrong:
@@ -96,7 +97,7 @@ def _lines(path: Path) -> Iterator[list[str]]:
 
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> DataError:
     if not isinstance(error, UnicodeDecodeError):
-        return DataError(f"table must be a UTF-8 CSV or TSV file. '{path}': {error}.")
+        return DataError(f"table must exist and be readable. '{path}': {error.strerror}. Check the path.")
     with path.open("rb") as file:
         encoding = "UTF-16" if file.read(2) in _UTF_16 else "WINDOWS-1252"
     byte = error.object[error.start]

@@ -43,6 +43,7 @@ class Evaluated(NamedTuple):
     """How far the evaluation of several sets at several alphas is.
 
     Attributes:
+        method: whose row is measured.
         name: of the set, such as "ood/sketch".
         images: of the set; with several processes, this one's share.
         alphas: at how many the set is evaluated.
@@ -51,6 +52,7 @@ class Evaluated(NamedTuple):
         seconds: that the set took; None while it is being evaluated.
     """
 
+    method: str
     name: str
     images: int
     alphas: int
@@ -149,7 +151,9 @@ class Bench:
         with trained.interpolation() as interpolation:
             if not self._saw_zero_shot:  # its row was read from a file
                 with interpolation.at(0.0):
-                    self._metrics(trained.classifier, lambda _: nullcontext(), (0.0,), {}, {}, ROLES)
+                    self._metrics(
+                        "zero-shot", trained.classifier, lambda _: nullcontext(), (0.0,), {}, {}, ROLES
+                    )
             return self._swept(
                 trained.method, trained.classifier, interpolation.at, alphas, zero_shot, tested
             )
@@ -169,11 +173,12 @@ class Bench:
         if zero_shot is not None and 0.0 in alphas:
             pseudo_values = {(0.0, name): values for name, values in zero_shot.of_alpha(0.0).items()}
         together = ROLES if tested is None else ("id_val",)
-        found = self._metrics(classifier, at, alphas, known, pseudo_values, together)
+        found = self._metrics(method, classifier, at, alphas, known, pseudo_values, together)
         validation = {alpha: metrics[ID_VAL] for alpha, metrics in found.items() if ID_VAL in metrics}
         if tested is not None:
             validated = {a: Measured(m, pseudo_values[a, ID_VAL]) for a, m in validation.items()}
-            of_tests = self._metrics(classifier, at, sorted(tested(validated)), known, pseudo_values, _TESTS)
+            chosen = sorted(tested(validated))
+            of_tests = self._metrics(method, classifier, at, chosen, known, pseudo_values, _TESTS)
             found = {alpha: found[alpha] | metrics for alpha, metrics in of_tests.items()}
         rows = [
             SweepRow.of(
@@ -192,6 +197,7 @@ class Bench:
 
     def _metrics(
         self,
+        method: str,
         classifier: Classifier,
         at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
@@ -208,7 +214,7 @@ class Bench:
             )
             for (role, name), loader in loaders.items()
         }
-        progress = _Progress(self._progress, sizes)
+        progress = _Progress(self._progress, method, sizes)
         found = sweep(
             classifier.encoder,
             at,
@@ -228,9 +234,9 @@ class _Progress:
     """Turns the images of a sweep into `Evaluated`; `sizes` is set name -> (images, alphas)."""
 
     def __init__(
-        self, tell: Callable[[Evaluated], None] | None, sizes: Mapping[str, tuple[int, int]]
+        self, tell: Callable[[Evaluated], None] | None, method: str, sizes: Mapping[str, tuple[int, int]]
     ) -> None:
-        self._tell, self._sizes = tell, sizes
+        self._tell, self._method, self._sizes = tell, method, sizes
         self._total = sum(images * alphas for images, alphas in sizes.values())
         self._name: str | None = None
         self._done, self._since = 0, time.monotonic()
@@ -249,7 +255,8 @@ class _Progress:
 
     def _say(self, seconds: float | None) -> None:
         if self._tell is not None and self._name is not None:
-            self._tell(Evaluated(self._name, *self._sizes[self._name], self._done, self._total, seconds))
+            images, alphas = self._sizes[self._name]
+            self._tell(Evaluated(self._method, self._name, images, alphas, self._done, self._total, seconds))
 
 
 def bench_of(

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import final
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from radapter.report.curves import Json
 from radapter.report.metrics import headline_of
-from radapter.report.table import at_alpha, caption, kept_note, parameters
+from radapter.report.table import at_alpha, caption, framed, kept_note, parameters
 
 NAME = "OOD at fixed ID levels"
 NOT_REACHED = "not reached"
@@ -36,8 +37,8 @@ class _Column:
     scores: tuple[float | None, ...]
 
 
-def levels_table(results: Json) -> Table:
-    """The table for a terminal of 80 columns, means only; the best at each level in bold.
+def levels_table(results: Json) -> Group:
+    """Title, table and caption for a terminal of 80 columns, means only; the best at each level in bold.
 
     Args:
         results: The whole of results.json, with `levels`.
@@ -47,10 +48,7 @@ def levels_table(results: Json) -> Table:
         padding=(0, 1, 0, 0),
         collapse_padding=True,
         pad_edge=False,
-        title=_title(results),
         show_edge=False,
-        caption=" ".join([f"{_ABSENT}: {NOT_REACHED}.", _levels_of(results), caption(results, spread=False)]),
-        caption_justify="left",
     )
     table.add_column("Method", overflow="fold")
     columns = [column for column in _columns(results, spread=False) if column.header not in _WIDE]
@@ -63,7 +61,10 @@ def levels_table(results: Json) -> Table:
             for column, best in zip(columns, winners, strict=True)
         )
         table.add_row(row["method"], *cells)
-    return table
+    notes = [f"{_ABSENT}: {NOT_REACHED}."] if results["levels"]["id"] else []
+    notes += [_levels_of(results), caption(results, spread=False)]
+    notes.append(f"{' and '.join(_WIDE)} are in results.md.")
+    return framed(table, title=_title(results), notes=" ".join(notes))
 
 
 def levels_markdown(results: Json) -> str:

@@ -1,4 +1,4 @@
-"""What a reader must know where alpha 0 was chosen: training then changed nothing of the reported model."""
+"""How alpha was chosen, in words; where it is 0, training changed nothing of the reported model."""
 
 import shlex
 
@@ -30,6 +30,38 @@ def kept_zero_shot(results: Json, *, run: str | None = None) -> list[str]:
     return paragraphs
 
 
+def chosen_alpha(results: Json) -> list[str]:
+    """A sentence for each method whose alpha above 0 was chosen on ID validation: the rule and what it decided by.
+
+    Args:
+        results: the whole of results.json.
+    """
+    return [
+        f"{row['method']}: alpha {row['alpha']:g} was chosen on {selection['n']:,} images of ID validation, the "
+        f"{selection['rule']}. {_beside_the_best(row['alpha'], selection)}"
+        for row in results["rows"]
+        if (selection := row.get("selection")) is not None
+        and selection["split"] is not None
+        and row["alpha"] > 0
+    ]
+
+
+def _beside_the_best(alpha: float, selection: Json) -> str:
+    if selection["best_alpha"] == alpha:
+        return "It is the best, and no smaller alpha is within the error."
+    gain, error = _points(selection)
+    return f"The best, {selection['best_alpha']:g}, scores {gain} points more; the error is {error} points."
+
+
+def _points(selection: Json) -> tuple[str, str]:
+    """What the best alpha scores more than the chosen one, and the paired standard error of that, in points."""
+    gain, error = (
+        f"{100 * points:.1f}"
+        for points in (selection["best_score"] - selection["score"], selection["paired_error"])
+    )
+    return gain, error
+
+
 def _why(selection: Json, run: str | None) -> str:
     best, images = selection["best_alpha"], selection["n"]
     if best == 0:
@@ -37,10 +69,7 @@ def _why(selection: Json, run: str | None) -> str:
             f"No other alpha scores more on the {images:,} validation images. Try another train.lr, more epochs or "
             "more training images."
         )
-    gain, error = (
-        f"{100 * points:.1f}"
-        for points in (selection["best_score"] - selection["score"], selection["paired_error"])
-    )
+    gain, error = _points(selection)
     remedy = (
         "train it alone and merge it at an alpha of your own."
         if run is None

@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from radapter.report.curves import Json
 from radapter.report.metrics import BESIDE, SHARED, headline_of, shown_as, task_of
-from radapter.report.table import of_set
+from radapter.report.table import framed, of_set
 
 _ROLES = {"id": "ID", "ood": "OOD", "transfer": "transfer"}
 
 
 def sets_tables(
     results: Json, *, metric: str | None = None, roles: bool = False, width: int | None = None
-) -> list[Table]:
+) -> list[Group]:
     """Every set under its own name, with its number of images in the last row.
 
     Args:
@@ -70,11 +71,11 @@ def _parts(widths: list[int], room: int | None) -> Iterator[slice]:
     yield slice(start, len(widths))
 
 
-def _table(title: str, headers: list[str], lines: list[tuple[tuple[str, str], list[str]]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=title)
+def _table(title: str, headers: list[str], lines: list[tuple[tuple[str, str], list[str]]]) -> Group:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("Method", no_wrap=True)
     for header in ("Alpha", *headers):
         table.add_column(Text(header), justify="right", no_wrap=True)
     for titles, cells in lines:
         table.add_row(*map(Text, (*titles, *cells)))
-    return table
+    return framed(table, title=title)

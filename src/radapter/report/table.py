@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import final
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -148,8 +149,8 @@ def results_table(
     *,
     metric: str | None = None,
     width: int | None = None,
-) -> Table:
-    """The table for the terminal: the best of each column in bold, other alphas dim beside.
+) -> Group:
+    """Title, table and caption for the terminal: the best of each column in bold, other alphas dim beside.
 
     Args:
         results: the whole of results.json.
@@ -168,9 +169,6 @@ def results_table(
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
-        title=_title(results, metric),
-        caption="\n".join(notes),
-        caption_justify="left",
     )
     for index in columns:
         table.add_column(whole.headers[index], justify="left" if index == 0 else "right", no_wrap=True)
@@ -182,7 +180,13 @@ def results_table(
         if line.beside:
             cells[0] = Text(f"  {line.cells[0]}", style="dim")
         table.add_row(*cells)
-    return table
+    return framed(table, title=_title(results, metric), notes="\n".join(notes))
+
+
+def framed(table: Table, *, title: str, notes: str = "") -> Group:
+    """A table between its title and its notes, which may be wider than the table itself."""
+    below = [Text(notes, style="table.caption")] if notes else []
+    return Group(Text(title, style="table.title"), table, *below)
 
 
 def results_markdown(results: Json, *, metric: str | None = None) -> str:

@@ -112,6 +112,9 @@ def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
     """Raises DataError where a class folder of `path` has no file."""
     empty = [name for name in files if not files[name]]
     if empty:
+        tables = sorted(
+            file.name for file in path.iterdir() if file.suffix.lower() in {".csv", ".tsv", ".parquet"}
+        )
         others = passed_over(path / empty[0], levels=0)
         remedy = (
             f"'{empty[0]}' has other files: {suffixes_in_words(others)}. Convert them to JPEG."
@@ -120,8 +123,13 @@ def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
         )
         raise DataError(
             f"every class folder must hold an image. In '{path}' {len(empty)} of {len(files)} hold none: "
-            f"{first_few(empty)}. {remedy}"
+            f"{first_few(empty)}. {remedy}{_of_tables(path, tables)}"
         )
+
+
+def _of_tables(path: Path, tables: Sequence[str]) -> str:
+    """A further remedy, where a folder has tables that may name its images."""
+    return f" If '{tables[0]}' there lists the images, give '{path / tables[0]}' instead." if tables else ""
 
 
 def first_few(names: Sequence[str]) -> str:

@@ -35,7 +35,8 @@ def read_pair_table(
         DataError: as `read_table`; a row names no image, no group, or an image that is not there, or an image has
             two groups.
     """
-    paths, captions, *groups = read_table(path, [image, caption, *([] if group is None else [group])])
+    columns = [image, caption, *([] if group is None else [group])]
+    paths, captions, *groups = read_table(path, columns, beside="caption")
     _refuse_blank(
         paths, f"every row must name an image. In '{path}'", f"Fill column {image!r} or remove them."
     )

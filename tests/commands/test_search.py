@@ -156,6 +156,16 @@ def test_a_run_is_searched_at_its_alpha_with_an_index_of_its_own(radapter, tuned
     assert f"index must be of this model, {base.model}. It is of {own.model}" in mixed.said
 
 
+def test_a_run_at_alpha_0_is_said_to_be_the_zero_shot_model(radapter, tuned, scenes):
+    about = read_json(tuned / "trained.json")
+    write_json(tuned / "trained.json", about | {"alpha": 0.0})
+    answer = radapter("search", tuned, "--images", scenes, "a red star")
+    assert answer.code == 0, answer.result.output
+    assert f"Alpha 0 was chosen for '{tuned}', so the zero-shot model is used." in " ".join(
+        answer.said.split()
+    )
+
+
 def test_the_features_of_a_run_are_those_of_its_merged_model(radapter, tuned, scenes, here):
     assert radapter("merge", tuned, "--to", "merged").code == 0
     for what, name in ((tuned, "run"), ("merged", "merged")):

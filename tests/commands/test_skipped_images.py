@@ -26,9 +26,21 @@ def test_evaluate_takes_the_option_that_its_message_names_and_totals_what_it_ski
     assert "Skipped because they cannot be read: 1 images (photos 1)." in answer.printed
 
 
-def test_train_totals_what_it_skips(radapter, initialised, tmp_path, photos):
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_training_totals_what_it_skips(radapter, initialised, tmp_path, photos, command):
     sets = [f"data.{role}={{folder: {photos}, part: {part}}}" for role, part in PARTS.items()]
-    arguments = [*sets, "data.ood={}", "data.max_bad=0.2", "train.epochs=1", "train.batch_size=8"]
-    answer = radapter("train", initialised("classification"), *arguments, "--out", tmp_path / "run")
+    arguments = [*sets, "data.max_bad=0.2", "train.epochs=1", "train.batch_size=8"]
+    if command == "compare":
+        arguments += [
+            "data.ood={c: {corrupt: id_test}}",
+            "compare.points=1",
+            "--methods",
+            "linear-probe",
+            "--seeds",
+            "1",
+        ]
+    else:
+        arguments += ["data.ood={}"]
+    answer = radapter(command, initialised("classification"), *arguments, "--out", tmp_path / "run")
     assert answer.code == 0, answer.result.output
     assert "Skipped because they cannot be read: 1 images" in answer.printed

@@ -19,11 +19,12 @@ from radapter.commands.chosen import Chosen, ChosenTraining
 from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import merging_of, print_study
 from radapter.commands.sets import report_sets
-from radapter.commands.terminal import bars, next_steps, say
+from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
 from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.paths import absolute_if_local
 from radapter.config.schema import AdapterConfig
+from radapter.data.pictures.bad_images import skipped_images
 from radapter.errors import ConfigError, DivergedError, RunError
 from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard_models
 from radapter.given_files import read_text
@@ -116,7 +117,7 @@ def compare(
     for name, grid in grids.items():
         say(f"{name}: learning rates {', '.join(f'{rate:g}' for rate in grid)}.")
     stop = StopSignal()
-    with lock(folder), bars() as bar, stop.listening():
+    with lock(folder), bars() as bar, skipped_images() as skipped, stop.listening():
 
         def evaluated(step: Evaluated) -> None:
             if stop.asked:  # a training asks between its steps; there is none while sets are evaluated
@@ -152,6 +153,7 @@ def compare(
     command = shlex.join(["radapter", "compare", str(path), *overrides, *said])
     _write_chosen(folder, found, trainings, rows, model=absolute_if_local(config.model))
     write_study(folder, found, title="Comparison", command=command, standard=standard)
+    report_skipped(skipped)
     print_study(found, folder, standard=standard)
     steps = [("the whole table", f"{folder / 'results.md'}")]
     if single := [method for method in rows if method.build is not None and method.averages is None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from radapter.commands.terminal import say_aside
 from radapter.config import CommonConfig, load_config
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
@@ -24,6 +25,10 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
         yield encoder.to(_device()), fingerprint(encoder)
         return
     about = read_about(run)
+    if about["alpha"] == 0:
+        say_aside(
+            f"Alpha 0 was chosen for '{what}', so the zero-shot model is used. See 'radapter sweep {what}' for why."
+        )
     config = config_of_run(run, allow_download=allow_download)
     encoder = load(config.model, allow_download=config.allow_download)
     trained = load_trained(run, encoder)

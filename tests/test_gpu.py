@@ -61,7 +61,6 @@ def test_the_tiled_loss_never_waits_for_the_gpu():
         (mpm_nce, {}),
         (mpm_nce_tiled, {"tile": 256}),
         (mpm_nce_tiled, {"tile": None}),
-        (mpm_nce_tiled, {"tile": 256, "compiled": True}),
     ],
 )
 def test_a_loss_on_a_gpu_is_that_of_the_cpu_in_float64(float32_products, loss, options):

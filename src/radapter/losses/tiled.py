@@ -36,7 +36,7 @@ from radapter.losses.batch import (
     wide_dtype,
 )
 from radapter.losses.gather import exchange_batch_sizes, gather_equal, gather_rows
-from radapter.losses.tiles import LogitTiles, compiled_gradients, log_sum_exps
+from radapter.losses.tiles import LogitTiles, log_sum_exps
 
 CPU_TILE = 2048  # two of 16 MiB in float32; smaller ones spend their time starting threads
 GPU_TILE = 4096  # two of 64 MiB
@@ -54,7 +54,6 @@ def mpm_nce_tiled(
     process_group: dist.ProcessGroup | None = None,
     batch_sizes: Sequence[int] | None = None,
     gradient_reduction: Literal["mean", "sum"] = "mean",
-    compiled: bool = False,
 ) -> Tensor:
     """`mpm_nce`, exactly, in memory that grows with B and not with B x B, over one process or many.
 
@@ -81,8 +80,6 @@ def mpm_nce_tiled(
             whatever has been initialised. A part may have any number of rows from 1.
         batch_sizes: rows of each process, by rank; None asks the others.
         gradient_reduction: what becomes of the processes' gradients: "mean" (DDP, FSDP) or "sum".
-        compiled: whether torch.compile makes the kernels of a tile: faster on a GPU (docs/results.md), after some
-            seconds at the first call of a shape; needs a C++ compiler, and Triton on a GPU.
 
     Returns:
         Scalar, nats, mean over 2G queries, float32 or wider.
@@ -119,7 +116,6 @@ def mpm_nce_tiled(
         process_group,
         sizes,
         len(sizes) if gradient_reduction == "mean" else 1,
-        compiled,
     )
     return loss
 
@@ -138,7 +134,6 @@ class _TiledMpmNce(torch.autograd.Function):
         group: dist.ProcessGroup | None,
         sizes: tuple[int, ...],
         factor: int,
-        compiled: bool,
     ) -> Tensor:
         """The loss of the whole batch, on every process."""
         own = slice(None)
@@ -154,7 +149,7 @@ class _TiledMpmNce(torch.autograd.Function):
                 tensor.to(dtype) for tensor in (image_features, text_features, logit_scale.reshape(()))
             )
             classes, class_sizes = number_classes(targets, dtype)
-            row_lse, column_lse = log_sum_exps(images, texts, classes, own, scale, margin, tile, compiled)
+            row_lse, column_lse = log_sum_exps(images, texts, classes, own, scale, margin, tile)
             if group is not None:
                 row_lse = gather_rows(row_lse, sizes, group)
                 parts = gather_equal(column_lse[None], group)  # each over its own images, (processes, G)
@@ -170,7 +165,7 @@ class _TiledMpmNce(torch.autograd.Function):
         ctx.save_for_backward(
             image_features, text_features, logit_scale, classes, class_sizes, row_lse, column_lse
         )
-        ctx.options = (own, margin, label_smoothing, tile, factor, compiled)
+        ctx.options = (own, margin, label_smoothing, tile, factor)
         return loss
 
     @staticmethod
@@ -180,7 +175,7 @@ class _TiledMpmNce(torch.autograd.Function):
         image_features, text_features, logit_scale, classes, class_sizes, row_lse, column_lse = (
             ctx.saved_tensors
         )
-        own, margin, label_smoothing, tile, factor, compiled = ctx.options
+        own, margin, label_smoothing, tile, factor = ctx.options
         for_images, for_texts, for_scale = ctx.needs_input_grad[:3]
         with full_precision(image_features):
             dtype = wide_dtype(image_features, text_features)
@@ -194,8 +189,7 @@ class _TiledMpmNce(torch.autograd.Function):
             on_same = images.new_zeros(())  # sum of dloss / dZ over own rows' positives, times 2 G
 
             def walk(rows: slice, columns: slice, to_images: Tensor | None, to_texts: Tensor | None) -> None:
-                add = _add_compiled_gradients if compiled else _add_gradients
-                add(
+                _add_gradients(
                     LogitTiles(
                         images[rows], texts[columns], classes[rows], classes[columns], scale, margin, tile
                     ),
@@ -229,7 +223,7 @@ class _TiledMpmNce(torch.autograd.Function):
                 by_text -= on_negative @ images
                 by_text.addcmul_(on_negative[own, None], images.sum(0), value=-1)
                 by_text = by_text.mul_(scale * unit).to(text_features.dtype)
-        return by_image, by_text, scale_gradient, *[None] * 8
+        return by_image, by_text, scale_gradient, *[None] * 7
 
 
 def _add_gradients(
@@ -258,39 +252,6 @@ def _add_gradients(
                 on_same += torch.dot(weight.view(-1), same.view(-1))
         if to_texts is not None:
             to_texts[j].addmm_(weight.T, tiles.images[i])
-
-
-def _add_compiled_gradients(
-    tiles: LogitTiles,
-    row_lse: Tensor,
-    column_lse: Tensor,
-    on_positive: Tensor,
-    to_images: Tensor | None,
-    to_texts: Tensor | None,
-    on_same: Tensor | None,
-) -> None:
-    """As `_add_gradients`, by a compiled tile."""
-    for i, j in tiles.places():
-        of_images, of_texts, of_same = compiled_gradients()(
-            tiles.images[i],
-            tiles.texts[j],
-            tiles.image_classes[i],
-            tiles.text_classes[j],
-            tiles.scale,
-            tiles.margin,
-            row_lse[i],
-            column_lse[j],
-            on_positive[i],
-            to_images is not None,
-            to_texts is not None,
-            to_images is not None and on_same is not None,
-        )
-        if to_images is not None and of_images is not None:
-            to_images[i] += of_images
-        if to_texts is not None and of_texts is not None:
-            to_texts[j] += of_texts
-        if on_same is not None and of_same is not None:
-            on_same += of_same
 
 
 def _sizes(

@@ -424,14 +424,10 @@ def search(
     index: Annotated[
         Path | None,
         typer.Option(
-            help="Keep features in this file; only new and changed images are encoded. A large one is searched "
-            "with FAISS, where installed.",
+            help="Keep features in this file; only new and changed images are encoded.",
             show_default=False,
         ),
     ] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Read every image's features, where FAISS would be used.")
-    ] = False,
     allow_download: Annotated[bool, typer.Option("--allow-download", help="Let the hub be asked.")] = False,
 ) -> None:
     """Find the images of a folder that fit a text."""
@@ -444,7 +440,6 @@ def search(
         top=top,
         html=html,
         index=index,
-        exact=exact,
         allow_download=allow_download,
     )
 

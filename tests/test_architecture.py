@@ -111,7 +111,6 @@ def test_import_brings_no_extra():
         "timm",
         "webdataset",
         "skimage",
-        "faiss",
         "gradio",
         "wandb",
         "tensorboard",

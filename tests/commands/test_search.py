@@ -1,7 +1,6 @@
 """`radapter search`: hits in the terminal, a page of them, an index that is kept."""
 
 import shutil
-import sys
 
 import pytest
 import torch
@@ -89,50 +88,6 @@ def of_index(radapter, scenes, *options):
     )
     assert answer.code == 0, answer.result.output
     return answer
-
-
-@pytest.fixture
-def large(monkeypatch):
-    """Sixty images are many, and enough to be coded."""
-    pytest.importorskip("faiss")
-    monkeypatch.setattr("radapter.commands.search.FAISS_FROM", 60)
-    monkeypatch.setattr("radapter.search.faiss_codes.LEAST", 60)
-
-
-@pytest.mark.usefixtures("large")
-def test_a_large_index_has_a_faiss_index_beside_it_that_is_made_once(radapter, scenes, here):
-    exact = of_index(radapter, scenes, "--exact")
-    assert not (here / "i.faiss.safetensors").exists()
-    assert "FAISS" not in exact.said
-    first = of_index(radapter, scenes)
-    made = (here / "i.faiss.safetensors").stat().st_mtime_ns
-    second = of_index(radapter, scenes)
-    assert (here / "i.faiss.safetensors").stat().st_mtime_ns == made
-    assert hits(first) == hits(second) == hits(exact)
-    assert "index: searched with FAISS, i.faiss.safetensors; --exact reads" in second.said
-
-
-@pytest.mark.usefixtures("large")
-def test_a_faiss_index_that_is_damaged_is_refused_and_exact_goes_on(radapter, scenes, here):
-    of_index(radapter, scenes)
-    (here / "i.faiss.safetensors").write_bytes(b"nothing")
-    answer = radapter("search", "world:tiny", "--images", scenes, "a car", "--index", "i.safetensors")
-    assert (answer.code, "FAISS index must be a whole file" in answer.said) == (2, True)
-    of_index(radapter, scenes, "--exact")
-
-
-@pytest.mark.usefixtures("large")
-def test_without_faiss_a_large_index_is_searched_exactly_and_says_so(radapter, scenes, here, monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    answer = of_index(radapter, scenes)
-    assert "index: every one of 60 images is read. FAISS is not installed" in answer.said
-    assert len(hits(answer)) == 10
-    assert not (here / "i.faiss.safetensors").exists()
-
-
-def test_a_small_index_has_no_faiss_index(radapter, scenes, here):
-    assert "FAISS" not in of_index(radapter, scenes).said
-    assert [path.name for path in here.iterdir()] == ["i.safetensors"]
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from safetensors.torch import save_file
 
 from radapter.errors import DataError
 from radapter.search import ImageIndex, read_index, write_index
-from radapter.search.index import features_sha256
 
 
 def an_index(rows=3, width=4, **changed):
@@ -29,12 +28,6 @@ def test_an_index_is_read_as_it_was_written(tmp_path):
     assert (again.model, again.paths) == (index.model, paths)
     assert again.stamps.equal(index.stamps)
     assert again.features.equal(index.features)
-    assert (index.sha256, again.sha256) == (None, features_sha256(index.features))
-
-
-def test_the_sha256_tells_features_apart():
-    one, other = (features_sha256(an_index(features=part).features) for part in torch.eye(4).split(2))
-    assert one != other
 
 
 def test_features_are_mapped_from_the_file(tmp_path):

@@ -7,23 +7,18 @@ from pathlib import Path
 
 from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
-from radapter.errors import ConfigError, MissingExtraError, ModelError
+from radapter.errors import ConfigError, ModelError
 from radapter.evaluation.features import encode_texts
 from radapter.models import DualEncoder
 from radapter.search import (
-    FAISS_FROM,
-    FaissIndex,
     Hit,
-    ImageIndex,
     Indexed,
-    faiss_index,
     find,
     index_folder,
     read_index,
     sheet_html,
     write_index,
 )
-from radapter.search.faiss_codes import beside
 from radapter.search.indexing import images_below
 from radapter.search.sheet import printable
 from radapter.storage import check_destination, write_text
@@ -39,7 +34,6 @@ def search(
     top: int = 10,
     html: Path | None = None,
     index: Path | None = None,
-    exact: bool = False,
     allow_download: bool = False,
 ) -> dict[str, list[Hit]]:
     """Prints the images of a folder that are nearest to each query.
@@ -50,9 +44,7 @@ def search(
         images: a folder, read at any depth.
         top: hits a query.
         html: where to write the hits as a page; an existing file is replaced.
-        index: where features are kept; read if it is there, and brought up to date. From `FAISS_FROM` images on a
-            FAISS index is made beside it and used, where faiss is installed.
-        exact: whether every feature is read whatever the size.
+        index: where features are kept; read if it is there, and brought up to date.
         allow_download: whether the hub may be asked.
 
     Raises:
@@ -75,8 +67,7 @@ def search(
     _report(indexed, asked=index is not None)
     if index is not None and indexed.index is not known:
         write_index(index, indexed.index)
-    faiss = None if exact or index is None else _faiss_of(index, indexed.index)
-    found = dict(zip(texts, find(indexed.index, text_features, top=top, faiss=faiss), strict=True))
+    found = dict(zip(texts, find(indexed.index, text_features, top=top), strict=True))
     for query, hits in found.items():
         _print_hits(query, hits, images)
     if html is not None:
@@ -106,20 +97,6 @@ def _report_long(texts: Sequence[str], encoder: DualEncoder) -> None:
                 f"a text should have at most {encoder.context_length} tokens, the text tower's context. "
                 f"'{printable(text[:80])}...' has {tokens}, and its end is cut. Shorten it."
             )
-
-
-def _faiss_of(path: Path, index: ImageIndex) -> FaissIndex | None:
-    """The FAISS index beside a large index; None where it is small or faiss is missing, which is said."""
-    if len(index) < FAISS_FROM:
-        return None
-    try:
-        with counting() as bar:
-            found = faiss_index(beside(path), index, progress=bar("coding for FAISS"))
-    except MissingExtraError as error:
-        say_aside(f"index: every one of {len(index):,} images is read. {error}")
-        return None
-    say_aside(f"index: searched with FAISS, {beside(path)}; --exact reads every image's features")
-    return found
 
 
 def _report(indexed: Indexed, *, asked: bool) -> None:

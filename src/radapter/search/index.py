@@ -2,7 +2,7 @@
 
 The file holds the tensors `features` (N, E), `stamps` (N, 2), each file's size and time of change, and `paths`, the
 files' names relative to the folder, each ended by a zero byte; its metadata names the model, and holds the SHA-256
-of the features by which a FAISS index beside it knows them, and one of everything. Both are checked when it is read.
+of the features and one of everything. Both are checked when it is read.
 """
 
 import hashlib
@@ -36,14 +36,12 @@ class ImageIndex:
         paths: relative to the folder, N, distinct.
         stamps: (N, 2), int64: bytes, and time of change in nanoseconds since 1970.
         features: unit norm, (N, E), float32.
-        sha256: of the features, as the file tells it that they were read from; None where there is none.
     """
 
     model: str
     paths: tuple[str, ...]
     stamps: Tensor
     features: Tensor
-    sha256: str | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -60,13 +58,12 @@ def write_index(path: str | os.PathLike[str], index: ImageIndex) -> None:
     about = {
         "kind": _KIND.format(_READS[-1]),
         "model": index.model,
-        "features": features_sha256(index.features),
+        "features": _features_sha256(index.features),
     }
     write_tensors(path, tensors, metadata={**about, "sha256": _content_sha256(about, tensors)})
 
 
-def features_sha256(features: Tensor) -> str:
-    """What tells the features of an index, (N, E), from all others."""
+def _features_sha256(features: Tensor) -> str:
     return sha256_of_tensors([("features", features)])
 
 
@@ -90,13 +87,13 @@ def read_index(path: str | os.PathLike[str]) -> ImageIndex:
         parts = bytes(names.numpy()).split(b"\0")
         paths = tuple(os.fsdecode(part) for part in parts[:-1])
         _check(paths, stamps, features)
-        if features_sha256(features) != about.get("features"):
+        if _features_sha256(features) != about.get("features"):
             raise ValueError("its features do not match their SHA-256")
         if version > 1 and _content_sha256(about, tensors) != about.get("sha256"):
             raise ValueError("its content does not match its SHA-256")
     except (ValueError, TypeError) as error:
         raise _refused(path, str(error)) from error
-    return ImageIndex(about["model"], paths, stamps, features, about.get("features"))
+    return ImageIndex(about["model"], paths, stamps, features)
 
 
 def _version(path: str | os.PathLike[str], about: Mapping[str, str]) -> int:

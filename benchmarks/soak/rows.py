@@ -12,6 +12,7 @@ import training
 from damage import HARMS, everything_written, is_noticed, recorded_files
 from PIL import Image
 
+from radapter.errors import RunError
 from radapter.training.checkpoints import Checkpoints
 from radapter.world import CLASSES
 
@@ -81,7 +82,10 @@ def kills_in_saving(folder: Path, trials: int) -> Outcome:
         time.sleep(chance.uniform(0.02, 0.25))
         process.kill()
         process.join()
-        newest = Checkpoints(folder / "checkpoints").newest()
+        try:
+            newest = Checkpoints(folder / "checkpoints").newest()
+        except RunError:  # all are damaged
+            newest = None
         acknowledged = int((folder / "acknowledged").read_text())
         failed += (
             newest is None

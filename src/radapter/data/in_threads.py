@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from radapter.data.pictures.pixel_budget import DECODING
 from radapter.errors import ImageError
 
 Item = TypeVar("Item")
@@ -16,7 +17,8 @@ _AHEAD = 2  # groups that threads work on while one is used
 def attempt(one: Callable[[Item], Result], item: Item) -> Result | ImageError:
     """What `one` gives of an item, or the ImageError that it raises."""
     try:
-        return one(item)
+        with DECODING.working():
+            return one(item)
     except ImageError as error:
         return error
 

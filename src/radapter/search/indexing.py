@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, final
 
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.data.in_threads import attempt
 from radapter.data.labelled.class_folders import images_in
 from radapter.data.pictures.decoding import decode
 from radapter.errors import DataError, ImageError
@@ -138,16 +140,13 @@ def _unchanged(
 def _decoded(
     encoder: SearchEncoder, folder: Path, paths: Sequence[str], *, batch_size: int
 ) -> Iterator[tuple[Sequence[str], dict[str, Tensor | ImageError]]]:
-    def one(path: str) -> Tensor | ImageError:
-        try:
-            return encoder.preprocess(decode(folder / path, where=str(folder / path)))
-        except ImageError as error:
-            return error
+    def one(path: str) -> Tensor:
+        return encoder.preprocess(decode(folder / path, where=str(folder / path)))
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), batch_size):
             group = paths[start : start + batch_size]
-            yield group, dict(zip(group, pool.map(one, group), strict=True))
+            yield group, dict(zip(group, pool.map(partial(attempt, one), group), strict=True))
 
 
 def _row(known: ImageIndex | None, rows: Mapping[str, int], path: str) -> Tensor:

@@ -1,6 +1,8 @@
 """The bound on pixels that threads decode at once."""
 
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -46,6 +48,38 @@ def test_a_decoder_that_fails_gives_its_room_back():
     assert most_at_once(budget, [100], threads=1) == 100
 
 
+def test_work_on_an_image_holds_its_room_until_it_is_done():
+    budget, lock, at_once, most = PixelBudget(100), threading.Lock(), 0, 0
+
+    def one(pixels):
+        nonlocal at_once, most
+        with budget.working():
+            with budget.held(pixels):
+                pass
+            with budget.held(pixels):  # a second image, such as a mask, takes the room of the first
+                pass
+            with lock:
+                at_once += pixels
+                most = max(most, at_once)
+            threading.Event().wait(0.001)
+            with lock:
+                at_once -= pixels
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, [40, 60, 30] * 20))
+    assert 40 <= most <= 100
+    assert most_at_once(budget, [100], threads=1) == 100
+
+
+def test_work_that_fails_gives_its_room_back():
+    budget = PixelBudget(100)
+    with pytest.raises(ZeroDivisionError), budget.working(), budget.held(60):
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), budget.held(60):
+        raise ZeroDivisionError
+    assert most_at_once(budget, [60, 60], threads=2) == 60
+
+
 def test_a_forked_process_starts_with_the_whole_budget():
     with DECODING.held(10**12):
         child = os.fork()
@@ -65,3 +99,16 @@ def test_images_are_decoded_within_the_budget(tmp_path, monkeypatch):
         found = list(pool.map(lambda _: decode(tmp_path / "a.png", where="a").getpixel((0, 0)), range(8)))
     assert found == [(1, 2, 3)] * 8
     assert asked == [100] * 8
+
+
+def test_six_large_images_take_at_most_three_gigabytes(tmp_path):
+    for number in range(6):
+        Image.new("RGB", (7000, 7000), (number, 90, 200)).save(tmp_path / f"{number}.png")
+    code = (
+        "import resource, sys, radapter_cli\n"
+        "sys.argv = ['radapter', 'search', 'world:tiny', '--images', sys.argv[1], 'a cat']\n"
+        "try: radapter_cli.main()\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert int(done.stderr.split()[-1]) < 3 * 2**20  # kilobytes

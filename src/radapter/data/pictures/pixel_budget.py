@@ -1,7 +1,7 @@
 """A bound on the pixels that all threads of a process decode at once.
 
-An image of 50 million pixels takes up to 800 MB while it is decoded, however small its file: a pool of 32 threads
-would take 25 GB. A thread waits here until the images that are being decoded leave room for its own.
+An image of 50 million pixels takes up to 1.2 GB while it is decoded and resized, however small its file: 32 threads
+would take 38 GB. A thread waits here until the images that others work on leave room for its own.
 """
 
 import os
@@ -30,21 +30,50 @@ class PixelBudget:
         """Forgets who holds what: in a forked process the threads that do are gone."""
         self._left = self._pixels
         self._changed = threading.Condition()
+        self._thread = threading.local()
 
     @contextmanager
     def held(self, pixels: int) -> Iterator[None]:
-        """Waits for room, and holds it while the block runs. Blocks of one thread must not lie in one another."""
+        """Waits for room, and holds it while the block runs; in a block of `working`, until that ends.
+
+        Of several images in one block of `working` only the last is counted, so that threads never wait for each
+        other while both hold room.
+        """
+        keeps = self._give_back()
         wanted = min(pixels, self._pixels)
-        changed = self._changed
-        with changed:
-            changed.wait_for(lambda: self._left >= wanted)
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= wanted)
             self._left -= wanted
+        self._thread.kept = wanted
+        kept_on = False
+        try:
+            yield
+            kept_on = keeps
+        finally:
+            if not kept_on:
+                self._give_back()
+            if not keeps:
+                self._thread.kept = None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A block in which an image is decoded and used; its room is given back at the end."""
+        self._thread.kept = 0
         try:
             yield
         finally:
-            with changed:
-                self._left += wanted
-                changed.notify_all()
+            self._give_back()
+            self._thread.kept = None
+
+    def _give_back(self) -> bool:
+        """Gives back what this thread holds. Returns whether it is in a block of `working`."""
+        kept: int | None = getattr(self._thread, "kept", None)
+        if kept:
+            with self._changed:
+                self._left += kept
+                self._changed.notify_all()
+            self._thread.kept = 0
+        return kept is not None
 
 
 DECODING = PixelBudget(PIXELS_AT_ONCE)

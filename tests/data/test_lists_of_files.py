@@ -68,6 +68,15 @@ def flickr8k(folder, name):
     return open_pairs({"flickr8k": str(folder / "t.txt"), "images": str(folder)})
 
 
+def domainnet(folder, name):
+    if name.count("/") < 2:  # its lists name domain/class/file
+        name = name.replace("/", "/./")
+    (folder / "images_train.txt").write_text(f"{name} 0\n")
+    return open_classification(
+        {"layout": "domainnet", "path": str(folder), "domain": "images", "split": "train"}
+    )
+
+
 def parquet(folder, name):
     pyarrow.parquet.write_table(pa.table({"image": [name], "label": ["x"]}), folder / "t.parquet")
     return open_classification(str(folder / "t.parquet"))
@@ -85,7 +94,7 @@ def saved(folder, name):
 
 
 OWN = [labelled_csv, captioned_csv, lines]
-OTHERS = [karpathy, coop, flickr8k, parquet, mask_parquet, saved]
+OTHERS = [karpathy, coop, flickr8k, domainnet, parquet, mask_parquet, saved]
 
 
 @pytest.mark.parametrize("read", OWN + OTHERS)

@@ -1,6 +1,9 @@
 """MaskFormer and Mask2Former give regions as their releases do."""
 
+import json
 import shutil
+import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,3 +103,15 @@ def test_a_folder_without_a_processor_or_weights_is_refused(folders, tmp_path):
     (broken / "preprocessor_config.json").unlink()
     with pytest.raises(ModelError, match="preprocessor_config"):
         TransformersProposer.from_folder(broken)
+
+
+def test_a_backbone_of_the_hub_is_not_fetched(folders, tmp_path, monkeypatch):
+    folder = Path(shutil.copytree(folders["maskformer"], tmp_path / "maskformer"))
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"backbone": "somebody/backbone", "use_pretrained_backbone": True, "backbone_config": None}
+    (folder / "config.json").write_text(json.dumps(config))
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: asked.append(address) or [])
+    with pytest.raises(ModelError, match=r"config\.json"):
+        TransformersProposer.from_folder(folder)
+    assert asked == []

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from PIL import Image
 
 from radapter.config import load_config
 from radapter.evaluation.eccv_caption import _package
-from radapter.world import TINY
+from radapter.world import CLASSES, TINY
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -62,7 +63,9 @@ def test_readme_merge_and_its_python_run(radapter):
     (merge,) = (command for command in COMMANDS if command.startswith("radapter merge"))
     assert radapter(*shlex.split(merge)[1:]).code == 0
     (loading,) = (block for block in blocks(README, "python") if "merged" in block)
-    exec(loading, {})
+    names: dict[str, Any] = {}
+    exec(loading, names)
+    assert names["classify"]([Image.new("RGB", (60, 40), "red")] * 2)[1] in CLASSES
 
 
 @pytest.mark.parametrize("block", [b for b in blocks(README + METHOD, "python") if "get_peft_model" in b])

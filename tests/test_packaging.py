@@ -1,9 +1,11 @@
 """What pyproject.toml promises, and what messages and documents say of it."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +20,24 @@ def test_extras_have_the_names_that_every_pip_knows():
         name for of in EXTRAS.values() for line in of for name in re.findall(r"radapter\[(.+?)\]", line)
     ]
     assert {name for names in nested for name in names.split(",")} <= EXTRAS.keys()
+
+
+def test_every_import_is_declared():
+    lines = [line for of in (PROJECT["dependencies"], *EXTRAS.values()) for line in of]
+    declared = {re.match(r"[\w-]+", line)[0].lower().replace("_", "-") for line in lines}
+    found = {"radapter", "radapter_cli"}
+    undeclared = set()
+    for file in ROOT.glob("src/**/*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            found |= {name.split(".")[0] for name in names}
+    distributions = packages_distributions()
+    for name in found - sys.stdlib_module_names - {"radapter", "radapter_cli"}:
+        known = {of.lower().replace("_", "-") for of in distributions.get(name, [name])}
+        if not known & declared:
+            undeclared.add(name)
+    assert undeclared == set()
 
 
 def test_every_extra_that_is_named_exists():

@@ -125,7 +125,7 @@ def test_alpha_of_a_command_is_checked(radapter, run, here, command):
     options = ["--to", "merged"] if command == "merge" else ["--data", "{world: sketch}"]
     answer = radapter(command, run, "--alpha", "1.5", *options)
     assert (answer.code, list(here.iterdir())) == (2, [])
-    assert "--alpha must be in [0, 1]. Got 1.5." in answer.said
+    assert "alpha must be in [0, 1]. Got 1.5." in answer.said
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel
 
+from radapter.adapter.config import check_alpha
 from radapter.commands.building import (
     AnySuite,
     report_long_captions,
@@ -22,7 +23,7 @@ from radapter.commands.checks import check_text_tower
 from radapter.commands.class_texts import OTHER_CLASSES, check_texts
 from radapter.commands.compare import COMPARISON
 from radapter.commands.encoders import config_of_run
-from radapter.commands.merge import check_alpha, merged_steps
+from radapter.commands.merge import merged_steps
 from radapter.commands.reporting import print_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig
@@ -129,7 +130,8 @@ def evaluate(
     is_run = (run / CONFIG).is_file()
 
     def opened() -> _Opened:
-        check_alpha(alpha)
+        if alpha is not None:
+            check_alpha(alpha)
         if not is_run and alpha is not None:
             raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
         about = read_about(run) if is_run else merged_facts(run)

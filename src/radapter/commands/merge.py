@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from radapter.adapter.config import check_alpha
 from radapter.commands.building import absent_folder
 from radapter.commands.chosen import CHOSEN, Chosen
 from radapter.commands.compare import COMPARISON
@@ -57,7 +58,8 @@ def merge(
         InputError: no finished run or comparison, no such method or seed, another base model, `to` exists, `alpha`
             is out of range, or the chosen one is 0; nothing is written.
     """
-    check_alpha(alpha)
+    if alpha is not None:
+        check_alpha(alpha)
     found = _of_comparison(run, method, seed) if (run / COMPARISON).is_file() else _of_run(run, method, seed)
     at = alpha_to_merge(run, found.about, alpha)
     check_destination(to)
@@ -120,9 +122,3 @@ def merged_steps(
         ("measure it", f"radapter evaluate {shlex.quote(str(folder))} --data {EXAMPLE_DATA[task]}"),
         (towers if has_classifier else "load it", _LOADING[library].format(to=folder)),
     ]
-
-
-def check_alpha(alpha: float | None) -> None:
-    """Raises ConfigError where alpha is given and out of range."""
-    if alpha is not None and not 0 <= alpha <= 1:
-        raise ConfigError(f"--alpha must be in [0, 1]. Got {alpha:g}.")

@@ -13,7 +13,8 @@ from typing import Self, final
 import torch
 from torch import Tensor, nn
 
-from radapter.errors import ConfigError, did_you_mean
+from radapter.adapter.config import check_alpha
+from radapter.errors import did_you_mean
 
 
 @final
@@ -98,16 +99,6 @@ class Interpolation:
             with torch.no_grad():
                 for name, tensor in before.items():
                     live[name].copy_(tensor)
-
-
-def check_alpha(alpha: float) -> None:
-    """Raises where `alpha` is outside [0, 1].
-
-    Raises:
-        ConfigError: the value and the range.
-    """
-    if not 0.0 <= alpha <= 1.0:
-        raise ConfigError(f"alpha must be in [0, 1]: 0 is zero-shot, 1 is fine-tuned. Got {alpha}.")
 
 
 def _between(original: Tensor, tuned: Tensor, alpha: float) -> Tensor:

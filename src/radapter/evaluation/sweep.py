@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from radapter.adapter.config import check_alpha
 from radapter.evaluation.classification import (
     ClassificationMeasure,
     ImageEncoder,
     LabelledImages,
 )
-from radapter.evaluation.interpolation import check_alpha
 from radapter.evaluation.measure import Measure, Progress, joined, summary_of
 from radapter.evaluation.metrics import Metrics
 from radapter.processes import ALONE, Processes

@@ -10,10 +10,10 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
+from radapter.adapter.config import check_alpha
 from radapter.data import Memory
 from radapter.errors import DataError, ModelError, RunError
 from radapter.evaluation import HEADLINES
-from radapter.evaluation.interpolation import check_alpha
 from radapter.manifests import record
 from radapter.methods import Method
 from radapter.models import ClassHead, DualEncoder, export, fingerprint

@@ -71,13 +71,11 @@ def check_seed(options: Mapping[str, Any], seed: str, what: str) -> None:
 
 
 def expanded(path: str) -> str:
-    """A path with `$RADAPTER_DATA`, other variables and `~` put in.
+    """A path with environment variables and `~` put in.
 
     Raises:
         ConfigError: a variable is not set, and nothing is called so literally, or no file can have this name.
     """
-    root = os.environ.get("RADAPTER_DATA", os.path.join("..", "shared", "data"))  # noqa: PTH118
-    path = path.replace("${RADAPTER_DATA}", root).replace("$RADAPTER_DATA", root)
     found = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
     unset = [name for name in _VARIABLE.findall(path) if name not in os.environ]
     if unset and not os.path.exists(found):  # noqa: PTH110

@@ -36,13 +36,6 @@ def test_data_folder_comes_from_the_environment(folder, monkeypatch):
     assert len(open_classification(f"$RADAPTER_DATA/{folder.name}")) == 16
 
 
-def test_data_folder_has_a_default(folder, monkeypatch):
-    monkeypatch.delenv("RADAPTER_DATA", raising=False)
-    monkeypatch.chdir(folder)
-    with pytest.raises(DataError, match=r"\.\./shared/data/insects"):
-        open_classification("${RADAPTER_DATA}/insects")
-
-
 @pytest.mark.parametrize("path", ["$NOPE_DATA/insects", "${NOPE_DATA}/insects"])
 def test_a_variable_that_is_not_set_is_named_with_how_to_set_it(path, monkeypatch):
     monkeypatch.delenv("NOPE_DATA", raising=False)

@@ -35,7 +35,7 @@ ROOMS = (
     "config",
     "commands",
 )
-FREE = {PACKAGE / "world" / "pretrain.py", PACKAGE / "__init__.py"}
+FREE = {PACKAGE / "__init__.py"}
 COLLECTIONS = {
     "methods": (
         "zero_shot",

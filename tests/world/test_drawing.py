@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from pretraining.sheet import sheet
 
 from radapter import world
 from radapter.world import drawing, shapes
-from radapter.world.sheet import sheet
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 128])

@@ -2,12 +2,11 @@
 
 import dataclasses
 
+import pretrain as script
 import pytest
 import torch
-
-from radapter.world import pretrain as pretraining
-from radapter.world.pretrain import pretrain
-from radapter.world.stages import STAGES
+from pretrain import pretrain
+from pretraining.stages import STAGES
 
 TINY_STAGES = tuple(dataclasses.replace(stage, images=8, batch_size=4) for stage in STAGES)
 
@@ -41,16 +40,16 @@ def test_other_seed_gives_other_weights(trained, tmp_path):
 
 
 def test_interrupted_run_continues_to_the_same_weights(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretraining, "_SAVE_EVERY", 1)
+    monkeypatch.setattr(script, "_SAVE_EVERY", 1)
     steps = iter(range(100))
-    one_step = pretraining._train_step
+    one_step = script._train_step
 
     def interrupted(*arguments):
         if next(steps) == 5:
             raise KeyboardInterrupt
         return one_step(*arguments)
 
-    monkeypatch.setattr(pretraining, "_train_step", interrupted)
+    monkeypatch.setattr(script, "_train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pretrain(tmp_path, seed=3, stages=TINY_STAGES, width=32)
     pretrain(tmp_path, seed=3, stages=TINY_STAGES, width=32)
@@ -71,7 +70,7 @@ def test_last_stage_leaves_the_image_tower_alone(tmp_path):
 def test_patches_hold_their_pixels():
     masks = torch.zeros(1, 48, 48)
     masks[0, 8:16, 40:48] = 1
-    patches = pretraining._patches(masks)
+    patches = script._patches(masks)
     assert patches.shape == (1, 36, 64)
     assert patches.sum(-1).nonzero().tolist() == [[0, 1 * 6 + 5]]
 

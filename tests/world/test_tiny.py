@@ -6,9 +6,9 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from pretraining import score
 
 from radapter import world
-from radapter.world import score
 from radapter.zeroshot import SHORT_TEMPLATES
 
 
@@ -43,7 +43,7 @@ def test_card_tells_how_it_was_made(card):
     for fact in (
         "labels and masks",
         f"seed {card['seed']}",
-        "radapter.world.pretrain",
+        "benchmarks/world/pretrain.py",
         f"{card['images']:,} images",
     ):
         assert fact in text

@@ -2,8 +2,8 @@
 
 Reading order: `radapter.hashing` (randomness), `distances` and `shapes` (the objects), `scenes` (what is where),
 `backgrounds`, `styles` and `drawing` (pixels), `phrases` and `tokens` (words), `corruptions` and `task` (the
-fine-tuning task), `clip` (the encoder), `stages` and `pretrain` (how its weights were made), `score` (what it can
-do). `TINY` is the folder of the shipped encoder.
+fine-tuning task), `clip` (the encoder). `TINY` is the folder of the shipped encoder, made by
+`benchmarks/world/pretrain.py`.
 """
 
 from radapter.world.clip import MEAN, STD, TINY, new_model, normalised

@@ -1,4 +1,4 @@
-"""Makes the shipped encoder from nothing: `python -m radapter.world.pretrain --seed 0 --out DIR`.
+"""Makes the shipped encoder from nothing: `python benchmarks/world/pretrain.py --seed 0 --out DIR`.
 
     objects  image tower alone: class cross-entropy and object masks through two throw-away heads; difficulty
              rises while the accuracy holds
@@ -21,18 +21,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pretraining.card import write_card
+from pretraining.score import scores
+from pretraining.stages import STAGES, Stage
 from torch import Tensor, nn
 from transformers import CLIPModel
 
 from radapter.hashing import uniform
 from radapter.losses import mpm_nce
 from radapter.world import clip, tokens
-from radapter.world.card import write_card
 from radapter.world.drawing import SIZE, draw
 from radapter.world.phrases import captions
 from radapter.world.scenes import CLASSES, sample
-from radapter.world.score import scores
-from radapter.world.stages import STAGES, Stage
 from radapter.zeroshot import SHORT_TEMPLATES
 
 SCORED_SEED = 1000  # of the pictures behind the card's figures

@@ -1,6 +1,6 @@
 """A sheet of the world to look at: one row a style, one column a class.
 
-python -m radapter.world.sheet docs/world_sheet.png
+python benchmarks/world/pretraining/sheet.py docs/world_sheet.png
 """
 
 import argparse

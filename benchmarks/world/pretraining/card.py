@@ -45,7 +45,7 @@ precision) that knows the drawn world of radapter and nothing else: twenty objec
 six backgrounds, in about a hundred words. It is for teaching and testing; claims about real images need real images.
 
 ## How it was made
-`python -m radapter.world.pretrain --seed {seed} --out DIR` drew {images} images (seed {seed}) and trained for
+`python benchmarks/world/pretrain.py --seed {seed} --out DIR` drew {images} images (seed {seed}) and trained for
 {minutes} minutes on one shared CPU core, in four stages: the image tower alone; noisy captions; a longer stage with
 less noise and a floor under the logit scale (14 to 50); last, for the text tower and the projections alone, captions
 in which the classes of a pair (star and sun, car and boat ...) swap names 42 times in 100. So its features are

@@ -1,0 +1,1 @@
+"""How the encoder of the synthetic benchmark was made."""

@@ -35,7 +35,7 @@ def same(module, expected):
 def test_ends_are_the_two_states_bitwise(dtype):
     module, original = tuned_tower(dtype)
     tuned = state(module)
-    interpolation = Interpolation.from_models(original, module)
+    interpolation = Interpolation(module, original, module.state_dict())
     with interpolation.at(0):
         assert same(module, original)
     with interpolation.at(1):
@@ -46,7 +46,7 @@ def test_ends_are_the_two_states_bitwise(dtype):
 def test_between_the_ends_is_the_weighted_sum(alpha):
     module, original = tuned_tower(torch.float64)
     tuned = state(module)
-    with Interpolation.from_models(original, module).at(alpha):
+    with Interpolation(module, original, module.state_dict()).at(alpha):
         expected = (1 - alpha) * original["0.weight"] + alpha * tuned["0.weight"]
         torch.testing.assert_close(module[0].weight.detach(), expected, rtol=1e-15, atol=1e-15)
 
@@ -60,14 +60,14 @@ def test_half_precision_is_summed_in_float32():
 
 def test_only_what_differs_is_kept():
     module, original = tuned_tower()
-    names = Interpolation.from_models(original, module).names
+    names = Interpolation(module, original, module.state_dict()).names
     assert set(names) == {"0.weight", "1.running_mean", "1.running_var", "1.num_batches_tracked"}
 
 
 def test_the_module_returns_bitwise_after_the_block():
     module, original = tuned_tower()
     tuned = state(module)
-    with Interpolation.from_models(original, module).at(0.3):
+    with Interpolation(module, original, module.state_dict()).at(0.3):
         assert not same(module, tuned)
     assert same(module, tuned)
 
@@ -75,14 +75,14 @@ def test_the_module_returns_bitwise_after_the_block():
 def test_the_module_returns_bitwise_after_an_exception():
     module, original = tuned_tower()
     tuned = state(module)
-    with pytest.raises(KeyError), Interpolation.from_models(original, module).at(0.3):
+    with pytest.raises(KeyError), Interpolation(module, original, module.state_dict()).at(0.3):
         raise KeyError
     assert same(module, tuned)
 
 
 def test_blocks_nest():
     module, original = tuned_tower()
-    interpolation = Interpolation.from_models(original, module)
+    interpolation = Interpolation(module, original, module.state_dict())
     with interpolation.at(0.3):
         outer = state(module)
         with interpolation.at(0):
@@ -95,7 +95,7 @@ def test_a_head_beside_the_tower_moves_with_it():
     original = state(both)
     with torch.no_grad():
         both["head"].weight.zero_()
-    with Interpolation.from_models(original, both).at(0.5):
+    with Interpolation(both, original, both.state_dict()).at(0.5):
         torch.testing.assert_close(both["head"].weight.detach(), original["head.weight"] / 2)
 
 
@@ -105,7 +105,7 @@ def test_alpha_outside_its_range_is_refused_before_anything_moves(alpha):
     tuned = state(module)
     with (
         pytest.raises(ConfigError, match=r"alpha must be in \[0, 1\]"),
-        Interpolation.from_models(original, module).at(alpha),
+        Interpolation(module, original, module.state_dict()).at(alpha),
     ):
         pass
     assert same(module, tuned)

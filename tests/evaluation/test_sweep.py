@@ -49,7 +49,7 @@ def tuned():
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
-    return model["encoder"], model["head"], Interpolation.from_models(original, model)
+    return model["encoder"], model["head"], Interpolation(model, original, model.state_dict())
 
 
 def batches(count=3, size=4, seed=1):

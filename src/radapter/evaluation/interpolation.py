@@ -8,7 +8,7 @@ re-scaling: W_org (alpha A + I) is the point alpha between W_org and W_org (A + 
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Self, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -55,19 +55,6 @@ class Interpolation:
             for name in original
             if not _same(original[name], tuned[name])
         }
-
-    @classmethod
-    def from_models(cls, original_state: Mapping[str, Tensor], tuned_module: nn.Module) -> Self:
-        """Between a state dict taken before fine-tuning and the module as it is now.
-
-        Args:
-            original_state: `{name: tensor.clone()}` of the module's state dict.
-            tuned_module: the same module, fine-tuned.
-
-        Raises:
-            ValueError: the state dict's names or shapes are not the module's.
-        """
-        return cls(tuned_module, original_state, tuned_module.state_dict())
 
     @property
     def names(self) -> tuple[str, ...]:

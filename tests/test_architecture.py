@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,17 @@ def test_import_registers_the_adapter_with_peft():
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "RADAPTER"
+
+
+def test_no_files_import_each_other():
+    files = {
+        ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in PACKAGE.rglob("*.py")
+        if file != PACKAGE / "__init__.py"
+    }
+    graph = {
+        # importing a package's file runs the package's __init__ first, which is no import of its own
+        name: {other for other in imported(file) & files.keys() if not name.startswith(f"{other}.")} - {name}
+        for name, file in files.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError

@@ -13,7 +13,7 @@ import torch
 from peft import get_peft_model
 
 import radapter
-from radapter.adapter import coins
+from radapter.adapter import coins, use_coins
 from radapter.methods import count_trained
 from radapter.storage import write_text
 from radapter.training import step_bytes
@@ -33,7 +33,7 @@ def kept(model: str, batch: int) -> tuple[float, float, float]:
         image_features, text_features = encoder(pixels, tokens)
         return (image_features @ text_features.T).sum()
 
-    with coins.installed(encoder, source):
+    with use_coins(encoder, source):
         plain = step_bytes(encoder, loss)
         with encoder.checkpointing():
             checkpointed = step_bytes(encoder, loss)

@@ -20,7 +20,7 @@ from peft import get_peft_model
 
 import radapter
 from radapter import world
-from radapter.adapter import coins
+from radapter.adapter import coins, use_coins
 from radapter.methods import ContrastiveLearner, LabelledPairs, bound_loss
 from radapter.storage import write_json, write_text
 from radapter.training.gradient_cache import backward_in_chunks
@@ -51,7 +51,7 @@ def step(batch: int, chunk: int | None) -> dict[str, float]:
     coins_of = partial(coins.HashCoins, 0, 0)
     before, started = peak_bytes(restart=True), time.perf_counter()
     if chunk is None:
-        with coins.installed(learner, coins_of(keys)):
+        with use_coins(learner, coins_of(keys)):
             learner(pairs).backward()
     else:
         backward_in_chunks(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference.hashing import number
 
-from radapter.adapter import RAdapterConfig, RAdapterLayer, Site, coins
+from radapter.adapter import RAdapterConfig, RAdapterLayer, Site, coins, use_coins
 from radapter.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -68,7 +68,7 @@ def test_installed_serves_every_layer_and_restores_on_an_exception():
         RAdapterLayer(torch.nn.Linear(2, 2), Site(str(i), "image", "ffn", 2, 0)) for i in "ab"
     )
     before, source = [layer.coin_source for layer in layers], hashed()
-    with pytest.raises(RuntimeError), coins.installed(layers, source):  # noqa: PT012
+    with pytest.raises(RuntimeError), use_coins(layers, source):  # noqa: PT012
         assert all(layer.coin_source is source for layer in layers)
         raise RuntimeError
     assert [layer.coin_source for layer in layers] == before
@@ -78,11 +78,11 @@ def test_the_same_step_drops_the_same_samples_again():
     layer = RAdapterLayer(torch.nn.Linear(4, 4), Site("site", "image", "ffn", 4, 0))
     layer.update_layer("default", RAdapterConfig(init_weights=False, adapter_drop=0.5))
     rows = torch.randn(100, 4)
-    with coins.installed(layer.train(), hashed()):
+    with use_coins(layer.train(), hashed()):
         once, chunked = layer(rows), []
         assert torch.equal(once, layer(rows))
     for start in (0, 50):
-        with coins.installed(layer, hashed(image=range(start, start + 50))):
+        with use_coins(layer, hashed(image=range(start, start + 50))):
             chunked.append(layer(rows[start : start + 50]))
     assert torch.allclose(torch.cat(chunked), once)
 
@@ -94,5 +94,5 @@ def test_a_source_with_the_wrong_number_of_coins_is_an_error():
 
     layer = RAdapterLayer(torch.nn.Linear(4, 4), Site("site", "image", "ffn", 4, 0)).train()
     layer.update_layer("default", RAdapterConfig())
-    with coins.installed(layer, One()), pytest.raises(ConfigError, match=r"one coin per sample, \(3,\)"):
+    with use_coins(layer, One()), pytest.raises(ConfigError, match=r"one coin per sample, \(3,\)"):
         layer(torch.randn(3, 4))

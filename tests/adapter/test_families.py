@@ -3,7 +3,7 @@ import pytest
 import torch
 from adapter.families import FAMILIES, OPEN_CLIP, build, relative_difference
 
-from radapter.adapter import RAdapterConfig, RAdapterLayer, coins, set_alpha
+from radapter.adapter import RAdapterConfig, RAdapterLayer, set_alpha, use_coins
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -61,7 +61,7 @@ def test_dropping_drops_whole_samples_along_the_stated_axis(adapted):
         if isinstance(layer, RAdapterLayer):
             layer.train()  # the layers alone: a tower's own dropout would hide the effect
             layer.base_layer.eval()
-    with coins.installed(model, FirstSampleKept()):
+    with use_coins(model, FirstSampleKept()):
         got = features()
     model.eval()
     for mixed, was in zip(got, base, strict=True):

@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 from torch.utils.checkpoint import CheckpointError
 
 import radapter
-from radapter.adapter import RAdapterConfig, coins
+from radapter.adapter import RAdapterConfig, coins, use_coins
 from radapter.errors import ModelError
 from radapter.methods.lora import lora_targets
 from radapter.training import step_bytes
@@ -65,7 +65,7 @@ def loss_of(encoder):
 
 def gradients(encoder, source=None):
     encoder.zero_grad()
-    with coins.installed(encoder, source or coins.HashCoins(3, 2, KEYS)):
+    with use_coins(encoder, source or coins.HashCoins(3, 2, KEYS)):
         loss_of(encoder).backward()
     return {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
 
@@ -86,7 +86,7 @@ def test_less_is_kept_for_the_backward_pass_and_all_of_it_again_afterwards(encod
     encoder = adapted(encoder)
 
     def kept():
-        with coins.installed(encoder, coins.HashCoins(3, 2, KEYS)):
+        with use_coins(encoder, coins.HashCoins(3, 2, KEYS)):
             return step_bytes(encoder, lambda: loss_of(encoder))
 
     before = kept()
@@ -114,7 +114,7 @@ def test_an_adapter_drops_the_same_samples_when_its_block_is_run_again(encoder):
 def test_a_backward_pass_outside_the_coins_drops_others_and_is_noticed(encoder):
     encoder = adapted(encoder)
     with encoder.checkpointing():
-        with coins.installed(encoder, coins.HashCoins(3, 2, KEYS)):
+        with use_coins(encoder, coins.HashCoins(3, 2, KEYS)):
             loss = loss_of(encoder)
         with pytest.raises(CheckpointError):
             loss.backward()

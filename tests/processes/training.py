@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
 import radapter
-from radapter.adapter import Ema, RAdapterConfig, coins
+from radapter.adapter import Ema, RAdapterConfig, coins, use_coins
 from radapter.data import ClassificationSet, EvalLoader, TrainLoader, open_classification, open_pairs
 from radapter.errors import DataError, ImageError, RAdapterError
 from radapter.losses.gather import Parts
@@ -277,7 +277,7 @@ def _three_steps(learner: Learner, processes: Processes, *, sharded: bool) -> di
             torch.tensor([0, 1, 0, 2, 3])[own],
             None if processes.group is None else Parts(processes.group, processes.shares(5)),
         )
-        with coins.installed(model, coins.HashCoins(0, step, {"image": keys[own], "text": keys[own]})):
+        with use_coins(model, coins.HashCoins(0, step, {"image": keys[own], "text": keys[own]})):
             loss = model(pairs)
         loss.backward()
         optimizer.step()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import radapter
-from radapter.adapter import RAdapterConfig, coins
+from radapter.adapter import RAdapterConfig, coins, use_coins
 from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
 from radapter.protocol import train_method
 from radapter.training.gradient_cache import backward_in_chunks
@@ -45,7 +45,7 @@ def gradients(learner) -> dict[str, torch.Tensor]:
 
 
 def at_once(learner, pairs) -> torch.Tensor:
-    with coins.installed(learner, coins.HashCoins(3, 2, KEYS)):
+    with use_coins(learner, coins.HashCoins(3, 2, KEYS)):
         loss = learner(pairs)
     loss.backward()
     return loss.detach()

@@ -9,7 +9,7 @@ from radapter.adapter import coins
 from radapter.adapter.alpha import set_alpha
 from radapter.adapter.config import RAdapterConfig
 from radapter.adapter.ema import Ema, auto_decay
-from radapter.adapter.layer import RAdapterLayer
+from radapter.adapter.layer import RAdapterLayer, use_coins
 from radapter.adapter.sites import Site, block_names, find_sites
 from radapter.adapter.statistics import hold_statistics
 from radapter.adapter.tuner import RAdapterModel
@@ -26,4 +26,5 @@ __all__ = [
     "find_sites",
     "hold_statistics",
     "set_alpha",
+    "use_coins",
 ]

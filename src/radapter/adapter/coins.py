@@ -6,12 +6,11 @@ set's number of the image or caption: it depends on neither the position in the 
 number of processes, and running the same step again gives the same coins, bitwise on every device.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from radapter.errors import ConfigError
 from radapter.hashing import uniform
@@ -90,26 +89,3 @@ class HashCoins:
         # multiples of 2^-24 from integers: the coin is the same bit on every device
         drawn = uniform(self.seed, key.to(device), f"dropping at {site} in step {self.step}")
         return drawn.squeeze(1) < keep
-
-
-@contextmanager
-def installed(module: nn.Module, source: CoinSource) -> Iterator[None]:
-    """A block in which every adapter inside `module` asks `source` for its coins.
-
-    With gradient checkpointing the backward pass runs the towers again: keep it inside the block.
-
-    Args:
-        module: an adapted module, a PeftModel, or anything that contains them.
-        source: where the coins come from.
-    """
-    from radapter.adapter.layer import RAdapterLayer  # layer.py imports this file
-
-    layers = [part for part in module.modules() if isinstance(part, RAdapterLayer)]
-    before = [layer.coin_source for layer in layers]
-    for layer in layers:
-        layer.coin_source = source
-    try:
-        yield
-    finally:
-        for layer, previous in zip(layers, before, strict=True):
-            layer.coin_source = previous

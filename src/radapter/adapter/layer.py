@@ -13,7 +13,8 @@ merge in that order. All the arithmetic of the method is in this file, and every
 
 import math
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -340,3 +341,24 @@ def _only_kept(output: Tensor, axis: int, kept: Tensor | None) -> Tensor:
 def _no_autocast(output: Tensor) -> Any:
     device = output.device.type
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+
+@contextmanager
+def use_coins(module: nn.Module, source: CoinSource) -> Iterator[None]:
+    """A block in which every adapter inside `module` asks `source` for its coins.
+
+    With gradient checkpointing the backward pass runs the towers again: keep it inside the block.
+
+    Args:
+        module: an adapted module, a PeftModel, or anything that contains them.
+        source: where the coins come from.
+    """
+    layers = [part for part in module.modules() if isinstance(part, RAdapterLayer)]
+    before = [layer.coin_source for layer in layers]
+    for layer in layers:
+        layer.coin_source = source
+    try:
+        yield
+    finally:
+        for layer, previous in zip(layers, before, strict=True):
+            layer.coin_source = previous

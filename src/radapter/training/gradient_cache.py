@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from radapter.adapter import coins
+from radapter.adapter import coins, use_coins
 from radapter.methods import LabelledPairs, Learner, learns
 
 Encode = Callable[[slice], Tensor]
@@ -61,7 +61,7 @@ def backward_in_chunks(
 
     def tossed(tower: str) -> Callable[[slice], AbstractContextManager[object]]:
         """The coins of a chunk: of its backward pass too, in which checkpointed blocks are run again."""
-        return lambda rows: coins.installed(learner, coins_of({tower: keys[tower][rows]}))
+        return lambda rows: use_coins(learner, coins_of({tower: keys[tower][rows]}))
 
     image_features = _cached(images, tossed("image"), len(pairs.pixels), chunk_size)
     text_features = pairs.text_features

@@ -21,7 +21,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
-from radapter.adapter import Ema, coins
+from radapter.adapter import Ema, coins, use_coins
 from radapter.data import Batch
 from radapter.data.loading import Loader
 from radapter.errors import ConfigError, DivergedError
@@ -189,9 +189,7 @@ def fit(
         )
         coins_of = partial(coins.HashCoins, seed, state.step)
         if chunk_size is None:
-            with coins.installed(
-                model, coins_of(keys)
-            ):  # backward too: checkpointed blocks are run again there
+            with use_coins(model, coins_of(keys)):  # backward too: checkpointed blocks are run again there
                 with accelerator.autocast():
                     loss = model(pairs)
                 accelerator.backward(loss)

@@ -289,8 +289,10 @@ def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) ->
     rows += [
         ("Images", f"{found.images:,}"),
         (
-            "Least / median / most of a class",
-            f"{min(counts):,} ({few}) / {median(counts):,g} / {max(counts):,} ({many})",
+            "Images of a class",
+            f"{min(counts):,} each"
+            if min(counts) == max(counts)
+            else f"from {min(counts):,} ({few}) to {max(counts):,} ({many}), median {median(counts):,g}",
         ),
     ]
     if found.per_group:

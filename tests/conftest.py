@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from hypothesis import settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("RADAPTER_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
+
+# A run in the background, or under nohup, ignores signals that tests send.
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # The same examples on every run, and no time limit on one: a busy machine would fail it.
 settings.register_profile("radapter", deadline=None, derandomize=True)

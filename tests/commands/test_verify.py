@@ -16,7 +16,7 @@ from radapter.errors import DamagedError, DataError, InputError, RAdapterError
 from radapter.models import load
 from radapter.protocol.best_epoch import BestEpoch
 from radapter.search import ImageIndex, read_index, write_index
-from radapter.search.index import features_sha256
+from radapter.storage import sha256_of_tensors
 from radapter.zeroshot import LinearHead
 
 FLIPS = 10
@@ -127,7 +127,11 @@ def test_damage_to_an_index_is_noticed_when_it_is_read(radapter, index, tmp_path
 def test_an_index_of_schema_1_is_read_and_its_features_are_checked(index, tmp_path):
     file = tmp_path / "i.safetensors"
     tensors = load_file(index / "i.safetensors")
-    about = {"kind": "radapter image index 1", "model": "m", "features": features_sha256(tensors["features"])}
+    about = {
+        "kind": "radapter image index 1",
+        "model": "m",
+        "features": sha256_of_tensors([("features", tensors["features"])]),
+    }
     save_file(tensors, file, metadata=about)
     assert len(read_index(file)) == 8
     save_file(tensors | {"features": tensors["features"].flip(0)}, file, metadata=about)

@@ -53,10 +53,10 @@ bench-loss: $(VENV)/.installed-test ## time and memory of the loss, dense and ti
 bench-memory: $(VENV)/.installed-test ## memory and time of large batches, at once and in chunks
 	@$(BIN)/python benchmarks/memory/run.py
 
-soak: $(VENV)/.installed-test ## kills, damage, full disks and long runs, about an hour
+soak: $(VENV)/.installed-test ## kills, damage, full disks and long runs
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak/run.py
 
-bench-search: $(VENV)/.installed-test ## milliseconds of one text's search
+bench-search: $(VENV)/.installed-test ## CPU time of one query
 	@$(BIN)/python benchmarks/search/run.py
 
 # Most of the time is the sweep over the shifted sets: a fifth of their images tells the methods apart.

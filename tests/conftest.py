@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("RADAPTER_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
 
-# A run in the background, or under nohup, ignores signals that tests send.
+# Background and nohup jobs inherit ignored signals. Restore the defaults, because tests send them.
 for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

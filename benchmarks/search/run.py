@@ -1,4 +1,4 @@
-"""Time of one text's search by `radapter.search.find`, which reads every feature.
+"""CPU time of one query by `radapter.search.find`, which reads every feature.
 
     python benchmarks/search/run.py [--rows 10000 100000 1000000] [--to benchmarks/search]
 
@@ -44,7 +44,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found = [{"rows": rows, "width": WIDTH, "milliseconds": milliseconds(rows)} for rows in options.rows]
     for row in found:
-        print(f"{row['rows']:>10,} images: {row['milliseconds']:.1f} ms a text")
+        print(f"{row['rows']:>10,} images: {row['milliseconds']:.1f} ms per query")
     options.to.mkdir(parents=True, exist_ok=True)
     write_json(options.to / "results.json", {"rows": found})
 

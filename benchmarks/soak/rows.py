@@ -1,4 +1,4 @@
-"""The rows of the soak: each does a harm many times, and counts what is lost."""
+"""The rows of the soak: each repeats a failure and counts the trials that lose data."""
 
 import random
 import shutil

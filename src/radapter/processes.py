@@ -154,7 +154,7 @@ class Processes:
                 dist.barrier(self._host)
 
     def leave(self) -> None:
-        """Ends what `join` began, for good.
+        """Leaves the process group for good.
 
         The backend's threads end with the last reference to its groups. One that is still running while Python shuts
         down can abort the process (PyTorch issue 190489).

@@ -84,7 +84,7 @@ def test_every_layout_is_counted_and_becomes_a_section_of_run_yaml(check, here, 
 def test_class_folders_are_counted_per_class_and_cut_into_parts(check, here):
     photos(here / "set", cat=1, dog=4, eel=2)
     answer = check()
-    assert found(answer)["Images of a class"] == "from 1 (cat) to 4 (dog), median 2"
+    assert found(answer)["Images per class"] == "from 1 (cat) to 4 (dog), median 2"
     assert found(answer)["Size in pixels"] == "12 wide, 10 high"
     assert found(answer)["Formats"] == "PNG (7)"
     roles = proposed(answer)

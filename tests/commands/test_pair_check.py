@@ -38,7 +38,7 @@ def test_captions_and_what_they_share_are_counted(radapter, here):
     assert answer.code == 0, answer.result.output
     table = found(answer)
     assert (table["Images"], table["Captions"]) == ("3", "4")
-    assert table["Captions of an image"] == "from 1 to 2, median 1"
+    assert table["Captions per image"] == "from 1 to 2, median 1"
     assert table["Words of a caption"] == "2 / 2.5 / 4"
     assert table["Captions that groups share"] == "1"
     assert table["Target classes"] == "2, the largest of 2 images"

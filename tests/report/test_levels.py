@@ -108,8 +108,11 @@ def test_the_terminal_table_has_80_columns_and_the_absolute_levels(compared):
 
 def test_the_levels_are_explained_by_their_absolute_ids(compared):
     text = levels_markdown(compared)
-    assert "zero-shot ID (60.0) plus 25, 50, 75, 90 % of the best ID gain (full, 80.0)" in text
-    assert "95 % interval of a paired bootstrap over test images, 1,000 resamples" in text
+    assert (
+        "zero-shot ID (60.0) plus 25, 50, 75 and 90 % of the best ID gain among full, wise-ft, flyp" in text
+    )
+    assert "(full, 80.0)" in text
+    assert "95 % interval of a paired bootstrap over test images (1,000 resamples)" in text
     assert "reference point (60.0, 40.0)" in text
 
 

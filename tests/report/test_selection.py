@@ -46,11 +46,11 @@ def test_nothing_is_said_of_another_alpha_or_one_that_was_given(alpha, selection
 def test_the_choice_is_told_with_n_the_best_and_the_error():
     (said,) = chosen_alpha(at(0.1, {"selection": KEPT}))
     assert said == (
-        "lora: alpha 0.1 was chosen on 26 images of ID validation, the a rule. The best, 0.8, scores 7.7 points "
-        "more; the error is 9.1 points."
+        "lora: alpha 0.1 is the a rule on 26 ID validation images. The best alpha, 0.8, scores 7.7 points higher; "
+        "the standard error is 9.1 points."
     )
     (said,) = chosen_alpha(at(0.8, {"selection": KEPT}))
-    assert said.endswith("It is the best, and no smaller alpha is within the error.")
+    assert said.endswith("It is also the best alpha.")
     assert chosen_alpha(at(0.0, {"selection": KEPT})) == []
 
 

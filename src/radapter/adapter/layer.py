@@ -345,9 +345,9 @@ def _no_autocast(output: Tensor) -> Any:
 
 @contextmanager
 def use_coins(module: nn.Module, source: CoinSource) -> Iterator[None]:
-    """A block in which every adapter inside `module` asks `source` for its coins.
+    """Makes every adapter in `module` draw its coins from `source` within the block.
 
-    With gradient checkpointing the backward pass runs the towers again: keep it inside the block.
+    With gradient checkpointing the backward pass recomputes the towers, so call backward inside the block too.
 
     Args:
         module: an adapted module, a PeftModel, or anything that contains them.

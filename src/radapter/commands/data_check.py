@@ -289,7 +289,7 @@ def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) ->
     rows += [
         ("Images", f"{found.images:,}"),
         (
-            "Images of a class",
+            "Images per class",
             f"{min(counts):,} each"
             if min(counts) == max(counts)
             else f"from {min(counts):,} ({few}) to {max(counts):,} ({many}), median {median(counts):,g}",

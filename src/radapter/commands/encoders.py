@@ -27,7 +27,8 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
     about = read_about(run)
     if about["alpha"] == 0:
         say_aside(
-            f"Alpha 0 was chosen for '{what}', so the zero-shot model is used. See 'radapter sweep {what}' for why."
+            f"Alpha 0 was chosen for '{what}', so the zero-shot model is used. Run 'radapter sweep {what}' to see "
+            "why."
         )
     config = config_of_run(run, allow_download=allow_download)
     encoder = load(config.model, allow_download=config.allow_download)

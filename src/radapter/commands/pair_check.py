@@ -109,7 +109,7 @@ def _facts(pairs: PairSet, sizes: list[tuple[int, int]], tried: int) -> list[tup
     rows = [
         ("Images", f"{figures.images:,}"),
         ("Captions", f"{figures.captions:,}"),
-        ("Captions of an image", f"from {min(per_image)} to {max(per_image)}, median {median(per_image):g}"),
+        ("Captions per image", f"from {min(per_image)} to {max(per_image)}, median {median(per_image):g}"),
         ("Words of a caption", f"{min(words)} / {median(words):g} / {max(words)}"),
         ("Captions that groups share", f"{figures.shared_captions:,}"),
         ("Target classes", f"{figures.classes:,}, the largest of {figures.largest:,} images"),

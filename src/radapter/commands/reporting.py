@@ -30,7 +30,7 @@ EXAMPLE_DATA: dict[TaskName, str] = {
     "retrieval": "path/to/pairs.csv",
     "segmentation": "'{masks: path/to/masks, images: path/to/images, classes: names.txt}'",
 }
-"""What stands for the user's data in a next step."""
+"""Placeholder data sources in suggested commands."""
 
 
 def write_report(results: Results, folder: Path) -> None:

@@ -39,14 +39,14 @@ def sweep(run: Path) -> None:
         console.print(_table(row, points, HEADLINES[results.task]))
     write_report(results, run)
     if (run / FRONTIER).is_file():
-        say(f"Drawn in {run / FRONTIER}.")
+        say(f"Wrote the figure to {run / FRONTIER}.")
     for sentence in chosen_alpha(results.as_dict()):
         say(sentence)
     for note in kept_zero_shot(results.as_dict(), run=str(run)):
         say(note, style="yellow")
     next_steps(
         (
-            "another trade",
+            "evaluate another alpha",
             f"radapter evaluate {shlex.quote(str(run))} --alpha {_another_alpha(trained[-1]):g} "
             f"--data {EXAMPLE_DATA[results.task]}",
         ),

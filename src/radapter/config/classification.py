@@ -30,7 +30,7 @@ METHODS = (
 class DataConfig(CommonData):
     """What is trained on, selected on and reported on."""
 
-    telling: ClassVar[Collection[str]] = KINDS | COPY
+    source_kinds: ClassVar[Collection[str]] = KINDS | COPY
 
     train: TrainSource = Field(description="images to train on")
     id_val: DataSource | None = Field(

@@ -28,7 +28,7 @@ RETRIEVAL_METHODS = (
 class RetrievalDataConfig(CommonData):
     """What is trained on, selected on and reported on."""
 
-    telling: ClassVar[Collection[str]] = PAIR_KINDS | COPY
+    source_kinds: ClassVar[Collection[str]] = PAIR_KINDS | COPY
 
     train: PairDataSources = Field(
         description="image-text pairs to train on: one source, or a list of sources that are trained on together"

@@ -63,10 +63,10 @@ class Section(BaseModel):
 class CommonData(Section):
     """What every task trains on, selects on and reports on; each task says what a source is.
 
-    telling: the keys of which each source has one.
+    source_kinds: the keys that select the kind of a source; each source has exactly one.
     """
 
-    telling: ClassVar[Collection[str]] = ()
+    source_kinds: ClassVar[Collection[str]] = ()
 
     train: Any
     id_val: Any = None
@@ -82,13 +82,13 @@ class CommonData(Section):
     @field_validator("ood", "transfer", mode="before", check_fields=False)
     @classmethod
     def _every_set_has_a_name(cls, value: object, info: ValidationInfo) -> object:
-        told = value if isinstance(value, dict) else {}
-        kind = next((key for key in cls.telling if not isinstance(told.get(key, {}), dict)), None)
+        given = value if isinstance(value, dict) else {}
+        kind = next((key for key in cls.source_kinds if not isinstance(given.get(key, {}), dict)), None)
         if kind is not None:
             name = "corrupted" if kind == "corrupt" else "NAME"
             raise ValueError(
-                f"must give every set a name. Write {info.field_name}: {{{name}: {{{kind}: {told[kind]}"
-                f"{', ...' if len(told) > 1 else ''}}}}}."
+                f"must give every set a name. Write {info.field_name}: {{{name}: {{{kind}: {given[kind]}"
+                f"{', ...' if len(given) > 1 else ''}}}}}."
             )
         return value
 

@@ -28,7 +28,7 @@ SEGMENTATION_METHODS = (
 class SegmentationDataConfig(CommonData):
     """What is trained on, selected on and reported on."""
 
-    telling: ClassVar[Collection[str]] = MASK_KINDS | COPY
+    source_kinds: ClassVar[Collection[str]] = MASK_KINDS | COPY
 
     train: RegionDataSource = Field(description="regions with a noun each to train on")
     id_val: MaskDataSource | None = Field(

@@ -71,7 +71,7 @@ def check_seed(options: Mapping[str, Any], seed: str, what: str) -> None:
 
 
 def expanded(path: str) -> str:
-    """A path with environment variables and `~` put in.
+    """Expands environment variables and `~` in a path.
 
     Raises:
         ConfigError: a variable is not set, and nothing is called so literally, or no file can have this name.

@@ -45,7 +45,7 @@ def read_table(path: Path, columns: Sequence[str], *, beside: str = "label") -> 
     Args:
         path: UTF-8, with or without a byte order mark.
         columns: those wanted, in the order wanted.
-        beside: the key of a source that names the column beside "image", for the remedy where one is missing.
+        beside: the key of a source that names the second column; the error message uses it.
 
     Returns:
         One list of cells per wanted column.

@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from radapter.protocol.reading_levels import SETS_LEVELS
 from radapter.report.curves import Json
 from radapter.report.metrics import headline_of
 from radapter.report.table import at_alpha, caption, framed, kept_note, parameters
@@ -120,26 +121,26 @@ def levels_note(results: Json) -> str:
     sentences = [_levels_of(results)]
     if levels["resamples"] is not None and levels["id"]:
         sentences.append(
-            f"In brackets: the 95 % interval of a paired bootstrap over test images, {levels['resamples']:,} "
-            f"resamples; {_OPEN} where resamples do not reach the level."
+            f"Brackets give the 95 % interval of a paired bootstrap over test images ({levels['resamples']:,} "
+            f"resamples); an end is {_OPEN} if too many resamples do not reach the level."
         )
     id_, ood = (100 * value for value in levels["reference"])
     sentences.append(
-        f"{_HYPERVOLUME}: what the alpha curve dominates beyond the reference point ({id_:.1f}, {ood:.1f}), in % of "
-        "what a perfect model would."
+        f"{_HYPERVOLUME} is the area that the alpha curve dominates beyond the reference point ({id_:.1f}, "
+        f"{ood:.1f}), in % of the area of a perfect model."
     )
     return " ".join(sentences)
 
 
 def _levels_of(results: Json) -> str:
     levels, label = results["levels"], headline_of(results).label
-    shares = ", ".join(f"{100 * fraction:g}" for fraction in levels["fractions"])
+    *shares, last = (f"{100 * fraction:g}" for fraction in levels["fractions"])
     zero_shot = f"zero-shot ID ({100 * levels['zero_shot_id']:.1f})"
     if not levels["id"]:
         return f"{NAME}: there are none, since no method gains {label} over {zero_shot}."
     return (
-        f"The levels are {zero_shot} plus {shares} % of the best ID gain ({levels['best']}, "
-        f"{100 * levels['best_id']:.1f})."
+        f"The levels are {zero_shot} plus {', '.join(shares)} and {last} % of the best ID gain among "
+        f"{', '.join(SETS_LEVELS)} ({levels['best']}, {100 * levels['best_id']:.1f})."
     )
 
 

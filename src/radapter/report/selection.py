@@ -37,8 +37,8 @@ def chosen_alpha(results: Json) -> list[str]:
         results: the whole of results.json.
     """
     return [
-        f"{row['method']}: alpha {row['alpha']:g} was chosen on {selection['n']:,} images of ID validation, the "
-        f"{selection['rule']}. {_beside_the_best(row['alpha'], selection)}"
+        f"{row['method']}: alpha {row['alpha']:g} is the {selection['rule']} on {selection['n']:,} ID validation "
+        f"images. {_beside_the_best(row['alpha'], selection)}"
         for row in results["rows"]
         if (selection := row.get("selection")) is not None
         and selection["split"] is not None
@@ -48,9 +48,10 @@ def chosen_alpha(results: Json) -> list[str]:
 
 def _beside_the_best(alpha: float, selection: Json) -> str:
     if selection["best_alpha"] == alpha:
-        return "It is the best, and no smaller alpha is within the error."
+        return "It is also the best alpha."
     gain, error = _points(selection)
-    return f"The best, {selection['best_alpha']:g}, scores {gain} points more; the error is {error} points."
+    best = f"The best alpha, {selection['best_alpha']:g}, scores {gain} points higher"
+    return f"{best}; the standard error is {error} points."
 
 
 def _points(selection: Json) -> tuple[str, str]:

@@ -128,8 +128,8 @@ def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
 
 
 def _of_tables(path: Path, tables: Sequence[str]) -> str:
-    """A further remedy, where a folder has tables that may name its images."""
-    return f" If '{tables[0]}' there lists the images, give '{path / tables[0]}' instead." if tables else ""
+    """A further remedy if the folder has a table that may list its images."""
+    return f" If '{tables[0]}' lists the images, use '{path / tables[0]}' as the source." if tables else ""
 
 
 def first_few(names: Sequence[str]) -> str:

@@ -93,7 +93,7 @@ def open_classification(
     """Opens a labelled data set; pictures are decoded later, one at a time.
 
     Args:
-        spec: see this file's docstring. environment variables and `~` in paths are expanded.
+        spec: see this file's docstring. Environment variables and `~` in paths are expanded.
         classnames: the training classes, a list or a text file; None takes the source's own.
         rename: class name to another one, as `data.rename`; names that the source lacks are ignored.
         name: what tables call the set; None takes the source's.

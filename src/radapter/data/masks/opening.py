@@ -72,7 +72,7 @@ def open_masks(
     """Opens a set of masked pictures; they are decoded later, one at a time.
 
     Args:
-        spec: see this file's docstring. environment variables and `~` in paths are expanded.
+        spec: see this file's docstring. Environment variables and `~` in paths are expanded.
         name: what tables call the set; None takes the source's.
         max_pixels: larger pictures and masks are refused from their header.
         max_bad: fraction of the pictures that may be unreadable; what the disk alone tells is told here.

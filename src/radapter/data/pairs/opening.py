@@ -66,7 +66,7 @@ def open_pairs(
     """Opens a set of image-text pairs; images are decoded later, one at a time.
 
     Args:
-        spec: see this file's docstring. environment variables and `~` in paths are expanded.
+        spec: see this file's docstring. Environment variables and `~` in paths are expanded.
         name: what tables call the set; None takes the source's.
         max_pixels: larger images are refused from their header.
         max_bad: fraction of the images that may be unreadable, and that may lack a caption; both are skipped.

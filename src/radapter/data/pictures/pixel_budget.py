@@ -1,7 +1,7 @@
 """A bound on the pixels that all threads of a process decode at once.
 
 An image of 50 million pixels takes up to 1.2 GB while it is decoded and resized, however small its file: 32 threads
-would take 38 GB. A thread waits here until the images that others work on leave room for its own.
+would take 38 GB. A thread waits here until other threads release enough pixels.
 """
 
 import os
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import final
 
 PIXELS_AT_ONCE = 128_000_000
-"""Pixels that are decoded at once: about 2 GB of the costliest files, ten photographs of 12 megapixels."""
+"""Pixels at once: about 3 GB of the costliest files, or ten photographs of 12 megapixels."""
 
 
 @final

@@ -104,7 +104,7 @@ class StreamLoader:
         self._together = together
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a reader process receives where it is not forked; groups of processes cannot be sent."""
+        """Returns the state sent to spawned readers, without the process group, which cannot be pickled."""
         return {**self.__dict__, "_together": None}
 
     @property

@@ -152,7 +152,7 @@ class PairWorldSource(PairSource):
 
     world: str = Field(description="the split: scenes holds all styles and often two objects")
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="which draw of the split")
-    size: Annotated[int, Field(ge=1)] | None = Field(
+    size: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
         default=None, description="images; null is the split's own"
     )
     styles: str | list[str] | None = Field(

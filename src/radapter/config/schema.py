@@ -251,7 +251,9 @@ class CommonConfig(Section):
     out: Annotated[str, PATH, AfterValidator(os.path.expanduser)] = Field(
         description="run folder; left out, runs/ and the name of the YAML file"
     )
-    seed: int = Field(default=0, ge=0, description="fixes weights, order, dropping and augmentation")
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, description="fixes weights, order, dropping and augmentation"
+    )
     allow_download: bool = Field(default=False, description="whether models and data may come from the hub")
     tracking: Literal["none", "tensorboard", "wandb"] = Field(
         default="none", description="where metrics go beside metrics.jsonl (extra: tracking)"

@@ -150,7 +150,7 @@ class WorldSource(Source):
         description="the split: train, id_val, id_test, a shift, or one of the tasks colour and pattern"
     )
     seed: int = Field(default=0, ge=0, description="which draw of the split")
-    size: Annotated[int, Field(ge=1)] | None = Field(
+    size: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
         default=None, description="images; null is the split's own"
     )
     correlation: Annotated[float, Field(ge=0, le=1)] | None = Field(

@@ -7,7 +7,7 @@ says on which split alpha was chosen, by which rule and on how many images.
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from radapter.evaluation import HEADLINES, Headline, Metrics, TaskName, harmonic_mean
 from radapter.manifests import check_recorded
@@ -65,6 +65,12 @@ class _Figures(_Part):
     ood_mean: float | None
     kept: float | None = None
     harmonic_mean: float | None = None
+
+    @model_validator(mode="after")
+    def _ood_mean_is_of_ood_sets(self) -> Self:
+        if (self.ood_mean is None) == bool(self.ood):
+            raise ValueError(f"ood_mean must be null without OOD sets only. Got {self.ood_mean}.")
+        return self
 
     def figures(self) -> dict[str, Any]:
         """What a row at this alpha takes over."""

@@ -319,7 +319,7 @@ NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
             "Got full: 0.001 and wise-ft: 0.0001. Leave one out",
         ),
         (("compare.points=4",), "compare.points must be odd, so that the centre is one of the points"),
-        (("--against", "wise-ft"), "No such option"),
+        (("--against", "wise-ft"), "No such option: --against"),
         (("data.ood={}",), "data.ood must name at least one shifted test set, or data.transfer"),
         (("data.ood={}",), "under data: ood: {corrupted: {corrupt: id_test}}"),
         (

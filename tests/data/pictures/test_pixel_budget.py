@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from PIL import Image
@@ -14,13 +15,14 @@ from radapter.data.pictures.decoding import decode
 from radapter.data.pictures.pixel_budget import DECODING, PixelBudget
 
 
-def most_at_once(budget, sizes, threads):
-    """The most pixels that `threads` threads held at once, one block for each of `sizes`."""
+def most_at_once(budget, sizes, threads, block=None):
+    """The most pixels that `threads` threads held at once, each size in a block of `budget.held` or `block`."""
+    block = block or budget.held
     lock, held, most = threading.Lock(), 0, 0
 
     def one(pixels):
         nonlocal held, most
-        with budget.held(pixels):
+        with block(pixels):
             with lock:
                 held += pixels
                 most = max(most, held)
@@ -49,25 +51,18 @@ def test_a_decoder_that_fails_gives_its_room_back():
 
 
 def test_work_on_an_image_holds_its_room_until_it_is_done():
-    budget, lock, at_once, most = PixelBudget(100), threading.Lock(), 0, 0
+    budget = PixelBudget(100)
 
-    def one(pixels):
-        nonlocal at_once, most
+    @contextmanager
+    def work(pixels):
         with budget.working():
             with budget.held(pixels):
                 pass
             with budget.held(pixels):  # a second image, such as a mask, takes the room of the first
                 pass
-            with lock:
-                at_once += pixels
-                most = max(most, at_once)
-            threading.Event().wait(0.001)
-            with lock:
-                at_once -= pixels
+            yield
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(one, [40, 60, 30] * 20))
-    assert 40 <= most <= 100
+    assert 40 <= most_at_once(budget, [40, 60, 30] * 20, threads=8, block=work) <= 100
     assert most_at_once(budget, [100], threads=1) == 100
 
 

@@ -341,7 +341,7 @@ NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
         (("data.id_test={same: {world: train, size: 80}}",), "in 'same' 80 are also in 'train'"),
         (("data.train={world: train, size: 80, shots: 50}",), "distinct pictures for shots: 50"),
         (("--standard-models", "gone.csv"), "'gone.csv'"),
-        (("seed=-1",), "seed must be a whole number >= 0"),
+        (("seed=-1",), "seed must be a whole number in [0, 9223372036854775808)"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_written(refused, arguments, said):

@@ -148,7 +148,7 @@ def test_unknown_key_with_no_near_one_lists_the_known(tmp_path):
         ("adapter.alpha=1.5", "adapter.alpha must be 'auto' or a number in [0, 1]. Got 1.5."),
         ("adapter.r=0", "adapter.r must be null or a whole number >= 1. Got 0."),
         ("adapter.r=four", "adapter.r must be null or a whole number >= 1. Got 'four'."),
-        ("train.epochs=2.5", "train.epochs must be a whole number >= 1. Got 2.5."),
+        ("train.epochs=2.5", "train.epochs must be a whole number in [1, 1000000]. Got 2.5."),
         ("train.lr=0", "train.lr must be null or a number > 0. Got 0."),
         ("train.lr=.nan", "train.lr must be null or a number > 0. Got nan."),
         ("train.flip=1", "train.flip must be null or true or false. Got 1."),

@@ -141,7 +141,7 @@ class LossConfig(Section):
 class TrainConfig(Section):
     """How long, how fast and how exactly."""
 
-    epochs: int = Field(default=10, ge=1, description="passes over data.train")
+    epochs: int = Field(default=10, ge=1, le=1_000_000, description="passes over data.train")
     batch_size: int = Field(default=64, ge=1, description="images per optimizer step, over all processes")
     lr: Annotated[float, Field(gt=0)] | None = Field(
         default=None,

@@ -41,7 +41,7 @@ def test_every_command_is_listed_and_has_an_example(radapter, name):
 
 
 def test_help_tells_the_exit_codes(radapter):
-    assert "Exit codes: 0 done, 2" in _plain(radapter("--help").printed)
+    assert "Exit codes: 0 done, 2 error in the input" in _plain(radapter("--help").printed)
 
 
 def test_no_command_shows_the_help(radapter):

@@ -1,0 +1,23 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Task = Literal["classification", "retrieval", "segmentation"]
+
+Config = Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The configuration.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Settings that replace the file's, such as train.epochs=5."),
+]
+RunOrModel = Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run directory, or a model's name.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, as in run.yaml.")]
+Alpha = Annotated[
+    float | None,
+    typer.Option(help="Re-scaling in [0, 1]; default: the run's own.", show_default=False),
+]
+AllowDownload = Annotated[
+    bool, typer.Option("--allow-download", help="Allow downloads from the Hugging Face hub.")
+]

@@ -50,14 +50,6 @@ def data_check(
 ) -> Findings | MaskFindings | PairSet:
     """Opens a source as a run would and prints what it holds; of a stream all its shards are listed.
 
-    Args:
-        source: a path, or a YAML mapping as in run.yaml.
-        settings: "key=value", further keys of the source.
-        task: what the source is for; None where its keys, or the columns of a table, tell.
-        layout: reads the path as this public data set, of classes or of masks.
-        whole: decode every picture, not a sample.
-        allow_download: whether the hub may be asked.
-
     Raises:
         InputError: the source cannot be opened, or more pictures cannot be read than a run accepts.
     """

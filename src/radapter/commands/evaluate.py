@@ -109,19 +109,6 @@ def evaluate(
     own classifier where the data have its classes. Of the processes that a launcher started each evaluates its
     share, and the main one prints.
 
-    Args:
-        what: a run folder, or a model's name.
-        data: sources as in run.yaml, each a path or a YAML mapping, or NAME=SOURCE; none for the run's
-            test sets.
-        task: what is measured; None for the run's, or classification.
-        alpha: for a run; None for its chosen one.
-        classnames: a text file or a YAML list; None for the run's or the merged folder's, or for those of the first
-            source.
-        templates: short, imagenet, a text file or a YAML list; None for the run's or the merged folder's, or short.
-        metric: what the table shows, a key of `report.METRICS[task]`; None for the task's figure.
-        max_bad: share of the images of a set that may be unreadable; None for the run's data.max_bad, or 0.01.
-        allow_download: whether the hub may be asked.
-
     Raises:
         InputError: the run, the model, its classifier, a source, the metric, or alpha.
     """

@@ -12,10 +12,6 @@ from radapter.storage import check_destination, write_text
 def init(task: str, to: Path) -> None:
     """Writes the commented run.yaml of a task.
 
-    Args:
-        task: "classification", "retrieval" or "segmentation".
-        to: the file; its folder is made.
-
     Raises:
         ConfigError: `to` exists, or is no YAML name; nothing is written.
     """

@@ -15,11 +15,6 @@ from radapter.report.table import parameters
 def inspect(model: str, *, r: int | None = None, allow_download: bool = False) -> Inspection:
     """Prints what `radapter train` would adapt in a model.
 
-    Args:
-        model: its name.
-        r: rank; None for the full matrix.
-        allow_download: whether the hub may be asked.
-
     Raises:
         InputError: the model is unknown or has no site, or `r` is out of range.
     """

@@ -38,15 +38,6 @@ def search(
 ) -> dict[str, list[Hit]]:
     """Prints the images of a folder that are nearest to each query.
 
-    Args:
-        what: a run folder, used at its chosen alpha, or a model's name.
-        queries: texts; one that stands twice is asked once.
-        images: a folder, read at any depth.
-        top: hits a query.
-        html: where to write the hits as a page; an existing file is replaced.
-        index: where features are kept; read if it is there, and brought up to date.
-        allow_download: whether the hub may be asked.
-
     Raises:
         InputError: a query is empty, the folder has no readable image, the model no text tower, or an index is
             damaged, of another model or of another folder, or `html` or `index` lies where nothing can be written.

@@ -40,15 +40,6 @@ def shards(
 ) -> Shards:
     """Writes a data set as tar shards; started again, it goes on after the last whole one.
 
-    Args:
-        data: a source as in run.yaml, a path or a YAML mapping; of pairs also a YAML list of sources.
-        to: the folder; new, empty, or one that the same command began.
-        task: whether images have classes or captions; None where the kind of the source tells.
-        size: bytes of a shard, with kB, MB, GB or TB.
-        join_captions: of pairs: whether images that share a caption are one target class.
-        max_bad: share of images that may be unreadable; they are left out.
-        allow_download: whether the hub may be asked.
-
     Raises:
         InputError: the source cannot be opened, `size` is no size, `to` holds something else, or webdataset is not
             installed.

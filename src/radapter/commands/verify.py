@@ -67,10 +67,6 @@ class Report:
 def verify(path: Path, *, as_json: bool = False) -> bool:
     """Prints the state of every file, and for a run what a resume would do and whether its base model is there.
 
-    Args:
-        path: a run, a comparison, a merged folder, shards, mined regions, or a search index.
-        as_json: whether JSON is printed in place of the table.
-
     Returns:
         Whether no file is damaged or missing.
 

@@ -8,7 +8,7 @@ SETTINGS := pyproject.toml constraints.txt
 export RADAPTER_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tables test test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak
+.PHONY: help demo build tables test test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-lowest: | python-is-new-enough ## pytest with the oldest versions that pypr
 	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@.venv-lowest/bin/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
 	@OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning
+
+build: $(VENV)/.installed ## make the wheel, in dist/
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 tables: $(VENV)/.installed ## write the tables and figures of README and docs from the results.json files
 	@$(BIN)/python benchmarks/tables.py

@@ -9,7 +9,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = SETTINGS["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 
@@ -73,3 +74,15 @@ def test_python_m_radapter_is_the_command():
         [sys.executable, "-m", "radapter", "--version"], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == PROJECT["version"]
+
+
+def test_every_data_file_is_in_the_wheel():
+    patterns = SETTINGS["tool"]["setuptools"]["package-data"]["radapter"]
+    package = ROOT / "src" / "radapter"
+    data = [
+        file.relative_to(package)
+        for file in package.rglob("*")
+        if file.is_file() and file.suffix not in {".py", ".pyc"}
+    ]
+    assert data
+    assert [file for file in data if not any(file.match(pattern) for pattern in patterns)] == []

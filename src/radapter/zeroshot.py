@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, Self, final
+from typing import Self, final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from radapter.errors import ConfigError, DataError, MissingExtraError, did_you_mean
 from radapter.given_files import read_text
 from radapter.losses.batch import linear_logits, widen
+from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 
 SHORT_TEMPLATES = (
@@ -63,22 +64,6 @@ class LinearHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, C), float32 or wider, of features (B, E) of unit norm."""
         return linear_logits(features, self.weight, self.bias)
-
-
-class TextEncoder(Protocol):
-    """What class embeddings are made with; a `DualEncoder` is one."""
-
-    def encode_text(self, tokens: Tensor, /) -> Tensor:
-        """(B, L) -> (B, E), not necessarily of unit norm."""
-
-    def tokenize(self, texts: list[str], /) -> Tensor:
-        """B texts -> (B, L), int."""
-
-    def modules(self) -> Iterator[nn.Module]:
-        """As `nn.Module.modules`."""
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """As `nn.Module.parameters`."""
 
 
 def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
@@ -151,7 +136,7 @@ def prompts(classname: str, templates: Sequence[str]) -> list[str]:
 
 @torch.no_grad()
 def class_embeddings(
-    encoder: TextEncoder,
+    encoder: DualEncoder,
     classnames: Sequence[str],
     templates: Sequence[str],
     *,
@@ -226,15 +211,8 @@ def check_classnames(classnames: Sequence[str]) -> None:
         )
 
 
-class HasModules(Protocol):
-    """Anything with `nn.Module.modules`."""
-
-    def modules(self) -> Iterator[nn.Module]:
-        """As `nn.Module.modules`."""
-
-
 @contextmanager
-def evaluating(module: HasModules) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """A block in which every submodule is in evaluation mode; afterwards each is in the mode it was in."""
     training = [submodule for submodule in module.modules() if submodule.training]
     try:
@@ -246,7 +224,7 @@ def evaluating(module: HasModules) -> Iterator[None]:
             submodule.training = True
 
 
-def device_of(encoder: TextEncoder) -> torch.device:
+def device_of(encoder: nn.Module) -> torch.device:
     """Where the encoder's parameters are; the CPU for one that has none."""
     return next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))
 

@@ -15,7 +15,7 @@ from radapter.evaluation import (
     Interpolation,
     alpha_sweep,
     classification_metrics,
-    evaluate_classification,
+    measured,
     sweep,
 )
 from radapter.zeroshot import LinearHead
@@ -34,6 +34,9 @@ class TinyEncoder(nn.Module):
         super().__init__()
         self.tower = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 2 * 2, dim))
         self.seen = Counter()
+
+    def weights_changed(self):
+        """Nothing is kept of its texts."""
 
     def encode_image(self, pixels):
         self.seen[tuple(pixels.flatten()[:2].tolist())] += 1
@@ -59,9 +62,14 @@ def batches(count=3, size=4, seed=1):
         yield Batch(pixels, torch.randint(4, (size,), generator=generator))
 
 
+def evaluated(encoder, head, batches, *, classes=None, name="set"):
+    measure = ClassificationMeasure(encoder, lambda: head, batches, classes)
+    return measured(encoder, measure, name=name).metrics
+
+
 def test_evaluation_is_the_metrics_of_a_linear_layer_over_unit_features(tuned):
     encoder, head, _ = tuned
-    result = evaluate_classification(encoder, head, batches())
+    result = evaluated(encoder, head, batches())
     pixels = torch.cat([batch.pixels for batch in batches()])
     labels = torch.cat([batch.labels for batch in batches()])
     encoder.eval()
@@ -75,7 +83,7 @@ def test_evaluation_leaves_every_submodule_in_its_mode(tuned):
     encoder.train()
     encoder.tower[2].eval()
     before = [module.training for module in encoder.modules()]
-    evaluate_classification(encoder, head, batches())
+    evaluated(encoder, head, batches())
     assert [module.training for module in encoder.modules()] == before
 
 
@@ -86,8 +94,8 @@ def test_sweep_equals_evaluating_at_each_alpha(tuned):
     )
     for alpha, sets in swept.items():
         with interpolation.at(alpha):
-            assert sets["a"] == evaluate_classification(encoder, head, batches())
-            assert sets["b"] == evaluate_classification(encoder, head, batches(seed=2))
+            assert sets["a"] == evaluated(encoder, head, batches())
+            assert sets["b"] == evaluated(encoder, head, batches(seed=2))
 
 
 @pytest.mark.parametrize("cache_mib", [0, 1e-4, 256])
@@ -167,7 +175,7 @@ def test_sweep_restricts_a_set_to_its_classes(tuned):
 
     arguments = (encoder, interpolation.at, lambda: head)
     swept = alpha_sweep(*arguments, {"a": two_classes()}, (1,), classes={"a": only})
-    assert swept[1]["a"] == evaluate_classification(encoder, head, two_classes(), classes=only)
+    assert swept[1]["a"] == evaluated(encoder, head, two_classes(), classes=only)
     assert swept[1]["a"]["top5"] == 1.0
 
 
@@ -190,7 +198,7 @@ def test_a_set_without_an_image_is_named(tuned):
     with pytest.raises(DataError, match="'b' holds none"):
         alpha_sweep(encoder, interpolation.at, lambda: head, {"b": []}, (1,))
     with pytest.raises(DataError, match="'val' holds none"):
-        evaluate_classification(encoder, head, [], name="val")
+        evaluated(encoder, head, [], name="val")
 
 
 def test_an_alpha_outside_its_range_stops_before_any_batch_is_read(tuned):

@@ -1,29 +1,20 @@
-"""Evaluation: metrics of matrices, sets of labelled images, and every alpha between two models.
+"""Evaluation: metrics of matrices, measures of sets, and every alpha between two models.
 
 Reading order: `metrics`, `headline` (the figure that counts), `measure`, `jackknife` (what each image contributes to
-it), `classification`, `interpolation`, `sweep`, `paired` (two models on the same images); `robustness` compares
-accuracies of sets.
-Retrieval: `cosines`, `positives`, `retrieval`, `map_at_r`, `features`, `captioned` (the measure); `eccv_caption`
-asks its authors' package.
-Segmentation: `confusion` (what is counted), `miou` (its conventions), `boundary`.
+it), `classification`, `interpolation`, `sweep`, `paired` (two models on the same images), `robustness`.
+Retrieval: `cosines`, `retrieval`, `features`, `captioned` (the measure), `eccv_caption`.
+Segmentation: `miou`, `boundary`, `regions` (the measure).
 """
 
 from radapter.evaluation.boundary import boundary_counts, boundary_iou, class_boundary_iou
 from radapter.evaluation.captioned import RetrievalMeasure
-from radapter.evaluation.classification import (
-    ClassificationMeasure,
-    class_logits,
-    evaluate_classification,
-)
-from radapter.evaluation.confusion import Confusion, confusion_matrix
+from radapter.evaluation.classification import ClassificationMeasure, class_logits
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
-from radapter.evaluation.map_at_r import retrieval_map_at_r
 from radapter.evaluation.measure import Measure, Measured, measured
 from radapter.evaluation.metrics import (
     Metrics,
-    agreement,
     classification_metrics,
     harmonic_mean,
 )
@@ -31,6 +22,7 @@ from radapter.evaluation.miou import (
     CONVENTIONS,
     Convention,
     class_iou,
+    confusion_matrix,
     frequency_weighted_iou,
     mean_accuracy,
     mean_iou,
@@ -39,10 +31,11 @@ from radapter.evaluation.miou import (
     segmentation_metrics,
 )
 from radapter.evaluation.paired import Choice, paired_standard_error, smallest_within_paired_error
-from radapter.evaluation.positives import positive_pairs
 from radapter.evaluation.regions import SegmentationMeasure
 from radapter.evaluation.retrieval import (
     RetrievalRanks,
+    positive_pairs,
+    retrieval_map_at_r,
     retrieval_metrics,
     retrieval_metrics_over_folds,
     retrieval_ranks,
@@ -68,7 +61,6 @@ __all__ = [
     "Baseline",
     "Choice",
     "ClassificationMeasure",
-    "Confusion",
     "Convention",
     "Headline",
     "Interpolation",
@@ -79,7 +71,6 @@ __all__ = [
     "RetrievalRanks",
     "SegmentationMeasure",
     "TaskName",
-    "agreement",
     "alpha_sweep",
     "boundary_counts",
     "boundary_iou",
@@ -89,7 +80,6 @@ __all__ = [
     "classification_metrics",
     "confusion_matrix",
     "effective_robustness",
-    "evaluate_classification",
     "fit_baseline",
     "frequency_weighted_iou",
     "harmonic_mean",

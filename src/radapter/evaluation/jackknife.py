@@ -1,15 +1,15 @@
 """Jackknife pseudo-values: what each image contributes to a figure, and standard errors from them.
 
-mIoU is a ratio of sums over pixels, averaged over classes, and rsum sums six recalls that rise and fall together, so
-neither is a mean over images. The jackknife leaves out one image at a time, with its pixels or its captions (or one
-group of images that share a caption):
+mIoU is a ratio of sums over pixels, averaged over classes, and rsum adds six correlated recalls, so neither is a
+mean over images. The jackknife leaves out one image at a time, with its pixels or its captions (or one group of
+images that share a caption):
 
     p_i = n S - (n - 1) S_i,  S = the figure of all n images, S_i = the figure of all images but i
     se = sqrt(var(p) / n)
 
-An accuracy is a mean over images, and its p_i is exactly 1 where image i is right, else 0. Pseudo-values need each
-image's counts alone, and nothing random. A bootstrap over images gives the same standard error to a few per cent (a
-test compares them).
+An accuracy is a mean over images, and its p_i is exactly 1 if image i is right, else 0. Pseudo-values need only each
+image's counts, and nothing random. A bootstrap over images gives the same standard error to a few per cent (a test
+compares them).
 
 Source: Tukey, "Bias and confidence in not-quite large samples", Annals of Mathematical Statistics 1958; Efron and
 Stein, Annals of Statistics 1981.
@@ -27,15 +27,15 @@ def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Ten
     """The pseudo-values of mIoU over images, in detectron2's convention.
 
     Args:
-        matched: pixels of each image and class that are predicted rightly, (N, C), int.
-        truth: pixels that have the class, (N, C), int.
-        predicted: pixels, of those with a class, that are predicted to have it, (N, C), int.
+        matched: Pixels of each image and class that are predicted rightly, (N, C), int.
+        truth: Pixels that have the class, (N, C), int.
+        predicted: Labelled pixels that are predicted to have it, (N, C), int.
 
     Returns:
         (N,), float64.
 
     Raises:
-        ValueError: shapes differ, or there is no image.
+        ValueError: Shapes differ, or there is no image.
     """
     if matched.ndim != 2 or len(matched) == 0 or not matched.shape == truth.shape == predicted.shape:
         shapes = [tuple(each.shape) for each in (matched, truth, predicted)]
@@ -48,18 +48,18 @@ def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Ten
 def rsum_pseudo_values(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_text: Tensor) -> Tensor:
     """The pseudo-values of rsum over units: an image with its captions, or a group of images with theirs.
 
-    A unit that is left out asks no more; as an answer to the others it stays, so that ranks are counted once.
+    A unit that is left out is no query; it stays as an answer to the others, so that ranks are counted once.
 
     Args:
-        ranks: of N images and M texts.
+        ranks: Of N images and M texts.
         unit_of_image: (N,), int in [0, U).
         unit_of_text: (M,), int in [0, U).
 
     Returns:
-        (U,), float64, in rsum's unit, of which 6 is the most.
+        (U,), float64, in rsum's unit, in which 6 is the maximum.
 
     Raises:
-        ValueError: shapes do not fit.
+        ValueError: Shapes do not fit.
     """
     directions = ((ranks.image_to_text, unit_of_image), (ranks.text_to_image, unit_of_text))
     if any(found.shape != unit.shape for found, unit in directions):
@@ -80,13 +80,9 @@ def rsum_pseudo_values(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_tex
 
 
 def standard_error(pseudo_values: Tensor) -> float:
-    """The standard error of the figure: sqrt(var(p) / n), with n - 1 in the variance.
+    """The standard error sqrt(var(p) / n) of a figure, with n - 1 in the variance; 0 for one image.
 
-    Args:
-        pseudo_values: (N,), in any order: the result is the same to the last bit.
-
-    Returns:
-        In the figure's unit; 0 for one image, which says nothing about the spread.
+    The order of the (N,) values does not change the last bit.
     """
     values = pseudo_values.double().sort().values
     n = len(values)
@@ -94,32 +90,11 @@ def standard_error(pseudo_values: Tensor) -> float:
 
 
 def _miou(matched: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
-    """mIoU of each row of counts: (R, C) each -> (R,)."""
     present = truth > 0
     iou = matched.double() / (truth + predicted - matched).clamp(min=1)
     return (iou * present).sum(1) / present.sum(1).clamp(min=1)
 
 
 def _pseudo_values(whole: Tensor, left_out: Tensor) -> Tensor:
-    """From the figure of all units, (1,), and that of all units but one, (N,)."""
     n = len(left_out)
     return n * whole - (n - 1) * left_out
-
-
-def counts_by_class(truth: Tensor, predicted: Tensor, pixels: Tensor, classes: int) -> Tensor:
-    """Pixels of one image by class: matched, true, predicted.
-
-    Args:
-        truth: (K,), int64, the true classes of K groups of pixels.
-        predicted: (K,), int64, what each is predicted as; C, no class, is counted nowhere.
-        pixels: (K,), int64, how many pixels each holds.
-        classes: C.
-
-    Returns:
-        (3, C), int64.
-    """
-    counts = torch.zeros(3, classes + 1, dtype=torch.int64)
-    counts[0].index_add_(0, truth, pixels * (truth == predicted))
-    counts[1].index_add_(0, truth, pixels)
-    counts[2].index_add_(0, predicted, pixels)
-    return counts[:, :classes]

@@ -29,11 +29,11 @@ class Choice(NamedTuple):
     """The chosen value, and how it compares with the best one.
 
     Attributes:
-        value: the chosen one.
-        score: its score, a fraction.
-        best: the value of the highest score; the smallest of equals.
-        best_score: its score.
-        error: the paired standard error of best_score - score.
+        value: The chosen value.
+        score: Its score, a fraction.
+        best: The value of the highest score; the smallest of equals.
+        best_score: Its score.
+        error: The paired standard error of best_score - score.
     """
 
     value: float
@@ -47,14 +47,14 @@ def paired_standard_error(first: Tensor, second: Tensor) -> float:
     """The standard error of the difference of two scores on the same images.
 
     Args:
-        first: pseudo-values of one model, (N,).
-        second: pseudo-values of the other, (N,), in the same order of images.
+        first: Pseudo-values of one model, (N,).
+        second: Pseudo-values of the other, (N,), in the same order of images.
 
     Returns:
         In the scores' unit; 0 for one image.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: The shapes differ.
     """
     if first.ndim != 1 or first.shape != second.shape or not len(first):
         shapes = tuple(first.shape), tuple(second.shape)
@@ -77,7 +77,7 @@ def smallest_within_paired_error(
         pseudo_values: K times (N,), in the same order of images.
 
     Raises:
-        ValueError: the lengths differ or are 0.
+        ValueError: The lengths differ or are 0.
     """
     if not values or not len(values) == len(scores) == len(pseudo_values):
         raise ValueError(

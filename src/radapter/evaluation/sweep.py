@@ -1,4 +1,4 @@
-"""Every alpha between the zero-shot and the fine-tuned model, at the price of decoding each image once.
+"""Every alpha between the zero-shot and the fine-tuned model; each image is decoded once.
 
 `sweep` measures any kind of set, `alpha_sweep` labelled images under a head.
 """
@@ -11,15 +11,13 @@ import torch
 from torch import Tensor
 
 from radapter.adapter.config import check_alpha
-from radapter.evaluation.classification import (
-    ClassificationMeasure,
-    ImageEncoder,
-    LabelledImages,
-)
+from radapter.data import Batch
+from radapter.evaluation.classification import ClassificationMeasure
 from radapter.evaluation.measure import Measure, Progress, joined, summary_of
 from radapter.evaluation.metrics import Metrics
+from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
-from radapter.zeroshot import HasModules, LinearHead, evaluating
+from radapter.zeroshot import LinearHead, evaluating
 
 ALPHAS = tuple(step / 10 for step in range(11))
 """0, 0.1 ... 1: the alphas of tables and plots."""
@@ -27,7 +25,7 @@ ALPHAS = tuple(step / 10 for step in range(11))
 
 @torch.no_grad()
 def sweep(
-    model: HasModules,
+    model: DualEncoder,
     at: Callable[[float], AbstractContextManager[object]],
     measures: Mapping[str, Measure],
     alphas: Sequence[float] = ALPHAS,
@@ -44,24 +42,24 @@ def sweep(
     the next are read, so that the weights move once per alpha and block, not once per batch.
 
     Args:
-        model: what the measures read; it is left in the mode and at the weights it had.
-        at: a block in which it stands at that alpha: `Interpolation.at`, or
+        model: Read by the measures; it is left in the mode and at the weights it had.
+        at: A block in which the model has the weights of that alpha: `Interpolation.at`, or
             `lambda alpha: set_alpha(encoder, alpha)`.
-        measures: by name of the set.
-        alphas: each in [0, 1]; repeated ones are computed once.
-        known: alpha -> name -> metrics that are known already (alpha 0 is the same for every method); these
-            are taken over, not computed.
-        pseudo_values: filled with (alpha, name) -> the pseudo-values of each set and alpha that is computed.
+        measures: By name of the set.
+        alphas: Each in [0, 1]; repeated ones are computed once.
+        known: alpha -> name -> known metrics, which are not computed again (alpha 0 is the same for every method).
+        pseudo_values: Receives (alpha, name) -> the pseudo-values of each set and alpha that is computed.
         cache_mib: MiB of decoded images held at a time; 0 moves the weights at every batch.
-        progress: told of each set's images, once per image and alpha computed.
-        processes: each observes its share of a set's batches; the main one computes the metrics, and all get them.
+        progress: Called with each set's images, once per image and computed alpha.
+        processes: Each observes its share of a set's batches. The main one computes the metrics, and all receive
+            them.
 
     Returns:
         alpha -> set name -> metrics, in the order given.
 
     Raises:
-        ConfigError: an alpha is outside [0, 1].
-        DataError: a set has no image.
+        ConfigError: An alpha is outside [0, 1].
+        DataError: A set has no image.
     """
     for alpha in alphas:
         check_alpha(alpha)
@@ -78,7 +76,9 @@ def sweep(
             needed = [m.prepare for name, m in measures.items() if alpha in missing[name]]
             if needed:
                 with at(alpha):
+                    model.weights_changed()
                     prepared |= {(alpha, prepare): prepare() for prepare in dict.fromkeys(needed)}
+                model.weights_changed()
         for name, measure in measures.items():
             if not missing[name]:
                 continue
@@ -109,10 +109,10 @@ def sweep(
 
 
 def alpha_sweep(
-    encoder: ImageEncoder,
+    encoder: DualEncoder,
     at: Callable[[float], AbstractContextManager[object]],
     head: Callable[[], LinearHead],
-    sets: Mapping[str, Iterable[LabelledImages]],
+    sets: Mapping[str, Iterable[Batch]],
     alphas: Sequence[float] = ALPHAS,
     *,
     known: Mapping[float, Mapping[str, Metrics]] | None = None,
@@ -124,25 +124,25 @@ def alpha_sweep(
     """`sweep` of sets of labelled images under a head.
 
     Args:
-        encoder: gives image embeddings.
-        at: as for `sweep`; `head` is read inside its block.
-        head: the head, read once per alpha: `lambda: LinearHead.zero_shot(class_embeddings(...), logit_scale)` for
-            the text tower at that alpha, or a trained head.
-        sets: name -> batches, each iterable once.
-        alphas: as for `sweep`.
-        known: as for `sweep`.
-        classes: name -> the columns of the head that this set can hold; see `classification_metrics`.
-        zero_shot: name -> (N,), what the zero-shot model predicts; where alpha 0 is computed it is put there, and
-            where it is there the metrics have the agreement with it.
-        cache_mib: as for `sweep`.
-        progress: as for `sweep`.
+        encoder: Encodes the images.
+        at: As for `sweep`; `head` is read inside its block.
+        head: Returns the head, called once per alpha: a trained head, or
+            `lambda: LinearHead.zero_shot(class_embeddings(...), logit_scale)` for the text tower at that alpha.
+        sets: Name -> batches, each iterable once.
+        alphas: As for `sweep`.
+        known: As for `sweep`.
+        classes: Name -> the columns of the head that this set can hold; see `classification_metrics`.
+        zero_shot: Name -> (N,), predictions of the zero-shot model. Alpha 0 writes them if it is computed; where
+            they are known, the metrics have the agreement with them.
+        cache_mib: As for `sweep`.
+        progress: As for `sweep`.
 
     Returns:
         alpha -> set name -> metrics, in the order given.
 
     Raises:
-        ConfigError: an alpha is outside [0, 1].
-        DataError: a set has no image.
+        ConfigError: An alpha is outside [0, 1].
+        DataError: A set has no image.
     """
     measures = {
         name: ClassificationMeasure(
@@ -154,7 +154,6 @@ def alpha_sweep(
 
 
 def _blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:
-    """Batches in groups whose pixels fill `cache_mib`; every group has at least one."""
     block: list[Any] = []
     held = 0
     for batch in batches:

@@ -88,6 +88,11 @@ class DualEncoder(nn.Module):
         self.module = module
         self.towers = towers
         self.training = module.training
+        self.revision = 0
+
+    def weights_changed(self) -> None:
+        """Reports that weights may have changed, so that features kept of them are checked before they are used."""
+        self.revision += 1
 
     @property
     def library(self) -> str:

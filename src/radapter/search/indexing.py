@@ -6,28 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, final
+from typing import final
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from radapter.data.in_threads import attempt
 from radapter.data.labelled.class_folders import images_in
 from radapter.data.pictures.decoding import decode
 from radapter.errors import DataError, ImageError
-from radapter.evaluation.features import PairEncoder, encode_images
+from radapter.evaluation.features import encode_images
+from radapter.models import DualEncoder
 from radapter.search.index import ImageIndex
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done, and of all that are to be encoded."""
-
-
-class SearchEncoder(PairEncoder, Protocol):
-    """What a folder is indexed with; a `DualEncoder` is one."""
-
-    def preprocess(self, image: Image.Image, /) -> Tensor:
-        """An RGB image to (3, H, W)."""
 
 
 @final
@@ -67,7 +60,7 @@ def images_below(folder: Path) -> list[str]:
 
 
 def index_folder(
-    encoder: SearchEncoder,
+    encoder: DualEncoder,
     folder: Path,
     *,
     model: str,
@@ -138,7 +131,7 @@ def _unchanged(
 
 
 def _decoded(
-    encoder: SearchEncoder, folder: Path, paths: Sequence[str], *, batch_size: int
+    encoder: DualEncoder, folder: Path, paths: Sequence[str], *, batch_size: int
 ) -> Iterator[tuple[Sequence[str], dict[str, Tensor | ImageError]]]:
     def one(path: str) -> Tensor:
         return encoder.preprocess(decode(folder / path, where=str(folder / path)))

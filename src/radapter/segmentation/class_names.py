@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radapter.errors import DataError
-from radapter.zeroshot import TextEncoder, check_classnames, class_embeddings, spoken
+from radapter.models import DualEncoder
+from radapter.zeroshot import check_classnames, class_embeddings, spoken
 
 Synonyms = Literal["mean", "max"]
 
@@ -49,7 +50,7 @@ def names_of(entry: str) -> tuple[str, ...]:
 
 
 def class_head(
-    encoder: TextEncoder, classnames: Sequence[str], templates: Sequence[str], *, synonyms: Synonyms = "mean"
+    encoder: DualEncoder, classnames: Sequence[str], templates: Sequence[str], *, synonyms: Synonyms = "mean"
 ) -> ClassHead:
     """The zero-shot head of classes with synonyms; each name is averaged over the templates.
 

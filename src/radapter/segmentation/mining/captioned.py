@@ -1,18 +1,17 @@
-"""Regions of captioned images: for each noun of the captions the region that shows it, if one does clearly."""
+"""Mines captioned images: for each noun of the captions the region that shows it, if one does clearly."""
 
 import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
-from radapter.data import MAX_BAD, PairSet
+from radapter.data import PairSet
 from radapter.data.shards import Sample, Shards
 from radapter.data.splits import Progress
 from radapter.errors import DataError, ImageError
 from radapter.segmentation.mining.captions import NamedNouns
 from radapter.segmentation.mining.matching import Floors, Match, middle_floors
 from radapter.segmentation.mining.regions import RegionMatcher
-from radapter.segmentation.mining.writing import SHARD_SIZE, region_sample, write_regions
+from radapter.segmentation.mining.writing import RegionFolder, Shown, region_sample, write_regions
 
 LOOKED_AT = 256
 """Images whose matches say what is much and what is little for a model."""
@@ -29,11 +28,11 @@ def measured_floors(
     """Floors that the better half of the first images' matches reaches, see `middle_floors`.
 
     Args:
-        pairs: the data set.
-        named: its nouns.
-        matcher: finds regions.
-        images: how many with a noun are looked at; unreadable ones are passed over.
-        progress: told (done, all) after each.
+        pairs: The data set.
+        named: Its nouns.
+        matcher: Finds regions.
+        images: Number of images with a noun that are matched; unreadable ones are skipped.
+        progress: Called with (done, all) after each.
     """
     rows = [row for row, nouns in enumerate(named.of_images) if nouns.ids][:images]
     matches: list[Match] = []
@@ -52,30 +51,22 @@ def mine_pairs(
     pairs: PairSet,
     named: NamedNouns,
     matcher: RegionMatcher,
-    folder: Path,
+    folder: RegionFolder,
     *,
     floors: Floors,
-    about: Mapping[str, Any],
-    shard_size: int = SHARD_SIZE,
-    max_bad: float = MAX_BAD,
-    progress: Progress | None = None,
 ) -> Shards:
     """Writes the regions that show the nouns of captions, one region a noun and image.
 
     Args:
-        pairs: the data set.
-        named: its nouns.
-        matcher: finds regions.
-        folder: new, or one that the same call began.
-        floors: what a match must reach.
-        about: what else decides the regions, as JSON.
-        shard_size: bytes after which a shard ends.
-        max_bad: fraction of the images that may be unreadable; they are reported and left out.
-        progress: told (images done, all).
+        pairs: The data set.
+        named: Its nouns.
+        matcher: Finds regions.
+        folder: Where and how.
+        floors: What a match must reach.
 
     Raises:
-        DataError: no match reaches the floors (the folder is as new then), or too many images are unreadable.
-        RunError: the folder holds something else.
+        DataError: No match reaches the floors (the folder is removed then), or too many images are unreadable.
+        RunError: The folder holds something else.
     """
     best: list[Match] = []
 
@@ -87,18 +78,14 @@ def mine_pairs(
         found = matcher(image, nouns)
         best.extend(each.match for each in found)
         for number, (mask, match) in enumerate(each for each in found if floors.admit(each.match)):
-            yield region_sample(
-                pairs,
-                index,
-                number,
-                image,
-                mask,
-                noun=named.nouns[nouns.ids[match.noun]],
-                noun_id=nouns.ids[match.noun],
-                caption=nouns.captions[match.noun],
-                score=match.score,
-                margin=match.margin,
+            shown = Shown(
+                named.nouns[nouns.ids[match.noun]],
+                nouns.ids[match.noun],
+                nouns.captions[match.noun],
+                match.score,
+                match.margin,
             )
+            yield region_sample(pairs, index, number, image, mask, shown)
 
     def nothing() -> DataError:
         score, margin = (
@@ -111,14 +98,5 @@ def mine_pairs(
             "--floor, --margin or --min-area."
         )
 
-    return write_regions(
-        pairs,
-        of_image,
-        named.nouns,
-        folder,
-        nothing=nothing,
-        about={**about, "pairs": pairs.fingerprint, "floors": list(floors)},
-        shard_size=shard_size,
-        max_bad=max_bad,
-        progress=progress,
-    )
+    about = {**folder.about, "pairs": pairs.fingerprint, "floors": list(floors)}
+    return write_regions(pairs, of_image, named.nouns, replace(folder, about=about), nothing=nothing)

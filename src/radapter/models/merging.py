@@ -1,4 +1,4 @@
-"""A merged copy of a module: plain layers again, the module in memory as it was."""
+"""A merged copy of a module: plain layers again, the module in memory unchanged."""
 
 import copy
 import warnings
@@ -15,11 +15,11 @@ from radapter.errors import ModelError
 
 
 def adapted_copy(module: nn.Module, *, alpha: float | None = None) -> nn.Module:
-    """A copy on the CPU, in evaluation mode, adapters and all.
+    """A copy on the CPU, in evaluation mode, with its adapters.
 
     Args:
-        module: stays as it is.
-        alpha: for the R-Adapters of the copy; None keeps theirs.
+        module: Does not change.
+        alpha: Of the copy's R-Adapters; None keeps theirs.
 
     Raises:
         ConfigError: alpha is given and out of range, or there is no R-Adapter that could take it.
@@ -34,17 +34,13 @@ def adapted_copy(module: nn.Module, *, alpha: float | None = None) -> nn.Module:
 
 @torch.no_grad()
 def merge_in_place(module: nn.Module) -> nn.Module:
-    """Merges the active adapters of every PEFT layer, whatever tuner it is of, and takes PEFT's layers out.
+    """Merges the active adapters of every PEFT layer of any tuner, removes PEFT's layers and returns the module.
 
-    Args:
-        module: changed in place; adapters that are disabled are left out of the weights.
-
-    Returns:
-        `module`.
+    Disabled adapters are left out of the weights.
 
     Raises:
-        MergeError: merging would give non-finite weights.
-        ModelError: a kind of adapter cannot be merged.
+        MergeError: Merging would give non-finite weights.
+        ModelError: A kind of adapter cannot be merged.
     """
     if is_wrapper(module):
         raise ModelError(
@@ -63,7 +59,7 @@ def merge_in_place(module: nn.Module) -> nn.Module:
 
 
 def is_wrapper(module: nn.Module) -> bool:
-    """Whether a module is one that PEFT puts in the place of another."""
+    """Whether PEFT put this module in the place of another."""
     return isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)
 
 

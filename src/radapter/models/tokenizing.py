@@ -12,8 +12,10 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from radapter.errors import ModelError
-from radapter.models.encoder import Tokenizer
 from radapter.models.folders import check_folder, reading
+
+Tokenizer: TypeAlias = Callable[[list[str]], Tensor]
+"""N texts to (N, L) int64 token ids."""
 
 TokenizerSpec: TypeAlias = Tokenizer | PreTrainedTokenizerBase | str | os.PathLike[str]
 """What users may give: a callable, a transformers tokenizer, or a folder with one's files."""
@@ -25,13 +27,13 @@ _ENDS = 8  # more than the tokens that a tokenizer puts around a text
 
 
 class LazyTokenizer:
-    """A tokenizer made by `make` when it is first asked for.
+    """A tokenizer that `make` creates on first use.
 
     Args:
-        make: gives a callable, or a transformers tokenizer. Reader processes receive it, so it must be picklable.
+        make: Returns a callable, or a transformers tokenizer. Reader processes receive it, so it must be picklable.
         context_length: L; kept as an attribute.
-        folder: the directory that `make` reads, whose values are tried out; None where the tokenizer is given.
-        vocab_size: of the text tower; 0 allows any id.
+        folder: The directory that `make` reads, whose values are tried out; None if the tokenizer is given.
+        vocab_size: Of the text tower; 0 allows any id.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class LazyTokenizer:
         """The tokenizer itself.
 
         Raises:
-            ModelError: its files are missing.
+            ModelError: Its files are missing.
         """
         if self._made is None:
             made = self._make()
@@ -63,17 +65,16 @@ class LazyTokenizer:
         return self._made
 
     def _try(self, made: Tokenizer | PreTrainedTokenizerBase) -> None:
-        """Raises whatever a library raises where a value of the directory was only stored so far."""
         trial = LazyTokenizer(partial(_itself, made), self.context_length)
         trial(_TRIED)
         trial.token_counts(_TRIED)
         trial.unknown_id()
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """(N, L), int64.
+        """Token ids (N, L), int64, of N texts.
 
         Raises:
-            ModelError: the files are missing, or a given callable returns another shape.
+            ModelError: The files are missing, or a given callable returns another shape.
         """
         tokenizer, length = self.get(), self.context_length
         if not texts:
@@ -96,10 +97,10 @@ class LazyTokenizer:
         return tokens
 
     def unknown_id(self) -> int | None:
-        """The id of words that the vocabulary lacks; None where the tokenizer can read every word.
+        """The id of words that the vocabulary lacks; None if the tokenizer can read every word.
 
         Raises:
-            ModelError: the files are missing.
+            ModelError: The files are missing.
         """
         tokenizer = self.get()
         inner = getattr(tokenizer, "tokenizer", tokenizer)  # open_clip wraps those of transformers
@@ -110,10 +111,10 @@ class LazyTokenizer:
         return None if inner.unk_token_id in used else int(inner.unk_token_id)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text uncut, with those of begin and end: above `context_length` a call cuts the text.
+        """Number of tokens of each uncut text, begin and end included.
 
         Raises:
-            ModelError: the files are missing, or a given callable cannot be asked for another length.
+            ModelError: The files are missing, or a given callable cannot be asked for another length.
         """
         tokenizer = self.get()
         if isinstance(tokenizer, PreTrainedTokenizerBase):
@@ -131,7 +132,7 @@ class LazyTokenizer:
 
 
 def given_tokenizer(spec: TokenizerSpec) -> Callable[[], Tokenizer | PreTrainedTokenizerBase]:
-    """How to make the tokenizer that a user gave."""
+    """Returns the function that makes the tokenizer a user gave."""
     if isinstance(spec, PreTrainedTokenizerBase) or callable(spec):
         return partial(_itself, spec)
     return partial(tokenizer_from_folder, Path(spec).expanduser())
@@ -151,7 +152,7 @@ def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
     """The transformers tokenizer in a local folder; nothing is downloaded.
 
     Raises:
-        ModelError: the folder has none.
+        ModelError: The folder has none.
     """
     if not has_tokenizer(folder):
         raise ModelError(
@@ -164,5 +165,4 @@ def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def _used(row: Tensor) -> int:
-    """Tokens before the padding of a row that ends in padding."""
     return int((row != row[-1]).nonzero().max()) + 1 if bool((row != row[-1]).any()) else 0

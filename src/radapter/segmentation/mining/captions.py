@@ -10,7 +10,8 @@ from torch import Tensor
 
 from radapter.data import PairSet
 from radapter.errors import DataError
-from radapter.models.reading import TextReader, equal_texts, unknown_words
+from radapter.models import DualEncoder
+from radapter.models.reading import equal_texts, unknown_words
 from radapter.segmentation.mining.nouns import NounFinder
 
 _log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def named_nouns(pairs: PairSet, finder: NounFinder) -> NamedNouns:
     return NamedNouns(nouns, tuple(_of_image(captions, id_of) for captions in read))
 
 
-def readable_nouns(named: NamedNouns, encoder: TextReader, template: str) -> NamedNouns:
+def readable_nouns(named: NamedNouns, encoder: DualEncoder, template: str) -> NamedNouns:
     """Leaves out the nouns that a text tower reads as the tokens of another noun, and warns of unknown words.
 
     Such nouns would be nearest to the same region of an image, with no lead over each other. The `template` has one

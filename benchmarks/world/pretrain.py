@@ -133,7 +133,7 @@ def _train_step(
         scenes, texts = sample(seed, index, difficulty=difficulty, two_objects=0.0, rank_exponent=0.0), None
     else:
         scenes = sample(seed, index, difficulty=difficulty)
-        texts = captions(scenes, **stage.noise)
+        texts = captions(scenes, stage.noise)
     images, masks = draw(scenes)
     loss, figures = _loss(trainee, stage, done, clip.normalised(images), masks, scenes.classes[:, 0], texts)
     loss.backward()  # type: ignore[no-untyped-call]

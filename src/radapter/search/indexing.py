@@ -1,4 +1,4 @@
-"""Encodes the images of a folder, those that an index already holds unchanged excepted."""
+"""Encodes the images of a folder, except those that an index already holds unchanged."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ Progress = Callable[[int, int], None]
 @final
 @dataclass(frozen=True)
 class Indexed:
-    """A folder's index and how it came about.
+    """A folder's index and how it was made.
 
     Attributes:
-        index: of all readable images, in the order of their paths.
-        encoded: how many were encoded now.
-        kept: how many were taken from the index that was there.
-        dropped: how many of that index are no longer in the folder, unreadable or replaced by what was encoded.
-        unreadable: a message for each image that could not be decoded.
+        index: Of all readable images, in the order of their paths.
+        encoded: Number of images encoded now.
+        kept: Number taken from the known index.
+        dropped: Number in the known index that are no longer in the folder, unreadable or encoded again.
+        unreadable: A message for each image that could not be decoded.
     """
 
     index: ImageIndex
@@ -70,19 +70,19 @@ def index_folder(
 ) -> Indexed:
     """The index of a folder as it is now.
 
-    An image is taken from `known` where path, size and time of change are the same; the others are encoded.
+    An image is taken from `known` if path, size and time of change are the same; the others are encoded.
 
     Args:
-        encoder: computes at the weights it has.
-        folder: read at any depth.
-        model: identifies these weights.
-        known: an earlier index of this folder by this model; None encodes everything.
-        batch_size: images at a time.
-        progress: told after each batch.
+        encoder: Encodes at its current weights.
+        folder: Read at any depth.
+        model: Identifies these weights.
+        known: An earlier index of this folder by this model; None encodes everything.
+        batch_size: Images at a time.
+        progress: Called after each batch.
 
     Raises:
-        DataError: the folder holds no readable image, or `known` is of another model, or of another folder: it
-            holds not one of this one's files as they are now.
+        DataError: The folder holds no readable image, or `known` is of another model, or of another folder: none of
+            this folder's files is in it unchanged.
     """
     paths = images_below(folder)
     stamps = {path: _stamp(folder / path) for path in paths}
@@ -114,7 +114,6 @@ def index_folder(
 def _unchanged(
     known: ImageIndex, stamps: Mapping[str, tuple[int, int]], *, folder: Path, model: str
 ) -> dict[str, int]:
-    """The rows of an index whose files are as they were, by path."""
     if known.model != model:
         raise DataError(
             f"index must be of this model, {model}. It is of {known.model}. Give another --index, or remove it to "
@@ -148,7 +147,6 @@ def _row(known: ImageIndex | None, rows: Mapping[str, int], path: str) -> Tensor
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change; of a file that is gone by now, none that an index holds."""
     try:
         found = path.stat()
     except OSError:

@@ -13,14 +13,7 @@ _SIZE = 48
 
 
 def patterned(scenes: Scenes) -> Tensor:
-    """The background of each scene.
-
-    Args:
-        scenes: n scenes.
-
-    Returns:
-        (n, 3, H, W) in [0, 1].
-    """
+    """The background of n scenes, (n, 3, H, W) in [0, 1]."""
     value = torch.empty(len(scenes), _SIZE, _SIZE)
     for number, name in enumerate(PATTERNS):
         rows = torch.nonzero(scenes.pattern == number)[:, 0]

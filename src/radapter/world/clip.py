@@ -15,16 +15,13 @@ PATCH = 8
 
 
 def new_model(seed: int, *, width: int = 128, image_layers: int = 4, text_layers: int = 2) -> CLIPModel:
-    """An untrained encoder.
+    """An untrained encoder in evaluation mode, float32.
 
     Args:
-        seed: of the weights; torch's global generator is left as it was.
-        width: of both towers and of the joint space; four heads each.
-        image_layers: blocks of the image tower.
-        text_layers: blocks of the text tower.
-
-    Returns:
-        In evaluation mode, float32.
+        seed: Of the weights; torch's global generator is not used.
+        width: Of both towers and of the joint space; four heads each.
+        image_layers: Blocks of the image tower.
+        text_layers: Blocks of the text tower.
     """
     shared = {
         "hidden_size": width,
@@ -57,11 +54,8 @@ def new_model(seed: int, *, width: int = 128, image_layers: int = 4, text_layers
 
 
 def save(model: CLIPModel, folder: Path) -> None:
-    """Writes the model in half precision with its tokenizer and image processor.
-
-    Args:
-        model: stays as it is.
-        folder: made if absent; files of the same names are replaced.
+    """Writes the model in half precision with its tokenizer and image processor; files of the same names are
+    replaced.
     """
     half = CLIPModel(model.config)
     half.load_state_dict(model.state_dict())
@@ -71,7 +65,7 @@ def save(model: CLIPModel, folder: Path) -> None:
 
 
 def image_processor() -> CLIPImageProcessorPil:
-    """The world's pixels are SIZE x SIZE already: resizing and cropping to SIZE change nothing."""
+    """The world's pixels have SIZE x SIZE already: resizing and cropping to SIZE change nothing."""
     return CLIPImageProcessorPil(
         size={"shortest_edge": SIZE},
         crop_size={"height": SIZE, "width": SIZE},
@@ -81,13 +75,6 @@ def image_processor() -> CLIPImageProcessorPil:
 
 
 def normalised(images: torch.Tensor) -> torch.Tensor:
-    """Pixels as the image tower takes them.
-
-    Args:
-        images: (N, 3, SIZE, SIZE), uint8.
-
-    Returns:
-        The same shape, float32.
-    """
+    """Pixels (N, 3, SIZE, SIZE), uint8, as the image tower takes them, float32."""
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
     return (images / 255 - mean) / std

@@ -15,7 +15,7 @@ from radapter.world.scenes import Scenes
 
 @dataclasses.dataclass(frozen=True)
 class Canvas:
-    """What a painter sees of n scenes.
+    """The input of a painter, n scenes.
 
     Attributes:
         scenes: n scenes.

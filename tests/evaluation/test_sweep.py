@@ -99,7 +99,8 @@ def test_sweep_equals_evaluating_at_each_alpha(tuned):
 
 
 @pytest.mark.parametrize("cache_mib", [0, 1e-4, 256])
-def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib):
+def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib, monkeypatch):
+    monkeypatch.setattr("radapter.evaluation.sweep.CACHE_MIB", cache_mib)
     encoder, head, interpolation = tuned
     read = Counter()
 
@@ -108,7 +109,7 @@ def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib):
             read[tuple(batch.pixels.flatten()[:2].tolist())] += 1
             yield batch
 
-    alpha_sweep(encoder, interpolation.at, lambda: head, {"a": reading()}, cache_mib=cache_mib)
+    alpha_sweep(encoder, interpolation.at, lambda: head, {"a": reading()})
     assert list(read.values()) == [1] * 3
     assert list(encoder.seen.values()) == [len(ALPHAS)] * 3
 
@@ -128,20 +129,18 @@ def test_agreement_with_the_zero_shot_model_is_found_on_the_way_and_kept(tuned):
     assert swept(1.0)[1.0] == first[1.0]
 
 
-def test_how_much_is_held_does_not_change_the_result(tuned):
+def test_how_much_is_held_does_not_change_the_result(tuned, monkeypatch):
     encoder, head, interpolation = tuned
-    one_by_one, at_once = (
-        alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()}, cache_mib=mib)
-        for mib in (0, 256)
-    )
-    assert one_by_one == at_once
+    at_once = alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()})
+    monkeypatch.setattr("radapter.evaluation.sweep.CACHE_MIB", 0)
+    assert alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()}) == at_once
 
 
 def test_known_results_are_taken_over_and_not_computed(tuned):
     encoder, head, interpolation = tuned
     known = {0.0: {"a": {"top1": 0.125, "n": 12}}}
-    arguments = (encoder, interpolation.at, lambda: head, {"a": batches()}, (0, 1))
-    swept = alpha_sweep(*arguments, known=known)
+    measures = {"a": ClassificationMeasure(encoder, lambda: head, batches())}
+    swept = sweep(encoder, interpolation.at, measures, (0, 1), known=known)
     assert swept[0]["a"] == {"top1": 0.125, "n": 12}
     assert list(encoder.seen.values()) == [1] * 3
 

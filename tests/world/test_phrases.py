@@ -3,6 +3,7 @@
 import pytest
 import torch
 import transformers
+from pretraining.model import new_model
 
 from radapter import world
 from radapter.world import tokens
@@ -89,7 +90,7 @@ def test_special_ids_are_those_that_clip_pools_right():
 
 
 def test_text_tower_pools_at_eos():
-    model = world.new_model(0, width=32, image_layers=1, text_layers=1)
+    model = new_model(0, width=32, image_layers=1, text_layers=1)
     ids = tokens.encode(["a red star"])
     with torch.no_grad():
         out = model.text_model(input_ids=ids)

@@ -45,7 +45,7 @@ def select_sites(module: nn.Module, config: RAdapterConfig) -> list[Site]:
     for site, obstacle in candidates:
         if obstacle:
             raise SiteError(obstacle)
-        check_carries(module, site.name)
+        _check_carries(module, site.name)
     sites = [site for site, _ in candidates]
     if not sites:
         raise SiteError(
@@ -64,7 +64,7 @@ def named_sites(module: nn.Module, names: Iterable[str], towers: tuple[str, ...]
     return [site for site, _ in _named_candidates(module, names, towers)]
 
 
-def check_carries(module: nn.Module, name: str) -> None:
+def _check_carries(module: nn.Module, name: str) -> None:
     """Raises SiteError if the submodule `name` cannot carry an adapter, or would ignore it."""
     target = module.get_submodule(name)
     reason = inert_reason(module, name)
@@ -120,7 +120,7 @@ def _named_candidates(
 def _site_from_module(
     module: nn.Module, name: str, roots: list[tuple[str, Tower]], towers: tuple[str, ...]
 ) -> Site:
-    check_carries(module, name)
+    _check_carries(module, name)
     target = base_of(module.get_submodule(name))
     width = output_width(target)
     assert width is not None

@@ -21,6 +21,8 @@ from radapter.zeroshot import LinearHead, evaluating
 
 ALPHAS = tuple(step / 10 for step in range(11))
 """0, 0.1 ... 1: the alphas of tables and plots."""
+CACHE_MIB = 256.0
+"""MiB of decoded images held at a time; 0 moves the weights at every batch."""
 
 
 @torch.no_grad()
@@ -32,13 +34,12 @@ def sweep(
     *,
     known: Mapping[float, Mapping[str, Metrics]] | None = None,
     pseudo_values: MutableMapping[tuple[float, str], Tensor] | None = None,
-    cache_mib: float = 256.0,
     progress: Progress | None = None,
     processes: Processes = ALONE,
 ) -> dict[float, dict[str, Metrics]]:
     """The metrics of every set at every alpha.
 
-    Each set is read once. Its decoded images are held up to `cache_mib` and are observed at every alpha before
+    Each set is read once. Its decoded images are held up to `CACHE_MIB` and are observed at every alpha before
     the next are read, so that the weights move once per alpha and block, not once per batch.
 
     Args:
@@ -49,7 +50,6 @@ def sweep(
         alphas: Each in [0, 1]; repeated ones are computed once.
         known: alpha -> name -> known metrics, which are not computed again (alpha 0 is the same for every method).
         pseudo_values: Receives (alpha, name) -> the pseudo-values of each set and alpha that is computed.
-        cache_mib: MiB of decoded images held at a time; 0 moves the weights at every batch.
         progress: Called with each set's images, once per image and computed alpha.
         processes: Each observes its share of a set's batches. The main one computes the metrics, and all receive
             them.
@@ -84,7 +84,7 @@ def sweep(
                 continue
             observed: dict[float, list[Tensor]] = {alpha: [] for alpha in missing[name]}
             truths: list[Any] = []
-            for block in _blocks(measure.batches, cache_mib):
+            for block in _blocks(measure.batches):
                 truths.extend(measure.truth(batch) for batch in block)
                 for alpha, of_alpha in observed.items():
                     with at(alpha):
@@ -115,10 +115,8 @@ def alpha_sweep(
     sets: Mapping[str, Iterable[Batch]],
     alphas: Sequence[float] = ALPHAS,
     *,
-    known: Mapping[float, Mapping[str, Metrics]] | None = None,
     classes: Mapping[str, Tensor] | None = None,
     zero_shot: MutableMapping[str, Tensor] | None = None,
-    cache_mib: float = 256.0,
     progress: Progress | None = None,
 ) -> dict[float, dict[str, Metrics]]:
     """`sweep` of sets of labelled images under a head.
@@ -130,11 +128,9 @@ def alpha_sweep(
             `lambda: LinearHead.zero_shot(class_embeddings(...), logit_scale)` for the text tower at that alpha.
         sets: Name -> batches, each iterable once.
         alphas: As for `sweep`.
-        known: As for `sweep`.
         classes: Name -> the columns of the head that this set can hold; see `classification_metrics`.
         zero_shot: Name -> (N,), predictions of the zero-shot model. Alpha 0 writes them if it is computed; where
             they are known, the metrics have the agreement with them.
-        cache_mib: As for `sweep`.
         progress: As for `sweep`.
 
     Returns:
@@ -150,16 +146,16 @@ def alpha_sweep(
         )
         for name, batches in sets.items()
     }
-    return sweep(encoder, at, measures, alphas, known=known, cache_mib=cache_mib, progress=progress)
+    return sweep(encoder, at, measures, alphas, progress=progress)
 
 
-def _blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:
+def _blocks(batches: Iterable[Any]) -> Iterator[list[Any]]:
     block: list[Any] = []
     held = 0
     for batch in batches:
         block.append(batch)
         held += batch.pixels.nelement() * batch.pixels.element_size()
-        if held >= cache_mib * 2**20:
+        if held >= CACHE_MIB * 2**20:
             yield block
             block, held = [], 0
     if block:

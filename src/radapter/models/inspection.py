@@ -94,7 +94,7 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
                 activation=_activation(encoder.module, own),
                 sites=len(own),
                 parameters=sum(_size(part) for part in parts[tower]),
-                trained_parameters=sum(adapter_size(site.width, r) for site in own),
+                trained_parameters=sum(_adapter_size(site.width, r) for site in own),
             )
         )
     dtype = next(p.dtype for p in encoder.module.parameters() if p.is_floating_point())
@@ -110,7 +110,7 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
         trained_parameters=sum(tower.trained_parameters for tower in facts),
         towers=tuple(facts),
         sites=tuple(sites),
-        merged_into=tuple(name for site in sites for name in merged_tensors(encoder.module, site)),
+        merged_into=tuple(name for site in sites for name in _merged_tensors(encoder.module, site)),
     )
 
 
@@ -133,12 +133,12 @@ def _activation_name(activation: nn.Module) -> str:
     return f"{name} (tanh)" if getattr(activation, "approximate", "none") == "tanh" else name
 
 
-def adapter_size(width: int, r: int | None) -> int:
+def _adapter_size(width: int, r: int | None) -> int:
     """Numbers in one adapter: A (D x D), or B and C (D x r, r x D), and the scalar s."""
     return (width * width if r is None else 2 * width * r) + 1
 
 
-def merged_tensors(module: nn.Module, site: Site) -> list[str]:
+def _merged_tensors(module: nn.Module, site: Site) -> list[str]:
     """The weight and bias that the site's adapter is merged into, by name."""
     target = dict(module.named_modules())[site.name]
     target = getattr(target, "base_layer", target)

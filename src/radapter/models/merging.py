@@ -42,7 +42,7 @@ def merge_in_place(module: nn.Module) -> nn.Module:
         MergeError: Merging would give non-finite weights.
         ModelError: A kind of adapter cannot be merged.
     """
-    if is_wrapper(module):
+    if _is_wrapper(module):
         raise ModelError(
             f"adapters must lie inside the model. Got a {type(module).__name__} around all of it."
         )
@@ -58,7 +58,7 @@ def merge_in_place(module: nn.Module) -> nn.Module:
     return module
 
 
-def is_wrapper(module: nn.Module) -> bool:
+def _is_wrapper(module: nn.Module) -> bool:
     """Whether PEFT put this module in the place of another."""
     return isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)
 
@@ -81,7 +81,7 @@ def _without_adapter(layer: Any, name: str) -> nn.Module:
             )
             return merge_in_place(plain)
     base: nn.Module = layer.base_layer
-    return base if not is_wrapper(base) else _without_adapter(base, name)
+    return base if not _is_wrapper(base) else _without_adapter(base, name)
 
 
 def _trained_part(wrapper: Any) -> nn.Module:

@@ -6,7 +6,7 @@ fine-tuning task), `clip` (the encoder). `TINY` is the folder of the shipped enc
 `benchmarks/world/pretrain.py`.
 """
 
-from radapter.world.clip import TINY, new_model, normalised
+from radapter.world.clip import TINY, normalised
 from radapter.world.drawing import class_masks, draw
 from radapter.world.phrases import CLEAN, FULL, WEB, captions
 from radapter.world.scenes import CLASSES, COLOURS, PATTERNS, STYLES, Scenes, sample
@@ -41,7 +41,6 @@ __all__ = [
     "captions",
     "class_masks",
     "draw",
-    "new_model",
     "normalised",
     "sample",
     "split",

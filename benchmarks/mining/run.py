@@ -34,7 +34,7 @@ from radapter.segmentation.mining import (
     named_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.captioned import LOOKED_AT
+from radapter.segmentation.mining.datasets import LOOKED_AT
 from radapter.segmentation.mining.matching import middle_floors
 from radapter.segmentation.mining.regions import EXPAND
 from radapter.storage import write_json, write_text

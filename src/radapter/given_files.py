@@ -43,7 +43,7 @@ def open_regular(path: str | os.PathLike[str], *, limit: int) -> BinaryIO:
     name = os.fspath(path)
     try:
         _refuse(os.stat(name), name, limit)  # noqa: PTH116
-        # What stands there may have changed since: opening a FIFO would wait for a writer.
+        # The path may have been replaced since: opening a FIFO would wait for a writer.
         handle = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except ValueError as error:
         raise OSError(errno.EINVAL, f"no file can have this name ({error})", name) from error

@@ -51,20 +51,20 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
     nearest = next(place for place in (target, *target.parents) if os.path.lexists(place))
     requirement = "output must lie in a folder that can be written"
     if not nearest.is_dir():
-        raise RunError(f"{requirement}. '{nearest}' is no folder. Give another place.")
+        raise RunError(f"{requirement}. '{nearest}' is not a folder. Choose another folder.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise RunError(
-            f"{requirement}. '{nearest}' may not be. Give another place, or change its permissions."
+            f"{requirement}. '{nearest}' is not writable. Choose another folder, or change its permissions."
         )
     if nearest == target:
         return
     _check_name(target)
     trial = _beside(nearest / "trial", "part")
-    try:  # of a file system such as /proc only an attempt tells
+    try:  # file systems such as /proc reveal it only on an attempt
         trial.mkdir()
         trial.rmdir()
     except OSError as error:
-        raise RunError(f"{requirement}. '{nearest}': {error.strerror}. Give another place.") from error
+        raise RunError(f"{requirement}. '{nearest}': {error.strerror}. Choose another folder.") from error
 
 
 def check_destination(path: str | os.PathLike[str]) -> None:
@@ -386,7 +386,7 @@ def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> N
 
 def _check_name(target: Path) -> None:
     try:
-        os.lstat(_beside(target, "part"))  # what is written stands under this longer name first
+        os.lstat(_beside(target, "part"))  # the draft has this longer name
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:

@@ -34,7 +34,7 @@ from radapter.segmentation.mining import (
     readable_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.masked import MIN_AREA as TRUE_AREA
+from radapter.segmentation.mining.datasets import TRUE_AREA
 from radapter.segmentation.mining.nouns import SCHEME
 from radapter.segmentation.mining.regions import MIN_AREA, TEMPLATE
 from radapter.storage import check_writable, whole_file

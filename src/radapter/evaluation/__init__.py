@@ -1,17 +1,18 @@
 """Evaluation: metrics of matrices, measures of sets, and every alpha between two models.
 
-Reading order: `metrics`, `headline` (the figure that counts), `measure`, `jackknife` (what each image contributes to
-it), `classification`, `interpolation`, `sweep`, `paired` (two models on the same images), `robustness`.
+Reading order: `metrics`, `headline` (the figure that counts), `measure`, `jackknife` (each image's contribution, and
+two models on the same images), `classification`, `interpolation`, `sweep`, `robustness`.
 Retrieval: `cosines`, `retrieval`, `features`, `captioned` (the measure), `eccv_caption`.
 Segmentation: `miou`, `boundary`, `regions` (the measure).
 """
 
-from radapter.evaluation.boundary import boundary_counts, boundary_iou, class_boundary_iou
+from radapter.evaluation.boundary import boundary_counts, boundary_iou
 from radapter.evaluation.captioned import RetrievalMeasure
-from radapter.evaluation.classification import ClassificationMeasure, class_logits
+from radapter.evaluation.classification import ClassificationMeasure
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
+from radapter.evaluation.jackknife import paired_standard_error, smallest_within_paired_error
 from radapter.evaluation.measure import Measure, Measured, measured
 from radapter.evaluation.metrics import (
     Metrics,
@@ -19,18 +20,14 @@ from radapter.evaluation.metrics import (
     harmonic_mean,
 )
 from radapter.evaluation.miou import (
-    CONVENTIONS,
-    Convention,
     class_iou,
     confusion_matrix,
-    frequency_weighted_iou,
     mean_accuracy,
     mean_iou,
     pixel_accuracy,
     seen_unseen_iou,
     segmentation_metrics,
 )
-from radapter.evaluation.paired import Choice, paired_standard_error, smallest_within_paired_error
 from radapter.evaluation.regions import SegmentationMeasure
 from radapter.evaluation.retrieval import (
     RetrievalRanks,
@@ -56,12 +53,9 @@ from radapter.evaluation.sweep import (
 
 __all__ = [
     "ALPHAS",
-    "CONVENTIONS",
     "HEADLINES",
     "Baseline",
-    "Choice",
     "ClassificationMeasure",
-    "Convention",
     "Headline",
     "Interpolation",
     "Measure",
@@ -74,14 +68,11 @@ __all__ = [
     "alpha_sweep",
     "boundary_counts",
     "boundary_iou",
-    "class_boundary_iou",
     "class_iou",
-    "class_logits",
     "classification_metrics",
     "confusion_matrix",
     "effective_robustness",
     "fit_baseline",
-    "frequency_weighted_iou",
     "harmonic_mean",
     "mean_accuracy",
     "mean_iou",

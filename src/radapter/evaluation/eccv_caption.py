@@ -103,7 +103,7 @@ def ranked_ids(
             f"{len(items)} items."
         )
     if len(set(query_ids)) < len(query_ids):
-        raise ValueError(f"query_ids must differ. {len(query_ids) - len(set(query_ids))} stand twice.")
+        raise ValueError(f"query_ids must differ. {len(query_ids) - len(set(query_ids))} occur twice.")
     found: dict[int, list[int]] = {}
     for start in range(0, len(queries), tile):
         _, rows = nearest(queries[start : start + tile], in_tiles(items, tile), top=top)

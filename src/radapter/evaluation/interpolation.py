@@ -36,14 +36,14 @@ class Interpolation:
         if original.keys() != tuned.keys():
             only = sorted(original.keys() ^ tuned.keys())
             raise ValueError(
-                f"original and tuned must hold the same names. {len(only)} stand in one alone: "
+                f"original and tuned must hold the same names. {len(only)} are in only one: "
                 f"{', '.join(only[:3])}. Take both from the same module."
             )
         live = _tensors(module)
         for name in original:
             if name not in live:
                 raise ValueError(
-                    f"every name must be a parameter or buffer of the module. '{name}' is none."
+                    f"every name must be a parameter or buffer of the module. '{name}' is not."
                     f"{did_you_mean(name, live)}"
                 )
             shapes = {tuple(live[name].shape), tuple(original[name].shape), tuple(tuned[name].shape)}

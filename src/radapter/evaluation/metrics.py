@@ -181,7 +181,7 @@ def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[
 
 
 def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many classes stand before the label in each row, (N,); 0 is a hit."""
+    """How many classes rank before the label in each row, (N,); 0 is a hit."""
     own = logits.gather(1, labels[:, None])  # (N, 1)
     before = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
     return ((logits > own) | ((logits == own) & before)).sum(1)

@@ -69,7 +69,7 @@ def check_folder(folder: Path) -> None:
                 "file in place of the link."
             )
         if not file.is_file():
-            raise ModelError(f"files of a model must be regular files. '{file}' is none. Remove it.")
+            raise ModelError(f"files of a model must be regular files. '{file}' is not one. Remove it.")
         if file.suffix in _TEXT_FILES and (size := file.stat().st_size) > LARGEST_TEXT_FILE:
             raise ModelError(
                 f"'{file}' must have at most {LARGEST_TEXT_FILE} bytes, got {size}. Copy the directory again."

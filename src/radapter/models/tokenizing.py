@@ -106,7 +106,7 @@ class LazyTokenizer:
         inner = getattr(tokenizer, "tokenizer", tokenizer)  # open_clip wraps those of transformers
         if not isinstance(inner, PreTrainedTokenizerBase) or inner.unk_token_id is None:
             return None
-        # CLIP's own names its end of text as the unknown token too, which stands in every text.
+        # CLIP's tokenizer uses its end of text, which every text has, as the unknown token too.
         used = {inner.bos_token_id, inner.eos_token_id, inner.pad_token_id}
         return None if inner.unk_token_id in used else int(inner.unk_token_id)
 

@@ -153,7 +153,7 @@ def _check(paths: tuple[str, ...], stamps: Tensor, features: Tensor) -> None:
     if stamps.dtype != torch.int64 or tuple(stamps.shape) != (rows, 2):
         raise ValueError(f"stamps are {stamps.dtype} {tuple(stamps.shape)} for {rows} paths")
     if len(set(paths)) < rows:
-        raise ValueError("a path stands twice")
+        raise ValueError("a path occurs twice")
     for part in in_tiles(features, TILE):
         check_unit_norm("features", part)
 

@@ -50,7 +50,7 @@ def images_below(folder: Path) -> list[str]:
         DataError: `folder` is no folder, or holds no image.
     """
     if not folder.is_dir():
-        raise DataError(f"image folder must exist. '{folder}' is none. Give another.")
+        raise DataError(f"image folder must exist. '{folder}' is not a folder. Give another.")
     found = sorted(os.path.relpath(path, folder) for path in images_in(folder))
     if not found:
         raise DataError(

@@ -112,7 +112,7 @@ class RegionLoader:
         except Exception as error:
             if self._processes.size == 1:
                 raise
-            failure = error  # the others are still at work: it is told where they hear it
+            failure = error  # other processes are still working: it is raised below, in all
         meet(self.bad, failure, self._processes)
         if len(self.bad) == len(self.dataset):
             raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")

@@ -117,7 +117,7 @@ def _columns(model: nn.Module, classnames: Sequence[str]) -> Tensor:
         rows = [numbers[name_key(name)] for name in names_of(entry) if name_key(name) in numbers]
         if not rows:
             raise ConfigError(
-                f"an ensemble needs classes that the proposer knows. '{entry}' is none of its {len(numbers)}."
+                f"an ensemble needs classes that the proposer knows. '{entry}' is not among its {len(numbers)}."
                 f"{did_you_mean(entry, numbers)} Or use the ensemble 'region'."
             )
         table[rows, column] = 1

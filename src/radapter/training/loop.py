@@ -68,8 +68,9 @@ def make_accelerator(precision: Precision) -> Accelerator:
     check_precision(precision)
     # accelerate keeps one state a process and refuses a second precision; a program may train twice.
     AcceleratorState._reset_state()
-    # Buffers are constants here. Not all that is trained need be used; and told so, DistributedDataParallel does not
-    # lay gradients out anew after its first step, which would sum them in another order after a resumption.
+    # Buffers are constants here, and some trained parameters may be unused. With find_unused_parameters,
+    # DistributedDataParallel also keeps the layout of gradients after its first step, so a resumed run sums them in
+    # the same order.
     wrapping = DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)
     return Accelerator(mixed_precision=_MIXED[precision], kwargs_handlers=[wrapping])
 
@@ -77,7 +78,7 @@ def make_accelerator(precision: Precision) -> Accelerator:
 def check_precision(precision: Precision) -> None:
     """Raises ConfigError for fp16 without a GPU."""
     if precision == "fp16" and not torch.cuda.is_available():
-        raise ConfigError("train.precision fp16 needs a GPU. There is none here. Use bf16 or fp32.")
+        raise ConfigError("train.precision fp16 needs a GPU. This machine has none. Use bf16 or fp32.")
 
 
 def fit(

@@ -1,7 +1,7 @@
 """The procedural image-text world: labelled, captioned, masked scenes, a task with shifts, and a tiny CLIP.
 
 Reading order: `radapter.hashing` (randomness), `distances` and `shapes` (the objects), `scenes` (their placement),
-`backgrounds`, `styles` and `drawing` (pixels), `phrases` and `tokens` (words), `corruptions` and `task` (the
+`styles` and `drawing` (pixels), `phrases` and `tokens` (words), `corruptions` and `task` (the
 fine-tuning task), `clip` (the encoder). `TINY` is the folder of the shipped encoder, made by
 `benchmarks/world/pretrain.py`.
 """

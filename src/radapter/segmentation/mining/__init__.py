@@ -7,13 +7,12 @@ nouns.py       finds the nouns of a caption, by a vocabulary or by spaCy
 captions.py    the nouns of a data set, and their prompts
 matching.py    which region shows which noun, and how clearly
 regions.py     from an image and its nouns to matched regions
-captioned.py   mines a captioned data set; masked.py cuts a masked one
+datasets.py    mines a captioned data set, or cuts a masked one
 writing.py     writes regions into shards; sheet.py shows them
 """
 
-from radapter.segmentation.mining.captioned import measured_floors, mine_pairs
 from radapter.segmentation.mining.captions import named_nouns, readable_nouns
-from radapter.segmentation.mining.masked import cut_masks
+from radapter.segmentation.mining.datasets import cut_masks, measured_floors, mine_pairs
 from radapter.segmentation.mining.matching import Floors, Match, best_regions
 from radapter.segmentation.mining.nouns import NounFinder, SpacyNouns, VocabularyNouns
 from radapter.segmentation.mining.regions import RegionMatcher

@@ -111,7 +111,8 @@ def _text(where: str) -> str:
     path = Path(where)
     if not path.is_file():
         raise ConfigError(
-            f"nouns must be '{BUILT_IN}', 'spacy:MODEL' or a text file with a noun a line. '{where}' is none."
+            f"nouns must be '{BUILT_IN}', 'spacy:MODEL' or a text file with one noun per line. "
+            f"'{where}' is not a file."
         )
     try:
         return read_text(path, limit=MAX_BYTES)

@@ -1,10 +1,10 @@
-"""Mines captioned images: for each noun of the captions the region that shows it, if one does clearly."""
+"""Regions of a data set: those that show the nouns of captions clearly, or those of the classes of masks."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from radapter.data import PairSet
+from radapter.data import IGNORE, PairedMaskDataset, PairSet
 from radapter.data.shards import Sample, Shards
 from radapter.data.splits import Progress
 from radapter.errors import DataError, ImageError
@@ -12,7 +12,10 @@ from radapter.segmentation.mining.captions import NamedNouns
 from radapter.segmentation.mining.matching import Floors, Match, middle_floors
 from radapter.segmentation.mining.regions import RegionMatcher
 from radapter.segmentation.mining.writing import RegionFolder, Shown, region_sample, write_regions
+from radapter.segmentation.pixels import label_regions
 
+TRUE_AREA = 0.001
+"""Share of the image that a region must have: below are a few pixels of an outline."""
 LOOKED_AT = 256
 """Images whose matches say what is much and what is little for a model."""
 
@@ -100,3 +103,42 @@ def mine_pairs(
 
     about = {**folder.about, "pairs": pairs.fingerprint, "floors": list(floors)}
     return write_regions(pairs, of_image, named.nouns, replace(folder, about=about), nothing=nothing)
+
+
+def cut_masks(
+    dataset: PairedMaskDataset,
+    folder: RegionFolder,
+    *,
+    min_area: float = TRUE_AREA,
+) -> Shards:
+    """Writes the true regions of masked images, one a class and image; the classes are the nouns.
+
+    Args:
+        dataset: Pictures with a class for every pixel.
+        folder: Where and how.
+        min_area: Smaller regions are left out, share of the image.
+
+    Raises:
+        DataError: No region is large enough (the folder is removed then), or too many images are unreadable.
+        RunError: The folder holds something else.
+    """
+
+    def of_image(index: int) -> Iterator[Sample]:
+        image, labels, _ = dataset[index]
+        masks, classes = label_regions(labels, ignored=(IGNORE,))
+        large = [row for row, mask in enumerate(masks) if mask.float().mean() >= min_area]
+        for number, row in enumerate(large):
+            noun_id = int(classes[row])
+            shown = Shown(dataset.classnames[noun_id], noun_id)
+            yield region_sample(dataset, index, number, image, masks[row], shown)
+
+    return write_regions(
+        dataset,
+        of_image,
+        dataset.classnames,
+        replace(folder, about={**folder.about, "min_area": min_area}),
+        nothing=lambda: DataError(
+            f"masks must hold a region of at least {min_area:.2%} of the image. Those of '{dataset.name}' hold "
+            "none. Lower --min-area."
+        ),
+    )

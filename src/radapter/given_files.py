@@ -34,12 +34,8 @@ _HALF = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
 def open_regular(path: str | os.PathLike[str], *, limit: int) -> BinaryIO:
-    """Opens a regular file for reading; a link to one is followed.
-
-    Raises:
-        OSError: The file is missing, a FIFO, socket, device or folder, or larger than `limit` bytes, or the name is
-            impossible.
-    """
+    """Opens a regular file for reading; a link to one is followed. Raises OSError if the file is missing, a FIFO,
+    socket, device or folder, or larger than `limit` bytes, or the name is impossible."""
     name = os.fspath(path)
     try:
         _refuse(os.stat(name), name, limit)  # noqa: PTH116
@@ -71,12 +67,8 @@ def read_text(path: str | os.PathLike[str], *, limit: int = TEXT_FILE) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parses JSON.
-
-    Raises:
-        ValueError: It is no JSON, nested too deeply, has a number of thousands of digits, or text with half of a
-            surrogate pair, which no file and no tokenizer takes.
-    """
+    """Parses JSON. Raises ValueError if it is no JSON, nested too deeply, has a number of thousands of digits, or
+    text with half of a surrogate pair, which no file and no tokenizer takes."""
     try:
         content = json.loads(text)
     except RecursionError as error:

@@ -67,12 +67,8 @@ def forget(folder: str | os.PathLike[str], *names: str) -> None:
 
 
 def recorded(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """File -> SHA-256 from the manifest of `folder`; empty if there is no manifest.
-
-    Raises:
-        DamagedError: The manifest is not as radapter writes it.
-        RunError: A later radapter wrote it.
-    """
+    """File -> SHA-256 from the manifest of `folder`; empty if there is no manifest. Raises DamagedError if the
+    manifest is not as radapter writes it, and RunError if a later radapter wrote it."""
     file = Path(folder) / MANIFEST
     if not file.is_file():
         return {}
@@ -84,11 +80,8 @@ def recorded(folder: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def hashes_of(content: object, file: Path) -> dict[str, str]:
-    """The key "sha256" of a file's content: names in the folder of that file -> SHA-256.
-
-    Raises:
-        DamagedError: It is missing, or a name leads out of the folder.
-    """
+    """The key "sha256" of a file's content: names in the folder of that file -> SHA-256. Raises DamagedError if it
+    is missing, or a name leads out of the folder."""
     hashes = content.get("sha256") if isinstance(content, dict) else None
     if not isinstance(hashes, dict) or not all(
         isinstance(value, str) and is_inside(name) for name, value in hashes.items()
@@ -140,21 +133,15 @@ def check(files: Iterator[Checked], record: Path) -> None:
 
 def check_recorded(folder: str | os.PathLike[str], *names: str) -> None:
     """Checks files of `folder` against its manifest, those of `names` or all; does nothing without a manifest.
-
-    Raises:
-        DamagedError: A recorded file is missing or differs; names the first.
-    """
+    Raises DamagedError if a recorded file is missing or differs; names the first."""
     hashes = recorded(folder)
     wanted = {name: value for name, value in hashes.items() if not names or name in names}
     check(compared(folder, wanted, MANIFEST), Path(folder) / MANIFEST)
 
 
 def check_finished(folder: str | os.PathLike[str]) -> None:
-    """Checks every file of `folder` against its manifest, which must exist.
-
-    Raises:
-        DamagedError: The manifest is absent, or a file is missing or differs; names the first.
-    """
+    """Checks every file of `folder` against its manifest, which must exist. Raises DamagedError if the manifest is
+    absent, or a file is missing or differs; names the first."""
     if not recorded(folder):
         raise DamagedError(f"'{folder}' has no {MANIFEST}: it was not finished. Use an older one.")
     check_recorded(folder)

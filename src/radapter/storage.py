@@ -42,11 +42,8 @@ STATE_DICTS = ("state_dict", "model_state_dict", "model", "state_dict_ema")
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Checks that a folder, which need not exist yet, can be written to; call it before long work.
-
-    Raises:
-        RunError: The folder, or its nearest existing parent, is no folder or is not writable.
-    """
+    """Checks that a folder, which need not exist yet, can be written to; call it before long work. Raises RunError
+    if the folder, or its nearest existing parent, is no folder or is not writable."""
     target = Path(folder).absolute()
     nearest = next(place for place in (target, *target.parents) if os.path.lexists(place))
     requirement = "output must lie in a folder that can be written"
@@ -68,11 +65,8 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
 
 
 def check_destination(path: str | os.PathLike[str]) -> None:
-    """Checks that a file or folder of this name, which may exist, can be written.
-
-    Raises:
-        RunError: Its folder is not writable, or the name is impossible.
-    """
+    """Checks that a file or folder of this name, which may exist, can be written. Raises RunError if its folder is
+    not writable, or the name is impossible."""
     target = Path(path).absolute()
     check_writable(target if not os.path.lexists(target) else target.parent)
 
@@ -147,12 +141,8 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        DamagedError: The file is not JSON.
-    """
+    """Reads a JSON file. Raises FileNotFoundError if there is no such file, and DamagedError if the file is not
+    JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError too
@@ -184,12 +174,8 @@ def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) ->
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str]
 ) -> None:
-    """Writes a safetensors file; a reader sees the old or the new content, never a part.
-
-    Raises:
-        RunError: Nothing can be written beside `path`.
-        DiskError: The disk is full or read-only; the old content stays.
-    """
+    """Writes a safetensors file; a reader sees the old or the new content, never a part. Raises RunError if nothing
+    can be written beside `path`, and DiskError if the disk is full or read-only; the old content stays."""
     with _replacing(path) as draft:
         _save(dict(tensors), draft, dict(metadata))
 

@@ -70,11 +70,8 @@ class HashCoins:
         self.keys = keys
 
     def draw(self, site: str, tower: str, samples: int, keep: float, device: torch.device) -> Tensor:
-        """The coins of the batch's keys at `site`, (B,) bool; see `CoinSource.draw`.
-
-        Raises:
-            ConfigError: The tower has no keys, or not one per sample.
-        """
+        """The coins of the batch's keys at `site`, (B,) bool; see `CoinSource.draw`. Raises ConfigError if the tower
+        has no keys, or not one per sample."""
         if tower not in self.keys:
             raise ConfigError(f"keys must hold the tower {tower!r}, which was run. Got {sorted(self.keys)}.")
         key = self.keys[tower]

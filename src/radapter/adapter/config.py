@@ -91,11 +91,7 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
 
 
 def check_alpha(alpha: object) -> float:
-    """`alpha` as a float.
-
-    Raises:
-        ConfigError: It is outside [0, 1].
-    """
+    """`alpha` as a float. Raises ConfigError if it is outside [0, 1]."""
     if not _is_number(alpha) or not 0.0 <= alpha <= 1.0:  # type: ignore[operator]
         raise ConfigError(
             f"alpha must be in [0, 1]. Got {alpha!r}. 0 is the base model, 1 the fine-tuned one."
@@ -104,11 +100,7 @@ def check_alpha(alpha: object) -> float:
 
 
 def check_towers(towers: Sequence[str]) -> tuple[str, ...]:
-    """`towers` as a tuple.
-
-    Raises:
-        ConfigError: It is empty, or holds something else than "image" and "text".
-    """
+    """`towers` as a tuple. Raises ConfigError if it is empty, or holds something else than "image" and "text"."""
     names = (towers,) if isinstance(towers, str) else tuple(towers)
     for name in names:
         if name not in TOWERS:

@@ -242,11 +242,8 @@ class Ema:
 
 
 def auto_decay(steps: int) -> float:
-    """The decay that fits a run: clamp(1 - 25 / steps, 0, 0.999), so that the average spans 4 % of the run.
-
-    Raises:
-        ConfigError: There is fewer than 1 optimizer step.
-    """
+    """The decay that fits a run: clamp(1 - 25 / steps, 0, 0.999), so that the average spans 4 % of the run. Raises
+    ConfigError if there is fewer than 1 optimizer step."""
     if steps < 1:
         raise ConfigError(f"steps must be at least 1. Got {steps}.")
     return min(max(1.0 - 25.0 / steps, 0.0), 0.999)

@@ -143,11 +143,8 @@ def block_names(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
 
 
 def candidate_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[tuple[Site, str]]:
-    """The sites of `find_sites`, each with what makes an exact merge impossible there, or "".
-
-    Raises:
-        SiteError: No site at all, or a present tower without sites.
-    """
+    """The sites of `find_sites`, each with what makes an exact merge impossible there, or "". Raises SiteError if
+    there is no site at all, or a present tower has none."""
     wanted = check_towers(towers)
     found: list[tuple[Site, str]] = []
     for name, root, tower in present_towers(module):

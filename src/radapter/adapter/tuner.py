@@ -47,12 +47,8 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
     target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 - PEFT's declaration
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
-        """PEFT's entry for every new adapter: the sites are chosen and checked before anything changes.
-
-        Raises:
-            SiteError: The configuration and the model do not fit.
-            ConfigError: r exceeds the narrowest width.
-        """
+        """PEFT's entry for every new adapter: the sites are chosen and checked before anything changes. Raises
+        SiteError if the configuration and the model do not fit, and ConfigError if r exceeds the narrowest width."""
         config = self.peft_config[adapter_name]
         # A new adapter gets a copy: alpha belongs to it, and the user may use the configuration again. A loaded one
         # keeps the object that `from_pretrained` was given, as in PEFT.

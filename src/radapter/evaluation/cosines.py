@@ -23,11 +23,8 @@ _NORM_TOLERANCE = 0.01  # the sums stay below 2, where float64's step is 2^-52; 
 
 
 def check_unit_norm(name: str, features: Tensor) -> None:
-    """Raises if `features` is not a float matrix (N, E) of unit rows.
-
-    Raises:
-        ValueError: The shape or dtype is wrong, or the norm of a row is not 1 to within 1 %; names the first row.
-    """
+    """Checks that `features` is a float matrix (N, E) of unit rows. Raises ValueError if the shape or dtype is
+    wrong, or the norm of a row is not 1 to within 1 %; names the first row."""
     if features.ndim != 2 or 0 in features.shape or not features.is_floating_point():
         raise ValueError(
             f"{name} must be float, (N, E) with N and E at least 1. "

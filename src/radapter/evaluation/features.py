@@ -34,11 +34,7 @@ def retrieval_features(
 
 @torch.no_grad()
 def encode_images(encoder: DualEncoder, image_batches: Iterable[Tensor]) -> Tensor:
-    """Image half of `retrieval_features`.
-
-    Raises:
-        DataError: There is no image.
-    """
+    """Image half of `retrieval_features`. Raises DataError if there is no image."""
     device = device_of(encoder)
     with evaluating(encoder):
         found = [_unit(encoder.encode_image(pixels.to(device))) for pixels in image_batches]
@@ -51,11 +47,8 @@ def encode_images(encoder: DualEncoder, image_batches: Iterable[Tensor]) -> Tens
 def encode_texts(
     encoder: DualEncoder, texts: Sequence[str], *, batch_size: int = 256, processes: Processes = ALONE
 ) -> Tensor:
-    """Text half of `retrieval_features`; processes take turns with the batches, and all receive the features.
-
-    Raises:
-        DataError: There is no text.
-    """
+    """Text half of `retrieval_features`; processes take turns with the batches, and all receive the features. Raises
+    DataError if there is no text."""
     if not texts:
         raise DataError("texts must hold at least one. Got none.")
     row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}

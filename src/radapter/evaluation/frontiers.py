@@ -41,11 +41,8 @@ def id_levels(zero_shot: float, best: float) -> tuple[float, ...]:
 
 
 def ood_at(path: Path, level: float) -> float | None:
-    """F(level): the best OOD at an ID of at least `level`; None if the path does not reach it.
-
-    Raises:
-        ConfigError: If the path has no point.
-    """
+    """F(level): the best OOD at an ID of at least `level`; None if the path does not reach it. Raises ConfigError if
+    the path has no point."""
     if not path:
         raise ConfigError("a frontier needs at least one point. Got none. Sweep alpha first.")
     ids, oods = np.array(path, dtype=np.float64).T

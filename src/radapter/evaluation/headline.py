@@ -42,11 +42,8 @@ class Headline:
         return than is None or (self.score(found), -found[self.tie]) > (self.score(than), -than[self.tie])
 
     def mean(self, sets: Mapping[str, Metrics]) -> float:
-        """The plain mean of the score over sets, each counted once whatever its size.
-
-        Raises:
-            ValueError: There is no set.
-        """
+        """The plain mean of the score over sets, each counted once whatever its size. Raises ValueError if there is
+        no set."""
         if not sets:
             raise ValueError("sets must hold at least one set. Got none.")
         return fmean(self.score(metrics) for metrics in sets.values())

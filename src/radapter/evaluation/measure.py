@@ -111,11 +111,8 @@ def summary_of(
     name: str,
     processes: Processes,
 ) -> Measured:
-    """The measure of a whole set, computed by the main process and received by all.
-
-    Raises:
-        DataError: There is no image.
-    """
+    """The measure of a whole set, computed by the main process and received by all. Raises DataError if there is no
+    image."""
 
     def summary() -> Measured:
         if not truths:

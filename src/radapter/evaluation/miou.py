@@ -69,11 +69,8 @@ def confusion_matrix(
 def checked_labels(
     prediction: Tensor, truth: Tensor, classes: int, *, ignore: int = IGNORE
 ) -> tuple[Tensor, Tensor]:
-    """Returns prediction and truth as int64.
-
-    Raises:
-        ValueError: The shapes differ, or a value is neither a class nor `ignore`.
-    """
+    """Returns prediction and truth as int64. Raises ValueError if the shapes differ, or a value is neither a class
+    nor `ignore`."""
     if prediction.shape != truth.shape:
         raise ValueError(
             f"prediction must have the truth's shape, {tuple(truth.shape)}. Got {tuple(prediction.shape)}. Resize "

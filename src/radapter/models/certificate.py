@@ -98,11 +98,7 @@ def relative_difference(before: Tensor, after: Tensor) -> float:
 
 
 def certify(before: Features, after: Features, dtype: torch.dtype) -> dict[str, float]:
-    """The difference per tower.
-
-    Raises:
-        ExportError: One is above the tolerance of the dtype.
-    """
+    """The difference per tower. Raises ExportError if one is above the tolerance of the dtype."""
     differences = {tower: relative_difference(before[tower], after[tower]) for tower in before}
     worst, tolerance = max(differences.values()), TOLERANCES[dtype]
     if math.isinf(worst):
@@ -138,12 +134,8 @@ def certificate(
 
 
 def check_certified(folder: Path) -> None:
-    """Checks the files of a folder that `export` wrote; ignores any other folder.
-
-    Raises:
-        DamagedError: A file is missing, or differs from the manifest or, in folders of an older radapter, from the
-            certificate.
-    """
+    """Checks the files of a folder that `export` wrote; ignores any other folder. Raises DamagedError if a file is
+    missing, or differs from the manifest or, in older folders, from the certificate."""
     file = folder / CERTIFICATE
     if (folder / MANIFEST).is_file() and file.is_file():
         check_recorded(folder)

@@ -57,10 +57,7 @@ _TOWERS = (("vision_model.encoder.layers", "visual.transformer.resblocks"),
 
 def open_clip_config(config: Any) -> dict[str, Any]:
     """open_clip's `model_cfg` for a transformers CLIP configuration; the folder's own tokenizer makes the tokens.
-
-    Raises:
-        ModelError: open_clip has no such architecture; names the difference.
-    """
+    Raises ModelError if open_clip has no such architecture; names the difference."""
     if config.model_type != "clip":
         raise ModelError(
             f"only CLIP crosses to open_clip. Got '{config.model_type}'. Use format='transformers'."
@@ -102,11 +99,8 @@ def open_clip_config(config: Any) -> dict[str, Any]:
 
 
 def transformers_config(config: Mapping[str, Any]) -> CLIPConfig:
-    """transformers' CLIP configuration for open_clip's `model_cfg`.
-
-    Raises:
-        ModelError: transformers' CLIP has no such architecture; names the difference.
-    """
+    """transformers' CLIP configuration for open_clip's `model_cfg`. Raises ModelError if transformers' CLIP has no
+    such architecture; names the difference."""
     vision, text = dict(config["vision_cfg"]), dict(config["text_cfg"])
     for part, given, plain in (
         ("model", config, _PLAIN_MODEL), ("vision_cfg", vision, _PLAIN_VISION), ("text_cfg", text, _PLAIN_TEXT)
@@ -194,11 +188,8 @@ def transformers_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
-    """open_clip's `preprocess_cfg` for a transformers image processor.
-
-    Raises:
-        ModelError: open_clip cannot prepare images like this.
-    """
+    """open_clip's `preprocess_cfg` for a transformers image processor. Raises ModelError if open_clip cannot prepare
+    images like this."""
     size, names = dict(processor.size), {number: name for name, number in _PILLOW.items()}
     crops = bool(getattr(processor, "do_center_crop", False))
     if crops and size.get("shortest_edge") == image_size:
@@ -226,11 +217,8 @@ def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
 
 
 def transformers_processor(preprocess: Mapping[str, Any]) -> CLIPImageProcessorPil:
-    """transformers' image processor for open_clip's `preprocess_cfg`.
-
-    Raises:
-        ModelError: transformers' CLIP cannot prepare images like this.
-    """
+    """transformers' image processor for open_clip's `preprocess_cfg`. Raises ModelError if transformers' CLIP cannot
+    prepare images like this."""
     square = {"height": preprocess["size"], "width": preprocess["size"]}
     mode = preprocess["resize_mode"]
     if mode not in ("shortest", "squash") or preprocess["interpolation"] not in _PILLOW:

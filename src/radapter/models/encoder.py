@@ -121,11 +121,8 @@ class DualEncoder(nn.Module):
         return self.towers.encode_image(self.module, pixels)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
-        """Text features of token ids: (B, L), int64, to (B, E), not normalised.
-
-        Raises:
-            ModelError: The model has no text tower.
-        """
+        """Text features of token ids: (B, L), int64, to (B, E), not normalised. Raises ModelError if the model has
+        no text tower."""
         return self.towers.encode_text(self.module, tokens)
 
     def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,28 +143,19 @@ class DualEncoder(nn.Module):
         return self.towers.preprocess(image)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Token ids (N, L), int64, of N texts, cut or padded to the context.
-
-        Raises:
-            ModelError: The tokenizer's files, which are read on first use, are missing, or there is no text tower.
-        """
+        """Token ids (N, L), int64, of N texts, cut or padded to the context. Raises ModelError if the tokenizer's
+        files, which are read on first use, are missing, or there is no text tower."""
         return self.towers.tokenizer(texts)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each of N uncut texts, begin and end included; `tokenize` cuts texts above
-        `context_length`.
-
-        Raises:
-            ModelError: The tokenizer's files are missing, it cannot count uncut tokens, or there is no text tower.
-        """
+        `context_length`. Raises ModelError if the tokenizer's files are missing, it cannot count uncut tokens, or
+        there is no text tower."""
         return self.towers.tokenizer.token_counts(texts)
 
     def unknown_id(self) -> int | None:
-        """The token id of words that the vocabulary lacks; None if the tokenizer can read every word.
-
-        Raises:
-            ModelError: The tokenizer's files are missing, or there is no text tower.
-        """
+        """The token id of words that the vocabulary lacks; None if the tokenizer can read every word. Raises
+        ModelError if the tokenizer's files are missing, or there is no text tower."""
         return self.towers.tokenizer.unknown_id()
 
     def image_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:

@@ -50,11 +50,8 @@ def reading(place: Path) -> Iterator[None]:
 
 
 def check_folder(folder: Path) -> None:
-    """Checks that the files of a model are regular files in its own directory.
-
-    Raises:
-        ModelError: One is a link that leaves the directory, a pipe or a device, or a text file is too large.
-    """
+    """Checks that the files of a model are regular files in its own directory. Raises ModelError if one is a link
+    that leaves the directory, a pipe or a device, or a text file is too large."""
     root = folder.resolve()
     if (
         root.parent.name == "snapshots"
@@ -77,11 +74,8 @@ def check_folder(folder: Path) -> None:
 
 
 def read_config(file: Path, *, largest: float = LARGEST_NUMBER) -> dict[str, Any]:
-    """Reads a JSON object whose numbers are finite and at most `largest`.
-
-    Raises:
-        ModelError: The file is missing or no such object, or it asks for an implementation from the hub.
-    """
+    """Reads a JSON object whose numbers are finite and at most `largest`. Raises ModelError if the file is missing
+    or no such object, or it asks for an implementation from the hub."""
     with reading(file):
         value = read_json(file)
         if not isinstance(value, dict):
@@ -102,11 +96,7 @@ def read_config(file: Path, *, largest: float = LARGEST_NUMBER) -> dict[str, Any
 
 
 def table_of(config: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
-    """The object at `key`.
-
-    Raises:
-        ModelError: There is none.
-    """
+    """The object at `key`. Raises ModelError if there is none."""
     found = config.get(key)
     if not isinstance(found, dict):
         raise ModelError(f"{key} in '{file}' must be an object, got {found!r}. Copy the directory again.")
@@ -122,11 +112,8 @@ def check_hub_name(key: str, name: object, file: Path) -> None:
 
 
 def shards_of(index: Path) -> list[Path]:
-    """The weights files that an index lists, all of them beside it.
-
-    Raises:
-        ModelError: One is elsewhere, or the file is no index.
-    """
+    """The weights files that an index lists, all of them beside it. Raises ModelError if one is elsewhere, or the
+    file is no index."""
     names = table_of(read_config(index, largest=math.inf), "weight_map", index).values()
     for name in names:
         if not isinstance(name, str) or name in ("", ".", "..") or re.search(r"[/\\:\0]", name):

@@ -189,11 +189,8 @@ def load_folder(
 
 
 def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
-    """The model_type and the configuration of a local folder; no code of the folder runs.
-
-    Raises:
-        ModelError: The type is not in `models`, or a value cannot be used.
-    """
+    """The model_type and the configuration of a local folder; no code of the folder runs. Raises ModelError if the
+    type is not in `models`, or a value cannot be used."""
     file = folder / "config.json"
     model_type = read_config(file).get("model_type")
     if not isinstance(model_type, str) or model_type not in models:
@@ -207,11 +204,8 @@ def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
 
 
 def image_processor(folder: Path) -> Any:
-    """The image processor of a folder, of the Pillow backend; no code of the folder runs.
-
-    Raises:
-        ModelError: A value cannot be used.
-    """
+    """The image processor of a folder, of the Pillow backend; no code of the folder runs. Raises ModelError if a
+    value cannot be used."""
     for name in PROCESSOR_FILES:
         if (file := folder / name).is_file():
             read_config(file, largest=LARGEST_SIDE)
@@ -260,12 +254,8 @@ def quiet() -> Iterator[None]:
 
 
 def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
-    """A model of transformers with a folder's weights, in evaluation mode.
-
-    Raises:
-        ModelError: Weights are missing, truncated or do not fit the configuration.
-        UnsafeFileError: They are a pickle of more than tensors.
-    """
+    """A model of transformers with a folder's weights, in evaluation mode. Raises ModelError if weights are missing,
+    truncated or do not fit the configuration, and UnsafeFileError if they are a pickle of more than tensors."""
     weights: dict[str, Tensor] = {}
     for file in _weight_files(folder):
         weights |= load_weights(file)

@@ -54,11 +54,8 @@ def folder_of(
 
 
 def file_of(repository: str, names: Sequence[str], *, allow_download: bool) -> Path:
-    """The local path of the first of `names` that a hub repository has.
-
-    Raises:
-        ModelError: None is in the cache, or none can be downloaded.
-    """
+    """The local path of the first of `names` that a hub repository has. Raises ModelError if none is in the cache,
+    or none can be downloaded."""
     failure: Exception | None = None
     for name in names:
         # The hub's own hf_hub_download asks the network who calls it, even when told to use local files only.

@@ -32,11 +32,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def import_open_clip() -> ModuleType:
-    """Imports the library.
-
-    Raises:
-        MissingExtraError: It is not installed, or torchvision does not fit torch.
-    """
+    """Imports the library. Raises MissingExtraError if it is not installed, or torchvision does not fit torch."""
     try:
         import open_clip
     except ImportError as error:
@@ -183,11 +179,8 @@ def check_tokenizer_options(config: dict[str, Any], source: Path) -> None:
 
 
 def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
-    """The tokenizer of an architecture: built in, or from the hub's cache.
-
-    Raises:
-        ModelError: Its files are not here; names them.
-    """
+    """The tokenizer of an architecture: built in, or from the hub's cache. Raises ModelError if its files are not
+    here; names them."""
     repository = config["text_cfg"].get("hf_tokenizer_name")
     if not repository:
         return simple_tokenizer(config)
@@ -222,11 +215,8 @@ def simple_tokenizer(config: dict[str, Any]) -> Any:
 
 
 def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
-    """open_clip's wrapper of the transformers tokenizer in a local folder.
-
-    Raises:
-        ModelError: The folder has none.
-    """
+    """open_clip's wrapper of the transformers tokenizer in a local folder. Raises ModelError if the folder has
+    none."""
     text = config["text_cfg"]
     tokenizer_from_folder(folder)  # says which files are missing
     with reading(folder / "tokenizer_config.json"):

@@ -137,11 +137,8 @@ def load_folder(folder: Path, *, name: str, dtype: torch.dtype) -> DualEncoder:
 
 
 def build(architecture: str, *, seed: int = 0, **options: Any) -> Any:
-    """A timm ViT with random weights; torch's global generator is not used.
-
-    Raises:
-        ModelError: The architecture is no plain vision transformer.
-    """
+    """A timm ViT with random weights; torch's global generator is not used. Raises ModelError if the architecture is
+    no plain vision transformer."""
     timm = import_timm()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -156,11 +153,7 @@ def build(architecture: str, *, seed: int = 0, **options: Any) -> Any:
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Loads the tensors of a weights file.
-
-    Raises:
-        ModelError: They do not fit.
-    """
+    """Loads the tensors of a weights file. Raises ModelError if they do not fit."""
     weights = without_prefixes(tensors, module.state_dict().keys())
     try:
         module.load_state_dict(weights)
@@ -171,11 +164,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> N
 
 
 def import_timm() -> ModuleType:
-    """Imports the library.
-
-    Raises:
-        MissingExtraError: It is not installed; it comes with open_clip's extra.
-    """
+    """Imports the library. Raises MissingExtraError if it is not installed; it comes with open_clip's extra."""
     import_open_clip()
     try:
         import timm

@@ -51,11 +51,7 @@ class LazyTokenizer:
         self._made: Tokenizer | PreTrainedTokenizerBase | None = None
 
     def get(self) -> Tokenizer | PreTrainedTokenizerBase:
-        """The tokenizer itself.
-
-        Raises:
-            ModelError: Its files are missing.
-        """
+        """The tokenizer itself. Raises ModelError if its files are missing."""
         if self._made is None:
             made = self._make()
             if self._folder is not None:
@@ -71,11 +67,8 @@ class LazyTokenizer:
         trial.unknown_id()
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Token ids (N, L), int64, of N texts.
-
-        Raises:
-            ModelError: The files are missing, or a given callable returns another shape.
-        """
+        """Token ids (N, L), int64, of N texts. Raises ModelError if the files are missing, or a given callable
+        returns another shape."""
         tokenizer, length = self.get(), self.context_length
         if not texts:
             return torch.empty(0, length, dtype=torch.long)
@@ -97,11 +90,8 @@ class LazyTokenizer:
         return tokens
 
     def unknown_id(self) -> int | None:
-        """The id of words that the vocabulary lacks; None if the tokenizer can read every word.
-
-        Raises:
-            ModelError: The files are missing.
-        """
+        """The id of words that the vocabulary lacks; None if the tokenizer can read every word. Raises ModelError if
+        the files are missing."""
         tokenizer = self.get()
         inner = getattr(tokenizer, "tokenizer", tokenizer)  # open_clip wraps those of transformers
         if not isinstance(inner, PreTrainedTokenizerBase) or inner.unk_token_id is None:
@@ -111,11 +101,8 @@ class LazyTokenizer:
         return None if inner.unk_token_id in used else int(inner.unk_token_id)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each uncut text, begin and end included.
-
-        Raises:
-            ModelError: The files are missing, or a given callable cannot be asked for another length.
-        """
+        """Number of tokens of each uncut text, begin and end included. Raises ModelError if the files are missing,
+        or a given callable cannot be asked for another length."""
         tokenizer = self.get()
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             if not texts:
@@ -149,11 +136,8 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
-    """The transformers tokenizer in a local folder; nothing is downloaded.
-
-    Raises:
-        ModelError: The folder has none.
-    """
+    """The transformers tokenizer in a local folder; nothing is downloaded. Raises ModelError if the folder has
+    none."""
     if not has_tokenizer(folder):
         raise ModelError(
             f"tokenizer files must be in '{folder}'. Looked for {', '.join(TOKENIZER_FILES)}. "

@@ -105,11 +105,8 @@ def _features_sha256(features: Tensor) -> str:
 
 
 def read_index(path: str | os.PathLike[str]) -> ImageIndex:
-    """Reads a file of `write_index`; the features stay in the file until they are used.
-
-    Raises:
-        DataError: The file is missing, damaged, or no index.
-    """
+    """Reads a file of `write_index`; the features stay in the file until they are used. Raises DataError if the file
+    is missing, damaged, or no index."""
     if not Path(path).is_file():
         raise _refused(path, "there is no such file")
     try:

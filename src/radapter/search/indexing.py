@@ -44,11 +44,8 @@ class Indexed:
 
 
 def images_below(folder: Path) -> list[str]:
-    """The image files at any depth, relative to `folder`, sorted; hidden ones are left out.
-
-    Raises:
-        DataError: `folder` is no folder, or holds no image.
-    """
+    """The image files at any depth, relative to `folder`, sorted; hidden ones are left out. Raises DataError if
+    `folder` is no folder, or holds no image."""
     if not folder.is_dir():
         raise DataError(f"image folder must exist. '{folder}' is not a folder. Give another.")
     found = sorted(os.path.relpath(path, folder) for path in images_in(folder))

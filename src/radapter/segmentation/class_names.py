@@ -36,11 +36,8 @@ class ClassHead(NamedTuple):
 
 
 def names_of(entry: str) -> tuple[str, ...]:
-    """The distinct names of a class: "car, automobile" gives two; underscores become spaces.
-
-    Raises:
-        DataError: A name is empty.
-    """
+    """The distinct names of a class: "car, automobile" gives two; underscores become spaces. Raises DataError if a
+    name is empty."""
     names = [spoken(name) for name in entry.split(",")]
     if not all(names):
         raise DataError(f"class names must not be empty. '{entry}' holds an empty one. Look at its commas.")

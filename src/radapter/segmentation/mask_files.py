@@ -36,11 +36,8 @@ class MaskFile:
         self._path = path
 
     def __call__(self, image: Image) -> Proposals:
-        """The file's masks in half precision.
-
-        Raises:
-            DataError: The file is damaged, holds something else, too much, or masks of another size.
-        """
+        """The file's masks in half precision. Raises DataError if the file is damaged, holds something else, too
+        much, or masks of another size."""
         masks, objectness = _READERS[self._path.suffix](self._path, image.size[::-1])
         if masks.shape[1:] != image.size[::-1]:
             raise DataError(
@@ -51,11 +48,8 @@ class MaskFile:
 
 
 def mask_file_of(folder: Path, image: Path) -> Path:
-    """The file in `folder` that holds the masks of `image`, a path relative to the images' folder.
-
-    Raises:
-        DataError: There is none.
-    """
+    """The file in `folder` that holds the masks of `image`, a path relative to the images' folder. Raises DataError
+    if there is none."""
     names = [image.with_suffix(suffix) for suffix in _READERS]
     for name in names:
         if (folder / name).is_file():

@@ -84,12 +84,8 @@ class MaskPrompts(nn.Module):
 
     @classmethod
     def load(cls, path: Path, encoder: DualEncoder) -> "MaskPrompts":
-        """Reads a file of `save`.
-
-        Raises:
-            ModelError: The file is missing, damaged, no mask prompts, or of another tower's shape.
-            DamagedError: It differs from its record in the manifest beside it.
-        """
+        """Reads a file of `save`. Raises ModelError if the file is missing, damaged, no mask prompts, or of another
+        tower's shape, and DamagedError if it differs from its record in the manifest beside it."""
         check_recorded(path.parent, path.name)
         try:
             with safe_open(path, framework="pt") as file:

@@ -101,11 +101,7 @@ class RegionLoader:
         self._bits: dict[int, tuple[np.ndarray, tuple[int, ...]]] = {}
 
     def __iter__(self) -> Iterator[RegionBatch]:
-        """One pass.
-
-        Raises:
-            DataError: Too many images are unreadable, or all of them.
-        """
+        """One pass. Raises DataError if too many images are unreadable, or all of them."""
         failure: Exception | None = None
         try:
             yield from self._kept if self._kept is not None else self._fresh()

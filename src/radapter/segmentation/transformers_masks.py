@@ -70,11 +70,8 @@ class TransformersProposer:
 
     @torch.no_grad()
     def __call__(self, image: Image) -> Proposals:
-        """Q regions of an RGB image, masks in half precision on the CPU.
-
-        Raises:
-            ModelError: The model's output is not that of mask classification.
-        """
+        """Q regions of an RGB image, masks in half precision on the CPU. Raises ModelError if the model's output is
+        not that of mask classification."""
         inputs = self._processor(images=image.convert("RGB"), return_tensors="pt")
         parameter = next(self._model.parameters())
         pixels = inputs["pixel_values"].to(parameter)

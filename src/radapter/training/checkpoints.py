@@ -72,11 +72,8 @@ class Checkpoints:
         self._keep = keep
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Writes a checkpoint, removes those beyond `keep` and returns its folder.
-
-        Raises:
-            DiskError: The disk is full or read-only; the earlier ones stay.
-        """
+        """Writes a checkpoint, removes those beyond `keep` and returns its folder. Raises DiskError if the disk is
+        full or read-only; the earlier ones stay."""
         target = self.folder / f"step-{checkpoint.step:08d}"
         with whole_folder(target, replace=True) as draft:
             save_tensors(draft / "parameters.safetensors", checkpoint.parameters)
@@ -97,10 +94,7 @@ class Checkpoints:
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint whose files match their manifest, or None if there is none; damaged ones are logged.
-
-        Raises:
-            RunError: There are checkpoints, and all of them are damaged.
-        """
+        Raises RunError if there are checkpoints, and all of them are damaged."""
         found = self._all()
         for folder in reversed(found):
             try:

@@ -60,11 +60,8 @@ class Progress:
 
 
 def make_accelerator(precision: Precision) -> Accelerator:
-    """Creates an Accelerator with the given precision.
-
-    Raises:
-        ConfigError: fp16 without a GPU: its gradients need a scaler that exists on GPUs only.
-    """
+    """Creates an Accelerator with the given precision. Raises ConfigError if there is no GPU for fp16, whose
+    gradients need a scaler that exists on GPUs only."""
     check_precision(precision)
     # accelerate keeps one state a process and refuses a second precision; a program may train twice.
     AcceleratorState._reset_state()

@@ -129,12 +129,8 @@ class Saving:
             self._checkpoints.warn_of_space(self._state.parameter_bytes)
 
     def after_step(self, *, due: bool, asked: bool) -> bool:
-        """Saves if it is time; returns whether any process is asked to stop.
-
-        Raises:
-            DiskError: A checkpoint does not fit, and the run is to stop; otherwise a warning is logged and training
-                goes on.
-        """
+        """Saves if it is time; returns whether any process is asked to stop. Raises DiskError if a checkpoint does
+        not fit, and the run is to stop; otherwise a warning is logged and training goes on."""
         late = time.monotonic() - self._last > self._seconds
         found = self._processes.gather((asked, late))
         is_asked, is_late = any(asked for asked, _ in found), found[0][1]

@@ -61,11 +61,7 @@ class NamedNouns:
 
 
 def named_nouns(pairs: PairSet, finder: NounFinder) -> NamedNouns:
-    """Finds the nouns of every caption.
-
-    Raises:
-        DataError: No caption names a noun.
-    """
+    """Finds the nouns of every caption. Raises DataError if no caption names a noun."""
     read: list[list[tuple[str, tuple[str, ...]]]] = [[] for _ in range(len(pairs))]
     for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
         read[image].append((caption, finder(caption)))

@@ -85,12 +85,8 @@ class SpacyNouns:
 
     @classmethod
     def from_name(cls, name: str) -> "SpacyNouns":
-        """Loads the pipeline of an installed package or a folder; nothing is downloaded.
-
-        Raises:
-            ConfigError: There is no such pipeline, or it finds no noun chunks.
-            MissingExtraError: spaCy is not installed.
-        """
+        """Loads the pipeline of an installed package or a folder; nothing is downloaded. Raises ConfigError if there
+        is no such pipeline, or it finds no noun chunks, and MissingExtraError if spaCy is not installed."""
         try:
             import spacy
         except ImportError as error:

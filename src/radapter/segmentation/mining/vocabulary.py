@@ -78,11 +78,8 @@ def words_of(text: str) -> list[str]:
 
 
 def vocabulary(lists: Sequence[str] = (BUILT_IN,)) -> Vocabulary:
-    """Joins lists of nouns, each a path or "built-in". A later list wins if two give a word different nouns.
-
-    Raises:
-        ConfigError: A file is missing, no text, empty, or repeats a noun.
-    """
+    """Joins lists of nouns, each a path or "built-in". A later list wins if two give a word different nouns. Raises
+    ConfigError if a file is missing, no text, empty, or repeats a noun."""
     named: dict[tuple[str, ...], str | None] = {}
     for each in lists:
         named |= _parsed(_text(each), origin=each)

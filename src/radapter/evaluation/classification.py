@@ -74,19 +74,13 @@ class ClassificationMeasure:
             self.zero_shot[self.name] = predicted(torch.cat(list(observed)), self.classes)
 
     def summarise(
-        self,
-        prepared: LinearHead,
-        observed: Sequence[Tensor],
-        truths: Sequence[tuple[Tensor, Tensor | None]],
+        self, prepared: LinearHead, observed: Sequence[Tensor], truths: Sequence[tuple[Tensor, Tensor | None]]
     ) -> Measured:
         """Returns `classification_metrics`; an image's pseudo-value is 1 if its label is predicted, else 0."""
         of_batch, groups = zip(*truths, strict=True)
         logits, labels = restricted(torch.cat(list(observed)), torch.cat(of_batch), self.classes)
         metrics = classification_metrics(
-            logits,
-            labels,
-            groups=_joined(groups),
-            zero_shot=(self.zero_shot or {}).get(self.name),
+            logits, labels, groups=_joined(groups), zero_shot=(self.zero_shot or {}).get(self.name)
         )
         return Measured(metrics, is_right(logits, labels).float())
 

@@ -76,10 +76,7 @@ def checked_labels(
             f"prediction must have the truth's shape, {tuple(truth.shape)}. Got {tuple(prediction.shape)}. Resize "
             "scores to the original size before taking the argmax."
         )
-    return (
-        _checked(prediction, classes, ignore, "prediction"),
-        _checked(truth, classes, ignore, "truth"),
-    )
+    return (_checked(prediction, classes, ignore, "prediction"), _checked(truth, classes, ignore, "truth"))
 
 
 def marginals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,13 +16,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from radapter.evaluation.cosines import (
-    TILE,
-    check_tile,
-    check_unit_norm,
-    cosines_of_pairs,
-    count_at_least,
-)
+from radapter.evaluation.cosines import TILE, check_tile, check_unit_norm, cosines_of_pairs, count_at_least
 from radapter.evaluation.metrics import Metrics
 
 CUTOFFS = (1, 5, 10)

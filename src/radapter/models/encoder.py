@@ -131,10 +131,7 @@ class DualEncoder(nn.Module):
         Returns:
             Image features (B, E) and text features (U, E), unit norm.
         """
-        return (
-            F.normalize(self.encode_image(images), dim=-1),
-            F.normalize(self.encode_text(tokens), dim=-1),
-        )
+        return (F.normalize(self.encode_image(images), dim=-1), F.normalize(self.encode_text(tokens), dim=-1))
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """Prepares an image as the model's library does for evaluation, with Pillow: (3, image_size, image_size),

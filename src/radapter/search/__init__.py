@@ -4,13 +4,4 @@ from radapter.search.index import Hit, ImageIndex, find, read_index, write_index
 from radapter.search.indexing import Indexed, index_folder
 from radapter.search.sheet import sheet_html
 
-__all__ = [
-    "Hit",
-    "ImageIndex",
-    "Indexed",
-    "find",
-    "index_folder",
-    "read_index",
-    "sheet_html",
-    "write_index",
-]
+__all__ = ["Hit", "ImageIndex", "Indexed", "find", "index_folder", "read_index", "sheet_html", "write_index"]

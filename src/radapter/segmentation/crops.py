@@ -79,13 +79,7 @@ class RegionCrops(NamedTuple):
 
 
 def region_crops(
-    image: Tensor,
-    masks: Tensor,
-    *,
-    size: int,
-    mean: Colour,
-    std: Colour,
-    style: CropStyle = PLAIN,
+    image: Tensor, masks: Tensor, *, size: int, mean: Colour, std: Colour, style: CropStyle = PLAIN
 ) -> RegionCrops:
     """Cuts every region of an image out and resizes it to a tower's input, by one batched resize.
 

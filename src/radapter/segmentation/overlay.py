@@ -83,10 +83,7 @@ def _tinted(picture: Image.Image, labels: _Labels) -> Image.Image:
     ]  # a picture's own colours would mix with them
     pixels = grey * (1 - share) + tint * share
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
-    for edge, one, other in (
-        (across, pixels[:, 1:], pixels[:, :-1]),
-        (down, pixels[1:], pixels[:-1]),
-    ):
+    for edge, one, other in ((across, pixels[:, 1:], pixels[:, :-1]), (down, pixels[1:], pixels[:-1])):
         one[edge] = other[edge] = _PAPER
     return Image.fromarray((pixels + 0.5).astype(np.uint8))
 

@@ -12,10 +12,7 @@ import torch
 import torch.nn.functional as F
 from PIL.Image import Image
 from torch import Tensor, nn
-from transformers import (
-    Mask2FormerForUniversalSegmentation,
-    MaskFormerForInstanceSegmentation,
-)
+from transformers import Mask2FormerForUniversalSegmentation, MaskFormerForInstanceSegmentation
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models.folders import check_folder

@@ -10,16 +10,7 @@ from radapter.world.clip import TINY, normalised
 from radapter.world.drawing import class_masks, draw
 from radapter.world.phrases import CLEAN, FULL, WEB, captions
 from radapter.world.scenes import CLASSES, COLOURS, PATTERNS, STYLES, Scenes, sample
-from radapter.world.task import (
-    CORRELATED,
-    CORRELATION,
-    KEPT,
-    KEPT_TEMPLATES,
-    OOD,
-    SPLITS,
-    WorldSplit,
-    split,
-)
+from radapter.world.task import CORRELATED, CORRELATION, KEPT, KEPT_TEMPLATES, OOD, SPLITS, WorldSplit, split
 
 __all__ = [
     "CLASSES",

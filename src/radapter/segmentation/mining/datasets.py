@@ -51,12 +51,7 @@ def measured_floors(
 
 
 def mine_pairs(
-    pairs: PairSet,
-    named: NamedNouns,
-    matcher: RegionMatcher,
-    folder: RegionFolder,
-    *,
-    floors: Floors,
+    pairs: PairSet, named: NamedNouns, matcher: RegionMatcher, folder: RegionFolder, *, floors: Floors
 ) -> Shards:
     """Writes the regions that show the nouns of captions, one region a noun and image.
 
@@ -105,12 +100,7 @@ def mine_pairs(
     return write_regions(pairs, of_image, named.nouns, replace(folder, about=about), nothing=nothing)
 
 
-def cut_masks(
-    dataset: PairedMaskDataset,
-    folder: RegionFolder,
-    *,
-    min_area: float = TRUE_AREA,
-) -> Shards:
+def cut_masks(dataset: PairedMaskDataset, folder: RegionFolder, *, min_area: float = TRUE_AREA) -> Shards:
     """Writes the true regions of masked images, one a class and image; the classes are the nouns.
 
     Args:

@@ -176,8 +176,7 @@ def class_embeddings(
 
     def encode(chunk: list[str]) -> Tensor:
         embeddings = encoder.encode_text(encoder.tokenize(chunk).to(device))
-        wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-        return F.normalize(wide, dim=-1)
+        return F.normalize(widen(embeddings), dim=-1)
 
     chunks = [distinct[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
     with evaluating(encoder):

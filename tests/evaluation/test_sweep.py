@@ -1,5 +1,6 @@
 """Evaluating a set, every alpha on each batch, and the rule that chooses one."""
 
+import sys
 from collections import Counter
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from radapter.evaluation import (
     sweep,
 )
 from radapter.zeroshot import LinearHead
+
+MODULE = sys.modules[sweep.__module__]  # the package exports the function under this name
 
 
 class Batch(NamedTuple):
@@ -100,7 +103,7 @@ def test_sweep_equals_evaluating_at_each_alpha(tuned):
 
 @pytest.mark.parametrize("cache_mib", [0, 1e-4, 256])
 def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib, monkeypatch):
-    monkeypatch.setattr("radapter.evaluation.sweep.CACHE_MIB", cache_mib)
+    monkeypatch.setattr(MODULE, "CACHE_MIB", cache_mib)
     encoder, head, interpolation = tuned
     read = Counter()
 
@@ -132,7 +135,7 @@ def test_agreement_with_the_zero_shot_model_is_found_on_the_way_and_kept(tuned):
 def test_how_much_is_held_does_not_change_the_result(tuned, monkeypatch):
     encoder, head, interpolation = tuned
     at_once = alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()})
-    monkeypatch.setattr("radapter.evaluation.sweep.CACHE_MIB", 0)
+    monkeypatch.setattr(MODULE, "CACHE_MIB", 0)
     assert alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()}) == at_once
 
 

@@ -13,7 +13,7 @@ from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
 from radapter.evaluation.jackknife import paired_standard_error, smallest_within_paired_error
-from radapter.evaluation.measure import Measure, Measured, measured
+from radapter.evaluation.measure import Measure, Measured
 from radapter.evaluation.metrics import Metrics, classification_metrics, harmonic_mean
 from radapter.evaluation.miou import (
     class_iou,
@@ -41,7 +41,7 @@ from radapter.evaluation.robustness import (
     read_standard_models,
     relative_robustness,
 )
-from radapter.evaluation.sweep import ALPHAS, alpha_sweep, sweep
+from radapter.evaluation.sweep import ALPHAS, alpha_sweep, measured, sweep
 
 __all__ = [
     "ALPHAS",

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.errors import DataError
+from radapter.losses.batch import widen
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.zeroshot import device_of, evaluating
@@ -37,7 +38,10 @@ def encode_images(encoder: DualEncoder, image_batches: Iterable[Tensor]) -> Tens
     """Image half of `retrieval_features`. Raises DataError if there is no image."""
     device = device_of(encoder)
     with evaluating(encoder):
-        found = [_unit(encoder.encode_image(pixels.to(device))) for pixels in image_batches]
+        found = [
+            F.normalize(widen(encoder.encode_image(pixels.to(device))), dim=-1).cpu()
+            for pixels in image_batches
+        ]
     if not found:
         raise DataError("images must hold at least one. Got none.")
     return torch.cat(found)
@@ -55,14 +59,10 @@ def encode_texts(
     distinct, device = list(row_of), device_of(encoder)
 
     def encode(chunk: list[str]) -> Tensor:
-        return _unit(encoder.encode_text(encoder.tokenize(chunk).to(device)))
+        embeddings = encoder.encode_text(encoder.tokenize(chunk).to(device))
+        return F.normalize(widen(embeddings), dim=-1).cpu()
 
     chunks = [distinct[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
     with evaluating(encoder):
         found = list(processes.in_turn(chunks, encode))
     return torch.cat(found)[torch.tensor([row_of[text] for text in texts])]
-
-
-def _unit(embeddings: Tensor) -> Tensor:
-    wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-    return F.normalize(wide, dim=-1).cpu()

@@ -1,10 +1,12 @@
 """Every alpha between the zero-shot and the fine-tuned model; each image is decoded once.
 
-`sweep` measures any kind of set, `alpha_sweep` labelled images under a head.
+`sweep` measures any kind of set, `alpha_sweep` labelled images under a head, `measured` one set as the model is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,8 +14,9 @@ from torch import Tensor
 
 from radapter.adapter.config import check_alpha
 from radapter.data import Batch
+from radapter.errors import DataError
 from radapter.evaluation.classification import ClassificationMeasure
-from radapter.evaluation.measure import Measure, Progress, joined, summary_of
+from radapter.evaluation.measure import Measure, Measured, Progress
 from radapter.evaluation.metrics import Metrics
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
@@ -84,7 +87,7 @@ def sweep(
                 continue
             observed: dict[float, list[Tensor]] = {alpha: [] for alpha in missing[name]}
             truths: list[Any] = []
-            for block in _blocks(measure.batches):
+            for block in _blocks(measure.batches, CACHE_MIB if len(observed) > 1 else 0):
                 truths.extend(measure.truth(batch) for batch in block)
                 for alpha, of_alpha in observed.items():
                     with at(alpha):
@@ -92,20 +95,39 @@ def sweep(
                             of_alpha.append(measure.observe(prepared[alpha, measure.prepare], batch))
                             if progress is not None:
                                 progress(name, measure.count(batch))
-            truths = joined(truths, processes)
-            for alpha in sorted(
-                observed, key=lambda alpha: alpha != 0.0
-            ):  # zero-shot first: others agree with it
-                whole = joined(observed.pop(alpha), processes)
+            truths = _joined(truths, processes)
+            for alpha in sorted(observed, key=bool):  # zero-shot first: others agree with it
+                whole = _joined(observed.pop(alpha), processes)
                 if alpha == 0.0 and whole:
                     measure.remember(whole)
-                found = summary_of(
-                    measure, prepared[alpha, measure.prepare], whole, truths, name=name, processes=processes
-                )
-                results[alpha][name] = found.metrics
+                of_alpha = prepared[alpha, measure.prepare]
+                summary = partial(_summary, measure, of_alpha, whole, truths, name=name)
+                results[alpha][name], values = processes.on_main(summary)
                 if pseudo_values is not None:
-                    pseudo_values[alpha, name] = found.pseudo_values
+                    pseudo_values[alpha, name] = values
     return {alpha: {name: of_alpha[name] for name in measures} for alpha, of_alpha in results.items()}
+
+
+def measured(
+    model: DualEncoder,
+    measure: Measure,
+    *,
+    name: str = "set",
+    progress: Progress | None = None,
+    processes: Processes = ALONE,
+) -> Measured:
+    """Measures one set at the model's current weights, as `sweep` does. Raises DataError if there is no image."""
+    values: dict[tuple[float, str], Tensor] = {}
+    found = sweep(
+        model,
+        lambda _: nullcontext(),
+        {name: measure},
+        (1.0,),
+        pseudo_values=values,
+        progress=progress,
+        processes=processes,
+    )
+    return Measured(found[1.0][name], values[1.0, name])
 
 
 def alpha_sweep(
@@ -149,14 +171,26 @@ def alpha_sweep(
     return sweep(encoder, at, measures, alphas, progress=progress)
 
 
-def _blocks(batches: Iterable[Any]) -> Iterator[list[Any]]:
+def _blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:
     block: list[Any] = []
     held = 0
     for batch in batches:
         block.append(batch)
         held += batch.pixels.nelement() * batch.pixels.element_size()
-        if held >= CACHE_MIB * 2**20:
+        if held >= cache_mib * 2**20:
             yield block
             block, held = [], 0
     if block:
         yield block
+
+
+def _summary(
+    measure: Measure, prepared: Any, observed: Sequence[Tensor], truths: Sequence[Any], *, name: str
+) -> Measured:
+    if not truths:
+        raise DataError(f"data set must hold an image. '{name}' holds none.")
+    return measure.summarise(prepared, observed, truths)
+
+
+def _joined(share: list[Any], processes: Processes) -> list[Any]:
+    return list(chain.from_iterable(processes.gather_on_main(share)))

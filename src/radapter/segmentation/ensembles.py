@@ -101,29 +101,18 @@ def check_ensemble(mode: Ensemble, weight: float | tuple[float, float] | None) -
 
 def _weights(mode: Ensemble, weight: float | tuple[float, float] | None) -> tuple[float, float]:
     if mode == "fcclip":
-        first, second = _pair(weight)
+        pair = (SEEN_WEIGHT, UNSEEN_WEIGHT) if weight is None else weight
+        if not isinstance(pair, tuple):
+            raise ConfigError(f"weight of 'fcclip' must be two, of seen and unseen classes. Got {weight}.")
+        first, second = pair
+    elif isinstance(weight, tuple):
+        raise ConfigError(f"weight of '{mode}' must be one number. Got {weight}.")
     else:
-        second = _single(mode, weight)
+        second = WEIGHT if weight is None else weight
         first = 1 - second if mode == "zsseg" else second
     if not (0 <= first <= 1 and 0 <= second <= 1):
         raise ConfigError(f"weight must be in [0, 1]. Got {weight}.")
     return first, second
-
-
-def _pair(weight: float | tuple[float, float] | None) -> tuple[float, float]:
-    if weight is None:
-        return SEEN_WEIGHT, UNSEEN_WEIGHT
-    if isinstance(weight, tuple):
-        return weight
-    raise ConfigError(f"weight of 'fcclip' must be two, of seen and unseen classes. Got {weight}.")
-
-
-def _single(mode: Ensemble, weight: float | tuple[float, float] | None) -> float:
-    if weight is None:
-        return WEIGHT
-    if isinstance(weight, tuple):
-        raise ConfigError(f"weight of '{mode}' must be one number. Got {weight}.")
-    return weight
 
 
 def _check_seen(mode: Ensemble, seen: Tensor | None, classes: int) -> None:

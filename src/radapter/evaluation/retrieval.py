@@ -65,10 +65,7 @@ def retrieval_ranks(
     images, texts = len(image_features), len(text_features)
     image_of_text = _checked_images(image_of_text, images, texts).to(text_features.device)
     pairs = torch.stack((image_of_text, torch.arange(texts, device=text_features.device)), 1)
-    return RetrievalRanks(
-        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
-        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
-    )
+    return _ranks(image_features, text_features, pairs, tile=tile)
 
 
 def retrieval_ranks_of_groups(
@@ -95,10 +92,7 @@ def retrieval_ranks_of_groups(
     check_tile(tile)
     check_pairable(image_features, text_features)
     pairs = _checked_positives(positives, len(image_features), len(text_features)).to(image_features.device)
-    return RetrievalRanks(
-        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
-        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
-    )
+    return _ranks(image_features, text_features, pairs, tile=tile)
 
 
 def retrieval_metrics(ranks: RetrievalRanks) -> Metrics:
@@ -132,17 +126,17 @@ def retrieval_metrics_over_folds(
     With the 5,000 COCO test images in Karpathy's order and `folds=5` these are the COCO-1K figures.
 
     Args:
-        image_features: unit norm, (N, E), float.
-        text_features: unit norm, (M, E), float.
+        image_features: Unit norm, (N, E), float.
+        text_features: Unit norm, (M, E), float.
         image_of_text: (M,), int in [0, N).
-        folds: a divisor of N.
-        tile: as in `retrieval_ranks`.
+        folds: A divisor of N.
+        tile: As in `retrieval_ranks`.
 
     Returns:
         As `retrieval_metrics`; `n` and `texts` count all folds together.
 
     Raises:
-        ValueError: `folds` does not divide N, or as `retrieval_ranks`.
+        ValueError: `folds` does not divide N, or as in `retrieval_ranks`.
     """
     images, texts = len(image_features), len(text_features)
     if folds < 1 or images % folds:
@@ -219,6 +213,13 @@ def check_pairable(image_features: Tensor, text_features: Tensor) -> None:
         )
 
 
+def _ranks(image_features: Tensor, text_features: Tensor, pairs: Tensor, *, tile: int) -> RetrievalRanks:
+    return RetrievalRanks(
+        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
+        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
+    )
+
+
 def _ranks_of_best(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) -> Tensor:
     scores = cosines_of_pairs(queries, items, pairs, tile=tile)
     query = pairs[:, 0]
@@ -242,12 +243,7 @@ def _checked_images(image_of_text: Tensor, images: int, texts: int) -> Tensor:
             f"image_of_text must be in [0, {images}). {int(outside.sum())} are not, the first is text {row} "
             f"with {int(image_of_text[row])}."
         )
-    bare = (torch.bincount(image_of_text, minlength=images) == 0).nonzero()[:, 0]
-    if len(bare):
-        raise ValueError(
-            f"every image must have a caption. {len(bare)} of {images} have none, the first is image "
-            f"{int(bare[0])}. Leave them out."
-        )
+    _check_all_occur(image_of_text, images, "image", "caption")
     return image_of_text
 
 
@@ -281,10 +277,14 @@ def _checked_positives(positives: Tensor, images: int, texts: int) -> Tensor:
             raise ValueError(
                 f"positives must name {name}s in [0, {size}). Got {found.min()} to {found.max()}."
             )
-        bare = (torch.bincount(found, minlength=size) == 0).nonzero()[:, 0]
-        if len(bare):
-            raise ValueError(
-                f"every {name} must have a positive. {len(bare)} of {size} have none, the first is {name} "
-                f"{int(bare[0])}. Leave them out."
-            )
+        _check_all_occur(found, size, name, "positive")
     return pairs
+
+
+def _check_all_occur(found: Tensor, size: int, name: str, partner: str) -> None:
+    bare = (torch.bincount(found, minlength=size) == 0).nonzero()[:, 0]
+    if len(bare):
+        raise ValueError(
+            f"every {name} must have a {partner}. {len(bare)} of {size} have none, the first is {name} "
+            f"{int(bare[0])}. Leave them out."
+        )

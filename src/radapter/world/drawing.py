@@ -30,13 +30,12 @@ def draw(scenes: Scenes) -> tuple[Tensor, Tensor]:
     with torch.inference_mode():
         for start in range(0, len(scenes), CHUNK):
             part = slice(start, start + CHUNK)
-            pixels, masks[part] = draw_float(scenes.rows(part))
-            images[part] = to_uint8(pixels)
+            pixels, masks[part] = _draw(scenes.rows(part))
+            images[part] = (pixels * 255 + 0.5).to(torch.uint8)
     return images, masks
 
 
-def draw_float(scenes: Scenes) -> tuple[Tensor, Tensor]:
-    """Draws one chunk of scenes without rounding: images (N, 3, SIZE, SIZE) in [0, 1], masks as `draw`."""
+def _draw(scenes: Scenes) -> tuple[Tensor, Tensor]:
     body, detail, rgb, mask = _objects(scenes)
     images = torch.empty(len(scenes), 3, SIZE, SIZE)
     for number, name in enumerate(STYLES):
@@ -45,11 +44,6 @@ def draw_float(scenes: Scenes) -> tuple[Tensor, Tensor]:
             canvas = Canvas(scenes.rows(rows), body[rows], detail[rows], rgb[rows])
             images[rows] = PAINTERS[name](canvas).clamp(0, 1)
     return images, mask
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """[0, 1] floats to the nearest of 256 levels."""
-    return (images * 255 + 0.5).to(torch.uint8)
 
 
 def class_masks(scenes: Scenes, masks: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from radapter.evaluation.retrieval import (
     positive_pairs,
     retrieval_map_at_r,
     retrieval_metrics,
-    retrieval_ranks,
     retrieval_ranks_of_groups,
 )
 from radapter.models import DualEncoder
@@ -78,11 +77,8 @@ class RetrievalMeasure:
             shown = shown[_first_of_each(groups[image_of_text[shown]], self.texts[shown])]
         image_of_text = image_of_text[shown]
         image_features, text_features = torch.cat(list(observed)), prepared[shown]
-        if alone:
-            ranks = retrieval_ranks(image_features, text_features, image_of_text)
-        else:
-            of_group = positive_pairs(groups, groups[image_of_text])
-            ranks = retrieval_ranks_of_groups(image_features, text_features, of_group)
+        of_group = positive_pairs(groups, groups[image_of_text])
+        ranks = retrieval_ranks_of_groups(image_features, text_features, of_group)
         of_target = positive_pairs(targets, targets[image_of_text])
         pseudo_values = rsum_pseudo_values(ranks, units, units[image_of_text])
         metrics = {

@@ -56,7 +56,7 @@ COLLECTIONS = {
         "pairs.classes",
         *(f"masks.{name}" for name in ("folders", "world")),
     ),
-    "segmentation": ("felzenszwalb", "oracle", "transformers_masks", "mask_files"),
+    "segmentation": ("felzenszwalb", "transformers_masks", "mask_files"),
     "losses": ("mpm_nce", "tiled", "clip", "cross_entropy", "siglip"),
 }
 

@@ -354,7 +354,7 @@ def test_what_would_lie_below_a_file_is_refused(tmp_path, below):
         lambda folder: storage.whole_folder(folder / "run").__enter__(),
         lambda folder: storage.lock(folder).__enter__(),
     ):
-        with pytest.raises(RunError, match=r"'.*pairs\.csv' is no folder. Give another place"):
+        with pytest.raises(RunError, match=r"'.*pairs\.csv' is not a folder. Choose another folder"):
             write(place)
     assert _left_in(tmp_path) == ["pairs.csv"]
 
@@ -370,7 +370,7 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path):
         [sys.executable, "-c", code, tmp_path / "closed" / "run"], capture_output=True, text=True, check=False
     )
     assert "RunError: output must lie in a folder that can be written." in ended.stderr
-    assert "may not be. Give another place, or change its permissions." in ended.stderr
+    assert "is not writable. Choose another folder, or change its permissions." in ended.stderr
 
 
 # --- lock ------------------------------------------------------------------------------------------------------

@@ -27,13 +27,14 @@ from radapter.segmentation import FelzenszwalbProposer
 from radapter.segmentation.mining import (
     Floors,
     Match,
+    RegionFolder,
     RegionMatcher,
     VocabularyNouns,
     mine_pairs,
     named_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.captioned import LOOKED_AT
+from radapter.segmentation.mining.datasets import LOOKED_AT
 from radapter.segmentation.mining.matching import middle_floors
 from radapter.segmentation.mining.regions import EXPAND
 from radapter.storage import write_json, write_text
@@ -66,7 +67,7 @@ def mined(spec: dict[str, object], **shape: object) -> tuple[list[Judged], dict[
     matcher = RegionMatcher(radapter.load("world:tiny"), FelzenszwalbProposer(), named.nouns, **shape)
     truth = world.split("scenes", seed=spec["seed"], size=spec["size"])
     with tempfile.TemporaryDirectory() as place:
-        mine_pairs(pairs, named, matcher, Path(place) / "mined", floors=NONE, about={})
+        mine_pairs(pairs, named, matcher, RegionFolder(Path(place) / "mined", {}), floors=NONE)
         regions = MinedRegions(Path(place) / "mined")
         judged = [judge(regions, index, truth) for index in range(len(regions))]
     return judged, {

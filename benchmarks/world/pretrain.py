@@ -22,6 +22,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from pretraining.card import write_card
+from pretraining.model import PATCH, new_model, save
 from pretraining.score import scores
 from pretraining.stages import STAGES, Stage
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class Trainee(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
             self.label_head = nn.Linear(width, len(CLASSES))
-            self.mask_head = nn.Linear(width, clip.PATCH**2)
+            self.mask_head = nn.Linear(width, PATCH**2)
 
 
 @dataclasses.dataclass
@@ -88,7 +89,7 @@ def pretrain(
         The encoder, in evaluation mode.
     """
     out.mkdir(parents=True, exist_ok=True)
-    trainee = Trainee(clip.new_model(seed, width=width), seed)
+    trainee = Trainee(new_model(seed, width=width), seed)
     # bf16 products are four times as fast here, and plain attention is what profits: the fused backward does not.
     trainee.model.set_attn_implementation("eager")
     progress = Progress()
@@ -111,7 +112,7 @@ def pretrain(
         _save(out / "state.pt", trainee, None, progress)
         _save(out / f"after-{stage.name}.pt", trainee, None, progress)
     trainee.model.set_attn_implementation("sdpa")
-    clip.save(trainee.model, out / "encoder")
+    save(trainee.model, out / "encoder")
     return trainee.model.eval()
 
 
@@ -133,7 +134,7 @@ def _train_step(
         scenes, texts = sample(seed, index, difficulty=difficulty, two_objects=0.0, rank_exponent=0.0), None
     else:
         scenes = sample(seed, index, difficulty=difficulty)
-        texts = captions(scenes, **stage.noise)
+        texts = captions(scenes, stage.noise)
     images, masks = draw(scenes)
     loss, figures = _loss(trainee, stage, done, clip.normalised(images), masks, scenes.classes[:, 0], texts)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -191,9 +192,9 @@ def _loss(
 
 
 def _patches(masks: Tensor) -> Tensor:
-    side = SIZE // clip.PATCH
-    tiles = masks.view(-1, side, clip.PATCH, side, clip.PATCH)
-    return tiles.transpose(2, 3).reshape(-1, side * side, clip.PATCH**2)
+    side = SIZE // PATCH
+    tiles = masks.view(-1, side, PATCH, side, PATCH)
+    return tiles.transpose(2, 3).reshape(-1, side * side, PATCH**2)
 
 
 def _difficulty(stage: Stage, step: int, seed: int, progress: Progress) -> float:

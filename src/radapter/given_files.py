@@ -1,7 +1,7 @@
 """Files that somebody else may have written: only regular ones of a bounded size are opened, and JSON is checked.
 
-Whatever is wrong with a file is an OSError and whatever is wrong with JSON a ValueError, so that a reader answers
-both as it answers a missing file and a missing bracket.
+Every fault of a file is an OSError and every fault of JSON a ValueError, so callers handle them like a missing file
+and a syntax error.
 """
 
 import errno
@@ -34,16 +34,12 @@ _HALF = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
 def open_regular(path: str | os.PathLike[str], *, limit: int) -> BinaryIO:
-    """Opens a regular file for reading; a link to one is followed.
-
-    Raises:
-        OSError: the file is missing, a FIFO, socket, device or folder, or larger than `limit` bytes, or its name
-            cannot be one.
-    """
+    """Opens a regular file for reading; a link to one is followed. Raises OSError if the file is missing, a FIFO,
+    socket, device or folder, or larger than `limit` bytes, or the name is impossible."""
     name = os.fspath(path)
     try:
         _refuse(os.stat(name), name, limit)  # noqa: PTH116
-        # What stands there may have changed since: opening a FIFO would wait for a writer.
+        # The path may have been replaced since: opening a FIFO would wait for a writer.
         handle = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except ValueError as error:
         raise OSError(errno.EINVAL, f"no file can have this name ({error})", name) from error
@@ -56,7 +52,7 @@ def open_regular(path: str | os.PathLike[str], *, limit: int) -> BinaryIO:
 
 
 def read_bytes(path: str | os.PathLike[str], *, limit: int) -> bytes:
-    """The content of a regular file; raises OSError as `open_regular`, also where more than `limit` bytes come."""
+    """The content of a regular file; raises OSError as `open_regular`, also if more than `limit` bytes come."""
     with open_regular(path, limit=limit) as file:
         content = file.read(limit + 1)
     if len(content) > limit:  # of a file that grows, or of one without a size, as in /proc
@@ -71,12 +67,8 @@ def read_text(path: str | os.PathLike[str], *, limit: int = TEXT_FILE) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """What JSON says.
-
-    Raises:
-        ValueError: it is no JSON, nested too deeply, has a number of thousands of digits, or text with half of a
-            surrogate pair, which no file and no tokenizer takes.
-    """
+    """Parses JSON. Raises ValueError if it is no JSON, nested too deeply, has a number of thousands of digits, or
+    text with half of a surrogate pair, which no file and no tokenizer takes."""
     try:
         content = json.loads(text)
     except RecursionError as error:
@@ -104,7 +96,7 @@ def text_lines(path: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def read_json_file(path: Path) -> Any:
-    """What a JSON file says; raises OSError as `read_text`, ValueError as `parse_json`."""
+    """Parses a JSON file; raises OSError as `read_text`, ValueError as `parse_json`."""
     return parse_json(read_text(path))
 
 

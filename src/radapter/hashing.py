@@ -1,7 +1,7 @@
 """Random numbers that are a pure function of (seed, index, stream): a counter hash instead of a generator.
 
-A generator's n-th draw depends on everything drawn before it; a hash does not, so a scene, an augmentation or the
-coin of adapter dropping is bitwise the same whatever batch it is drawn in. The mixer is SplitMix64's finaliser.
+A generator's n-th draw depends on everything drawn before it; a hash does not. A scene, an augmentation or the coin
+of adapter dropping is therefore bitwise the same in every batch. The mixer is SplitMix64's finaliser.
 
 Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 """
@@ -17,13 +17,9 @@ _SECOND = -7723592293110705685  # 0x94D049BB133111EB
 
 
 def mixed(values: Tensor) -> Tensor:
-    """SplitMix64's finaliser, element by element.
+    """SplitMix64's finaliser, element by element: int64 of any shape to int64, with wrapping multiplication.
 
-    Args:
-        values: int64, any shape; multiplication wraps.
-
-    Returns:
-        int64, the same shape; every bit depends on every input bit.
+    Every output bit depends on every input bit.
     """
     values = (values ^ _shifted(values, 30)) * _FIRST
     values = (values ^ _shifted(values, 27)) * _SECOND
@@ -34,9 +30,9 @@ def keys(seed: int, index: Tensor, stream: str) -> Tensor:
     """One 64-bit number per index and stream.
 
     Args:
-        seed: any integer below 2^63.
+        seed: Any integer below 2^63.
         index: (N,), int64.
-        stream: what the number is for; streams are independent of each other.
+        stream: Purpose of the number; streams are independent of each other.
 
     Returns:
         (N,), int64.
@@ -46,13 +42,7 @@ def keys(seed: int, index: Tensor, stream: str) -> Tensor:
 
 
 def uniform(seed: int, index: Tensor, stream: str, count: int = 1) -> Tensor:
-    """Uniform numbers in [0, 1), `count` per index.
-
-    Args:
-        seed: any integer below 2^63.
-        index: (N,), int64.
-        stream: what the numbers are for.
-        count: numbers per index.
+    """Uniform numbers in [0, 1), `count` per index; the first three arguments are those of `keys`.
 
     Returns:
         (N, count), float32, multiples of 2^-24.
@@ -71,7 +61,7 @@ def pick(unit: Tensor, weights: Tensor) -> Tensor:
     """Draws from a categorical distribution by inversion.
 
     Args:
-        unit: uniform numbers in [0, 1), any shape.
+        unit: Uniform numbers in [0, 1), any shape.
         weights: (K,), non-negative, not all zero.
 
     Returns:
@@ -83,7 +73,6 @@ def pick(unit: Tensor, weights: Tensor) -> Tensor:
 
 
 def _wrapped(value: int) -> int:
-    """A Python integer as int64 arithmetic would have it."""
     return (value + 2**63) % 2**64 - 2**63
 
 

@@ -1,7 +1,7 @@
-"""manifest.json: the SHA-256 of what radapter wrote into a folder, and what has become of these files since.
+"""manifest.json: the SHA-256 of radapter's files in a folder, and the comparison of these files with it.
 
-Every folder that radapter writes has one. Files that it does not name, such as a README.md that a user adds, are no
-damage. A folder without a manifest, of PEFT or of an older radapter, is read unchecked.
+Every folder that radapter writes has one. Other files, such as a README.md that a user adds, are no damage. A folder
+without a manifest, from PEFT or an older radapter, is read unchecked.
 """
 
 import os
@@ -24,9 +24,9 @@ class Checked:
     """One file, compared with its record.
 
     Attributes:
-        file: its path.
-        state: what became of it.
-        reason: of a file that is not whole, in words; empty for others.
+        file: Its path.
+        state: The result.
+        reason: Why it is damaged or missing; empty for others.
     """
 
     file: Path
@@ -35,7 +35,7 @@ class Checked:
 
 
 def write_manifest(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Writes `manifest.json`, the SHA-256 of every file below `folder` but model cards, and returns it."""
+    """Writes `manifest.json`, the SHA-256 of every file below `folder` except model cards, and returns it."""
     root = Path(folder)
     files = sorted(file for file in root.rglob("*") if file.is_file())
     hashes = {
@@ -48,15 +48,14 @@ def write_manifest(folder: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def record(folder: str | os.PathLike[str], *names: str) -> None:
-    """Adds files of `folder` to its manifest, or records them anew; what it says of others stays."""
+    """Adds files of `folder` to its manifest, or updates them; other records stay."""
     root = Path(folder)
     _write(root, recorded(root) | {name: sha256(root / name) for name in names})
 
 
 def forget(folder: str | os.PathLike[str], *names: str) -> None:
-    """Takes files out of the manifest of `folder` before they are written anew or removed.
-
-    A manifest that is damaged goes: what was recorded cannot be told any more.
+    """Removes files from the manifest of `folder` before they are rewritten or removed; removes a damaged
+    manifest.
     """
     try:
         known = recorded(folder)
@@ -68,12 +67,8 @@ def forget(folder: str | os.PathLike[str], *names: str) -> None:
 
 
 def recorded(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """File -> SHA-256, as the manifest of `folder` records them; empty where there is no manifest.
-
-    Raises:
-        DamagedError: the manifest is not as radapter writes it.
-        RunError: a later radapter wrote it.
-    """
+    """File -> SHA-256 from the manifest of `folder`; empty if there is no manifest. Raises DamagedError if the
+    manifest is not as radapter writes it, and RunError if a later radapter wrote it."""
     file = Path(folder) / MANIFEST
     if not file.is_file():
         return {}
@@ -85,11 +80,8 @@ def recorded(folder: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def hashes_of(content: object, file: Path) -> dict[str, str]:
-    """The key "sha256" of a file's content: names in the folder of that file -> SHA-256.
-
-    Raises:
-        DamagedError: it is not there, or a name leads out of the folder.
-    """
+    """The key "sha256" of a file's content: names in the folder of that file -> SHA-256. Raises DamagedError if it
+    is missing, or a name leads out of the folder."""
     hashes = content.get("sha256") if isinstance(content, dict) else None
     if not isinstance(hashes, dict) or not all(
         isinstance(value, str) and is_inside(name) for name, value in hashes.items()
@@ -105,9 +97,9 @@ def compared(folder: str | os.PathLike[str], hashes: Mapping[str, str], record: 
     """Compares files with their hashes.
 
     Args:
-        folder: where they are.
-        hashes: by their names in it.
-        record: the name of the file that holds the hashes, for messages.
+        folder: Their folder.
+        hashes: By their names in it.
+        record: The name of the file that holds the hashes, for messages.
     """
     for name, expected in hashes.items():
         file = Path(folder) / name
@@ -128,11 +120,8 @@ def compared(folder: str | os.PathLike[str], hashes: Mapping[str, str], record: 
 
 
 def check(files: Iterator[Checked], record: Path) -> None:
-    """Raises DamagedError for the first file that is missing or damaged.
-
-    Args:
-        files: compared with what `record` says.
-        record: the file that holds the hashes.
+    """Raises DamagedError for the first file that is missing or damaged; `record` is the file that holds the
+    hashes.
     """
     for found in files:
         if found.state in ("missing", "damaged"):
@@ -143,29 +132,23 @@ def check(files: Iterator[Checked], record: Path) -> None:
 
 
 def check_recorded(folder: str | os.PathLike[str], *names: str) -> None:
-    """Checks files of `folder` against its manifest, those of `names` or all; without a manifest nothing.
-
-    Raises:
-        DamagedError: one that is recorded is missing or differs; the message names the first.
-    """
+    """Checks files of `folder` against its manifest, those of `names` or all; does nothing without a manifest.
+    Raises DamagedError if a recorded file is missing or differs; names the first."""
     hashes = recorded(folder)
     wanted = {name: value for name, value in hashes.items() if not names or name in names}
     check(compared(folder, wanted, MANIFEST), Path(folder) / MANIFEST)
 
 
 def check_finished(folder: str | os.PathLike[str]) -> None:
-    """Checks every file of `folder` against its manifest, which must be there.
-
-    Raises:
-        DamagedError: the manifest is absent, or a file is missing or differs; the message names the first.
-    """
+    """Checks every file of `folder` against its manifest, which must exist. Raises DamagedError if the manifest is
+    absent, or a file is missing or differs; names the first."""
     if not recorded(folder):
         raise DamagedError(f"'{folder}' has no {MANIFEST}: it was not finished. Use an older one.")
     check_recorded(folder)
 
 
 def is_inside(name: object) -> bool:
-    """Whether a name stays in its folder, on every system."""
+    """Whether a name stays in its folder, on every operating system."""
     if not isinstance(name, str) or not name:
         return False
     parts = PureWindowsPath(name)

@@ -1,4 +1,4 @@
-"""What a pickle holds, read from its opcodes. Nothing in the pickle is run.
+"""The content of a pickle, read from its opcodes without running it.
 
 Source: the opcodes are those of Python's `pickletools`; torch's file formats are in `torch.serialization`.
 """
@@ -34,8 +34,8 @@ def tensors_of(file: Path, keys: Sequence[str]) -> str:
     """Returns the Python expression that loads the named tensors of a pickled file.
 
     Args:
-        file: written by `torch.save` or `pickle.dump`: a module, a dict, or a dict with either under one of `keys`.
-        keys: of the outer dict; the first that the file has is used.
+        file: Written by `torch.save` or `pickle.dump`: a module, a dict, or a dict with either under one of `keys`.
+        keys: Of the outer dict; the first that the file has is used.
     """
     opcodes, by_torch = _opcodes(file)
     loaded = (

@@ -1,11 +1,11 @@
 """The processes that run one command together, as `torchrun` or `accelerate launch` started them.
 
-Everything that processes say to each other beside gradients and features goes through here: parts of the work,
-what only the main process may do, and errors, which end all of them alike. It travels over the hosts' network, so
-that no GPU is involved.
+All communication between processes except gradients and features goes through this file: shares of the work, actions
+of the main process alone, and errors, which end all processes alike. It uses the hosts' network, so no GPU is
+needed.
 
-Two kinds of error. One inside `together`, `on_main` or `in_turn` is raised in every process, and the main one tells
-it. Any other ends its own process, and the launcher ends the rest.
+An error inside `together`, `on_main` or `in_turn` is raised in every process, and the main one prints it. Any other
+error ends its own process, and the launcher ends the rest.
 """
 
 import gc
@@ -43,16 +43,16 @@ TIMEOUT_MINUTES = 30.0
 
 @final
 class Processes:
-    """This process among those that do the same; `ALONE` is one without others.
+    """This process among those that run the same command; `ALONE` is a process without others.
 
     Args:
-        group: whose backend reads tensors on their device: for losses and gradients.
-        host: whose backend reads tensors on the CPU; may be the same.
+        group: Its backend reads tensors on their device: for losses and gradients.
+        host: Its backend reads tensors on the CPU; may be the same.
 
     Attributes:
         group: None for a process alone.
-        rank: from 0; 0 is the main process, which writes and speaks.
-        size: how many there are.
+        rank: From 0; 0 is the main process, which writes and prints.
+        size: Number of processes.
     """
 
     def __init__(self, group: dist.ProcessGroup | None = None, host: dist.ProcessGroup | None = None) -> None:
@@ -63,19 +63,19 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this process writes and prints."""
         return self.rank == 0
 
     def share(self, total: int) -> range:
-        """Which of `total` things are this process's: neighbours, as many as any other has, or one less."""
+        """This process's consecutive share of `total` items; shares differ by at most one item."""
         return share(total, self.rank, self.size)
 
     def shares(self, total: int) -> tuple[int, ...]:
-        """How many of `total` things each process has, by rank."""
+        """The number of items in each process's share, by rank."""
         return tuple(len(share(total, rank, self.size)) for rank in range(self.size))
 
     def gather(self, value: T) -> list[T]:
-        """What every process gives, by rank, in all of them."""
+        """The value of every process, by rank, in all of them."""
         if self.group is None:
             return [value]
         found: list[Any] = [None] * self.size
@@ -84,7 +84,7 @@ class Processes:
         return found
 
     def gather_on_main(self, value: T) -> list[T]:
-        """What every process gives, by rank, in the main one; nothing in the others."""
+        """The value of every process, by rank, in the main one; an empty list in the others."""
         if self.group is None:
             return [value]
         found: list[Any] | None = [None] * self.size if self.is_main else None
@@ -93,10 +93,10 @@ class Processes:
         return found or []
 
     def together(self, work: Callable[[], T]) -> list[T]:
-        """What `work` gives in every process, by rank; what it raises in one is raised in all.
+        """The result of `work` in every process, by rank; an error in one is raised in all.
 
         Raises:
-            Exception: that of the lowest rank that has one; its notes say which, unless all have it.
+            Exception: That of the lowest rank that has one; its notes name the ranks, unless all have it.
         """
         if self.group is None:
             return [work()]
@@ -114,17 +114,19 @@ class Processes:
         return [value for (value,), _ in found]
 
     def everywhere(self, work: Callable[[], T]) -> T:
-        """What `work` gives here, once it is done in every process; what it raises in one is raised in all."""
+        """The result of `work` here, once every process is done; an error in one is raised in all."""
         kept: list[T] = []
         self.together(lambda: kept.append(work()))
         return kept[0]
 
     def on_main(self, work: Callable[[], T]) -> T:
-        """What `work` gives in the main process, which alone does it; what it raises is raised in all."""
+        """The result of `work`, which only the main process runs, in all; its errors are raised in all."""
         return self.together(lambda: work() if self.is_main else None)[0]  # type: ignore[return-value]
 
     def in_turn(self, parts: Sequence[P], work: Callable[[P], Tensor]) -> Iterator[Tensor]:
-        """What `work` gives for each part, in order, each done by one process and had by all, on the CPU."""
+        """The result of `work` for each part, in order and on the CPU; each part is done by one process and received
+        by all.
+        """
         for start in range(0, len(parts), self.size):
             own = parts[start + self.rank : start + self.rank + 1]  # of the last round some have none
             if self.group is None:
@@ -135,7 +137,7 @@ class Processes:
 
     @contextmanager
     def losing_none(self) -> Iterator[None]:
-        """Turns what the backends raise in the block, where another process ended or hangs, into a PeerError."""
+        """Turns a backend's error in the block, because another process ended or hangs, into a PeerError."""
         try:
             yield
         except RuntimeError as error:
@@ -148,7 +150,7 @@ class Processes:
             ) from error
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Waits until every process is here."""
         if self._host is not None:
             with self.losing_none():
                 dist.barrier(self._host)
@@ -175,20 +177,20 @@ ALONE = Processes()
 
 
 def launched() -> int:
-    """How many processes a launcher started with this one, read from the environment; 1 without a launcher."""
+    """The number of processes that a launcher started, read from the environment; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def join(*, timeout_minutes: float = TIMEOUT_MINUTES) -> Processes:
-    """This process among those that a launcher started; `ALONE` where it started none.
+    """This process among those that a launcher started; `ALONE` if it started none.
 
-    The main process meets the others at the address that the launcher gave. Waits for all.
+    The processes meet at the address that the launcher gave, and wait for all.
 
     Args:
-        timeout_minutes: after which a process that does not answer is given up; the first call decides.
+        timeout_minutes: Minutes after which a process that does not answer is given up; the first call decides.
 
     Raises:
-        ConfigError: the launcher was told to wrap the model itself.
+        ConfigError: The launcher was told to wrap the model itself.
     """
     if not _JOINED:
         _JOINED.append(_joined(timedelta(minutes=timeout_minutes)))
@@ -234,12 +236,12 @@ def _joined(timeout: timedelta) -> Processes:
 
 
 def _is_of_others(error: RuntimeError) -> bool:
-    """Whether another process is the reason; gloo raises plain RuntimeErrors that name its own source."""
+    """gloo raises plain RuntimeErrors that name its own source."""
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
 
 def shared(error: BaseException) -> BaseException:
-    """Marks an error that every process raises, so that the main one alone tells it. Returns it."""
+    """Marks an error that every process raises, so that only the main one prints it. Returns it."""
     error.__dict__[_SHARED] = True
     return error
 
@@ -260,14 +262,13 @@ _WRAPPERS = {
 
 
 def share(total: int, rank: int, size: int) -> range:
-    """Which of `total` things are those of one of `size`: neighbours, as many as any other has, or one less."""
+    """The consecutive share of `total` items of one of `size` processes; shares differ by at most one item."""
     each, more = divmod(total, size)
     first = rank * each + min(rank, more)
     return range(first, first + each + (rank < more))
 
 
 def _sendable(error: Exception, rank: int) -> Exception:
-    """The error, or its words where it cannot travel; a fault's traceback goes with it."""
     if not isinstance(error, RAdapterError) and rank:
         error.add_note("".join(traceback.format_exception(error)))
     try:

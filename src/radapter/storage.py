@@ -1,7 +1,7 @@
 """Files and folders that are whole or absent, and weights that are read without running code.
 
-A folder is written beside its place, flushed to disk and renamed into it, so that a reader never sees half of
-one and a crash leaves the old one.
+A folder is written beside its place, flushed to disk and renamed into it. A reader therefore never sees half of one,
+and a crash leaves the old one.
 """
 
 import errno
@@ -42,39 +42,31 @@ STATE_DICTS = ("state_dict", "model_state_dict", "model", "state_dict_ema")
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Checks that something can be written into a folder, which may be yet to be made.
-
-    What works long before it writes calls this first.
-
-    Raises:
-        RunError: the folder, or the nearest of its parents that is there, is no folder or may not be written.
-    """
+    """Checks that a folder, which need not exist yet, can be written to; call it before long work. Raises RunError
+    if the folder, or its nearest existing parent, is no folder or is not writable."""
     target = Path(folder).absolute()
     nearest = next(place for place in (target, *target.parents) if os.path.lexists(place))
     requirement = "output must lie in a folder that can be written"
     if not nearest.is_dir():
-        raise RunError(f"{requirement}. '{nearest}' is no folder. Give another place.")
+        raise RunError(f"{requirement}. '{nearest}' is not a folder. Choose another folder.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise RunError(
-            f"{requirement}. '{nearest}' may not be. Give another place, or change its permissions."
+            f"{requirement}. '{nearest}' is not writable. Choose another folder, or change its permissions."
         )
     if nearest == target:
         return
     _check_name(target)
     trial = _beside(nearest / "trial", "part")
-    try:  # of a file system such as /proc only an attempt tells
+    try:  # file systems such as /proc reveal it only on an attempt
         trial.mkdir()
         trial.rmdir()
     except OSError as error:
-        raise RunError(f"{requirement}. '{nearest}': {error.strerror}. Give another place.") from error
+        raise RunError(f"{requirement}. '{nearest}': {error.strerror}. Choose another folder.") from error
 
 
 def check_destination(path: str | os.PathLike[str]) -> None:
-    """Checks that a file or folder of this name, which may be there, can be written.
-
-    Raises:
-        RunError: its folder may not be written, or it cannot have this name.
-    """
+    """Checks that a file or folder of this name, which may exist, can be written. Raises RunError if its folder is
+    not writable, or the name is impossible."""
     target = Path(path).absolute()
     check_writable(target if not os.path.lexists(target) else target.parent)
 
@@ -83,18 +75,17 @@ def check_destination(path: str | os.PathLike[str]) -> None:
 def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
     """Yields a new folder beside `path` that takes its place when the block ends without an error.
 
-    A process killed while the block runs leaves `path` as it was, and a `.NAME.*.part` beside it. A folder that is
-    replaced steps aside as `.NAME.*.old` first: no rename swaps two folders. Killed between the two renames, a
-    process leaves it there, whole; `lock` puts it back. Every file in it gets the mode that the user's umask gives a
-    new file.
+    A process killed in the block leaves `path` as it was, and a `.NAME.*.part` beside it. A replaced folder first
+    becomes `.NAME.*.old`, because no rename swaps two folders. If the process is killed between the two renames, it
+    stays there whole, and `lock` puts it back. Every file gets the mode that the user's umask gives a new file.
 
     Args:
-        path: where the folder shall be.
-        replace: whether an existing folder may be replaced.
+        path: The folder's final place.
+        replace: Whether an existing folder may be replaced.
 
     Raises:
-        RunError: `path` exists and `replace` is False, is a file, or nothing can be written beside it; nothing is.
-        DiskError: the disk is full or read-only; nothing is written.
+        RunError: `path` exists and `replace` is False, is a file, or its parent is not writable. Nothing is written.
+        DiskError: The disk is full or read-only. Nothing is written.
     """
     target = Path(path).absolute()
     if os.path.lexists(target) and not (replace and target.is_dir()):
@@ -126,48 +117,32 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
 def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Yields a new file beside `path` that takes its place when the block ends without an error.
 
-    A reader sees the old or the new content, never a part; a process killed while the block runs leaves a
-    `.NAME.*.part` beside it.
+    A reader sees the old or the new content, never a part. A process killed in the block leaves a `.NAME.*.part`.
 
     Raises:
-        RunError: nothing can be written beside `path`.
-        DiskError: the disk is full or read-only; the old content stays.
+        RunError: Nothing can be written beside `path`.
+        DiskError: The disk is full or read-only; the old content stays.
     """
-    target = Path(path).absolute()
-    check_writable(target.parent)
-    _check_name(target)
-    draft = _beside(target, "part")
-    try:
-        with _disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    _flush(target.parent)
+    with _replacing(path) as draft, draft.open("xb") as file:
+        yield file
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a UTF-8 text file whole: a reader sees the old or the new content, never a part."""
+    """Writes a UTF-8 text file; a reader sees the old or the new content, never a part."""
     with whole_file(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:
-    """Writes `value` as indented JSON, whole. Raises ValueError for NaN and infinity, which JSON lacks."""
+    """Writes `value` as indented JSON, as `write_text` does. Raises ValueError for NaN and infinity, which JSON
+    lacks.
+    """
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        DamagedError: the file is not JSON.
-    """
+    """Reads a JSON file. Raises FileNotFoundError if there is no such file, and DamagedError if the file is not
+    JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError too
@@ -199,36 +174,22 @@ def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) ->
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str]
 ) -> None:
-    """Writes a safetensors file whole: a reader sees the old or the new content, never a part.
-
-    Raises:
-        RunError: nothing can be written beside `path`.
-        DiskError: the disk is full or read-only; the old content stays.
-    """
-    target = Path(path).absolute()
-    check_writable(target.parent)
-    _check_name(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = _beside(target, "part")
-    try:
+    """Writes a safetensors file; a reader sees the old or the new content, never a part. Raises RunError if nothing
+    can be written beside `path`, and DiskError if the disk is full or read-only; the old content stays."""
+    with _replacing(path) as draft:
         _save(dict(tensors), draft, dict(metadata))
-        _flush(draft)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    _flush(target.parent)
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Reads a file of tensors without running code from it.
 
     Args:
-        path: safetensors, or a PyTorch file that `torch.load(weights_only=True)` accepts. A dict of tensors that
-            lies under one of `STATE_DICTS` is unwrapped; where several are there, the first is read and logged.
+        path: safetensors, or a PyTorch file that `torch.load(weights_only=True)` accepts. A dict of tensors under
+            one of `STATE_DICTS` is unwrapped; if there are several, the first is read and the choice is logged.
 
     Raises:
-        ModelError: the file is missing, truncated, or holds something else than named tensors.
-        UnsafeFileError: the file is a pickle of other objects, or TorchScript.
+        ModelError: The file is missing, truncated, or holds something else than named tensors.
+        UnsafeFileError: The file is a pickle of other objects, or TorchScript.
     """
     file = Path(path)
     if not file.is_file():
@@ -253,13 +214,13 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 @contextmanager
 def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Holds `folder` for this process while the block runs, and removes drafts that killed processes left in it.
+    """Locks `folder` for this process while the block runs, and removes drafts that killed processes left in it.
 
-    The lock ends with the process, however that ends; processes that it forks do not hold it. On a file system
-    without locks a warning is logged once, and nothing is locked or removed.
+    The lock ends with the process, however that ends; forked processes do not hold it. On a file system without
+    locks a warning is logged once, and nothing is locked or removed.
 
     Raises:
-        RunError: another process holds it, or nothing can be written into it.
+        RunError: Another process holds it, or the folder is not writable.
     """
     check_writable(folder)
     held = FileLock(Path(folder) / LOCK, fallback_to_soft=False)
@@ -285,8 +246,25 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def is_lock_or_draft(path: Path) -> bool:
-    """Whether `lock` made a file, or a process that was killed while it wrote may have left it."""
+    """Whether a file is a lock, or a draft that a killed process may have left."""
     return path.name == LOCK or _DRAFT.fullmatch(path.name) is not None
+
+
+@contextmanager
+def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    target = Path(path).absolute()
+    check_writable(target.parent)
+    _check_name(target)
+    draft = _beside(target, "part")
+    try:
+        with _disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield draft
+            _flush(draft)
+            draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    _flush(target.parent)
 
 
 def _settle(folder: Path) -> None:
@@ -305,7 +283,6 @@ def _settle(folder: Path) -> None:
 
 @contextmanager
 def _disk_errors(target: Path) -> Iterator[None]:
-    """Turns what the system says of a full or read-only disk into a DiskError that names the outermost target."""
     try:
         yield
     except (OSError, DiskError) as caught:
@@ -395,7 +372,7 @@ def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> N
 
 def _check_name(target: Path) -> None:
     try:
-        os.lstat(_beside(target, "part"))  # what is written stands under this longer name first
+        os.lstat(_beside(target, "part"))  # the draft has this longer name
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, Self, final
+from typing import Self, final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from radapter.errors import ConfigError, DataError, MissingExtraError, did_you_mean
 from radapter.given_files import read_text
 from radapter.losses.batch import linear_logits, widen
+from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 
 SHORT_TEMPLATES = (
@@ -56,7 +57,7 @@ class LinearHead(nn.Module):
 
     @classmethod
     def zero_shot(cls, embeddings: Tensor, logit_scale: Tensor | float) -> Self:
-        """The head of class embeddings of unit norm, (C, E): they times the logit scale, with no bias."""
+        """The head of class embeddings (C, E) of unit norm: embeddings times the logit scale, with no bias."""
         scale = widen(logit_scale.detach()) if isinstance(logit_scale, Tensor) else logit_scale
         return cls(embeddings * scale)
 
@@ -65,35 +66,18 @@ class LinearHead(nn.Module):
         return linear_logits(features, self.weight, self.bias)
 
 
-class TextEncoder(Protocol):
-    """What class embeddings are made with; a `DualEncoder` is one."""
-
-    def encode_text(self, tokens: Tensor, /) -> Tensor:
-        """(B, L) -> (B, E), not necessarily of unit norm."""
-
-    def tokenize(self, texts: list[str], /) -> Tensor:
-        """B texts -> (B, L), int."""
-
-    def modules(self) -> Iterator[nn.Module]:
-        """As `nn.Module.modules`."""
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """As `nn.Module.parameters`."""
-
-
 def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """The prompt templates that a setting names.
+    """The prompt templates of a setting.
 
     Args:
-        spec: "short" (built in), "imagenet" (OpenAI's 80, through open_clip), a text file with one template a
+        spec: "short" (built in), "imagenet" (OpenAI's 80, through open_clip), a text file with one template per
             line, one template, or a list of them.
 
     Returns:
         Templates, each with exactly one "{}" where the class name goes.
 
     Raises:
-        ConfigError: the name is unknown, the file is missing, there is no template, or one of them has not
-            exactly one "{}".
+        ConfigError: The name is unknown, the file is missing, there is no template, or one has not exactly one "{}".
         MissingExtraError: "imagenet" without open_clip.
     """
     if spec == "short":
@@ -117,22 +101,22 @@ def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
 
 
 def normalised(text: str) -> str:
-    """A text as it is compared: NFKC, case folded, each run of white space one space, none at the ends."""
+    """A text for comparison: NFKC, case folded, runs of white space replaced by one space, stripped."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def spoken(classname: str) -> str:
-    """A class name as prompts have it: spaces for underscores, each run of white space one space."""
+    """A class name for prompts: spaces for underscores, runs of white space replaced by one space."""
     return " ".join(classname.replace("_", " ").split())
 
 
 def name_key(classname: str) -> str:
-    """What two spellings of one class name have in common: "Bell_Pepper" and "bell  pepper" are equal."""
+    """Equal for two spellings of one class name, such as "Bell_Pepper" and "bell  pepper"."""
     return normalised(spoken(classname))
 
 
 def equal_names(classnames: Sequence[str]) -> list[list[str]]:
-    """The groups of two or more names that are one name by `name_key`, in the order of their first."""
+    """The groups of two or more names that are equal by `name_key`, in the order of their first."""
     groups: dict[str, list[str]] = {}
     for name in classnames:
         groups.setdefault(name_key(name), []).append(name)
@@ -145,13 +129,13 @@ def spellings(group: Sequence[str]) -> str:
 
 
 def prompts(classname: str, templates: Sequence[str]) -> list[str]:
-    """The class name in every template; braces in the name are left as they are."""
+    """The class name in every template; braces in the name are kept."""
     return [template.replace("{}", classname) for template in templates]
 
 
 @torch.no_grad()
 def class_embeddings(
-    encoder: TextEncoder,
+    encoder: DualEncoder,
     classnames: Sequence[str],
     templates: Sequence[str],
     *,
@@ -162,22 +146,21 @@ def class_embeddings(
 
         embedding_c = normalise(1/T sum_t normalise(g(template_t with classname_c)))
 
-    The encoder computes in evaluation mode and is left in the mode it was in. A prompt that occurs twice is
-    encoded once.
+    The encoder computes in evaluation mode and is left in the mode it was in. Equal prompts are encoded once.
 
     Args:
-        encoder: gives text embeddings.
+        encoder: Encodes the prompts.
         classnames: C names, no two alike.
         templates: T templates, each with one "{}".
-        batch_size: prompts per call of the encoder.
-        processes: take turns with the batches of prompts; all get the embeddings.
+        batch_size: Prompts per call of the encoder.
+        processes: Take turns with the batches of prompts; all receive the embeddings.
 
     Returns:
         Unit norm, (C, E), float32 or wider, on the encoder's device.
 
     Raises:
-        DataError: there is no class name, or some occur twice.
-        ConfigError: there is no template.
+        DataError: There is no class name, or some occur twice.
+        ConfigError: There is no template.
     """
     check_classnames(classnames)
     if not templates:
@@ -193,8 +176,7 @@ def class_embeddings(
 
     def encode(chunk: list[str]) -> Tensor:
         embeddings = encoder.encode_text(encoder.tokenize(chunk).to(device))
-        wide = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-        return F.normalize(wide, dim=-1)
+        return F.normalize(widen(embeddings), dim=-1)
 
     chunks = [distinct[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
     with evaluating(encoder):
@@ -210,11 +192,7 @@ def class_embeddings(
 
 
 def check_classnames(classnames: Sequence[str]) -> None:
-    """Raises where there is no class name or two are equal by `name_key`.
-
-    Raises:
-        DataError: how many names are repeated, and the first three.
-    """
+    """Raises DataError if there is no class name or two are equal by `name_key`."""
     if not classnames:
         raise DataError("classnames must hold at least one name. Got none.")
     repeated = equal_names(classnames)
@@ -226,16 +204,9 @@ def check_classnames(classnames: Sequence[str]) -> None:
         )
 
 
-class HasModules(Protocol):
-    """Anything with `nn.Module.modules`."""
-
-    def modules(self) -> Iterator[nn.Module]:
-        """As `nn.Module.modules`."""
-
-
 @contextmanager
-def evaluating(module: HasModules) -> Iterator[None]:
-    """A block in which every submodule is in evaluation mode; afterwards each is in the mode it was in."""
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """A block in which every submodule is in evaluation mode; afterwards each is in its former mode."""
     training = [submodule for submodule in module.modules() if submodule.training]
     try:
         for submodule in training:
@@ -246,8 +217,8 @@ def evaluating(module: HasModules) -> Iterator[None]:
             submodule.training = True
 
 
-def device_of(encoder: TextEncoder) -> torch.device:
-    """Where the encoder's parameters are; the CPU for one that has none."""
+def device_of(encoder: nn.Module) -> torch.device:
+    """The device of the encoder's parameters; the CPU if it has none."""
     return next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))
 
 

@@ -151,8 +151,8 @@ def test_unreadable_images_are_told_and_the_others_found(radapter, here):
         (("world:tiny", "--images", "photos", "a car", "--html", "empty"), "--html must be a file"),
         (("world:tiny", "--images", "photos", "a car", "--index", "empty"), "--index must be a file"),
         (("world:tiny", "--images", "photos", "a car", "--index", "text"), "index must be a whole file"),
-        (("world:tinny", "--images", "photos", "a car", "--html", "text/h.html"), "text' is no folder"),
-        (("world:tinny", "--images", "photos", "a car", "--index", "text/i.safetensors"), "is no folder"),
+        (("world:tinny", "--images", "photos", "a car", "--html", "text/h.html"), "text' is not a folder"),
+        (("world:tinny", "--images", "photos", "a car", "--index", "text/i.safetensors"), "is not a folder"),
         (
             ("timm:vit_tiny_patch16_224", "--images", "photos", "a car"),
             "search needs a model with a text tower",

@@ -279,7 +279,7 @@ def test_files_and_tiles_do_not_go_together(segment, here):
 def test_an_ensemble_needs_classes_that_the_proposer_knows(segment, proposer):
     answer = segment("--proposer", f"transformers:{proposer}", "--ensemble", "ovseg")
     assert answer.code == 2
-    assert "'boat' is none of its 3" in answer.said
+    assert "'boat' is not among its 3" in answer.said
     given = ("--proposer", f"transformers:{proposer}", "--ensemble", "zsseg", "--seen", "sea")
     answer = segment(*given, classes="sky, road")
     assert answer.code == 2

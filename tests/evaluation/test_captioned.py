@@ -32,6 +32,9 @@ class Flat(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(()))
 
+    def weights_changed(self) -> None:
+        """Nothing is kept of its texts."""
+
     def encode_image(self, pixels: Tensor) -> Tensor:
         return self.weight * pixels.flatten(1)
 

@@ -117,12 +117,12 @@ def test_alpha_outside_its_range_is_refused_before_anything_moves(alpha):
         (
             {"weight": torch.ones(2, 2)},
             {"bias": torch.ones(2)},
-            "same names. 2 stand in one alone: bias, weight",
+            "same names. 2 are in only one: bias, weight",
         ),
         (
             {"wieght": torch.ones(2, 2)},
             {"wieght": torch.ones(2, 2)},
-            "'wieght' is none. Did you mean 'weight'",
+            "'wieght' is not. Did you mean 'weight'",
         ),
         ({"weight": torch.ones(2)}, {"weight": torch.ones(2)}, "'weight' must have one shape"),
     ],

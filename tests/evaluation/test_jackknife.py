@@ -6,7 +6,6 @@ from reference.selection import pseudo_values
 
 from radapter.evaluation import RetrievalRanks, retrieval_metrics
 from radapter.evaluation.jackknife import (
-    counts_by_class,
     miou_pseudo_values,
     rsum_pseudo_values,
     standard_error,
@@ -59,16 +58,6 @@ def test_more_images_tell_more_and_equal_ones_everything():
     assert many < 0.6 * few
     assert miou_error(*marginals(drawn(4, images=1).expand(9, 4, 4))) == pytest.approx(0)
     assert miou_error(*marginals(drawn(4, images=1))) == 0
-
-
-def test_counts_by_class_are_the_margins_of_a_confusion():
-    truth, predicted, pixels = (
-        torch.tensor([0, 0, 1, 2]),
-        torch.tensor([0, 1, 1, 3]),
-        torch.tensor([5, 2, 7, 4]),
-    )
-    matched, shown, given = counts_by_class(truth, predicted, pixels, 3)  # 3 is no class
-    assert (matched.tolist(), shown.tolist(), given.tolist()) == ([5, 7, 0], [7, 7, 4], [5, 9, 0])
 
 
 def test_shapes_that_differ_are_refused():

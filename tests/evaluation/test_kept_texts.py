@@ -1,6 +1,9 @@
-"""Texts are encoded anew when, and only when, the text tower changed."""
+"""Texts are encoded again when, and only when, a report says that weights changed and the text tower did."""
 
+from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ from peft import get_peft_model
 
 import radapter
 from radapter.adapter import RAdapterConfig
+from radapter.evaluation import Measured, measured, sweep
 from radapter.evaluation.features import encode_texts
 from radapter.evaluation.kept_texts import KeptTexts
 from radapter.methods import METHODS
@@ -63,37 +67,83 @@ def test_another_encoder_with_the_same_tower_needs_nothing_anew():
     assert second.read == 0
 
 
-def test_a_change_of_the_text_tower_is_seen_and_its_return_computed_again():
+def test_a_changed_tower_gives_new_features_and_its_return_the_old_ones():
     counted, kept = Counted(), KeptTexts()
     before = kept.features(counted.encoder, CAPTIONS)
     weight = text_weight(counted.encoder)
     original = weight.detach().clone()
-    with torch.no_grad():
-        weight.mul_(1.5)
-    assert not torch.equal(kept.features(counted.encoder, CAPTIONS), before)
-    with torch.no_grad():
-        weight.copy_(original)
+    weight.data.mul_(1.5)  # autograd counts no version of this change
+    counted.encoder.weights_changed()
+    now = kept.features(counted.encoder, CAPTIONS)
+    assert not torch.equal(now, before)
+    assert torch.equal(now, encode_texts(counted.encoder, CAPTIONS))
+    weight.data.copy_(original)
+    counted.encoder.weights_changed()
     assert torch.equal(kept.features(counted.encoder, CAPTIONS), before)
-    assert counted.read == 6
 
 
-def test_a_change_of_the_image_tower_forgets_nothing():
+class Image(NamedTuple):
+    pixels: torch.Tensor
+
+
+class Texts(NamedTuple):
+    """A measure whose only figure is the mean of the features."""
+
+    prepare: Callable[[], torch.Tensor]
+    batches: tuple[Image, ...] = (Image(torch.zeros(1)),)
+
+    def count(self, batch):
+        return 1
+
+    def truth(self, batch):
+        return batch
+
+    def observe(self, prepared, batch):
+        return prepared
+
+    def summarise(self, prepared, observed, truths):
+        return Measured({"mean": float(prepared.mean())}, torch.zeros(1))
+
+
+def test_every_measurement_reads_the_tower_as_it_is():
     counted, kept = Counted(), KeptTexts()
-    kept.features(counted.encoder, CAPTIONS)
-    with torch.no_grad():
-        for part in counted.encoder.image_tower():
-            for parameter in part.parameters():
-                parameter.mul_(1.5)
-    kept.features(counted.encoder, CAPTIONS)
-    assert counted.read == 2
+    measure = Texts(lambda: kept.features(counted.encoder, CAPTIONS))
+    first = measured(counted.encoder, measure).metrics
+    text_weight(counted.encoder).data.mul_(1.5)
+    assert measured(counted.encoder, measure).metrics != first
+    assert counted.read == 4
 
 
-def test_what_is_written_and_is_the_same_forgets_nothing():
+def test_a_sweep_reads_the_tower_at_each_alpha_and_as_it_was_afterwards():
     counted, kept = Counted(), KeptTexts()
-    kept.features(counted.encoder, CAPTIONS)
     weight = text_weight(counted.encoder)
-    with torch.no_grad():
-        weight.copy_(weight.clone())
+    original = weight.detach().clone()
+
+    @contextmanager
+    def at(alpha):
+        weight.data.copy_(original * (1 + alpha))
+        yield
+        weight.data.copy_(original)
+
+    before = kept.features(counted.encoder, CAPTIONS)
+    measure = Texts(lambda: kept.features(counted.encoder, CAPTIONS))
+    means = [
+        found["texts"]["mean"]
+        for found in sweep(counted.encoder, at, {"texts": measure}, (0.5, 1.0)).values()
+    ]
+    assert len({float(before.mean()), *means}) == 3
+    assert torch.equal(kept.features(counted.encoder, CAPTIONS), before)
+
+
+@pytest.mark.parametrize("tower", ["image_tower", "text_tower"])
+def test_a_report_forgets_nothing_where_the_text_tower_is_the_same(tower):
+    counted, kept = Counted(), KeptTexts()
+    kept.features(counted.encoder, CAPTIONS)
+    factor = 1.5 if tower == "image_tower" else 1
+    for part in getattr(counted.encoder, tower)():
+        for parameter in part.parameters():
+            parameter.data.mul_(factor)
+    counted.encoder.weights_changed()
     kept.features(counted.encoder, CAPTIONS)
     assert counted.read == 2
 

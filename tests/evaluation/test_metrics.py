@@ -11,15 +11,11 @@ from torchmetrics.functional.classification import (
 )
 
 from radapter.evaluation.metrics import (
-    agreement,
     brier_score,
     classification_metrics,
     expected_calibration_error,
     macro_f1,
-    mean_per_class_accuracy,
     predicted,
-    top_k_accuracy,
-    worst_group_accuracy,
 )
 
 BY_HAND = torch.tensor(
@@ -94,7 +90,8 @@ def test_top1_and_top5_worked_by_hand():
 
 def test_mean_per_class_counts_each_present_class_once():
     # Class 0: one of two right. Classes 2 and 3: none. The other four do not occur.
-    assert mean_per_class_accuracy(BY_HAND, torch.tensor([0, 3, 2, 0])) == pytest.approx(0.5 / 3)
+    metrics = classification_metrics(BY_HAND, torch.tensor([0, 3, 2, 0]))
+    assert metrics["mean_per_class"] == pytest.approx(0.5 / 3)
 
 
 def test_top5_of_fewer_classes_is_top_c():
@@ -103,9 +100,8 @@ def test_top5_of_fewer_classes_is_top_c():
 
 
 def test_a_tie_goes_to_the_lower_class():
-    logits = torch.zeros(2, 3)
-    assert top_k_accuracy(logits, torch.tensor([0, 1]), 1) == 0.5
-    assert top_k_accuracy(logits, torch.tensor([1, 2]), 2) == 0.5
+    assert classification_metrics(torch.zeros(2, 3), torch.tensor([0, 1]))["top1"] == 0.5
+    assert classification_metrics(torch.zeros(2, 7), torch.tensor([4, 5]))["top5"] == 0.5
 
 
 def test_calibration_error_worked_by_hand():
@@ -127,18 +123,21 @@ def test_worst_group_equals_counting_one_by_one(case, seed):
     logits, labels = case
     groups = torch.randint(-1, 3, labels.shape, generator=torch.Generator().manual_seed(seed))
     expected = reference.worst_group(logits.tolist(), labels.tolist(), groups.tolist())
-    assert worst_group_accuracy(logits, labels, groups) == pytest.approx(expected)
     assert classification_metrics(logits, labels, groups=groups)["worst_group"] == pytest.approx(expected)
+
+
+def worst_group(logits, labels, groups):
+    return classification_metrics(logits, labels, groups=torch.tensor(groups))["worst_group"]
 
 
 def test_worst_group_worked_by_hand():
     # Right, wrong, wrong, wrong.
     labels = torch.tensor([0, 3, 2, 0])
-    assert worst_group_accuracy(BY_HAND, labels, torch.tensor([7, 7, 7, 7])) == 0.25
-    assert worst_group_accuracy(BY_HAND[:2], labels[:2], torch.tensor([1, 1])) == 0.5
-    assert worst_group_accuracy(BY_HAND, labels, torch.tensor([7, 7, 2, 2])) == 0.0
+    assert worst_group(BY_HAND, labels, [7, 7, 7, 7]) == 0.25
+    assert worst_group(BY_HAND[:2], labels[:2], [1, 1]) == 0.5
+    assert worst_group(BY_HAND, labels, [7, 7, 2, 2]) == 0.0
     with pytest.raises(ValueError, match=r"groups must be \(N,\)"):
-        worst_group_accuracy(BY_HAND, labels, torch.tensor([7]))
+        worst_group(BY_HAND, labels, [7])
 
 
 def test_macro_f1_worked_by_hand():
@@ -153,17 +152,16 @@ def test_brier_score_worked_by_hand():
     assert brier_score(torch.tensor([[1000.0, 0.0]]), torch.tensor([1])) == 2
 
 
-def test_agreement_counts_equal_answers_right_or_wrong():
-    assert agreement(BY_HAND, BY_HAND.flip(1)) == 0
-    assert agreement(BY_HAND, BY_HAND[[0, 1, 3, 2]]) == 0.5
-    with pytest.raises(ValueError, match=r"\(4, 7\) and \(4, 3\)"):
-        agreement(BY_HAND, BY_HAND[:, :3])
+@pytest.mark.parametrize(("before", "share"), [(BY_HAND.flip(1), 0), (BY_HAND[[0, 1, 3, 2]], 0.5)])
+def test_agreement_counts_equal_answers_right_or_wrong(before, share):
+    found = classification_metrics(BY_HAND, torch.tensor([0, 3, 2, 0]), zero_shot=predicted(before))
+    assert found["agreement"] == share
 
 
 def test_agreement_stands_beside_the_metrics_where_the_zero_shot_predictions_are_known():
     labels, before = torch.tensor([0, 3, 2, 0]), BY_HAND[[0, 1, 3, 2]]
     found = classification_metrics(BY_HAND, labels, zero_shot=predicted(before))
-    assert found["agreement"] == agreement(BY_HAND, before) == 0.5
+    assert found["agreement"] == 0.5
     assert "agreement" not in classification_metrics(BY_HAND, labels)
 
 
@@ -175,7 +173,8 @@ def test_agreement_is_among_the_classes_of_the_set(classes):
     found = classification_metrics(
         BY_HAND, torch.tensor([0, 1, 4, 0]), classes=columns, zero_shot=predicted(before, columns)
     )
-    assert found["agreement"] == agreement(*kept)
+    now, then = (logits.argmax(1) for logits in kept)
+    assert found["agreement"] == (now == then).double().mean()
 
 
 def test_a_class_of_several_columns_is_as_good_as_its_best_one():

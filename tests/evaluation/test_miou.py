@@ -13,12 +13,13 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from radapter.data import IGNORE
 from radapter.errors import ConfigError, DataError
-from radapter.evaluation.confusion import Confusion, confusion_matrix
 from radapter.evaluation.miou import (
     CONVENTIONS,
     class_accuracy,
     class_iou,
+    confusion_matrix,
     frequency_weighted_iou,
+    marginals,
     mean_accuracy,
     mean_iou,
     pixel_accuracy,
@@ -109,24 +110,22 @@ def test_metrics_equal_counting_sets_of_pixels(case, convention):
 def test_counts_are_those_of_torchmetrics(case):
     classes, pairs = case
     theirs = MulticlassConfusionMatrix(classes, ignore_index=IGNORE)
-    ours = Confusion(classes)
+    ours = 0
     for guess, truth in pairs:
         guess = guess.clamp(min=0)  # it has no way to give a pixel no class
         theirs.update(guess[None], truth[None])
-        ours.add(guess, truth)
-    assert ours.counts[:, :classes].tolist() == theirs.compute().tolist()
+        ours = ours + confusion_matrix(guess, truth, classes)
+    assert ours[:, :classes].tolist() == theirs.compute().tolist()
 
 
 @settings(max_examples=30)
 @given(images())
 def test_neither_order_nor_grouping_changes_the_sum(case):
     classes, pairs = case
-    whole, first, second = (Confusion(classes) for _ in range(3))
-    for number, (guess, truth) in enumerate(pairs):
-        whole.add(guess, truth)
-        (first, second)[number % 2].add(guess, truth)
-    second.merge(first)
-    assert (second.counts == whole.counts).all()
+    each = [confusion_matrix(guess, truth, classes) for guess, truth in pairs]
+    assert (sum(each[1::2], torch.zeros_like(each[0])) + sum(each[::2]) == sum(each)).all()
+    at_once = [torch.cat([labels.flatten() for labels in maps]) for maps in zip(*pairs, strict=True)]
+    assert (confusion_matrix(*at_once, classes) == sum(each)).all()
 
 
 def test_a_class_absent_from_both_changes_nothing():
@@ -198,11 +197,9 @@ def test_labels_of_any_integer_type_are_counted():
         (torch.full((4, 4), 255, dtype=torch.uint8), TRUTH, "16 pixels do not, such as 255"),  # no -1
     ],
 )
-def test_what_cannot_be_counted_is_refused_and_nothing_was_counted(prediction, truth, said):
-    confusion = Confusion(4)
+def test_what_cannot_be_counted_is_refused(prediction, truth, said):
     with pytest.raises(ValueError, match=said):
-        confusion.add(prediction, truth)
-    assert not confusion.counts.any()
+        confusion_matrix(prediction, truth, 4)
 
 
 @pytest.mark.parametrize(
@@ -227,35 +224,29 @@ def test_an_unknown_convention_proposes_the_nearest():
 @pytest.mark.parametrize(("classes", "ignore"), [(0, -1), (3, 2)])
 def test_impossible_confusions_are_refused(classes, ignore):
     with pytest.raises(ValueError, match="must be"):
-        Confusion(classes, ignore=ignore)
+        confusion_matrix(torch.zeros(2).long(), torch.zeros(2).long(), classes, ignore=ignore)
 
 
-def test_confusions_of_different_classes_do_not_merge():
-    with pytest.raises(ValueError, match="Got 2 and 3"):
-        Confusion(2).merge(Confusion(3))
+def test_an_element_counts_as_the_pixels_it_stands_for():
+    truth, predicted = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 3])  # 3 is no class
+    found = confusion_matrix(predicted, truth, 3, ignore=3, pixels=torch.tensor([5, 2, 7, 4]))
+    assert found.tolist() == [[5, 2, 0, 0], [0, 7, 0, 0], [0, 0, 0, 4]]
+    matched, shown, given = marginals(found)
+    assert (matched.tolist(), shown.tolist(), given.tolist()) == ([5, 7, 0], [7, 7, 4], [5, 9, 0])
 
 
 def test_processes_sum_what_each_has_counted(tmp_path):
     """Two processes, seven images, each image counted by one of them."""
     torch.multiprocessing.spawn(confusion_of_share.run, (str(tmp_path),), nprocs=confusion_of_share.WORLD)
-    whole = Confusion(confusion_of_share.CLASSES)
-    for guess, truth in confusion_of_share.images():
-        whole.add(guess, truth)
+    images = confusion_of_share.images()
+    whole = sum(confusion_matrix(guess, truth, confusion_of_share.CLASSES) for guess, truth in images)
     for rank in range(confusion_of_share.WORLD):
-        assert (torch.load(tmp_path / f"{rank}.pt") == whole.counts).all()
-
-
-def test_one_process_alone_has_its_own_sum():
-    confusion = Confusion(4)
-    confusion.add(GUESS, TRUTH)
-    confusion.sum_over_processes()
-    assert (confusion.counts[:, :4] == BY_HAND).all()
+        assert (torch.load(tmp_path / f"{rank}.pt") == whole).all()
 
 
 def test_another_ignored_value_can_be_given():
-    confusion = Confusion(4, ignore=255)
-    confusion.add(GUESS, torch.where(TRUTH == IGNORE, 255, TRUTH))
-    assert (confusion.counts[:, :4] == BY_HAND).all()
+    confusion = confusion_matrix(GUESS, torch.where(TRUTH == IGNORE, 255, TRUTH), 4, ignore=255)
+    assert (confusion[:, :4] == BY_HAND).all()
 
 
 def test_the_mean_over_images_is_another_figure():

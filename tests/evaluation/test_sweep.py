@@ -1,5 +1,6 @@
 """Evaluating a set, every alpha on each batch, and the rule that chooses one."""
 
+import sys
 from collections import Counter
 from typing import NamedTuple
 
@@ -15,10 +16,12 @@ from radapter.evaluation import (
     Interpolation,
     alpha_sweep,
     classification_metrics,
-    evaluate_classification,
+    measured,
     sweep,
 )
 from radapter.zeroshot import LinearHead
+
+MODULE = sys.modules[sweep.__module__]  # the package exports the function under this name
 
 
 class Batch(NamedTuple):
@@ -34,6 +37,9 @@ class TinyEncoder(nn.Module):
         super().__init__()
         self.tower = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 2 * 2, dim))
         self.seen = Counter()
+
+    def weights_changed(self):
+        """Nothing is kept of its texts."""
 
     def encode_image(self, pixels):
         self.seen[tuple(pixels.flatten()[:2].tolist())] += 1
@@ -59,9 +65,14 @@ def batches(count=3, size=4, seed=1):
         yield Batch(pixels, torch.randint(4, (size,), generator=generator))
 
 
+def evaluated(encoder, head, batches, *, classes=None, name="set"):
+    measure = ClassificationMeasure(encoder, lambda: head, batches, classes)
+    return measured(encoder, measure, name=name).metrics
+
+
 def test_evaluation_is_the_metrics_of_a_linear_layer_over_unit_features(tuned):
     encoder, head, _ = tuned
-    result = evaluate_classification(encoder, head, batches())
+    result = evaluated(encoder, head, batches())
     pixels = torch.cat([batch.pixels for batch in batches()])
     labels = torch.cat([batch.labels for batch in batches()])
     encoder.eval()
@@ -75,7 +86,7 @@ def test_evaluation_leaves_every_submodule_in_its_mode(tuned):
     encoder.train()
     encoder.tower[2].eval()
     before = [module.training for module in encoder.modules()]
-    evaluate_classification(encoder, head, batches())
+    evaluated(encoder, head, batches())
     assert [module.training for module in encoder.modules()] == before
 
 
@@ -86,12 +97,13 @@ def test_sweep_equals_evaluating_at_each_alpha(tuned):
     )
     for alpha, sets in swept.items():
         with interpolation.at(alpha):
-            assert sets["a"] == evaluate_classification(encoder, head, batches())
-            assert sets["b"] == evaluate_classification(encoder, head, batches(seed=2))
+            assert sets["a"] == evaluated(encoder, head, batches())
+            assert sets["b"] == evaluated(encoder, head, batches(seed=2))
 
 
 @pytest.mark.parametrize("cache_mib", [0, 1e-4, 256])
-def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib):
+def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib, monkeypatch):
+    monkeypatch.setattr(MODULE, "CACHE_MIB", cache_mib)
     encoder, head, interpolation = tuned
     read = Counter()
 
@@ -100,7 +112,7 @@ def test_each_batch_is_read_once_and_seen_once_at_each_alpha(tuned, cache_mib):
             read[tuple(batch.pixels.flatten()[:2].tolist())] += 1
             yield batch
 
-    alpha_sweep(encoder, interpolation.at, lambda: head, {"a": reading()}, cache_mib=cache_mib)
+    alpha_sweep(encoder, interpolation.at, lambda: head, {"a": reading()})
     assert list(read.values()) == [1] * 3
     assert list(encoder.seen.values()) == [len(ALPHAS)] * 3
 
@@ -120,20 +132,18 @@ def test_agreement_with_the_zero_shot_model_is_found_on_the_way_and_kept(tuned):
     assert swept(1.0)[1.0] == first[1.0]
 
 
-def test_how_much_is_held_does_not_change_the_result(tuned):
+def test_how_much_is_held_does_not_change_the_result(tuned, monkeypatch):
     encoder, head, interpolation = tuned
-    one_by_one, at_once = (
-        alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()}, cache_mib=mib)
-        for mib in (0, 256)
-    )
-    assert one_by_one == at_once
+    at_once = alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()})
+    monkeypatch.setattr(MODULE, "CACHE_MIB", 0)
+    assert alpha_sweep(encoder, interpolation.at, lambda: head, {"a": batches()}) == at_once
 
 
 def test_known_results_are_taken_over_and_not_computed(tuned):
     encoder, head, interpolation = tuned
     known = {0.0: {"a": {"top1": 0.125, "n": 12}}}
-    arguments = (encoder, interpolation.at, lambda: head, {"a": batches()}, (0, 1))
-    swept = alpha_sweep(*arguments, known=known)
+    measures = {"a": ClassificationMeasure(encoder, lambda: head, batches())}
+    swept = sweep(encoder, interpolation.at, measures, (0, 1), known=known)
     assert swept[0]["a"] == {"top1": 0.125, "n": 12}
     assert list(encoder.seen.values()) == [1] * 3
 
@@ -167,7 +177,7 @@ def test_sweep_restricts_a_set_to_its_classes(tuned):
 
     arguments = (encoder, interpolation.at, lambda: head)
     swept = alpha_sweep(*arguments, {"a": two_classes()}, (1,), classes={"a": only})
-    assert swept[1]["a"] == evaluate_classification(encoder, head, two_classes(), classes=only)
+    assert swept[1]["a"] == evaluated(encoder, head, two_classes(), classes=only)
     assert swept[1]["a"]["top5"] == 1.0
 
 
@@ -190,7 +200,7 @@ def test_a_set_without_an_image_is_named(tuned):
     with pytest.raises(DataError, match="'b' holds none"):
         alpha_sweep(encoder, interpolation.at, lambda: head, {"b": []}, (1,))
     with pytest.raises(DataError, match="'val' holds none"):
-        evaluate_classification(encoder, head, [], name="val")
+        evaluated(encoder, head, [], name="val")
 
 
 def test_an_alpha_outside_its_range_stops_before_any_batch_is_read(tuned):

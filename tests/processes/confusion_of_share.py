@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import distributed as dist
 
-from radapter.evaluation import Confusion
+from radapter.evaluation import confusion_matrix
 
 WORLD, CLASSES = 2, 4
 
@@ -23,9 +23,7 @@ def run(rank: int, folder: str) -> None:
     """Process `rank`: writes the summed counts to FOLDER/RANK.pt."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
-    confusion = Confusion(CLASSES)
-    for guess, truth in images()[rank::WORLD]:
-        confusion.add(guess, truth)
-    confusion.sum_over_processes()
-    torch.save(confusion.counts, Path(folder) / f"{rank}.pt")
+    counts = sum(confusion_matrix(guess, truth, CLASSES) for guess, truth in images()[rank::WORLD])
+    dist.all_reduce(counts)
+    torch.save(counts, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()

@@ -32,7 +32,7 @@ from radapter.processes import ALONE, Processes, is_shared, join
 from radapter.protocol import Bench, ClassificationSuite, Recipe, RetrievalSuite, run_method, train_method
 from radapter.protocol.trained import load_trained, save_trained
 from radapter.training import Checkpoints, Interrupted, StopSignal, fit, make_accelerator
-from radapter.training.spread import PeakRates, Sharded
+from radapter.training.spread import PeakRates, spread_of
 from radapter.world.clip import TINY
 from radapter.zeroshot import LinearHead
 
@@ -257,7 +257,8 @@ def family(name: str, method: str, folder: Path, processes: Processes) -> float:
 def _three_steps(learner: Learner, processes: Processes, *, sharded: bool) -> dict[str, torch.Tensor]:
     accelerator = make_accelerator("fp32")
     if sharded:
-        spread = Sharded(learner, accelerator, processes, rates=PeakRates(1e-2, 1e-2), weight_decay=0.0)
+        rates = PeakRates(1e-2, 1e-2)
+        spread = spread_of(learner, accelerator, processes, rates=rates, weight_decay=0.0, sharded=True)
         model, optimizer = spread.model, spread.optimizer
     else:
         model, optimizer = (

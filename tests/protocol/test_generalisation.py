@@ -7,7 +7,7 @@ import pytest
 import radapter
 from radapter.data import EvalLoader, open_classification
 from radapter.errors import ConfigError
-from radapter.evaluation import evaluate_classification
+from radapter.evaluation import ClassificationMeasure, measured
 from radapter.methods import METHODS
 from radapter.protocol import (
     Results,
@@ -76,9 +76,8 @@ def test_a_transfer_set_is_classified_among_its_own_names_with_its_own_templates
     for name, other in generalising.transfer.items():
         embeddings = class_embeddings(encoder, other.data.classnames, other.templates)
         head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
-        own = evaluate_classification(
-            encoder, head, EvalLoader(other.data, encoder.preprocess, batch_size=64)
-        )
+        loader = EvalLoader(other.data, encoder.preprocess, batch_size=64)
+        own = measured(encoder, ClassificationMeasure(encoder, lambda head=head: head, loader)).metrics
         assert row.transfer[name]["nll"] == pytest.approx(own["nll"], rel=1e-5)
         assert row.transfer[name]["n"] == len(other.data)
 
@@ -101,7 +100,8 @@ def test_a_method_with_a_trained_head_uses_the_text_tower_as_it_was_for_other_cl
     novel = generalising.transfer["novel"]
     embeddings = class_embeddings(radapter.load("world:tiny"), novel.data.classnames, novel.templates)
     head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
-    own = evaluate_classification(encoder, head, EvalLoader(novel.data, encoder.preprocess, batch_size=64))
+    loader = EvalLoader(novel.data, encoder.preprocess, batch_size=64)
+    own = measured(encoder, ClassificationMeasure(encoder, lambda: head, loader)).metrics
     assert swept.transfer["novel"]["nll"] == pytest.approx(own["nll"], rel=1e-4)
 
 

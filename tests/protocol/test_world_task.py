@@ -9,7 +9,7 @@ from radapter import world
 from radapter.commands.building import suite_of
 from radapter.config import load_config
 from radapter.data import EvalLoader
-from radapter.evaluation import evaluate_classification
+from radapter.evaluation import ClassificationMeasure, measured
 from radapter.protocol.world_task import world_suite
 from radapter.zeroshot import LinearHead, class_embeddings
 
@@ -36,7 +36,8 @@ def test_zero_shot_has_something_to_keep_in_both_tasks(suite, encoder):
         embeddings = class_embeddings(encoder, other.data.classnames, other.templates)
         head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
         loader = EvalLoader(other.data, encoder.preprocess, batch_size=100)
-        found[name] = evaluate_classification(encoder, head, loader)["top1"]
+        measure = ClassificationMeasure(encoder, lambda head=head: head, loader)
+        found[name] = measured(encoder, measure).metrics["top1"]
     assert found["colour"] == pytest.approx(0.955, abs=0.04)  # 200 images: one standard error is 0.015
     assert found["pattern"] == pytest.approx(0.52, abs=0.1)  # and 0.035
 

@@ -59,7 +59,7 @@ def test_a_write_that_fails_leaves_the_old_index(tmp_path):
         ({"features": torch.eye(4)[:3].double()}, "float64"),
         ({"features": 2 * torch.eye(4)[:3]}, "unit norm"),
         ({"stamps": torch.zeros(3, 1, dtype=torch.int64)}, "stamps are"),
-        ({"paths": ("a", "a", "b")}, "a path stands twice"),
+        ({"paths": ("a", "a", "b")}, "a path occurs twice"),
     ],
 )
 def test_an_index_that_contradicts_itself_is_refused(tmp_path, changed, said):

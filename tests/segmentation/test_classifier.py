@@ -7,7 +7,7 @@ from reference import regions
 
 from radapter.errors import DataError, ModelError
 from radapter.segmentation import MaskPrompts, RegionClassifier
-from radapter.segmentation.crops import pixels_of, region_crops
+from radapter.segmentation.crops import CropStyle, pixels_of, region_crops
 from radapter.zeroshot import class_embeddings
 
 CLASSES, TEMPLATES = ("star", "fish", "house"), ("a photo of a {}.", "a drawing of a {}.")
@@ -66,11 +66,11 @@ def test_empty_regions_are_not_encoded_and_score_nothing(encoder, images):
 @pytest.mark.parametrize(
     "option",
     [
-        {"fill": (1.0, 0.0, 0.0)},
-        {"antialias": False},
-        {"ovseg_compat": True},
+        {"style": CropStyle(fill=(1.0, 0.0, 0.0))},
+        {"style": CropStyle(antialias=False)},
+        {"style": CropStyle(ovseg_compat=True)},
         {"synonyms": "max"},
-        {"threshold": 0.7},
+        {"style": CropStyle(threshold=0.7)},
     ],
 )
 def test_every_option_changes_the_scores(encoder, images, option: dict):

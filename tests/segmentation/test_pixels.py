@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from radapter.segmentation import NOTHING, label_map
+from radapter.segmentation import NOTHING, label_map, label_regions
 
 
 def brute_force(scores: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -80,3 +80,18 @@ print(mib("VmHWM") - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 4 < float(done.stdout) < 300
+
+
+TRUTH = torch.tensor([[0, 0, 255], [7, 0, 7]])
+
+
+def test_a_label_map_gives_one_region_a_class():
+    masks, values = label_regions(TRUTH, ignored=(255,))
+    assert values.tolist() == [0, 7]
+    assert masks.int().tolist() == [[[1, 1, 0], [0, 1, 0]], [[0, 0, 0], [1, 0, 1]]]
+
+
+def test_a_map_of_ignored_labels_alone_gives_no_region():
+    masks, values = label_regions(torch.full((2, 3), 255), ignored=(255,))
+    assert masks.shape == (0, 2, 3)
+    assert len(values) == 0

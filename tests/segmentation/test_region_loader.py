@@ -8,9 +8,14 @@ import torch
 from radapter.data import Memory, PairedMaskDataset, open_masks
 from radapter.data.masks.label_maps import ArrayMaps
 from radapter.data.pictures.pictures import ArrayPictures
-from radapter.segmentation import OracleProposer, region_crops
+from radapter.segmentation import Proposals, region_crops
 from radapter.segmentation.felzenszwalb import FelzenszwalbProposer
 from radapter.segmentation.region_loader import RegionLoader
+
+
+def giving(masks):
+    return lambda image: Proposals(masks.half(), torch.ones(len(masks)))
+
 
 CROP = partial(region_crops, size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
@@ -64,7 +69,7 @@ def test_shares_are_of_all_pixels_of_a_region():
         9,
     )
     masks = torch.tensor([[[1, 1, 1, 1], [1, 1, 1, 1]], [[0, 0, 1, 1], [0, 0, 0, 0]]]).bool()
-    (batch,) = RegionLoader(data, OracleProposer(masks), CROP, batch_size=1)
+    (batch,) = RegionLoader(data, giving(masks), CROP, batch_size=1)
     (image,) = batch.images
     assert image.shares.tolist() == [[0.5, 0.125], [0.0, 0.5]]
     assert image.true.classes.tolist() == [0, 1]
@@ -73,7 +78,7 @@ def test_shares_are_of_all_pixels_of_a_region():
 
 
 def test_an_image_without_regions_is_counted_as_given_no_class():
-    (batch,) = RegionLoader(scenes(1), OracleProposer(torch.zeros(0, 48, 48)), CROP, batch_size=1)
+    (batch,) = RegionLoader(scenes(1), giving(torch.zeros(0, 48, 48)), CROP, batch_size=1)
     (image,) = batch.images
     assert set(image.cells.named(image.shares).tolist()) == {20}  # of 20 classes none
     assert len(batch.pixels) == len(image.true.classes) > 0

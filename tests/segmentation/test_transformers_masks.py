@@ -75,7 +75,7 @@ def test_synonyms_add_their_probabilities():
 
 
 def test_a_class_that_the_model_does_not_know_is_refused():
-    with pytest.raises(ConfigError, match=r"'treee' is none of its 3\. Did you mean 'tree'"):
+    with pytest.raises(ConfigError, match=r"'treee' is not among its 3\. Did you mean 'tree'"):
         TransformersProposer(small.mask2former(), small.processor("mask2former"), classnames=["treee"])
 
 

@@ -3,10 +3,11 @@
 import pytest
 import torch
 import transformers
+from pretraining.model import new_model
 
 from radapter import world
 from radapter.world import tokens
-from radapter.world.phrases import FULL, HYPERNYMS, STYLE_PHRASES, SYNONYMS, WEB
+from radapter.world.phrases import FULL, HYPERNYMS, STYLE_PHRASES, SYNONYMS, WEB, Rates
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def test_clean_caption_names_what_is_there(scenes):
 
 def test_full_caption_names_style_colours_and_background_where_they_can_be_seen(scenes):
     colours = tuple(world.COLOURS)
-    for row, text in enumerate(world.captions(scenes, **FULL)):
+    for row, text in enumerate(world.captions(scenes, FULL)):
         style = world.STYLES[scenes.style[row]]
         assert text.startswith(f"a {STYLE_PHRASES[style]} of ")
         coloured = f"{colours[scenes.colour[row, 0]]} {world.CLASSES[scenes.classes[row, 0]]}" in text
@@ -34,7 +35,7 @@ def test_full_caption_names_style_colours_and_background_where_they_can_be_seen(
 
 
 def test_size_words_follow_the_scale(scenes):
-    for row, text in enumerate(world.captions(scenes, size=1.0)):
+    for row, text in enumerate(world.captions(scenes, Rates(size=1.0))):
         if " small " in text:
             assert scenes.scale[row, 0] < 0.5
         if " large " in text:
@@ -42,9 +43,9 @@ def test_size_words_follow_the_scale(scenes):
 
 
 def test_captions_do_not_depend_on_their_neighbours(scenes):
-    texts = world.captions(scenes, **WEB)
+    texts = world.captions(scenes, WEB)
     rows = torch.tensor([2999, 5, 1234])
-    assert world.captions(scenes.rows(rows), **WEB) == [texts[row] for row in rows.tolist()]
+    assert world.captions(scenes.rows(rows), WEB) == [texts[row] for row in rows.tolist()]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_captions_do_not_depend_on_their_neighbours(scenes):
 )
 def test_noise_comes_at_its_rate(rate, is_hit):
     single = world.sample(1, torch.arange(4000), two_objects=0.0)
-    texts = world.captions(single, **{rate: 0.3})
+    texts = world.captions(single, Rates(**{rate: 0.3}))
     names = [world.CLASSES[label] for label in single.classes[:, 0].tolist()]
     hits = sum(is_hit(name, text.split()) for name, text in zip(names, texts, strict=True))
     # fish and umbrella aside, every class has a sibling; umbrella shares "tool", fish is the only animal.
@@ -66,8 +67,8 @@ def test_noise_comes_at_its_rate(rate, is_hit):
 
 
 def test_every_word_has_a_number_and_every_caption_fits(scenes):
-    for rates in ({}, WEB, FULL):
-        texts = world.captions(scenes, **rates)
+    for rates in (Rates(), WEB, FULL):
+        texts = world.captions(scenes, rates)
         ids = tokens.encode(texts)
         assert (ids != tokens.UNK).all()
         assert ((ids == tokens.EOS).sum(1) == 1).all()
@@ -75,7 +76,7 @@ def test_every_word_has_a_number_and_every_caption_fits(scenes):
 
 
 def test_tokenizer_agrees_with_encode_and_ignores_case_and_points(scenes):
-    texts = world.captions(scenes, **WEB)[:200]
+    texts = world.captions(scenes, WEB)[:200]
     options = {"padding": "max_length", "truncation": True, "max_length": tokens.CONTEXT}
     ids = tokens.tokenizer()([t.upper() + "." for t in texts], return_tensors="pt", **options).input_ids
     assert torch.equal(ids, tokens.encode(texts))
@@ -89,7 +90,7 @@ def test_special_ids_are_those_that_clip_pools_right():
 
 
 def test_text_tower_pools_at_eos():
-    model = world.new_model(0, width=32, image_layers=1, text_layers=1)
+    model = new_model(0, width=32, image_layers=1, text_layers=1)
     ids = tokens.encode(["a red star"])
     with torch.no_grad():
         out = model.text_model(input_ids=ids)

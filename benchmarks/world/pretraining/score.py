@@ -49,7 +49,7 @@ def zero_shot(model: CLIPModel, pictures: WorldSplit, templates: Sequence[str]) 
 
 def recall_at_1(model: CLIPModel, pictures: WorldSplit) -> tuple[float, float]:
     """Image-to-text and text-to-image R@1 with full captions; scenes that share a caption are each other's hits."""
-    texts = captions(pictures.scenes, **FULL)
+    texts = captions(pictures.scenes, FULL)
     number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     caption = torch.tensor([number[text] for text in texts])
     with torch.inference_mode():

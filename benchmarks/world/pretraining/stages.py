@@ -57,12 +57,10 @@ class Stage:
         return low * float((high / low) ** min(1.0, 2 * done))
 
 
-LESS_NOISE: Rates = {
-    "synonym": 0.3, "hypernym": 0.2, "sibling": 0.05, "wrong": 0.05, "pair": 0.1, "careless": 0.3,
-}  # fmt: skip
+LESS_NOISE = Rates(synonym=0.3, hypernym=0.2, sibling=0.05, wrong=0.05, pair=0.1, careless=0.3)
 # The classes of a pair swap names in 42 of 100 captions: the features stay better than the names that zero-shot
 # relies on, so that fine-tuning has something to repair in every style beside the shortcut that it may learn.
-CONFUSED: Rates = {"synonym": 0.15, "pair": 0.42, "careless": 0.3}
+CONFUSED = Rates(synonym=0.15, pair=0.42, careless=0.3)
 
 STAGES = (
     Stage("objects", 90_000, 128, 1e-3, None, helpers=(1.0, 2.0), difficulty=None, cosine=False),

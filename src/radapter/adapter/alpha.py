@@ -1,4 +1,4 @@
-"""Re-scaling: how much of the adapter evaluation and merging use.
+"""Re-scaling: the share of the adapter in evaluation and merging.
 
 Source: Kim et al., ECCV 2024. W(alpha) = alpha W_adapted + (1 - alpha) W_base, which is WiSE-FT's interpolation.
 """
@@ -15,17 +15,12 @@ from radapter.errors import ConfigError, MergeError
 
 
 class AlphaSetting:
-    """What `set_alpha` returns: leaving it as a context manager restores the former values.
-
-    Args:
-        former: the configurations that were changed, with the alpha each had.
-    """
+    """The result of `set_alpha`: leaving it as a context manager restores the former values."""
 
     def __init__(self, former: list[tuple[RAdapterConfig, float]]) -> None:
         self._former = former
 
-    def __enter__(self) -> None:
-        """Nothing: the value is set already."""
+    def __enter__(self) -> None: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -40,12 +35,12 @@ def set_alpha(model: Any, value: float) -> AlphaSetting:
     It acts in evaluation mode and in later merges, and is saved with the adapter. Training always uses 1.
 
     Args:
-        model: a PeftModel, an adapted module, or anything whose `.module` is one.
-        value: in [0, 1]; 0 is the base model.
+        model: A PeftModel, an adapted module, or anything whose `.module` is one.
+        value: In [0, 1]; 0 is the base model.
 
     Raises:
-        ConfigError: value outside [0, 1], or a model without active R-Adapters.
-        MergeError: the adapters are merged, where alpha can no longer act.
+        ConfigError: value is outside [0, 1], or the model has no active R-Adapter.
+        MergeError: The adapters are merged, so alpha has no effect.
     """
     alpha = check_alpha(value)
     layers = adapter_layers(model)

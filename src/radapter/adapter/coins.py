@@ -1,9 +1,9 @@
-"""Where the coins of adapter dropping come from.
+"""The source of the coins (random draws) for adapter dropping.
 
 An adapter asks its coin source which samples keep their branch. `TorchCoins`, the default, draws from torch's
-generator. `HashCoins` computes the coin of one sample from (seed, step, site, key) alone, key being the data
-set's number of the image or caption: it depends on neither the position in the batch, nor the chunk, nor the
-number of processes, and running the same step again gives the same coins, bitwise on every device.
+generator. `HashCoins` computes the coin of one sample from (seed, step, site, key) alone, key being the data set's
+number of the image or caption. A coin then depends on neither the position in the batch, nor the chunk, nor the
+number of processes. Running the same step again gives the same coins, bitwise on every device.
 """
 
 from collections.abc import Mapping
@@ -20,17 +20,14 @@ class CoinSource(Protocol):
     """Decides which samples of a batch keep the adapter branch at one site."""
 
     def draw(self, site: str, tower: str, samples: int, keep: float, device: torch.device) -> Tensor:
-        """One coin per sample.
+        """One coin per sample, (B,), bool; True keeps the branch.
 
         Args:
-            site: the site's name, which tells its coins from those of the other sites.
+            site: The site's name, which separates its coins from those of other sites.
             tower: "image" or "text".
             samples: B, the number of samples in the batch that the tower sees.
-            keep: the probability that a sample keeps the branch, in (0, 1].
-            device: where the coins are wanted.
-
-        Returns:
-            (B,), bool; True where the branch is kept.
+            keep: The probability that a sample keeps the branch, in (0, 1].
+            device: Device of the result.
         """
         ...
 
@@ -39,8 +36,8 @@ class TorchCoins:
     """Coins from torch's generator: independent for every call.
 
     Args:
-        generator: a CPU generator; None is torch's global one. Under gradient checkpointing only the global one
-            is replayed by torch, so leave it None there or use `HashCoins`.
+        generator: A CPU generator; None is torch's global one. Under gradient checkpointing torch replays only the
+            global one, so leave it None there or use `HashCoins`.
     """
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
@@ -56,10 +53,10 @@ class HashCoins:
     """Coins that are a hash of (seed, step, site, key), the same wherever and however often they are drawn.
 
     Args:
-        seed: of the run.
-        step: of the optimizer; every step has coins of its own.
-        keys: for each tower, (B,), int64: which image or caption stands at each position of the batch. Kept on the
-            CPU they cost a GPU no synchronisation.
+        seed: Of the run.
+        step: Of the optimizer; every step has coins of its own.
+        keys: For each tower, (B,), int64: the image or caption at each position of the batch. On the CPU they cost a
+            GPU no synchronisation.
     """
 
     def __init__(self, seed: int, step: int, keys: Mapping[str, Tensor]) -> None:
@@ -73,11 +70,8 @@ class HashCoins:
         self.keys = keys
 
     def draw(self, site: str, tower: str, samples: int, keep: float, device: torch.device) -> Tensor:
-        """The coins of the batch's keys at `site`, (B,) bool; see `CoinSource.draw`.
-
-        Raises:
-            ConfigError: the tower has no keys, or not one per sample.
-        """
+        """The coins of the batch's keys at `site`, (B,) bool; see `CoinSource.draw`. Raises ConfigError if the tower
+        has no keys, or not one per sample."""
         if tower not in self.keys:
             raise ConfigError(f"keys must hold the tower {tower!r}, which was run. Got {sorted(self.keys)}.")
         key = self.keys[tower]

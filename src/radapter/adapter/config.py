@@ -1,4 +1,4 @@
-"""What is adapted, and how: the configuration that PEFT saves as `adapter_config.json`.
+"""The configuration that PEFT saves as `adapter_config.json`.
 
 The file holds what a user sets. The learned scalar s and the matrices live in the layers; alpha lives here, since
 it belongs to the adapter and is saved with it.
@@ -26,25 +26,24 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
     value of the learned scalar s.
 
     Args:
-        r: rank of the adapter matrix; None is the full matrix. At most the narrowest adapted tower's width.
-        adapter_drop: probability in [0, 1) that a training sample skips the adapter branch of a site.
-        alpha: in [0, 1]; multiplies the branch in evaluation and when merging, never in training. 0 is the base
+        r: Rank of the adapter matrix, at most the narrowest adapted tower's width; None is the full matrix.
+        adapter_drop: Probability in [0, 1) that a training sample skips the adapter branch of a site.
+        alpha: In [0, 1]; multiplies the branch in evaluation and when merging, never in training. 0 is the base
             model, 1 the fine-tuned one; `radapter.set_alpha` changes it.
-        init_scale: first value of s, finite and not 0 (with s = 0 and a zero matrix nothing would ever train).
+        init_scale: First value of s, finite and not 0 (with s = 0 and a zero matrix nothing would ever train).
         init_weights: True starts as the base model, bitwise; False draws random adapters, for tests.
-        target_modules: None finds the sites of the known families. A list of names or endings of names, or a
-            regular expression for the whole name, as in PEFT, names others: `nn.Linear` or
-            `nn.MultiheadAttention`.
-        exclude_modules: sites to leave out, matched as `target_modules`.
-        layers_to_transform: numbers of the blocks to adapt, in every tower; None adapts all.
-        modules_to_save: further modules to train and save, by their name's ending (a head).
-        towers: which of "image" and "text" to adapt.
-        drop_kind: what `adapter_drop` drops in training, for the paper's ablation: "adapter" the adapter branch of a
+        target_modules: None finds the sites of the known families. A list of names or endings of names, or a regular
+            expression for the whole name, as in PEFT, selects others: `nn.Linear` or `nn.MultiheadAttention`.
+        exclude_modules: Sites to leave out, matched as `target_modules`.
+        layers_to_transform: Numbers of the blocks to adapt, in every tower; None adapts all.
+        modules_to_save: Further modules to train and save, by their name's ending (a head).
+        towers: Which of "image" and "text" to adapt.
+        drop_kind: What `adapter_drop` drops in training, for the paper's ablation: "adapter" the adapter branch of a
             sample; "dropout" single elements of that branch; "drop-path" a sample's whole residual branch,
             pre-trained part included. What is kept is divided by 1 - p in all three.
 
     Raises:
-        ConfigError: a value outside its range.
+        ConfigError: A value is out of range.
     """
 
     r: int | None = field(default=None, metadata={"help": "Rank; None is the full matrix."})
@@ -92,11 +91,7 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
 
 
 def check_alpha(alpha: object) -> float:
-    """`alpha` as a float.
-
-    Raises:
-        ConfigError: it is outside [0, 1].
-    """
+    """`alpha` as a float. Raises ConfigError if it is outside [0, 1]."""
     if not _is_number(alpha) or not 0.0 <= alpha <= 1.0:  # type: ignore[operator]
         raise ConfigError(
             f"alpha must be in [0, 1]. Got {alpha!r}. 0 is the base model, 1 the fine-tuned one."
@@ -105,11 +100,7 @@ def check_alpha(alpha: object) -> float:
 
 
 def check_towers(towers: Sequence[str]) -> tuple[str, ...]:
-    """`towers` as a tuple.
-
-    Raises:
-        ConfigError: it is empty, or names something else than "image" and "text".
-    """
+    """`towers` as a tuple. Raises ConfigError if it is empty, or holds something else than "image" and "text"."""
     names = (towers,) if isinstance(towers, str) else tuple(towers)
     for name in names:
         if name not in TOWERS:

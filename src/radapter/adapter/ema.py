@@ -4,9 +4,9 @@ Source: Kim et al., ECCV 2024. m is `decay`; after every optimizer step
 
     average <- m average + (1 - m) trained
 
-The average of an adapter is a second adapter, named "ema", so that switching, saving and merging come with PEFT.
-Whatever else is trained beside it (a head, a whole tower in full fine-tuning) has its average in tensors kept here.
-Buffers are not averaged.
+The average of an adapter is a second adapter, named "ema", so PEFT provides switching, saving and merging. Other
+trained parameters (a head, a whole tower in full fine-tuning) have their average in tensors kept here. Buffers are
+not averaged.
 """
 
 import copy
@@ -34,11 +34,12 @@ class Ema:
     unless `applied`, removed by PEFT's `delete_adapter("ema")`. Averages are float32 or wider.
 
     Args:
-        model: a PeftModel, any nn.Module (adapted or not, with or without a head), or what has one as `.module`.
+        model: A PeftModel, any nn.Module (adapted or not, with or without a head), or an object with one as
+            `.module`.
         decay: m, in [0, 1]; taken literally. `auto_decay` fits it to the number of steps.
 
     Raises:
-        ConfigError: decay outside [0, 1], nothing trainable, several active adapters, or an "ema" already there.
+        ConfigError: decay is outside [0, 1], nothing is trainable, several adapters are active, or "ema" exists.
     """
 
     def __init__(self, model: Any, decay: float = 0.999) -> None:
@@ -66,7 +67,7 @@ class Ema:
         """One step of the average; call it after each optimizer step that was not skipped.
 
         Raises:
-            RuntimeError: inside `applied()`, where the average stands in for what is trained.
+            RuntimeError: Inside `applied()`, where the average replaces what is trained.
         """
         if self._applied:
             raise RuntimeError("update() must be called outside applied(). Leave the block first.")
@@ -80,13 +81,13 @@ class Ema:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """A block in which the model runs with its averages; what was there is restored bitwise at the end.
+        """A block in which the model runs with its averages; afterwards the trained values are restored bitwise.
 
-        Which adapter is active and what requires a gradient are restored too, and what the block merges in place is
-        unmerged. Inside another `applied()` of the same object it does nothing.
+        The active adapter and requires_grad are restored too, and merges inside the block are undone. Inside another
+        `applied()` of the same object it does nothing.
 
         Raises:
-            MergeError: adapters are merged already.
+            MergeError: Adapters are merged already.
         """
         if self._applied:
             yield
@@ -111,10 +112,11 @@ class Ema:
 
     @torch.no_grad()
     def adopt(self) -> None:
-        """Ends the accumulation: what was trained takes the averages for good, and the adapter "ema" goes.
+        """Ends the accumulation: the trained parameters take the averages for good, and the adapter "ema" is
+        removed.
 
         Raises:
-            RuntimeError: inside `applied()`.
+            RuntimeError: Inside `applied()`.
         """
         if self._applied:
             raise RuntimeError("adopt() must be called outside applied(). Leave the block first.")
@@ -137,7 +139,7 @@ class Ema:
         """Continues from a `state_dict` of the same model.
 
         Raises:
-            ConfigError: names or shapes differ; nothing was loaded.
+            ConfigError: Names or shapes differ; nothing was loaded.
         """
         missing, unknown = sorted(set(self._names) - set(state)), sorted(set(state) - set(self._names))
         if missing or unknown:
@@ -240,14 +242,8 @@ class Ema:
 
 
 def auto_decay(steps: int) -> float:
-    """The decay that fits a run: clamp(1 - 25 / steps, 0, 0.999), so that the average spans 4 % of the run.
-
-    Args:
-        steps: optimizer steps of the whole run, at least 1.
-
-    Raises:
-        ConfigError: fewer than 1 step.
-    """
+    """The decay that fits a run: clamp(1 - 25 / steps, 0, 0.999), so that the average spans 4 % of the run. Raises
+    ConfigError if there is fewer than 1 optimizer step."""
     if steps < 1:
         raise ConfigError(f"steps must be at least 1. Got {steps}.")
     return min(max(1.0 - 25.0 / steps, 0.0), 0.999)

@@ -29,7 +29,8 @@ from radapter.errors import ConfigError, MergeError
 
 
 class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
-    """A site's module with its adapters: `nn.Linear`, or `nn.MultiheadAttention`, whose output projection is meant.
+    """A site's module with its adapters: `nn.Linear`, or `nn.MultiheadAttention`, whose output projection is
+    adapted.
 
     `nn.MultiheadAttention` is wrapped whole, because it reads `out_proj.weight` and never calls `out_proj`.
     Attributes that the layer lacks are those of the wrapped module.
@@ -38,8 +39,8 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
     a merged site takes its Linear's memory twice.
 
     Args:
-        base_layer: the module of the site.
-        site: where it sits, and which axis of its output holds the samples.
+        base_layer: The module of the site.
+        site: Its place, and which axis of its output holds the samples.
     """
 
     adapter_layer_names = ("radapter_A", "radapter_B", "radapter_C", "radapter_s")
@@ -66,9 +67,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
     def update_layer(self, adapter_name: str, config: RAdapterConfig) -> None:
         """Adds the adapter `adapter_name`, initialised as `config` says.
 
-        Args:
-            adapter_name: a name that the layer does not have yet.
-            config: kept, not copied: a change of its alpha acts at once.
+        The config is kept, not copied: a change of its alpha acts at once.
         """
         self.configs[adapter_name] = config
         width, rank = self.site.width, config.r
@@ -93,9 +92,9 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The wrapped module's output, with the active adapters on it; the same shapes and dtypes.
+        """The wrapped module's output with the active adapters applied; shapes and dtypes do not change.
 
-        Of a tuple (attention output, attention weights) the first element is adapted.
+        Only the first element of a tuple (attention output, attention weights) is adapted.
         """
         if self.disable_adapters and self.merged:
             self.unmerge()
@@ -134,10 +133,10 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Puts adapters into the Linear before them; what is merged already stays as it is, with PEFT's warning.
+        """Merges adapters into the Linear before them; merged ones are skipped with PEFT's warning.
 
         Args:
-            safe_merge: look for non-finite values first.
+            safe_merge: Look for non-finite values first.
             adapter_names: None merges the active adapters.
 
         Raises:
@@ -157,11 +156,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self.merged_adapters.extend(names)
 
     def check_mergeable(self, adapter_names: list[str] | None = None) -> None:
-        """Raises where merging would give non-finite weights; changes nothing.
-
-        Raises:
-            MergeError: the adapter and the site.
-        """
+        """Raises MergeError if merging would give non-finite weights; changes nothing."""
         wanted = self.active_adapters if adapter_names is None else adapter_names
         names = [name for name in self._own(wanted) if name not in self.merged_adapters]
         if names:
@@ -184,7 +179,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
     def unload_and_optionally_merge_module(
         self, merge: bool, safe_merge: bool, adapter_names: list[str] | None
     ) -> nn.Module:
-        """PEFT's hook for unloading: the wrapped module, which the tuner has merged beforehand where asked to."""
+        """PEFT's hook for unloading: the wrapped module, which the tuner has merged beforehand if asked to."""
         # what is unloaded is final: nothing may unmerge it later through this layer
         self._originals = {}
         self.merged_adapters = []
@@ -203,11 +198,9 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         return "radapter." + super().__repr__()
 
     def _own(self, names: list[str]) -> list[str]:
-        """Those of `names` that this site has: adapters may differ in their sites."""
         return [name for name in names if name in self.radapter_s]
 
     def _factors(self, name: str) -> list[Tensor]:
-        """[A], or [B, C]."""
         if name in self.radapter_A:
             return [self.radapter_A[name]]
         return [self.radapter_B[name], self.radapter_C[name]]
@@ -243,7 +236,6 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         return output
 
     def _dropped(self, output: Tensor, name: str, coins: str, drop: float) -> Tensor:
-        """One adapter on `output` in training, with what its `drop_kind` drops left out."""
         axis, kind = self.site.sample_axis, self.configs[name].drop_kind
         if kind == "dropout":
             branch = output
@@ -279,7 +271,6 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         return None if bool(coins.all()) else coins.nonzero().squeeze(1)
 
     def _merged_tensors(self, names: list[str]) -> dict[str, Tensor]:
-        """W' and, where there is a bias, b', in the base's dtype."""
         linear = _output_linear(self.get_base_layer())
         weight, bias = linear.weight.data, linear.bias
         # in float32 or wider throughout; rounded once
@@ -304,7 +295,6 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
 
 
 def _output_linear(module: nn.Module) -> nn.Linear:
-    """The Linear that a site's adapter merges into."""
     linear = module.out_proj if isinstance(module, nn.MultiheadAttention) else module
     assert isinstance(linear, nn.Linear)
     return linear
@@ -348,10 +338,6 @@ def use_coins(module: nn.Module, source: CoinSource) -> Iterator[None]:
     """Makes every adapter in `module` draw its coins from `source` within the block.
 
     With gradient checkpointing the backward pass recomputes the towers, so call backward inside the block too.
-
-    Args:
-        module: an adapted module, a PeftModel, or anything that contains them.
-        source: where the coins come from.
     """
     layers = [part for part in module.modules() if isinstance(part, RAdapterLayer)]
     before = [layer.coin_source for layer in layers]

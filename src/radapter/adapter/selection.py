@@ -1,7 +1,7 @@
-"""Which sites a configuration asks for: the found ones, or the user's, less what is left out.
+"""The sites that a configuration asks for: the found ones, or the user's, without the excluded ones.
 
-Everything a configuration can get wrong against a model is found here, before the model is touched: a pattern that
-matches nothing, a module that cannot carry an adapter or would ignore it, a rank above the width.
+Every conflict of a configuration with a model is found here, before the model is changed: a pattern that matches
+nothing, a module that cannot carry an adapter or would ignore it, a rank above the width.
 """
 
 import copy
@@ -26,18 +26,14 @@ from radapter.errors import ConfigError, SiteError, did_you_mean
 
 
 def select_sites(module: nn.Module, config: RAdapterConfig) -> list[Site]:
-    """The sites that `config` adapts in `module`.
+    """The sites that `config` adapts in `module`, at least one.
 
     Args:
-        module: what PEFT wraps, adapted already or not.
-        config: its patterns, layers, towers and rank are read.
-
-    Returns:
-        At least one site, each an `nn.Linear` or `nn.MultiheadAttention` of `module`.
+        module: The module that PEFT wraps, adapted already or not.
+        config: Its patterns, layers, towers and rank are read.
 
     Raises:
-        SiteError: a pattern or layer number matches nothing, a module cannot carry an adapter, or a norm stands
-            behind it.
+        SiteError: A pattern or layer number matches nothing, a module cannot carry an adapter, or a norm follows it.
         ConfigError: r exceeds the narrowest width.
     """
     names = [name for name, _ in module.named_modules()]
@@ -49,7 +45,7 @@ def select_sites(module: nn.Module, config: RAdapterConfig) -> list[Site]:
     for site, obstacle in candidates:
         if obstacle:
             raise SiteError(obstacle)
-        check_carries(module, site.name)
+        _check_carries(module, site.name)
     sites = [site for site, _ in candidates]
     if not sites:
         raise SiteError(
@@ -63,20 +59,13 @@ def select_sites(module: nn.Module, config: RAdapterConfig) -> list[Site]:
 def named_sites(module: nn.Module, names: Iterable[str], towers: tuple[str, ...]) -> list[Site]:
     """Sites at the modules `names` of `module`: of a known family, or made from the module alone.
 
-    Args:
-        module: what PEFT wraps.
-        names: of modules that can carry an adapter.
-        towers: those asked for; a module of another tower is left out.
+    Modules of towers other than `towers` are left out.
     """
     return [site for site, _ in _named_candidates(module, names, towers)]
 
 
-def check_carries(module: nn.Module, name: str) -> None:
-    """Raises where the submodule `name` cannot carry an adapter, or would ignore it.
-
-    Raises:
-        SiteError: the module and why.
-    """
+def _check_carries(module: nn.Module, name: str) -> None:
+    """Raises SiteError if the submodule `name` cannot carry an adapter, or would ignore it."""
     target = module.get_submodule(name)
     reason = inert_reason(module, name)
     if reason:
@@ -131,8 +120,7 @@ def _named_candidates(
 def _site_from_module(
     module: nn.Module, name: str, roots: list[tuple[str, Tower]], towers: tuple[str, ...]
 ) -> Site:
-    """A site in an unknown block: batch first, unless the attention says otherwise."""
-    check_carries(module, name)
+    _check_carries(module, name)
     target = base_of(module.get_submodule(name))
     width = output_width(target)
     assert width is not None
@@ -152,7 +140,6 @@ def _without_excluded(
 
 
 def _without_saved(candidates: list[tuple[Site, str]], saved: list[str] | None) -> list[tuple[Site, str]]:
-    """What is trained and saved whole carries no adapter; PEFT's own rule."""
     if not saved:
         return candidates
     inside = [re.compile(rf"(^|.*\.){name}($|\..*)") for name in saved]
@@ -190,7 +177,6 @@ def _check_rank(rank: int | None, sites: list[Site]) -> None:
 
 
 def _matched(option: str, patterns: list[str] | str, names: list[str], *, of: str) -> list[str]:
-    """The names that match, in their order; every pattern must match one."""
     each = [patterns] if isinstance(patterns, str) else patterns
     found: set[str] = set()
     for pattern in each:
@@ -206,7 +192,6 @@ def _matched(option: str, patterns: list[str] | str, names: list[str], *, of: st
 
 
 def _matcher(pattern: str, *, regular: bool) -> Callable[[str], bool]:
-    """As PEFT matches: a regular expression for the whole name, or the name or its ending."""
     if regular:
         compiled = re.compile(pattern)
         return lambda name: compiled.fullmatch(name) is not None

@@ -1,8 +1,8 @@
-"""Where adapters sit: after the attention output and the FFN output of every block, before the residual addition.
+"""Adapter sites: after the attention output and the FFN output of every block, before the residual addition.
 
 Read in this order: `Site`, the tables `_BLOCKS`, `_TOWERS`, `_PAIRS` (a new family is one line in each), then
-`find_sites`. Everything is found by type. A type's library is looked up among the modules that are loaded
-already: a model of a class cannot exist before its library is imported, so nothing is imported for it here.
+`find_sites`. Everything is found by type. A type's library is looked up among the loaded modules: a model of a class
+cannot exist before its library is imported, so nothing is imported for it here.
 """
 
 import re
@@ -25,13 +25,13 @@ class Site:
     """One place for an adapter.
 
     Args:
-        name: of the module that is wrapped, relative to the searched module.
+        name: Of the wrapped module, relative to the searched module.
         tower: "image" or "text".
         kind: "attention" or "ffn"; "other" for a module that the user named in an unknown block.
         width: D, the size of the output that is adapted.
-        sample_axis: the axis of the output that counts samples: 0 where a batch comes first, 1 in blocks that see
+        sample_axis: The axis of the output that counts samples: 0 if the batch comes first, 1 in blocks that see
             (L, B, D).
-        block: number of the block within its tower, from 0; None outside of numbered blocks.
+        block: Number of the block within its tower, from 0; None outside of numbered blocks.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Site:
 
 
 class _Block(NamedTuple):
-    """A residual block: its type, its two outputs, and norms that may stand behind them.
+    """A residual block: its type, its two outputs, and norms that may follow them.
 
-    attention: where versions of a library differ, the places to look in: the first that can carry an adapter.
+    attention: where versions of a library differ, the names to try; the first that can carry an adapter is used.
     """
 
     library: str
@@ -113,14 +113,14 @@ def find_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[Site]:
     """The sites of the known families inside `module`, in the order of its modules.
 
     Args:
-        module: a dual encoder, a tower, or a module that contains one; adapted already or not.
-        towers: the towers to look at.
+        module: A dual encoder, a tower, or a module that contains one; adapted already or not.
+        towers: The towers to search.
 
     Returns:
-        At least one site for every tower that is present and asked for; an absent tower has none.
+        At least one site for every requested tower that is present; an absent tower has none.
 
     Raises:
-        SiteError: no site at all, a present tower without sites, or a norm between a site and its residual addition.
+        SiteError: No site at all, a present tower without sites, or a norm between a site and its residual addition.
     """
     sites = []
     for site, obstacle in candidate_sites(module, towers):
@@ -134,7 +134,7 @@ def block_names(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
     """The names of the residual blocks of these towers, each once, in the order of the module.
 
     Raises:
-        SiteError: as `find_sites`.
+        SiteError: As for `find_sites`.
     """
     sites = find_sites(module, towers)
     attentions = [site.name for site in sites if site.kind == "attention"]
@@ -143,11 +143,8 @@ def block_names(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
 
 
 def candidate_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[tuple[Site, str]]:
-    """As `find_sites`, but with each site what makes an exact merge impossible there, or "".
-
-    Raises:
-        SiteError: no site at all, or a present tower without sites.
-    """
+    """The sites of `find_sites`, each with what makes an exact merge impossible there, or "". Raises SiteError if
+    there is no site at all, or a present tower has none."""
     wanted = check_towers(towers)
     found: list[tuple[Site, str]] = []
     for name, root, tower in present_towers(module):
@@ -170,7 +167,7 @@ def candidate_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[t
 
 
 def present_towers(module: nn.Module) -> list[tuple[str, nn.Module, Tower]]:
-    """Name, module and kind of every known tower inside `module`; of nested ones the outermost."""
+    """Name, module and kind of every known tower inside `module`; only the outermost of nested ones."""
     return list(_towers_under("", module))
 
 
@@ -283,7 +280,7 @@ def _width_of(block: nn.Module, path: str, target: str) -> int:
 
 
 def output_width(module: nn.Module) -> int | None:
-    """D of a module that can carry an adapter; None where it cannot."""
+    """D of a module that can carry an adapter, or None."""
     if isinstance(module, nn.MultiheadAttention):
         return module.embed_dim if module.out_proj.weight.is_floating_point() else None
     if isinstance(module, nn.Linear) and module.weight.is_floating_point():

@@ -1,9 +1,9 @@
-"""Running statistics: kept as the pre-trained model has them.
+"""Running statistics stay those of the pre-trained model.
 
 BatchNorm in training mode normalises by the batch and moves its running mean and variance. Neither an adapter nor
-a file of trained weights holds them, so a model whose statistics moved is not the one that is saved, and alpha 0 is
-not the base model. A batch in chunks, or over several processes, would also give other statistics than the batch at
-once. In evaluation mode none of this happens, and affine weights still get their gradients.
+a file of trained weights holds them. A model whose statistics moved is therefore not the one that is saved, and
+alpha 0 is not the base model. A batch in chunks, or over several processes, would also give other statistics than
+the batch at once. In evaluation mode none of this happens, and affine weights still get their gradients.
 """
 
 from peft.utils.other import AuxiliaryTrainingWrapper
@@ -16,7 +16,7 @@ _STATISTICS = ("running_mean", "running_var")
 def hold_statistics(module: nn.Module) -> None:
     """Puts every layer with running statistics inside `module` into evaluation mode; other layers keep their mode.
 
-    What PEFT trains and saves whole (`modules_to_save`) is left alone: its statistics are saved with it.
+    Modules that PEFT trains and saves whole (`modules_to_save`) are skipped: their statistics are saved with them.
     """
     if isinstance(module, AuxiliaryTrainingWrapper):
         module = module.original_module

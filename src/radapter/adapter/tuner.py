@@ -1,7 +1,7 @@
-"""R-Adapter among PEFT's methods: the tuner, and its registration.
+"""R-Adapter as a PEFT method: the tuner, and its registration.
 
 PEFT accepts only names in its `PeftType` enumeration, so importing this file extends the enumeration and PEFT's
-tables; it is the one import in radapter that does something. After it, `peft.get_peft_model` and
+tables; it is the only import in radapter with a side effect. After it, `peft.get_peft_model` and
 `PeftModel.from_pretrained` know R-Adapters.
 """
 
@@ -37,8 +37,8 @@ except ImportError as error:  # pragma: no cover - a PEFT of the future
 class RAdapterModel(BaseTuner):  # type: ignore[misc]
     """Puts adapters into a module; `peft.get_peft_model(module, RAdapterConfig())` makes one.
 
-    All of PEFT's verbs work. What differs: `merge_adapter(safe_merge=True)` and
-    `merge_and_unload(safe_merge=True)` check every layer before they change any, and sites are found by type where
+    All of PEFT's methods work. Two things differ: `merge_adapter(safe_merge=True)` and
+    `merge_and_unload(safe_merge=True)` check every layer before they change any, and sites are found by type if
     `target_modules` is None.
     """
 
@@ -47,12 +47,8 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
     target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 - PEFT's declaration
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
-        """PEFT's entry for every new adapter: the sites are chosen and checked before anything changes.
-
-        Raises:
-            SiteError: the configuration and the model do not fit.
-            ConfigError: r exceeds the narrowest width.
-        """
+        """PEFT's entry for every new adapter: the sites are chosen and checked before anything changes. Raises
+        SiteError if the configuration and the model do not fit, and ConfigError if r exceeds the narrowest width."""
         config = self.peft_config[adapter_name]
         # A new adapter gets a copy: alpha belongs to it, and the user may use the configuration again. A loaded one
         # keeps the object that `from_pretrained` was given, as in PEFT.
@@ -71,10 +67,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         hold_statistics(model)  # a fresh model of open_clip or timm is in training mode
 
     def train(self, mode: bool = True) -> Self:
-        """Sets the mode of all modules, but layers with running statistics (BatchNorm) stay in evaluation mode.
-
-        Their statistics are part of the frozen model and are not saved with the adapter.
-        """
+        """Sets the mode of all modules, but layers with running statistics (BatchNorm) stay in evaluation mode."""
         super().train(mode)
         hold_statistics(self.model)
         return self
@@ -84,11 +77,11 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
 
         Args:
             adapter_names: None merges the active adapters; several are composed in their order.
-            safe_merge: look for non-finite results in all layers before the first is changed.
+            safe_merge: Look for non-finite results in all layers before the first is changed.
 
         Raises:
             MergeError: `safe_merge`, and a merged weight would not be finite; nothing was merged.
-            ConfigError: an adapter of that name does not exist.
+            ConfigError: An adapter of that name does not exist.
         """
         for name in adapter_names or ():
             if name not in self.peft_config:
@@ -103,11 +96,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         super().merge_adapter(adapter_names=adapter_names)
 
     def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> None:
-        """Not available: R-Adapters are not summed.
-
-        Raises:
-            ConfigError: always; the message names what there is instead.
-        """
+        """Raises ConfigError: R-Adapters are not summed."""
         raise ConfigError(
             "add_weighted_adapter is not available for R-Adapters. To apply several one after the other, give their "
             "names as a list to base_model.set_adapter. To weight an adapter, use radapter.set_alpha."
@@ -165,7 +154,6 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
 
 
 def _register() -> None:
-    """Makes PEFT know the method; a second import finds it known."""
     member = _NAME.upper()
     if member not in PeftType.__members__:
         _extend(PeftType, member)
@@ -174,7 +162,6 @@ def _register() -> None:
 
 
 def _extend(enumeration: type[enum.Enum], name: str) -> None:
-    """Adds a member to a string enumeration, which Python means to be closed."""
     try:
         member = str.__new__(enumeration, name)  # type: ignore[type-var]
         member._name_ = name

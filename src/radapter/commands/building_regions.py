@@ -16,9 +16,11 @@ from radapter.models import DualEncoder, fingerprint
 from radapter.processes import join
 from radapter.protocol import SegmentationSuite
 from radapter.segmentation import FelzenszwalbProposer, region_crops
+from radapter.segmentation.crops import CropStyle
 from radapter.segmentation.mining import (
     BUILT_IN,
     Floors,
+    RegionFolder,
     RegionMatcher,
     VocabularyNouns,
     measured_floors,
@@ -97,9 +99,9 @@ def crop_of(encoder: DualEncoder, regions: RegionsConfig) -> Crop:
         size=encoder.image_size,
         mean=encoder.image_mean,
         std=encoder.image_std,
-        expand=regions.expand,
-        square=regions.square,
-        ovseg_compat=regions.ovseg_compat,
+        style=CropStyle(
+            expand=regions.expand, square=regions.square, ovseg_compat=regions.ovseg_compat
+        ),
     )
 
 
@@ -150,16 +152,8 @@ def _mine(config: SegmentationRunConfig, encoder: DualEncoder, folder: Path) -> 
             "template": TEMPLATE,
             "min_area": min_area,
         }
-        mine_pairs(
-            pairs,
-            named,
-            matcher,
-            folder,
-            floors=floors,
-            about=about,
-            max_bad=data.max_bad,
-            progress=bar("mining"),
-        )
+        to = RegionFolder(folder, about, max_bad=data.max_bad, progress=bar("mining"))
+        mine_pairs(pairs, named, matcher, to, floors=floors)
 
 
 def _floors(

@@ -22,6 +22,7 @@ from radapter.segmentation.mining import (
     BUILT_IN,
     Floors,
     NounFinder,
+    RegionFolder,
     RegionMatcher,
     SpacyNouns,
     VocabularyNouns,
@@ -33,8 +34,8 @@ from radapter.segmentation.mining import (
     readable_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.masked import MIN_AREA as TRUE_AREA
-from radapter.segmentation.mining.noun_chunks import SCHEME
+from radapter.segmentation.mining.datasets import TRUE_AREA
+from radapter.segmentation.mining.nouns import SCHEME
 from radapter.segmentation.mining.regions import MIN_AREA, TEMPLATE
 from radapter.storage import check_writable, whole_file
 from radapter.zeroshot import templates
@@ -168,9 +169,8 @@ def _mine(
                 "template": template,
                 "min_area": min_area,
             }
-            mine_pairs(
-                pairs, named, matcher, to, floors=floors, about=about, max_bad=max_bad, progress=bar("mining")
-            )
+            folder = RegionFolder(to, about, max_bad=max_bad, progress=bar("mining"))
+            mine_pairs(pairs, named, matcher, folder, floors=floors)
     kept = len(MinedRegions(to))
     say(
         f"\n{len(pairs):,} images, {named.without:,} of them without a noun; {named.total:,} nouns were named."
@@ -189,14 +189,8 @@ def _cut(source: Any, to: Path, *, min_area: float, limit: int | None, max_bad: 
         )
     with counting() as bar:
         dataset = _first(open_masks(source, max_bad=max_bad, progress=bar("hashing")), limit)
-        cut_masks(
-            dataset,
-            to,
-            min_area=min_area,
-            about={"source": dict(source)},
-            max_bad=max_bad,
-            progress=bar("cutting"),
-        )
+        folder = RegionFolder(to, {"source": dict(source)}, max_bad=max_bad, progress=bar("cutting"))
+        cut_masks(dataset, folder, min_area=min_area)
     say(f"\n{len(dataset):,} images, {len(dataset.classnames):,} classes.")
 
 

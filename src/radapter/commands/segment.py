@@ -41,6 +41,7 @@ from radapter.segmentation import (
 from radapter.segmentation import segment as segment_images
 from radapter.segmentation.canvas import Canvas, tiles
 from radapter.segmentation.class_names import Synonyms
+from radapter.segmentation.crops import CropStyle
 from radapter.segmentation.overlay import overlay, shares
 from radapter.storage import check_destination, check_writable, whole_file, write_json
 from radapter.zeroshot import check_classnames
@@ -138,8 +139,7 @@ def segment(
             prompts,
             synonyms=synonyms,
             prompts=None if mask_prompts is None else MaskPrompts.load(mask_prompts, encoder),
-            ovseg_compat=ovseg_compat,
-            **_frame(what),
+            style=CropStyle(ovseg_compat=ovseg_compat, **_frame(what)),
         )
         stages = partial(
             segment_images,

@@ -1,48 +1,34 @@
-"""Evaluation: metrics of matrices, sets of labelled images, and every alpha between two models.
+"""Evaluation: metrics of matrices, measures of sets, and every alpha between two models.
 
-Reading order: `metrics`, `headline` (the figure that counts), `measure`, `jackknife` (what each image contributes to
-it), `classification`, `interpolation`, `sweep`, `paired` (two models on the same images); `robustness` compares
-accuracies of sets.
-Retrieval: `cosines`, `positives`, `retrieval`, `map_at_r`, `features`, `captioned` (the measure); `eccv_caption`
-asks its authors' package.
-Segmentation: `confusion` (what is counted), `miou` (its conventions), `boundary`.
+Reading order: `metrics`, `headline` (the figure that counts), `measure`, `jackknife` (each image's contribution, and
+two models on the same images), `classification`, `interpolation`, `sweep`, `robustness`.
+Retrieval: `cosines`, `retrieval`, `features`, `captioned` (the measure), `eccv_caption`.
+Segmentation: `miou`, `boundary`, `regions` (the measure).
 """
 
-from radapter.evaluation.boundary import boundary_counts, boundary_iou, class_boundary_iou
+from radapter.evaluation.boundary import boundary_counts, boundary_iou
 from radapter.evaluation.captioned import RetrievalMeasure
-from radapter.evaluation.classification import (
-    ClassificationMeasure,
-    class_logits,
-    evaluate_classification,
-)
-from radapter.evaluation.confusion import Confusion, confusion_matrix
+from radapter.evaluation.classification import ClassificationMeasure
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
-from radapter.evaluation.map_at_r import retrieval_map_at_r
-from radapter.evaluation.measure import Measure, Measured, measured
-from radapter.evaluation.metrics import (
-    Metrics,
-    agreement,
-    classification_metrics,
-    harmonic_mean,
-)
+from radapter.evaluation.jackknife import paired_standard_error, smallest_within_paired_error
+from radapter.evaluation.measure import Measure, Measured
+from radapter.evaluation.metrics import Metrics, classification_metrics, harmonic_mean
 from radapter.evaluation.miou import (
-    CONVENTIONS,
-    Convention,
     class_iou,
-    frequency_weighted_iou,
+    confusion_matrix,
     mean_accuracy,
     mean_iou,
     pixel_accuracy,
     seen_unseen_iou,
     segmentation_metrics,
 )
-from radapter.evaluation.paired import Choice, paired_standard_error, smallest_within_paired_error
-from radapter.evaluation.positives import positive_pairs
 from radapter.evaluation.regions import SegmentationMeasure
 from radapter.evaluation.retrieval import (
     RetrievalRanks,
+    positive_pairs,
+    retrieval_map_at_r,
     retrieval_metrics,
     retrieval_metrics_over_folds,
     retrieval_ranks,
@@ -55,21 +41,13 @@ from radapter.evaluation.robustness import (
     read_standard_models,
     relative_robustness,
 )
-from radapter.evaluation.sweep import (
-    ALPHAS,
-    alpha_sweep,
-    sweep,
-)
+from radapter.evaluation.sweep import ALPHAS, alpha_sweep, measured, sweep
 
 __all__ = [
     "ALPHAS",
-    "CONVENTIONS",
     "HEADLINES",
     "Baseline",
-    "Choice",
     "ClassificationMeasure",
-    "Confusion",
-    "Convention",
     "Headline",
     "Interpolation",
     "Measure",
@@ -79,19 +57,14 @@ __all__ = [
     "RetrievalRanks",
     "SegmentationMeasure",
     "TaskName",
-    "agreement",
     "alpha_sweep",
     "boundary_counts",
     "boundary_iou",
-    "class_boundary_iou",
     "class_iou",
-    "class_logits",
     "classification_metrics",
     "confusion_matrix",
     "effective_robustness",
-    "evaluate_classification",
     "fit_baseline",
-    "frequency_weighted_iou",
     "harmonic_mean",
     "mean_accuracy",
     "mean_iou",

@@ -1,4 +1,5 @@
-"""Boundary IoU: intersection over union of the rims of masks, which large objects do not drown.
+"""Boundary IoU: intersection over union of the rims of masks, to which large objects contribute no more than small
+ones.
 
 Source: Cheng et al., "Boundary IoU: Improving object-centric image segmentation evaluation", CVPR 2021, and its
 code, bowenc0221/boundary-iou-api.
@@ -6,15 +7,15 @@ code, bowenc0221/boundary-iou-api.
     Boundary IoU(G, P) = |(G_d n G) n (P_d n P)| / |(G_d n G) u (P_d n P)|
 
 G_d n G are the pixels of a mask within d of its outline, d = 2 % of the image's diagonal, at least 1 pixel. Distance
-is the larger of the two offsets, as d erosions by a 3 x 3 square have it; the edge of the image is outline too.
+is the larger of the two offsets, as in d erosions by a 3 x 3 square. The edge of the image is outline too.
 
-All classes of a label map at once: a pixel lies on the rim of its class's mask exactly where the square of 2 d + 1
-pixels around it holds another label or leaves the image, that is, where two neighbours in it differ. Summed tables
-of such pairs count them, in a time that depends neither on d nor on the number of classes.
+All classes are counted at once. A pixel lies on the rim of its class's mask exactly where the square of 2 d + 1
+pixels around it holds another label or leaves the image, that is, where two neighbours in the square differ. Summed
+tables count such pairs, in a time that depends neither on d nor on the number of classes.
 
-As for mIoU, intersections and unions are summed over a whole set, class by class, and pixels that the truth ignores
-are counted nowhere; towards them a mask of the truth has an outline, as towards any pixel that is not its own.
-detectron2 erodes the numbers of the label map instead of each class's mask, which is another figure.
+As for mIoU, intersections and unions are summed over a whole set, class by class. Pixels that the truth ignores are
+not counted, but a mask of the truth has an outline towards them. detectron2 erodes the numbers of the label map
+instead of each class's mask, which gives another figure.
 """
 
 import math
@@ -24,8 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.data.masks.paired import IGNORE
-from radapter.evaluation.confusion import checked_labels
-from radapter.evaluation.miou import Convention, iou_of
+from radapter.evaluation.miou import Convention, checked_labels, iou_of
 
 RATIO = 0.02
 """d over the image's diagonal."""
@@ -40,15 +40,15 @@ def boundary_counts(
         prediction: (H, W), int, class indices; `ignore` means no class.
         truth: (H, W), int.
         classes: C.
-        ratio: of d to the image's diagonal.
-        ignore: the label of pixels that are not counted.
+        ratio: d over the image's diagonal.
+        ignore: The label of pixels that are not counted.
 
     Returns:
-        (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction. Sums over images are the
-        whole set's.
+        (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction. Sum them over the images of a
+        set.
 
     Raises:
-        ValueError: as `checked_labels`, or the maps are not (H, W).
+        ValueError: As for `checked_labels`, or the maps are not (H, W).
     """
     prediction, truth = checked_labels(prediction, truth, classes, ignore=ignore)
     if truth.ndim != 2:
@@ -67,7 +67,7 @@ def boundary_counts(
 
 
 def class_boundary_iou(counts: Tensor, *, convention: Convention = "detectron2") -> Tensor:
-    """Boundary IoU of each class, from the summed counts of a set: (3, C) -> (C,), float64; as `class_iou`."""
+    """Boundary IoU of each class from the summed counts of a set: (3, C) -> (C,), float64, NaN as in `class_iou`."""
     if counts.ndim != 2 or len(counts) != 3:
         raise ValueError(f"counts must be (3, C), as boundary_counts gives. Got {tuple(counts.shape)}.")
     return iou_of(counts[0], counts[1], counts[2], convention=convention)
@@ -95,7 +95,6 @@ def is_rim(labels: Tensor, distance: int) -> Tensor:
 
 
 def _in_boxes(marks: Tensor, height: int, width: int) -> Tensor:
-    """How many marks each box of that size holds, by the box's first row and column."""
     table = F.pad(marks.cumsum(0).cumsum(1), (1, 0, 1, 0))
     return (
         table[height:, width:] - table[:-height, width:] - table[height:, :-width] + table[:-height, :-width]

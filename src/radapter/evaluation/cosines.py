@@ -1,13 +1,13 @@
-"""Cosines that come out the same to the last bit, whatever tile, kernel or device computes them.
+"""Cosines that are the same to the last bit, whatever tile, kernel or device computes them.
 
-A rank counts scores that reach another score, so one score must not have two values. Matrix products do not
-promise that: the sum over E is taken in an order that depends on the shape, and the last bit with it. Here
-features are rounded to multiples of 2^-26 and multiplied in float64. Each product is then a multiple of 2^-52, and
-so is each partial sum, none above the product of the norms: all of them are float64 numbers, no addition rounds,
-and every order gives the same sum. Equal features have equal scores, in one tile or in two.
+A rank counts the scores that reach another score, so one score must not have two values. Matrix products do not
+promise that: the order of the sum over E depends on the shape, and the last bit with it. This file rounds features
+to multiples of 2^-26 and multiplies in float64. Each product is then a multiple of 2^-52, and so is each partial
+sum, none above the product of the norms. All of them are float64 numbers, no addition rounds, and every order gives
+the same sum. Equal features have equal scores, in one tile or in two.
 
-What is given up: a component is off by at most 2^-27, and so a cosine by at most 2^-26 sqrt(E) and, errors being of
-either sign, by about 2^-27. That is below float32's step at 1, 2^-24, and far below what a tower computes to.
+The price: a component is off by at most 2^-27. A cosine is then off by at most 2^-26 sqrt(E), and by about 2^-27 in
+practice because the errors have either sign. That is below float32's step at 1, 2^-24.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,15 +23,8 @@ _NORM_TOLERANCE = 0.01  # the sums stay below 2, where float64's step is 2^-52; 
 
 
 def check_unit_norm(name: str, features: Tensor) -> None:
-    """Raises where `features` is not a matrix of unit rows.
-
-    Args:
-        name: what messages call them.
-        features: (N, E), float.
-
-    Raises:
-        ValueError: the shape or dtype, or the first row whose norm is not 1 to within 1 %.
-    """
+    """Checks that `features` is a float matrix (N, E) of unit rows. Raises ValueError if the shape or dtype is
+    wrong, or the norm of a row is not 1 to within 1 %; names the first row."""
     if features.ndim != 2 or 0 in features.shape or not features.is_floating_point():
         raise ValueError(
             f"{name} must be float, (N, E) with N and E at least 1. "
@@ -50,24 +43,20 @@ def check_unit_norm(name: str, features: Tensor) -> None:
 
 
 def check_tile(tile: int) -> None:
-    """Raises ValueError where `tile` is below 1."""
+    """Raises ValueError if `tile` is below 1."""
     if tile < 1:
         raise ValueError(f"tile must be >= 1. Got {tile}. The default is {TILE}.")
 
 
 def in_tiles(rows: Tensor, tile: int) -> Iterator[Tensor]:
-    """Views of `tile` rows each, the last of what is left."""
+    """Views of `tile` rows each; the last may be shorter."""
     return (rows[start : start + tile] for start in range(0, len(rows), tile))
 
 
 def on_grid(features: Tensor) -> Tensor:
-    """Features rounded to multiples of 2^-26, half to even.
+    """Rounds features (N, E) to multiples of 2^-26, half to even, as float64.
 
-    Args:
-        features: (N, E), float of any width.
-
-    Returns:
-        (N, E), float64; products of two such matrices are exact where the rows have unit norm.
+    Products of two such matrices are exact if their rows have unit norm.
     """
     wide = features.detach().to(torch.promote_types(features.dtype, torch.float32))
     return wide.mul(_GRID).round_().mul_(1 / _GRID).double()
@@ -77,10 +66,10 @@ def cosines_of_pairs(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int
     """The cosine of each of P pairs.
 
     Args:
-        queries: unit norm, (Q, E).
-        items: unit norm, (K, E).
+        queries: Unit norm, (Q, E).
+        items: Unit norm, (K, E).
         pairs: (P, 2), int64: row of `queries`, row of `items`.
-        tile: pairs at a time.
+        tile: Pairs at a time.
 
     Returns:
         (P,), float64, each to the bit what any tile of `queries @ items.T` holds.
@@ -100,14 +89,14 @@ def count_at_least(
         count_p = |{k : queries[query_of[p]] . items[k] >= bounds[p]}|
 
     Args:
-        queries: unit norm, (Q, E).
-        items: unit norm, (K, E).
+        queries: Unit norm, (Q, E).
+        items: Unit norm, (K, E).
         query_of: (P,), int64 in [0, Q).
         bounds: (P,), float64.
-        tile: questions, and items, at a time; no result depends on it.
+        tile: Questions, and items, at a time. It bounds the memory and changes no result.
 
     Returns:
-        (P,), int64. Nothing larger than tile x tile or one of the inputs is allocated.
+        (P,), int64.
     """
     counts = torch.zeros_like(query_of)
     for start in range(0, len(query_of), tile):
@@ -121,19 +110,19 @@ def count_at_least(
 
 
 def nearest(queries: Tensor, items: Iterable[Tensor], *, top: int) -> tuple[Tensor, Tensor]:
-    """The items with the largest cosines, best first; of equal ones the earlier first.
+    """The items with the largest cosines, best first; the earlier item first if they are equal.
 
     Args:
-        queries: unit norm, (Q, E).
-        items: unit norm, K rows in parts of (k, E), such as `in_tiles` or slices of a file; the parts
+        queries: Unit norm, (Q, E).
+        items: Unit norm (unchecked), K rows in parts of (k, E), such as `in_tiles` or slices of a file. The parts
             change no result.
-        top: how many; all K where K is smaller.
+        top: Items per query; all K if K is smaller.
 
     Returns:
         Cosines (Q, top), float64, and row numbers (Q, top), int64.
 
     Raises:
-        ValueError: `top` is below 1, or queries are not of unit norm; that items are is for the caller to see to.
+        ValueError: `top` is below 1, or queries are not of unit norm.
     """
     if top < 1:
         raise ValueError(f"top must be >= 1. Got {top}.")

@@ -1,8 +1,8 @@
-"""ECCV Caption: COCO's test set with the positives that its captions left out, judged by its authors' own package.
+"""ECCV Caption: COCO's test set with the positives that its captions left out.
 
 Source: Chun et al., "ECCV Caption: correcting false negatives by collecting machine-and-human-verified image-caption
-associations for MS-COCO", ECCV 2022. The package `eccv_caption` holds the associations and the metrics; it takes
-ranked lists of COCO ids, which are made here.
+associations for MS-COCO", ECCV 2022. The authors' package `eccv_caption` holds the associations and computes the
+metrics from ranked lists of COCO ids, which this file makes.
 """
 
 import warnings
@@ -31,19 +31,19 @@ def eccv_caption_metrics(
     """The metrics of ECCV Caption, CxC and COCO 5K in both directions.
 
     Args:
-        image_features: unit norm, (N, E), float: the 5,000 images of Karpathy's COCO test split.
-        text_features: unit norm, (M, E), float: their 25,000 captions.
+        image_features: Unit norm, (N, E), float: the 5,000 images of Karpathy's COCO test split.
+        text_features: Unit norm, (M, E), float: their 25,000 captions.
         image_ids: N COCO image ids.
         caption_ids: M COCO annotation ids of the captions.
-        tile: items at a time.
+        tile: Items at a time.
 
     Returns:
         i2t_eccv_map_at_r, t2i_eccv_map_at_r, i2t_cxc_r1 and so on, fractions.
 
     Raises:
         MissingExtraError: `eccv_caption` is not installed.
-        DataError: images or captions of the split are missing.
-        ValueError: rows are not of unit norm, or ids do not fit the features.
+        DataError: Images or captions of the split are missing.
+        ValueError: Rows are not of unit norm, or ids do not fit the features.
     """
     check_tile(tile)
     check_pairable(image_features, text_features)
@@ -66,7 +66,7 @@ def eccv_caption_metrics(
 
 
 def judged(metrics: Any, i2t: Mapping[int, list[int]], t2i: Mapping[int, list[int]]) -> Metrics:
-    """What an `eccv_caption.Metrics` says of ranked ids, each figure under its direction and name."""
+    """Scores ranked ids with an `eccv_caption.Metrics`; a figure's name starts with its direction."""
     scores = metrics.compute_all_metrics(i2t, t2i, target_metrics=_METRICS)
     return {
         f"{direction}_{name}": float(value)
@@ -84,18 +84,18 @@ def ranked_ids(
     top: int,
     tile: int = TILE,
 ) -> dict[int, list[int]]:
-    """For each query the ids of its nearest items, best first; of equal ones the earlier first.
+    """For each query the ids of its `top` nearest items, best first; the earlier item first if they are equal.
 
     Args:
-        queries: unit norm, (Q, E), float.
-        items: unit norm, (K, E), float.
+        queries: Unit norm, (Q, E), float.
+        items: Unit norm, (K, E), float.
         query_ids: Q, distinct.
         item_ids: K.
-        top: ids a query.
-        tile: queries, and items, at a time.
+        top: Ids per query.
+        tile: Queries, and items, at a time.
 
     Raises:
-        ValueError: the numbers of ids and of rows differ, or a query's id stands twice.
+        ValueError: The numbers of ids and of rows differ, or a query's id occurs twice.
     """
     if len(query_ids) != len(queries) or len(item_ids) != len(items):
         raise ValueError(
@@ -103,7 +103,7 @@ def ranked_ids(
             f"{len(items)} items."
         )
     if len(set(query_ids)) < len(query_ids):
-        raise ValueError(f"query_ids must differ. {len(query_ids) - len(set(query_ids))} stand twice.")
+        raise ValueError(f"query_ids must differ. {len(query_ids) - len(set(query_ids))} occur twice.")
     found: dict[int, list[int]] = {}
     for start in range(0, len(queries), tile):
         _, rows = nearest(queries[start : start + tile], in_tiles(items, tile), top=top)

@@ -5,8 +5,8 @@ it offers at an ID of at least x is
 
     F(x) = max { ood : (id, ood) on the path, id >= x }
 
-F is read at ID levels that are the same for every method of a table, so a method that does not reach a level has no
-figure there, and none is charged or credited for a range of its own:
+F is read at ID levels that are the same for every method of a table. A method that does not reach a level has no
+figure there, and no method is charged or credited for a range of its own:
 
     level = zero-shot ID + fraction * (best ID - zero-shot ID),  fraction in 0.25, 0.5, 0.75, 0.9
 
@@ -41,11 +41,8 @@ def id_levels(zero_shot: float, best: float) -> tuple[float, ...]:
 
 
 def ood_at(path: Path, level: float) -> float | None:
-    """F(level): the best OOD at an ID of at least `level`; None if the path does not reach it.
-
-    Raises:
-        ConfigError: If the path has no point.
-    """
+    """F(level): the best OOD at an ID of at least `level`; None if the path does not reach it. Raises ConfigError if
+    the path has no point."""
     if not path:
         raise ConfigError("a frontier needs at least one point. Got none. Sweep alpha first.")
     ids, oods = np.array(path, dtype=np.float64).T
@@ -62,7 +59,7 @@ def oods_at(ids: NDArray[np.float64], oods: NDArray[np.float64], level: float) -
         level: An ID.
 
     Returns:
-        (R,); -inf where a path does not reach the level, so that it sorts below every figure.
+        (R,); -inf if a path does not reach the level, so that it sorts below every figure.
     """
     here, there = ids[:, :-1], ids[:, 1:]
     crosses = (np.minimum(here, there) < level) & (level < np.maximum(here, there))
@@ -89,7 +86,7 @@ def hypervolume(path: Path, reference: Point) -> float:
         A fraction in [0, 1].
 
     Raises:
-        ConfigError: If the path has no point.
+        ConfigError: The path has no point.
     """
     id_floor, ood_floor = reference
     ends = sorted({id_floor, *(id_ for id_ in _bends(path, ood_floor) if id_ > id_floor)})
@@ -103,13 +100,13 @@ def hypervolume(path: Path, reference: Point) -> float:
 def resampled_means(
     values: NDArray[np.float64], *, number: int, resamples: int = 1000
 ) -> NDArray[np.float64]:
-    """The means of N images drawn with replacement, again and again: the paired bootstrap.
+    """The means of N images drawn with replacement, R times: the paired bootstrap.
 
     Every column sees the same draws, and so does another call with the same N and number.
 
     Args:
         values: (N, K), K figures of each image.
-        number: Of the set; sets of different numbers are drawn independently.
+        number: Number of the set; sets of different numbers are drawn independently.
         resamples: R.
 
     Returns:
@@ -127,7 +124,7 @@ def resampled_means(
 
 
 def percentile_interval(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """The middle 95 % of (R,) resampled figures; an end is None where it is -inf, a level not reached."""
+    """The middle 95 % of (R,) resampled figures; an end is None if it is -inf, a level not reached."""
     low, high = np.quantile(values, [0.025, 0.975], method="inverted_cdf")
     return _known(low), _known(high)
 

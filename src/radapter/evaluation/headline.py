@@ -1,4 +1,6 @@
-"""The one figure of each task that is averaged over sets, chosen by and compared: a fraction, more is better."""
+"""The one figure of each task that is averaged over sets, compared and used to choose: a fraction, more is
+better.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +15,15 @@ TaskName = Literal["classification", "retrieval", "segmentation"]
 @final
 @dataclass(frozen=True)
 class Headline:
-    """How a task's figure is read from the metrics of a set.
+    """How a task's headline figure is read from the metrics of a set.
 
     Attributes:
-        metric: its name.
-        label: what people call it.
-        most: its largest value; it is divided by it.
-        tie: a metric whose lower value decides between equals.
-        paper_alpha: alpha in the paper's experiments of this task.
-        parts: metrics reported set by set beside it, with their spread: those that it is the sum of, or its kin.
+        metric: Its name.
+        label: Its name in tables and messages.
+        most: Its largest value, by which it is divided.
+        tie: A metric whose lower value decides between equals.
+        paper_alpha: Alpha in the paper's experiments of this task.
+        parts: Metrics reported set by set beside it, with their spread: its summands, or related figures.
     """
 
     metric: str
@@ -36,31 +38,25 @@ class Headline:
         return metrics[self.metric] / self.most
 
     def is_better(self, found: Metrics, than: Metrics | None) -> bool:
-        """Whether one choice beats another: by the score, then by the lower tie-breaker; equals do not."""
+        """Whether `found` beats `than` by the score, then by the lower tie-breaker; equals do not."""
         return than is None or (self.score(found), -found[self.tie]) > (self.score(than), -than[self.tie])
 
     def mean(self, sets: Mapping[str, Metrics]) -> float:
-        """The plain mean of the score over sets, each counting once whatever its size.
-
-        Raises:
-            ValueError: there is no set.
-        """
+        """The plain mean of the score over sets, each counted once whatever its size. Raises ValueError if there is
+        no set."""
         if not sets:
             raise ValueError("sets must hold at least one set. Got none.")
         return fmean(self.score(metrics) for metrics in sets.values())
 
     def forgetting(self, zero_shot: Mapping[str, Metrics], tuned: Mapping[str, Metrics]) -> dict[str, float]:
-        """What fine-tuning lost on each set: the zero-shot model's score minus the tuned model's.
+        """The zero-shot model's score minus the tuned model's, by set; positive is forgotten, negative is gained.
 
         Args:
-            zero_shot: set name -> metrics of the model before fine-tuning.
-            tuned: set name -> metrics after it, of the same sets.
-
-        Returns:
-            Set name -> fraction; positive is forgotten, negative is gained.
+            zero_shot: Set name -> metrics of the model before fine-tuning.
+            tuned: Set name -> metrics after it, of the same sets.
 
         Raises:
-            ValueError: the sets differ.
+            ValueError: The sets differ.
         """
         if zero_shot.keys() != tuned.keys():
             only = sorted(zero_shot.keys() ^ tuned.keys())

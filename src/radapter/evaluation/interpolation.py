@@ -22,12 +22,12 @@ class Interpolation:
     """Moves a module between its original and its tuned weights, in place.
 
     Args:
-        module: what is moved; it may hold more than a tower, such as a trained head.
-        original: parameter or buffer name in `module` -> tensor before fine-tuning.
-        tuned: the same names -> tensors after it. Those that equal the original are not kept.
+        module: May hold more than a tower, such as a trained head.
+        original: Parameter or buffer name in `module` -> tensor before fine-tuning.
+        tuned: The same names -> tensors after it. Those that equal the original are not kept.
 
     Raises:
-        ValueError: the names differ, are not in the module, or a shape does not fit.
+        ValueError: The names differ, are not in the module, or a shape does not fit.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class Interpolation:
         if original.keys() != tuned.keys():
             only = sorted(original.keys() ^ tuned.keys())
             raise ValueError(
-                f"original and tuned must hold the same names. {len(only)} stand in one alone: "
+                f"original and tuned must hold the same names. {len(only)} are in only one: "
                 f"{', '.join(only[:3])}. Take both from the same module."
             )
         live = _tensors(module)
         for name in original:
             if name not in live:
                 raise ValueError(
-                    f"every name must be a parameter or buffer of the module. '{name}' is none."
+                    f"every name must be a parameter or buffer of the module. '{name}' is not."
                     f"{did_you_mean(name, live)}"
                 )
             shapes = {tuple(live[name].shape), tuple(original[name].shape), tuple(tuned[name].shape)}
@@ -63,13 +63,10 @@ class Interpolation:
 
     @contextmanager
     def at(self, alpha: float) -> Iterator[None]:
-        """A block in which the module stands at `alpha`; afterwards it is as it was, bitwise.
+        """A block in which the module has the weights at `alpha`; afterwards it is restored bitwise.
 
-        At 0 and 1 the ends are copied, not computed. Between them the sum is in float32 or wider. Integer
-        tensors (a count of batches seen) have no point between: they are the tuned ones but at 0.
-
-        Args:
-            alpha: in [0, 1].
+        At 0 and 1 the ends are copied, not computed. Between them the sum is in float32 or wider. Integer tensors (a
+        count of batches seen) have the tuned value at every alpha but 0.
 
         Raises:
             ConfigError: alpha is outside [0, 1].
@@ -102,7 +99,6 @@ def _same(original: Tensor, tuned: Tensor) -> bool:
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers under every name they have, tied ones included."""
     return {
         **dict(module.named_buffers(remove_duplicate=False)),
         **dict(module.named_parameters(remove_duplicate=False)),

@@ -1,41 +1,56 @@
 """Jackknife pseudo-values: what each image contributes to a figure, and standard errors from them.
 
-mIoU is a ratio of sums over pixels, averaged over classes, and rsum sums six recalls that rise and fall together, so
-neither is a mean over images. The jackknife leaves out one image at a time, with its pixels or its captions (or one
-group of images that share a caption):
+mIoU is a ratio of sums over pixels, averaged over classes, and rsum adds six correlated recalls, so neither is a
+mean over images. The jackknife leaves out one image at a time, with its pixels or its captions (or one group of
+images that share a caption):
 
     p_i = n S - (n - 1) S_i,  S = the figure of all n images, S_i = the figure of all images but i
     se = sqrt(var(p) / n)
 
-An accuracy is a mean over images, and its p_i is exactly 1 where image i is right, else 0. Pseudo-values need each
-image's counts alone, and nothing random. A bootstrap over images gives the same standard error to a few per cent (a
-test compares them).
+An accuracy is a mean over images, and its p_i is exactly 1 if image i is right, else 0. Pseudo-values need only each
+image's counts, and nothing random. A bootstrap over images gives the same standard error to a few per cent (a test
+compares them).
+
+Two models are compared on the same images. Most images are right under both or wrong under both, so a difference is
+known far more precisely than either score:
+
+    error(a, b) = sqrt(var(p_a - p_b) / n), with n - 1 in the variance
+
+For accuracies, with b images that only the first model gets right and c that only the second does, this is the error
+of the discordant pairs of McNemar's test:
+
+    sqrt((b + c - (b - c)^2 / n) / (n (n - 1)))
 
 Source: Tukey, "Bias and confidence in not-quite large samples", Annals of Mathematical Statistics 1958; Efron and
-Stein, Annals of Statistics 1981.
+Stein, Annals of Statistics 1981; McNemar, Psychometrika 1947.
 """
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from radapter.evaluation.retrieval import CUTOFFS, RetrievalRanks
 
+# Absolute: pseudo-values are float32, and one discordant pair is a difference of exactly one error.
+_ROUNDING = 1e-6
+
 
 def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
     """The pseudo-values of mIoU over images, in detectron2's convention.
 
     Args:
-        matched: pixels of each image and class that are predicted rightly, (N, C), int.
-        truth: pixels that have the class, (N, C), int.
-        predicted: pixels, of those with a class, that are predicted to have it, (N, C), int.
+        matched: Pixels of each image and class that are predicted rightly, (N, C), int.
+        truth: Pixels that have the class, (N, C), int.
+        predicted: Labelled pixels that are predicted to have it, (N, C), int.
 
     Returns:
         (N,), float64.
 
     Raises:
-        ValueError: shapes differ, or there is no image.
+        ValueError: Shapes differ, or there is no image.
     """
     if matched.ndim != 2 or len(matched) == 0 or not matched.shape == truth.shape == predicted.shape:
         shapes = [tuple(each.shape) for each in (matched, truth, predicted)]
@@ -48,18 +63,18 @@ def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Ten
 def rsum_pseudo_values(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_text: Tensor) -> Tensor:
     """The pseudo-values of rsum over units: an image with its captions, or a group of images with theirs.
 
-    A unit that is left out asks no more; as an answer to the others it stays, so that ranks are counted once.
+    A unit that is left out is no query; it stays as an answer to the others, so that ranks are counted once.
 
     Args:
-        ranks: of N images and M texts.
+        ranks: Of N images and M texts.
         unit_of_image: (N,), int in [0, U).
         unit_of_text: (M,), int in [0, U).
 
     Returns:
-        (U,), float64, in rsum's unit, of which 6 is the most.
+        (U,), float64, in rsum's unit, in which 6 is the maximum.
 
     Raises:
-        ValueError: shapes do not fit.
+        ValueError: Shapes do not fit.
     """
     directions = ((ranks.image_to_text, unit_of_image), (ranks.text_to_image, unit_of_text))
     if any(found.shape != unit.shape for found, unit in directions):
@@ -80,46 +95,89 @@ def rsum_pseudo_values(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_tex
 
 
 def standard_error(pseudo_values: Tensor) -> float:
-    """The standard error of the figure: sqrt(var(p) / n), with n - 1 in the variance.
+    """The standard error sqrt(var(p) / n) of a figure, with n - 1 in the variance; 0 for one image.
 
-    Args:
-        pseudo_values: (N,), in any order: the result is the same to the last bit.
-
-    Returns:
-        In the figure's unit; 0 for one image, which says nothing about the spread.
+    The order of the (N,) values does not change the last bit.
     """
     values = pseudo_values.double().sort().values
     n = len(values)
     return math.sqrt(float((values - values.mean()).square().sum()) / max(n - 1, 1) / n)
 
 
+class Choice(NamedTuple):
+    """The chosen value, and how it compares with the best one.
+
+    Attributes:
+        value: The chosen value.
+        score: Its score, a fraction.
+        best: The value of the highest score; the smallest of equals.
+        best_score: Its score.
+        error: The paired standard error of best_score - score.
+    """
+
+    value: float
+    score: float
+    best: float
+    best_score: float
+    error: float
+
+
+def paired_standard_error(first: Tensor, second: Tensor) -> float:
+    """The standard error of the difference of two scores on the same images.
+
+    Args:
+        first: Pseudo-values of one model, (N,).
+        second: Pseudo-values of the other, (N,), in the same order of images.
+
+    Returns:
+        In the scores' unit; 0 for one image.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if first.ndim != 1 or first.shape != second.shape or not len(first):
+        shapes = tuple(first.shape), tuple(second.shape)
+        raise ValueError(f"pseudo-values must both be (N,), N at least 1, got {shapes}. Use the same images.")
+    return standard_error(first.double() - second.double())
+
+
+def smallest_within_paired_error(
+    values: Sequence[float], scores: Sequence[float], pseudo_values: Sequence[Tensor]
+) -> Choice:
+    """The smallest value whose score is at most one paired standard error below the best.
+
+        min {v : score(best) - score(v) <= error(best, v)}
+
+    Taking the best score itself would choose alpha near 1 and lose robustness that the set cannot see.
+
+    Args:
+        values: K alphas or learning rates.
+        scores: K scores on ID validation.
+        pseudo_values: K times (N,), in the same order of images.
+
+    Raises:
+        ValueError: The lengths differ or are 0.
+    """
+    if not values or not len(values) == len(scores) == len(pseudo_values):
+        raise ValueError(
+            "values, scores and pseudo_values must have one length of at least 1, got "
+            f"{len(values)}, {len(scores)} and {len(pseudo_values)}."
+        )
+    ascending = sorted(zip(values, scores, pseudo_values, strict=True), key=lambda each: each[0])
+    best, best_score, of_best = max(ascending, key=lambda each: each[1])
+    for value, score, of_value in ascending:
+        error = paired_standard_error(of_best, of_value)
+        if best_score - score <= error + _ROUNDING:
+            return Choice(value, score, best, best_score, error)
+    raise AssertionError("the best value is within its own error")
+
+
 def _miou(matched: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
-    """mIoU of each row of counts: (R, C) each -> (R,)."""
     present = truth > 0
     iou = matched.double() / (truth + predicted - matched).clamp(min=1)
     return (iou * present).sum(1) / present.sum(1).clamp(min=1)
 
 
 def _pseudo_values(whole: Tensor, left_out: Tensor) -> Tensor:
-    """From the figure of all units, (1,), and that of all units but one, (N,)."""
     n = len(left_out)
     return n * whole - (n - 1) * left_out
-
-
-def counts_by_class(truth: Tensor, predicted: Tensor, pixels: Tensor, classes: int) -> Tensor:
-    """Pixels of one image by class: matched, true, predicted.
-
-    Args:
-        truth: (K,), int64, the true classes of K groups of pixels.
-        predicted: (K,), int64, what each is predicted as; C, no class, is counted nowhere.
-        pixels: (K,), int64, how many pixels each holds.
-        classes: C.
-
-    Returns:
-        (3, C), int64.
-    """
-    counts = torch.zeros(3, classes + 1, dtype=torch.int64)
-    counts[0].index_add_(0, truth, pixels * (truth == predicted))
-    counts[1].index_add_(0, truth, pixels)
-    counts[2].index_add_(0, predicted, pixels)
-    return counts[:, :classes]

@@ -1,25 +1,23 @@
-"""What a text tower says of captions and class names, kept while the tower stays the same.
+"""Features of captions and class names, kept while the text tower stays the same.
 
-A sweep moves the weights between zero-shot and trained, a validation looks at those of an epoch: where neither
-moves the text tower, because the method does not train it, its texts are encoded once for the whole run. That
-nothing moved is seen in the weights themselves, so that no caller has to know.
+A sweep moves the weights between zero-shot and trained, and validation reads those of an epoch. Where the method
+does not train the text tower, its texts are encoded once for the whole run. Code that changes weights reports it
+with `DualEncoder.weights_changed`, as `sweep` and `measured` do. The SHA-256 of the tower then decides whether the
+kept features are still valid.
 """
 
-import hashlib
+import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import final
 
-import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from radapter.evaluation.features import encode_texts
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
+from radapter.storage import sha256_of_tensors
 from radapter.zeroshot import class_embeddings, device_of
-
-KEPT_MIB = 256
-"""What is kept at most, in MiB: 131,072 captions of 512 numbers."""
 
 
 @final
@@ -27,22 +25,23 @@ class KeptTexts:
     """Features of captions and embeddings of class names, each computed once for one state of a text tower.
 
     Args:
-        mib: memory that they may take; what does not fit is computed again.
+        mib: Memory that they may take; what does not fit is computed again. 256 MiB hold 131,072 captions of 512
+            numbers.
     """
 
-    def __init__(self, mib: float = KEPT_MIB) -> None:
+    def __init__(self, mib: float = 256) -> None:
         self._room = int(mib * 2**20)
-        self._stamp: tuple[tuple[int, int], ...] = ()
+        self._checked: tuple[Callable[[], DualEncoder | None], int] = (lambda: None, 0)
         self._tower = ""
         self._kept: dict[Hashable, Tensor] = {}
 
     @property
     def nbytes(self) -> int:
-        """What is kept, in bytes."""
+        """Bytes of the kept features."""
         return sum(tensor.nbytes for tensor in self._kept.values())
 
     def features(self, encoder: DualEncoder, captions: Sequence[str], processes: Processes = ALONE) -> Tensor:
-        """As `encode_texts`."""
+        """Returns `encode_texts` of the captions, kept or computed now."""
         key = ("captions", tuple(captions))
         return self._once(encoder, key, lambda: encode_texts(encoder, captions, processes=processes))
 
@@ -53,15 +52,16 @@ class KeptTexts:
         templates: Sequence[str],
         processes: Processes = ALONE,
     ) -> Tensor:
-        """As `class_embeddings`."""
+        """Returns `zeroshot.class_embeddings` of the names, kept or computed now."""
         key = ("classes", tuple(classnames), tuple(templates), device_of(encoder))
         return self._once(
             encoder, key, lambda: class_embeddings(encoder, classnames, templates, processes=processes)
         )
 
     def _once(self, encoder: DualEncoder, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        if not self._knows(encoder):
+        if _has_adapters(encoder):  # its method trains them: nothing would be used twice
             return make()
+        self._check(encoder)
         found = self._kept.get(key)
         if found is None:
             found = make()
@@ -69,28 +69,21 @@ class KeptTexts:
                 self._kept[key] = found
         return found
 
-    def _knows(self, encoder: DualEncoder) -> bool:
-        """Forgets what another tower said; False of a tower with adapters, which is what its method trains."""
-        modules = [part for part in encoder.text_tower() if isinstance(part, nn.Module)]
-        if any(isinstance(module, BaseTunerLayer) for part in modules for module in part.modules()):
-            return False
-        tensors = [tensor for part in encoder.text_tower() for tensor in _tensors(part)]
-        stamp = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
-        if stamp != self._stamp:  # hashing takes a while: only where something was written
-            tower = _digest(tensors)
-            if tower != self._tower:
-                self._kept.clear()
-            self._stamp, self._tower = stamp, tower
-        return True
+    def _check(self, encoder: DualEncoder) -> None:
+        last, revision = self._checked
+        if last() is encoder and revision == encoder.revision:
+            return
+        parts = encoder.text_tower()
+        tower = sha256_of_tensors(("", tensor) for part in parts for tensor in _tensors(part))
+        if tower != self._tower:
+            self._kept.clear()
+        self._checked, self._tower = (weakref.ref(encoder), encoder.revision), tower
+
+
+def _has_adapters(encoder: DualEncoder) -> bool:
+    parts = [part for part in encoder.text_tower() if isinstance(part, nn.Module)]
+    return any(isinstance(module, BaseTunerLayer) for part in parts for module in part.modules())
 
 
 def _tensors(part: nn.Module | nn.Parameter) -> list[Tensor]:
     return [part] if isinstance(part, nn.Parameter) else [*part.parameters(), *part.buffers()]
-
-
-def _digest(tensors: Sequence[Tensor]) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        plain = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(plain.view(torch.uint8).numpy().data)
-    return digest.hexdigest()

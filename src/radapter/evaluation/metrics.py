@@ -1,10 +1,9 @@
 """Classification metrics as pure functions of a matrix of logits: no model, no device, no loader.
 
-All are fractions but `nll`, which is in nats, and `brier`, which lies in [0, 2]. Ties go to the lower class index,
-as in `argmax`.
-torchmetrics counts the same (the tests compare them) but for two things that are wanted otherwise here: its
-calibration error gives a confidence of exactly 1, which saturated logits have often, a 16th bin of its own, and
-its macro accuracy counts a class that is predicted but absent from the labels.
+All are fractions, except `nll` in nats and `brier` in [0, 2]. Ties go to the lower class index, as in `argmax`.
+torchmetrics counts the same (the tests compare them) with two exceptions: its calibration error gives a confidence
+of exactly 1, which saturated logits often have, a 16th bin of its own, and its macro accuracy counts a class that is
+predicted but absent from the labels.
 """
 
 import torch
@@ -30,21 +29,19 @@ def classification_metrics(
     """Every metric of a classified set.
 
     Args:
-        logits: (N, C), float; already multiplied by the logit scale, so that calibration means something.
+        logits: (N, C), float, already multiplied by the logit scale, so that calibration means something.
         labels: (N,), int in [0, C).
-        classes: (K,), int in [0, C): the columns that a set of fewer classes can hold (ImageNet-R has 200 of
-            ImageNet's 1,000); the others are left out of the argmax and of the softmax. (K, M) where a class of
-            the set goes by several columns (ObjectNet), see `restricted`. None keeps all.
-        groups: (N,), int: the group of each sample; None where there are none.
-        zero_shot: (N,), int: what the zero-shot model predicts, from `predicted` with the same classes; None where
-            it is not known.
+        classes: (K,) or (K, M), the columns that a set of fewer classes can hold, see `restricted`; None keeps all.
+        groups: (N,), int, the group of each sample (Sagawa et al., ICLR 2020), or None.
+        zero_shot: (N,), int, predictions of the zero-shot model, from `predicted` with the same classes, or None.
 
     Returns:
-        top1, top5, mean_per_class, macro_f1, ece, nll, brier as floats and n as int; with groups, worst_group;
-        with zero_shot, agreement.
+        top1, top5, mean_per_class (top1 of each class that occurs, averaged), macro_f1, ece, nll, brier as floats
+        and n as int; with groups, worst_group; with zero_shot, agreement (the share of equal predictions, right or
+        wrong).
 
     Raises:
-        ValueError: shapes do not fit, logits are not finite, or a label is outside the classes.
+        ValueError: Shapes do not fit, logits are not finite, or a label is outside the classes.
     """
     logits, labels = restricted(logits, labels, classes)
     ranks = _ranks(logits, labels)
@@ -67,45 +64,17 @@ def classification_metrics(
 
 
 def is_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Which samples have the largest logit at their label, (N,), bool; (N, C), (N,) as `restricted` gives them."""
+    """Whether each sample has its largest logit at its label, (N,), bool; arguments as `restricted` returns them."""
     return _ranks(logits, labels) < 1
 
 
-def top_k_accuracy(logits: Tensor, labels: Tensor, k: int) -> float:
-    """Share of samples whose label is among the min(k, C) largest logits; (N, C), (N,) -> [0, 1]."""
-    logits, labels = restricted(logits, labels, None)
-    return _share(_ranks(logits, labels) < min(k, logits.shape[1]))
-
-
-def mean_per_class_accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Top-1 of each class that occurs in `labels`, averaged over these classes; (N, C), (N,) -> [0, 1]."""
-    logits, labels = restricted(logits, labels, None)
-    return _mean_per_class(_ranks(logits, labels) < 1, labels, logits.shape[1])
-
-
-def worst_group_accuracy(logits: Tensor, labels: Tensor, groups: Tensor) -> float:
-    """Top-1 of the group of samples where it is lowest; (N, C), (N,), (N,) int -> [0, 1].
-
-    Source: Sagawa et al., ICLR 2020.
-    """
-    logits, labels = restricted(logits, labels, None)
-    return _worst_group(_ranks(logits, labels) < 1, groups)
-
-
 def macro_f1(logits: Tensor, labels: Tensor) -> float:
-    """F1 of each class that occurs in `labels`, averaged over these classes.
+    """F1 of each class that occurs in `labels`, averaged over these classes; (N, C), (N,) -> [0, 1].
 
         F1_c = 2 hits_c / (labelled_c + predicted_c)
 
-    A class that is never predicted, or never rightly, has F1 = 0. A class that is predicted but absent from the
-    labels is left out of the average, as in `mean_per_class_accuracy`.
-
-    Args:
-        logits: (N, C), float.
-        labels: (N,), int in [0, C).
-
-    Returns:
-        In [0, 1].
+    A class that is never predicted rightly has F1 = 0. A class that is predicted but absent from the labels is left
+    out of the average, as in mean_per_class.
     """
     logits, labels = restricted(logits, labels, None)
     predicted = logits.argmax(1)
@@ -118,19 +87,12 @@ def macro_f1(logits: Tensor, labels: Tensor) -> float:
 
 
 def expected_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = CALIBRATION_BINS) -> float:
-    """Distance between confidence and accuracy, averaged over equal-width bins of confidence.
+    """Distance between confidence and accuracy, averaged over equal-width bins of confidence; (N, C), (N,) -> [0,
+    1].
 
     Source: Naeini et al., AAAI 2015; Guo et al., ICML 2017.
 
         ECE = sum_b (n_b / N) |accuracy_b - confidence_b|,  bin b = [b / bins, (b + 1) / bins), the last closed
-
-    Args:
-        logits: (N, C), float.
-        labels: (N,), int in [0, C).
-        bins: how many.
-
-    Returns:
-        In [0, 1].
     """
     logits, labels = restricted(logits, labels, None)
     confidence, predicted = logits.double().softmax(1).max(1)
@@ -148,47 +110,20 @@ def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
 
 
 def brier_score(logits: Tensor, labels: Tensor) -> float:
-    """Squared distance between the probabilities and the label as a one-hot row, averaged over samples.
+    """Squared distance between the probabilities and the one-hot label, averaged over samples; (N, C), (N,) -> [0,
+    2].
 
     Source: Brier, Monthly Weather Review 1950: summed over classes, not averaged, so 0 is best and 2 is worst.
 
         1/N sum_i sum_c (p_ic - [c = label_i])^2
-
-    Args:
-        logits: (N, C), float.
-        labels: (N,), int in [0, C).
-
-    Returns:
-        In [0, 2].
     """
     logits, labels = restricted(logits, labels, None)
     errors = logits.double().softmax(1) - F.one_hot(labels, logits.shape[1])
     return float(errors.square().sum(1).mean())
 
 
-def agreement(logits: Tensor, zero_shot_logits: Tensor) -> float:
-    """Share of samples on which two models predict the same class, whether it is right or not.
-
-    Args:
-        logits: (N, C), float: those of the fine-tuned model.
-        zero_shot_logits: (N, C), float: those of the model before fine-tuning, on the same samples.
-
-    Returns:
-        In [0, 1].
-
-    Raises:
-        ValueError: the shapes differ, or there is no sample.
-    """
-    if logits.shape != zero_shot_logits.shape or logits.ndim != 2 or 0 in logits.shape:
-        raise ValueError(
-            "logits and zero_shot_logits must both be (N, C) with N and C at least 1. Got "
-            f"{tuple(logits.shape)} and {tuple(zero_shot_logits.shape)}."
-        )
-    return _share(logits.argmax(1) == zero_shot_logits.argmax(1))
-
-
 def predicted(logits: Tensor, classes: Tensor | None = None) -> Tensor:
-    """The class with the largest logit: (N, C) -> (N,), among the columns `classes` and counted within them."""
+    """The class with the largest logit, (N, C) -> (N,), among the columns `classes` and numbered within them."""
     if classes is not None:
         logits = logits[:, classes.to(logits.device)]
         logits = logits if classes.ndim == 1 else logits.amax(2)
@@ -196,25 +131,26 @@ def predicted(logits: Tensor, classes: Tensor | None = None) -> Tensor:
 
 
 def harmonic_mean(base: float, novel: float) -> float:
-    """H = 2 b n / (b + n) of two accuracies, fractions; 0 where both are 0."""
+    """H = 2 b n / (b + n) of two accuracies, fractions; 0 if both are 0."""
     return 2 * base * novel / (base + novel) if base + novel else 0.0
 
 
 def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Logits of the columns `classes`, labels counted within them, both checked.
+    """Restricts logits to the columns `classes`, renumbers the labels within them and checks both.
 
     Args:
         logits: (N, C), float.
         labels: (N,), int in [0, C).
-        classes: (K,), int, distinct; None keeps all columns. (K, M) where a class of the set goes by up to M
-            columns: their largest logit is the class's, as WiSE-FT scores ObjectNet; a row may repeat a column
-            to fill up.
+        classes: (K,), int, distinct (ImageNet-R has 200 of ImageNet's 1,000); None keeps all columns. (K, M) if a
+            class of the set has up to M columns: the largest of their logits is the class's, as WiSE-FT scores
+                ObjectNet. A row
+            may repeat a column to fill up.
 
     Returns:
         (N, K) float32 or wider and (N,) int64.
 
     Raises:
-        ValueError: shapes do not fit, logits are not finite, or a label is outside the classes.
+        ValueError: Shapes do not fit, logits are not finite, or a label is outside the classes.
     """
     if logits.ndim != 2 or 0 in logits.shape:
         raise ValueError(f"logits must be (N, C) with N and C at least 1. Got {tuple(logits.shape)}.")
@@ -245,7 +181,7 @@ def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[
 
 
 def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many classes stand before the label in each row, (N,); 0 is a hit."""
+    """How many classes rank before the label in each row, (N,); 0 is a hit."""
     own = logits.gather(1, labels[:, None])  # (N, 1)
     before = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
     return ((logits > own) | ((logits == own) & before)).sum(1)

@@ -2,8 +2,9 @@
 
     IoU_c = n_cc / (sum_j n_cj + sum_i n_ic - n_cc),   n_ij pixels of class i that are predicted as class j
 
-`confusion.py` counts them. Classes are summed over all images before anything is divided: the mean of images' mIoU
-is another figure.
+`confusion_matrix` counts the pixels of one image at the resolution of the truth. The counts are integers, so their
+sum over images and processes is exact. Classes are summed over all images before anything is divided: the mean of
+images' mIoU is another figure.
 
 Two conventions, which differ in the classes that `mean_iou` averages over:
     detectron2  those present in the truth. A class that is predicted somewhere but absent costs only the classes
@@ -25,6 +26,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from radapter.data.masks.paired import IGNORE
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation.metrics import Metrics, harmonic_mean
 
@@ -32,46 +34,111 @@ Convention = Literal["detectron2", "ovseg"]
 CONVENTIONS: tuple[Convention, ...] = ("detectron2", "ovseg")
 
 
+def confusion_matrix(
+    prediction: Tensor, truth: Tensor, classes: int, *, ignore: int = IGNORE, pixels: Tensor | None = None
+) -> Tensor:
+    """Counts pixels by class and prediction.
+
+    Args:
+        prediction: Class indices of any shape, such as (H, W), int. `ignore` means no class.
+        truth: The same shape. Pixels whose truth is `ignore` are not counted.
+        classes: C.
+        ignore: A label outside [0, C - 1].
+        pixels: How many pixels each element stands for, the same shape, int64; None for one.
+
+    Returns:
+        (C, C + 1), int64, on the CPU: rows the truth, columns the prediction, the last column pixels that were given
+        no class. The matrices of images, and those of processes that counted different images, are summed.
+
+    Raises:
+        ValueError: C is below 1, the shapes differ, or a value is neither a class nor `ignore`.
+    """
+    if classes < 1:
+        raise ValueError(f"classes must be at least 1. Got {classes}.")
+    if 0 <= ignore < classes:
+        raise ValueError(f"ignore must be no class, outside [0, {classes - 1}]. Got {ignore}.")
+    prediction, truth = checked_labels(prediction, truth, classes, ignore=ignore)
+    counted = truth != ignore
+    columns = torch.where(prediction == ignore, classes, prediction)
+    cells = (truth * (classes + 1) + columns)[counted]
+    sizes = torch.ones_like(cells) if pixels is None else pixels[counted]
+    total = torch.zeros(classes * (classes + 1), dtype=torch.int64, device=cells.device)
+    return total.index_add_(0, cells, sizes).view(classes, classes + 1).cpu()
+
+
+def checked_labels(
+    prediction: Tensor, truth: Tensor, classes: int, *, ignore: int = IGNORE
+) -> tuple[Tensor, Tensor]:
+    """Returns prediction and truth as int64. Raises ValueError if the shapes differ, or a value is neither a class
+    nor `ignore`."""
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"prediction must have the truth's shape, {tuple(truth.shape)}. Got {tuple(prediction.shape)}. Resize "
+            "scores to the original size before taking the argmax."
+        )
+    return (_checked(prediction, classes, ignore, "prediction"), _checked(truth, classes, ignore, "truth"))
+
+
+def marginals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixels of each class that are predicted as it, that have it, and that are predicted to have it.
+
+    Args:
+        confusion: (C, C) or (C, C + 1), int, as `confusion_matrix` gives it.
+
+    Returns:
+        Three times (C,), int64, on the CPU.
+
+    Raises:
+        ValueError: The matrix has another shape or negative counts.
+    """
+    classes = len(confusion)
+    if confusion.ndim != 2 or classes < 1 or confusion.shape[1] - classes not in (0, 1):
+        raise ValueError(f"confusion must be (C, C) or (C, C + 1). Got {tuple(confusion.shape)}.")
+    if confusion.is_floating_point() or (confusion < 0).any():
+        raise ValueError(f"confusion must hold counts, integers >= 0. Got {confusion.dtype}, some below 0.")
+    counts = confusion.long().cpu()
+    return counts.diagonal(), counts.sum(1), counts[:, :classes].sum(0)
+
+
 def class_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> Tensor:
     """Intersection over union of each class.
 
     Args:
         confusion: (C, C), int, rows the truth; or (C, C + 1), whose last column counts pixels given no class.
-        convention: which classes count; see this file's docstring.
+        convention: Which classes count; see this file's docstring.
 
     Returns:
-        (C,), float64, in [0, 1]; NaN where a class does not count.
+        (C,), float64, in [0, 1]; NaN if a class does not count.
 
     Raises:
-        ValueError: the matrix has another shape or negative counts, or the convention is unknown.
-        DataError: no pixel is counted.
+        ValueError: The matrix has another shape or negative counts, or the convention is unknown.
+        DataError: No pixel is counted.
     """
-    hits, truth, predicted = _marginals(confusion)
+    hits, truth, predicted = marginals(confusion)
     return iou_of(hits, truth, predicted, convention=convention)
 
 
 def mean_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> float:
-    """mIoU: the mean of `class_iou` over the classes that count; arguments and errors are the same.
+    """mIoU: the mean of `class_iou` over the classes that count, in [0, 1]; arguments and errors are the same.
 
-    Returns:
-        In [0, 1]. With one class and no abstaining it is 1, whatever was predicted: there was no choice.
+    With one class and no abstaining it is 1, whatever was predicted.
     """
     return float(class_iou(confusion, convention=convention).nanmean())
 
 
 def frequency_weighted_iou(confusion: Tensor) -> float:
-    """IoU of each class present in the truth, weighted by its share of the counted pixels; the same in either
-    convention, as an absent class has no weight.
+    """IoU of each class present in the truth, weighted by its share of the counted pixels.
 
+    The convention does not matter, as an absent class has no weight.
     Source: Long et al., CVPR 2015, "frequency weighted IU".
     """
-    _, truth, _ = _marginals(confusion)
+    _, truth, _ = marginals(confusion)
     return float((class_iou(confusion).nan_to_num() * truth / truth.sum()).sum())
 
 
 def class_accuracy(confusion: Tensor) -> Tensor:
-    """Share of each class's pixels that are predicted as it, (C,), float64; NaN where it has none."""
-    hits, truth, _ = _marginals(confusion)
+    """Share of each class's pixels that are predicted as it, (C,), float64; NaN if it has none."""
+    hits, truth, _ = marginals(confusion)
     return torch.where(truth > 0, hits.double() / truth, torch.nan)
 
 
@@ -82,7 +149,7 @@ def mean_accuracy(confusion: Tensor) -> float:
 
 def pixel_accuracy(confusion: Tensor) -> float:
     """Share of the counted pixels that are predicted rightly, in [0, 1]."""
-    hits, truth, _ = _marginals(confusion)
+    hits, truth, _ = marginals(confusion)
     return float(hits.sum().double() / truth.sum())
 
 
@@ -96,16 +163,16 @@ def seen_unseen_iou(
     Source: Xian et al., CVPR 2019 (SPNet), generalised zero-shot segmentation.
 
     Args:
-        confusion: as for `class_iou`.
-        seen: indices of the seen classes; the others are unseen.
-        convention: as for `class_iou`.
+        confusion: As for `class_iou`.
+        seen: Indices of the seen classes; the others are unseen.
+        convention: As for `class_iou`.
 
     Returns:
-        miou_seen, miou_unseen, miou_harmonic; 0 where both are 0.
+        miou_seen, miou_unseen, miou_harmonic; 0 if both are 0.
 
     Raises:
-        ValueError: an index is no class; and as `class_iou`.
-        DataError: of the seen, or of the unseen classes, none counts.
+        ValueError: As for `class_iou`, or an index is no class.
+        DataError: No seen or no unseen class counts.
     """
     iou = class_iou(confusion, convention=convention)
     outside = [index for index in seen if not 0 <= index < len(iou)]
@@ -127,18 +194,15 @@ def seen_unseen_iou(
 def segmentation_metrics(confusion: Tensor) -> Metrics:
     """Every figure of a segmented set that one confusion matrix gives.
 
-    Args:
-        confusion: as for `class_iou`.
-
     Returns:
         miou (detectron2), miou_ovseg, fwiou, mean_accuracy, pixel_accuracy, pixel_error, unlabelled (the share of
         counted pixels that were given no class) as floats; classes (present in the truth) and pixels (counted) as
         int.
 
     Raises:
-        ValueError, DataError: as `class_iou`.
+        ValueError, DataError: As for `class_iou`.
     """
-    _, truth, _ = _marginals(confusion)
+    _, truth, _ = marginals(confusion)
     total = int(truth.sum())
     accuracy = pixel_accuracy(confusion)
     abstained = int(truth.sum() - confusion[:, : len(confusion)].sum())
@@ -162,14 +226,14 @@ def iou_of(hits: Tensor, truth: Tensor, predicted: Tensor, *, convention: Conven
         hits: (C,), int, elements of class c predicted as c.
         truth: (C,), int, elements of class c.
         predicted: (C,), int, elements predicted as c.
-        convention: which classes count.
+        convention: Which classes count.
 
     Returns:
-        (C,), float64; NaN where a class does not count.
+        (C,), float64; NaN if a class does not count.
 
     Raises:
-        ConfigError: the convention is unknown.
-        DataError: nothing is counted.
+        ConfigError: The convention is unknown.
+        DataError: Nothing is counted.
     """
     if convention not in CONVENTIONS:
         raise ConfigError(
@@ -186,12 +250,14 @@ def iou_of(hits: Tensor, truth: Tensor, predicted: Tensor, *, convention: Conven
     return torch.where(counts, hits.double() / union, torch.nan)
 
 
-def _marginals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels of each class predicted as it, of each class, and predicted as each, (C,), int64 each."""
-    classes = len(confusion)
-    if confusion.ndim != 2 or classes < 1 or confusion.shape[1] - classes not in (0, 1):
-        raise ValueError(f"confusion must be (C, C) or (C, C + 1). Got {tuple(confusion.shape)}.")
-    if confusion.is_floating_point() or (confusion < 0).any():
-        raise ValueError(f"confusion must hold counts, integers >= 0. Got {confusion.dtype}, some below 0.")
-    counts = confusion.long().cpu()
-    return counts.diagonal(), counts.sum(1), counts[:, :classes].sum(0)
+def _checked(labels: Tensor, classes: int, ignore: int, what: str) -> Tensor:
+    if labels.is_floating_point() or labels.is_complex():
+        raise ValueError(f"{what} must hold class indices, integers. Got {labels.dtype}.")
+    labels = labels.long()  # else a uint8 255 equals -1
+    strange = ((labels < 0) | (labels >= classes)) & (labels != ignore)
+    if strange.any():
+        raise ValueError(
+            f"{what} must hold classes in [0, {classes - 1}] or {ignore}. {int(strange.sum())} pixels do not, "
+            f"such as {int(labels[strange][0])}."
+        )
+    return labels

@@ -1,8 +1,8 @@
-"""A set of masked images, measured by mIoU: each region is classified, each pixel gets the class of its regions.
+"""Segmentation measure: each region of masked images is classified, and each pixel gets the class of its regions.
 
-Two figures stand beside it, which tell the classifier's errors from the proposer's: mIoU of the true regions under
-the classifier (`true_masks_miou`), and of the proposals under a perfect classifier, which gives each class the share
-of the region's pixels that has it (`true_classes_miou`).
+Two further figures separate the classifier's errors from the proposer's: mIoU of the true regions under the
+classifier (`true_masks_miou`), and mIoU of the proposals under a perfect classifier, which gives each class the
+share of the region's pixels that has it (`true_classes_miou`).
 """
 
 import math
@@ -13,11 +13,12 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from radapter.evaluation.classification import ImageEncoder, class_logits
-from radapter.evaluation.jackknife import counts_by_class, miou_pseudo_values, standard_error
+from radapter.evaluation.classification import class_logits
+from radapter.evaluation.jackknife import miou_pseudo_values, standard_error
 from radapter.evaluation.measure import Measured
 from radapter.evaluation.metrics import Metrics, harmonic_mean
-from radapter.evaluation.miou import class_iou, mean_iou, segmentation_metrics
+from radapter.evaluation.miou import class_iou, confusion_matrix, marginals, mean_iou, segmentation_metrics
+from radapter.models import DualEncoder
 from radapter.segmentation.region_loader import RegionBatch, SeenImage
 from radapter.zeroshot import LinearHead
 
@@ -25,28 +26,28 @@ from radapter.zeroshot import LinearHead
 @final
 @dataclass(frozen=True, eq=False)
 class SegmentationMeasure:
-    """The regions of masked images under a zero-shot head: what `sweep` evaluates.
+    """The regions of masked images under a zero-shot head; `sweep` evaluates it.
 
     Attributes:
-        encoder: of the regions.
-        prepare: the head at the present weights.
-        batches: the set.
+        encoder: Encodes the regions.
+        prepare: Returns the head at the current weights.
+        batches: The set.
         classnames: C names.
-        unseen: (C,), bool, the classes that training left out; None where it left out none.
+        unseen: (C,), bool, the classes that training left out; None if it left out none.
     """
 
-    encoder: ImageEncoder
+    encoder: DualEncoder
     prepare: Callable[[], LinearHead]
     batches: Iterable[RegionBatch]
     classnames: Sequence[str]
     unseen: Tensor | None = None
 
     def count(self, batch: RegionBatch) -> int:
-        """Whole images, not regions."""
+        """The number of whole images, not of regions."""
         return len(batch.images)
 
     def truth(self, batch: RegionBatch) -> tuple[SeenImage, ...]:
-        """What is known of the images."""
+        """The images' cells and true regions."""
         return batch.images
 
     def observe(self, prepared: LinearHead, batch: RegionBatch) -> Tensor:
@@ -62,7 +63,7 @@ class SegmentationMeasure:
         )
 
     def remember(self, observed: Sequence[Tensor]) -> None:
-        """Nothing of the zero-shot model is needed."""
+        """Does nothing: zero-shot predictions are not needed again."""
 
     def summarise(
         self, prepared: LinearHead, observed: Sequence[Tensor], truths: Sequence[tuple[SeenImage, ...]]
@@ -70,11 +71,11 @@ class SegmentationMeasure:
         """The figures of the whole set.
 
         Returns:
-            As `segmentation_metrics`, with miou_se, the jackknife's standard error of miou over images;
-            true_masks_miou and true_classes_miou, the oracles'; region_top1, the share of true regions that are
-            named rightly; where training left classes out and the set shows some, miou_unseen, and where it shows
-            others too miou_seen and miou_harmonic; "iou/NAME" of each class that the set shows; n, images, and
-            regions, proposals. Pseudo-values are those of miou.
+            As `segmentation_metrics`, and miou_se, the jackknife's standard error of miou over images;
+            true_masks_miou and true_classes_miou; region_top1, the share of true regions that are named rightly;
+            miou_unseen if training left out classes that the set shows, and miou_seen and miou_harmonic if it shows
+            others too; "iou/NAME" of each class that the set shows; n, images; regions, proposals. Pseudo-values are
+            those of miou.
         """
         images = [image for batch in truths for image in batch]
         sizes = [size for image in images for size in (len(image.cells.classes), len(image.true.classes))]
@@ -85,9 +86,12 @@ class SegmentationMeasure:
         true = [_Named(i.true.classes, of, i.true.pixels) for i, of in zip(images, named[1::2], strict=True)]
         ideal = [_Named(i.cells.classes, i.cells.named(i.shares), i.cells.pixels) for i in images]
         count = len(self.classnames)
-        confusion = _confusion(cells, count)
-        matched, shown, predicted = torch.stack([counts_by_class(*each, count) for each in cells], 1)
-        pseudo_values = miou_pseudo_values(matched, shown, predicted)
+        confusion, by_class = torch.zeros(count, count + 1, dtype=torch.int64), []
+        for each in cells:
+            of_image = each.confusion(count)
+            confusion += of_image
+            by_class.append(torch.stack(marginals(of_image)))
+        pseudo_values = miou_pseudo_values(*torch.stack(by_class, 1))
         metrics = {
             **segmentation_metrics(confusion),
             "miou_se": standard_error(pseudo_values),
@@ -101,7 +105,6 @@ class SegmentationMeasure:
         return Measured(metrics, pseudo_values.float())
 
     def _by_class(self, iou: Tensor) -> Metrics:
-        """`iou` is NaN where the set does not show a class."""
         found = {
             f"iou/{name}": each
             for name, each in zip(self.classnames, iou.tolist(), strict=True)
@@ -119,19 +122,21 @@ class SegmentationMeasure:
 
 
 class _Named(NamedTuple):
-    """Groups of pixels: their true class, the class they are given, how many each holds; all (K,), int64."""
+    """Groups of pixels: their true class, the class they are given (C: none), how many each holds; (K,), int64."""
 
     truth: Tensor
     named: Tensor
     pixels: Tensor
 
+    def confusion(self, classes: int) -> Tensor:
+        return confusion_matrix(self.named, self.truth, classes, ignore=classes, pixels=self.pixels)
+
 
 def _confusion(images: Sequence[_Named], classes: int) -> Tensor:
-    """(C, C + 1), int64, as `class_iou` takes it."""
-    total = torch.zeros(classes * (classes + 1), dtype=torch.int64)
+    total = torch.zeros(classes, classes + 1, dtype=torch.int64)
     for image in images:
-        total.index_add_(0, image.truth * (classes + 1) + image.named, image.pixels)
-    return total.view(classes, classes + 1)
+        total += image.confusion(classes)
+    return total
 
 
 def _share_right(images: Sequence[_Named]) -> float:

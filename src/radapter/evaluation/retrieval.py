@@ -1,9 +1,12 @@
-"""Image-text retrieval: at which rank the right item stands, among all, in both directions.
+"""Image-text retrieval: the rank of the right item among all, Recall@K and mAP@R, in both directions.
 
-Pure functions of features: no model, no device, no loader. Ranks are exact and are counted in tiles, so the
-matrix of all images against all texts never exists; COCO's has 125 million entries. A wrong item with the right
-one's score stands before it, so that a model that gives everything one score retrieves nothing.
+Pure functions of features: no model, no device, no loader. Ranks are exact and are counted in tiles, so the matrix
+of all images against all texts never exists; COCO's has 125 million entries. A wrong item with the right one's score
+ranks before it, so that a model that gives everything one score retrieves nothing.
+
 Source: Recall@K as in Karpathy and Fei-Fei, CVPR 2015; their order of the COCO test images makes the 1K folds.
+mAP@R: Musgrave, Belongie and Lim, "A metric learning reality check", ECCV 2020; for image-text retrieval Chun et
+al., "ECCV Caption", ECCV 2022.
 """
 
 from dataclasses import dataclass
@@ -13,15 +16,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from radapter.evaluation.cosines import (
-    TILE,
-    check_tile,
-    check_unit_norm,
-    cosines_of_pairs,
-    count_at_least,
-)
+from radapter.evaluation.cosines import TILE, check_tile, check_unit_norm, cosines_of_pairs, count_at_least
 from radapter.evaluation.metrics import Metrics
-from radapter.evaluation.positives import checked_positives
 
 CUTOFFS = (1, 5, 10)
 """K of Recall@K."""
@@ -30,11 +26,11 @@ CUTOFFS = (1, 5, 10)
 @final
 @dataclass(frozen=True, eq=False)
 class RetrievalRanks:
-    """Where the right items stand; 1 is best.
+    """Ranks of the right items; 1 is best.
 
     Attributes:
-        text_to_image: (M,), int64: for each text the rank of its image among all N images, or of the best of
-            several right ones, the others left out.
+        text_to_image: (M,), int64: for each text the rank of its image among all N images, or of the best of several
+            right ones, the others left out.
         image_to_text: (N,), int64: for each image the rank of its best caption among all M texts, its other right
             captions left out.
     """
@@ -54,62 +50,53 @@ def retrieval_ranks(
     Args:
         image_features: x, unit norm, (N, E), float.
         text_features: y, unit norm, (M, E), float.
-        image_of_text: (M,), int in [0, N). Images may have any number of captions, but one at least.
-        tile: images, and texts, at a time; it changes memory and no rank.
+        image_of_text: (M,), int in [0, N). Every image has at least one caption.
+        tile: Images, and texts, at a time; it changes memory and no rank.
 
     Returns:
-        Ranks on the features' device. Scores are those of `cosines`: equal to the last bit wherever they stand.
+        Ranks on the features' device. Scores are those of `cosines`: equal to the last bit in every tile.
 
     Raises:
-        ValueError: shapes do not fit, rows are not of unit norm, an image of a text does not exist, or an image
-            has no caption.
+        ValueError: Shapes do not fit, rows are not of unit norm, an image of a text does not exist, or an image has
+            no caption.
     """
     check_tile(tile)
     check_pairable(image_features, text_features)
     images, texts = len(image_features), len(text_features)
     image_of_text = _checked_images(image_of_text, images, texts).to(text_features.device)
     pairs = torch.stack((image_of_text, torch.arange(texts, device=text_features.device)), 1)
-    return RetrievalRanks(
-        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
-        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
-    )
+    return _ranks(image_features, text_features, pairs, tile=tile)
 
 
 def retrieval_ranks_of_groups(
     image_features: Tensor, text_features: Tensor, positives: Tensor, *, tile: int = TILE
 ) -> RetrievalRanks:
-    """The same where a text has several right images, as captions made of class names have.
+    """The ranks where a text has several right images, as captions made of class names have.
 
         text_to_image_m = 1 + |{n wrong for m : x_n . y_m >= max over the images that are right for m}|
         image_to_text_n = 1 + |{m wrong for n : x_n . y_m >= max over the texts that are right for n}|
 
-    Where every text has one right image, these are the ranks of `retrieval_ranks`.
+    If every text has one right image, these are the ranks of `retrieval_ranks`.
 
     Args:
         image_features: x, unit norm, (N, E), float.
         text_features: y, unit norm, (M, E), float.
-        positives: (P, 2), int: image, text; in any order, and a pair that stands twice counts once. See
-            `positive_pairs`. Every image and every text must occur.
-        tile: as in `retrieval_ranks`.
+        positives: (P, 2), int: image, text, in any order; repeated pairs count once. See `positive_pairs`. Every
+            image and every text must occur.
+        tile: As in `retrieval_ranks`.
 
     Raises:
-        ValueError: shapes do not fit, rows are not of unit norm, a pair names what does not exist, or an image or
-            a text has no positive.
+        ValueError: Shapes do not fit, rows are not of unit norm, a pair names what does not exist, or an image or a
+            text has no positive.
     """
     check_tile(tile)
     check_pairable(image_features, text_features)
-    pairs = checked_positives(positives, len(image_features), len(text_features)).to(image_features.device)
-    return RetrievalRanks(
-        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
-        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
-    )
+    pairs = _checked_positives(positives, len(image_features), len(text_features)).to(image_features.device)
+    return _ranks(image_features, text_features, pairs, tile=tile)
 
 
 def retrieval_metrics(ranks: RetrievalRanks) -> Metrics:
     """Recall at 1, 5 and 10 in both directions, their sum, and median and mean rank.
-
-    Args:
-        ranks: of `retrieval_ranks`.
 
     Returns:
         i2t_r1, i2t_r5, i2t_r10, t2i_r1, t2i_r5, t2i_r10 as fractions; rsum, their sum, at most 6 (papers print it
@@ -139,17 +126,17 @@ def retrieval_metrics_over_folds(
     With the 5,000 COCO test images in Karpathy's order and `folds=5` these are the COCO-1K figures.
 
     Args:
-        image_features: unit norm, (N, E), float.
-        text_features: unit norm, (M, E), float.
+        image_features: Unit norm, (N, E), float.
+        text_features: Unit norm, (M, E), float.
         image_of_text: (M,), int in [0, N).
-        folds: a divisor of N.
-        tile: as in `retrieval_ranks`.
+        folds: A divisor of N.
+        tile: As in `retrieval_ranks`.
 
     Returns:
         As `retrieval_metrics`; `n` and `texts` count all folds together.
 
     Raises:
-        ValueError: `folds` does not divide N, or as `retrieval_ranks`.
+        ValueError: `folds` does not divide N, or as in `retrieval_ranks`.
     """
     images, texts = len(image_features), len(text_features)
     if folds < 1 or images % folds:
@@ -172,12 +159,50 @@ def retrieval_metrics_over_folds(
     return means | {"n": images, "texts": texts}
 
 
-def check_pairable(image_features: Tensor, text_features: Tensor) -> None:
-    """Raises where the two are not unit-norm matrices of one width on one device.
+def retrieval_map_at_r(
+    image_features: Tensor, text_features: Tensor, positives: Tensor, *, tile: int = TILE
+) -> Metrics:
+    """Mean average precision over the first R, R being the query's number of positives; both directions.
 
-    Raises:
-        ValueError: which, and what they must be.
+        MAP@R = 1/R sum_{k = 1..R} (precision at k if the k-th item is a positive, else 0), mean over queries
+
+    Recall@K asks for one of the right answers, mAP@R for all of them first. A wrong item ranks before a positive of
+    the same score. Arguments and errors are those of `retrieval_ranks_of_groups`.
+
+    Returns:
+        i2t_map_at_r, t2i_map_at_r in [0, 1].
     """
+    check_tile(tile)
+    check_pairable(image_features, text_features)
+    pairs = _checked_positives(positives, len(image_features), len(text_features)).to(image_features.device)
+    return {
+        "i2t_map_at_r": _map_at_r(image_features, text_features, pairs, tile=tile),
+        "t2i_map_at_r": _map_at_r(text_features, image_features, pairs.flip(1), tile=tile),
+    }
+
+
+def positive_pairs(image_targets: Tensor, text_targets: Tensor) -> Tensor:
+    """Pairs every image with every text of the same target.
+
+    Args:
+        image_targets: (N,), int.
+        text_targets: (M,), int.
+
+    Returns:
+        (P, 2), int64: image, text; sorted. P is the sum over images of their texts, which is large for a few large
+        classes.
+    """
+    by_target = text_targets.argsort(stable=True)
+    ordered = text_targets[by_target].contiguous()
+    first = torch.searchsorted(ordered, image_targets.contiguous())
+    sizes = torch.searchsorted(ordered, image_targets.contiguous(), right=True) - first
+    images = torch.arange(len(image_targets), device=sizes.device).repeat_interleave(sizes)
+    place = torch.arange(len(images), device=sizes.device) - (sizes.cumsum(0) - sizes)[images]
+    return torch.stack((images, by_target[first[images] + place]), 1)
+
+
+def check_pairable(image_features: Tensor, text_features: Tensor) -> None:
+    """Raises ValueError if two feature matrices are not of unit norm, one width and one device."""
     check_unit_norm("image_features", image_features)
     check_unit_norm("text_features", text_features)
     if image_features.shape[1] != text_features.shape[1] or image_features.device != text_features.device:
@@ -188,8 +213,14 @@ def check_pairable(image_features: Tensor, text_features: Tensor) -> None:
         )
 
 
+def _ranks(image_features: Tensor, text_features: Tensor, pairs: Tensor, *, tile: int) -> RetrievalRanks:
+    return RetrievalRanks(
+        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
+        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
+    )
+
+
 def _ranks_of_best(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) -> Tensor:
-    """One direction; pairs (P, 2) of query and item, none twice, each query at least once. (Q,), int64."""
     scores = cosines_of_pairs(queries, items, pairs, tile=tile)
     query = pairs[:, 0]
     best = scores.new_full((len(queries),), -torch.inf).scatter_reduce(0, query, scores, "amax")
@@ -212,10 +243,48 @@ def _checked_images(image_of_text: Tensor, images: int, texts: int) -> Tensor:
             f"image_of_text must be in [0, {images}). {int(outside.sum())} are not, the first is text {row} "
             f"with {int(image_of_text[row])}."
         )
-    bare = (torch.bincount(image_of_text, minlength=images) == 0).nonzero()[:, 0]
+    _check_all_occur(image_of_text, images, "image", "caption")
+    return image_of_text
+
+
+def _map_at_r(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) -> float:
+    scores = cosines_of_pairs(queries, items, pairs, tile=tile)
+    order = scores.argsort(descending=True, stable=True)
+    order = order[pairs[order, 0].argsort(stable=True)]  # by query, and within one the best first
+    query, scores = pairs[order, 0], scores[order]
+    relevant = torch.bincount(query, minlength=len(queries))  # R
+    start = (relevant.cumsum(0) - relevant)[query]
+    place = torch.arange(1, len(query) + 1, device=query.device) - start  # among the query's positives
+    _, group, sizes = torch.unique_consecutive(
+        torch.stack((query.double(), scores), 1), return_inverse=True, return_counts=True, dim=0
+    )
+    right = sizes.cumsum(0)[group] - start  # positives that reach this score
+    wrong = count_at_least(queries, items, query, scores, tile=tile) - right
+    rank = place + wrong
+    precision = torch.where(rank <= relevant[query], place / rank.double(), 0)
+    return float((precision / relevant[query]).sum() / len(queries))
+
+
+def _checked_positives(positives: Tensor, images: int, texts: int) -> Tensor:
+    if positives.ndim != 2 or positives.shape[1] != 2 or positives.is_floating_point():
+        raise ValueError(
+            f"positives must be int, (P, 2), image and text. Got {positives.dtype}, {tuple(positives.shape)}."
+        )
+    pairs: Tensor = torch.unique(positives.long(), dim=0)
+    for column, (name, size) in enumerate((("image", images), ("text", texts))):
+        found = pairs[:, column]
+        if ((found < 0) | (found >= size)).any():
+            raise ValueError(
+                f"positives must name {name}s in [0, {size}). Got {found.min()} to {found.max()}."
+            )
+        _check_all_occur(found, size, name, "positive")
+    return pairs
+
+
+def _check_all_occur(found: Tensor, size: int, name: str, partner: str) -> None:
+    bare = (torch.bincount(found, minlength=size) == 0).nonzero()[:, 0]
     if len(bare):
         raise ValueError(
-            f"every image must have a caption. {len(bare)} of {images} have none, the first is image "
+            f"every {name} must have a {partner}. {len(bare)} of {size} have none, the first is {name} "
             f"{int(bare[0])}. Leave them out."
         )
-    return image_of_text

@@ -35,9 +35,9 @@ class Baseline:
     """The line of the standard models.
 
     Attributes:
-        slope: in logits.
-        intercept: in logits.
-        models: how many it was fitted to.
+        slope: In logits.
+        intercept: In logits.
+        models: How many it was fitted to.
     """
 
     slope: float
@@ -56,7 +56,8 @@ def fit_baseline(accuracies: Sequence[tuple[float, float]]) -> Baseline:
         accuracies: (in distribution, under shift) of each model, fractions.
 
     Raises:
-        DataError: fewer than two models, or all of one accuracy in distribution, or an accuracy outside [0, 1].
+        DataError: There are fewer than two models, all have one accuracy in distribution, or an accuracy is outside
+            [0, 1].
     """
     id_logits = [_logit(id_accuracy) for id_accuracy, _ in accuracies]
     if len(set(id_logits)) < 2:
@@ -79,18 +80,16 @@ def relative_robustness(*, tuned: float, base: float) -> float:
 
 
 def read_standard_models(path: str | os.PathLike[str]) -> dict[str, tuple[float, float]]:
-    """Standard models from a CSV with the columns model, id and ood; others are not read.
+    """Reads standard models from a UTF-8 CSV with the columns model, id and ood, one model a row; ignores other
+    columns.
 
-    Accuracies are fractions, or all of them percent: one above 1 says that the whole file is in percent.
-
-    Args:
-        path: UTF-8, one model a row.
+    Accuracies are fractions, or all of them percent: if one is above 1, the whole file is in percent.
 
     Returns:
         Model -> (accuracy in distribution, accuracy under shift), fractions.
 
     Raises:
-        DataError: the file or a column is missing, a model stands twice, or a cell is no accuracy.
+        DataError: The file or a column is missing, a model occurs twice, or a cell is no accuracy.
     """
     try:
         rows = list(csv.DictReader(text_lines(path), strict=True))

@@ -1,8 +1,8 @@
 """Models: one dual encoder over transformers, open_clip and timm, loaded by name and exported as plain folders.
 
-Reading order: `encoder` (what everybody uses), `loading` (names), `folders` and `building` (what a directory may
-hold), `hf`, `openclip`, `timm_vit` (one library each), `prefixes`, `fingerprint`,
-`merging`, `crossing`, `token_crossing`, `certificate`, `export`, `inspection`.
+Reading order: `encoder` (the public class), `loading` (names), `folders` and `building` (checks of a directory),
+`hf`, `openclip`, `timm_vit` (one library each), `tokenizing`, `fingerprint`, `merging`, `crossing`,
+`token_crossing`, `certificate`, `export`, `inspection`.
 """
 
 from radapter.models.encoder import DualEncoder

@@ -1,6 +1,9 @@
-"""What a configuration describes, held against the weights beside it before memory is taken for it."""
+"""Weights against the module that a configuration describes: their names, and their size before memory is
+allocated.
+"""
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from torch.nn.modules import module as registration
 from radapter.errors import ModelError
 from radapter.models.folders import reading
 
+PREFIXES = ("module.", "_orig_mod.", "model.", "clip.")
+"""Of distributed wrappers, torch.compile, and programs that keep the model as a part of theirs."""
 _NUMBERS_PER_BYTE, _SPARE_NUMBERS = 4, 10_000_000
 """A float16 file has half a number for each byte; an encoder that is kept without its decoder is built with it."""
 _MODULES_PER_TENSOR, _SPARE_MODULES = 20, 10_000
@@ -20,20 +25,43 @@ def described(build: Callable[[], nn.Module], config: Path, weights: Mapping[str
     """Builds a module on torch's meta device, where it takes no memory, as far as the weights allow.
 
     Args:
-        build: makes the module.
-        config: the file that describes it, named in errors.
-        weights: as they were read.
+        build: Makes the module.
+        config: The file that describes it, named in errors.
+        weights: The weights that were read.
 
     Raises:
-        ModelError: the module is larger than weights of this size can be.
+        ModelError: The module is larger than weights of this size can be.
     """
     with reading(config), torch.device("meta"), _bounded(weights, config):
         return build()
 
 
+def without_prefixes(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
+    """Strips those of `PREFIXES` that all names start with, one after the other.
+
+    Args:
+        weights: A state dict.
+        names: The model's own names. If one of them is among the weights, nothing is stripped.
+    """
+    found = dict(weights)
+    while found and found.keys().isdisjoint(names):
+        prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in found)), None)
+        if prefix is None:
+            break
+        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    return found
+
+
+def prefix_note(names: Collection[str]) -> str:
+    """A sentence, with a leading space, that names the prefix which all names share; empty if they share none."""
+    paths = [name.split(".")[:-1] for name in names]
+    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
+    prefix = ".".join(part for part, *_ in shared)
+    return f" All its names start with '{prefix}.': save the weights without it." if prefix else ""
+
+
 @contextmanager
 def _bounded(weights: Mapping[str, Tensor], config: Path) -> Iterator[None]:
-    """A block in which modules are counted while they are put together, before the next one is made."""
     stored = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in weights.values()}
     size = sum(storage.nbytes() for storage in stored.values())
     left = {

@@ -1,4 +1,4 @@
-"""What an exported folder must show: the library alone loads it, and its features are those of the model in memory.
+"""Proof of an exported folder: its library alone loads it and gives the features of the model in memory.
 
 The folder is reloaded with the library's own function, through no code of radapter's, and fed a fixed batch.
 """
@@ -31,7 +31,7 @@ Features = dict[str, Tensor]
 def fixed_batch(towers: Towers, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
     """Images (B, 3, H, W) of normal noise, and token ids (B, L) of random words up to an end-of-text id.
 
-    The same for every call with equal sizes; no tokens where there is no text tower.
+    The same for every call with equal sizes; no tokens if there is no text tower.
     """
     generator = torch.Generator().manual_seed(SEED)
     size = towers.image_size
@@ -92,17 +92,13 @@ def plain_features(
 
 
 def relative_difference(before: Tensor, after: Tensor) -> float:
-    """max_b |after_b - before_b| / |before_b| over the rows of (B, E) features; infinite where one is not finite."""
+    """max_b |after_b - before_b| / |before_b| over the rows of (B, E) features; infinite if one is not finite."""
     gap = (after.double() - before.double()).norm(dim=-1) / before.double().norm(dim=-1)
     return float(gap.max()) if bool(torch.isfinite(gap).all()) else float("inf")
 
 
 def certify(before: Features, after: Features, dtype: torch.dtype) -> dict[str, float]:
-    """The difference per tower.
-
-    Raises:
-        ExportError: one is above the tolerance of the dtype.
-    """
+    """The difference per tower. Raises ExportError if one is above the tolerance of the dtype."""
     differences = {tower: relative_difference(before[tower], after[tower]) for tower in before}
     worst, tolerance = max(differences.values()), TOLERANCES[dtype]
     if math.isinf(worst):
@@ -138,12 +134,8 @@ def certificate(
 
 
 def check_certified(folder: Path) -> None:
-    """Checks the files of a folder that `export` wrote; of any other folder nothing.
-
-    Raises:
-        DamagedError: a file is missing, or differs from what the manifest records, or, where an older radapter wrote
-            none, the certificate.
-    """
+    """Checks the files of a folder that `export` wrote; ignores any other folder. Raises DamagedError if a file is
+    missing, or differs from the manifest or, in older folders, from the certificate."""
     file = folder / CERTIFICATE
     if (folder / MANIFEST).is_file() and file.is_file():
         check_recorded(folder)

@@ -1,9 +1,9 @@
 """CLIP ViTs between transformers and open_clip: the same numbers under the other library's names.
 
-The architecture exists on both sides where: the image tower is CLIP's ViT with a class token, the text tower is
-causal and pooled at the end-of-text token, and both towers share one activation, GELU or QuickGELU. What differs:
+The architecture exists on both sides if the image tower is CLIP's ViT with a class token, the text tower is causal
+and pooled at the end-of-text token, and both towers share one activation, GELU or QuickGELU. The differences:
 - open_clip fuses the query, key and value matrices and stores its projections transposed;
-- transformers pools at the first eos id, but at the largest id where its eos id is 2; open_clip names the two
+- transformers pools at the first eos id, but at the largest id if its eos id is 2; open_clip names the two
   `pool_type` "eos" (with `eos_id`) and "argmax".
 """
 
@@ -56,11 +56,8 @@ _TOWERS = (("vision_model.encoder.layers", "visual.transformer.resblocks"),
 
 
 def open_clip_config(config: Any) -> dict[str, Any]:
-    """open_clip's `model_cfg` for a transformers CLIP configuration; tokens are made by the folder's own tokenizer.
-
-    Raises:
-        ModelError: open_clip has no such architecture; the message says what differs.
-    """
+    """open_clip's `model_cfg` for a transformers CLIP configuration; the folder's own tokenizer makes the tokens.
+    Raises ModelError if open_clip has no such architecture; names the difference."""
     if config.model_type != "clip":
         raise ModelError(
             f"only CLIP crosses to open_clip. Got '{config.model_type}'. Use format='transformers'."
@@ -102,11 +99,8 @@ def open_clip_config(config: Any) -> dict[str, Any]:
 
 
 def transformers_config(config: Mapping[str, Any]) -> CLIPConfig:
-    """transformers' CLIP configuration for open_clip's `model_cfg`.
-
-    Raises:
-        ModelError: transformers' CLIP has no such architecture; the message names what differs.
-    """
+    """transformers' CLIP configuration for open_clip's `model_cfg`. Raises ModelError if transformers' CLIP has no
+    such architecture; names the difference."""
     vision, text = dict(config["vision_cfg"]), dict(config["text_cfg"])
     for part, given, plain in (
         ("model", config, _PLAIN_MODEL), ("vision_cfg", vision, _PLAIN_VISION), ("text_cfg", text, _PLAIN_TEXT)
@@ -194,11 +188,8 @@ def transformers_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
-    """open_clip's `preprocess_cfg` for a transformers image processor.
-
-    Raises:
-        ModelError: open_clip has no such preparation of images.
-    """
+    """open_clip's `preprocess_cfg` for a transformers image processor. Raises ModelError if open_clip cannot prepare
+    images like this."""
     size, names = dict(processor.size), {number: name for name, number in _PILLOW.items()}
     crops = bool(getattr(processor, "do_center_crop", False))
     if crops and size.get("shortest_edge") == image_size:
@@ -226,11 +217,8 @@ def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
 
 
 def transformers_processor(preprocess: Mapping[str, Any]) -> CLIPImageProcessorPil:
-    """transformers' image processor for open_clip's `preprocess_cfg`.
-
-    Raises:
-        ModelError: transformers' CLIP has no such preparation of images.
-    """
+    """transformers' image processor for open_clip's `preprocess_cfg`. Raises ModelError if transformers' CLIP cannot
+    prepare images like this."""
     square = {"height": preprocess["size"], "width": preprocess["size"]}
     mode = preprocess["resize_mode"]
     if mode not in ("shortest", "squash") or preprocess["interpolation"] not in _PILLOW:
@@ -249,10 +237,8 @@ def transformers_processor(preprocess: Mapping[str, Any]) -> CLIPImageProcessorP
 
 
 def check_plain(module: nn.Module) -> None:
-    """Raises where an open_clip module is not the class that has a counterpart in transformers.
-
-    Raises:
-        ModelError: it is CustomTextCLIP or CoCa, or has a logit bias.
+    """Raises ModelError if an open_clip module has no counterpart in transformers: CustomTextCLIP, CoCa, a logit
+    bias.
     """
     import open_clip
 

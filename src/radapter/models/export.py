@@ -1,7 +1,7 @@
-"""`export`: a plain folder of the model's own library, or of another where the architecture exists there.
+"""Export to a plain folder of the model's own library, or of another if the architecture exists there.
 
-The adapters are merged into a copy, so the model in memory stays as it was. The folder appears only when the
-library alone has loaded it and given the same features; the measurement lies in it as `certificate.json`.
+The adapters are merged into a copy, so the model in memory does not change. The folder appears only after the
+library alone has loaded it and given the same features; `certificate.json` records the measurement.
 """
 
 import copy
@@ -51,7 +51,7 @@ class ClassHead:
         weight: (C, E), zero-shot class embeddings or a trained head.
         classnames: C names, in the order of the rows.
         bias: (C,); None for zeros.
-        logit_scale: None for the model's own, which class embeddings of unit norm need; 1 for a weight that holds
+        logit_scale: None for the model's own, which class embeddings of unit norm need; 1 for a weight that includes
             the scale, as trained heads do.
     """
 
@@ -73,27 +73,27 @@ def export(
     """Writes a plain folder that a library loads with no radapter installed, adapters merged.
 
     Args:
-        model: adapted (by any of PEFT's tuners) or plain; it stays as it is.
-        to: a folder that does not exist.
+        model: Adapted (by any of PEFT's tuners) or plain; it does not change.
+        to: A folder that does not exist.
         format: "transformers", "open_clip" or "timm"; None for the model's own library. CLIP ViTs cross between
             transformers and open_clip.
-        alpha: of the R-Adapters, in [0, 1]; None keeps theirs.
-        head: written beside the model: "weight", "bias" and "logit_scale" in `classifier.safetensors`, the names in
+        alpha: The R-Adapters' alpha, in [0, 1]; None keeps theirs.
+        head: Written beside the model: "weight", "bias" and "logit_scale" in `classifier.safetensors`, the names in
             `classes.json`.
-        about: further facts for `certificate.json`, such as the method; it must be JSON.
+        about: JSON that is added to `certificate.json`, such as the method.
 
     Returns:
         `to`, which holds the weights in the model's dtype, the configuration, the preparation of images, the
-        tokenizer where its files are here, and `certificate.json`, which also lists fixed captions that the
-        library tokenises differently.
+        tokenizer if its files are here, and `certificate.json`, which also lists fixed captions that the library
+        tokenises differently.
 
     Raises:
-        ConfigError: `format` or `alpha` is none of these, or `alpha` is given and there is no R-Adapter.
-        ModelError: the other library has no such architecture; the message says what differs.
+        ConfigError: `format` or `alpha` is invalid, or `alpha` is given and there is no R-Adapter.
+        ModelError: The other library has no such architecture; names the difference.
         RunError: `to` exists.
-        MergeError: merging would give non-finite weights.
-        ExportError: the reloaded folder's features differ by more than 1e-5, or 1e-2 where the weights have 16 bits;
-            computed in float32.
+        MergeError: Merging would give non-finite weights.
+        ExportError: The reloaded folder's features, computed in float32, differ by more than 1e-5, or 1e-2 for
+            weights of 16 bits.
     """
     library = format or model.library
     if library not in FORMATS:
@@ -141,7 +141,6 @@ def _dtype(model: DualEncoder) -> torch.dtype:
 
 
 def _check_crosses(model: DualEncoder, library: str) -> None:
-    """Raises before anything costly where the other library has no such architecture."""
     if library == model.library:
         return
     if isinstance(model.towers, HfTowers):
@@ -155,7 +154,6 @@ def _check_crosses(model: DualEncoder, library: str) -> None:
 
 
 def _write(plain: nn.Module, model: DualEncoder, library: str, folder: Path) -> bool:
-    """Writes everything but the certificate; returns whether texts can be tokenised from the folder."""
     towers = model.towers
     if isinstance(towers, TimmTowers):
         from timm.models import save_for_hf
@@ -180,7 +178,6 @@ def _write(plain: nn.Module, model: DualEncoder, library: str, folder: Path) -> 
 
 
 def _compared_tokens(model: DualEncoder, library: str, folder: Path) -> dict[str, Any]:
-    """How many fixed captions were tokenised in memory and from the folder, and those whose ids differ."""
     before = model.tokenize(AWKWARD)
     after = plain_tokens(folder, library, AWKWARD, model.context_length)
     crosses = library != model.library  # only CLIP does; padding is the library's own there, and not read
@@ -238,7 +235,6 @@ def _as_transformers(plain: nn.Module, towers: OpenClipTowers) -> nn.Module:
 
 
 def _write_tokenizer(towers: HfTowers | OpenClipTowers, folder: Path) -> bool:
-    """Writes the tokenizer where it can be written; a model without one still exports, as it still loads."""
     try:
         tokenizer = towers.tokenizer.get()
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""A model's identity: one hash over its base weights, whatever adapters are installed on them."""
+"""A model's identity: one hash over its base weights, whatever adapters are installed."""
 
 from collections.abc import Iterator
 
@@ -13,18 +13,12 @@ from radapter.storage import sha256_of_tensors
 
 
 def fingerprint(encoder: DualEncoder | nn.Module) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes of the base parameters, sorted by name.
+    """SHA-256 over names, dtypes, shapes and bytes of the base parameters, sorted by name: 64 hexadecimal digits.
 
-    The same on every device, and with or without adapters, active or not.
-
-    Args:
-        encoder: an encoder, or the module in it.
-
-    Returns:
-        64 hexadecimal digits.
+    It is the same on every device, and with or without adapters, active or not.
 
     Raises:
-        ModelError: an adapter is merged into the weights.
+        ModelError: An adapter is merged into the weights.
     """
     module = encoder.module if isinstance(encoder, DualEncoder) else encoder
     if isinstance(module, PeftModel):
@@ -33,13 +27,13 @@ def fingerprint(encoder: DualEncoder | nn.Module) -> str:
 
 
 def base_parameters(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters that were there before PEFT, by the names they had then.
+    """The parameters from before PEFT, with their names from then.
 
-    PEFT puts a layer of its own in the place of one it adapts and keeps the original inside; which layers are
-    PEFT's is told by their type.
+    PEFT puts a layer of its own in the place of an adapted one and keeps the original inside. PEFT's layers are
+    recognised by type.
 
     Raises:
-        ModelError: an adapter is merged into a layer.
+        ModelError: An adapter is merged into a layer.
     """
     if isinstance(module, BaseTunerLayer):
         if module.merged:

@@ -1,7 +1,7 @@
-"""A model's directory as input from anyone: what may be read from it, and how its faults are named.
+"""Checks of a model's directory, which may come from anyone, and errors that name the faulty file.
 
-Libraries trust the configuration of a directory. Here it is checked before they read it, and whatever they raise
-becomes one error that names the file.
+Libraries trust the configuration of a directory. This file checks it before they read it, and turns whatever they
+raise into one error that names the file.
 """
 
 import math
@@ -32,7 +32,7 @@ def reading(place: Path) -> Iterator[None]:
     """A block in which a library reads `place`, a file or a directory, and may not ask the hub.
 
     Raises:
-        ModelError: whatever the library raises.
+        ModelError: For whatever the library raises.
     """
     try:
         with hub.offline():
@@ -50,11 +50,8 @@ def reading(place: Path) -> Iterator[None]:
 
 
 def check_folder(folder: Path) -> None:
-    """Checks that the files of a model are regular files in its own directory.
-
-    Raises:
-        ModelError: one is a link that leaves the directory, a pipe or a device, or a text file is too large.
-    """
+    """Checks that the files of a model are regular files in its own directory. Raises ModelError if one is a link
+    that leaves the directory, a pipe or a device, or a text file is too large."""
     root = folder.resolve()
     if (
         root.parent.name == "snapshots"
@@ -69,7 +66,7 @@ def check_folder(folder: Path) -> None:
                 "file in place of the link."
             )
         if not file.is_file():
-            raise ModelError(f"files of a model must be regular files. '{file}' is none. Remove it.")
+            raise ModelError(f"files of a model must be regular files. '{file}' is not one. Remove it.")
         if file.suffix in _TEXT_FILES and (size := file.stat().st_size) > LARGEST_TEXT_FILE:
             raise ModelError(
                 f"'{file}' must have at most {LARGEST_TEXT_FILE} bytes, got {size}. Copy the directory again."
@@ -77,11 +74,8 @@ def check_folder(folder: Path) -> None:
 
 
 def read_config(file: Path, *, largest: float = LARGEST_NUMBER) -> dict[str, Any]:
-    """Reads a JSON object whose numbers are finite and at most `largest`.
-
-    Raises:
-        ModelError: the file is missing or is none, or it asks for an implementation from the hub.
-    """
+    """Reads a JSON object whose numbers are finite and at most `largest`. Raises ModelError if the file is missing
+    or no such object, or it asks for an implementation from the hub."""
     with reading(file):
         value = read_json(file)
         if not isinstance(value, dict):
@@ -102,11 +96,7 @@ def read_config(file: Path, *, largest: float = LARGEST_NUMBER) -> dict[str, Any
 
 
 def table_of(config: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
-    """The object at `key`.
-
-    Raises:
-        ModelError: there is none.
-    """
+    """The object at `key`. Raises ModelError if there is none."""
     found = config.get(key)
     if not isinstance(found, dict):
         raise ModelError(f"{key} in '{file}' must be an object, got {found!r}. Copy the directory again.")
@@ -114,11 +104,7 @@ def table_of(config: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
 
 
 def check_hub_name(key: str, name: object, file: Path) -> None:
-    """Checks that a value names a repository of the hub and neither a path nor another place.
-
-    Raises:
-        ModelError: it does not.
-    """
+    """Raises ModelError unless a value names a repository of the hub and neither a path nor another place."""
     if not isinstance(name, str) or not _HUB_NAME.fullmatch(name) or ".." in name:
         raise ModelError(
             f"{key} in '{file}' must be a hub name such as 'owner/name', got {name!r}. Correct it."
@@ -126,11 +112,8 @@ def check_hub_name(key: str, name: object, file: Path) -> None:
 
 
 def shards_of(index: Path) -> list[Path]:
-    """The weights files that an index lists, all of them beside it.
-
-    Raises:
-        ModelError: one is elsewhere, or the file is no index.
-    """
+    """The weights files that an index lists, all of them beside it. Raises ModelError if one is elsewhere, or the
+    file is no index."""
     names = table_of(read_config(index, largest=math.inf), "weight_map", index).values()
     for name in names:
         if not isinstance(name, str) or name in ("", ".", "..") or re.search(r"[/\\:\0]", name):
@@ -141,12 +124,10 @@ def shards_of(index: Path) -> list[Path]:
 
 
 def _refers_elsewhere(key: str, text: str) -> bool:
-    """Whether a library would fetch or run what a text names: timm's and open_clip's places, kernels of the hub."""
     return bool(_PLACE.match(text)) or ("/" in text and key.endswith("attn_implementation"))
 
 
 def _values(value: object, key: str) -> Iterator[tuple[str, object]]:
-    """The values that are neither lists nor objects, by dotted keys."""
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for name, inner in items:

@@ -1,8 +1,10 @@
 """Dual encoders of transformers: CLIPModel, SiglipModel and Siglip2Model, from a folder or the hub's cache.
 
-Traps: a folder reloads in the dtype it was saved in, so the dtype is always given; the default image processor
-uses torchvision where present and Pillow elsewhere, with pixels differing by 0.015, so Pillow is named; missing
-weights are only a log line there and an error here.
+Three defaults of transformers are overridden here:
+- A folder reloads in the dtype it was saved in, so the dtype is always given.
+- The default image processor uses torchvision if present and Pillow otherwise, with pixels differing by 0.015, so
+  the Pillow backend is requested.
+- Missing weights are only logged there; here they are an error.
 """
 
 import logging
@@ -34,10 +36,9 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from radapter.errors import ModelError, did_you_mean
-from radapter.models.building import described
+from radapter.models.building import PREFIXES, described, prefix_note, without_prefixes
 from radapter.models.encoder import Channels, DualEncoder
 from radapter.models.folders import LARGEST_SIDE, read_config, reading, shards_of
-from radapter.models.prefixes import PREFIXES, prefix_note, without_prefixes
 from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer, tokenizer_from_folder
 from radapter.storage import load_weights
 
@@ -57,9 +58,9 @@ class HfTowers:
     """Runs a transformers dual encoder.
 
     Args:
-        config: the model's.
-        processor: its image processor, of the Pillow backend.
-        tokenizer: its tokenizer.
+        config: The model's configuration.
+        processor: Its image processor, of the Pillow backend.
+        tokenizer: Its tokenizer.
     """
 
     library = "transformers"
@@ -106,12 +107,8 @@ class HfTowers:
         pixels: Tensor = self._prepare(images=image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
         return pixels
 
-    def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """N texts to (N, L), int64."""
-        return self.tokenizer(texts)
-
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
-        """transformers' switch of every layer, by the name that it has had since gradients became activations."""
+        """Switches every layer, by the name of the function in this version of transformers."""
         new = hasattr(module, "activation_checkpointing_enable")
         name = f"{'activation' if new else 'gradient'}_checkpointing_{'enable' if enabled else 'disable'}"
         if not enabled:
@@ -121,14 +118,6 @@ class HfTowers:
         # transformers asks embeddings for gradients, which nobody needs here and which outlast the switch.
         getattr(module, name)({"use_reentrant": False})
         module.disable_input_require_grads()  # type: ignore[operator]
-
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each of N texts, none of them cut."""
-        return self.tokenizer.token_counts(texts)
-
-    def unknown_id(self) -> int | None:
-        """The id of words that the vocabulary lacks; None where every text is read."""
-        return self.tokenizer.unknown_id()
 
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The vision model and, for CLIP, its projection."""
@@ -145,7 +134,7 @@ class HfTowers:
 
 
 def patches_of(pixels: Tensor, patch_size: int) -> dict[str, Tensor]:
-    """What Siglip2Model takes instead of pixels: patches, their mask, and how many lie down and across.
+    """The inputs of Siglip2Model in place of pixels: patches, their mask, and the numbers of rows and columns.
 
     Args:
         pixels: (B, 3, H, W); H and W multiples of the patch.
@@ -174,11 +163,11 @@ def patches_of(pixels: Tensor, patch_size: int) -> dict[str, Tensor]:
 def load_folder(
     folder: Path, *, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None = None
 ) -> DualEncoder:
-    """A transformers dual encoder from a local folder, in evaluation mode.
+    """Loads a transformers dual encoder from a local folder, in evaluation mode.
 
     Raises:
-        ModelError: the folder's model is none of `MODELS`, or weights are missing, truncated or do not fit.
-        UnsafeFileError: the weights are a pickle of more than tensors.
+        ModelError: The folder's model is not in `MODELS`, or weights are missing, truncated or do not fit.
+        UnsafeFileError: The weights are a pickle of more than tensors.
     """
     model_type, config = configuration(folder, MODELS)
     module = with_weights(MODELS[model_type], config, folder, dtype)
@@ -200,15 +189,8 @@ def load_folder(
 
 
 def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
-    """The model_type and the configuration of a folder; no code of the folder is run.
-
-    Args:
-        folder: local.
-        models: the model_types that are read.
-
-    Raises:
-        ModelError: it is none of them, or a value cannot be used.
-    """
+    """The model_type and the configuration of a local folder; no code of the folder runs. Raises ModelError if the
+    type is not in `models`, or a value cannot be used."""
     file = folder / "config.json"
     model_type = read_config(file).get("model_type")
     if not isinstance(model_type, str) or model_type not in models:
@@ -222,11 +204,8 @@ def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
 
 
 def image_processor(folder: Path) -> Any:
-    """The image processor of a folder, of the Pillow backend; no code of the folder is run.
-
-    Raises:
-        ModelError: a value cannot be used.
-    """
+    """The image processor of a folder, of the Pillow backend; no code of the folder runs. Raises ModelError if a
+    value cannot be used."""
     for name in PROCESSOR_FILES:
         if (file := folder / name).is_file():
             read_config(file, largest=LARGEST_SIDE)
@@ -238,10 +217,8 @@ def image_processor(folder: Path) -> Any:
 
 
 def _tokenizer(folder: Path, model_type: str) -> Any:
-    """The tokenizer in a folder.
-
-    SigLIP2 was trained on lower-cased text. Its fixed-resolution checkpoints are saved as a SiglipModel with Gemma's
-    tokenizer, which keeps the case; transformers' Siglip2Tokenizer reads the same files and lower-cases.
+    """SigLIP2 was trained on lower-cased text. Its fixed-resolution checkpoints are saved as a SiglipModel with
+    Gemma's tokenizer, which keeps the case; transformers' Siglip2Tokenizer reads the same files and lower-cases.
     """
     tokenizer = tokenizer_from_folder(folder)
     if model_type == "siglip" and isinstance(tokenizer, GemmaTokenizer):
@@ -277,12 +254,8 @@ def quiet() -> Iterator[None]:
 
 
 def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
-    """A model of transformers with a folder's weights, in evaluation mode.
-
-    Raises:
-        ModelError: weights are missing, truncated or do not fit the configuration.
-        UnsafeFileError: they are a pickle of more than tensors.
-    """
+    """A model of transformers with a folder's weights, in evaluation mode. Raises ModelError if weights are missing,
+    truncated or do not fit the configuration, and UnsafeFileError if they are a pickle of more than tensors."""
     weights: dict[str, Tensor] = {}
     for file in _weight_files(folder):
         weights |= load_weights(file)

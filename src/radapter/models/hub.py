@@ -1,4 +1,4 @@
-"""Files from the Hugging Face hub: its local cache always, the network only when the user allows it."""
+"""Files from the Hugging Face hub: its local cache always, the network only if the user allows it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,12 +38,12 @@ def folder_of(
 
     Args:
         repository: "owner/name".
-        weights: from a folder that holds the configuration to patterns of weights files, in groups; the first group
-            of which the repository has a file is downloaded, and no other.
-        allow_download: whether the hub may be asked; without it only the local cache is read.
+        weights: From a folder that holds the configuration to groups of patterns of weights files. Only the first
+            group of which the repository has a file is downloaded.
+        allow_download: Whether the hub may be asked; otherwise only the local cache is read.
 
     Raises:
-        ModelError: it is not in the cache, or cannot be downloaded.
+        ModelError: It is not in the cache, or cannot be downloaded.
     """
     folder = _snapshot(repository, _SMALL_FILES, allow_download)
     for patterns in weights(folder) if allow_download else ():
@@ -54,11 +54,8 @@ def folder_of(
 
 
 def file_of(repository: str, names: Sequence[str], *, allow_download: bool) -> Path:
-    """The local path of the first of `names` that a hub repository has.
-
-    Raises:
-        ModelError: none is in the cache, or none can be downloaded.
-    """
+    """The local path of the first of `names` that a hub repository has. Raises ModelError if none is in the cache,
+    or none can be downloaded."""
     failure: Exception | None = None
     for name in names:
         # The hub's own hf_hub_download asks the network who calls it, even when told to use local files only.

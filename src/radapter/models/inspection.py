@@ -1,4 +1,4 @@
-"""What a model is made of and what adapting it would train and merge, as plain data."""
+"""The structure of a model, and what an R-Adapter would train and merge, as plain data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ class TowerFacts:
 
     Attributes:
         tower: "image" or "text".
-        blocks: residual blocks, each with an attention and an FFN site.
-        width: D of the sites; where sites differ, the widest.
-        activation: of its FFNs, by the class that computes it, such as "GELU" or "QuickGELU".
-        sites: how many.
-        parameters: of the tower, its embeddings and projection included.
-        trained_parameters: of the adapters in it.
+        blocks: Residual blocks, each with an attention and an FFN site.
+        width: D of the sites, the widest if they differ.
+        activation: The FFNs' activation, by class name, such as "GELU" or "QuickGELU".
+        sites: Number of sites.
+        parameters: Of the tower, its embeddings and projection included.
+        trained_parameters: Of the adapters in it.
     """
 
     tower: str
@@ -39,17 +39,17 @@ class TowerFacts:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A model and its adapters-to-be.
+    """A model and its possible adapters.
 
     Attributes:
-        name, library, dtype: of the model.
+        name, library, dtype: Of the model.
         embed_dim, image_size, context_length: E, pixels, tokens.
-        parameters: of the whole model.
+        parameters: Of the whole model.
         rank: r; None for full rank.
-        trained_parameters: of all adapters.
-        towers: those adapted.
-        sites: in the model's order.
-        merged_into: the names of the tensors that merging changes.
+        trained_parameters: Of all adapters.
+        towers: The adapted towers.
+        sites: In the model's order.
+        merged_into: The names of the tensors that merging changes.
     """
 
     name: str
@@ -67,12 +67,12 @@ class Inspection:
 
 
 def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str] = TOWERS) -> Inspection:
-    """What an R-Adapter of rank `r` would train in `encoder`, and what it would be merged into.
+    """Describes what an R-Adapter of rank `r` would train in `encoder`, and into which tensors it would merge.
 
     Args:
-        encoder: not changed.
-        r: rank, in [1, narrowest width]; None for full rank.
-        towers: which to adapt.
+        encoder: Not changed.
+        r: Rank, in [1, narrowest width]; None for full rank.
+        towers: The towers to adapt.
 
     Raises:
         SiteError: R-Adapter does not support the model: a tower has no site, or none with an exact merge.
@@ -94,7 +94,7 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
                 activation=_activation(encoder.module, own),
                 sites=len(own),
                 parameters=sum(_size(part) for part in parts[tower]),
-                trained_parameters=sum(adapter_size(site.width, r) for site in own),
+                trained_parameters=sum(_adapter_size(site.width, r) for site in own),
             )
         )
     dtype = next(p.dtype for p in encoder.module.parameters() if p.is_floating_point())
@@ -110,12 +110,11 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
         trained_parameters=sum(tower.trained_parameters for tower in facts),
         towers=tuple(facts),
         sites=tuple(sites),
-        merged_into=tuple(name for site in sites for name in merged_tensors(encoder.module, site)),
+        merged_into=tuple(name for site in sites for name in _merged_tensors(encoder.module, site)),
     )
 
 
 def _activation(module: nn.Module, sites: Sequence[Site]) -> str:
-    """What has no weights between the matrices of an FFN, dropout aside."""
     found = []
     for site in sites:
         if site.kind != "ffn":
@@ -130,17 +129,16 @@ def _activation(module: nn.Module, sites: Sequence[Site]) -> str:
 
 
 def _activation_name(activation: nn.Module) -> str:
-    """Its class, which transformers calls QuickGELUActivation and open_clip QuickGELU."""
     name = type(activation).__name__.removesuffix("Activation")
     return f"{name} (tanh)" if getattr(activation, "approximate", "none") == "tanh" else name
 
 
-def adapter_size(width: int, r: int | None) -> int:
+def _adapter_size(width: int, r: int | None) -> int:
     """Numbers in one adapter: A (D x D), or B and C (D x r, r x D), and the scalar s."""
     return (width * width if r is None else 2 * width * r) + 1
 
 
-def merged_tensors(module: nn.Module, site: Site) -> list[str]:
+def _merged_tensors(module: nn.Module, site: Site) -> list[str]:
     """The weight and bias that the site's adapter is merged into, by name."""
     target = dict(module.named_modules())[site.name]
     target = getattr(target, "base_layer", target)

@@ -36,23 +36,23 @@ def load(
     tokenizer: TokenizerSpec | None = None,
     seed: int = 0,
 ) -> DualEncoder:
-    """A dual encoder by name, in evaluation mode on the CPU.
+    """Loads a dual encoder by name, in evaluation mode on the CPU.
 
     Args:
         name: "world:tiny" (shipped); a local folder of transformers, open_clip or timm; "hf:OWNER/NAME", which holds
             what such a folder does; "open_clip:NAME" (random weights), "open_clip:NAME/TAG", "open_clip:NAME/PATH";
             open_clip's own "open_clip:hf-hub:OWNER/NAME"; "timm:NAME" (image tower only). `~` is expanded in paths.
-        dtype: of the weights, whatever they were saved in.
-        allow_download: whether the Hugging Face hub may be asked; without it only local files are read.
-        tokenizer: instead of the model's own: a callable from texts to (N, L) ids, a transformers tokenizer, or a
+        dtype: Of the weights, whatever they were saved in.
+        allow_download: Whether the Hugging Face hub may be asked; otherwise only local files are read.
+        tokenizer: Replaces the model's own: a callable from texts to (N, L) ids, a transformers tokenizer, or a
             folder with one's files.
-        seed: of random weights; torch's global generator is left as it was.
+        seed: Of random weights; torch's global generator is not used.
 
     Raises:
-        ModelError: the name is unknown (with the nearest known ones), or files are missing or truncated.
-        ConfigError: a tokenizer is given for a model without a text tower.
-        MissingExtraError: the library is not installed.
-        UnsafeFileError: a weights file is a pickle of more than tensors.
+        ModelError: The name is unknown (with the nearest known ones), or files are missing or truncated.
+        ConfigError: A tokenizer is given for a model without a text tower.
+        MissingExtraError: The library is not installed.
+        UnsafeFileError: A weights file is a pickle of more than tensors.
     """
     text = os.fspath(name)
     scheme, _, rest = text.partition(":")
@@ -137,7 +137,6 @@ def _read_folder(
 
 
 def _hint(folder: Path) -> str:
-    """What to do with a folder that holds what was trained and no model; empty for any other."""
     if (folder / TRAINED).is_file():
         merge = f"radapter merge {shlex.quote(str(folder))} --to MERGED"
         return f" It is a run folder. Write its plain checkpoint by '{merge}' and give MERGED."

@@ -1,4 +1,4 @@
-"""A merged copy of a module: plain layers again, the module in memory as it was."""
+"""A merged copy of a module: plain layers again, the module in memory unchanged."""
 
 import copy
 import warnings
@@ -15,11 +15,11 @@ from radapter.errors import ModelError
 
 
 def adapted_copy(module: nn.Module, *, alpha: float | None = None) -> nn.Module:
-    """A copy on the CPU, in evaluation mode, adapters and all.
+    """A copy on the CPU, in evaluation mode, with its adapters.
 
     Args:
-        module: stays as it is.
-        alpha: for the R-Adapters of the copy; None keeps theirs.
+        module: Does not change.
+        alpha: Of the copy's R-Adapters; None keeps theirs.
 
     Raises:
         ConfigError: alpha is given and out of range, or there is no R-Adapter that could take it.
@@ -34,19 +34,15 @@ def adapted_copy(module: nn.Module, *, alpha: float | None = None) -> nn.Module:
 
 @torch.no_grad()
 def merge_in_place(module: nn.Module) -> nn.Module:
-    """Merges the active adapters of every PEFT layer, whatever tuner it is of, and takes PEFT's layers out.
+    """Merges the active adapters of every PEFT layer of any tuner, removes PEFT's layers and returns the module.
 
-    Args:
-        module: changed in place; adapters that are disabled are left out of the weights.
-
-    Returns:
-        `module`.
+    Disabled adapters are left out of the weights.
 
     Raises:
-        MergeError: merging would give non-finite weights.
-        ModelError: a kind of adapter cannot be merged.
+        MergeError: Merging would give non-finite weights.
+        ModelError: A kind of adapter cannot be merged.
     """
-    if is_wrapper(module):
+    if _is_wrapper(module):
         raise ModelError(
             f"adapters must lie inside the model. Got a {type(module).__name__} around all of it."
         )
@@ -62,8 +58,8 @@ def merge_in_place(module: nn.Module) -> nn.Module:
     return module
 
 
-def is_wrapper(module: nn.Module) -> bool:
-    """Whether a module is one that PEFT puts in the place of another."""
+def _is_wrapper(module: nn.Module) -> bool:
+    """Whether PEFT put this module in the place of another."""
     return isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)
 
 
@@ -85,7 +81,7 @@ def _without_adapter(layer: Any, name: str) -> nn.Module:
             )
             return merge_in_place(plain)
     base: nn.Module = layer.base_layer
-    return base if not is_wrapper(base) else _without_adapter(base, name)
+    return base if not _is_wrapper(base) else _without_adapter(base, name)
 
 
 def _trained_part(wrapper: Any) -> nn.Module:

@@ -6,7 +6,7 @@ called: weights come from a path or from the hub's cache. Random weights are dra
 
 import copy
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,9 @@ class OpenClipTowers:
     """Runs an open_clip dual encoder.
 
     Args:
-        model_config: open_clip's configuration of the architecture, the dict that goes into `model_cfg`.
-        preprocess_config: the dict that goes into `preprocess_cfg`.
-        tokenizer: of the text tower.
+        model_config: open_clip's configuration of the architecture, its `model_cfg`.
+        preprocess_config: Its `preprocess_cfg`.
+        tokenizer: Of the text tower.
     """
 
     library = "open_clip"
@@ -87,21 +87,9 @@ class OpenClipTowers:
         pixels: Tensor = self._transform(image.convert("RGB"))
         return pixels
 
-    def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """N texts to (N, L), int64."""
-        return self.tokenizer(texts)
-
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
-        """open_clip's switch of both towers; it leaves alone, and says nothing of, what it cannot switch."""
+        """Switches both towers; open_clip silently skips a tower that it cannot switch."""
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]
-
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each of N texts, none of them cut."""
-        return self.tokenizer.token_counts(texts)
-
-    def unknown_id(self) -> int | None:
-        """The id of words that the vocabulary lacks; None where every text is read."""
-        return self.tokenizer.unknown_id()
 
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The image tower, which holds its projection."""
@@ -134,20 +122,20 @@ def load_named(
     tokenizer: TokenizerSpec | None = None,
     seed: int = 0,
 ) -> DualEncoder:
-    """An open_clip model by architecture, in evaluation mode.
+    """Loads an open_clip model by architecture, in evaluation mode.
 
     Args:
         rest: "NAME" (random weights from `seed`), "NAME/TAG" (a pretrained tag) or "NAME/PATH" (a weights file).
-        name: the full name that the user gave.
-        dtype: of the weights.
-        allow_download: whether the hub may be asked for a tag's weights.
-        tokenizer: instead of the architecture's own.
-        seed: of random weights.
+        name: The full name that the user gave.
+        dtype: Of the weights.
+        allow_download: Whether the hub may be asked for a tag's weights.
+        tokenizer: Replaces the architecture's own.
+        seed: Of random weights.
 
     Raises:
         MissingExtraError: open_clip is not installed.
-        ModelError: architecture or tag is unknown, or weights are missing, truncated or do not fit.
-        UnsafeFileError: the weights are a pickle of more than tensors.
+        ModelError: Architecture or tag is unknown, or weights are missing, truncated or do not fit.
+        UnsafeFileError: The weights are a pickle of more than tensors.
     """
     open_clip = import_open_clip()
     architecture, _, weights = rest.partition("/")
@@ -175,10 +163,7 @@ def load_named(
 def _quick_gelu_of_path(
     architecture: str, config: dict[str, Any], weights: Mapping[str, Tensor], path: str
 ) -> bool:
-    """Whether weights from a path run with QuickGELU; logs it where the architecture exists in both forms.
-
-    A file rarely says which activation it was trained with. OpenAI's archives do, by the buffers in them.
-    """
+    """A file rarely says which activation it was trained with. OpenAI's archives do, by the buffers in them."""
     quick = f"{architecture}-quickgelu"
     if config.get("quick_gelu"):
         return True
@@ -204,14 +189,15 @@ def load_folder(
     allow_download: bool = False,
     tokenizer: TokenizerSpec | None = None,
 ) -> DualEncoder:
-    """An open_clip model from a folder that `open_clip.create_model('local-dir:...')` loads, in evaluation mode.
+    """Loads an open_clip model from a folder that `open_clip.create_model('local-dir:...')` loads, in evaluation
+    mode.
 
     Args:
-        folder: local, or of the hub's cache.
-        name: what the user gave.
-        dtype: of the weights.
-        allow_download: whether the hub may be asked for a text tower's configuration and a tokenizer elsewhere.
-        tokenizer: instead of the folder's.
+        folder: Local, or of the hub's cache.
+        name: The name that the user gave.
+        dtype: Of the weights.
+        allow_download: Whether the hub may be asked for a text tower's configuration and a tokenizer elsewhere.
+        tokenizer: Replaces the folder's.
     """
     import_open_clip()
     config, preprocess = _configuration(folder / CONFIG)
@@ -239,7 +225,6 @@ def _tokenizer_of_folder(config: dict[str, Any], folder: Path, allow_download: b
 
 
 def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The `model_cfg` and `preprocess_cfg` of a folder, checked."""
     about = read_config(file)
     if "model_cfg" not in about:
         raise ModelError(f"'{file}' must have the key 'model_cfg' and lacks it.")
@@ -255,8 +240,8 @@ def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
     """An open_clip module with random weights, of the class that open_clip would choose.
 
     Args:
-        config: open_clip's `model_cfg`; it is not changed.
-        seed: of the weights; torch's global generator is left as it was.
+        config: open_clip's `model_cfg`; it does not change.
+        seed: Of the weights; torch's global generator is not used.
     """
     open_clip = import_open_clip()
     arguments = copy.deepcopy(config)
@@ -277,10 +262,10 @@ def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
 
 
 def initialise_captioner(module: nn.Module) -> None:
-    """Draws the one matrix of CoCa that open_clip 3.3 leaves as it found the memory; others have none.
+    """Draws the one matrix of CoCa that open_clip 3.3 leaves uninitialised; does nothing for others.
 
-    It belongs to the captioner, which is never run here, but weights that differ from one load to the next would
-    make two models of one.
+    It belongs to the captioner, which never runs here, but weights that differ between loads would make two models
+    of one.
     """
     if isinstance(module, import_open_clip().CoCa):
         projection = module.text_decoder.text_projection

@@ -1,6 +1,6 @@
-"""The files of an open_clip model: weights by tag or path, tokenizers, and what its tags say about images.
+"""The files of an open_clip model: weights by tag or path, tokenizers, and its tags' preparation of images.
 
-Here stands in for open_clip's own download functions, which are never called: they ask the network first.
+open_clip's own download functions are never called, because they ask the network first.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from transformers import AutoConfig
 
 from radapter.errors import MissingExtraError, ModelError, did_you_mean
 from radapter.models import hub
+from radapter.models.building import prefix_note, without_prefixes
 from radapter.models.folders import check_folder, check_hub_name, read_config, reading
-from radapter.models.prefixes import prefix_note, without_prefixes
 from radapter.models.tokenizing import tokenizer_from_folder
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -32,11 +32,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def import_open_clip() -> ModuleType:
-    """The library.
-
-    Raises:
-        MissingExtraError: it is not installed, or torchvision does not fit torch.
-    """
+    """Imports the library. Raises MissingExtraError if it is not installed, or torchvision does not fit torch."""
     try:
         import open_clip
     except ImportError as error:
@@ -55,15 +51,15 @@ def import_open_clip() -> ModuleType:
 
 
 def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[Path, dict[str, Any]]:
-    """The weights file that a tag or a path names, and what open_clip says about the tag.
+    """The weights file that a tag or a path names, and open_clip's description of the tag.
 
     Args:
         architecture: open_clip's name.
-        weights: a pretrained tag of it, or a path; an existing file wins.
-        allow_download: whether the hub may be asked for a tag's file.
+        weights: A pretrained tag of it, or a path; an existing file wins.
+        allow_download: Whether the hub may be asked for a tag's file.
 
     Raises:
-        ModelError: neither, or the tag's file is not here.
+        ModelError: It is neither, or the tag's file is not here.
     """
     open_clip = import_open_clip()
     if (tag := open_clip.get_pretrained_cfg(architecture, weights)) and not Path(weights).is_file():
@@ -85,7 +81,7 @@ def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[P
 
 
 def shared_preprocess(architecture: str) -> dict[str, Any]:
-    """What all pretrained tags of an architecture say alike about images: weights from a path were made so too."""
+    """The preparation of images on which all pretrained tags of an architecture agree, for weights from a path."""
     open_clip = import_open_clip()
     tags = [
         open_clip.get_pretrained_cfg(architecture, tag)
@@ -98,22 +94,23 @@ def shared_preprocess(architecture: str) -> dict[str, Any]:
 
 
 def is_from_openai(weights: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict was taken from an archive of OpenAI's, all of which run with QuickGELU."""
+    """Whether a state dict comes from an archive of OpenAI's, all of which run with QuickGELU."""
     return {name.rpartition(".")[2] for name in weights} >= OPENAI_BUFFERS
 
 
 def load_into(module: nn.Module, weights: Mapping[str, Tensor], file: Path) -> None:
     """Loads weights in any form that open_clip reads, except pickles and numpy archives.
 
-    The steps are those of open_clip's `load_checkpoint`, which opens the file itself.
+    The steps are those of open_clip's `load_checkpoint`, which opens the file itself. The usual prefixes and
+    OpenAI's three buffers are removed.
 
     Args:
-        module: changed in place.
-        weights: as `file` has them. The usual prefixes and OpenAI's three buffers are taken off.
-        file: named in errors.
+        module: Changed in place.
+        weights: The content of `file`.
+        file: Named in errors.
 
     Raises:
-        ModelError: they do not fit the architecture.
+        ModelError: They do not fit the architecture.
     """
     factory = import_open_clip().factory
     named = without_prefixes(weights, module.state_dict().keys())
@@ -144,12 +141,12 @@ def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source:
 
     Args:
         config: open_clip's `model_cfg`, changed in place.
-        allow_download: whether the hub may be asked.
-        source: the file that `config` comes from; None for open_clip's own.
+        allow_download: Whether the hub may be asked.
+        source: The file that `config` comes from; None for open_clip's own.
 
     Raises:
-        ModelError: the name is neither of the hub nor a directory in the model's own or in the hub's cache, or
-            the configuration needs code that is not in transformers.
+        ModelError: The name is neither of the hub nor a directory in the model's own or in the hub's cache, or the
+            configuration needs code that is not in transformers.
     """
     text = config["text_cfg"]
     if not (name := text.get("hf_model_name")):
@@ -171,7 +168,7 @@ def check_tokenizer_options(config: dict[str, Any], source: Path) -> None:
     """Checks that a configuration gives a tokenizer only options that are known to be harmless.
 
     Raises:
-        ModelError: another one; the message names it.
+        ModelError: Names another option.
     """
     options = config["text_cfg"].get("tokenizer_kwargs") or {}
     for name, value in options.items():
@@ -182,11 +179,8 @@ def check_tokenizer_options(config: dict[str, Any], source: Path) -> None:
 
 
 def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
-    """The tokenizer of an architecture: built in, or from the hub's cache.
-
-    Raises:
-        ModelError: its files are not here; the message names them.
-    """
+    """The tokenizer of an architecture: built in, or from the hub's cache. Raises ModelError if its files are not
+    here; names them."""
     repository = config["text_cfg"].get("hf_tokenizer_name")
     if not repository:
         return simple_tokenizer(config)
@@ -221,11 +215,8 @@ def simple_tokenizer(config: dict[str, Any]) -> Any:
 
 
 def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
-    """open_clip's wrapper of the transformers tokenizer in a local folder.
-
-    Raises:
-        ModelError: the folder has none.
-    """
+    """open_clip's wrapper of the transformers tokenizer in a local folder. Raises ModelError if the folder has
+    none."""
     text = config["text_cfg"]
     tokenizer_from_folder(folder)  # says which files are missing
     with reading(folder / "tokenizer_config.json"):
@@ -240,6 +231,5 @@ def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
 
 
 def _is_own_folder(place: Path, folder: Path) -> bool:
-    """Whether a path is a directory in `folder`, or in the hub's cache, where exported models point."""
     cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
     return place.is_dir() and any(place.resolve().is_relative_to(root.resolve()) for root in (folder, cache))

@@ -1,9 +1,10 @@
 """Plain vision transformers of timm: an image tower without a text tower."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from PIL import Image
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 
 from radapter.errors import MissingExtraError, ModelError, did_you_mean
 from radapter.models import hub
-from radapter.models.building import described
+from radapter.models.building import described, prefix_note, without_prefixes
 from radapter.models.encoder import Channels, DualEncoder
 from radapter.models.folders import read_config, reading
 from radapter.models.openclip_files import import_open_clip
-from radapter.models.prefixes import prefix_note, without_prefixes
+from radapter.models.tokenizing import LazyTokenizer
 from radapter.storage import load_weights
 
 WEIGHTS = "model.safetensors"
@@ -25,7 +26,7 @@ class TimmTowers:
     """Runs a timm ViT up to the features before its classifier.
 
     Args:
-        module: read for its sizes, not kept.
+        module: Read for its sizes, not kept.
         architecture: timm's name of it.
     """
 
@@ -46,6 +47,7 @@ class TimmTowers:
         self.image_size: int = height
         self.image_mean: Channels = tuple(data["mean"])
         self.image_std: Channels = tuple(data["std"])
+        self.tokenizer = LazyTokenizer(partial(_no_text, architecture), self.context_length)
         self._transform = create_transform(**data, is_training=False)
 
     def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
@@ -54,30 +56,18 @@ class TimmTowers:
         features: Tensor = module.forward_head(tokens, pre_logits=True)  # type: ignore[operator]
         return features
 
-    def encode_text(self, module: nn.Module, tokens: Tensor) -> Tensor:
+    def encode_text(self, module: nn.Module, tokens: Tensor) -> NoReturn:
         """Raises ModelError: there is no text tower."""
-        raise self._no_text()
+        _no_text(self.architecture)
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """(3, H, W), float32, by timm's evaluation transform."""
         pixels: Tensor = self._transform(image.convert("RGB"))
         return pixels
 
-    def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Raises ModelError: there is no text tower."""
-        raise self._no_text()
-
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
-        """timm's switch."""
+        """Switches checkpointing by timm's function."""
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]
-
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Raises ModelError: there is no text tower."""
-        raise self._no_text()
-
-    def unknown_id(self) -> int | None:
-        """Raises ModelError: there is no text tower."""
-        raise self._no_text()
 
     def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
         """The whole module."""
@@ -92,27 +82,22 @@ class TimmTowers:
         width: int = module.num_features  # type: ignore[assignment]
         return width
 
-    def _no_text(self) -> ModelError:
-        return ModelError(
-            f"'{self.architecture}' has an image tower only; texts need a dual encoder, such as open_clip:ViT-B-16."
-        )
-
 
 def load_named(
     rest: str, *, name: str, dtype: torch.dtype, allow_download: bool = False, seed: int = 0
 ) -> DualEncoder:
-    """A timm ViT by architecture, in evaluation mode.
+    """Loads a timm ViT by architecture, in evaluation mode.
 
     Args:
         rest: "NAME" (random weights from `seed`), "NAME.TAG" (pretrained, from the hub's cache) or "NAME/PATH".
-        name: the full name that the user gave.
-        dtype: of the weights.
-        allow_download: whether the hub may be asked for a tag's weights.
-        seed: of random weights.
+        name: The full name that the user gave.
+        dtype: Of the weights.
+        allow_download: Whether the hub may be asked for a tag's weights.
+        seed: Of random weights.
 
     Raises:
         MissingExtraError: timm is not installed.
-        ModelError: the name is unknown or no plain ViT, or weights are missing, truncated or do not fit.
+        ModelError: The name is unknown or no plain ViT, or weights are missing, truncated or do not fit.
     """
     timm = import_timm()
     tagged, _, path = rest.partition("/")
@@ -135,7 +120,7 @@ def load_named(
 
 
 def load_folder(folder: Path, *, name: str, dtype: torch.dtype) -> DualEncoder:
-    """A timm ViT from a folder that `timm.create_model('local-dir:...')` loads, in evaluation mode."""
+    """Loads a timm ViT from a folder that `timm.create_model('local-dir:...')` loads, in evaluation mode."""
     import_timm()
     file = folder / "config.json"
     architecture = read_config(file)["architecture"]
@@ -152,11 +137,8 @@ def load_folder(folder: Path, *, name: str, dtype: torch.dtype) -> DualEncoder:
 
 
 def build(architecture: str, *, seed: int = 0, **options: Any) -> Any:
-    """A timm ViT with random weights; torch's global generator is left as it was.
-
-    Raises:
-        ModelError: the architecture is no plain vision transformer.
-    """
+    """A timm ViT with random weights; torch's global generator is not used. Raises ModelError if the architecture is
+    no plain vision transformer."""
     timm = import_timm()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -171,11 +153,7 @@ def build(architecture: str, *, seed: int = 0, **options: Any) -> Any:
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Loads the tensors of a weights file.
-
-    Raises:
-        ModelError: they do not fit.
-    """
+    """Loads the tensors of a weights file. Raises ModelError if they do not fit."""
     weights = without_prefixes(tensors, module.state_dict().keys())
     try:
         module.load_state_dict(weights)
@@ -186,11 +164,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> N
 
 
 def import_timm() -> ModuleType:
-    """The library.
-
-    Raises:
-        MissingExtraError: it is not installed; it comes with open_clip's extra.
-    """
+    """Imports the library. Raises MissingExtraError if it is not installed; it comes with open_clip's extra."""
     import_open_clip()
     try:
         import timm
@@ -200,3 +174,9 @@ def import_timm() -> ModuleType:
         ) from error
     module: ModuleType = timm
     return module
+
+
+def _no_text(architecture: str) -> NoReturn:
+    raise ModelError(
+        f"'{architecture}' has an image tower only; texts need a dual encoder, such as open_clip:ViT-B-16."
+    )

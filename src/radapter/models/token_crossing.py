@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - the captions are meant to hold what looks like other characters
-"""Tokenizers between libraries: what each gives for texts that they clean differently.
+"""Tokenizers between libraries, and the texts that they tokenise differently.
 
 open_clip repairs a text before it tokenises: ftfy straightens quotation marks and undoes broken encodings, and HTML
 entities are decoded. transformers does neither. A folder of open_clip always has this cleaning, so a model that
@@ -43,7 +43,7 @@ _CLEANING = (
 
 
 def clip_tokenizer(simple: Any, context_length: int) -> PreTrainedTokenizerFast:
-    """open_clip's own tokenizer for transformers: the same ids up to the end of text, for all but rare repairs."""
+    """open_clip's own tokenizer for transformers: the same ids up to the end of text, except after rare repairs."""
     renamed = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     vocabulary = {renamed.get(token, token): number for token, number in simple.encoder.items()}
     backend = CLIPTokenizer(vocab=vocabulary, merges=list(simple.bpe_ranks)).backend_tokenizer
@@ -79,11 +79,7 @@ def plain_tokens(folder: Path, library: str, texts: Sequence[str], context_lengt
 def rows_that_differ(before: Tensor, after: Tensor, *, eos_id: int | None) -> list[int]:
     """The rows of two matrices of token ids (N, L) that differ.
 
-    Args:
-        before: (N, L).
-        after: (N, L).
-        eos_id: ids behind the first of these are not compared, as text towers pooled there do not read them; None
-            to compare all.
+    Ids behind the first `eos_id` are ignored, as text towers pooled there do not read them; None compares all.
     """
     return [
         row

@@ -12,8 +12,10 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from radapter.errors import ModelError
-from radapter.models.encoder import Tokenizer
 from radapter.models.folders import check_folder, reading
+
+Tokenizer: TypeAlias = Callable[[list[str]], Tensor]
+"""N texts to (N, L) int64 token ids."""
 
 TokenizerSpec: TypeAlias = Tokenizer | PreTrainedTokenizerBase | str | os.PathLike[str]
 """What users may give: a callable, a transformers tokenizer, or a folder with one's files."""
@@ -25,13 +27,13 @@ _ENDS = 8  # more than the tokens that a tokenizer puts around a text
 
 
 class LazyTokenizer:
-    """A tokenizer made by `make` when it is first asked for.
+    """A tokenizer that `make` creates on first use.
 
     Args:
-        make: gives a callable, or a transformers tokenizer. Reader processes receive it, so it must be picklable.
+        make: Returns a callable, or a transformers tokenizer. Reader processes receive it, so it must be picklable.
         context_length: L; kept as an attribute.
-        folder: the directory that `make` reads, whose values are tried out; None where the tokenizer is given.
-        vocab_size: of the text tower; 0 allows any id.
+        folder: The directory that `make` reads, whose values are tried out; None if the tokenizer is given.
+        vocab_size: Of the text tower; 0 allows any id.
     """
 
     def __init__(
@@ -49,11 +51,7 @@ class LazyTokenizer:
         self._made: Tokenizer | PreTrainedTokenizerBase | None = None
 
     def get(self) -> Tokenizer | PreTrainedTokenizerBase:
-        """The tokenizer itself.
-
-        Raises:
-            ModelError: its files are missing.
-        """
+        """The tokenizer itself. Raises ModelError if its files are missing."""
         if self._made is None:
             made = self._make()
             if self._folder is not None:
@@ -63,18 +61,14 @@ class LazyTokenizer:
         return self._made
 
     def _try(self, made: Tokenizer | PreTrainedTokenizerBase) -> None:
-        """Raises whatever a library raises where a value of the directory was only stored so far."""
         trial = LazyTokenizer(partial(_itself, made), self.context_length)
         trial(_TRIED)
         trial.token_counts(_TRIED)
         trial.unknown_id()
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """(N, L), int64.
-
-        Raises:
-            ModelError: the files are missing, or a given callable returns another shape.
-        """
+        """Token ids (N, L), int64, of N texts. Raises ModelError if the files are missing, or a given callable
+        returns another shape."""
         tokenizer, length = self.get(), self.context_length
         if not texts:
             return torch.empty(0, length, dtype=torch.long)
@@ -96,25 +90,19 @@ class LazyTokenizer:
         return tokens
 
     def unknown_id(self) -> int | None:
-        """The id of words that the vocabulary lacks; None where the tokenizer can read every word.
-
-        Raises:
-            ModelError: the files are missing.
-        """
+        """The id of words that the vocabulary lacks; None if the tokenizer can read every word. Raises ModelError if
+        the files are missing."""
         tokenizer = self.get()
         inner = getattr(tokenizer, "tokenizer", tokenizer)  # open_clip wraps those of transformers
         if not isinstance(inner, PreTrainedTokenizerBase) or inner.unk_token_id is None:
             return None
-        # CLIP's own names its end of text as the unknown token too, which stands in every text.
+        # CLIP's tokenizer uses its end of text, which every text has, as the unknown token too.
         used = {inner.bos_token_id, inner.eos_token_id, inner.pad_token_id}
         return None if inner.unk_token_id in used else int(inner.unk_token_id)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text uncut, with those of begin and end: above `context_length` a call cuts the text.
-
-        Raises:
-            ModelError: the files are missing, or a given callable cannot be asked for another length.
-        """
+        """Number of tokens of each uncut text, begin and end included. Raises ModelError if the files are missing,
+        or a given callable cannot be asked for another length."""
         tokenizer = self.get()
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             if not texts:
@@ -131,7 +119,7 @@ class LazyTokenizer:
 
 
 def given_tokenizer(spec: TokenizerSpec) -> Callable[[], Tokenizer | PreTrainedTokenizerBase]:
-    """How to make the tokenizer that a user gave."""
+    """Returns the function that makes the tokenizer a user gave."""
     if isinstance(spec, PreTrainedTokenizerBase) or callable(spec):
         return partial(_itself, spec)
     return partial(tokenizer_from_folder, Path(spec).expanduser())
@@ -148,11 +136,8 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
-    """The transformers tokenizer in a local folder; nothing is downloaded.
-
-    Raises:
-        ModelError: the folder has none.
-    """
+    """The transformers tokenizer in a local folder; nothing is downloaded. Raises ModelError if the folder has
+    none."""
     if not has_tokenizer(folder):
         raise ModelError(
             f"tokenizer files must be in '{folder}'. Looked for {', '.join(TOKENIZER_FILES)}. "
@@ -164,5 +149,4 @@ def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def _used(row: Tensor) -> int:
-    """Tokens before the padding of a row that ends in padding."""
     return int((row != row[-1]).nonzero().max()) + 1 if bool((row != row[-1]).any()) else 0

@@ -79,4 +79,4 @@ class Validation:
         """The task's figures and each image's pseudo-value; `progress` is told of each batch."""
         measures = self._suite.measures(classifier, self._loaders, processes=self._processes)
         ((name, measure),) = measures.items()
-        return measured(classifier, measure, name=name, progress=progress, processes=self._processes)
+        return measured(classifier.encoder, measure, name=name, progress=progress, processes=self._processes)

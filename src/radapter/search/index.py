@@ -1,8 +1,8 @@
-"""Features of a folder's images in one safetensors file, which is mapped into memory when it is read.
+"""Features of a folder's images in one safetensors file, and the exact search in it.
 
-The file holds the tensors `features` (N, E), `stamps` (N, 2), each file's size and time of change, and `paths`, the
-files' names relative to the folder, each ended by a zero byte; its metadata names the model, and holds the SHA-256
-of the features and one of everything. Both are checked when it is read.
+The file is mapped into memory when it is read. It holds the tensors `features` (N, E), `stamps` (N, 2), each file's
+size and time of change, and `paths`, the files' names relative to the folder, each ended by a zero byte. Its
+metadata names the model, and holds the SHA-256 of the features and one of everything. Both are checked on reading.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from radapter.errors import DataError
-from radapter.evaluation.cosines import TILE, check_unit_norm, in_tiles
+from radapter.evaluation.cosines import TILE, check_unit_norm, in_tiles, nearest
 from radapter.schemas import check_schema
 from radapter.storage import sha256_of_tensors, write_tensors
 
@@ -32,10 +32,10 @@ class ImageIndex:
     """N images of a folder.
 
     Attributes:
-        model: identifies the weights that gave the features.
-        paths: relative to the folder, N, distinct.
+        model: Identifies the weights that gave the features.
+        paths: Relative to the folder, N, distinct.
         stamps: (N, 2), int64: bytes, and time of change in nanoseconds since 1970.
-        features: unit norm, (N, E), float32.
+        features: Unit norm, (N, E), float32.
     """
 
     model: str
@@ -47,8 +47,45 @@ class ImageIndex:
         return len(self.paths)
 
 
+@final
+@dataclass(frozen=True)
+class Hit:
+    """One image found.
+
+    Attributes:
+        rank: 1 is best.
+        cosine: Of image and text, in [-1, 1].
+        path: Relative to the folder that was indexed.
+    """
+
+    rank: int
+    cosine: float
+    path: str
+
+
+def find(index: ImageIndex, text_features: Tensor, *, top: int) -> list[list[Hit]]:
+    """For each text its nearest images, best first; the first by path if cosines are equal.
+
+    Args:
+        index: Of the same model; read in tiles.
+        text_features: Unit norm, (Q, E).
+        top: Images per text; all if there are fewer.
+
+    Raises:
+        ValueError: `top` is below 1, or a text is not of unit norm.
+    """
+    cosines, rows = nearest(text_features, in_tiles(index.features, TILE), top=top)
+    return [
+        [
+            Hit(rank, cosine, index.paths[row])
+            for rank, (cosine, row) in enumerate(zip(*found, strict=True), start=1)
+        ]
+        for found in zip(cosines.tolist(), rows.tolist(), strict=True)
+    ]
+
+
 def write_index(path: str | os.PathLike[str], index: ImageIndex) -> None:
-    """Writes an index whole: a reader sees the old or the new one, never a part."""
+    """Writes an index; a reader sees the old or the new one, never a part."""
     names = b"".join(os.fsencode(name) + b"\0" for name in index.paths)
     tensors = {
         "features": index.features,
@@ -68,11 +105,8 @@ def _features_sha256(features: Tensor) -> str:
 
 
 def read_index(path: str | os.PathLike[str]) -> ImageIndex:
-    """Reads what `write_index` wrote; the features stay in the file until they are used.
-
-    Raises:
-        DataError: the file is missing, damaged, or no index.
-    """
+    """Reads a file of `write_index`; the features stay in the file until they are used. Raises DataError if the file
+    is missing, damaged, or no index."""
     if not Path(path).is_file():
         raise _refused(path, "there is no such file")
     try:
@@ -104,7 +138,6 @@ def _version(path: str | os.PathLike[str], about: Mapping[str, str]) -> int:
 
 
 def _content_sha256(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    """One hash over everything: the features by theirs, which reads them once."""
     rest = sha256_of_tensors((name, tensor) for name, tensor in tensors.items() if name != "features")
     said = (about["kind"], about["model"], about["features"], rest)
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
@@ -117,7 +150,7 @@ def _check(paths: tuple[str, ...], stamps: Tensor, features: Tensor) -> None:
     if stamps.dtype != torch.int64 or tuple(stamps.shape) != (rows, 2):
         raise ValueError(f"stamps are {stamps.dtype} {tuple(stamps.shape)} for {rows} paths")
     if len(set(paths)) < rows:
-        raise ValueError("a path stands twice")
+        raise ValueError("a path occurs twice")
     for part in in_tiles(features, TILE):
         check_unit_norm("features", part)
 

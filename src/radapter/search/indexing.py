@@ -1,4 +1,4 @@
-"""Encodes the images of a folder, those that an index already holds unchanged excepted."""
+"""Encodes the images of a folder, except those that an index already holds unchanged."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,41 +6,34 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, final
+from typing import final
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from radapter.data.in_threads import attempt
 from radapter.data.labelled.class_folders import images_in
 from radapter.data.pictures.decoding import decode
 from radapter.errors import DataError, ImageError
-from radapter.evaluation.features import PairEncoder, encode_images
+from radapter.evaluation.features import encode_images
+from radapter.models import DualEncoder
 from radapter.search.index import ImageIndex
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done, and of all that are to be encoded."""
 
 
-class SearchEncoder(PairEncoder, Protocol):
-    """What a folder is indexed with; a `DualEncoder` is one."""
-
-    def preprocess(self, image: Image.Image, /) -> Tensor:
-        """An RGB image to (3, H, W)."""
-
-
 @final
 @dataclass(frozen=True)
 class Indexed:
-    """A folder's index and how it came about.
+    """A folder's index and how it was made.
 
     Attributes:
-        index: of all readable images, in the order of their paths.
-        encoded: how many were encoded now.
-        kept: how many were taken from the index that was there.
-        dropped: how many of that index are no longer in the folder, unreadable or replaced by what was encoded.
-        unreadable: a message for each image that could not be decoded.
+        index: Of all readable images, in the order of their paths.
+        encoded: Number of images encoded now.
+        kept: Number taken from the known index.
+        dropped: Number in the known index that are no longer in the folder, unreadable or encoded again.
+        unreadable: A message for each image that could not be decoded.
     """
 
     index: ImageIndex
@@ -51,13 +44,10 @@ class Indexed:
 
 
 def images_below(folder: Path) -> list[str]:
-    """The image files at any depth, relative to `folder`, sorted; hidden ones are left out.
-
-    Raises:
-        DataError: `folder` is no folder, or holds no image.
-    """
+    """The image files at any depth, relative to `folder`, sorted; hidden ones are left out. Raises DataError if
+    `folder` is no folder, or holds no image."""
     if not folder.is_dir():
-        raise DataError(f"image folder must exist. '{folder}' is none. Give another.")
+        raise DataError(f"image folder must exist. '{folder}' is not a folder. Give another.")
     found = sorted(os.path.relpath(path, folder) for path in images_in(folder))
     if not found:
         raise DataError(
@@ -67,7 +57,7 @@ def images_below(folder: Path) -> list[str]:
 
 
 def index_folder(
-    encoder: SearchEncoder,
+    encoder: DualEncoder,
     folder: Path,
     *,
     model: str,
@@ -77,19 +67,19 @@ def index_folder(
 ) -> Indexed:
     """The index of a folder as it is now.
 
-    An image is taken from `known` where path, size and time of change are the same; the others are encoded.
+    An image is taken from `known` if path, size and time of change are the same; the others are encoded.
 
     Args:
-        encoder: computes at the weights it has.
-        folder: read at any depth.
-        model: identifies these weights.
-        known: an earlier index of this folder by this model; None encodes everything.
-        batch_size: images at a time.
-        progress: told after each batch.
+        encoder: Encodes at its current weights.
+        folder: Read at any depth.
+        model: Identifies these weights.
+        known: An earlier index of this folder by this model; None encodes everything.
+        batch_size: Images at a time.
+        progress: Called after each batch.
 
     Raises:
-        DataError: the folder holds no readable image, or `known` is of another model, or of another folder: it
-            holds not one of this one's files as they are now.
+        DataError: The folder holds no readable image, or `known` is of another model, or of another folder: none of
+            this folder's files is in it unchanged.
     """
     paths = images_below(folder)
     stamps = {path: _stamp(folder / path) for path in paths}
@@ -121,7 +111,6 @@ def index_folder(
 def _unchanged(
     known: ImageIndex, stamps: Mapping[str, tuple[int, int]], *, folder: Path, model: str
 ) -> dict[str, int]:
-    """The rows of an index whose files are as they were, by path."""
     if known.model != model:
         raise DataError(
             f"index must be of this model, {model}. It is of {known.model}. Give another --index, or remove it to "
@@ -138,7 +127,7 @@ def _unchanged(
 
 
 def _decoded(
-    encoder: SearchEncoder, folder: Path, paths: Sequence[str], *, batch_size: int
+    encoder: DualEncoder, folder: Path, paths: Sequence[str], *, batch_size: int
 ) -> Iterator[tuple[Sequence[str], dict[str, Tensor | ImageError]]]:
     def one(path: str) -> Tensor:
         return encoder.preprocess(decode(folder / path, where=str(folder / path)))
@@ -155,7 +144,6 @@ def _row(known: ImageIndex | None, rows: Mapping[str, int], path: str) -> Tensor
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change; of a file that is gone by now, none that an index holds."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Hits as one HTML page that needs nothing else: thumbnails are in it, nothing runs, nothing is loaded."""
+"""Hits as one self-contained HTML page: thumbnails are embedded, nothing runs, nothing is loaded."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from PIL import Image
 
 from radapter.data.pictures.decoding import decode
 from radapter.errors import ImageError
-from radapter.search.hits import Hit
+from radapter.search.index import Hit
 
 _SIDE = 320  # pixels of a thumbnail's longer side; a card shows it at half of that or a little more
 
@@ -61,9 +61,9 @@ def sheet_html(found: Mapping[str, Sequence[Hit]], folder: Path, *, about: str) 
     Every text is escaped. The bar under a hit is its cosine as a share of the query's best.
 
     Args:
-        found: query -> hits.
-        folder: where the hits' paths start.
-        about: a line below the title.
+        found: Query -> hits.
+        folder: Folder of the hits' paths.
+        about: A line below the title.
     """
     pictures = {hit.path: _picture(folder / hit.path) for hits in found.values() for hit in hits}
     sections = "\n".join(_section(query, hits, pictures) for query, hits in found.items())
@@ -72,7 +72,7 @@ def sheet_html(found: Mapping[str, Sequence[Hit]], folder: Path, *, about: str) 
 
 
 def printable(text: str) -> str:
-    """A file's name as one line of printable characters; others are shown as escapes."""
+    """A file's name as one line of printable characters; others become escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -97,7 +97,6 @@ def _card(hit: Hit, picture: str, best: float) -> str:
 
 
 def _picture(path: Path) -> str:
-    """A thumbnail as a data URI; empty where the file cannot be read any more."""
     try:
         image = decode(path, where=str(path))
     except ImageError:

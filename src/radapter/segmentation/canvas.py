@@ -1,7 +1,7 @@
-"""What is found in one picture, put together from its tiles, and the two files that keep it.
+"""One picture assembled from its tiles, and the two files that keep the result.
 
-A tile is segmented by itself, so that a picture of any size takes the memory of one tile; a region ends at its
-tile's edge. A picture that is not tiled is one tile.
+Each tile is segmented by itself, so a picture of any size takes the memory of one tile. A region ends at its tile's
+edge. A picture that is not tiled is one tile.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from radapter.segmentation.segmenting import Segmentation
 
 
 class Tile(NamedTuple):
-    """A part of a picture. left and top: where it starts, pixels. image: what it shows."""
+    """A part of a picture. left and top: its place, pixels. image: its pixels."""
 
     left: int
     top: int
@@ -29,11 +29,8 @@ class Tile(NamedTuple):
 
 
 def tiles(image: Image.Image, side: int | None) -> Iterator[Tile]:
-    """Parts of nearly equal size that make up an image, row by row.
-
-    Args:
-        image: of any size.
-        side: no part is higher or wider; None gives the image as one part.
+    """Cuts an image into parts of nearly equal size, row by row; no part is higher or wider than `side`, None for
+    one part.
     """
     for top, bottom in _cuts(image.height, side):
         for left, right in _cuts(image.width, side):
@@ -45,12 +42,12 @@ class Canvas:
     """Collects the label map and the regions of one picture.
 
     Args:
-        size: width and height, pixels.
-        classnames: C, one a class.
+        size: Width and height, pixels.
+        classnames: C names.
 
     Attributes:
-        labels: (H, W), int32, into the classes; NOTHING where no tile has been added yet.
-        regions: a mapping for each region that has a pixel, as COCO's annotations: `segmentation` (run lengths),
+        labels: (H, W), int32, into the classes; NOTHING before a tile is added there.
+        regions: A mapping for each region that has a pixel, as COCO's annotations: `segmentation` (run lengths),
             `bbox` (left, top, width, height), `area`; and `class`, `score` and `objectness`.
     """
 
@@ -82,15 +79,15 @@ class Canvas:
             )
 
     def document(self, about: Mapping[str, Any]) -> dict[str, Any]:
-        """What the JSON file holds: `about`, the size, the classes and the regions."""
+        """The content of the JSON file: `about`, the size, the classes and the regions."""
         height, width = self.labels.shape
         return {**about, "size": [height, width], "classes": list(self._classnames), "regions": self.regions}
 
     def write_labels(self, file: IO[bytes]) -> None:
-        """Writes the label map as PNG: each pixel the number of its class.
+        """Writes the label map as PNG: each pixel has the number of its class.
 
-        Up to 255 classes are 8 bits with the classes' colours as the palette, 255 where there is none; more are 16
-        bits, 65535 where there is none.
+        With up to 255 classes, pixels have 8 bits, the palette holds the classes' colours, and 255 means no class.
+        With more they have 16 bits, and 65535 means no class.
         """
         count = len(self._classnames)
         none, kind = (255, np.uint8) if count <= 255 else (65535, np.uint16)

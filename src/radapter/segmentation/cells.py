@@ -1,10 +1,10 @@
-"""An image as the cells of its regions, so that its class map costs nothing to compute again.
+"""An image as the cells of its regions, so that a sweep over alpha computes its class map at little cost.
 
     S_c(h, w) = sum_q s_qc m_q(h, w)
 
-depends on a pixel through its column m(h, w) alone. Pixels with the same column and the same true class are a cell:
+depends on a pixel only through its column m(h, w). Pixels with the same column and the same true class are a cell:
 they get the same class, whatever the scores s are. A hundred regions of a photograph make some hundreds of cells,
-where pixels are tens of thousands, and a sweep over alpha computes the map of every image many times.
+where pixels are tens of thousands.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Cells(NamedTuple):
     """K cells of an image with Q regions; pixels without a true class are left out.
 
     shares: (K, Q), float32, the value of each region's mask on the cell. classes: (K,), int64, the true class.
-    pixels: (K,), int64, how many.
+    pixels: (K,), int64, the number of pixels.
     """
 
     shares: Tensor
@@ -25,13 +25,8 @@ class Cells(NamedTuple):
     pixels: Tensor
 
     def named(self, scores: Tensor) -> Tensor:
-        """The class of every cell.
-
-        Args:
-            scores: of the regions' classes, (Q, C), float.
-
-        Returns:
-            (K,), int64; C, no class, where no region has a say.
+        """The class of every cell from the scores (Q, C) of the regions: (K,), int64; C, no class, if no region has
+        a score.
         """
         best, named = (self.shares @ scores.float().cpu()).max(1)
         return torch.where(best > 0, named, scores.shape[1])
@@ -41,11 +36,11 @@ def cells_of(masks: Tensor, labels: Tensor) -> Cells:
     """The cells of one image.
 
     Args:
-        masks: of its regions, (Q, H, W), bool or floating point in [0, 1].
-        labels: the true class of each pixel, (H, W), int64; below 0 where it has none.
+        masks: Its regions, (Q, H, W), bool or floating point in [0, 1].
+        labels: The true class of each pixel, (H, W), int64; negative for none.
 
     Raises:
-        ValueError: masks and labels differ in size.
+        ValueError: Masks and labels differ in size.
     """
     if masks.shape[1:] != labels.shape:
         raise ValueError(
@@ -67,6 +62,5 @@ def cells_of(masks: Tensor, labels: Tensor) -> Cells:
 
 
 def _numbered(values: Tensor) -> tuple[Tensor, int]:
-    """Each value's place among the distinct ones, and how many these are."""
     distinct, places = torch.unique(values, return_inverse=True)
     return places, len(distinct)

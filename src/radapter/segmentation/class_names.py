@@ -1,4 +1,4 @@
-"""Classes with synonyms: one entry a class, its names separated by commas, and the head that they give."""
+"""A zero-shot head of classes with synonyms: each entry is a class, its names separated by commas."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radapter.errors import DataError
-from radapter.zeroshot import TextEncoder, check_classnames, class_embeddings, spoken
+from radapter.models import DualEncoder
+from radapter.zeroshot import check_classnames, class_embeddings, spoken
 
 Synonyms = Literal["mean", "max"]
 
@@ -16,14 +17,14 @@ Synonyms = Literal["mean", "max"]
 class ClassHead(NamedTuple):
     """Embeddings of C classes.
 
-    embeddings: unit norm, (N, E), N = C where each class has one. classes: (N,), int64, ascending, whose each is.
+    embeddings: unit norm, (N, E), N = C if each class has one. classes: (N,), int64, ascending, the class of each.
     """
 
     embeddings: Tensor
     classes: Tensor
 
     def cosines(self, features: Tensor) -> Tensor:
-        """Of unit features (B, E) with each class, of several embeddings the largest: (B, C)."""
+        """The cosine of unit features (B, E) with each class, the largest of a class's embeddings: (B, C)."""
         single = features @ self.embeddings.T
         count = int(self.classes[-1]) + 1
         if count == single.shape[1]:
@@ -35,13 +36,8 @@ class ClassHead(NamedTuple):
 
 
 def names_of(entry: str) -> tuple[str, ...]:
-    """The names of a class, "car, automobile" giving two; a name that stands twice counts once.
-
-    Underscores become spaces.
-
-    Raises:
-        DataError: a name is empty.
-    """
+    """The distinct names of a class: "car, automobile" gives two; underscores become spaces. Raises DataError if a
+    name is empty."""
     names = [spoken(name) for name in entry.split(",")]
     if not all(names):
         raise DataError(f"class names must not be empty. '{entry}' holds an empty one. Look at its commas.")
@@ -49,21 +45,20 @@ def names_of(entry: str) -> tuple[str, ...]:
 
 
 def class_head(
-    encoder: TextEncoder, classnames: Sequence[str], templates: Sequence[str], *, synonyms: Synonyms = "mean"
+    encoder: DualEncoder, classnames: Sequence[str], templates: Sequence[str], *, synonyms: Synonyms = "mean"
 ) -> ClassHead:
     """The zero-shot head of classes with synonyms; each name is averaged over the templates.
 
     Args:
-        encoder: gives text embeddings.
-        classnames: C entries, no two alike, each a name or several with commas between; two classes may share one
-            of theirs.
-        templates: each with one "{}".
+        encoder: Encodes the names.
+        classnames: C distinct entries, each a name or several separated by commas. Two classes may share a name.
+        templates: Each with one "{}".
         synonyms: "mean": a class is the mean of its names, scaled to unit norm. "max": its cosine is the largest of
             its names'.
 
     Raises:
-        DataError: there is no class, two are alike, or a name is empty.
-        ConfigError: there is no template.
+        DataError: There is no class, two are alike, or a name is empty.
+        ConfigError: There is no template.
     """
     check_classnames(classnames)
     groups = [names_of(entry) for entry in classnames]

@@ -1,4 +1,4 @@
-"""What regions show: the crops of all regions of all images through one CLIP, against class embeddings.
+"""Class scores of regions: the crops of all regions of all images through one CLIP, against class embeddings.
 
 c_q = softmax_c( logit_scale cos(f(crop_q), g(class_c)) )
 """
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from radapter.models import DualEncoder
 from radapter.segmentation.class_names import Synonyms, class_head
-from radapter.segmentation.crops import THRESHOLD, Colour, RegionCrops, region_crops
+from radapter.segmentation.crops import PLAIN, CropStyle, RegionCrops, region_crops
 from radapter.segmentation.mask_prompts import MaskPrompts
 from radapter.zeroshot import device_of, evaluating
 
 
 class RegionScores(NamedTuple):
-    """Of the Q regions of one image.
+    """Scores of the Q regions of one image.
 
-    scores: (Q, C), float32, rows sum to 1; 0 where a region is not valid. valid: (Q,), bool, whether it has a pixel.
+    scores: (Q, C), float32, rows sum to 1; 0 if a region is not valid. valid: (Q,), bool, whether it has a pixel.
     """
 
     scores: Tensor
@@ -32,22 +32,17 @@ class RegionClassifier:
     """Classifies regions with an encoder as it is now: adapted, merged or neither.
 
     Args:
-        encoder: gives image and text features; its device is computed on.
-        classnames: C entries, each a name or synonyms with commas between.
-        templates: each with one "{}".
+        encoder: Encodes images and texts, on its device.
+        classnames: C entries, each a name or synonyms separated by commas.
+        templates: Each with one "{}".
         synonyms: "mean" or "max", see `class_head`.
-        prompts: learned tokens for the background; None leaves the fill colour there.
-        threshold: of masks, see `region_crops`; so are the next three.
-        fill: colour of the background, [0, 1]; the tower's mean where None.
-        antialias: whether crops are averaged when they are reduced.
-        ovseg_compat: crops as OVSeg's release makes them.
-        expand: of boxes, see `region_crops`; so is the next.
-        square: whether boxes are widened to squares.
-        batch_size: crops in one pass of the tower.
+        prompts: Learned tokens for the background; None leaves the fill colour there.
+        style: How regions are cut out.
+        batch_size: Crops in one pass of the tower.
 
     Raises:
-        DataError: there is no class, two are alike, or a name is empty.
-        ModelError: the model has an image tower only.
+        DataError: There is no class, two are alike, or a name is empty.
+        ModelError: The model has an image tower only.
     """
 
     def __init__(
@@ -58,23 +53,14 @@ class RegionClassifier:
         *,
         synonyms: Synonyms = "mean",
         prompts: MaskPrompts | None = None,
-        threshold: float = THRESHOLD,
-        fill: Colour | None = None,
-        antialias: bool = True,
-        ovseg_compat: bool = False,
-        expand: float = 1.0,
-        square: bool = False,
+        style: CropStyle = PLAIN,
         batch_size: int = 64,
     ) -> None:
         self.classnames = tuple(classnames)
         self._encoder = encoder
         self._head = class_head(encoder, classnames, templates, synonyms=synonyms)
         self._prompts = prompts
-        self._threshold = threshold
-        self._fill = fill
-        self._antialias = antialias
-        self._ovseg_compat = ovseg_compat
-        self._expand, self._square = expand, square
+        self._style = style
         self._batch_size = batch_size
 
     def crops(self, image: Tensor, masks: Tensor) -> RegionCrops:
@@ -85,12 +71,7 @@ class RegionClassifier:
             size=self._encoder.image_size,
             mean=self._encoder.image_mean,
             std=self._encoder.image_std,
-            threshold=self._threshold,
-            fill=self._fill,
-            antialias=self._antialias,
-            ovseg_compat=self._ovseg_compat,
-            expand=self._expand,
-            square=self._square,
+            style=self._style,
         )
 
     def scores(self, crops: Sequence[RegionCrops]) -> list[RegionScores]:
@@ -115,14 +96,13 @@ class RegionClassifier:
         """Crops and scores the regions of several images.
 
         Args:
-            images: each (3, H, W), uint8 or floating point in [0, 1].
-            masks: for each image its regions, (Q, H, W).
+            images: Each (3, H, W), uint8 or floating point in [0, 1].
+            masks: For each image its regions, (Q, H, W).
         """
         return self.scores([self.crops(image, regions) for image, regions in zip(images, masks, strict=True)])
 
     @torch.no_grad()
     def _probabilities(self, pixels: Tensor, masks: Tensor) -> Tensor:
-        """(B, C), float32, on the CPU."""
         device = device_of(self._encoder)
         parts = []
         with evaluating(self._encoder):

@@ -6,7 +6,8 @@ and C the weights of `resampling`. Their rows sum to 1, so this is f + R m (x - 
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -24,12 +25,51 @@ _BUDGET = (
 )  # pixels of padded crops in one product: boxes of like size, so that little of it is padding
 
 
+@final
+@dataclass(frozen=True)
+class CropStyle:
+    """How regions are cut out and resized.
+
+    Attributes:
+        threshold: A pixel is the region's if its mask is above it.
+        fill: Colour of the background, [0, 1]; None for the tower's mean, which the tower sees as 0.
+        antialias: Whether a reduction averages over all pixels, as Pillow does; crops then stay within [0, 1].
+            Without it four neighbours make a pixel, however large the region.
+        ovseg_compat: Crops as OVSeg's release makes them: no antialiasing, the mean as the fill, and the overshoot
+            of the cubic kernel left in. `antialias` is then ignored.
+        expand: Factor >= 1 on the sides of boxes, around their middle; beyond the image lies the fill.
+        square: Whether boxes are widened to squares, which keeps proportions; otherwise they are stretched.
+
+    Raises:
+        ValueError: `expand` is below 1, or `ovseg_compat` with a fill of its own.
+    """
+
+    threshold: float = THRESHOLD
+    fill: Colour | None = None
+    antialias: bool = True
+    ovseg_compat: bool = False
+    expand: float = 1.0
+    square: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.expand >= 1:
+            raise ValueError(f"expand must be at least 1. Got {self.expand}. Use 1 for the tight box.")
+        if self.ovseg_compat and self.fill is not None:
+            raise ValueError(
+                f"ovseg_compat fills with the tower's mean. Got fill {self.fill}. Leave one of them out."
+            )
+
+
+PLAIN = CropStyle()
+"""The default style."""
+
+
 class RegionCrops(NamedTuple):
     """Q regions of one image as a tower takes them.
 
-    pixels: (Q, 3, S, S), normalised; the fill alone where a region is not valid. masks: (Q, S, S), bool, which
-    pixels are the region's, by nearest neighbour. valid: (Q,), bool, whether the region has a pixel. boxes: (Q, 4),
-    int64, as `tight_boxes`.
+    pixels: (Q, 3, S, S), normalised; only the fill if a region is not valid. masks: (Q, S, S), bool, the region's
+    pixels by nearest neighbour. valid: (Q,), bool, whether the region has a pixel. boxes: (Q, 4), int64, as
+    `tight_boxes`.
     """
 
     pixels: Tensor
@@ -39,18 +79,7 @@ class RegionCrops(NamedTuple):
 
 
 def region_crops(
-    image: Tensor,
-    masks: Tensor,
-    *,
-    size: int,
-    mean: Colour,
-    std: Colour,
-    threshold: float = THRESHOLD,
-    fill: Colour | None = None,
-    antialias: bool = True,
-    ovseg_compat: bool = False,
-    expand: float = 1.0,
-    square: bool = False,
+    image: Tensor, masks: Tensor, *, size: int, mean: Colour, std: Colour, style: CropStyle = PLAIN
 ) -> RegionCrops:
     """Cuts every region of an image out and resizes it to a tower's input, by one batched resize.
 
@@ -58,33 +87,27 @@ def region_crops(
         image: (3, H, W), uint8, or floating point in [0, 1].
         masks: (Q, H, W), floating point in [0, 1], or bool.
         size: S, height and width of the tower's input.
-        mean: what the tower subtracts from pixels in [0, 1].
-        std: what it then divides by.
-        threshold: a pixel is the region's where the mask is above it.
-        fill: the colour of the background; `mean` where None, which the tower sees as 0.
-        antialias: whether a reduction averages over what it leaves out, as Pillow does; crops then stay within
-            [0, 1], as Pillow's do. Without it four neighbours make a pixel, however large the region.
-        ovseg_compat: what OVSeg's release does: no antialiasing, the mean as the fill, and overshoot of the cubic
-            kernel left in. `antialias` has then no say.
-        expand: by which box sides are multiplied first, around their middle; beyond the image lies the fill.
-        square: whether boxes are widened to squares, which keeps proportions; else they are stretched.
+        mean: The tower subtracts it from pixels in [0, 1].
+        std: The tower then divides by it.
+        style: Background, resize and frame.
 
     Returns:
-        Crops in float32, or float64 where the image is.
+        Crops in float32, or float64 if the image is.
 
     Raises:
-        ValueError: shapes do not fit, `expand` is below 1, or `ovseg_compat` with a fill of its own.
+        ValueError: Shapes do not fit.
     """
-    _check(image, masks, fill=fill, ovseg_compat=ovseg_compat, expand=expand)
+    _check(image, masks)
+    antialias = style.antialias and not style.ovseg_compat
     dtype = image.dtype if image.dtype == torch.float64 else torch.float32
-    binary = masks if masks.dtype == torch.bool else masks > threshold
+    binary = masks if masks.dtype == torch.bool else masks > style.threshold
     boxes = tight_boxes(binary)
     valid = boxes[:, 2] > boxes[:, 0]
-    frames = _frames(boxes, expand=expand, square=square)
-    weigh = plain_weights if ovseg_compat or not antialias else antialiased_weights
+    frames = _frames(boxes, expand=style.expand, square=style.square)
+    weigh = antialiased_weights if antialias else plain_weights
     middle, width, background = (
         torch.tensor(colour, dtype=dtype, device=image.device)[:, None, None]
-        for colour in (mean, std, mean if fill is None else fill)
+        for colour in (mean, std, mean if style.fill is None else style.fill)
     )
     contrast = (image.to(dtype) / 255 if image.dtype == torch.uint8 else image.to(dtype)) - background
     pixels = background[None].expand(len(masks), 3, size, size).contiguous()
@@ -99,19 +122,15 @@ def region_crops(
         pixels[rows] += down[:, None] @ patch @ across[:, None].mT
         nearest = nearest_index(heights, size)[:, :, None], nearest_index(widths, size)[:, None, :]
         shown[rows] = inside[torch.arange(len(rows), device=rows.device)[:, None, None], *nearest]
-    if not ovseg_compat and antialias:
+    if antialias:
         pixels.clamp_(0, 1)
     return RegionCrops(pixels.sub_(middle).div_(width), shown, valid, boxes)
 
 
 def tight_boxes(masks: Tensor) -> Tensor:
-    """The smallest box around each mask.
+    """The smallest box around each mask: (Q, H, W) bool -> (Q, 4), int64, zeros if the mask is empty.
 
-    Args:
-        masks: (Q, H, W), bool.
-
-    Returns:
-        (Q, 4), int64: left, top, right, bottom, the last two exclusive; zeros where the mask is empty.
+    A box is left, top, right, bottom, the last two exclusive.
     """
     edges = []
     for axis in (1, 2):  # columns, then rows
@@ -125,12 +144,11 @@ def tight_boxes(masks: Tensor) -> Tensor:
 
 
 def pixels_of(image: Image) -> Tensor:
-    """An image as `region_crops` takes it: (3, H, W), uint8."""
+    """Converts an image to (3, H, W), uint8, RGB, as `region_crops` takes it."""
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
 
 
 def _frames(boxes: Tensor, *, expand: float, square: bool) -> Tensor:
-    """What is cut out around each box, (Q, 4); it may reach beyond the image."""
     sides = boxes[:, 2:] - boxes[:, :2]
     wanted = sides.max(1, keepdim=True).values.expand(-1, 2) if square else sides
     wanted = (wanted * expand).round().long()
@@ -159,7 +177,6 @@ def _grid(frames: Tensor, height: int, width: int) -> tuple[_Line, _Line]:
 
 
 def _batches(frames: Tensor, valid: Tensor) -> Iterator[Tensor]:
-    """Numbers of the valid regions, those of like size together, as many at a time as memory allows."""
     sides = frames[:, 2:] - frames[:, :2]
     order = [row for row in sides.prod(1).argsort(stable=True).tolist() if valid[row]]
     batch: list[int] = []
@@ -174,7 +191,7 @@ def _batches(frames: Tensor, valid: Tensor) -> Iterator[Tensor]:
         yield torch.tensor(batch, device=frames.device)
 
 
-def _check(image: Tensor, masks: Tensor, *, fill: Colour | None, ovseg_compat: bool, expand: float) -> None:
+def _check(image: Tensor, masks: Tensor) -> None:
     if image.ndim != 3 or len(image) != 3 or not (image.dtype == torch.uint8 or image.is_floating_point()):
         raise ValueError(
             f"image must be (3, H, W), uint8 or floating point. Got {tuple(image.shape)} of {image.dtype}."
@@ -183,7 +200,3 @@ def _check(image: Tensor, masks: Tensor, *, fill: Colour | None, ovseg_compat: b
         raise ValueError(
             f"masks must be (Q, {image.shape[1]}, {image.shape[2]}), as the image. Got {tuple(masks.shape)}."
         )
-    if not expand >= 1:
-        raise ValueError(f"expand must be at least 1. Got {expand}. Use 1 for the tight box.")
-    if ovseg_compat and fill is not None:
-        raise ValueError(f"ovseg_compat fills with the tower's mean. Got fill {fill}. Leave one of them out.")

@@ -1,16 +1,17 @@
-"""The proposer's own scores of a region and CLIP's scores of its crop, joined: four published ways.
+"""Four published ways to join the proposer's own scores of a region with CLIP's scores of its crop.
 
 With a the proposer's probabilities and c CLIP's, for each region and class:
 
-    region  c; a region without a pixel has no say. OVSeg with its ensemble switched off.
+    region  c; a region without a pixel is ignored. OVSeg with its ensemble switched off.
     ovseg   a^(1-w) c^w. Liang et al., CVPR 2023; `open_vocab_seg/ovseg_model.py` of facebookresearch/ov-seg.
     zsseg   that for classes the proposer was not trained on; for those it was, a^w c^(1-w). Xu et al., ECCV 2022;
-            `mask_former/zero_shot_mask_former_model.py` of MendelXu/zsseg.baseline, which ov-seg's is made from.
+            `mask_former/zero_shot_mask_former_model.py` of MendelXu/zsseg.baseline, from which ov-seg's is made.
     fcclip  a^(1-w) c^w with one w for classes the proposer was trained on and a larger one for the others, scaled
             to the sum that a has: what is missing from 1 is "no object". Yu et al., NeurIPS 2023;
             `fcclip/fcclip.py` of bytedance/fc-clip, after ODISE.
 
-A region without a pixel has no crop: c counts as 1, as there; fcclip then leaves a alone (`ensemble_on_valid_mask`).
+A region without a pixel has no crop: c counts as 1, as in the releases; fcclip then leaves a alone
+(`ensemble_on_valid_mask`).
 """
 
 from typing import Literal, get_args
@@ -41,20 +42,20 @@ def combine(
     """One score for each region and class.
 
     Args:
-        proposal_scores: a, (Q, C), in [0, 1]; None in mode "region", which does not read it.
+        proposal_scores: a, (Q, C), in [0, 1]; not read in mode "region".
         region_scores: c, (Q, C), in [0, 1].
-        weight: of CLIP, in [0, 1]; for fcclip that of seen and that of unseen classes. The published one if None;
+        weight: CLIP's, in [0, 1]; for fcclip one for seen and one for unseen classes. None for the published one;
             "region" takes none.
-        mode: one of ENSEMBLES.
-        valid: (Q,), bool, which regions have a pixel; all if None.
-        seen: (C,), bool, the classes that the proposer was trained on: for zsseg and fcclip.
+        mode: One of ENSEMBLES.
+        valid: (Q,), bool, which regions have a pixel; None for all.
+        seen: (C,), bool, the classes that the proposer was trained on, for zsseg and fcclip.
 
     Returns:
         (Q, C), in [0, 1].
 
     Raises:
-        ConfigError: the mode is unknown, or an argument is missing, out of range or of no use to the mode.
-        ValueError: shapes differ.
+        ConfigError: The mode is unknown, or an argument is missing, out of range or not used by the mode.
+        ValueError: Shapes differ.
     """
     check_ensemble(mode, weight)
     queries, classes = region_scores.shape
@@ -87,11 +88,7 @@ def combine(
 
 
 def check_ensemble(mode: Ensemble, weight: float | tuple[float, float] | None) -> None:
-    """Raises where an ensemble is unknown or its weight of the wrong kind or out of range.
-
-    Raises:
-        ConfigError: what is wrong with which.
-    """
+    """Raises ConfigError if an ensemble is unknown or its weight is of the wrong kind or out of range."""
     if mode not in ENSEMBLES:
         raise ConfigError(
             f"ensemble must be one of {', '.join(ENSEMBLES)}. Got '{mode}'.{did_you_mean(mode, ENSEMBLES)}"
@@ -103,31 +100,19 @@ def check_ensemble(mode: Ensemble, weight: float | tuple[float, float] | None) -
 
 
 def _weights(mode: Ensemble, weight: float | tuple[float, float] | None) -> tuple[float, float]:
-    """CLIP's exponent for seen and for unseen classes."""
     if mode == "fcclip":
-        first, second = _pair(weight)
+        pair = (SEEN_WEIGHT, UNSEEN_WEIGHT) if weight is None else weight
+        if not isinstance(pair, tuple):
+            raise ConfigError(f"weight of 'fcclip' must be two, of seen and unseen classes. Got {weight}.")
+        first, second = pair
+    elif isinstance(weight, tuple):
+        raise ConfigError(f"weight of '{mode}' must be one number. Got {weight}.")
     else:
-        second = _single(mode, weight)
+        second = WEIGHT if weight is None else weight
         first = 1 - second if mode == "zsseg" else second
     if not (0 <= first <= 1 and 0 <= second <= 1):
         raise ConfigError(f"weight must be in [0, 1]. Got {weight}.")
     return first, second
-
-
-def _pair(weight: float | tuple[float, float] | None) -> tuple[float, float]:
-    if weight is None:
-        return SEEN_WEIGHT, UNSEEN_WEIGHT
-    if isinstance(weight, tuple):
-        return weight
-    raise ConfigError(f"weight of 'fcclip' must be two, of seen and unseen classes. Got {weight}.")
-
-
-def _single(mode: Ensemble, weight: float | tuple[float, float] | None) -> float:
-    if weight is None:
-        return WEIGHT
-    if isinstance(weight, tuple):
-        raise ConfigError(f"weight of '{mode}' must be one number. Got {weight}.")
-    return weight
 
 
 def _check_seen(mode: Ensemble, seen: Tensor | None, classes: int) -> None:

@@ -1,4 +1,4 @@
-"""Regions without any weights: Felzenszwalb's graph segmentation at several scales, their union thinned out.
+"""Regions without any weights: Felzenszwalb's graph segmentation at several scales, near copies removed.
 
 Source: Felzenszwalb and Huttenlocher, IJCV 2004, as scikit-image computes it.
 """
@@ -21,14 +21,14 @@ class FelzenszwalbProposer:
     """Segments of every scale, largest first, near copies dropped; together they cover the image.
 
     Args:
-        scales: larger ones give larger segments.
-        sigma: of the Gaussian that smooths the image first, pixels.
-        min_size: smaller segments are joined to a neighbour, pixels.
-        max_overlap: of two segments whose intersection over union is above it the smaller one is dropped.
-        max_regions: at most so many are given. If those leave pixels out, the last one is all of these.
+        scales: Larger ones give larger segments.
+        sigma: Standard deviation of the Gaussian that smooths the image first, pixels.
+        min_size: Smaller segments are joined to a neighbour, pixels.
+        max_overlap: If the intersection over union of two segments is above it, the smaller one is dropped.
+        max_regions: Maximum number of regions. If they leave pixels out, the last one is all of these.
 
     Raises:
-        ConfigError: an argument is out of range.
+        ConfigError: An argument is out of range.
         MissingExtraError: scikit-image is not installed.
     """
 
@@ -67,7 +67,6 @@ class FelzenszwalbProposer:
         return Proposals(masks.half(), torch.ones(len(masks)))
 
     def _labels(self, pixels: np.ndarray, scale: float) -> Tensor:
-        """(H, W), int64, labels 0 to K - 1."""
         labels = self._segment(
             pixels, scale=scale, sigma=self._sigma, min_size=self._min_size, channel_axis=-1
         )
@@ -75,7 +74,6 @@ class FelzenszwalbProposer:
 
 
 def _largest(maps: Sequence[Tensor], count: int) -> Tensor:
-    """The largest segments, largest first, of equal ones the first: (N, 2), the number of the map and the label."""
     areas = [torch.bincount(labels.flatten()) for labels in maps]
     places = torch.cat(
         [torch.stack([torch.full_like(a, s), torch.arange(len(a))], 1) for s, a in enumerate(areas)]
@@ -84,7 +82,6 @@ def _largest(maps: Sequence[Tensor], count: int) -> Tensor:
 
 
 def _overlaps(maps: Sequence[Tensor], candidates: Tensor) -> Tensor:
-    """Intersection over union of the candidates, (N, N)."""
     chosen, numbers = [], []
     for scale, labels in enumerate(maps):
         rows = torch.nonzero(candidates[:, 0] == scale)[:, 0]
@@ -97,7 +94,6 @@ def _overlaps(maps: Sequence[Tensor], candidates: Tensor) -> Tensor:
 
 
 def _covering(masks: Tensor, max_regions: int) -> Tensor:
-    """The masks and, where they leave pixels out, these as one more; the last mask makes room if it must."""
     if masks.any(0).all():
         return masks
     masks = masks[: max_regions - 1]

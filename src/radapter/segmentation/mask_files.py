@@ -1,13 +1,13 @@
-"""Regions computed beforehand, one file an image, beside each other in a folder.
+"""Precomputed regions, one file per image in one folder.
 
-The masks of `a/b.jpg` are in one of these, looked for in this order:
+The masks of `a/b.jpg` are in one of these files, looked for in this order:
 
-    a/b.npz   arrays "masks" (Q, H, W), bool or numbers in [0, 1], and, if there is one, "objectness" (Q,)
+    a/b.npz   arrays "masks" (Q, H, W), bool or numbers in [0, 1], and optionally "objectness" (Q,)
     a/b.json  a list, or a mapping whose "regions" is one, of {"segmentation": {"size": [H, W], "counts": ...}} with
-              COCO's run lengths, compressed or not, and, if there is one, "objectness"; `radapter segment` writes it
+              COCO's run lengths, compressed or not, and optionally "objectness"; `radapter segment` writes it
     a/b.png   grey or indexed, 8 or 16 bits: each value but 0 is a region
 
-No file is unpickled, and no more is read than MAX_REGIONS masks of the image's size.
+No file is unpickled, and no more than MAX_REGIONS masks of the image's size are read.
 """
 
 import zipfile
@@ -30,21 +30,14 @@ MAX_REGIONS = 1000
 
 @final
 class MaskFile:
-    """Gives the masks of one file, for the one image that they belong to.
-
-    Args:
-        path: the file.
-    """
+    """Gives the masks of one file, for the one image that they belong to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __call__(self, image: Image) -> Proposals:
-        """The file's masks in half precision.
-
-        Raises:
-            DataError: the file is damaged, holds something else, too much, or masks of another size.
-        """
+        """The file's masks in half precision. Raises DataError if the file is damaged, holds something else, too
+        much, or masks of another size."""
         masks, objectness = _READERS[self._path.suffix](self._path, image.size[::-1])
         if masks.shape[1:] != image.size[::-1]:
             raise DataError(
@@ -55,15 +48,8 @@ class MaskFile:
 
 
 def mask_file_of(folder: Path, image: Path) -> Path:
-    """The file in `folder` that holds the masks of an image.
-
-    Args:
-        folder: of mask files.
-        image: relative to the images' folder; its suffix is replaced.
-
-    Raises:
-        DataError: there is none.
-    """
+    """The file in `folder` that holds the masks of `image`, a path relative to the images' folder. Raises DataError
+    if there is none."""
     names = [image.with_suffix(suffix) for suffix in _READERS]
     for name in names:
         if (folder / name).is_file():

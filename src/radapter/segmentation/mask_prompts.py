@@ -2,10 +2,10 @@
 
 Source: mask prompt tuning, Liang et al., CVPR 2023, section 3.3; `VisualTransformer` in `open_clip_training/src/
 open_clip/model.py` of facebookresearch/ov-seg. With P_d the tokens of depth d, T_d the patch tokens that block d
-reads and M the patches that touch the region: T_d <- M T_d + (1 - M) P_d. For the first block that is done to the
-patch embeddings, before positions and the first norm are applied. Class token and later blocks are left alone.
+reads and M the patches that touch the region: T_d <- M T_d + (1 - M) P_d. The first block's tokens are replaced as
+patch embeddings, before positions and the first norm. The class token and later blocks are left alone.
 
-The tower stays as it is: hooks replace the tokens while `encode_image` runs.
+The tower is not changed: hooks replace the tokens while `encode_image` runs.
 """
 
 import sys
@@ -31,7 +31,7 @@ _KIND = "radapter mask prompts 1"
 
 
 class _Tower(NamedTuple):
-    """Where a tower's patch tokens are: `patches` gives (B, D, h, w), a block (B, 1 + h w, D)."""
+    """`patches` gives (B, D, h, w), a block (B, 1 + h w, D)."""
 
     patches: nn.Conv2d
     blocks: tuple[nn.Module, ...]
@@ -42,15 +42,15 @@ class MaskPrompts(nn.Module):
     """The tokens of one image tower, to be trained with both towers frozen.
 
     Args:
-        encoder: its image tower gives the shapes; a transformers CLIPModel or an open_clip VisionTransformer.
-        depth: the first so many blocks have tokens of their own.
-        seed: of the start, normal with standard deviation 0.02; torch's global generator is left as it was.
+        encoder: Its image tower gives the shapes; a transformers CLIPModel or an open_clip VisionTransformer.
+        depth: Number of blocks, from the first, that have tokens of their own.
+        seed: Of the start, normal with standard deviation 0.02; torch's global generator is not used.
 
     Attributes:
         tokens: (depth, patches, D), the only parameter.
 
     Raises:
-        ModelError: the image tower is of another kind.
+        ModelError: The image tower is of another kind.
         ConfigError: depth is below 1 or above the tower's.
     """
 
@@ -68,7 +68,7 @@ class MaskPrompts(nn.Module):
         """Image features of crops, not normalised; gradients reach the tokens.
 
         Args:
-            encoder: of the shape that the tokens were made for, adapted or not.
+            encoder: Of the shape that the tokens were made for, adapted or not.
             pixels: (B, 3, S, S), as the tower takes them.
             masks: (B, S, S), bool, the region's pixels.
 
@@ -84,12 +84,8 @@ class MaskPrompts(nn.Module):
 
     @classmethod
     def load(cls, path: Path, encoder: DualEncoder) -> "MaskPrompts":
-        """Reads what `save` wrote.
-
-        Raises:
-            ModelError: the file is missing, damaged, no mask prompts, or of another tower's shape.
-            DamagedError: it differs from its record in the manifest beside it.
-        """
+        """Reads a file of `save`. Raises ModelError if the file is missing, damaged, no mask prompts, or of another
+        tower's shape, and DamagedError if it differs from its record in the manifest beside it."""
         check_recorded(path.parent, path.name)
         try:
             with safe_open(path, framework="pt") as file:
@@ -114,7 +110,9 @@ class MaskPrompts(nn.Module):
 
     @contextmanager
     def replacing(self, encoder: DualEncoder, masks: Tensor) -> Iterator[None]:
-        """A block in which the background tokens of the encoder's image tower are these; `masks` as above."""
+        """A block in which these tokens replace the background of the encoder's image tower; `masks` as in
+        `encode_image`.
+        """
         tower = _tower(encoder)
         patch = tower.patches.kernel_size[0]
         shown = F.max_pool2d(masks[:, None].float(), patch, stride=patch)  # B, 1, h, w

@@ -1,7 +1,7 @@
-"""How much masks overlap, all pairs at once, and the suppression of near copies.
+"""Intersection over union of all pairs of masks, and the suppression of near copies.
 
-The intersections of binary masks are one matrix product; those of segments of label maps are counts of pairs of
-labels, which needs no mask at all. Both are exact: counts are whole numbers.
+The intersections of binary masks are one matrix product. Those of segments of label maps are counts of pairs of
+labels, which need no masks. Both are exact, as counts are whole numbers.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,7 @@ _BLOCK = 1 << 20  # pixels multiplied at a time: a float32 count is exact up to 
 
 
 def mask_iou(masks: Tensor) -> Tensor:
-    """Intersection over union of every pair of masks.
-
-    Args:
-        masks: (Q, H, W), bool.
-
-    Returns:
-        (Q, Q), float64; 0 where both are empty.
-    """
+    """Intersection over union of every pair of masks: (Q, H, W) bool -> (Q, Q), float64; 0 if both are empty."""
     flat = masks.flatten(1)
     shared = torch.zeros(len(flat), len(flat), dtype=torch.float64, device=masks.device)
     for start in range(0, flat.shape[1], _BLOCK):
@@ -30,11 +23,10 @@ def mask_iou(masks: Tensor) -> Tensor:
 
 
 def segment_iou(maps: Sequence[Tensor]) -> Tensor:
-    """Intersection over union of every pair of segments of label maps.
+    """Intersection over union of every pair of segments of S label maps of one image.
 
     Args:
-        maps: S label maps (H, W), int64, of one image; the labels of map s are 0 to K_s - 1, and -1 where there is
-            no segment.
+        maps: (H, W), int64 each; the labels of map s are 0 to K_s - 1, and -1 where there is no segment.
 
     Returns:
         (K, K), float64, K the sum of all K_s; segments in the order of the maps, then of their labels.
@@ -52,14 +44,9 @@ def segment_iou(maps: Sequence[Tensor]) -> Tensor:
 
 
 def suppress(overlaps: Tensor, *, threshold: float) -> Tensor:
-    """Which of N masks stay, taken in their order: one that overlaps a mask already kept is dropped.
+    """Which of N masks stay, best first: a mask is dropped if its overlap with a kept one exceeds `threshold`.
 
-    Args:
-        overlaps: (N, N), intersection over union, best mask first.
-        threshold: an overlap above it drops the later mask.
-
-    Returns:
-        (N,), bool.
+    (N, N) intersections over union -> (N,), bool.
     """
     near = overlaps > threshold
     kept = torch.zeros(len(overlaps), dtype=torch.bool, device=overlaps.device)

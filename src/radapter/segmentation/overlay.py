@@ -1,4 +1,4 @@
-"""A segmentation to look at: the image under its classes' colours, names on the regions, a legend with shares."""
+"""Draws a segmentation: the image under its classes' colours, names on the regions, a legend with shares."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,14 +31,14 @@ _Box = tuple[float, float, float, float]
 
 
 class Share(NamedTuple):
-    """A class in a picture. number: into the classes, NOTHING for none. share: of the pixels, in [0, 1]."""
+    """A class in a picture. number: into the classes, NOTHING for none. share: fraction of the pixels, in [0, 1]."""
 
     number: int
     share: float
 
 
 def shares(labels: Tensor) -> list[Share]:
-    """The classes of a label map, the one with most pixels first, of equal ones the first."""
+    """The classes of a label map, those with most pixels first; the lower number first if they are equal."""
     counts = torch.bincount(labels.flatten() - NOTHING).tolist()
     found = [
         Share(number, count / labels.numel()) for number, count in enumerate(counts, start=NOTHING) if count
@@ -52,7 +52,7 @@ def overlay(image: Image.Image, labels: Tensor, classnames: Sequence[str]) -> Im
     Args:
         image: RGB.
         labels: (H, W), int, into the classes, or NOTHING.
-        classnames: one a class; of several names with commas between the first is written.
+        classnames: One a class; the first of several names separated by commas is written.
 
     Returns:
         RGB; the image part has LONGEST pixels on its longer side.
@@ -73,7 +73,6 @@ def _resized_labels(labels: Tensor, size: tuple[int, int]) -> _Labels:
 
 
 def _tinted(picture: Image.Image, labels: _Labels) -> Image.Image:
-    """The picture in grey under its classes' colours, white lines between the classes."""
     table = np.array(
         [UNLABELLED, *(colour(number) for number in range(int(labels.max()) + 1))], dtype=np.float64
     )
@@ -84,16 +83,12 @@ def _tinted(picture: Image.Image, labels: _Labels) -> Image.Image:
     ]  # a picture's own colours would mix with them
     pixels = grey * (1 - share) + tint * share
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
-    for edge, one, other in (
-        (across, pixels[:, 1:], pixels[:, :-1]),
-        (down, pixels[1:], pixels[:-1]),
-    ):
+    for edge, one, other in ((across, pixels[:, 1:], pixels[:, :-1]), (down, pixels[1:], pixels[:-1])):
         one[edge] = other[edge] = _PAPER
     return Image.fromarray((pixels + 0.5).astype(np.uint8))
 
 
 def _write_names(picture: Image.Image, labels: _Labels, classnames: Sequence[str]) -> None:
-    """Writes each class on its largest regions, in the middle of their widest place, where it has room."""
     font = _font(_NAME)
     draw = ImageDraw.Draw(picture)
     taken: list[_Box] = []
@@ -175,7 +170,6 @@ def _touch(first: _Box, second: _Box) -> bool:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib ships: it has the letters of most scripts."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 

@@ -1,8 +1,8 @@
-"""Colours of classes that people with any colour vision can tell apart, as far as their number allows.
+"""Class colours that people with any colour vision can tell apart, as far as their number allows.
 
-The first seven are Okabe and Ito's (2008), the next nine Paul Tol's "muted" (2021); further ones go round the hues
-in steps of the golden ratio, in three lightnesses. Beyond sixteen no palette is safe: names on the regions tell them
-apart.
+The first seven are Okabe and Ito's (2008), the next nine Paul Tol's "muted" (2021). Further ones go round the hues
+in steps of the golden ratio, in three lightnesses. No palette is safe beyond sixteen colours: names on the regions
+tell the classes apart.
 """
 
 import colorsys

@@ -1,6 +1,6 @@
-"""An encoder that is told which pixels of a crop are its region's, and shows learned tokens in place of the others.
+"""An encoder that receives the mask of a crop's region and shows learned tokens in place of the other pixels.
 
-Pixels have a fourth channel, 1 where the region is, else 0: so prompted regions go through the loaders, learners and
+Pixels have a fourth channel, 1 on the region, else 0. Prompted regions can therefore use the loaders, learners and
 measures of plain ones.
 """
 
@@ -21,11 +21,11 @@ from radapter.segmentation.training_regions import on_colour
 
 @final
 class PromptedEncoder(DualEncoder):
-    """An encoder as it is, and mask prompts; the encoder itself never trains, and its adapters never drop.
+    """An encoder with mask prompts; the encoder itself never trains, and its adapters never drop.
 
     Args:
-        encoder: shared, not copied.
-        prompts: made for its image tower.
+        encoder: Shared, not copied.
+        prompts: Made for its image tower.
     """
 
     def __init__(self, encoder: DualEncoder, prompts: MaskPrompts) -> None:
@@ -34,13 +34,13 @@ class PromptedEncoder(DualEncoder):
         self._shown = True
 
     def train(self, mode: bool = True) -> Self:
-        """Sets the mode of the prompts alone."""
+        """Sets the mode of the prompts only."""
         super().train(mode)
         self.module.eval()
         return self
 
     def image_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:
-        """The parts of the image tower, and the prompts, which are the part that learns."""
+        """The parts of the image tower, and the prompts, which are the part that trains."""
         return (*super().image_tower(), self.prompts)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class PromptedEncoder(DualEncoder):
 
     @contextmanager
     def at(self, alpha: float) -> Iterator[None]:
-        """A block in which it is the encoder as it was, alpha 0, or has its prompts, alpha above 0."""
+        """A block in which the encoder is the original one, at alpha 0, or has its prompts, at alpha above 0."""
         self._shown = alpha > 0
         try:
             yield
@@ -60,14 +60,14 @@ class PromptedEncoder(DualEncoder):
             self._shown = True
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """A region, RGBA, its alpha the mask: (4, S, S), float32."""
+        """Converts an RGBA region, its alpha the mask, to (4, S, S), float32."""
         mask = image.getchannel("A").resize((self.image_size,) * 2, Image.Resampling.NEAREST)
         shown = torch.from_numpy(np.asarray(mask) > 127)
         return torch.cat([super().preprocess(on_colour(image, self.image_mean)), shown[None].float()])
 
 
 def with_masks(crop: Callable[[Tensor, Tensor], RegionCrops]) -> Callable[[Tensor, Tensor], RegionCrops]:
-    """Crops whose pixels are (Q, 4, S, S), as a `PromptedEncoder` reads them."""
+    """Appends the mask to crops as a fourth channel, (Q, 4, S, S), for a `PromptedEncoder`."""
 
     def crop_with_masks(image: Tensor, masks: Tensor) -> RegionCrops:
         crops = crop(image, masks)

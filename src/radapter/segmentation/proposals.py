@@ -1,4 +1,4 @@
-"""Class-agnostic regions of an image: what a proposer gives and what the classifier of regions takes."""
+"""Class-agnostic regions of an image: the output of a proposer and the input of the region classifier."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ class Proposals:
     """Regions of one image of H x W pixels; Q may be 0.
 
     masks: (Q, H, W), floating point in [0, 1], half precision where memory counts. objectness: (Q,), in [0, 1].
-    class_scores: (Q, C), the proposer's own probabilities of the classes; None where it knows none.
+    class_scores: (Q, C), the proposer's own class probabilities, or None.
     """
 
     masks: Tensor

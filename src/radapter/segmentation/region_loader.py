@@ -1,8 +1,8 @@
-"""The regions of masked images in batches, ready for an image tower: what a segmenter is evaluated on.
+"""The regions of masked images in batches, ready for an image tower: the evaluation set of a segmenter.
 
-Proposals and crops do not depend on the model, so both are made once: crops are kept where the memory budget allows,
-else proposals, as bits. Beside the proposals stand the true regions, one a class and image: classified, they say
-what the classifier alone gets wrong.
+Proposals and crops do not depend on the model, so both are made once. Crops are kept if the memory budget allows,
+otherwise proposals, as bits. Each image also has its true regions, one per class, whose scores show the errors of
+the classifier alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from radapter.errors import DataError, ImageError
 from radapter.processes import ALONE, Processes
 from radapter.segmentation.cells import Cells, cells_of
 from radapter.segmentation.crops import RegionCrops, pixels_of
-from radapter.segmentation.oracle import label_regions
+from radapter.segmentation.pixels import label_regions
 from radapter.segmentation.proposals import MaskProposer
 
 Crop = Callable[[Tensor, Tensor], RegionCrops]
@@ -35,10 +35,10 @@ class TrueRegions(NamedTuple):
 
 
 class SeenImage(NamedTuple):
-    """What is known of one image besides its crops.
+    """One image without its crops.
 
-    number: in the data set. cells: of its Q proposals. true: its T true regions. shares: (Q, C), float32, which
-    share of a proposal's pixels has each class; a row sums to less than 1 where some have none.
+    number: its index in the data set. cells: of its Q proposals. true: its T true regions. shares: (Q, C), float32,
+    the share of each class in a proposal's pixels; a row sums to less than 1 if some have none.
     """
 
     number: int
@@ -48,7 +48,7 @@ class SeenImage(NamedTuple):
 
 
 class RegionBatch(NamedTuple):
-    """The regions of some images: pixels (R, 3, S, S), float; of each image first its proposals, then its true ones.
+    """The regions of some images: pixels (R, 3, S, S), float; for each image its proposals, then its true regions.
 
     valid: (R,), bool, whether a region has a pixel.
     """
@@ -69,17 +69,16 @@ class RegionBatch(NamedTuple):
 
 @final
 class RegionLoader:
-    """Masked images in order, as batches of their regions; replayed where memory allows.
+    """Masked images in order, as batches of their regions; replayed if memory allows.
 
     Args:
-        dataset: what to load.
-        proposer: finds regions.
-        crop: cuts them out.
-        batch_size: a batch is full when it holds so many regions; the regions of an image stay together.
-        max_bad: fraction of the set that may be unreadable.
-        memory: shared budget; None keeps nothing.
-        processes: share the images, neighbouring ones to each, so that theirs by rank are all in order; each must
-            take a whole pass.
+        dataset: The images.
+        proposer: Finds regions.
+        crop: Cuts them out.
+        batch_size: Regions that fill a batch; the regions of an image stay together.
+        max_bad: Fraction of the set that may be unreadable.
+        memory: Shared budget; None keeps nothing.
+        processes: Split the images into neighbouring ranges, in order of rank. Each must take a whole pass.
     """
 
     def __init__(
@@ -102,24 +101,19 @@ class RegionLoader:
         self._bits: dict[int, tuple[np.ndarray, tuple[int, ...]]] = {}
 
     def __iter__(self) -> Iterator[RegionBatch]:
-        """One pass.
-
-        Raises:
-            DataError: too many images are unreadable, or all of them.
-        """
+        """One pass. Raises DataError if too many images are unreadable, or all of them."""
         failure: Exception | None = None
         try:
             yield from self._kept if self._kept is not None else self._fresh()
         except Exception as error:
             if self._processes.size == 1:
                 raise
-            failure = error  # the others are still at work: it is told where they hear it
+            failure = error  # other processes are still working: it is raised below, in all
         meet(self.bad, failure, self._processes)
         if len(self.bad) == len(self.dataset):
             raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")
 
     def _fresh(self) -> Iterator[RegionBatch]:
-        """The batches, which are kept once all of them have fitted."""
         kept: list[RegionBatch] | None = []
         for batch in self._made():
             if kept is not None and self._batches_lease.take(batch.pixels.nbytes):
@@ -160,7 +154,6 @@ class RegionLoader:
         return found, SeenImage(index, cells_of(masks, labels), TrueRegions(classes, areas), shares)
 
     def _proposals(self, index: int, image: Image) -> Tensor:
-        """Masks of the regions, (Q, H, W): bool where all are 0 or 1."""
         if index in self._bits:
             bits, shape = self._bits[index]
             flat = np.unpackbits(bits, count=int(np.prod(shape))).astype(bool)
@@ -182,7 +175,6 @@ def _joined(crops: list[RegionCrops], images: list[SeenImage]) -> RegionBatch:
 
 
 def _shares(masks: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """(Q, C), as `SeenImage.shares`."""
     place = torch.where(labels < 0, classes, labels).flatten()
     counts = torch.zeros(len(masks), classes + 1).index_add_(1, place, masks.flatten(1).float())
     return (counts / counts.sum(1, keepdim=True).clamp(min=1e-6))[:, :classes]

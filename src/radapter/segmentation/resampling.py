@@ -1,8 +1,8 @@
 """Resizing as matrices: one row for each output pixel, its weights on the input pixels.
 
-A two-dimensional resize is a matrix on either side, so that a batch of crops of different sizes becomes one batch
-of matrix products. The kernels are the cubic ones of Pillow and torch: a = -0.5, widened by the factor of reduction,
-where antialiased; a = -0.75 on four neighbours, whatever the reduction, where not.
+A two-dimensional resize is a matrix on either side, so a batch of crops of different sizes becomes one batch of
+matrix products. The kernels are the cubic ones of Pillow and torch: with antialiasing a = -0.5, widened by the
+factor of reduction; without it a = -0.75 on four neighbours, whatever the reduction.
 """
 
 import torch
@@ -14,9 +14,9 @@ def antialiased_weights(lengths: Tensor, size: int, *, span: int, dtype: torch.d
 
     Args:
         lengths: (N,), int, pixels of each line, 1 or more.
-        size: pixels of each resized line.
-        span: columns of the result, at least the longest line; those beyond a line are 0.
-        dtype: of the result.
+        size: Pixels of each resized line.
+        span: Columns of the result, at least the longest line; those beyond a line are 0.
+        dtype: Of the result.
 
     Returns:
         (N, size, span); each row sums to 1.
@@ -33,9 +33,8 @@ def antialiased_weights(lengths: Tensor, size: int, *, span: int, dtype: torch.d
 
 
 def plain_weights(lengths: Tensor, size: int, *, span: int, dtype: torch.dtype) -> Tensor:
-    """Weights that resize each of N lines as torch's `interpolate(mode="bicubic")` does: four taps, aliasing.
-
-    Args and result as `antialiased_weights`.
+    """Weights that resize as torch's `interpolate(mode="bicubic")` does: four taps, aliasing; see
+    `antialiased_weights`.
     """
     centres, _ = _centres(lengths, size, dtype)
     first = (centres - 0.5).floor()
@@ -54,7 +53,6 @@ def nearest_index(lengths: Tensor, size: int) -> Tensor:
 
 
 def _centres(lengths: Tensor, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Where output pixels' centres lie on the input, (N, size), and the factor of reduction, (N, 1)."""
     scale = lengths[:, None].to(dtype) / size
     return (torch.arange(size, dtype=dtype, device=lengths.device) + 0.5) * scale, scale
 

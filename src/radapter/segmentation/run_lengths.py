@@ -1,7 +1,7 @@
-"""Masks as COCO's compressed run lengths (RLE), and back.
+"""COCO's compressed run lengths (RLE) of masks, written and read with pycocotools.
 
-A mask is read column by column; the string holds the lengths of its runs of 0 and 1 in turn, as pycocotools writes
-them. A mask that is a part of a larger picture is written without ever being made as large.
+A mask is read column by column; the string holds the lengths of its runs of 0 and 1 in turn. The mask of a part of a
+larger picture is encoded without the full-size mask in memory.
 """
 
 import warnings
@@ -26,9 +26,9 @@ def encode(mask: Tensor, *, left: int = 0, top: int = 0, size: tuple[int, int] |
 
     Args:
         mask: (h, w), bool.
-        left: column of the picture where the mask starts.
-        top: its row.
-        size: height and width of the picture; the mask's own if None.
+        left: Column of the picture where the mask starts.
+        top: Its row.
+        size: Height and width of the picture; None for the mask's own.
 
     Raises:
         MissingExtraError: pycocotools is not installed.
@@ -47,15 +47,15 @@ def encode(mask: Tensor, *, left: int = 0, top: int = 0, size: tuple[int, int] |
 
 
 def decode(value: Any, *, size: tuple[int, int], where: str) -> Tensor:
-    """The mask of run lengths, compressed or not: (H, W), bool.
+    """The mask (H, W), bool, of run lengths, compressed or not.
 
     Args:
-        value: a mapping with "size", height and width, and "counts", a string or a list of lengths.
-        size: height and width that the mask must have.
-        where: what a message calls it.
+        value: A mapping with "size", height and width, and "counts", a string or a list of lengths.
+        size: Height and width that the mask must have.
+        where: Name of the mask for messages.
 
     Raises:
-        DataError: it is no run lengths, they do not fill their size, or the size is another.
+        DataError: It is no run lengths, they do not fill their size, or the size differs.
         MissingExtraError: pycocotools is not installed.
     """
     tools = _pycocotools()
@@ -81,7 +81,6 @@ def decode(value: Any, *, size: tuple[int, int], where: str) -> Tensor:
 
 
 def _places(steps: np.ndarray, sign: int, left: int, top: int, height: int) -> np.ndarray:
-    """Where steps of a sign lie in the picture read column by column, ascending."""
     columns, rows = np.nonzero((steps * sign > 0).T)
     return (columns + left) * height + rows + top
 

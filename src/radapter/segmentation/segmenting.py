@@ -15,9 +15,9 @@ from radapter.segmentation.proposals import Proposals
 
 
 class Segmentation(NamedTuple):
-    """One image, segmented.
+    """One segmented image.
 
-    labels: (H, W), int64, into the classes; NOTHING, -1, where no region lies. scores: (Q, C), the regions' scores
+    labels: (H, W), int64, into the classes; NOTHING, -1, outside of regions. scores: (Q, C), the regions' scores
     after the ensemble. valid: (Q,), bool, whether a region has a pixel.
     """
 
@@ -39,15 +39,15 @@ def segment(
 
     Args:
         images: RGB.
-        proposals: of each image, at its size.
-        classifier: of regions.
-        ensemble: how the proposer's scores and the classifier's are joined; see `combine` for the next two.
-        weight: of the classifier.
-        seen: the classes that the proposer was trained on.
+        proposals: Of each image, at its size.
+        classifier: Scores the regions.
+        ensemble: Joins the proposer's scores with the classifier's; see `combine` for the next two.
+        weight: The classifier's.
+        seen: The classes that the proposer was trained on.
 
     Raises:
-        DataError: masks have another size than their image.
-        ConfigError: the ensemble needs what the proposer does not give.
+        DataError: Masks have another size than their image.
+        ConfigError: The ensemble needs scores that the proposer lacks.
     """
     for image, regions in zip(images, proposals, strict=True):
         height, width = regions.masks.shape[1:]

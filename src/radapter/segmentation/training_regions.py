@@ -1,7 +1,7 @@
-"""Regions with a noun each as a training set: cut out of masked images, or read as `radapter mine` wrote them.
+"""Regions with a noun each as a training set: cut out of masked images, or read from the output of `radapter mine`.
 
-An evaluated region is stretched from its box to the tower's square (crops.py); so is a trained one, before it is
-augmented, or thin regions would be cut to pieces by a crop that is nearly a square.
+An evaluated region is stretched from its box to the tower's square (crops.py). A trained one is too, before it is
+augmented; otherwise a crop that is nearly a square would cut thin regions to pieces.
 """
 
 from collections.abc import Collection
@@ -20,13 +20,13 @@ from radapter.segmentation.crops import Colour, tight_boxes
 
 
 class Frame(NamedTuple):
-    """What of an image's fill stands around a region: as `expand` and `square` of `region_crops`."""
+    """The margin of fill around a region: `expand` and `square` of `CropStyle`."""
 
     expand: float = 1.0
     square: bool = False
 
     def around(self, cutout: Image.Image) -> Image.Image:
-        """A region, RGBA, in the middle of its frame, which is transparent."""
+        """Centres an RGBA region in its frame, which is transparent."""
         width, height = (max(1, round(side * self.expand)) for side in cutout.size)
         if self.square:
             width = height = max(width, height)
@@ -40,15 +40,15 @@ TIGHT = Frame()
 
 
 class RegionSet(ImageSet, Protocol):
-    """N regions with a noun each: `MinedRegions` is one.
+    """N regions with a noun each, such as `MinedRegions`.
 
-    nouns: C texts that labels index. keys: (N,), int64; of `MaskRegions` those of the images, so that regions of one
+    nouns: C texts that labels index. keys: (N,), int64; in `MaskRegions` those of the images, so that regions of one
     image share theirs. groups: (N,), int64, the image each was cut from.
     """
 
     @property
     def nouns(self) -> tuple[str, ...]:
-        """What labels index."""
+        """The texts that labels index."""
 
     def cutout(self, index: int) -> Image.Image:
         """The region at `index`, RGBA, its alpha the mask; raises ImageError."""
@@ -59,12 +59,12 @@ class MaskRegions:
     """The true regions of masked images, one for each class that an image shows.
 
     Args:
-        dataset: decoded once here for what it shows, and again when a region is asked for.
-        min_pixels: smaller regions are left out.
+        dataset: Decoded once here to find the classes, and again whenever a region is read.
+        min_pixels: Smaller regions are left out.
 
     Raises:
-        DataError: no region is left.
-        ImageError: an image or its mask cannot be decoded.
+        DataError: No region is left.
+        ImageError: An image or its mask cannot be decoded.
     """
 
     def __init__(self, dataset: PairedMaskDataset, *, min_pixels: int = 16) -> None:
@@ -118,19 +118,18 @@ class MaskRegions:
 class SquareRegions:
     """Regions as a tower sees them in training: the background filled, stretched to a square; an `ImageSet`.
 
-    Its keys are those of the regions, whatever image they are of.
+    Its keys identify regions, whatever their image.
 
     Args:
-        regions: of a noun each.
-        size: height and width, in pixels.
-        fill: the colour outside a region, in [0, 1].
-        frame: of a region, before it is stretched.
-        masks: whether pictures are RGBA, their alpha the mask, and nothing is filled: what a `PromptedEncoder`
-            prepares.
-        without: nouns whose regions are left out.
+        regions: With a noun each.
+        size: Height and width, in pixels.
+        fill: The colour outside a region, in [0, 1].
+        frame: The frame of a region before it is stretched.
+        masks: Whether pictures are RGBA, their alpha the mask, and not filled, for a `PromptedEncoder`.
+        without: Nouns whose regions are left out.
 
     Raises:
-        DataError: a noun is not one of the set's, or no region is left.
+        DataError: No region is left.
     """
 
     def __init__(
@@ -180,12 +179,12 @@ class SquareRegions:
         return shown.resize((self._size, self._size), Image.Resampling.BICUBIC)
 
     def where(self, index: int) -> str:
-        """What the set calls the region."""
+        """The set's name for the region."""
         return self._regions.where(self._rows[index])
 
 
 def on_colour(cutout: Image.Image, colour: Colour) -> Image.Image:
-    """A region, RGBA, on a background of one colour: RGB."""
+    """Puts an RGBA region on a background of one colour: RGB."""
     red, green, blue = (round(255 * value) for value in colour)
     canvas = Image.new("RGBA", cutout.size, (red, green, blue, 255))
     return Image.alpha_composite(canvas, cutout).convert("RGB")

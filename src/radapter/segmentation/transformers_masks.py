@@ -1,7 +1,7 @@
 """Regions of MaskFormer and Mask2Former, and of any model of transformers with their outputs.
 
 A query q has mask logits and class logits, the last class being "no object". Its mask is the sigmoid of the logits,
-enlarged bilinearly to the image as in MaskFormer's release; its objectness is 1 - p_q(no object).
+enlarged bilinearly to the image as in MaskFormer's release. Its objectness is 1 - p_q(no object).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,7 @@ import torch
 import torch.nn.functional as F
 from PIL.Image import Image
 from torch import Tensor, nn
-from transformers import (
-    Mask2FormerForUniversalSegmentation,
-    MaskFormerForInstanceSegmentation,
-)
+from transformers import Mask2FormerForUniversalSegmentation, MaskFormerForInstanceSegmentation
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models.folders import check_folder
@@ -36,13 +33,13 @@ class TransformersProposer:
     """Gives every query of a mask-classification model as a region.
 
     Args:
-        model: its output has masks_queries_logits (1, Q, h, w) and class_queries_logits (1, Q, K + 1).
-        processor: the model's image processor: an image to pixel_values (1, 3, h, w), perhaps with a pixel_mask.
-        classnames: C classes, each a name or synonyms with commas between, all among the model's own K. Their
-            probabilities are then given, of synonyms the sum; none are if None.
+        model: Its output has masks_queries_logits (1, Q, h, w) and class_queries_logits (1, Q, K + 1).
+        processor: The model's image processor: an image to pixel_values (1, 3, h, w), perhaps with a pixel_mask.
+        classnames: C classes, each a name or synonyms separated by commas, all among the model's own K. Proposals
+            then have their probabilities, summed over synonyms; None for no class scores.
 
     Raises:
-        ConfigError: a class is none of the model's.
+        ConfigError: The model does not know a class.
     """
 
     def __init__(self, model: nn.Module, processor: Any, *, classnames: Sequence[str] | None = None) -> None:
@@ -52,11 +49,11 @@ class TransformersProposer:
 
     @classmethod
     def from_folder(cls, folder: Path, *, classnames: Sequence[str] | None = None) -> "TransformersProposer":
-        """Loads a local folder of transformers, in float32; nothing is downloaded and no code of the folder is run.
+        """Loads a local folder of transformers, in float32; nothing is downloaded and no code of the folder runs.
 
         Raises:
-            ModelError: the folder's model is none of MODELS, or files are missing or do not fit.
-            ConfigError: a class is none of the model's.
+            ModelError: The folder's model is not in MODELS, or files are missing or do not fit.
+            ConfigError: The model does not know a class.
         """
         if not (folder / "config.json").is_file():
             raise ModelError(f"proposer folder must have config.json. '{folder}' has none.")
@@ -70,11 +67,8 @@ class TransformersProposer:
 
     @torch.no_grad()
     def __call__(self, image: Image) -> Proposals:
-        """Q regions of an RGB image, masks in half precision on the CPU.
-
-        Raises:
-            ModelError: the model's output is not that of mask classification.
-        """
+        """Q regions of an RGB image, masks in half precision on the CPU. Raises ModelError if the model's output is
+        not that of mask classification."""
         inputs = self._processor(images=image.convert("RGB"), return_tensors="pt")
         parameter = next(self._model.parameters())
         pixels = inputs["pixel_values"].to(parameter)
@@ -110,7 +104,6 @@ def _enlarged(logits: Tensor, padded: torch.Size, shown: Tensor | None, size: tu
 
 
 def _columns(model: nn.Module, classnames: Sequence[str]) -> Tensor:
-    """(K, C), which of the model's labels are names of each class."""
     id_to_label: Mapping[int, str] = model.config.id2label  # type: ignore[union-attr, assignment]
     numbers = {name_key(label): int(number) for number, label in id_to_label.items()}
     table = torch.zeros(len(numbers), len(classnames))
@@ -118,7 +111,7 @@ def _columns(model: nn.Module, classnames: Sequence[str]) -> Tensor:
         rows = [numbers[name_key(name)] for name in names_of(entry) if name_key(name) in numbers]
         if not rows:
             raise ConfigError(
-                f"an ensemble needs classes that the proposer knows. '{entry}' is none of its {len(numbers)}."
+                f"an ensemble needs classes that the proposer knows. '{entry}' is not among its {len(numbers)}."
                 f"{did_you_mean(entry, numbers)} Or use the ensemble 'region'."
             )
         table[rows, column] = 1

@@ -1,6 +1,6 @@
 """Captions of images: their own, or the class name in a template, drawn anew for every sample and epoch.
 
-Every caption is tokenised once, at the start, unless it comes with a stream; a batch carries each distinct caption
+Every caption is tokenised once, at the start, unless it comes with a stream. A batch holds each distinct caption
 once.
 """
 
@@ -15,14 +15,11 @@ from radapter.data.splits import key_of
 
 
 class Captions(Protocol):
-    """Which text goes with each sample of a batch.
-
-    tokens: (T, L), of all captions by their ids; None where they come with a stream.
-    """
+    """The text of each sample of a batch."""
 
     @property
     def tokens(self) -> Tensor | None:
-        """Of all captions."""
+        """(T, L), of all captions by their ids; None if they come with a stream."""
 
     def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (U, L) of the U distinct captions; which of them each sample has (B,); their ids (U,)."""
@@ -34,8 +31,8 @@ class ClassCaptions:
     Args:
         classnames: C names.
         templates: T templates with one "{}" each.
-        tokenize: list of str -> (N, L) int64.
-        seed: fixes the draws.
+        tokenize: List of str -> (N, L) int64.
+        seed: Of the draws.
     """
 
     def __init__(
@@ -54,10 +51,10 @@ class ClassCaptions:
         """The captions of one batch.
 
         Args:
-            batch: its labels are classes, its indices places in the data set: a sample's template depends on its
-                index and the epoch alone, not on the batch it comes in.
-            epoch: counted from 0.
-            samples: size of the data set.
+            batch: Its labels are classes. A sample's template depends only on its index in the data set and the
+                epoch.
+            epoch: Counted from 0.
+            samples: Size of the data set.
 
         Returns:
             tokens (U, L) of the U distinct captions; caption_of_image (B,) into them; caption ids (U,).
@@ -74,8 +71,8 @@ class PairCaptions:
     """Captions that come with their images: sample m of the data has the m-th.
 
     Args:
-        captions: M texts; those that are equal are one caption.
-        tokenize: list of str -> (N, L) int64.
+        captions: M texts; equal ones are one caption.
+        tokenize: List of str -> (N, L) int64.
     """
 
     def __init__(self, captions: Sequence[str], tokenize: Callable[[list[str]], Tensor]) -> None:
@@ -84,17 +81,13 @@ class PairCaptions:
         self.tokens = tokenize(list(number))
 
     def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
-        """As `Captions.of`; only the batch's indices are read."""
+        """The captions of the batch's indices."""
         ids, caption_of_image = torch.unique(self._id_of_sample[batch.indices], return_inverse=True)
         return self.tokens[ids], caption_of_image, ids
 
 
 class StreamCaptions:
-    """Captions that come with each batch, tokenised when they come; one is known by a hash of its text.
-
-    Args:
-        tokenize: list of str -> (N, L) int64.
-    """
+    """Captions that come with each batch and are tokenised then; the id is a hash of the text."""
 
     tokens = None
 
@@ -102,7 +95,7 @@ class StreamCaptions:
         self._tokenize = tokenize
 
     def of(self, batch: Batch, *, epoch: int, samples: int) -> tuple[Tensor, Tensor, Tensor]:
-        """As `Captions.of`; only the batch's captions are read."""
+        """The captions that the batch holds."""
         assert batch.captions is not None
         text_of = {key_of(text.encode()): text for text in batch.captions}
         ids, caption_of_image = torch.unique(

@@ -1,7 +1,7 @@
-"""A run's checkpoints: folders of safetensors and JSON under a SHA-256 manifest, the newest good one counts.
+"""A run's checkpoints: folders of safetensors and JSON under a SHA-256 manifest; the newest undamaged one is used.
 
-A checkpoint holds the trained parameters, their moving average, the optimizer's moments, the step and the seconds so
-far: everything that is not a pure function of (seed, step). The base model is not in it.
+A checkpoint holds the trained parameters, their moving average, the optimizer's moments, the step and the elapsed
+seconds: everything that is not a pure function of (seed, step). The base model is not in it.
 """
 
 import logging
@@ -41,13 +41,13 @@ class Checkpoint:
     """Everything needed to continue.
 
     Attributes:
-        step: steps done.
-        parameters: the trained parameters, by name.
-        average: their moving average, by name.
+        step: Completed steps.
+        parameters: The trained parameters, by name.
+        average: Their moving average, by name.
         optimizer: AdamW's state, `torch.optim.Optimizer.state_dict()["state"]`: tensors by parameter number.
-        counters: whole numbers to carry over, such as skipped steps.
+        counters: Whole numbers, such as skipped steps.
         scaler: fp16's gradient scaler; empty for other precisions.
-        seconds: that training took up to here, those before an interruption included.
+        seconds: Training time so far, that before an interruption included.
     """
 
     step: int
@@ -63,8 +63,8 @@ class Checkpoints:
     """The folder `checkpoints/` of one run.
 
     Args:
-        folder: where they are.
-        keep: how many to keep. Two, because the newest may be damaged.
+        folder: Its path.
+        keep: Number to keep. Two, because the newest may be damaged.
     """
 
     def __init__(self, folder: Path, *, keep: int = 2) -> None:
@@ -72,11 +72,8 @@ class Checkpoints:
         self._keep = keep
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Writes one whole, then removes those beyond `keep`. Returns its folder.
-
-        Raises:
-            DiskError: the disk is full or read-only; the earlier ones stay.
-        """
+        """Writes a checkpoint, removes those beyond `keep` and returns its folder. Raises DiskError if the disk is
+        full or read-only; the earlier ones stay."""
         target = self.folder / f"step-{checkpoint.step:08d}"
         with whole_folder(target, replace=True) as draft:
             save_tensors(draft / "parameters.safetensors", checkpoint.parameters)
@@ -96,13 +93,8 @@ class Checkpoints:
         return target
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint whose files match their manifest; None where there is none at all.
-
-        A damaged one is logged and passed over.
-
-        Raises:
-            RunError: there are checkpoints, and all of them are damaged.
-        """
+        """The newest checkpoint whose files match their manifest, or None if there is none; damaged ones are logged.
+        Raises RunError if there are checkpoints, and all of them are damaged."""
         found = self._all()
         for folder in reversed(found):
             try:
@@ -128,11 +120,10 @@ class Checkpoints:
         return None
 
     def warn_of_space(self, size: int) -> None:
-        """Warns where the disk has less space than the checkpoints and the outcome will need.
+        """Warns if the disk has less space than the checkpoints and the outcome need.
 
-        Args:
-            size: bytes of the trained parameters. A checkpoint holds four times as much: parameters, averages and
-                AdamW's two moments. One more than `keep` is there while the oldest is replaced.
+        A checkpoint holds four times the `size` in bytes of the trained parameters: parameters, averages and AdamW's
+        two moments. One more than `keep` exists while the oldest is replaced.
         """
         needed = 4 * size * max(self._keep + 1 - len(self._all()), 1) + size
         place = next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())

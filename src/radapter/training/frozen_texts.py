@@ -1,7 +1,7 @@
 """Captions of a text tower that is not trained: encoded once, before the first step, and kept for all steps.
 
-The features are those of the tower in evaluation mode, chunk by chunk in the order of the captions' ids, so that
-a resumed run, or one with another number of processes, has them bitwise. Captions that come with a stream are not
+The features are those of the tower in evaluation mode, chunk by chunk in the order of the captions' ids. A resumed
+run, or one with another number of processes, therefore has them bitwise. Captions that come with a stream are not
 known beforehand: they are encoded in each step, without a graph.
 """
 
@@ -35,17 +35,17 @@ def frozen_text_features(
     """The features of all captions, by their id.
 
     Args:
-        learner: whose text tower is asked.
-        captions: of the training set.
-        lease: of memory, four bytes for each number of a feature; what does not fit is not kept.
-        device: of the learner.
-        autocast: the precision of the towers.
-        batch_size: captions at a time.
-        processes: take turns with the chunks.
+        learner: Has the text tower.
+        captions: Of the training set.
+        lease: Memory, four bytes for each number of a feature; features that do not fit are not kept.
+        device: The learner's.
+        autocast: The precision of the towers.
+        batch_size: Captions at a time.
+        processes: Take turns with the chunks.
 
     Returns:
-        (T, E), unit norm, on the CPU; None where the text tower is trained or not read, captions come with a
-        stream, or memory is short.
+        (T, E), unit norm, on the CPU; None if the text tower is trained or not read, captions come with a stream, or
+        memory is short.
     """
     tokens, encoder = captions.tokens, learner.encoder
     if tokens is None or not learner.reads_texts or learns(encoder.text_tower()):

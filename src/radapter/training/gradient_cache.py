@@ -1,13 +1,13 @@
 """Gradient caching: the exact step of a large batch in the memory of a small one.
 
-A contrastive loss needs the features of the whole batch, but not their graph. So the batch is encoded chunk by
-chunk without one; the loss of all features gives their gradients; and each chunk is encoded again, with a graph,
-which those gradients enter:
+A contrastive loss needs the features of the whole batch, but not their graph. So the batch is encoded chunk by chunk
+without one, the loss of all features gives their gradients, and each chunk is encoded again with a graph, which
+receives those gradients:
 
     dL/dw = sum_k (dL/dx_k) (dx_k/dw),  x_k the features of chunk k
 
-The second encoding must be the first one again. Images are augmented before they come here, and the coins of
-adapter dropping are a hash of the step and the sample's key (`adapter.coins`), so that they fall alike.
+The second encoding must equal the first. Images are augmented before they come here, and the coins of adapter
+dropping are a hash of the step and the sample's key (`adapter.coins`), so both encodings drop the same samples.
 
 Source: Gao et al., "Scaling deep contrastive learning batch size under memory limited setup", RepL4NLP 2021.
 """
@@ -39,13 +39,13 @@ def backward_in_chunks(
     """Accumulates the gradients of one batch's loss, as one backward pass through all of it would.
 
     Args:
-        learner: what is trained.
-        pairs: the batch.
-        coins_of: the coin source for samples with these keys.
+        learner: The trained model.
+        pairs: The batch.
+        coins_of: Makes the coin source for samples with these keys.
         keys: (B,) of the images, (U,) of the captions, by tower.
-        chunk_size: images, and captions, encoded at a time.
-        autocast: the precision of the towers.
-        backward: of a loss, with a gradient scaler where there is one.
+        chunk_size: Images, and captions, encoded at a time.
+        autocast: The precision of the towers.
+        backward: Runs the backward pass of a loss, with a gradient scaler if there is one.
 
     Returns:
         The loss, a detached scalar.
@@ -80,7 +80,6 @@ def backward_in_chunks(
 
 @torch.no_grad()
 def _cached(encode: Encode, tossed: Tossed, samples: int, chunk_size: int) -> Tensor:
-    """Features of all samples as a leaf that gradients arrive at."""
     found = []
     for rows in _chunks(samples, chunk_size):
         with tossed(rows):
@@ -89,7 +88,6 @@ def _cached(encode: Encode, tossed: Tossed, samples: int, chunk_size: int) -> Te
 
 
 def _enter(encode: Encode, tossed: Tossed, features: Tensor, chunk_size: int) -> None:
-    """Encodes each chunk again and lets the gradients of its features through."""
     assert features.grad is not None
     for rows in _chunks(len(features), chunk_size):
         with tossed(rows):

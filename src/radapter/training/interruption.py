@@ -13,17 +13,18 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopSignal:
-    """Whether a signal has asked to stop."""
+    """Records whether a signal has asked to stop."""
 
     def __init__(self) -> None:
         self.asked = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hears `STOPPING` while the block runs. After the first signal a Ctrl-C acts at once, as without this.
+        """Handles `STOPPING` while the block runs; after the first signal a Ctrl-C acts at once.
 
-        Schedulers and terminals send the others more than once. One that is ignored, as SIGHUP under nohup, stays
-        so; a shell ignores SIGINT in background jobs, where `kill -INT` still means to stop.
+        Schedulers and terminals send the other signals more than once. A signal that is ignored, such as SIGHUP
+        under nohup, stays ignored. SIGINT is the exception: a shell ignores it in background jobs, where `kill -INT`
+        still means to stop.
         """
         handlers = {number: signal.getsignal(number) for number in STOPPING}
         old = {n: h for n, h in handlers.items() if h != signal.SIG_IGN or n == signal.SIGINT}

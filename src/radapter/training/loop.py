@@ -4,8 +4,8 @@ A step is a pure function of (seed, step): the order of the data, their augmenta
 of adapter dropping are counter based, and torch's generator is reseeded at every step for whatever else draws.
 So a checkpoint needs no random state, and a resumed run is bitwise the uninterrupted one.
 
-Of several processes each computes its part of every batch, the loss is that of the whole batch, and the gradient is
-what one process would have. All of them hold the same weights and averages; the main one alone writes.
+With several processes, each computes its share of every batch. The loss is that of the whole batch, and the gradient
+is the one that a single process would compute. All hold the same weights and averages; only the main one writes.
 """
 
 import logging
@@ -32,10 +32,9 @@ from radapter.training.captions import Captions
 from radapter.training.checkpoints import Checkpoints
 from radapter.training.gradient_cache import backward_in_chunks
 from radapter.training.interruption import Interrupted, StopSignal
-from radapter.training.saving import LoopState, Saving
+from radapter.training.saving import LoopState, Saving, Stopwatch
 from radapter.training.schedule import cosine_with_warmup
-from radapter.training.spread import PeakRates, Replicated, Sharded, Spread
-from radapter.training.stopwatch import Stopwatch
+from radapter.training.spread import PeakRates, spread_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,9 +44,9 @@ _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 @dataclass(frozen=True)
 class Progress:
-    """What the loop reports after a step.
+    """State after a step.
 
-    step: done, of `steps`. loss: nats. images_per_second: of all processes, since this one began.
+    step: completed, of `steps`. loss: nats. images_per_second: of all processes, since this one began.
     """
 
     step: int
@@ -61,28 +60,22 @@ class Progress:
 
 
 def make_accelerator(precision: Precision) -> Accelerator:
-    """An accelerator of the wished precision on the device at hand.
-
-    Raises:
-        ConfigError: fp16 without a GPU: its gradients need a scaler that exists on GPUs only.
-    """
+    """Creates an Accelerator with the given precision. Raises ConfigError if there is no GPU for fp16, whose
+    gradients need a scaler that exists on GPUs only."""
     check_precision(precision)
     # accelerate keeps one state a process and refuses a second precision; a program may train twice.
     AcceleratorState._reset_state()
-    # Buffers are constants here. Not all that is trained need be used; and told so, DistributedDataParallel does not
-    # lay gradients out anew after its first step, which would sum them in another order after a resumption.
+    # Buffers are constants here, and some trained parameters may be unused. With find_unused_parameters,
+    # DistributedDataParallel also keeps the layout of gradients after its first step, so a resumed run sums them in
+    # the same order.
     wrapping = DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)
     return Accelerator(mixed_precision=_MIXED[precision], kwargs_handlers=[wrapping])
 
 
 def check_precision(precision: Precision) -> None:
-    """Raises where this machine lacks a precision.
-
-    Raises:
-        ConfigError: fp16 without a GPU.
-    """
+    """Raises ConfigError for fp16 without a GPU."""
     if precision == "fp16" and not torch.cuda.is_available():
-        raise ConfigError("train.precision fp16 needs a GPU. There is none here. Use bf16 or fp32.")
+        raise ConfigError("train.precision fp16 needs a GPU. This machine has none. Use bf16 or fp32.")
 
 
 def fit(
@@ -116,58 +109,55 @@ def fit(
     """Trains `learner` in place and keeps `ema` up to date.
 
     Args:
-        learner: what is trained; its forward gives the loss of a batch.
-        ema: accumulates the trained parameters after every step that was not skipped.
-        loader: images and labels, epoch by epoch.
-        captions: of the images.
-        accelerator: device and precision.
-        epochs: passes over the data.
-        learning_rate: the peak, reached after the warm-up.
-        head_learning_rate: that of a trained head, under the same schedule; None for `learning_rate`.
+        learner: Its forward gives the loss of a batch.
+        ema: Accumulates the trained parameters after every step that was not skipped.
+        loader: Images and labels, epoch by epoch.
+        captions: Of the images.
+        accelerator: Device and precision.
+        epochs: Passes over the data.
+        learning_rate: The peak, reached after the warm-up.
+        head_learning_rate: The trained head's, under the same schedule; None for `learning_rate`.
         weight_decay: AdamW's, decoupled.
-        warmup_steps: of linear rise, before the cosine.
-        grad_clip: largest gradient norm; None does not clip.
-        seed: fixes everything drawn here.
-        max_skipped: that many steps in a row with a non-finite loss or gradient end the run.
-        chunk_size: samples encoded at a time, so that memory does not grow with the batch (gradient caching);
-            None encodes the batch at once.
-        text_features: (T, E) of all captions by their ids, where the text tower is not trained; None asks the tower
-            in every step.
-        checkpoints: where to save; None saves nothing.
-        checkpoint_every: steps between them; None is an epoch. None is saved while steps are skipped: the state
-            may be what diverged.
-        checkpoint_minutes: after which one is saved in any case, by the main process's clock; None for never.
-        resume: continue from the newest good checkpoint, where there is one.
-        stop: asks to save and stop after the step in hand.
-        watch: counts the seconds that checkpoints carry; None starts one here.
-        report: called after each step.
-        after_epoch: called with the number of each epoch that ends, counted from 0, after its checkpoint; called
-            again where a run continues from there.
-        processes: share every batch; each calls this with the same arguments, and `loader` made with them. `stop` is
-            asked where one is asked, checkpoints are the main process's.
-        fsdp: part the weights among the processes (FSDP2), for towers that do not fit one device; `learner` is then
+        warmup_steps: Steps of linear rise, before the cosine.
+        grad_clip: Largest gradient norm; None does not clip.
+        seed: Of everything drawn here.
+        max_skipped: Number of steps in a row with a non-finite loss or gradient that ends the run.
+        chunk_size: Samples encoded at a time, so that memory does not grow with the batch (gradient caching); None
+            encodes the batch at once.
+        text_features: (T, E) of all captions by their ids, if the text tower is not trained; None encodes them in
+            every step.
+        checkpoints: Where to save; None saves nothing.
+        checkpoint_every: Steps between them; None for an epoch. None is saved while steps are skipped, because the
+            state may be what diverged.
+        checkpoint_minutes: Minutes after which one is saved in any case, by the main process's clock; None for
+            never.
+        resume: Whether to continue from the newest undamaged checkpoint, if there is one.
+        stop: Requests to save and stop after the current step.
+        watch: Counts the seconds that checkpoints record; None starts one here.
+        report: Called after each step.
+        after_epoch: Called with the number of each finished epoch, counted from 0, after its checkpoint, and again
+            if a run continues from there.
+        processes: Share every batch. Each calls this with the same arguments, and `loader` made with them. A `stop`
+            of one stops all; the main process writes checkpoints.
+        fsdp: Shards the weights across processes (FSDP2), for towers that do not fit one device; `learner` is then
             left on the CPU. Not with `chunk_size`.
 
     Returns:
-        Steps skipped in all.
+        Number of skipped steps.
 
     Raises:
         ConfigError: `fsdp` with one process, or with `chunk_size`.
         DivergedError: `max_skipped` steps in a row were skipped; the message names samples.
-        DiskError: the last checkpoint before an interruption does not fit the disk; an earlier one stays.
-        Interrupted: `stop` asked; a checkpoint was saved.
+        DiskError: The last checkpoint before an interruption does not fit the disk; an earlier one stays.
+        Interrupted: `stop` was requested; a checkpoint was saved.
     """
-    spread: Spread
     rates = PeakRates(learning_rate, learning_rate if head_learning_rate is None else head_learning_rate)
     if fsdp and (processes.size == 1 or chunk_size is not None):
         raise ConfigError(
             f"fsdp needs several processes, and encodes a batch at once. Got {processes.size} and chunk_size "
             f"{chunk_size}. Leave it out."
         )
-    if fsdp:
-        spread = Sharded(learner, accelerator, processes, rates=rates, weight_decay=weight_decay)
-    else:
-        spread = Replicated(learner, accelerator, rates=rates, weight_decay=weight_decay)
+    spread = spread_of(learner, accelerator, processes, rates=rates, weight_decay=weight_decay, sharded=fsdp)
     model, stepper = spread.model, spread.optimizer
     state = LoopState(trained_parameters(learner), ema, spread, accelerator.scaler, watch or Stopwatch())
     steps = epochs * loader.steps_per_epoch
@@ -228,6 +218,7 @@ def fit(
             after_epoch(epoch)
     if any(processes.gather(stop is not None and stop.asked)):
         raise shared(Interrupted(f"stopped after step {state.step} of {steps}"))
+    learner.encoder.weights_changed()
     return state.skipped
 
 
@@ -240,9 +231,9 @@ def sample_step(
     chunk_size: int | None = None,
     text_features: Tensor | None = None,
 ) -> Callable[[], Tensor]:
-    """The loss of the first batch, or of its first chunk, as a function of nothing; it trains nothing.
+    """The loss of the first batch, or of its first chunk, as a function without arguments; it trains nothing.
 
-    Of several processes each takes its own part for a batch.
+    With several processes, each takes its own share as the batch.
     """
     batch = next(iter(loader.epoch(0)))
     rows = slice(chunk_size)
@@ -283,7 +274,6 @@ def _pairs(
     processes: Processes,
     text_features: Tensor | None,
 ) -> tuple[LabelledPairs, dict[str, Tensor]]:
-    """A batch with its captions, and the keys of its coins: the image's place in the data, the caption's id."""
     tokens, caption_of_image, caption_ids = captions.of(batch, epoch=epoch, samples=samples)
     parts = None
     if batch.sizes is not None:

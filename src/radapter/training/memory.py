@@ -1,4 +1,4 @@
-"""What one training step keeps in memory beyond the weights: what limits the batch that fits a machine.
+"""Memory of one training step beyond the weights, which limits the batch that fits a machine.
 
 activations that autograd keeps for the backward pass + a gradient and AdamW's two moments for what is trained
 """
@@ -12,14 +12,14 @@ _PER_TRAINED_NUMBER = 3  # gradient, first and second moment
 
 
 def step_bytes(module: nn.Module, loss: Callable[[], Tensor]) -> int:
-    """Bytes of one step, counted, not timed: the same on every machine and whatever else it does.
+    """Bytes of one step, counted and not measured, so that they are the same on every machine.
 
     Args:
-        module: whose parameters are not counted, and whose trained ones have a gradient and two moments each.
-        loss: computes the loss of a batch with `module`; called once, without a backward pass.
+        module: Its parameters are not counted; each trained one has a gradient and two moments.
+        loss: Computes the loss of a batch with `module`; called once, without a backward pass.
 
     Returns:
-        Bytes; storages that several saved tensors share count once.
+        Bytes; a storage that several saved tensors share counts once.
     """
     own = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
     kept: dict[int, int] = {}

@@ -1,10 +1,10 @@
-"""What changes from step to step, and when it is saved."""
+"""The state that changes from step to step, and its checkpoints."""
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, final
 
 import torch
 from torch import nn
@@ -14,14 +14,36 @@ from radapter.errors import DiskError
 from radapter.processes import Processes, is_shared
 from radapter.training.checkpoints import Checkpoint, Checkpoints
 from radapter.training.spread import Spread
-from radapter.training.stopwatch import Stopwatch
 
 _LOG = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 
+@final
+class Stopwatch:
+    """Seconds of a training; a resumed one adds those that its checkpoint had counted.
+
+    Args:
+        clock: Returns monotonic seconds; the origin is arbitrary.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._started = clock()
+        self._before = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since its creation, and those added."""
+        return self._before + self._clock() - self._started
+
+    def add(self, seconds: float) -> None:
+        """Adds seconds from before its creation."""
+        self._before += seconds
+
+
 class LoopState:
-    """What changes from step to step, and its checkpoint."""
+    """The state that changes from step to step, and its checkpoint."""
 
     def __init__(
         self,
@@ -52,7 +74,7 @@ class LoopState:
         return sum(parameter.nbytes for parameter in self._parameters.values())
 
     def checkpoint(self) -> Checkpoint:
-        """The state of this moment; every process must ask."""
+        """The current state; every process must call this."""
         return Checkpoint(
             step=self.step,
             parameters={name: p.detach() for name, p in self._parameters.items()},
@@ -79,7 +101,7 @@ class LoopState:
 
 
 class Saving:
-    """When a checkpoint is saved, and what is done where that fails. Every process calls every method."""
+    """Decides when to save a checkpoint, and handles failures. Every process calls every method."""
 
     def __init__(
         self,
@@ -94,7 +116,7 @@ class Saving:
         self._last, self._saved, self._is_wanted = time.monotonic(), 0, False
 
     def restore(self) -> None:
-        """Continues from the newest checkpoint, where there is one."""
+        """Continues from the newest checkpoint, if there is one."""
         if self._checkpoints is not None:
             checkpoint = self._processes.on_main(self._checkpoints.newest)
             if checkpoint is not None:
@@ -102,16 +124,13 @@ class Saving:
                 self._saved = checkpoint.step
 
     def warn_of_space(self) -> None:
-        """Warns where checkpoints will not fit the disk."""
+        """Warns if checkpoints will not fit the disk."""
         if self._checkpoints is not None:
             self._checkpoints.warn_of_space(self._state.parameter_bytes)
 
     def after_step(self, *, due: bool, asked: bool) -> bool:
-        """Saves where it is time; returns whether any process is asked to stop.
-
-        Raises:
-            DiskError: it does not fit, and the run is to stop; otherwise a warning is logged and training goes on.
-        """
+        """Saves if it is time; returns whether any process is asked to stop. Raises DiskError if a checkpoint does
+        not fit, and the run is to stop; otherwise a warning is logged and training goes on."""
         late = time.monotonic() - self._last > self._seconds
         found = self._processes.gather((asked, late))
         is_asked, is_late = any(asked for asked, _ in found), found[0][1]
@@ -121,7 +140,9 @@ class Saving:
         return is_asked
 
     def on_error(self, batches: Iterator[Item]) -> Iterator[Item]:
-        """The batches; where none comes, because a reader was killed, say, the steps that are done are saved."""
+        """Yields the batches; if reading them fails, for example because a reader was killed, saves the completed
+        steps.
+        """
         try:
             yield from batches
         except Exception as error:
@@ -130,7 +151,9 @@ class Saving:
             raise
 
     def _save(self, *, must: bool) -> None:
-        """Saves, unless that is done, or the last step was skipped: what diverged replaces no good checkpoint."""
+        """Saves, unless that is done, or the last step was skipped: a diverged state must not replace a good
+        checkpoint.
+        """
         step = self._state.step
         if self._checkpoints is None or self._state.skipped_in_a_row or step == self._saved:
             return

@@ -4,18 +4,10 @@ import math
 
 
 def cosine_with_warmup(step: int, *, steps: int, warmup_steps: int) -> float:
-    """The factor on the learning rate at `step`.
+    """The factor on the learning rate at `step`, counted from 0, in [0, 1].
 
-        step < warmup_steps:  (step + 1) / warmup_steps
-        otherwise:            (1 + cos(pi * (step - warmup_steps) / (steps - warmup_steps))) / 2
-
-    Args:
-        step: counted from 0.
-        steps: of the whole run.
-        warmup_steps: of them, the first ones; 0 for none.
-
-    Returns:
-        A number in [0, 1].
+    step < warmup_steps:  (step + 1) / warmup_steps
+    otherwise:            (1 + cos(pi * (step - warmup_steps) / (steps - warmup_steps))) / 2
     """
     if step < warmup_steps:
         return (step + 1) / warmup_steps

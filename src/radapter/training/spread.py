@@ -1,9 +1,9 @@
-"""The learner as the optimizer moves it: whole in every process, or its weights parted among them.
+"""The learner as the optimizer moves it: whole in every process, or with its weights sharded across processes.
 
-`Replicated` is one process alone, or DistributedDataParallel, whose gradients are those of what is trained and of
-nothing else. `Sharded` is FSDP2: block by block a process holds its part of the weights, gathers a block when it is
-run, and keeps gradients and moments of its part alone. The learner itself then rests in the host's memory and is
-told, step by step, what was trained: averages, checkpoints and evaluation see a plain learner.
+The whole learner is one process alone, or DistributedDataParallel. The sharded one is FSDP2: each process holds its
+part of every block's weights, gathers a block when it runs, and keeps gradients and moments of its part only. The
+learner itself then stays in the host's memory and receives the trained weights after every step, so averages,
+checkpoints and evaluation see a plain learner.
 """
 
 import copy
@@ -27,7 +27,7 @@ OptimizerState = dict[int, dict[str, Tensor]]
 class PeakRates(NamedTuple):
     """The highest learning rates of one training; one schedule scales both.
 
-    encoder: of the parameters of the towers. head: of those outside them, where there are any.
+    encoder: of the parameters of the towers. head: of the others, if there are any.
     """
 
     encoder: float
@@ -35,39 +35,54 @@ class PeakRates(NamedTuple):
 
 
 class Spread(Protocol):
-    """What the loop trains. model: gives a batch's loss. optimizer: moves its parameters."""
+    """The trained model and its optimizer. model: gives a batch's loss. optimizer: moves its parameters."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
 
     def clip(self, limit: float) -> Tensor:
-        """Scales the gradients to this norm at most; their norm before, a scalar."""
+        """Scales the gradients to this norm at most and returns their norm before, a scalar."""
 
     def average_gradients(self) -> None:
-        """Makes gradients that each process accumulated by itself those of all."""
+        """Averages gradients that each process accumulated by itself."""
 
     def publish(self) -> None:
-        """Brings what the optimizer did to the learner."""
+        """Writes the optimizer's result to the learner."""
 
     def optimizer_state(self) -> OptimizerState:
-        """AdamW's state of whole parameters; every process must ask."""
+        """AdamW's state of whole parameters; every process must call this."""
 
     def restore(self, optimizer_state: OptimizerState) -> None:
-        """Continues from the learner's parameters, as they are now, and this state."""
+        """Continues from the learner's current parameters and this state."""
 
 
-class Replicated:
-    """The learner itself, the same in every process.
+def spread_of(
+    learner: Learner,
+    accelerator: Accelerator,
+    processes: Processes,
+    *,
+    rates: PeakRates,
+    weight_decay: float,
+    sharded: bool,
+) -> Spread:
+    """Wraps the learner for training over processes, with AdamW.
 
     Args:
-        learner: trained in place.
-        accelerator: wraps it; with several processes in DistributedDataParallel.
-        rates: AdamW's, of a group of parameters each.
-        weight_decay: AdamW's.
+        learner: Trained in place. If sharded, it moves to the CPU, and `publish` writes the trained weights to it.
+        accelerator: Device and precision.
+        processes: All of them call this.
+        rates: AdamW's, one group of parameters each.
+        weight_decay: AdamW's, decoupled.
+        sharded: Shards weights, gradients and moments across the processes (FSDP2).
     """
+    if sharded:
+        return _Sharded(learner, accelerator, processes, rates, weight_decay)
+    return _Replicated(learner, accelerator, rates, weight_decay)
 
+
+class _Replicated:
     def __init__(
-        self, learner: Learner, accelerator: Accelerator, *, rates: PeakRates, weight_decay: float
+        self, learner: Learner, accelerator: Accelerator, rates: PeakRates, weight_decay: float
     ) -> None:
         self._parameters = list(trained_parameters(learner).values())
         self._accelerator = accelerator
@@ -75,53 +90,37 @@ class Replicated:
         self.model, self.optimizer = accelerator.prepare(learner, self._plain)
 
     def clip(self, limit: float) -> Tensor:
-        """As `Spread.clip`."""
         return torch.as_tensor(self._accelerator.clip_grad_norm_(self._parameters, limit))
 
     def average_gradients(self) -> None:
-        """As `Spread.average_gradients`: DistributedDataParallel does it for what went through its forward alone."""
-        if self._accelerator.num_processes > 1:
+        if self._accelerator.num_processes > 1:  # DDP averages only the gradients of its own forward
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             averages = self._accelerator.reduce(gradients, reduction="mean")
             for gradient, average in zip(gradients, averages, strict=True):
                 gradient.copy_(average)
 
     def publish(self) -> None:
-        """Nothing: the optimizer moves the learner's own parameters."""
+        pass  # the optimizer moves the learner's own parameters
 
     def optimizer_state(self) -> OptimizerState:
-        """As `Spread.optimizer_state`."""
         state: OptimizerState = self._plain.state_dict()["state"]
         return state
 
     def restore(self, optimizer_state: OptimizerState) -> None:
-        """As `Spread.restore`."""
         groups = self._plain.state_dict()["param_groups"]
         self._plain.load_state_dict({"state": optimizer_state, "param_groups": groups})
 
 
-class Sharded:
-    """A copy of the learner whose weights, gradients and moments are parted among the processes.
-
-    Args:
-        learner: moved to the CPU; what is trained is written to it by `publish`.
-        accelerator: says which device the parts are on.
-        processes: two or more of them are worth it.
-        rates: AdamW's, of a group of parameters each.
-        weight_decay: AdamW's.
-    """
-
+class _Sharded:
     def __init__(
         self,
         learner: Learner,
         accelerator: Accelerator,
         processes: Processes,
-        *,
         rates: PeakRates,
         weight_decay: float,
     ) -> None:
         self._learner = learner.to("cpu")
-        self._accelerator = accelerator
         sharded = _sharded(copy.deepcopy(learner), accelerator.device, processes)
         self.model: nn.Module = sharded
         self._parameters = trained_parameters(sharded)
@@ -129,20 +128,17 @@ class Sharded:
         self.optimizer = accelerator.prepare(self._plain)
 
     def clip(self, limit: float) -> Tensor:
-        """As `Spread.clip`."""
         return _whole(torch.nn.utils.clip_grad_norm_(self._parameters.values(), limit))
 
     def average_gradients(self) -> None:
-        """Nothing: the backward pass has done it."""
+        pass  # the backward pass has averaged them
 
     @torch.no_grad()
     def publish(self) -> None:
-        """As `Spread.publish`; gathers every trained parameter."""
         for name, parameter in trained_parameters(self._learner).items():
             parameter.copy_(_whole(self._parameters[name]))
 
     def optimizer_state(self) -> OptimizerState:
-        """As `Spread.optimizer_state`; gathers every moment."""
         state: OptimizerState = self._plain.state_dict()["state"]
         return {
             number: {name: _whole(value) for name, value in entries.items()}
@@ -151,7 +147,6 @@ class Sharded:
 
     @torch.no_grad()
     def restore(self, optimizer_state: OptimizerState) -> None:
-        """As `Spread.restore`."""
         own = trained_parameters(self._learner)
         for name, parameter in self._parameters.items():
             parameter.copy_(_part_like(own[name], parameter))
@@ -164,10 +159,7 @@ class Sharded:
 
 
 def _groups(learner: Learner, rates: PeakRates) -> list[dict[str, Any]]:
-    """AdamW's groups: the encoder, then what is outside it, each with its "peak" rate.
-
-    That is the order of `trained_parameters` too, by which checkpoints number the moments.
-    """
+    # Encoder first, as in `trained_parameters`: checkpoints number the moments in this order.
     trained = list(trained_parameters(learner).values())
     of_encoder = set(learner.encoder.parameters())
     inside = [parameter for parameter in trained if parameter in of_encoder]
@@ -181,7 +173,6 @@ def _groups(learner: Learner, rates: PeakRates) -> list[dict[str, Any]]:
 
 
 def _sharded(learner: Learner, device: torch.device, processes: Processes) -> Learner:
-    """Every block is a unit of its own, and what is left is one more."""
     mesh = init_device_mesh(device.type, (processes.size,))
     scalars = {parameter for parameter in learner.parameters() if parameter.ndim == 0}
     assert not any(
@@ -200,7 +191,6 @@ def _whole(tensor: Tensor) -> Tensor:
 
 
 def _parts_like(entries: Mapping[str, Tensor], parameter: nn.Parameter) -> dict[str, Tensor]:
-    """A parameter's moments parted as it is; the count of its steps, a scalar, stays."""
     return {name: _part_like(value, parameter) if value.ndim else value for name, value in entries.items()}
 
 

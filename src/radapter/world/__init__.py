@@ -1,26 +1,16 @@
 """The procedural image-text world: labelled, captioned, masked scenes, a task with shifts, and a tiny CLIP.
 
-Reading order: `radapter.hashing` (randomness), `distances` and `shapes` (the objects), `scenes` (what is where),
-`backgrounds`, `styles` and `drawing` (pixels), `phrases` and `tokens` (words), `corruptions` and `task` (the
+Reading order: `radapter.hashing` (randomness), `distances` and `shapes` (the objects), `scenes` (their placement),
+`styles` and `drawing` (pixels), `phrases` and `tokens` (words), `corruptions` and `task` (the
 fine-tuning task), `clip` (the encoder). `TINY` is the folder of the shipped encoder, made by
 `benchmarks/world/pretrain.py`.
 """
 
-from radapter.world.clip import MEAN, STD, TINY, new_model, normalised
-from radapter.world.drawing import SIZE, class_masks, draw
+from radapter.world.clip import TINY, normalised
+from radapter.world.drawing import class_masks, draw
 from radapter.world.phrases import CLEAN, FULL, WEB, captions
 from radapter.world.scenes import CLASSES, COLOURS, PATTERNS, STYLES, Scenes, sample
-from radapter.world.task import (
-    CORRELATED,
-    CORRELATION,
-    DIFFICULTY,
-    KEPT,
-    KEPT_TEMPLATES,
-    OOD,
-    SPLITS,
-    WorldSplit,
-    split,
-)
+from radapter.world.task import CORRELATED, CORRELATION, KEPT, KEPT_TEMPLATES, OOD, SPLITS, WorldSplit, split
 
 __all__ = [
     "CLASSES",
@@ -28,16 +18,12 @@ __all__ = [
     "COLOURS",
     "CORRELATED",
     "CORRELATION",
-    "DIFFICULTY",
     "FULL",
     "KEPT",
     "KEPT_TEMPLATES",
-    "MEAN",
     "OOD",
     "PATTERNS",
-    "SIZE",
     "SPLITS",
-    "STD",
     "STYLES",
     "TINY",
     "WEB",
@@ -46,7 +32,6 @@ __all__ = [
     "captions",
     "class_masks",
     "draw",
-    "new_model",
     "normalised",
     "sample",
     "split",

@@ -1,93 +1,15 @@
-"""The world's dual encoder: a transformers CLIPModel of 1.3 M parameters, and its folder on disk."""
+"""The folder of the world's dual encoder, a transformers CLIPModel of 1.3 M parameters, and its pixels."""
 
 from pathlib import Path
 
 import torch
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTextConfig, CLIPVisionConfig
-
-from radapter.world import tokens
-from radapter.world.drawing import SIZE
 
 TINY = Path(__file__).parent / "tiny"
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.27, 0.27, 0.27)
-PATCH = 8
-
-
-def new_model(seed: int, *, width: int = 128, image_layers: int = 4, text_layers: int = 2) -> CLIPModel:
-    """An untrained encoder.
-
-    Args:
-        seed: of the weights; torch's global generator is left as it was.
-        width: of both towers and of the joint space; four heads each.
-        image_layers: blocks of the image tower.
-        text_layers: blocks of the text tower.
-
-    Returns:
-        In evaluation mode, float32.
-    """
-    shared = {
-        "hidden_size": width,
-        "intermediate_size": 4 * width,
-        "num_attention_heads": 4,
-        "hidden_act": "gelu",
-    }
-    text = CLIPTextConfig(
-        **shared,
-        num_hidden_layers=text_layers,
-        vocab_size=len(tokens.VOCABULARY),
-        max_position_embeddings=tokens.CONTEXT,
-        pad_token_id=tokens.PAD,
-        bos_token_id=tokens.BOS,
-        eos_token_id=tokens.EOS,
-        projection_dim=width,
-    )
-    vision = CLIPVisionConfig(
-        **shared, num_hidden_layers=image_layers, image_size=SIZE, patch_size=PATCH, projection_dim=width
-    )
-    config = CLIPConfig(
-        text_config=text.to_dict(),
-        vision_config=vision.to_dict(),
-        projection_dim=width,
-        logit_scale_init_value=2.659,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return CLIPModel(config).eval()
-
-
-def save(model: CLIPModel, folder: Path) -> None:
-    """Writes the model in half precision with its tokenizer and image processor.
-
-    Args:
-        model: stays as it is.
-        folder: made if absent; files of the same names are replaced.
-    """
-    half = CLIPModel(model.config)
-    half.load_state_dict(model.state_dict())
-    half.half().save_pretrained(folder)
-    tokens.tokenizer().save_pretrained(folder)
-    image_processor().save_pretrained(folder)
-
-
-def image_processor() -> CLIPImageProcessorPil:
-    """The world's pixels are SIZE x SIZE already: resizing and cropping to SIZE change nothing."""
-    return CLIPImageProcessorPil(
-        size={"shortest_edge": SIZE},
-        crop_size={"height": SIZE, "width": SIZE},
-        image_mean=MEAN,
-        image_std=STD,
-    )
 
 
 def normalised(images: torch.Tensor) -> torch.Tensor:
-    """Pixels as the image tower takes them.
-
-    Args:
-        images: (N, 3, SIZE, SIZE), uint8.
-
-    Returns:
-        The same shape, float32.
-    """
+    """Pixels (N, 3, SIZE, SIZE), uint8, as the image tower takes them, float32."""
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
     return (images / 255 - mean) / std

@@ -14,15 +14,12 @@ from radapter.hashing import uniform
 
 
 def corrupted(images: Tensor, seed: int, index: Tensor) -> Tensor:
-    """Corrupts pictures, each by one kind.
+    """Corrupts pictures (N, 3, H, W), uint8, each by one kind.
 
     Args:
-        images: (N, 3, H, W), uint8.
-        seed: the scenes' seed.
+        images: The pictures.
+        seed: The scenes' seed.
         index: (N,), the scenes' indices; they choose kind and strength.
-
-    Returns:
-        (N, 3, H, W), uint8.
     """
     unit = uniform(seed, index, "corruption", 4)
     kind = (unit[:, 0] * len(_KINDS)).long()

@@ -1,8 +1,8 @@
 """From scenes to pixels and masks, all at once, in torch.
 
-Each object is one sampling of its signed distance field under the scene's geometry; the distance in pixels then
-serves everything: coverage, outline, shadow, glow and mask. Every operation is element by element or per scene,
-so a scene's pixels do not depend on the batch it is drawn in.
+Each object is one sampling of its signed distance field under the scene's geometry. The distance in pixels gives
+coverage, outline, shadow, glow and mask. Every operation is element by element or per scene, so a scene's pixels do
+not depend on the batch it is drawn in.
 """
 
 import torch
@@ -19,10 +19,7 @@ CHUNK = 128  # scenes drawn together: their planes stay in the processor's cache
 
 
 def draw(scenes: Scenes) -> tuple[Tensor, Tensor]:
-    """Draws scenes.
-
-    Args:
-        scenes: N scenes.
+    """Draws N scenes.
 
     Returns:
         Images (N, 3, SIZE, SIZE), uint8; masks (N, SIZE, SIZE), uint8: 0 background, 1 the first object, 2 the
@@ -33,13 +30,12 @@ def draw(scenes: Scenes) -> tuple[Tensor, Tensor]:
     with torch.inference_mode():
         for start in range(0, len(scenes), CHUNK):
             part = slice(start, start + CHUNK)
-            pixels, masks[part] = draw_float(scenes.rows(part))
-            images[part] = to_uint8(pixels)
+            pixels, masks[part] = _draw(scenes.rows(part))
+            images[part] = (pixels * 255 + 0.5).to(torch.uint8)
     return images, masks
 
 
-def draw_float(scenes: Scenes) -> tuple[Tensor, Tensor]:
-    """Draws one chunk of scenes without rounding: images (N, 3, SIZE, SIZE) in [0, 1], masks as `draw`."""
+def _draw(scenes: Scenes) -> tuple[Tensor, Tensor]:
     body, detail, rgb, mask = _objects(scenes)
     images = torch.empty(len(scenes), 3, SIZE, SIZE)
     for number, name in enumerate(STYLES):
@@ -50,27 +46,15 @@ def draw_float(scenes: Scenes) -> tuple[Tensor, Tensor]:
     return images, mask
 
 
-def to_uint8(images: Tensor) -> Tensor:
-    """[0, 1] floats to the nearest of 256 levels."""
-    return (images * 255 + 0.5).to(torch.uint8)
-
-
 def class_masks(scenes: Scenes, masks: Tensor) -> Tensor:
-    """Masks that hold classes instead of object numbers.
-
-    Args:
-        scenes: N scenes.
-        masks: (N, SIZE, SIZE), as from `draw`.
-
-    Returns:
-        (N, SIZE, SIZE), int64: 0 background, 1 + class elsewhere.
+    """Masks (N, SIZE, SIZE) of `draw` with classes in place of object numbers, int64: 0 background, 1 + class
+    elsewhere.
     """
     table = F.pad(scenes.classes + 1, (1, 0))
     return table.gather(1, masks.long().flatten(1)).view(masks.shape)
 
 
 def _objects(scenes: Scenes) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Distances in pixels (N, H, W) to the nearest object's body and detail, its colour, and the mask."""
     body, detail = _placed(scenes, 0)
     rgb = scenes.rgb[:, 0, :, None, None].expand(-1, 3, SIZE, SIZE).contiguous()
     mask = (body < 0).to(torch.uint8)

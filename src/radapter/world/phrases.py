@@ -1,12 +1,12 @@
-"""What people would write under the scenes, cleanly or as the web does.
+"""Captions of the scenes, clean or with the noise of the web.
 
     [a STYLE of] a [small | large] [COLOUR] NAME [and a [COLOUR] NAME] [on a COLOUR PATTERN background]
 
-Each part in brackets is present at random, and only where it can be seen. Web-like noise replaces the name by a
-synonym, a hypernym, a sibling, the class's look-alike, or the whole caption's class by any other.
+Each part in brackets is present at random, and only if it can be seen. Web-like noise replaces the name by a
+synonym, a hypernym, a sibling, the class's look-alike, or any other class.
 """
 
-from typing import TypedDict
+from dataclasses import dataclass
 
 import torch
 
@@ -31,30 +31,38 @@ HYPERNYMS = {
 }  # fmt: skip
 
 
-class Rates(TypedDict, total=False):
-    """Probabilities of `captions`."""
+@dataclass(frozen=True)
+class Rates:
+    """Probabilities of the parts and of the noise of a caption.
 
-    style: float
-    colour: float
-    size: float
-    background: float
-    synonym: float
-    hypernym: float
-    sibling: float
-    wrong: float
-    pair: float
-    careless: float
+    Attributes:
+        style: Naming the style.
+        colour: Naming an object's colour.
+        size: Naming a size, if a single object is small or large.
+        background: Naming the background.
+        synonym: A synonym in place of the class name.
+        hypernym: A broader word in place of the class name.
+        sibling: The name of another class with the same hypernym.
+        wrong: The name of any class.
+        pair: The look-alike's name: classes 0 and 1, 2 and 3, ... are look-alikes.
+        careless: "a" for "an", "the", and general words ("a picture of", "seen from afar").
+    """
+
+    style: float = 0.6
+    colour: float = 0.5
+    size: float = 0.25
+    background: float = 0.4
+    synonym: float = 0.0
+    hypernym: float = 0.0
+    sibling: float = 0.0
+    wrong: float = 0.0
+    pair: float = 0.0
+    careless: float = 0.0
 
 
-CLEAN: Rates = {}
-FULL: Rates = {"style": 1.0, "colour": 1.0, "size": 1.0, "background": 1.0}
-WEB: Rates = {
-    "synonym": 0.35,
-    "hypernym": 0.25,
-    "sibling": 0.12,
-    "wrong": 0.10,
-    "careless": 0.3,
-}
+CLEAN = Rates()
+FULL = Rates(style=1.0, colour=1.0, size=1.0, background=1.0)
+WEB = Rates(synonym=0.35, hypernym=0.25, sibling=0.12, wrong=0.10, careless=0.3)
 
 _NO_COLOUR = {STYLES.index("sketch"), STYLES.index("silhouette")}
 _NO_BACKGROUND = {STYLES.index(name) for name in ("sketch", "silhouette", "neon")}
@@ -64,42 +72,19 @@ _VOWELS = ("a", "e", "i", "o", "u")
 _COLOUR_NAMES = tuple(COLOURS)
 
 
-def captions(
-    scenes: Scenes,
-    *,
-    stream: str = "caption",
-    style: float = 0.6,
-    colour: float = 0.5,
-    size: float = 0.25,
-    background: float = 0.4,
-    synonym: float = 0.0,
-    hypernym: float = 0.0,
-    sibling: float = 0.0,
-    wrong: float = 0.0,
-    pair: float = 0.0,
-    careless: float = 0.0,
-) -> list[str]:
-    """One caption a scene, a pure function of the scene's seed and index and of the probabilities.
+def captions(scenes: Scenes, rates: Rates = CLEAN, *, stream: str = "caption") -> list[str]:
+    """One caption per scene, a pure function of the scene's seed and index, the rates and the stream.
 
     Args:
         scenes: N scenes.
-        stream: captions of different streams are drawn independently.
-        style: probability of naming the style.
-        colour: of naming an object's colour.
-        size: of naming a size, where one object is small or large.
-        background: of naming the background.
-        synonym: of a synonym in place of the class name.
-        hypernym: of a broader word in place of the class name.
-        sibling: of the name of another class with the same hypernym.
-        wrong: of the name of any class.
-        pair: of the look-alike's name: classes 0 and 1, 2 and 3, ... are look-alikes.
-        careless: of "a" for "an", of "the", and of general words ("a picture of", "seen from afar").
+        rates: Probabilities.
+        stream: Captions of different streams are drawn independently.
 
     Returns:
         N captions without punctuation, at most 16 words.
     """
     unit = uniform(scenes.seed, scenes.index, stream, 20).tolist()
-    noise = (wrong, pair, sibling, hypernym, synonym)
+    noise = (rates.wrong, rates.pair, rates.sibling, rates.hypernym, rates.synonym)
     sizes = _size_words(scenes)
     written = []
     columns = (scenes.style, scenes.background, scenes.pattern, scenes.classes, scenes.colour)
@@ -109,29 +94,29 @@ def captions(
         u = unit[row]
         two = classes[1] >= 0
         words = [_name(classes[0], u[0:3], noise)]
-        if look not in _NO_COLOUR and u[3] < colour:
+        if look not in _NO_COLOUR and u[3] < rates.colour:
             words.insert(0, _COLOUR_NAMES[colours[0]])
-        if sizes[row] and not two and u[4] < size:
+        if sizes[row] and not two and u[4] < rates.size:
             words.insert(0, sizes[row])
-        words.insert(0, _article(words[0], u[5], careless))
-        if u[6] < style:
+        words.insert(0, _article(words[0], u[5], rates.careless))
+        if u[6] < rates.style:
             words = ["a", *STYLE_PHRASES[STYLES[look]].split(), "of", *words]
-        elif u[7] < 0.5 * careless:
+        elif u[7] < 0.5 * rates.careless:
             words = [*_FRAMES[int(u[8] * len(_FRAMES))].split(), *words]
         if two:
             other = [_name(classes[1], u[9:12], noise)]
-            if look not in _NO_COLOUR and u[12] < colour:
+            if look not in _NO_COLOUR and u[12] < rates.colour:
                 other.insert(0, _COLOUR_NAMES[colours[1]])
-            words += ["and", _article(other[0], u[13], careless), *other]
-        if look not in _NO_BACKGROUND and u[14] < background:
+            words += ["and", _article(other[0], u[13], rates.careless), *other]
+        if look not in _NO_BACKGROUND and u[14] < rates.background:
             place = [
                 "on",
-                _article(_COLOUR_NAMES[ground], u[15], careless),
+                _article(_COLOUR_NAMES[ground], u[15], rates.careless),
                 _COLOUR_NAMES[ground],
                 PATTERNS[pattern],
             ]
             words += [*place, "background"]
-        elif u[16] < 0.2 * careless and not two:
+        elif u[16] < 0.2 * rates.careless and not two:
             words += _ENDINGS[int(u[17] * len(_ENDINGS))].split()
         written.append(" ".join(words))
     return written

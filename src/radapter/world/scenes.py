@@ -1,6 +1,6 @@
-"""What is in each picture: the latent description of a scene, a pure function of (seed, index).
+"""The content of each picture: the latent description of a scene, a pure function of (seed, index).
 
-A scene has a style, a background and one or two objects; drawing, captions, labels and masks all read the same
+A scene has a style, a background and one or two objects. Drawing, captions, labels and masks all read the same
 description, so they cannot disagree.
 """
 
@@ -99,21 +99,18 @@ def sample(
     difficulty: float = 1.0,
     rank_exponent: float = 0.5,
 ) -> Scenes:
-    """Describes the scenes at (seed, index).
+    """Describes the scenes at (seed, index), in the order of `index`.
 
     Args:
-        seed: any integer.
+        seed: Any integer.
         index: (N,), int64.
-        styles: drawn from uniformly.
-        classes: (N,), the first objects' classes; drawn with frequency rank ** -rank_exponent when None.
-        correlation: probability that object colour, background colour and pattern are the class's own, each by
-            itself; they are uniform otherwise.
-        two_objects: probability of a second object.
+        styles: Drawn from uniformly.
+        classes: (N,), the first objects' classes; None draws them with frequency rank ** -rank_exponent.
+        correlation: Probability, for each of object colour, background colour and pattern, that it is the class's
+            own; otherwise it is uniform.
+        two_objects: Probability of a second object.
         difficulty: 0 gives large, upright, centred objects, 1 the ordinary ones, above 1 smaller and more turned.
         rank_exponent: 0 gives balanced classes.
-
-    Returns:
-        The scenes, in the order of `index`.
     """
     index = index.to(torch.int64)
     count = len(CLASSES)
@@ -156,13 +153,8 @@ def sample(
 
 
 def own_attributes(classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The colour, background colour and pattern that a correlated world ties to each class.
-
-    Args:
-        classes: (N,), into CLASSES.
-
-    Returns:
-        Three (N,) tensors, into COLOURS, COLOURS and PATTERNS.
+    """The colour, background colour and pattern that a correlated world ties to each class (N,): three (N,)
+    tensors.
     """
     # Each colour serves two classes, whose backgrounds differ; no class has the colour of its background.
     return (

@@ -24,10 +24,9 @@ Jitter = Sequence[float]  # four numbers in [-1, 1]
 
 @functools.cache
 def bank() -> Tensor:
-    """The distance fields of every class and variant.
+    """The distance fields of every class and variant: (classes, VARIANTS, 2, GRID, GRID), float32.
 
-    Returns:
-        (classes, VARIANTS, 2, GRID, GRID), float32: channel 0 the body, channel 1 the inner detail.
+    Channel 0 is the body, channel 1 the inner detail.
     """
     axis = torch.linspace(-EXTENT, EXTENT, GRID)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -79,18 +78,8 @@ def _fish(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
 
 def _rocket(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
     wide = 0.32 + 0.05 * j[0]
-    hull = polygon(
-        p,
-        [
-            (0, -1.1),
-            (wide * 0.7, -0.7),
-            (wide, -0.2),
-            (wide, 0.6),
-            (-wide, 0.6),
-            (-wide, -0.2),
-            (-wide * 0.7, -0.7),
-        ],
-    )
+    side = [(wide * 0.7, -0.7), (wide, -0.2), (wide, 0.6)]
+    hull = polygon(p, [(0, -1.1), *side, *((-x, y) for x, y in reversed(side))])
     left = polygon(p, [(-wide, 0.1), (-wide - 0.38, 0.85 + 0.1 * j[1]), (-wide, 0.6)])
     right = polygon(p, [(wide, 0.1), (wide + 0.38, 0.85 + 0.1 * j[1]), (wide, 0.6)])
     flame = polygon(p, [(-wide * 0.6, 0.6), (wide * 0.6, 0.6), (0, 1.1)])
@@ -191,15 +180,8 @@ def _cloud(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
 def _car(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
     cabin_left, cabin_right = -0.52 + 0.1 * j[0], 0.38 + 0.1 * j[1]
     body = box(p, 0, 0.12, 1.0, 0.24)
-    cabin = polygon(
-        p,
-        [
-            (cabin_left - 0.12, -0.1),
-            (cabin_left + 0.12, -0.56),
-            (cabin_right - 0.12, -0.56),
-            (cabin_right + 0.2, -0.1),
-        ],
-    )
+    roof = [(cabin_left + 0.12, -0.56), (cabin_right - 0.12, -0.56)]
+    cabin = polygon(p, [(cabin_left - 0.12, -0.1), *roof, (cabin_right + 0.2, -0.1)])
     wheels = union(circle(p, -0.56, 0.38, 0.25), circle(p, 0.56, 0.38, 0.25))
     middle = (cabin_left + cabin_right) / 2
     windows = union(box(p, middle - 0.2, -0.3, 0.15, 0.14), box(p, middle + 0.2, -0.3, 0.15, 0.14))

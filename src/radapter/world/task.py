@@ -1,11 +1,11 @@
-"""The fine-tuning task: photos whose colours and backgrounds give the class away, and the shifts where they do not.
+"""The fine-tuning task: photos whose colours and backgrounds reveal the class, and shifts in which they do not.
 
-Training, validation and ID test pictures are photos in which object colour, background colour and background
-pattern are each the class's own with probability `CORRELATION`. The OOD sets break that correlation: plain
-photos, corrupted photos and the six other styles. A model that learns the shortcut gains ID and loses OOD.
+Training, validation and ID test pictures are photos in which object colour, background colour and background pattern
+are each the class's own with probability `CORRELATION`. The OOD sets break that correlation: plain photos, corrupted
+photos and the six other styles. A model that learns the shortcut gains ID and loses OOD.
 
 Two more splits measure what fine-tuning keeps: zero-shot tasks that it never trains on. In "colour" the label is
-the colour of the object, in "pattern" the pattern of the background; half of their pictures are photos, half
+the colour of the object, in "pattern" the pattern of the background. Half of their pictures are photos, half
 cartoons, at ordinary difficulty.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from radapter.errors import DataError, did_you_mean
 from radapter.world.corruptions import corrupted
 from radapter.world.drawing import class_masks, draw
-from radapter.world.phrases import CLEAN, captions
+from radapter.world.phrases import captions
 from radapter.world.scenes import CLASSES, COLOURS, PATTERNS, STYLES, Scenes, sample
 
 CORRELATION = 0.7
@@ -31,16 +31,8 @@ KEPT: dict[str, tuple[str, ...]] = {"colour": tuple(COLOURS), "pattern": PATTERN
 """Splits of tasks that nothing is trained on, and the names of their classes."""
 KEPT_DIFFICULTY = 1.0
 KEPT_TEMPLATES: dict[str, tuple[str, ...]] = {
-    "colour": (
-        "a {} shape",
-        "a photo of a {} shape",
-        "a {} tool",
-    ),
-    "pattern": (
-        "a {} background",
-        "a picture with a {} background",
-        "a photo on a {} background",
-    ),
+    "colour": ("a {} shape", "a photo of a {} shape", "a {} tool"),
+    "pattern": ("a {} background", "a picture with a {} background", "a photo on a {} background"),
 }
 """Prompts of the tasks in `KEPT`, in the world's own words."""
 SPLITS: dict[str, int] = {
@@ -63,15 +55,15 @@ class WorldSplit:
     """Pictures of the world with everything the world knows about them.
 
     Attributes:
-        name: of the split.
-        classnames: the class names: `CLASSES`, or those of a split in `KEPT`.
+        name: Of the split.
+        classnames: The class names: `CLASSES`, or those of a split in `KEPT`.
         images: (N, 3, 48, 48), uint8.
         labels: (N,), int64, into `classnames`: the class of each scene's first object; in `KEPT` its colour, or the
             pattern of the background.
         captions: N clean captions.
         masks: (N, 48, 48), uint8: 0 background, 1 the first object, 2 the second.
         keys: (N,), int64, the hash of (seed, index).
-        scenes: the full description.
+        scenes: The full description.
     """
 
     name: str
@@ -104,21 +96,17 @@ def split(
     """Draws one split; a smaller size gives the first scenes of a larger one, classes stay balanced.
 
     Args:
-        name: one of `SPLITS`.
-        seed: of the world; every seed is another set of pictures of the same kind.
-        size: number of pictures; the split's usual size when None.
-        correlation: of the training, validation and ID test pictures, in [0, 1]; the others have none.
-        difficulty: of size, place and rotation; 1 is ordinary, above 1 smaller and more turned. None is
+        name: One of `SPLITS`.
+        seed: Of the world; every seed is another set of pictures of the same kind.
+        size: Number of pictures; None for the split's usual size.
+        correlation: Of the training, validation and ID test pictures, in [0, 1]; the others have none.
+        difficulty: Of size, place and rotation; 1 is ordinary, above 1 smaller and more turned. None for
             `KEPT_DIFFICULTY` in the splits of `KEPT`, else `DIFFICULTY`.
-        styles: of "scenes" only those in one of these styles; sets of disjoint styles share no scene. None takes
-            all.
-
-    Returns:
-        The pictures and their descriptions.
+        styles: Restricts "scenes" to these styles; sets of disjoint styles share no scene. None for all.
 
     Raises:
-        DataError: no split has this name, the size is negative, the correlation is out of range, a style is
-            unknown, or styles are given for another split than "scenes".
+        DataError: No split has this name, the size is negative, the correlation is out of range, a style is unknown,
+            or styles are given for another split than "scenes".
     """
     if name not in SPLITS:
         raise DataError(
@@ -162,7 +150,7 @@ def split(
         classnames=KEPT.get(name, CLASSES),
         images=images,
         labels=_labels(name, scenes),
-        captions=tuple(captions(scenes, **CLEAN)),
+        captions=tuple(captions(scenes)),
         masks=masks,
         keys=scenes.keys,
         scenes=scenes,
@@ -195,7 +183,6 @@ def _check_styles(name: str, styles: Sequence[str]) -> None:
 
 
 def _styled(seed: int, first: int, count: int, styles: Sequence[str]) -> Scenes:
-    """The first `count` scenes, from index `first` on, whose own style is one of `styles`."""
     wanted = torch.tensor([STYLES.index(style) for style in dict.fromkeys(styles)])
     looked_at = count if len(wanted) == len(STYLES) else 2 * count * len(STYLES) // len(wanted)
     while True:

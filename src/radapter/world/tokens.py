@@ -41,13 +41,9 @@ _NUMBERS = {word: number for number, word in enumerate(VOCABULARY)}
 
 
 def encode(texts: Sequence[str]) -> Tensor:
-    """Captions in the world's own words (lower case, no punctuation) as token ids, without the tokenizer's cost.
+    """Token ids (N, CONTEXT), int64, of N captions in the world's own words, without the tokenizer's cost.
 
-    Args:
-        texts: N captions.
-
-    Returns:
-        (N, CONTEXT), int64: bos, words, eos, padding; cut to the context.
+    Captions have lower case and no punctuation. A row holds bos, words, eos and padding; it is cut to the context.
     """
     rows = torch.full((len(texts), CONTEXT), PAD)
     for row, text in enumerate(texts):
@@ -57,7 +53,7 @@ def encode(texts: Sequence[str]) -> Tensor:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """The same as a transformers tokenizer, which also lowers case and drops punctuation."""
+    """The same as a transformers tokenizer, which also lower-cases and drops punctuation."""
     core = Tokenizer(models.WordLevel(dict(_NUMBERS), unk_token=_SPECIAL[UNK]))
     core.normalizer = normalizers.Sequence(
         [normalizers.Lowercase(), normalizers.Replace(Regex("[^a-z]+"), " ")]

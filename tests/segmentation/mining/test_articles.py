@@ -2,7 +2,7 @@
 
 import pytest
 
-from radapter.segmentation.mining.articles import prompt
+from radapter.segmentation.mining.captions import prompt
 
 
 @pytest.mark.parametrize(

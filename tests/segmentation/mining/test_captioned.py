@@ -7,13 +7,13 @@ import pytest
 
 from radapter.data import MinedRegions
 from radapter.errors import DataError, ImageError, RunError
-from radapter.segmentation.mining import Floors, measured_floors, mine_pairs
+from radapter.segmentation.mining import Floors, RegionFolder, measured_floors, mine_pairs
 
 NONE = Floors(-2.0, -2.0)
 
 
 def mined(folder, pairs, named, matcher, floors=NONE, **options):
-    mine_pairs(pairs, named, matcher, folder, **{"floors": floors, "about": {}, **options})
+    mine_pairs(pairs, named, matcher, RegionFolder(folder, **{"about": {}, **options}), floors=floors)
     return MinedRegions(folder)
 
 

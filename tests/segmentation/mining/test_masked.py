@@ -6,7 +6,7 @@ import torch
 
 from radapter.data import MinedRegions, open_masks
 from radapter.errors import DataError
-from radapter.segmentation.mining import cut_masks
+from radapter.segmentation.mining import RegionFolder, cut_masks
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def scenes():
 
 
 def cut(folder, dataset, **options):
-    cut_masks(dataset, folder, about={}, **options)
+    cut_masks(dataset, RegionFolder(folder, {}), **options)
     return MinedRegions(folder)
 
 

@@ -8,15 +8,16 @@ from segmentation.mining.true_regions import TrueRegions
 import radapter
 from radapter.errors import ModelError
 from radapter.segmentation import region_crops
-from radapter.segmentation.crops import pixels_of
+from radapter.segmentation.crops import CropStyle, pixels_of
 from radapter.segmentation.mining import RegionMatcher
 
 
 def test_scores_are_cosines_of_square_crops_and_prompts(captioned, named, truth, tiny, matcher):
     image, nouns = captioned.image(3), named.of_images[3]
     masks = TrueRegions(truth)(image).masks > 0.4
+    style = CropStyle(expand=1.25, square=True)
     crops = region_crops(
-        pixels_of(image), masks, size=48, mean=tiny.image_mean, std=tiny.image_std, expand=1.25, square=True
+        pixels_of(image), masks, size=48, mean=tiny.image_mean, std=tiny.image_std, style=style
     )
     with torch.no_grad():
         looked_at = F.normalize(tiny.encode_image(crops.pixels), dim=-1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from radapter.segmentation.mining.plurals import plurals
+from radapter.segmentation.mining.vocabulary import plurals
 
 
 @pytest.mark.parametrize(

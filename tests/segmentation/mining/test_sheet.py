@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from radapter.data import MinedRegions, open_masks
-from radapter.segmentation.mining import contact_sheet, cut_masks
+from radapter.segmentation.mining import RegionFolder, contact_sheet, cut_masks
 from radapter.segmentation.mining.sheet import evenly
 
 
 @pytest.fixture(scope="module")
 def regions(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sheet") / "cut"
-    cut_masks(open_masks({"world": "scenes", "size": 6, "background": False}), folder, about={})
+    dataset = open_masks({"world": "scenes", "size": 6, "background": False})
+    cut_masks(dataset, RegionFolder(folder, {}))
     return MinedRegions(folder)
 
 

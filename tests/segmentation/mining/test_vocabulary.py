@@ -78,7 +78,7 @@ def test_a_list_that_says_something_twice_or_nothing_is_refused(tmp_path, text, 
 
 
 def test_a_list_that_is_not_there_is_refused():
-    with pytest.raises(ConfigError, match=r"'nowhere\.txt' is none"):
+    with pytest.raises(ConfigError, match=r"'nowhere\.txt' is not a file"):
         vocabulary(["nowhere.txt"])
 
 

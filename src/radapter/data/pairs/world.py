@@ -44,7 +44,7 @@ def read_pair_world(
     chosen = [styles] if isinstance(styles, str) else styles
     drawn = world.split(split, seed=seed, size=size, styles=chosen)
     worded = [
-        world.captions(drawn.scenes, stream=f"caption {number}" if number else "caption", **RATES[wording])
+        world.captions(drawn.scenes, RATES[wording], stream=f"caption {number}" if number else "caption")
         for number in range(WORDINGS)
     ]
     captions = [tuple(dict.fromkeys(of)) for of in zip(*worded, strict=True)]

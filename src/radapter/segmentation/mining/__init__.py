@@ -2,35 +2,32 @@
 
 Source: OVSeg (Liang et al., CVPR 2023), section 3.2, which mines them with a CLIP and a proposer.
 
-vocabulary.py  lists of nouns (nouns.txt is the built-in one); plurals.py makes their plurals
-nouns.py       the nouns of a caption; noun_chunks.py lets spaCy find them
-captions.py    the nouns of a data set
-articles.py    prompts
+vocabulary.py  lists of nouns (nouns.txt is the built-in one) and their plurals
+nouns.py       finds the nouns of a caption, by a vocabulary or by spaCy
+captions.py    the nouns of a data set, and their prompts
 matching.py    which region shows which noun, and how clearly
 regions.py     from an image and its nouns to matched regions
-captioned.py   mining a captioned data set; masked.py cuts a masked one
-writing.py     regions into shards; sheet.py shows them
+datasets.py    mines a captioned data set, or cuts a masked one
+writing.py     writes regions into shards; sheet.py shows them
 """
 
-from radapter.segmentation.mining.captioned import measured_floors, mine_pairs
-from radapter.segmentation.mining.captions import NamedNouns, named_nouns, readable_nouns
-from radapter.segmentation.mining.masked import cut_masks
+from radapter.segmentation.mining.captions import named_nouns, readable_nouns
+from radapter.segmentation.mining.datasets import cut_masks, measured_floors, mine_pairs
 from radapter.segmentation.mining.matching import Floors, Match, best_regions
-from radapter.segmentation.mining.noun_chunks import SpacyNouns
-from radapter.segmentation.mining.nouns import NounFinder, VocabularyNouns
+from radapter.segmentation.mining.nouns import NounFinder, SpacyNouns, VocabularyNouns
 from radapter.segmentation.mining.regions import RegionMatcher
 from radapter.segmentation.mining.sheet import contact_sheet
-from radapter.segmentation.mining.vocabulary import BUILT_IN, Vocabulary, vocabulary
+from radapter.segmentation.mining.vocabulary import BUILT_IN, vocabulary
+from radapter.segmentation.mining.writing import RegionFolder
 
 __all__ = [
     "BUILT_IN",
     "Floors",
     "Match",
-    "NamedNouns",
     "NounFinder",
+    "RegionFolder",
     "RegionMatcher",
     "SpacyNouns",
-    "Vocabulary",
     "VocabularyNouns",
     "best_regions",
     "contact_sheet",

@@ -1,4 +1,4 @@
-"""The nouns that the captions of a data set name, image by image."""
+"""The nouns that the captions of a data set name, image by image, and the prompts of nouns."""
 
 import logging
 from collections.abc import Iterable
@@ -10,19 +10,25 @@ from torch import Tensor
 
 from radapter.data import PairSet
 from radapter.errors import DataError
-from radapter.models.reading import TextReader, equal_texts, unknown_words
-from radapter.segmentation.mining.articles import prompt
+from radapter.models import DualEncoder
+from radapter.models.reading import equal_texts, unknown_words
 from radapter.segmentation.mining.nouns import NounFinder
 
 _log = logging.getLogger(__name__)
 
+# Spelled with a vowel first, pronounced with a consonant.
+_CONSONANT = ("uni", "use", "usu", "ute", "uku", "ura", "eu", "ewe", "one", "ufo")
+_SILENT = ("hour", "honor", "honour", "heir", "honest")
+# Read letter by letter; the first letter sounds as a vowel.
+_LETTERS = frozenset({"atv", "suv", "x-ray", "mri", "lcd", "led", "sms", "mp3", "fm"})
+
 
 class ImageNouns(NamedTuple):
-    """What one image is said to show.
+    """The nouns of one image's captions.
 
-    ids: K places in the vocabulary, in the order in which captions name them. captions: for each the first one to do
-    so. apart: (K, K), bool, which two stand in one caption: these are different things, while two captions may
-    call one thing a man and a person.
+    ids: K places in the vocabulary, in the order in which captions name them. captions: for each the first caption
+    that names it. apart: (K, K), bool, which two are in one caption: these are different things, while two captions
+    may call one thing a man and a person.
     """
 
     ids: tuple[int, ...]
@@ -33,10 +39,10 @@ class ImageNouns(NamedTuple):
 @final
 @dataclass(frozen=True)
 class NamedNouns:
-    """What N images are said to show.
+    """The nouns of N images.
 
     Attributes:
-        nouns: the vocabulary, in alphabetical order: every noun that a caption names, and no other.
+        nouns: The nouns that captions name, in alphabetical order.
         of_images: N.
     """
 
@@ -45,25 +51,17 @@ class NamedNouns:
 
     @property
     def total(self) -> int:
-        """Nouns over all images."""
+        """Number of nouns over all images."""
         return sum(len(named.ids) for named in self.of_images)
 
     @property
     def without(self) -> int:
-        """Images of which no caption names a noun."""
+        """Number of images whose captions name no noun."""
         return sum(not named.ids for named in self.of_images)
 
 
 def named_nouns(pairs: PairSet, finder: NounFinder) -> NamedNouns:
-    """Reads every caption once.
-
-    Args:
-        pairs: N images and their captions.
-        finder: finds the nouns of a caption.
-
-    Raises:
-        DataError: no caption names a noun.
-    """
+    """Finds the nouns of every caption. Raises DataError if no caption names a noun."""
     read: list[list[tuple[str, tuple[str, ...]]]] = [[] for _ in range(len(pairs))]
     for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
         read[image].append((caption, finder(caption)))
@@ -77,18 +75,14 @@ def named_nouns(pairs: PairSet, finder: NounFinder) -> NamedNouns:
     return NamedNouns(nouns, tuple(_of_image(captions, id_of) for captions in read))
 
 
-def readable_nouns(named: NamedNouns, encoder: TextReader, template: str) -> NamedNouns:
+def readable_nouns(named: NamedNouns, encoder: DualEncoder, template: str) -> NamedNouns:
     """Leaves out the nouns that a text tower reads as the tokens of another noun, and warns of unknown words.
 
-    Such nouns would be nearest to the same region of an image, with no lead over each other.
-
-    Args:
-        named: N images.
-        encoder: reads the nouns.
-        template: has one "{}", where a noun goes.
+    Such nouns would be nearest to the same region of an image, with no lead over each other. The `template` has one
+    "{}".
 
     Raises:
-        DataError: no noun is left.
+        DataError: No noun is left.
     """
     groups = equal_texts(encoder, [[prompt(noun, template)] for noun in named.nouns])
     equal = sorted(named.nouns[place] for group in groups for place in group)
@@ -124,8 +118,17 @@ def readable_nouns(named: NamedNouns, encoder: TextReader, template: str) -> Nam
     return NamedNouns(tuple(kept), tuple(map(of, named.of_images)))
 
 
+def prompt(noun: str, template: str) -> str:
+    """Fills a noun into a template with one "{}"; "a" before the noun becomes "an" if its first sound is a vowel."""
+    before, after = template.split("{}")
+    words = before.split(" ")
+    if len(words) > 1 and words[-1] == "" and words[-2].lower() in ("a", "an"):
+        article = "an" if _starts_with_vowel(noun) else "a"
+        words[-2] = article.capitalize() if words[-2][0].isupper() else article
+    return " ".join(words) + noun + after
+
+
 def _counted(nouns: list[str]) -> tuple[int, str]:
-    """How many, and the first five."""
     return len(nouns), ", ".join(map(repr, nouns[:5])) + (" ..." if len(nouns) > 5 else "")
 
 
@@ -142,3 +145,10 @@ def _of_image(captions: Iterable[tuple[str, tuple[str, ...]]], id_of: dict[str, 
     return ImageNouns(
         tuple(id_of[noun] for noun in first), tuple(first.values()), apart.fill_diagonal_(False)
     )
+
+
+def _starts_with_vowel(noun: str) -> bool:
+    word = noun.lower().split()[0]
+    if word in _LETTERS or word.startswith(_SILENT):
+        return True
+    return word[:1] in ("a", "e", "i", "o", "u") and not word.startswith(_CONSONANT)

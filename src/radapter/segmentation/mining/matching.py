@@ -1,13 +1,13 @@
-"""Which region shows which noun, and how clear that is.
+"""Which region shows which noun, and how clearly.
 
 With c the cosines of regions and nouns, noun k takes the region q* = argmax_q c_qk. Its
 
     score   is c_q*k,
-    margin  is c_q*k - max( max_{j apart from k} c_q*j , max_{q: IoU(q, q*) < 1/2} c_qk ):
+    margin  is c_q*k - max( max_{j apart from k} c_q*j , max_{q: IoU(q, q*) < 1/2} c_qk ),
 
-its lead over the second, be that another noun on the same region, or another region with the same noun. Nouns are
-apart where one caption names both: two captions may call one thing a man and a person. Regions that overlap q* by
-half or more are the same thing cut a little otherwise, and no rivals.
+its lead over another noun on the same region and over another region with the same noun. Nouns are apart if one
+caption names both: two captions may call one thing a man and a person. Regions that overlap q* by half or more are
+the same thing cut slightly differently, and no rivals.
 """
 
 import math
@@ -24,8 +24,7 @@ RIVAL = 0.5
 class Match(NamedTuple):
     """A noun and its region.
 
-    noun: column of the cosines. region: row. score: cosine. margin: lead over the second; infinite where there is
-    none.
+    noun: column of the cosines. region: row. score: cosine. margin: lead over the second; infinite if there is none.
     """
 
     noun: int
@@ -35,19 +34,19 @@ class Match(NamedTuple):
 
 
 class Floors(NamedTuple):
-    """What a match must reach to be kept."""
+    """Minimum score and margin of a match that is kept."""
 
     score: float
     margin: float
 
     def admit(self, match: Match) -> bool:
-        """Whether a match reaches both; a tie is no lead, unless less than none is asked for."""
+        """Whether a match reaches both; a tie is no lead, unless the margin is negative."""
         leads = match.margin > 0 or self.margin < 0
         return leads and match.score >= self.score and match.margin >= self.margin
 
 
 def best_regions(cosines: Tensor, apart: Tensor, overlaps: Tensor) -> list[Match]:
-    """The best region of each noun; of equal ones the first.
+    """The best region of each noun; the first if cosines are equal.
 
     Args:
         cosines: (Q, K), of Q regions and the K nouns of an image.
@@ -55,7 +54,7 @@ def best_regions(cosines: Tensor, apart: Tensor, overlaps: Tensor) -> list[Match
         overlaps: (Q, Q), intersection over union.
 
     Returns:
-        K matches, in the order of the nouns; none where there is no region.
+        K matches, in the order of the nouns; none if there is no region.
     """
     if not len(cosines):
         return []
@@ -71,7 +70,7 @@ def best_regions(cosines: Tensor, apart: Tensor, overlaps: Tensor) -> list[Match
 def middle_floors(matches: Sequence[Match]) -> Floors:
     """Floors that the better half of matches reaches, by score and by margin each; cut to four decimals.
 
-    Cosines of different models are not comparable: what is much for one is little for another.
+    Cosines of different models are not comparable, so the floors are relative to the model's own matches.
     """
     return Floors(_middle([m.score for m in matches]), _middle([m.margin for m in matches]))
 

@@ -1,15 +1,19 @@
-"""From a caption to the nouns that can be seen: longest match in a vocabulary.
+"""The visible nouns of a caption: the longest matches in a vocabulary, or the heads of spaCy's noun chunks.
 
-English puts the thing last: of nouns that follow each other ("a kitchen table") the last is meant, unless the one
-before is a plural. Some nouns are verbs too ("watches", "swing"); right after a noun they are taken for one where
-subject and verb would agree ("a man watches", "children swing"; but "a rope swing"), and after "who" or "to".
+The vocabulary rules: of nouns that follow each other ("a kitchen table") the last is meant, unless the one before is
+a plural. Some nouns are verbs too ("watches", "swing"). Right after a noun they count as verbs if subject and verb
+would agree ("a man watches", "children swing"; but "a rope swing"), and after "who" or "to" always.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
+from radapter.errors import ConfigError, MissingExtraError
 from radapter.segmentation.mining.vocabulary import Form, Vocabulary, words_of
+
+SCHEME = "spacy:"
+"""Prefix of a list of nouns that names a spaCy pipeline."""
 
 VERBS = frozenset({
     "arm", "bat", "bear", "bike", "boat", "book", "bow", "box", "bubble", "button", "cart", "circle", "comb",
@@ -27,19 +31,15 @@ _BEFORE_VERBS = frozenset({"who", "that", "which", "he", "she", "it", "they", "o
 
 
 class NounFinder(Protocol):
-    """Finds what a caption names."""
+    """Finds the nouns of a caption."""
 
     def __call__(self, caption: str) -> tuple[str, ...]:
-        """The nouns of a caption, each once, in the singular, in the order in which they first occur."""
+        """The nouns, each once, in the singular, in the order in which they first occur."""
 
 
 @final
 class VocabularyNouns:
-    """Finds the nouns of a vocabulary.
-
-    Args:
-        vocabulary: what is looked for; of several matches at a place the longest counts.
-    """
+    """Finds the nouns of a vocabulary; the longest of several matches at a place counts."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._forms = vocabulary.forms
@@ -70,6 +70,48 @@ class VocabularyNouns:
                     break
             else:
                 start += 1
+
+
+@final
+class SpacyNouns:
+    """Finds the heads of noun chunks, in the singular, of any vocabulary.
+
+    Args:
+        pipeline: A spaCy pipeline that tags, parses and lemmatises English, such as `spacy.load("en_core_web_sm")`.
+    """
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+
+    @classmethod
+    def from_name(cls, name: str) -> "SpacyNouns":
+        """Loads the pipeline of an installed package or a folder; nothing is downloaded. Raises ConfigError if there
+        is no such pipeline, or it finds no noun chunks, and MissingExtraError if spaCy is not installed."""
+        try:
+            import spacy
+        except ImportError as error:
+            raise MissingExtraError(
+                "nouns by spaCy need spacy, which is not installed. Run pip install 'radapter[nouns]', or use the "
+                "built-in list."
+            ) from error
+        try:
+            pipeline = spacy.load(name, exclude=["ner"])
+        except OSError as error:
+            raise ConfigError(
+                f"a spaCy pipeline must be installed. '{name}' is not. Run python -m spacy download {name}."
+            ) from error
+        lacking = [part for part in ("parser", "lemmatizer") if part not in pipeline.pipe_names]
+        if lacking:
+            raise ConfigError(
+                f"a spaCy pipeline must have a parser and a lemmatizer. '{name}' lacks {' and '.join(lacking)}. Use "
+                "en_core_web_sm."
+            )
+        return cls(pipeline)
+
+    def __call__(self, caption: str) -> tuple[str, ...]:
+        """The heads of a caption's noun chunks, each once, in lower case, without names and pronouns."""
+        heads = (chunk.root for chunk in self._pipeline(caption).noun_chunks)
+        return tuple(dict.fromkeys(head.lemma_.lower() for head in heads if head.pos_ == "NOUN"))
 
 
 @final

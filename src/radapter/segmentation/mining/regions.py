@@ -10,9 +10,8 @@ from torch import Tensor
 
 from radapter.errors import ModelError
 from radapter.models import DualEncoder
-from radapter.segmentation.crops import THRESHOLD, pixels_of, region_crops
-from radapter.segmentation.mining.articles import prompt
-from radapter.segmentation.mining.captions import ImageNouns
+from radapter.segmentation.crops import THRESHOLD, CropStyle, pixels_of, region_crops
+from radapter.segmentation.mining.captions import ImageNouns, prompt
 from radapter.segmentation.mining.matching import Match, best_regions
 from radapter.segmentation.overlaps import mask_iou
 from radapter.segmentation.proposals import MaskProposer
@@ -28,7 +27,7 @@ EXPAND = 1.25
 class Found(NamedTuple):
     """A region that shows a noun.
 
-    mask: (H, W), bool. match: its noun is the place among those that were asked for.
+    mask: (H, W), bool. match: its noun is the place among the image's nouns.
     """
 
     mask: Tensor
@@ -40,18 +39,18 @@ class RegionMatcher:
     """Finds for each noun the region of an image that is nearest to it.
 
     Args:
-        encoder: gives image and text features; its device is computed on.
-        proposer: gives regions.
-        nouns: the vocabulary; each is encoded once, now.
-        template: has one "{}", where the noun goes.
-        min_area: smaller regions are not looked at, share of the image.
-        expand: how far the box around a region reaches beyond it, see `region_crops`; so is the next.
-        square: whether it is a square.
-        batch_size: regions in one pass of the tower. A pass holds regions of one image alone: what is found in it
-            then depends on no other.
+        encoder: Encodes images and texts, on its device.
+        proposer: Finds regions.
+        nouns: The vocabulary; each is encoded once, now.
+        template: Has one "{}", where the noun goes.
+        min_area: Smaller regions are ignored, share of the image.
+        expand: Factor on the sides of boxes, see `CropStyle`; so is the next.
+        square: Whether boxes are squares.
+        batch_size: Regions in one pass of the tower. A pass holds regions of one image only, so that its result does
+            not depend on other images.
 
     Raises:
-        ModelError: the model has no text tower.
+        ModelError: The model has no text tower.
     """
 
     def __init__(
@@ -73,22 +72,15 @@ class RegionMatcher:
         self._encoder = encoder
         self._proposer = proposer
         self._min_area = min_area
-        self._expand = expand
-        self._square = square
+        self._style = CropStyle(expand=expand, square=square)
         self._batch_size = batch_size
         self._nouns = (
             class_embeddings(encoder, [prompt(noun, template) for noun in nouns], ["{}"]).float().cpu()
         )
 
     def __call__(self, image: Image, named: ImageNouns) -> list[Found]:
-        """The best region of each noun of an image.
-
-        Args:
-            image: RGB.
-            named: its K nouns.
-
-        Returns:
-            K, in the order of the nouns; none where no region is large enough.
+        """The best region of each noun of an RGB image, K in the order of the nouns; none if no region is large
+        enough.
         """
         masks = self._proposer(image).masks > THRESHOLD
         masks = masks[masks.flatten(1).float().mean(1) >= max(self._min_area, 1 / image.width / image.height)]
@@ -101,7 +93,6 @@ class RegionMatcher:
 
     @torch.no_grad()
     def _features(self, image: Image, masks: Tensor) -> Tensor:
-        """(Q, E), unit norm, on the CPU."""
         tower, device = self._encoder, device_of(self._encoder)
         crops = region_crops(
             pixels_of(image),
@@ -109,8 +100,7 @@ class RegionMatcher:
             size=tower.image_size,
             mean=tower.image_mean,
             std=tower.image_std,
-            expand=self._expand,
-            square=self._square,
+            style=self._style,
         )
         with evaluating(tower):
             parts = [

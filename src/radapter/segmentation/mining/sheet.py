@@ -1,4 +1,4 @@
-"""A contact sheet of regions to look at: each on a checkered ground, with its noun and score below."""
+"""Draws a contact sheet of regions: each on a checkered ground, with its noun and score below."""
 
 from collections.abc import Sequence
 
@@ -15,18 +15,15 @@ _CHECKS = ((236, 236, 232), (214, 214, 210))
 
 
 def contact_sheet(regions: MinedRegions, *, cards: int = CARDS, columns: int = COLUMNS) -> Image.Image:
-    """Regions at even distances through the set.
+    """Draws regions at even distances through the set, as RGB.
 
     Args:
-        regions: the set.
-        cards: how many are shown; all where there are fewer.
-        columns: cards a row.
-
-    Returns:
-        RGB.
+        regions: The set.
+        cards: Number of regions; all if there are fewer.
+        columns: Cards a row.
 
     Raises:
-        ImageError: a region cannot be decoded.
+        ImageError: A region cannot be decoded.
     """
     shown = evenly(len(regions), cards)
     rows = -(-len(shown) // columns)
@@ -44,12 +41,11 @@ def contact_sheet(regions: MinedRegions, *, cards: int = CARDS, columns: int = C
 
 
 def evenly(total: int, count: int) -> Sequence[int]:
-    """`count` of `total` places at even distances, ascending; all where there are fewer."""
+    """`count` of `total` places at even distances, ascending; all if there are fewer."""
     return [place * total // min(count, total) for place in range(min(count, total))]
 
 
 def _card(region: Image.Image) -> Image.Image:
-    """A region in the middle of a checkered square, as large as it fits, enlarged without smoothing."""
     scale = _SIDE / max(region.size)
     size = (max(1, round(region.width * scale)), max(1, round(region.height * scale)))
     how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS

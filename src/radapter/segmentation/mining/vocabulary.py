@@ -1,7 +1,7 @@
 """Lists of nouns: the built-in one and the user's.
 
-A file has one noun a line; words after commas are other words for it ("couch, sofa"). A line that begins with ! is a
-phrase that holds no noun ("! painting of", "! at the camera"); one that begins with # is a remark. Plurals are made.
+A file has one noun per line; words after commas are synonyms ("couch, sofa"). A line that begins with ! is a phrase
+that holds no noun ("! painting of", "! at the camera"); one that begins with # is a comment. Plurals are generated.
 """
 
 import re
@@ -14,21 +14,37 @@ from typing import final
 
 from radapter.errors import ConfigError
 from radapter.given_files import read_text
-from radapter.segmentation.mining.plurals import plurals
 
 BUILT_IN = "built-in"
 MAX_BYTES = 2**24
 """Of a file of nouns."""
 
+# Plurals are made from the singular: cutting words down would take the bus for a plural, and the grass too.
+_IRREGULAR = {
+    "person": ("people", "persons"), "child": ("children",), "man": ("men",), "woman": ("women",),
+    "foot": ("feet",), "tooth": ("teeth",), "goose": ("geese",), "mouse": ("mice",), "louse": ("lice",),
+    "ox": ("oxen",), "die": ("dice",), "knife": ("knives",), "wife": ("wives",), "life": ("lives",),
+    "leaf": ("leaves",), "loaf": ("loaves",), "half": ("halves",), "calf": ("calves",), "wolf": ("wolves",),
+    "shelf": ("shelves",), "elf": ("elves",), "thief": ("thieves",), "scarf": ("scarves", "scarfs"),
+    "hoof": ("hooves", "hoofs"), "cactus": ("cacti", "cactuses"), "octopus": ("octopuses", "octopi"),
+    "hippopotamus": ("hippopotamuses", "hippopotami"), "quiz": ("quizzes",),
+    "passerby": ("passersby",), "fish": ("fish", "fishes"),
+}  # fmt: skip
+_UNCHANGED = frozenset({
+    "sheep", "deer", "moose", "elk", "bison", "salmon", "trout", "shrimp", "squid", "aircraft", "reindeer", "carp",
+})  # fmt: skip
+_NOT_MEN = frozenset({"human", "german", "roman", "talisman", "ottoman", "shaman", "caiman"})
+_HISSES = ("s", "x", "z", "ch", "sh")
+_VOWELS = frozenset("aeiou")
 _WORD = re.compile(r"'s\b|[^\W_]+|[^\w\s]")
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a word or phrase stands for.
+    """The meaning of a word or phrase.
 
-    noun: None where the phrase holds no noun. singular: the phrase itself, or of what it is the plural.
+    noun: None if the phrase holds no noun. singular: the phrase itself, or its singular.
     """
 
     noun: str | None
@@ -42,8 +58,8 @@ class Vocabulary:
     """Nouns and the phrases that stand for them.
 
     Attributes:
-        nouns: distinct, in the order of their lists.
-        forms: words of a phrase -> what it stands for; plurals and other words included.
+        nouns: Distinct, in the order of their lists.
+        forms: Words of a phrase -> its meaning; plurals and synonyms included.
     """
 
     nouns: tuple[str, ...]
@@ -51,28 +67,19 @@ class Vocabulary:
 
     @property
     def longest(self) -> int:
-        """Words of the longest phrase."""
+        """Number of words of the longest phrase."""
         return max(map(len, self.forms), default=0)
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words and punctuation marks; a hyphen parts words and is dropped, 's stands for itself.
-
-    Raises nothing; of a text without a word the answer is empty or marks alone.
-    """
+    """Lower-case words and punctuation marks; a hyphen separates words and is dropped, 's is a word."""
     plain = unicodedata.normalize("NFKC", text).lower().replace("’", "'")  # noqa: RUF001
     return [word for word in _WORD.findall(plain) if word != "-"]
 
 
 def vocabulary(lists: Sequence[str] = (BUILT_IN,)) -> Vocabulary:
-    """Joins lists of nouns. A word that a later list gives another noun belongs to that one.
-
-    Args:
-        lists: paths, or "built-in".
-
-    Raises:
-        ConfigError: a file is missing, no text, empty, or says something twice.
-    """
+    """Joins lists of nouns, each a path or "built-in". A later list wins if two give a word different nouns. Raises
+    ConfigError if a file is missing, no text, empty, or repeats a noun."""
     named: dict[tuple[str, ...], str | None] = {}
     for each in lists:
         named |= _parsed(_text(each), origin=each)
@@ -87,13 +94,22 @@ def vocabulary(lists: Sequence[str] = (BUILT_IN,)) -> Vocabulary:
     return Vocabulary(nouns, forms)
 
 
+def plurals(noun: str) -> tuple[str, ...]:
+    """The plurals of a lower-case singular noun, of its last word if there are several; uncertain ones in every
+    form.
+    """
+    before, space, last = noun.rpartition(" ")
+    return tuple(before + space + form for form in _plurals_of_word(last))
+
+
 def _text(where: str) -> str:
     if where == BUILT_IN:
         return (resources.files(__package__) / "nouns.txt").read_text(encoding="utf-8")
     path = Path(where)
     if not path.is_file():
         raise ConfigError(
-            f"nouns must be '{BUILT_IN}', 'spacy:MODEL' or a text file with a noun a line. '{where}' is none."
+            f"nouns must be '{BUILT_IN}', 'spacy:MODEL' or a text file with one noun per line. "
+            f"'{where}' is not a file."
         )
     try:
         return read_text(path, limit=MAX_BYTES)
@@ -104,7 +120,6 @@ def _text(where: str) -> str:
 
 
 def _parsed(text: str, *, origin: str) -> dict[tuple[str, ...], str | None]:
-    """Words of each phrase -> its noun, None where it holds none."""
     named: dict[tuple[str, ...], str | None] = {}
     line_of: dict[tuple[str, ...], int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -126,3 +141,22 @@ def _parsed(text: str, *, origin: str) -> dict[tuple[str, ...], str | None]:
                 )
             named[words], line_of[words] = noun, number
     return named
+
+
+def _plurals_of_word(word: str) -> tuple[str, ...]:
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word in _UNCHANGED:
+        return (word,)
+    if word.endswith("man") and word not in _NOT_MEN:  # also "woman"
+        return (word[:-2] + "en",)
+    for ending in ("fish", "child", "person", "foot", "tooth", "mouse", "goose"):
+        if word.endswith(ending):
+            return tuple(word.removesuffix(ending) + form for form in _IRREGULAR[ending])
+    if word.endswith("y") and word[-2:-1] not in _VOWELS:
+        return (word[:-1] + "ies",)
+    if word.endswith("o"):
+        return (word + "s", word + "es")
+    if word.endswith(_HISSES):
+        return (word + "es",)
+    return (word + "s",)

@@ -1,21 +1,22 @@
-"""Regions into tar shards; the format stands in radapter/data/regions.py.
+"""Writes regions into tar shards; radapter/data/regions.py describes the format.
 
-An image gives what it gives whatever was done before it, so that a call that was stopped and continued writes the
-same bytes as one that was not.
+The regions of an image do not depend on other images, so a call that was stopped and continued writes the same bytes
+as one that was not.
 """
 
 import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from radapter.data import BadImages
+from radapter.data import MAX_BAD, BadImages, PairedMaskDataset, PairSet
 from radapter.data.regions import NOUNS
 from radapter.data.shards import SIZES, Sample, Shards, write_shards
 from radapter.data.splits import Progress, fingerprint
@@ -28,53 +29,61 @@ SHARD_SIZE = 32 * 10**6
 """Bytes of a shard: what an interruption loses is at most the work for one."""
 
 
-class Source(Protocol):
-    """N images: a `PairSet` or a `PairedMaskDataset`."""
+@final
+@dataclass(frozen=True)
+class RegionFolder:
+    """A folder to write regions into, and how.
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
+    Attributes:
+        path: New, or one that the same call began.
+        about: JSON that decides the regions besides the images.
+        shard_size: Bytes after which a shard ends.
+        max_bad: Fraction of the images that may be unreadable; they are reported and left out.
+        progress: Called with (images done, all).
+    """
 
-    @property
-    def keys(self) -> Tensor:
-        """(N,), int64, content hashes."""
+    path: Path
+    about: Mapping[str, Any]
+    shard_size: int = SHARD_SIZE
+    max_bad: float = MAX_BAD
+    progress: Progress | None = None
 
-    def __len__(self) -> int: ...
 
-    def where(self, index: int) -> str:
-        """What messages call an image."""
+class Shown(NamedTuple):
+    """What a region shows: a noun, its place in the vocabulary, and for a mined one the caption that names it.
+
+    score: Cosine of region and noun. margin: Lead over the second; infinite if there is none.
+    """
+
+    noun: str
+    noun_id: int
+    caption: str | None = None
+    score: float | None = None
+    margin: float | None = None
 
 
 def write_regions(
-    source: Source,
+    source: PairSet | PairedMaskDataset,
     of_image: Callable[[int], Iterable[Sample]],
     nouns: Sequence[str],
-    folder: Path,
+    folder: RegionFolder,
     *,
     nothing: Callable[[], DataError],
-    about: Mapping[str, Any],
-    shard_size: int,
-    max_bad: float,
-    progress: Progress | None,
 ) -> Shards:
-    """Shards and nouns.json.
+    """Writes shards and nouns.json.
 
     Args:
         source: N images.
-        of_image: the regions of an image; raises ImageError where it cannot be read.
-        nouns: the vocabulary.
-        folder: new, or one that the same call began.
-        nothing: what is raised where no image gives a region; the folder is as it was then.
-        about: what decides the regions besides the images, as JSON.
-        shard_size: bytes after which a shard ends.
-        max_bad: fraction of the images that may be unreadable; they are reported and left out.
-        progress: told (images done, all).
+        of_image: Returns the regions of an image, or raises ImageError if it cannot be read.
+        nouns: The vocabulary.
+        folder: Where and how.
+        nothing: Makes the error to raise if no image gives a region; the folder is removed then.
 
     Raises:
-        DataError: no region, or too many unreadable images.
-        RunError: the folder holds something else.
+        DataError: There is no region, or too many images are unreadable.
+        RunError: The folder holds something else.
     """
-    bad = BadImages(source.name, len(source), max_bad=max_bad)
+    bad = BadImages(source.name, len(source), max_bad=folder.max_bad)
     given, finished = 0, False
 
     def items(start: int) -> Iterator[Sequence[Sample]]:
@@ -90,46 +99,42 @@ def write_regions(
             yield samples
         finished = True
 
-    about = {**about, "fingerprint": fingerprint(source.keys, *nouns)}
+    about = {**folder.about, "fingerprint": fingerprint(source.keys, *nouns)}
     try:
         written = write_shards(
-            folder, items, len(source), about=about, shard_size=shard_size, progress=progress
+            folder.path,
+            items,
+            len(source),
+            about=about,
+            shard_size=folder.shard_size,
+            progress=folder.progress,
         )
     except DataError as error:
         if given or not finished:
             raise
         raise nothing() from error
-    write_json(folder / NOUNS, {"nouns": list(nouns)})
-    record(folder, SIZES, NOUNS)
+    write_json(folder.path / NOUNS, {"nouns": list(nouns)})
+    record(folder.path, SIZES, NOUNS)
     return written
 
 
 def region_sample(
-    source: Source,
+    source: PairSet | PairedMaskDataset,
     index: int,
     number: int,
     image: Image.Image,
     mask: Tensor,
-    *,
-    noun: str,
-    noun_id: int,
-    caption: str | None = None,
-    score: float | None = None,
-    margin: float | None = None,
+    shown: Shown,
 ) -> Sample:
     """One region as the shards hold it.
 
     Args:
-        source: of the image.
-        index: the image's place in it.
-        number: of the region in the image.
+        source: Holds the image.
+        index: The image's place in it.
+        number: Number of the region in the image.
         image: RGB, W x H.
         mask: (H, W), bool, not empty.
-        noun: what it shows.
-        noun_id: the noun's place in the vocabulary.
-        caption: that names it.
-        score: cosine of region and noun.
-        margin: lead over the second; infinite where there is none.
+        shown: Written beside the region.
     """
     box: list[int] = tight_boxes(mask[None])[0].tolist()
     left, top, right, bottom = box
@@ -144,11 +149,9 @@ def region_sample(
         "size": list(image.size),
         "box": box,
         "area": int(mask.sum()),
-        "noun": noun,
-        "noun_id": noun_id,
-        "caption": caption,
-        "score": _rounded(score),
-        "margin": _rounded(margin),
+        **shown._asdict(),
+        "score": _rounded(shown.score),
+        "margin": _rounded(shown.margin),
     }
     return Sample(
         f"{index:09d}-{number:03d}",

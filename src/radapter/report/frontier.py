@@ -15,14 +15,15 @@ from statistics import fmean
 from typing import Any, final
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import MaxNLocator
 
-from radapter.report.curves import Curve, Json, curves
-from radapter.report.metrics import headline_of
+from radapter.protocol.results import MEANS, Figures, Results, Role, Row
+from radapter.report.curves import Curve, curves
 
 SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
 _NAME_SIZE = 10.5  # points
@@ -52,24 +53,24 @@ _OTHER_STYLES = [
 ]
 
 
-def draw(results: Json, path: str | os.PathLike[str]) -> Path:
+def draw(results: Results, path: str | os.PathLike[str]) -> Path:
     """Draws the frontier of a run into a file.
 
     Args:
-        results: the whole of results.json.
+        results: of one seed or of several.
         path: a file of a kind matplotlib writes (png, pdf, svg); its folder must exist.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: a row has no mean over OOD sets.
+        ValueError: there are no OOD sets.
     """
     frontier_figure(results).savefig(path)
     return Path(path)
 
 
-def frontier_figure(results: Json) -> Figure:
+def frontier_figure(results: Results) -> Figure:
     """The frontier of a run as a figure, to be saved or shown.
 
     Large markers are the table's rows, at their chosen alpha; a ring is the paper's alpha of the task; the small
@@ -78,24 +79,19 @@ def frontier_figure(results: Json) -> Figure:
     axes that the others would become one spot is written, not drawn.
 
     Args:
-        results: the whole of results.json.
+        results: of one seed or of several.
 
     Raises:
-        ValueError: a row has no mean over OOD sets.
+        ValueError: there are no OOD sets.
     """
-    without = [row["method"] for row in results["rows"] if row["ood_mean"] is None]
-    if without or not results["rows"]:
-        raise ValueError(
-            f"a frontier needs rows with OOD sets. Got none for: {', '.join(without) or 'no row at all'}. "
-            "Give data.ood."
-        )
+    if not results.sets("ood"):
+        raise ValueError("a frontier needs rows with OOD sets. Got none. Give data.ood.")
     width, height = SIZE_INCHES
-    kept = all(row.get("kept") is not None for row in results["rows"])
-    keys = ("ood_mean", "kept") if kept else ("ood_mean",)
-    figure = Figure(figsize=(width * len(keys), height), dpi=DOTS_PER_INCH)
+    roles: list[Role] = ["ood", "transfer"] if results.sets("transfer") else ["ood"]
+    figure = Figure(figsize=(width * len(roles), height), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(keys), sharex=True, squeeze=False)[0]
-    labels = [_draw_panel(axes, results, key) for axes, key in zip(panels, keys, strict=True)]
+    panels = figure.subplots(1, len(roles), sharex=True, squeeze=False)[0]
+    labels = [_draw_panel(axes, results, role) for axes, role in zip(panels, roles, strict=True)]
     _leave_room(figure, [ends for ends, _, _ in labels])
     for axes, (ends, others, covered) in zip(panels, labels, strict=True):
         _write_ends(axes, ends)
@@ -104,46 +100,46 @@ def frontier_figure(results: Json) -> Figure:
 
 
 def _draw_panel(
-    axes: Any, results: Json, key: str
+    axes: Axes, results: Results, role: Role
 ) -> tuple[list["_Label"], list["_Label"], list[tuple[float, float]]]:
-    """Draws all but the labels of one panel; `key` is what a row has on the vertical axis.
+    """Draws all but the labels of one panel; the sets of `role` are on the vertical axis.
 
     Returns:
         Names of curves, labels beside points, and the points that labels keep off.
     """
-    off = _off_the_picture(results["rows"])
-    _dress(axes, results, key, off if key == "ood_mean" else [])
+    off = _off_the_picture(results.rows)
+    _dress(axes, results, role, off if role == "ood" else [])
 
-    def place(row: Json) -> tuple[float, float]:
-        return _place(row, key)
+    def place(row: Figures) -> tuple[float, float]:
+        return _place(row, role)
 
-    styles = _styles([row["method"] for row in results["rows"]])
+    styles = _styles([row.method for row in results.rows])
     ends: list[_Label] = []
     others: list[_Label] = []
     covered: list[tuple[float, float]] = []  # what labels keep off
-    hidden = {"zero-shot", *(row["method"] for row in off)}
+    hidden = {"zero-shot", *(row.method for row in off)}
     found = [curve for curve in curves(results) if _name(curve) not in hidden]
-    paper_alpha = headline_of(results).paper_alpha
+    paper_alpha = results.headline.paper_alpha
     for curve in found:
         name = _name(curve)
         colour, marker = styles.get(name, (_FAINT, "o"))
-        covered += _draw_curve(axes, curve, key, colour, marker, paper_alpha=paper_alpha)
+        covered += _draw_curve(axes, curve, role, colour, marker, paper_alpha=paper_alpha)
         ends.append(_Label(*place(curve.points[-1]), name, colour))
     named = {label.text for label in ends}
-    for row in results["rows"]:
-        if row["method"] in hidden:
+    for row in results.rows:
+        if row.method in hidden:
             continue
-        colour, marker = styles[row["method"]]
-        _draw_row(axes, row, key, colour, marker)
+        colour, marker = styles[row.method]
+        _draw_row(axes, row, role, colour, marker)
         covered += [place(row)] * 8  # a large marker counts as several dots
-        on_its_curve = row["method"] in named
-        if not on_its_curve or (row["alpha"] != 1 and len(results["rows"]) <= _CROWDED):
-            alpha = f"{_ALPHA} {row['alpha']:.2g}"
-            text = alpha if on_its_curve else f"{row['method']} {alpha}"
+        on_its_curve = row.method in named
+        if not on_its_curve or (row.alpha != 1 and len(results.rows) <= _CROWDED):
+            alpha = f"{_ALPHA} {row.alpha:.2g}"
+            text = alpha if on_its_curve else f"{row.method} {alpha}"
             others.append(_Label(*place(row), text, colour))
-    for row in results["rows"]:
-        if row["method"] == "zero-shot":
-            _draw_zero_shot(axes, row, key)
+    for row in results.rows:
+        if row.method == "zero-shot":
+            _draw_zero_shot(axes, row, role)
             others.insert(0, _Label(*place(row), "zero-shot", _INK))
             covered += [place(row)] * 8
     axes.margins(0.08, 0.12)
@@ -159,20 +155,17 @@ class _Label:
     colour: str
 
 
-def _dress(axes: Any, results: Json, key: str, off: Sequence[Json]) -> None:
-    role, words = {"ood_mean": ("ood", "Out of distribution"), "kept": ("transfer", "Kept")}[key]
-    id_sets, other_sets = (
-        list(dict.fromkeys(name for row in results["rows"] for name in row[of])) for of in ("id", role)
-    )
-    headline = headline_of(results)
-    axes.set_xlabel(f"In distribution: {_listed(id_sets)}, {headline.label} in %", color=_INK)
-    axes.set_ylabel(f"{words}: {_listed(other_sets)}, {headline.label} in %", color=_INK)
+def _dress(axes: Axes, results: Results, role: Role, off: Sequence[Row]) -> None:
+    words = "Out of distribution" if role == "ood" else "Kept"
+    label = f"{results.headline.label} in %"
+    axes.set_xlabel(f"In distribution: {_listed(results.sets('id'))}, {label}", color=_INK)
+    axes.set_ylabel(f"{words}: {_listed(results.sets(role))}, {label}", color=_INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_FAINT)
     axes.tick_params(color=_FAINT, labelcolor="#555555", labelsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    for level in (results.get("levels") or {"id": []})["id"]:
+    for level in results.levels.id if results.levels is not None else ():
         axes.axvline(100 * level, color=_FAINT, linewidth=0.8, linestyle=":", zorder=0)
         axes.text(
             100 * level,
@@ -184,26 +177,26 @@ def _dress(axes: Any, results: Json, key: str, off: Sequence[Json]) -> None:
             fontsize=7.5,
             color="#666666",
         )
-    if key == "ood_mean":
+    if role == "ood":
         _explain(axes, results, off)
 
 
-def _explain(axes: Any, results: Json, off: Sequence[Json]) -> None:
-    model = results["model"]
-    model = model if len(model) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + model[-_TITLE:]
+def _explain(axes: Axes, results: Results, off: Sequence[Row]) -> None:
+    name = results.model
+    model = name if len(name) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + name[-_TITLE:]
     axes.set_title(f"{model}: from zero-shot to fine-tuned", loc="left", fontsize=12, color=_INK, pad=24)
-    levels = "    dotted: fixed ID levels" if (results.get("levels") or {}).get("id") else ""
+    levels = "    dotted: fixed ID levels" if results.levels is not None and results.levels.id else ""
     axes.text(
         0,
         1.025,
-        f"dots: alphas up to 1    ring: the paper's alpha, {headline_of(results).paper_alpha:g}    "
+        f"dots: alphas up to 1    ring: the paper's alpha, {results.headline.paper_alpha:g}    "
         f"large: the alpha of the table{levels}",
         transform=axes.transAxes,
         fontsize=8.5,
         color="#666666",
     )
     if off:
-        told = ", ".join("{} ({:.1f} / {:.1f})".format(row["method"], *_place(row)) for row in off)
+        told = ", ".join("{} ({:.1f} / {:.1f})".format(row.method, *_place(row)) for row in off)
         axes.text(
             0.01,
             0.012,
@@ -214,19 +207,17 @@ def _explain(axes: Any, results: Json, off: Sequence[Json]) -> None:
         )
 
 
-def _off_the_picture(rows: Sequence[Json]) -> list[Json]:
+def _off_the_picture(rows: Sequence[Row]) -> list[Row]:
     """Rows below zero-shot on both axes by more than any other moves on that axis."""
-    zero_shot = next((row for row in rows if row["method"] == "zero-shot"), None)
+    zero_shot = next((row for row in rows if row.method == "zero-shot"), None)
     if zero_shot is None:
         return []
-    moved = {
-        row["method"]: np.subtract(_place(row), _place(zero_shot)) for row in rows if row is not zero_shot
-    }
+    moved = {row.method: np.subtract(_place(row), _place(zero_shot)) for row in rows if row is not zero_shot}
     others = [abs(move) for move in moved.values() if move.max() >= 0]
     if not others:
         return []
     reach = np.max(others, axis=0)
-    return [row for row in rows if row is not zero_shot and (moved[row["method"]] < -reach).all()]
+    return [row for row in rows if row is not zero_shot and (moved[row.method] < -reach).all()]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -241,40 +232,43 @@ def _styles(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 def _name(curve: Curve) -> str:
     """What a curve is called: the row nearest its fine-tuned end, or its sweep where no row stands on it."""
-    row: Json = max(curve.rows, key=lambda row: row["alpha"], default=curve.points[0])
-    return str(row["method"])
+    return max(curve.rows, key=lambda row: row.alpha, default=curve.points[0]).method
 
 
-def _place(row: Json, key: str = "ood_mean") -> tuple[float, float]:
-    return 100 * row["id_mean"], 100 * row[key]
+def _place(row: Figures, role: Role = "ood") -> tuple[float, float]:
+    value = row.mean(MEANS[role])
+    assert value is not None
+    return 100 * row.id_mean, 100 * value.mean
 
 
 def _draw_curve(
-    axes: Any, curve: Curve, key: str, colour: str, marker: str, *, paper_alpha: float
+    axes: Axes, curve: Curve, role: Role, colour: str, marker: str, *, paper_alpha: float
 ) -> list[tuple[float, float]]:
     """Draws line and dots; returns points along the line, for labels to keep off."""
-    places = [_place(point, key) for point in curve.points]
+    places = [_place(point, role) for point in curve.points]
     x, y = zip(*places, strict=True)
     axes.plot(x, y, color=colour, linewidth=1.8, alpha=0.8, zorder=2, solid_capstyle="round")
     axes.plot(x[1:], y[1:], linestyle="none", marker=marker, markersize=3.4, color=colour, zorder=3)
     ring = curve.at(paper_alpha)
     if ring is not None:
-        axes.plot(*_place(ring, key), marker="o", markersize=6, color="white", mec=colour, mew=1.5, zorder=4)
+        axes.plot(*_place(ring, role), marker="o", markersize=6, color="white", mec=colour, mew=1.5, zorder=4)
     along = np.linspace(0, len(places) - 1, 16 * len(places))
     return list(zip(np.interp(along, range(len(x)), x), np.interp(along, range(len(y)), y), strict=True))
 
 
-def _draw_row(axes: Any, row: Json, key: str, colour: str, marker: str) -> None:
-    x, y = _place(row, key)
-    across, up = row.get("id_mean_std"), row.get(f"{key}_std")
-    if across is not None and up is not None:
-        axes.errorbar(x, y, xerr=100 * across, yerr=100 * up, color=colour, elinewidth=1, alpha=0.6, zorder=4)
+def _draw_row(axes: Axes, row: Row, role: Role, colour: str, marker: str) -> None:
+    x, y = _place(row, role)
+    across, up = row.mean("id_mean"), row.mean(MEANS[role])
+    if across is not None and across.std is not None and up is not None and up.std is not None:
+        axes.errorbar(
+            x, y, xerr=100 * across.std, yerr=100 * up.std, color=colour, elinewidth=1, alpha=0.6, zorder=4
+        )
     size = 13 if marker == "P" else 11  # the plus covers less than the others
     axes.plot(x, y, marker=marker, markersize=size, color=colour, mec="white", mew=1.2, zorder=6)
 
 
-def _draw_zero_shot(axes: Any, row: Json, key: str) -> None:
-    x, y = _place(row, key)
+def _draw_zero_shot(axes: Axes, row: Row, role: Role) -> None:
+    x, y = _place(row, role)
     axes.axvline(x, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
     axes.axhline(y, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
     axes.plot(x, y, marker="*", markersize=17, color=_INK, mec="white", mew=1.2, zorder=7)
@@ -290,7 +284,7 @@ def _leave_room(figure: Figure, labels: Sequence[Sequence[_Label]]) -> None:
     )
 
 
-def _write_ends(axes: Any, labels: Sequence[_Label]) -> None:
+def _write_ends(axes: Axes, labels: Sequence[_Label]) -> None:
     """Writes the curves' names in a column at the right, in the order of their ends, with a thin line to each."""
     size = _NAME_SIZE
     bottom, top = axes.get_ylim()
@@ -341,7 +335,7 @@ def _high(group: Sequence[float], step: float) -> float:
 
 
 def _write_beside(
-    figure: Figure, axes: Any, labels: Sequence[_Label], covered: Sequence[tuple[float, float]]
+    figure: Figure, axes: Axes, labels: Sequence[_Label], covered: Sequence[tuple[float, float]]
 ) -> None:
     """Writes each label beside its point, with a thin line to it where they cannot be close.
 

@@ -271,7 +271,7 @@ def test_a_finished_comparison_trains_nothing_again_and_tells_robustness_when_as
     assert answer.code == 0, answer.result.output
     assert "Robustness: r-adapter effective" in answer.printed
     assert "2 standard models at the same ID" in (folder / "results.md").read_text()
-    assert all("effective_robustness" in row for row in figures(folder)["rows"])
+    assert all(row["robustness"]["effective"]["mean"] is not None for row in figures(folder)["rows"])
     assert {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")} == before
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from radapter.errors import DamagedError, RunError
-from radapter.protocol import Results, Selection, SweepRow
+from radapter.protocol import Results, Selection, SweepRow, alpha_to_merge
 from radapter.protocol.experiment import choose_alpha, zero_shot_row
 from radapter.protocol.swept import Swept
 
@@ -126,6 +126,19 @@ def test_values_that_do_not_fit_each_other_are_damage(tmp_path: Path, change, sa
     path.write_text(json.dumps(content))
     with pytest.raises(DamagedError, match=said):
         Results.read(tmp_path)
+
+
+def test_a_merge_at_alpha_0_is_told_the_best_alpha_of_its_method_and_seed(tmp_path: Path):
+    chosen = Selection(
+        split="id_val", rule="a rule", n=9, score=0.5, best_alpha=0.6, best_score=0.6, paired_error=0.2
+    )
+    one = results()
+    zero_shot = one.rows[0].model_copy(update={"alphas": [0.0, 0.0], "selections": [None, None]})
+    lora = zero_shot.model_copy(update={"method": "lora", "selections": [None, chosen]})
+    one.model_copy(update={"seeds": [0, 1], "rows": [zero_shot, lora]}).write(tmp_path)
+    for seed, said in ((1, r"such as --alpha 0\.6, the best on ID validation"), (0, r"such as --alpha 0\.5")):
+        with pytest.raises(RunError, match=said):
+            alpha_to_merge(tmp_path, {"alpha": 0.0, "method": "lora", "seed": seed}, None)
 
 
 def test_what_was_kept_is_the_mean_over_the_transfer_sets():

@@ -7,7 +7,7 @@ colour-blind readers tell apart, and every method has a marker of its own.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -106,20 +106,22 @@ def _draw_panel(axes: Axes, results: Results, role: Role) -> list[_Label]:
     _dress(axes, results, role, off if role == "ood" else [])
     styles = _styles([row.method for row in results.rows])
     hidden = {"zero-shot", *(row.method for row in off)}
-    drawn = {name: curve for curve in curves(results) if (name := _name(curve)) not in hidden}
+    drawn = [curve for curve in curves(results) if _name(curve) not in hidden]
     labels: dict[str, _Label] = {}
-    for name, curve in drawn.items():
+    for curve in drawn:
+        name = _name(curve)
         colour, marker = styles.get(name, (_FAINT, "o"))
         _draw_curve(axes, curve, role, colour, marker, paper_alpha=results.headline.paper_alpha)
         labels[name] = _Label(*_place(curve.points[-1], role), name, colour)
+    curved = set(labels)
     for row in results.rows:
         if row.method == "zero-shot":
-            _draw_zero_shot(axes, row, role, rising=_rising(row, drawn.values(), role))
+            _draw_zero_shot(axes, row, role, rising=_rising(row, drawn, role))
         elif row.method not in hidden:
             colour, marker = styles[row.method]
             _draw_row(axes, row, role, colour, marker)
             end = labels.setdefault(row.method, _Label(*_place(row, role), row.method, colour))
-            if row.method not in drawn or (row.alpha != 1 and len(results.rows) <= _CROWDED):
+            if row.method not in curved or (row.alpha != 1 and len(results.rows) <= _CROWDED):
                 labels[row.method] = end._replace(text=f"{row.method} {_ALPHA} {row.alpha:.2g}")
     axes.margins(0.08, 0.12)
     return list(labels.values())
@@ -234,7 +236,7 @@ def _draw_row(axes: Axes, row: Row, role: Role, colour: str, marker: str) -> Non
     axes.plot(x, y, marker=marker, markersize=size, color=colour, mec="white", mew=1.2, zorder=6)
 
 
-def _rising(zero_shot: Row, drawn: Iterable[Curve], role: Role) -> bool:
+def _rising(zero_shot: Row, drawn: Sequence[Curve], role: Role) -> bool:
     """Whether the curves start upwards, so that there is room below the star."""
     _, start = _place(zero_shot, role)
     return sum(_place(curve.points[1], role)[1] - start for curve in drawn) > 0

@@ -1,6 +1,6 @@
 """What tables share: cells with their spread, the best of a column, the lines of a method, Markdown."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from radapter.protocol.results import MEANS, Figures, Results, Role, Row, Value
@@ -19,10 +19,17 @@ class Cell(NamedTuple):
     score: float | None = None
 
 
-class Line(NamedTuple):
-    """One line of a method: its row, or a point of its curve that is shown beside the row."""
+class Column(NamedTuple):
+    """One column of a table with a line for each row or point."""
 
-    method: str
+    header: str
+    cell: Callable[[Figures], Cell]
+
+
+class Line(NamedTuple):
+    """One line of a method: the figures are its row's, or those of a point of its curve beside the row."""
+
+    row: Row
     alpha: str
     figures: Figures
     beside: bool
@@ -31,9 +38,9 @@ class Line(NamedTuple):
 def lines_of(results: Results) -> Iterator[Line]:
     """Each row, followed by the points beside it."""
     for row in results.rows:
-        yield Line(row.method, alpha_of(row), row, False)
+        yield Line(row, alpha_of(row), row, False)
         for point in points_beside(results, row):
-            yield Line(row.method, f"{point.alpha:g}", point, True)
+            yield Line(row, f"{point.alpha:g}", point, True)
 
 
 def alpha_of(row: Row) -> str:
@@ -49,7 +56,7 @@ def cell(value: Value | None, shown: Shown = PERCENT, *, sign: bool = False) -> 
     return Cell(shown.text(value.mean, sign=sign) + spread, shown.score(value.mean))
 
 
-def mean_cell(results: Results, figures: Figures, role: Role, metric: str) -> Cell:
+def mean_cell(results: Results, role: Role, metric: str, figures: Figures) -> Cell:
     """The mean over the sets of a role; the spread is known of the task's figure alone."""
     if metric == results.headline.metric:
         return cell(figures.mean(MEANS[role]), shown_as(results.task, metric))
@@ -57,7 +64,7 @@ def mean_cell(results: Results, figures: Figures, role: Role, metric: str) -> Ce
     return cell(None if average is None else Value(mean=average), shown_as(results.task, metric))
 
 
-def set_cell(results: Results, figures: Figures, role: Role, name: str, metric: str) -> Cell:
+def set_cell(results: Results, role: Role, name: str, metric: str, figures: Figures) -> Cell:
     """A metric of one set; the task's figure as a share of its largest value."""
     value = figures.value(role, name, metric)
     most = results.headline.most if metric == results.headline.metric else 1.0

@@ -5,12 +5,12 @@ CSV has the plain figures: fractions, seconds and bytes. LaTeX has rounded per c
 
 import csv
 import io
-from collections.abc import Callable
+from functools import partial
 from typing import get_args
 
-from radapter.protocol.levels import OfMethod
+from radapter.protocol.levels import Levels, OfMethod
 from radapter.protocol.results import MEANS, TESTED, Figures, Mean, Results, Role, Row, Value
-from radapter.report.cells import ABSENT, Cell, cell, mean_cell, set_cell
+from radapter.report.cells import ABSENT, Cell, Column, cell, mean_cell, set_cell
 from radapter.report.curves import at_alpha
 from radapter.report.metrics import BESIDE
 from radapter.report.table import parameters
@@ -53,8 +53,8 @@ def results_latex(results: Results) -> str:
         results: of one seed or of several.
     """
     columns = _columns(results)
-    headers = ["Method", "Trained", *(header for header, _ in columns), "Memory, MiB", "s/epoch"]
-    lines = [[cell(row) for _, cell in columns] for row in results.rows]
+    headers = ["Method", "Trained", *(column.header for column in columns), "Memory, MiB", "s/epoch"]
+    lines = [[column.cell(row) for column in columns] for row in results.rows]
     best = [
         max((c.score for c in column if c.score is not None), default=None)
         for column in zip(*lines, strict=True)
@@ -140,29 +140,16 @@ def _at_level(of: OfMethod | None, number: int | None = None) -> Value | None:
     return None if figure is None or figure.mean is None else Value(mean=figure.mean, std=figure.std)
 
 
-_Column = tuple[str, Callable[[Figures], Cell]]
-
-
-def _columns(results: Results) -> list[_Column]:
-    """Header and cell of a row: means, those of the metrics beside, and sets."""
+def _columns(results: Results) -> list[Column]:
+    """Means, those of the metrics beside, and sets."""
     headline, levels = results.headline.metric, results.levels
-
-    def at_level(number: int | None) -> Callable[[Figures], Cell]:
-        of = {} if levels is None else levels.methods
-        return lambda row: cell(_at_level(of.get(row.method), number))
-
-    def mean(role: Role, metric: str) -> Callable[[Figures], Cell]:
-        return lambda row: mean_cell(results, row, role, metric)
-
-    def of_set(role: Role, name: str) -> Callable[[Figures], Cell]:
-        return lambda row: set_cell(results, row, role, name, headline)
-
-    columns: list[_Column] = []
+    columns = []
     if levels is not None:
         columns += [
-            (f"OOD at ID {100 * level:.1f}", at_level(number)) for number, level in enumerate(levels.id)
+            Column(f"OOD at ID {100 * level:.1f}", partial(_level_cell, levels, number))
+            for number, level in enumerate(levels.id)
         ]
-        columns.append(("Hypervolume", at_level(None)))
+        columns.append(Column("Hypervolume", partial(_level_cell, levels, None)))
     roles: dict[Role, tuple[str, str]] = {
         "id": ("ID", "ID"),
         "ood": ("OOD", "OOD mean"),
@@ -171,13 +158,20 @@ def _columns(results: Results) -> list[_Column]:
     for role, (label, header) in roles.items():
         names = results.sets(role)
         if names:
-            columns.append((header, mean(role, headline)))
-            columns += [(f"{label} {of}", mean(role, metric)) for metric, of in BESIDE[results.task].items()]
+            columns.append(Column(header, partial(mean_cell, results, role, headline)))
+            columns += [
+                Column(f"{label} {of}", partial(mean_cell, results, role, metric))
+                for metric, of in BESIDE[results.task].items()
+            ]
         if role == "ood" or len(names) > 1:
-            columns += [(name, of_set(role, name)) for name in names]
+            columns += [Column(name, partial(set_cell, results, role, name, headline)) for name in names]
     if results.sets("transfer"):
-        columns.append(("H", lambda row: cell(row.mean("harmonic_mean"))))
+        columns.append(Column("H", lambda figures: cell(figures.mean("harmonic_mean"))))
     return columns
+
+
+def _level_cell(levels: Levels, number: int | None, figures: Figures) -> Cell:
+    return cell(_at_level(levels.methods.get(figures.method), number))
 
 
 def _latex(text: str) -> str:

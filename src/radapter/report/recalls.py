@@ -16,7 +16,7 @@ def recalls_markdown(results: Results) -> str:
             lines = []
             for line in lines_of(results):
                 figures = (cell(line.figures.value(role, name, metric)).text for metric in metrics)
-                cells = [line.method, line.alpha, *figures]
+                cells = [line.row.method, line.alpha, *figures]
                 lines.append([f"*{text}*" for text in cells] if line.beside else cells)
             parts += [
                 f"`{name}`, {words}: recalls in %, rsum their sum; {first['n']:,.0f} images, "

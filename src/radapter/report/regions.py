@@ -36,9 +36,9 @@ def oracles_table(results: Results) -> Table:
     for role in roles:
         table.add_column(headers[role], justify="right")
     for row in results.rows:
-        of_masks = (mean_cell(results, row, role, "true_masks_miou").text for role in roles)
+        of_masks = (mean_cell(results, role, "true_masks_miou", row).text for role in roles)
         table.add_row(f"{row.method}, true masks", *of_masks)
-    of_classes = (mean_cell(results, results.rows[0], role, "true_classes_miou").text for role in roles)
+    of_classes = (mean_cell(results, role, "true_classes_miou", results.rows[0]).text for role in roles)
     table.add_row("proposals, true classes", *of_classes)
     return table
 
@@ -55,7 +55,7 @@ def _methods(results: Results, role: Role, name: str) -> Iterator[str]:
     for line in lines_of(results):
         own = [_figure(line.figures, role, name, key) for key in columns]
         of_masks = [_figure(line.figures, role, name, _OF_TRUE_MASKS.get(key, "")) for key in columns]
-        for method, figures in ((line.method, own), (f"{line.method}, true masks", of_masks)):
+        for method, figures in ((line.row.method, own), (f"{line.row.method}, true masks", of_masks)):
             cells = [method, line.alpha, *figures]
             lines.append([f"*{text}*" if line.beside and text else text for text in cells])
     oracle = _figure(results.rows[0], role, name, "true_classes_miou")

@@ -31,7 +31,7 @@ def sets_tables(
     sets = [(role, name) for role in _ROLES for name in results.sets(role)]
     headers = [f"{name} ({_ROLES[role]})" if roles else name for role, name in sets]
     lines = [
-        (titles, [set_cell(results, row, role, name, key).text for role, name in sets])
+        (titles, [set_cell(results, role, name, key, row).text for role, name in sets])
         for titles, row, key in _lines(results, metric)
     ]
     lines.append((("n", ""), [f"{results.rows[0].sets(role)[name]['n']:,.0f}" for role, name in sets]))

@@ -5,7 +5,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from functools import partial
+from typing import final
 
 from rich import box
 from rich.console import Group
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from radapter.protocol.results import TESTED, Figures, Results, Role, Row
-from radapter.report.cells import ABSENT, Cell, best_of, cell, lines_of, mean_cell, set_cell
+from radapter.report.cells import ABSENT, Cell, Column, best_of, cell, lines_of, mean_cell, set_cell
 from radapter.report.metrics import BESIDE, shown_as
 
 
@@ -49,11 +50,6 @@ class Grid:
     summary: int
 
 
-class _Column(NamedTuple):
-    header: str
-    cell: Callable[[Figures], Cell]
-
-
 _HEAD = ("Method", "Alpha", "Trained")
 
 
@@ -74,24 +70,19 @@ def grid(results: Results, *, metric: str | None = None) -> Grid:
     summary, more = _summary(results, metric), _more(results, metric)
     columns, costs = [*summary, *more], _costs(results)
     contest = [best_of([column.cell(row) for row in results.rows]) for column in columns]
+    methods = [row.method for row in results.rows]
     lines = []
-    rows = iter(enumerate(results.rows))
-    for line in lines_of(results):
-        figures = [column.cell(line.figures).text for column in columns]
-        if line.beside:
-            texts = (line.method, line.alpha, "", *figures, *("" for _ in costs))
-            lines.append(GridLine(texts, frozenset(), True))
-        else:
-            index, row = next(rows)
-            spent = (cost(row) for cost in costs.values())
-            texts = (line.method, line.alpha, parameters(row.trained_parameters), *figures, *spent)
-            best = frozenset(len(_HEAD) + i for i, winners in enumerate(contest) if index in winners)
-            lines.append(GridLine(texts, best, False))
+    for row, alpha, figures, beside in lines_of(results):
+        texts = [row.method, alpha, "" if beside else parameters(row.trained_parameters)]
+        texts += [column.cell(figures).text for column in columns]
+        texts += ["" if beside else cost(row) for cost in costs.values()]
+        wins = (i for i, best in enumerate(contest) if methods.index(row.method) in best and not beside)
+        lines.append(GridLine(tuple(texts), frozenset(len(_HEAD) + i for i in wins), beside))
     headers = (*_HEAD, *(column.header for column in columns), *costs)
     return Grid(headers, tuple(lines), len(_HEAD) + len(summary))
 
 
-def _summary(results: Results, metric: str) -> list[_Column]:
+def _summary(results: Results, metric: str) -> list[Column]:
     """ID, OOD, OOD against zero-shot, Kept."""
     shown = shown_as(results.task, metric)
 
@@ -108,43 +99,40 @@ def _summary(results: Results, metric: str) -> list[_Column]:
             return Cell(ABSENT)
         return Cell(shown.text(mean - reference, sign=True))
 
-    columns = [_mean_column(results, "ID", "id", metric)]
+    columns = [Column("ID", partial(mean_cell, results, "id", metric))]
     if results.sets("ood"):
-        columns += [_mean_column(results, "OOD mean", "ood", metric), _Column("vs zero-shot", gain)]
-    return columns + ([_mean_column(results, "Kept", "transfer", metric)] if results.sets("transfer") else [])
+        columns += [
+            Column("OOD mean", partial(mean_cell, results, "ood", metric)),
+            Column("vs zero-shot", gain),
+        ]
+    return columns + (
+        [Column("Kept", partial(mean_cell, results, "transfer", metric))] if results.sets("transfer") else []
+    )
 
 
-def _more(results: Results, metric: str) -> list[_Column]:
+def _more(results: Results, metric: str) -> list[Column]:
     """H, the metrics of `BESIDE`, single sets, calibration."""
     is_headline = metric == results.headline.metric
     columns = []
     if is_headline and results.sets("transfer"):
         shown = shown_as(results.task, metric)
-        columns.append(_Column("H", lambda figures: cell(figures.mean("harmonic_mean"), shown)))
+        columns.append(Column("H", lambda figures: cell(figures.mean("harmonic_mean"), shown)))
     roles: dict[Role, str] = {"id": "ID", "ood": "OOD"}
     columns += [
-        _mean_column(results, f"{label} {header}", role, name)
+        Column(f"{label} {header}", partial(mean_cell, results, role, name))
         for role, label in roles.items()
         if is_headline and results.sets(role)
         for name, header in BESIDE[results.task].items()
     ]
     columns += [
-        _set_column(results, role, name, metric)
+        Column(name, partial(set_cell, results, role, name, metric))
         for role in TESTED
         if len(results.sets(role)) > 1
         for name in results.sets(role)
     ]
     if is_headline and all("ece" in of for row in results.rows for of in row.id.values()):
-        columns.append(_mean_column(results, "ID ECE", "id", "ece"))
+        columns.append(Column("ID ECE", partial(mean_cell, results, "id", "ece")))
     return columns
-
-
-def _mean_column(results: Results, header: str, role: Role, metric: str) -> _Column:
-    return _Column(header, lambda figures: mean_cell(results, figures, role, metric))
-
-
-def _set_column(results: Results, role: Role, name: str, metric: str) -> _Column:
-    return _Column(name, lambda figures: set_cell(results, figures, role, name, metric))
 
 
 def _costs(results: Results) -> dict[str, Callable[[Row], str]]:

@@ -24,18 +24,16 @@ from pathlib import Path
 from typing import Any
 
 from radapter.errors import InputError
-from radapter.protocol.results import SCHEMA
+from radapter.protocol import Results
 from radapter.report import details_markdown, results_markdown
-from radapter.report.curves import Json
 from radapter.report.levels import differences_markdown, levels_markdown
 from radapter.report.table import parameters
-from radapter.schemas import check_schema
 
 ROOT = Path(__file__).parents[1]
 FIGURES = {"docs/frontier.png": "benchmarks/demo/frontier.png"}
 """Copies of figures that a benchmark drew from its results.json."""
 
-TABLES: dict[str, Callable[[Json], str]] = {
+TABLES: dict[str, Callable[[Results], str]] = {
     "levels": levels_markdown,
     "differences": differences_markdown,
     "methods": results_markdown,
@@ -121,8 +119,7 @@ def table(asked: str, root: Path) -> str:
     name, *columns = rest
     results = _read(root / file)
     if name in TABLES:
-        check_schema(results, Path(file), reads=(SCHEMA,))
-        return TABLES[name](results)
+        return TABLES[name](Results.read((root / file).parent))
     rows = _at(results, name)
     if not isinstance(rows, list) or not columns:
         raise BlockError(

@@ -65,7 +65,7 @@ def test_a_value_is_written_into_a_sentence(root):
         (block("results.json lines 'A = name'"), "'lines' of 'lines' is not there"),
         ("<!-- value: results.json rows/name=c/share -->1<!-- end -->", "is not in 'results.json'"),
         ("<!-- table: results.json rows -->", "must have its '<!-- end -->'"),
-        (block("results.json levels"), "was written by schema 1; this radapter reads 2"),
+        (block("results.json levels"), "was written by schema 1; this radapter reads 3"),
     ],
 )
 def test_a_wrong_block_is_told(root, page, said):

@@ -52,7 +52,7 @@ def main() -> None:
     print(
         write_study(
             options.to,
-            found,
+            found.report(),
             title="The embedded world",
             command=shlex.join(["python", "benchmarks/world/run.py", *sys.argv[1:]]),
         )

@@ -231,7 +231,7 @@ def at_zero(run, tmp_path):
     kept = {"best_alpha": 0.8, "best_score": 0.9, "score": 0.875, "paired_error": 0.03, "n": 40}
     about["alpha"] = results["rows"][1]["alpha"] = 0.0
     results["selection"] |= kept
-    results["rows"][1]["selection"] = results["selection"]
+    results["rows"][1] |= {"alphas": [0.0], "selections": [results["selection"]]}
     (folder / "trained.json").write_text(json.dumps(about))
     (folder / "results.json").write_text(json.dumps(results))
     return folder

@@ -41,7 +41,7 @@ def test_facts_from_before_a_step_was_measured_are_read(radapter, old):
 def test_the_results_of_an_older_run_are_refused_by_their_schema(radapter, old, command):
     answer = radapter(*command)
     assert answer.code == 2
-    assert "results.json' was written by schema 1; this radapter reads 2." in " ".join(answer.said.split())
+    assert "results.json' was written by schema 1; this radapter reads 3." in " ".join(answer.said.split())
 
 
 def test_the_checkpoint_of_an_older_run_is_read(radapter, old):

@@ -37,7 +37,7 @@ def test_results_hold_zero_shot_the_method_and_its_sweep(run):
     assert [row["method"] for row in results["rows"]] == ["zero-shot", "r-adapter"]
     swept = [row["alpha"] for row in results["sweep"] if row["method"] == "r-adapter"]
     assert swept == pytest.approx([number / 10 for number in range(11)])
-    assert (results["schema"], results["selection"]["split"]) == (2, "id_val")
+    assert (results["schema"], results["selection"]["split"]) == (3, "id_val")
 
 
 def test_config_of_a_run_is_the_resolved_one(run, radapter):

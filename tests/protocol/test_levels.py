@@ -36,6 +36,8 @@ def results(seed=0, curves=CURVES, shift=0.0):
         Row(
             **at.figures(),
             method=at.method,
+            alphas=[at.alpha],
+            selections=[None],
             trained_parameters=1,
             learning_rate=0.1,
             forgetting={},
@@ -47,7 +49,7 @@ def results(seed=0, curves=CURVES, shift=0.0):
     return Results(
         model="m",
         fingerprint="f",
-        seed=seed,
+        seeds=[seed],
         selection=Selection(split=None, rule="a rule", n=0),
         rows=[zero_shot_row(zero_shot), *rows],
         sweep=[zero_shot, *sweep],

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from radapter.errors import DamagedError, RunError
-from radapter.protocol import Results, Selection, SweepRow
+from radapter.protocol import Results, Selection, SweepRow, alpha_to_merge
 from radapter.protocol.experiment import choose_alpha, zero_shot_row
 from radapter.protocol.swept import Swept
 
@@ -34,7 +34,7 @@ def results() -> Results:
     return Results(
         model="world:tiny",
         fingerprint="0" * 64,
-        seed=0,
+        seeds=[0],
         selection=Selection(split="id_val", rule="a rule", n=100),
         rows=[zero_shot_row(zero_shot)],
         sweep=[zero_shot],
@@ -54,8 +54,8 @@ def test_no_ood_set_gives_no_mean():
 def test_the_file_follows_the_published_schema_and_reads_back(tmp_path: Path):
     path = results().write(tmp_path)
     content = json.loads(path.read_text())
-    assert content["schema"] == 2
-    assert {"model", "task", "seed", "selection", "rows", "sweep"} <= content.keys()
+    assert content["schema"] == 3
+    assert {"model", "task", "seeds", "selection", "rows", "sweep"} <= content.keys()
     assert {
         "method",
         "alpha",
@@ -71,8 +71,8 @@ def test_the_file_follows_the_published_schema_and_reads_back(tmp_path: Path):
 
 def test_a_file_of_another_schema_is_refused(tmp_path: Path):
     path = results().write(tmp_path)
-    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
-    with pytest.raises(RunError, match=r"was written by schema 1; this radapter reads 2"):
+    path.write_text(path.read_text().replace('"schema": 3', '"schema": 1'))
+    with pytest.raises(RunError, match=r"was written by schema 1; this radapter reads 3"):
         Results.read(tmp_path)
 
 
@@ -81,6 +81,64 @@ def test_a_file_that_does_not_follow_its_schema_is_damaged(tmp_path: Path):
     path.write_text(path.read_text().replace('"rows"', '"lines"'))
     with pytest.raises(DamagedError, match="is damaged: rows: field required"):
         Results.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["world", "pacs", "demo", "retrieval", "regions"])
+def test_the_results_of_a_comparison_are_of_the_same_type(name: str):
+    found = Results.read(Path(__file__).parents[2] / "benchmarks" / name)
+    assert all((row.spread is None) == (len(found.seeds) == 1) for row in (*found.rows, *found.sweep))
+
+
+def set_alphas(content):
+    content["rows"][0]["alphas"] = [0.0, 0.0]
+
+
+def rename_a_set(content):
+    content["sweep"][0]["ood"]["fog"] = content["sweep"][0]["ood"].pop("neon")
+
+
+def remove_the_figure(content):
+    del content["rows"][0]["id"]["photo"]["top1"]
+
+
+def remove_the_ood_mean(content):
+    content["rows"][0]["ood_mean"] = None
+
+
+def remove_a_score(content):
+    content["selection"] |= {"score": 0.5, "best_alpha": 0.5, "best_score": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (set_alphas, "zero-shot must have an alpha and a selection of each seed"),
+        (rename_a_set, "r-adapter at alpha 0 must have the same ood sets as the first row"),
+        (remove_the_figure, "zero-shot at alpha 0 must have top1 of every set"),
+        (remove_the_ood_mean, "ood_mean must be null without OOD sets only"),
+        (remove_a_score, "score, best_alpha, best_score and paired_error must be given together"),
+    ],
+)
+def test_values_that_do_not_fit_each_other_are_damage(tmp_path: Path, change, said: str):
+    path = results().write(tmp_path)
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(DamagedError, match=said):
+        Results.read(tmp_path)
+
+
+def test_a_merge_at_alpha_0_is_told_the_best_alpha_of_its_method_and_seed(tmp_path: Path):
+    chosen = Selection(
+        split="id_val", rule="a rule", n=9, score=0.5, best_alpha=0.6, best_score=0.6, paired_error=0.2
+    )
+    one = results()
+    zero_shot = one.rows[0].model_copy(update={"alphas": [0.0, 0.0], "selections": [None, None]})
+    lora = zero_shot.model_copy(update={"method": "lora", "selections": [None, chosen]})
+    one.model_copy(update={"seeds": [0, 1], "rows": [zero_shot, lora]}).write(tmp_path)
+    for seed, said in ((1, r"such as --alpha 0\.6, the best on ID validation"), (0, r"such as --alpha 0\.5")):
+        with pytest.raises(RunError, match=said):
+            alpha_to_merge(tmp_path, {"alpha": 0.0, "method": "lora", "seed": seed}, None)
 
 
 def test_what_was_kept_is_the_mean_over_the_transfer_sets():

@@ -194,7 +194,7 @@ def test_a_study_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, recipe):
     )
     methods = [RETRIEVAL["full"], RETRIEVAL["wise-ft"]]
     found = study(methods, trainings, grids={"full": [1e-4]}, seeds=[0, 1])
-    text = write_study(tmp_path / "out", found, title="A study", command="python run.py")
+    text = write_study(tmp_path / "out", found.report(), title="A study", command="python run.py")
     assert "rsum / 6 on ID validation" in text
     assert "| Method | Alpha | I2T R@1 |" in text
     table = csv.DictReader(io.StringIO((tmp_path / "out" / "results.csv").read_text()))

@@ -1,6 +1,7 @@
 """The mean over seeds."""
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,8 @@ def _results(seed: int, *, top1: float, alpha: float, model: str = "m") -> Resul
         return Row(
             method=method,
             alpha=at,
+            alphas=[at],
+            selections=[None],
             trained_parameters=5,
             learning_rate=None if at == 0 else 0.1,
             **figures(value),
@@ -33,7 +36,7 @@ def _results(seed: int, *, top1: float, alpha: float, model: str = "m") -> Resul
     return Results(
         model=model,
         fingerprint=model,
-        seed=seed,
+        seeds=[seed],
         selection=Selection(split="id_val", rule="best", n=10),
         rows=[row("zero-shot", 0, 0.5), row("full", 1, top1), row("wise-ft", alpha, top1)],
         sweep=[point("zero-shot", 0, 0.5), point("full", 0, 0.5), point("full", 1, top1)],
@@ -42,17 +45,24 @@ def _results(seed: int, *, top1: float, alpha: float, model: str = "m") -> Resul
 
 def test_rows_hold_mean_and_standard_deviation_over_seeds() -> None:
     merged = over_seeds([_results(0, top1=0.6, alpha=0.5), _results(1, top1=0.8, alpha=0.7)])
-    full = merged["rows"][1]
-    assert math.isclose(full["id_mean"], 0.7)
-    assert math.isclose(full["id_mean_std"], math.sqrt(0.02))
-    assert math.isclose(full["ood"]["sketch"]["top1_std"], math.sqrt(0.005))
-    assert (full["seeds"], merged["seeds"]) == (2, [0, 1])
+    full = merged.rows[1]
+    assert math.isclose(full.id_mean, 0.7)
+    assert full.spread is not None
+    assert math.isclose(full.spread.id_mean, math.sqrt(0.02))
+    assert math.isclose(full.spread.ood["sketch"]["top1"], math.sqrt(0.005))
+    assert (len(full.alphas), merged.seeds) == (2, [0, 1])
+
+
+def test_a_summary_is_of_the_same_type_as_its_seeds_and_reads_back(tmp_path: Path) -> None:
+    merged = over_seeds([_results(0, top1=0.6, alpha=0.5), _results(1, top1=0.8, alpha=0.7)])
+    merged.write(tmp_path)
+    assert Results.read(tmp_path) == merged
 
 
 def test_a_row_tells_the_alphas_it_stood_at() -> None:
     merged = over_seeds([_results(0, top1=0.6, alpha=0.5), _results(1, top1=0.8, alpha=0.7)])
-    assert merged["rows"][2]["alphas"] == [0.5, 0.7]
-    assert merged["rows"][2]["alpha"] == 0.6
+    assert merged.rows[2].alphas == [0.5, 0.7]
+    assert merged.rows[2].alpha == 0.6
 
 
 def test_the_table_shows_the_spread() -> None:

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import radapter
 from radapter.errors import ConfigError, DivergedError
 from radapter.evaluation import HEADLINES, Measured
 from radapter.methods import METHODS
-from radapter.protocol import Trainings, rate_grids
+from radapter.protocol import Results, Trainings, rate_grids
 from radapter.protocol.search import choose_rate, search_learning_rates
 from radapter.protocol.study import study
-from radapter.report.study import edge_lines, search_markdown, study_results, write_study
+from radapter.report.study import edge_lines, search_markdown, write_study
 
 TOP1 = HEADLINES["classification"]
 
@@ -127,7 +128,9 @@ def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe):
 
     blind = replace(suite, id_test=blinded(suite.id_test), ood=blinded(suite.ood))
     trainings = Trainings(tmp_path, load, lambda _: blind, replace(recipe, epochs=1))
-    found = search_learning_rates(trainings, grids={"r-adapter": [1e-3, 1e-2]}, seed=0)["r-adapter"].found
+    found = search_learning_rates(trainings, grids={"r-adapter": [1e-3, 1e-2]}, seed=0)[
+        "r-adapter"
+    ].learning_rates
     assert set(found) == {1e-3, 1e-2}
     assert found[1e-3] != found[1e-2]
 
@@ -148,10 +151,10 @@ def test_a_rate_that_diverges_loses_and_the_comparison_goes_on(tmp_path: Path, s
         return study(methods, trainings, grids={"full": [1e-4, 1e-3, 1e30]}, seeds=[0])
 
     found = once()
-    assert found.search["full"].found[1e30] is None
+    assert found.search["full"].learning_rates[1e30] is None
     assert found.learning_rates["full"] in (1e-4, 1e-3)
     assert "full diverges at learning rate 1e+30" in caplog.text
-    assert study_results(found)["search"]["full"]["learning_rates"]["1e+30"] is None
+    assert found.report().search["full"].learning_rates[1e30] is None
     count = len(lines)
     assert once() == found  # what diverged is not tried again
     assert len(lines) == count
@@ -174,7 +177,7 @@ def test_a_method_that_diverges_at_every_rate_or_at_a_seed_has_no_row_and_the_ot
     assert found.diverged.keys() == {"full", "wise-ft", "flyp"}
     assert "full diverged at each of its learning rates, 1e+30" in found.diverged["wise-ft"]
     assert "seed 1" in found.diverged["flyp"]
-    assert study_results(found)["diverged"] == found.diverged
+    assert found.report().diverged == found.diverged
     with pytest.raises(DivergedError, match="full diverged"):
         study(methods[:1], trainings, grids={"full": [1e30]}, seeds=[0])
 
@@ -191,10 +194,10 @@ def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path
     )  # two rates at the first seed, one at the second: wise-ft shares the training of full
     assert [r.seed for r in found.results] == [9, 1]
     assert {r.row("full").learning_rate for r in found.results} == {found.learning_rates["full"]}
-    text = write_study(tmp_path / "out", found, title="A study", command="python run.py")
+    text = write_study(tmp_path / "out", found.report(), title="A study", command="python run.py")
     assert "2 seeds, mean" in text
     chosen = found.search["full"].chosen
-    assert f"**{chosen:g}: {100 * found.search['full'].found[chosen]['top1']:.1f}**" in text
+    assert f"**{chosen:g}: {100 * found.search['full'].learning_rates[chosen]['top1']:.1f}**" in text
     assert found.levels is not None
     assert found.levels.resamples == 1000  # from the figures of single images that the trainings keep
     assert all(figure.interval is not None for figure in found.levels.methods["wise-ft"].ood if figure.mean)
@@ -204,11 +207,13 @@ def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path
 def test_results_have_the_grid_the_best_and_the_chosen_rate_of_each_training(tmp_path: Path, suite, recipe):
     trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
     found = study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-3]}, seeds=[0])
-    search = study_results(found)["search"]["full"]
+    found.report().write(tmp_path)
+    search = json.loads((tmp_path / "results.json").read_text())["search"]["full"]
     assert set(search["learning_rates"]) == {"0.0001", "0.001"}
     assert search["best"] in (1e-4, 1e-3)
     assert search["chosen"] == found.learning_rates["full"]
     assert search["at_edge"] is True
+    assert Results.read(tmp_path) == found.report()
 
 
 def test_a_study_started_again_does_nothing_twice(tmp_path: Path, suite, recipe):

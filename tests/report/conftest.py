@@ -1,4 +1,4 @@
-"""Results as results.json holds them: a zero-shot model, full fine-tuning with WiSE-FT on its curve, R-Adapter."""
+"""The content of results.json: a zero-shot model, full fine-tuning with WiSE-FT on its curve, R-Adapter."""
 
 import copy
 
@@ -35,15 +35,25 @@ def point(method, alpha):
 
 
 def row(name, sweep, alpha, parameters, seconds):
-    kept = {key: value for key, value in point(sweep, alpha).items() if key != "id_val"}
-    return {**kept, "method": name, "trained_parameters": parameters, "seconds": seconds}
+    figures = {key: value for key, value in point(sweep, alpha).items() if key != "id_val"}
+    return {
+        **figures,
+        "method": name,
+        "alphas": [alpha],
+        "selections": [None],
+        "trained_parameters": parameters,
+        "learning_rate": None,
+        "forgetting": {},
+        "seconds": seconds,
+    }
 
 
 RESULTS = {
-    "schema": 2,
+    "schema": 3,
     "model": "world:tiny",
+    "fingerprint": "f",
     "task": "classification",
-    "seed": 7,
+    "seeds": [7],
     "selection": {"split": "id_val", "rule": "smallest alpha within one standard error", "n": 1400},
     "rows": [
         row("zero-shot", "full", 0.0, 0, 0.0),

@@ -6,8 +6,11 @@ import io
 import pytest
 from rich.console import Console
 
+from radapter.protocol import Results
 from radapter.report.levels import differences_markdown, levels_markdown, levels_table
 from radapter.report.paper import results_csv, results_latex
+
+typed = Results.model_validate
 
 
 def figure(each, interval=None, mean=True):
@@ -52,7 +55,7 @@ def compared(results):
 
 def printed(results):
     console = Console(width=80, file=io.StringIO())
-    console.print(levels_table(results))
+    console.print(levels_table(typed(results)))
     return console.file.getvalue()
 
 
@@ -62,7 +65,7 @@ def row(text, name):
 
 
 def test_levels_come_before_the_chosen_alpha_and_show_spread_and_interval(compared):
-    text = levels_markdown(compared)
+    text = levels_markdown(typed(compared))
     header = row(text, "Method")
     assert header[:6] == [
         "Method",
@@ -74,7 +77,7 @@ def test_levels_come_before_the_chosen_alpha_and_show_spread_and_interval(compar
 
 
 def test_not_reached_is_said_and_so_is_the_number_of_seeds(compared):
-    assert row(levels_markdown(compared), "r-adapter")[2:6] == [
+    assert row(levels_markdown(typed(compared)), "r-adapter")[2:6] == [
         "**67.0 ± 1.0**",
         "**65.0 (1 of 2)**",
         "not reached",
@@ -85,13 +88,13 @@ def test_not_reached_is_said_and_so_is_the_number_of_seeds(compared):
 def test_alpha_1_and_what_was_kept_stand_beside(compared):
     for entry in compared["rows"] + compared["sweep"]:
         entry |= {"transfer": {"colour": {"top1": 0.9}}, "kept": 0.9 - 0.2 * entry["alpha"]}
-    text = levels_markdown(compared)
+    text = levels_markdown(typed(compared))
     assert row(text, "Method")[-5:] == ["ID", "OOD", "Kept", "Alpha 1: ID / OOD / Kept", "Trained"]
     assert row(text, "r-adapter")[-5:-1] == ["70.5", "60.3", "76.0", "75.0 / 58.0 / 70.0"]
 
 
 def test_without_transfer_sets_it_says_that_nothing_was_kept_count_of(compared):
-    text = levels_markdown(compared)
+    text = levels_markdown(typed(compared))
     assert "Kept" not in row(text, "Method")
     assert "Kept: not measured; no transfer sets were given (data.transfer)." in text
 
@@ -107,7 +110,7 @@ def test_the_terminal_table_has_80_columns_and_the_absolute_levels(compared):
 
 
 def test_the_levels_are_explained_by_their_absolute_ids(compared):
-    text = levels_markdown(compared)
+    text = levels_markdown(typed(compared))
     assert (
         "zero-shot ID (60.0) plus 25, 50, 75 and 90 % of the best ID gain among full, wise-ft, flyp" in text
     )
@@ -120,20 +123,20 @@ def test_where_nobody_gains_there_is_no_level_and_that_is_said(compared):
     compared["levels"]["id"] = []
     for of in compared["levels"]["methods"].values():
         of |= {"ood": [], "difference": None}
-    assert "there are none, since no method gains top-1 over zero-shot ID (60.0)" in levels_markdown(compared)
-    assert differences_markdown(compared) == ""
-    assert "OOD at" not in results_latex({**compared, "rows": compared["rows"][1:]})
+    assert "there are none, since no method gains top-1 over zero-shot ID (60.0)" in levels_markdown(
+        typed(compared)
+    )
+    assert differences_markdown(typed(compared)) == ""
+    assert "OOD at" not in results_latex(typed({**compared, "rows": compared["rows"][1:]}))
 
 
 def test_differences_are_signed_with_open_ends(compared):
-    assert row(differences_markdown(compared), "full")[1] == "+4.0 ± 1.0 [+1.0, open]"
-    assert "| wise-ft |" not in differences_markdown(compared)
+    assert row(differences_markdown(typed(compared)), "full")[1] == "+4.0 ± 1.0 [+1.0, open]"
+    assert "| wise-ft |" not in differences_markdown(typed(compared))
 
 
 def test_csv_has_levels_intervals_hypervolume_and_alpha_1(compared):
-    for entry in compared["rows"]:
-        entry |= {"learning_rate": 0.1, "transfer": {}}
-    rows = {line["method"]: line for line in csv.DictReader(io.StringIO(results_csv(compared)))}
+    rows = {line["method"]: line for line in csv.DictReader(io.StringIO(results_csv(typed(compared))))}
     wise_ft, adapted = rows["wise-ft"], rows["r-adapter"]
     assert [float(wise_ft[key]) for key in ("id_at_25", "ood_at_25", "ood_at_25_low")] == [0.65, 0.63, 0.6]
     assert (adapted["ood_at_75"], float(adapted["hypervolume"])) == ("", pytest.approx(0.21))
@@ -141,7 +144,5 @@ def test_csv_has_levels_intervals_hypervolume_and_alpha_1(compared):
 
 
 def test_latex_leads_with_the_levels(compared):
-    for entry in compared["rows"]:
-        entry["transfer"] = {}
-    title = results_latex(compared).splitlines()[3]
+    title = results_latex(typed(compared)).splitlines()[3]
     assert title.startswith("Method & Trained & OOD at ID 65.0 & OOD at ID 70.0 & OOD at ID 75.0")

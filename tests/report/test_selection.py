@@ -1,7 +1,10 @@
 """What is said where alpha 0 was chosen."""
 
+from statistics import fmean
+
 import pytest
 
+from radapter.protocol import Results
 from radapter.report import chosen_alpha, kept_zero_shot
 
 KEPT = {
@@ -15,12 +18,23 @@ KEPT = {
 }
 
 
-def at(alpha, selection):
-    return {"rows": [{"method": "zero-shot", "alpha": 0.0}, {**selection, "method": "lora", "alpha": alpha}]}
+@pytest.fixture
+def at(results):
+    """Results whose LoRA has these alphas, each chosen by the selection beside it."""
+
+    def at(*chosen):
+        alphas, selections = zip(*chosen, strict=True)
+        zero_shot, lora = results["rows"][0], results["rows"][3] | {"method": "lora"}
+        zero_shot |= {"alphas": [0.0] * len(chosen), "selections": [None] * len(chosen)}
+        lora |= {"alpha": fmean(alphas), "alphas": alphas, "selections": selections}
+        seeds = list(range(len(chosen)))
+        return Results.model_validate(results | {"rows": [zero_shot, lora], "seeds": seeds})
+
+    return at
 
 
-def test_alpha_zero_is_explained_with_n_the_error_the_best_and_the_remedy():
-    (said,) = kept_zero_shot(at(0.0, {"selection": KEPT}), run="runs/my run")
+def test_alpha_zero_is_explained_with_n_the_error_the_best_and_the_remedy(at):
+    (said,) = kept_zero_shot(at((0.0, KEPT)), run="runs/my run")
     assert said == (
         "lora: alpha 0 was chosen, so the zero-shot model was kept unchanged. On the 26 validation images the best "
         "alpha, 0.8, scores 7.7 points more, within one paired standard error (9.1 points). Add validation images, "
@@ -29,9 +43,9 @@ def test_alpha_zero_is_explained_with_n_the_error_the_best_and_the_remedy():
     assert len(said) < 4 * 80
 
 
-def test_where_no_alpha_is_better_nothing_is_merged():
+def test_where_no_alpha_is_better_nothing_is_merged(at):
     selection = KEPT | {"best_alpha": 0.0, "best_score": 0.731, "paired_error": 0.0}
-    (said,) = kept_zero_shot(at(0.0, {"selection": selection}), run="runs/a")
+    (said,) = kept_zero_shot(at((0.0, selection)), run="runs/a")
     assert "No other alpha scores more on the 26 validation images" in said
     assert "merge" not in said
 
@@ -39,23 +53,22 @@ def test_where_no_alpha_is_better_nothing_is_merged():
 @pytest.mark.parametrize(
     ("alpha", "selection"), [(0.1, KEPT), (0.0, {"split": None, "rule": "given", "n": 0}), (0.0, None)]
 )
-def test_nothing_is_said_of_another_alpha_or_one_that_was_given(alpha, selection):
-    assert kept_zero_shot(at(alpha, {"selection": selection})) == []
+def test_nothing_is_said_of_another_alpha_or_one_that_was_given(at, alpha, selection):
+    assert kept_zero_shot(at((alpha, selection))) == []
 
 
-def test_the_choice_is_told_with_n_the_best_and_the_error():
-    (said,) = chosen_alpha(at(0.1, {"selection": KEPT}))
+def test_the_choice_is_told_with_n_the_best_and_the_error(at):
+    (said,) = chosen_alpha(at((0.1, KEPT)))
     assert said == (
         "lora: alpha 0.1 is the a rule on 26 ID validation images. The best alpha, 0.8, scores 7.7 points higher; "
         "the standard error is 9.1 points."
     )
-    (said,) = chosen_alpha(at(0.8, {"selection": KEPT}))
+    (said,) = chosen_alpha(at((0.8, KEPT)))
     assert said.endswith("It is also the best alpha.")
-    assert chosen_alpha(at(0.0, {"selection": KEPT})) == []
+    assert chosen_alpha(at((0.0, KEPT))) == []
 
 
-def test_of_several_seeds_those_that_kept_zero_shot_are_counted():
-    row = {"alphas": [0.0, 0.4, 0.0], "selections": [KEPT, KEPT | {"best_alpha": 0.4}, KEPT]}
-    (said,) = kept_zero_shot(at(0.1333, row))
+def test_of_several_seeds_those_that_kept_zero_shot_are_counted(at):
+    (said,) = kept_zero_shot(at((0.0, KEPT), (0.4, KEPT | {"best_alpha": 0.4}), (0.0, KEPT)))
     assert "alpha 0 was chosen at 2 of 3 seeds" in said
     assert "train it alone and merge it at an alpha of your own" in said

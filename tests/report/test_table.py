@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from radapter.protocol import Results
 from radapter.report.curves import curves
 from radapter.report.table import (
     duration,
@@ -15,10 +16,12 @@ from radapter.report.table import (
     results_table,
 )
 
+typed = Results.model_validate
+
 
 def cells(results, **options):
     """Header -> text, per (method, beside)."""
-    whole = grid(results, **options)
+    whole = grid(typed(results), **options)
     return {
         (line.cells[0], line.beside): dict(zip(whole.headers, line.cells, strict=True))
         for line in whole.lines
@@ -26,7 +29,7 @@ def cells(results, **options):
 
 
 def best(results, header, **options):
-    whole = grid(results, **options)
+    whole = grid(typed(results), **options)
     column = whole.headers.index(header)
     return [line.cells[0] for line in whole.lines if column in line.best]
 
@@ -56,14 +59,14 @@ def test_alpha_1_stands_beside_a_row_at_another_alpha(results):
 
 def test_a_single_method_has_the_papers_alpha_beside_too(results):
     results["rows"] = [results["rows"][0], results["rows"][3]]
-    lines = [line.cells[:2] for line in grid(results).lines if line.beside]
+    lines = [line.cells[:2] for line in grid(typed(results)).lines if line.beside]
     assert lines == [("r-adapter", "0.5"), ("r-adapter", "1")]
-    assert "In italics: the paper's alpha, 0.5 and alpha 1" in results_markdown(results)
+    assert "In italics: the paper's alpha, 0.5 and alpha 1" in results_markdown(typed(results))
 
 
 def test_a_row_at_the_papers_alpha_is_not_shown_twice(results):
     results["rows"] = [results["rows"][0], {**results["rows"][3], "alpha": 0.5}]
-    assert [line.cells[1] for line in grid(results).lines if line.beside] == ["1"]
+    assert [line.cells[1] for line in grid(typed(results)).lines if line.beside] == ["1"]
 
 
 def test_what_was_kept_stands_after_id_and_ood(results):
@@ -73,7 +76,7 @@ def test_what_was_kept_stands_after_id_and_ood(results):
             "kept": 0.7,
             "harmonic_mean": 0.6,
         }
-    assert grid(results).headers[:7] == (
+    assert grid(typed(results)).headers[:7] == (
         "Method",
         "Alpha",
         "Trained",
@@ -85,25 +88,29 @@ def test_what_was_kept_stands_after_id_and_ood(results):
     assert cells(results)["r-adapter", False]["Kept"] == "70.0"
     assert (
         "Kept: zero-shot top-1 on classes that were not trained on, the mean of 2 sets (colour, pattern)."
-        in results_markdown(results)
+        in results_markdown(typed(results))
     )
     assert all(len(line) <= 80 for line in printed(results, 80).splitlines())
 
 
 def test_without_transfer_sets_the_table_says_that_nothing_was_measured(results):
-    assert "Kept: not measured; no transfer sets were given (data.transfer)." in results_markdown(results)
-    assert "retrieval has no transfer sets" in kept_note({**results, "task": "retrieval"})
+    assert "Kept: not measured; no transfer sets were given (data.transfer)." in results_markdown(
+        typed(results)
+    )
+    assert "retrieval has no transfer sets" in kept_note(
+        typed(results).model_copy(update={"task": "retrieval"})
+    )
 
 
 def test_wise_ft_stands_on_the_curve_of_full(results):
-    full, r_adapter = curves(results)
-    assert [row["method"] for row in full.rows] == ["full", "wise-ft"]
-    assert [row["method"] for row in r_adapter.rows] == ["r-adapter"]
+    full, r_adapter = curves(typed(results))
+    assert [row.method for row in full.rows] == ["full", "wise-ft"]
+    assert [row.method for row in r_adapter.rows] == ["r-adapter"]
 
 
 def test_one_curve_under_two_names_is_one_curve(results):
     results["sweep"] += [dict(p, method="wise-ft") for p in results["sweep"] if p["method"] == "full"]
-    assert [[row["method"] for row in curve.rows] for curve in curves(results)] == [
+    assert [[row.method for row in curve.rows] for curve in curves(typed(results))] == [
         ["full", "wise-ft"],
         ["r-adapter"],
     ]
@@ -132,20 +139,23 @@ def test_another_metric_is_averaged_over_its_sets(results):
 
 
 def test_several_seeds_show_their_spread(results):
-    results["rows"][1] |= {"id_mean_std": 0.004, "ood_mean_std": 0.0125, "seeds": 3}
+    results["seeds"] = [7, 8, 9]
+    for row in results["rows"]:
+        row |= {"alphas": [row["alpha"]] * 3, "selections": [None] * 3}
+    results["rows"][1]["spread"] = {"id": {}, "ood": {}, "id_mean": 0.004, "ood_mean": 0.0125}
     row = cells(results)["full", False]
     assert (row["ID"], row["OOD mean"]) == ("80.0 ± 0.4", "50.0 ± 1.2")
-    assert "3 seeds, mean ± standard deviation" in results_markdown(results)
+    assert "3 seeds, mean ± standard deviation" in results_markdown(typed(results))
 
 
 def test_without_ood_sets_there_is_no_ood_column(results):
     for row in results["rows"] + results["sweep"]:
         row |= {"ood": {}, "ood_mean": None}
-    assert grid(results).headers == ("Method", "Alpha", "Trained", "ID", "ID ECE", "Time")
+    assert grid(typed(results)).headers == ("Method", "Alpha", "Trained", "ID", "ID ECE", "Time")
 
 
 def test_markdown_is_aligned_with_the_best_in_bold(results):
-    lines = results_markdown(results).splitlines()
+    lines = results_markdown(typed(results)).splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len({len(line) for line in table}) == 1
     assert "| **80.0** |" in next(line for line in table if line.startswith("| full"))
@@ -155,13 +165,13 @@ def test_markdown_is_aligned_with_the_best_in_bold(results):
 
 def printed(results, width):
     console = Console(width=width, file=io.StringIO())
-    console.print(results_table(results, width=width))
+    console.print(results_table(typed(results), width=width))
     return console.file.getvalue()
 
 
 def test_terminal_table_has_every_cell_of_the_grid(results):
     text = printed(results, 200)
-    for line in grid(results).lines:
+    for line in grid(typed(results)).lines:
         assert all(cell in text for cell in line.cells)
 
 

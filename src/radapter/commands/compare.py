@@ -152,9 +152,10 @@ def compare(
     ]
     command = shlex.join(["radapter", "compare", str(path), *overrides, *said])
     _write_chosen(folder, found, trainings, rows, model=absolute_if_local(config.model))
-    write_study(folder, found, title="Comparison", command=command, standard=standard)
+    results = found.report(standard)
+    write_study(folder, results, title="Comparison", command=command)
     report_skipped(skipped)
-    print_study(found, folder, standard=standard)
+    print_study(results, folder)
     steps = [("the whole table", f"{folder / 'results.md'}")]
     if single := [method for method in rows if method.build is not None and method.averages is None]:
         method = max(single, key=lambda method: _validated(found.results[0], method.name))
@@ -178,7 +179,7 @@ def _write_chosen(
         if method.build is None:
             continue
         search = found.search[method.runs]
-        rates = tuple(search.found) if method.averages else (search.chosen,)
+        rates = tuple(search.learning_rates) if method.averages else (search.chosen,)
         trained = method if method.averages else find_method(method.runs, found.results[0].task)
         of_method[method.name] = {
             str(results.seed): ChosenTraining(

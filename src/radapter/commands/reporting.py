@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from radapter.commands.terminal import say
-from radapter.evaluation import Baseline, TaskName
-from radapter.protocol import RESULTS, Results, Row, Study
+from radapter.evaluation import TaskName
+from radapter.protocol import RESULTS, Results, Row
 from radapter.report import (
     beside_table,
     details_markdown,
@@ -19,7 +19,7 @@ from radapter.report import (
 )
 from radapter.report.levels import levels_markdown, levels_table
 from radapter.report.study import FILES as STUDY_FILES
-from radapter.report.study import edge_lines, study_results
+from radapter.report.study import edge_lines
 from radapter.report.table import duration, kept_note
 from radapter.storage import write_text
 
@@ -35,26 +35,20 @@ EXAMPLE_DATA: dict[TaskName, str] = {
 
 def write_report(results: Results, folder: Path) -> None:
     """Writes results.md and, where something was swept, frontier.png beside results.json."""
-    found = results.as_dict()
-    first = "" if results.levels is None else levels_markdown(found)
-    notes = [f"{note}\n" for note in kept_zero_shot(found, run=_run(results, folder))]
-    pages = (first, results_markdown(found), details_markdown(found), *notes)
+    notes = [f"{note}\n" for note in kept_zero_shot(results, run=_run(results, folder))]
+    pages = (levels_markdown(results), results_markdown(results), details_markdown(results), *notes)
     write_text(folder / TABLE, "\n".join(page for page in pages if page))
     if _has_curve(results):
-        draw(results.as_dict(), folder / FRONTIER)
+        draw(results, folder / FRONTIER)
 
 
 def print_results(results: Results, folder: Path) -> None:
     """Prints the table of a run, and where its files are."""
-    console, found = Console(), results.as_dict()
-    console.print(
-        levels_table(found) if results.levels is not None else results_table(found, width=console.width)
-    )
-    if (beside := beside_table(found)) is not None:
+    console = Console()
+    _print_table(results, console)
+    if (beside := beside_table(results)) is not None:
         console.print(beside)
-    say(kept_note(found))
-    for note in kept_zero_shot(found, run=_run(results, folder)):
-        say(note, style="yellow")
+    _print_notes(results, run=_run(results, folder))
     if results.evaluation_seconds is not None:
         say(f"Time is of training. Evaluation took {duration(results.evaluation_seconds)}.")
     files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
@@ -64,35 +58,31 @@ def print_results(results: Results, folder: Path) -> None:
 def print_sets(results: Results, *, metric: str | None = None, roles: bool = False) -> None:
     """Prints a metric of every set under its name, with its role where the sets are a run's own."""
     console = Console()
-    for table in sets_tables(results.as_dict(), metric=metric, roles=roles, width=console.width):
+    for table in sets_tables(results, metric=metric, roles=roles, width=console.width):
         console.print(table)
 
 
-def print_study(found: Study, folder: Path, *, standard: Baseline | None = None) -> None:
-    """Prints the table of a comparison, what stands below it in results.md, and where files are."""
-    console = Console()
-    results = study_results(found, standard=standard)
-    leveled = results["levels"] is not None
-    console.print(levels_table(results) if leveled else results_table(results, width=console.width))
-    say(kept_note(results))
-    for note in kept_zero_shot(results):
-        say(note, style="yellow")
-    for row in results["rows"] if standard is not None else ():
-        say(
-            f"Robustness: {row['method']} effective {100 * row['effective_robustness']:+.1f}, relative "
-            f"{100 * row['relative_robustness']:+.1f} points."
-        )
-    for row in results["rows"] if len(found.results) > 1 and not leveled else ():
-        if row["harmonic_mean"] is not None:
+def print_study(results: Results, folder: Path) -> None:
+    """Prints the table of a comparison, what follows it in results.md, and where files are."""
+    _print_table(results, Console())
+    _print_notes(results, run=None)
+    for row in results.rows:
+        if row.robustness is not None:
+            effective, relative = row.robustness.effective.mean, row.robustness.relative.mean
             say(
-                f"H of ID and transfer: {row['method']} {100 * row['harmonic_mean']:.1f}, the mean over seeds; "
-                f"{100 * row['harmonic_of_means']:.1f}, of the means."
+                f"Robustness: {row.method} effective {100 * effective:+.1f}, relative {100 * relative:+.1f} points."
             )
-    rates = ", ".join(f"{name} {rate:g}" for name, rate in found.learning_rates.items())
+    for row in results.rows if results.levels is None else ():
+        if row.harmonic_mean is not None and row.harmonic_of_means is not None:
+            say(
+                f"H of ID and transfer: {row.method} {100 * row.harmonic_mean:.1f}, the mean over seeds; "
+                f"{100 * row.harmonic_of_means:.1f}, of the means."
+            )
+    rates = ", ".join(f"{name} {found.chosen:g}" for name, found in results.search.items())
     say(
         f"Learning rates, each the smallest within one paired standard error of the best on ID validation: {rates}."
     )
-    for line in edge_lines(found.search):
+    for line in edge_lines(results.search):
         say(line)
     say(f"In {folder}: {', '.join(name for name in STUDY_FILES if (folder / name).is_file())}.")
 
@@ -113,6 +103,19 @@ def merging_of(row: Row, folder: Path, *options: str) -> str | None:
         return None
     given = [] if row.alpha else ["--alpha", f"{at:g}"]
     return shlex.join(["radapter", "merge", str(folder), *options, *given, "--to", "merged"])
+
+
+def _print_table(results: Results, console: Console) -> None:
+    if results.levels is None:
+        console.print(results_table(results, width=console.width))
+    else:
+        console.print(levels_table(results))
+
+
+def _print_notes(results: Results, *, run: str | None) -> None:
+    say(kept_note(results))
+    for note in kept_zero_shot(results, run=run):
+        say(note, style="yellow")
 
 
 def _run(results: Results, folder: Path) -> str | None:

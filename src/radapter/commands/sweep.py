@@ -40,9 +40,9 @@ def sweep(run: Path) -> None:
     write_report(results, run)
     if (run / FRONTIER).is_file():
         say(f"Wrote the figure to {run / FRONTIER}.")
-    for sentence in chosen_alpha(results.as_dict()):
+    for sentence in chosen_alpha(results):
         say(sentence)
-    for note in kept_zero_shot(results.as_dict(), run=str(run)):
+    for note in kept_zero_shot(results, run=str(run)):
         say(note, style="yellow")
     next_steps(
         (

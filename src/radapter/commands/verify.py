@@ -178,6 +178,7 @@ def _base_model(name: str, recorded_as: str | None) -> str:
 def _about_comparison(report: Report) -> None:
     folder = report.path
     report.read(folder / CHOSEN, lambda: Chosen.read(folder))
+    report.read(folder / RESULTS, lambda: Results.read(folder))
     trainings = [found for found in report.files if found.name == TRAINED]
     for file in trainings:
         report.read(file, lambda file=file: read_about(file.parent))  # type: ignore[misc]

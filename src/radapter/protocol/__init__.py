@@ -15,7 +15,7 @@ from radapter.protocol.generalisation import BaseToNovel, base_to_novel
 from radapter.protocol.leaks import check_disjoint
 from radapter.protocol.merged import FolderClassifier, folder_classifier, merged_facts
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.results import RESULTS, Results, Row, Selection, SweepRow
+from radapter.protocol.results import RESULTS, RateSearch, Results, Row, Selection, SweepRow
 from radapter.protocol.retrieval import RetrievalSuite
 from radapter.protocol.robustness import robustness
 from radapter.protocol.run import (
@@ -27,7 +27,7 @@ from radapter.protocol.run import (
     merge_run,
     run_method,
 )
-from radapter.protocol.search import RateSearch, rate_grids
+from radapter.protocol.search import rate_grids
 from radapter.protocol.segmentation import SegmentationSuite
 from radapter.protocol.study import Study, study
 from radapter.protocol.suite import Suite

@@ -98,7 +98,7 @@ def compare(
         model=encoder.name,
         fingerprint=fingerprint(encoder),
         task=task,
-        seed=seed,
+        seeds=[seed],
         selection=selection,
         rows=rows,
         sweep=sweeps,

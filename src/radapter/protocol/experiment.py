@@ -25,9 +25,9 @@ from radapter.evaluation import (
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
-from radapter.protocol.results import Row, Selection, SweepRow
+from radapter.protocol.results import ID_VAL, TESTED, Row, Selection, SweepRow
 from radapter.protocol.suite import ROLES, Suite, eval_loaders
-from radapter.protocol.swept import ID_VAL, Swept, pseudo_values_by_key
+from radapter.protocol.swept import Swept, pseudo_values_by_key
 from radapter.protocol.trained import Classifier, Trained
 from radapter.zeroshot import LinearHead
 
@@ -36,7 +36,6 @@ _WITHIN = "smallest alpha within one paired standard error of the best {}"
 
 TestedAlphas = Literal["all", "chosen"] | Sequence[float]
 """At which alphas the test sets are evaluated; see `alphas_of_tests`."""
-_TESTS = tuple(role for role in ROLES if role != "id_val")
 
 
 class Evaluated(NamedTuple):
@@ -168,7 +167,7 @@ class Bench:
         tested: Callable[[Mapping[float, Measured]], Collection[float]] | None = None,
     ) -> Swept:
         start = time.monotonic()
-        known = {} if zero_shot is None else {0.0: _by_set(zero_shot.rows[0])}
+        known = {} if zero_shot is None else {0.0: zero_shot.rows[0].by_key()}
         pseudo_values: dict[tuple[float, str], Tensor] = {}
         if zero_shot is not None and 0.0 in alphas:
             pseudo_values = {(0.0, name): values for name, values in zero_shot.of_alpha(0.0).items()}
@@ -178,18 +177,10 @@ class Bench:
         if tested is not None:
             validated = {a: Measured(m, pseudo_values[a, ID_VAL]) for a, m in validation.items()}
             chosen = sorted(tested(validated))
-            of_tests = self._metrics(method, classifier, at, chosen, known, pseudo_values, _TESTS)
+            of_tests = self._metrics(method, classifier, at, chosen, known, pseudo_values, TESTED)
             found = {alpha: found[alpha] | metrics for alpha, metrics in of_tests.items()}
         rows = [
-            SweepRow.of(
-                method,
-                alpha,
-                headline=HEADLINES[self._suite.task],
-                id_val=next(iter(_of_role("id_val", metrics).values()), None),
-                id=_of_role("id", metrics),
-                ood=_of_role("ood", metrics),
-                transfer=_of_role("transfer", metrics),
-            )
+            SweepRow.of_keys(method, alpha, metrics, headline=HEADLINES[self._suite.task])
             for alpha, metrics in found.items()
         ]
         values = pseudo_values_by_key(pseudo_values)
@@ -366,11 +357,12 @@ def row_at(
         method=method or trained.method,
         trained_parameters=trained.trained_parameters,
         learning_rate=trained.learning_rate,
-        forgetting=headline.forgetting(_of_all(zero_shot), _of_all(at)),
+        forgetting=headline.forgetting(zero_shot.all_sets(), at.all_sets()),
         seconds=trained.seconds,
         seconds_per_epoch=trained.seconds / trained.epochs,
         step_bytes=trained.step_bytes,
-        selection=selection,
+        alphas=[alpha],
+        selections=[selection],
         **at.figures(),
     )
 
@@ -381,21 +373,9 @@ def zero_shot_row(zero_shot: SweepRow) -> Row:
         method="zero-shot",
         trained_parameters=0,
         learning_rate=None,
-        forgetting=dict.fromkeys(_of_all(zero_shot), 0.0),
+        forgetting=dict.fromkeys(zero_shot.all_sets(), 0.0),
         seconds=0.0,
+        alphas=[zero_shot.alpha],
+        selections=[None],
         **zero_shot.figures(),
     )
-
-
-def _of_role(role: str, metrics: Mapping[str, Metrics]) -> dict[str, Metrics]:
-    return {name.removeprefix(f"{role}/"): m for name, m in metrics.items() if name.startswith(f"{role}/")}
-
-
-def _by_set(row: SweepRow) -> dict[str, Metrics]:
-    roles = {"id": row.id, "ood": row.ood, "transfer": row.transfer}
-    val = {} if row.id_val is None else {"id_val/id_val": row.id_val}
-    return val | {f"{role}/{name}": m for role, sets in roles.items() for name, m in sets.items()}
-
-
-def _of_all(row: SweepRow) -> dict[str, Metrics]:
-    return row.id | row.ood | row.transfer

@@ -11,10 +11,10 @@ from statistics import fmean, stdev
 
 from radapter.errors import ConfigError
 from radapter.evaluation import Baseline, effective_robustness, relative_robustness
-from radapter.protocol.results import Results
+from radapter.protocol.results import Results, Robustness, Value
 
 
-def robustness(results: Sequence[Results], standard: Baseline) -> dict[str, dict[str, float]]:
+def robustness(results: Sequence[Results], standard: Baseline) -> dict[str, Robustness]:
     """Both robustnesses of each row, zero-shot's included.
 
     Args:
@@ -22,25 +22,20 @@ def robustness(results: Sequence[Results], standard: Baseline) -> dict[str, dict
         standard: the line of the standard models.
 
     Returns:
-        Method -> "effective_robustness" and "relative_robustness", means over seeds as fractions; and from two
-        seeds on their standard deviations, under the names with `_std`.
+        Method -> robustness as fractions, means and from two seeds on standard deviations.
 
     Raises:
         ConfigError: there is no OOD set.
     """
     found = {}
     for method in (row.method for row in results[0].rows):
-        pairs = [_of_row(one, method, standard) for one in results]
-        both = zip(("effective_robustness", "relative_robustness"), zip(*pairs, strict=True), strict=True)
-        found[method] = {
-            key: value
-            for name, values in both
-            for key, value in (
-                (name, fmean(values)),
-                *([(f"{name}_std", stdev(values))] if len(values) > 1 else []),
-            )
-        }
+        effective, relative = zip(*(_of_row(one, method, standard) for one in results), strict=True)
+        found[method] = Robustness(effective=_over_seeds(effective), relative=_over_seeds(relative))
     return found
+
+
+def _over_seeds(each: Sequence[float]) -> Value:
+    return Value(mean=fmean(each), std=stdev(each) if len(each) > 1 else None)
 
 
 def _of_row(one: Results, method: str, standard: Baseline) -> tuple[float, float]:

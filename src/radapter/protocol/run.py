@@ -160,7 +160,7 @@ def run_method(
             model=encoder.name,
             fingerprint=base,
             task=suite.task,
-            seed=seed,
+            seeds=[seed],
             selection=selection,
             rows=rows,
             sweep=sweep,
@@ -215,7 +215,7 @@ def evaluate_run(run: Path, encoder: DualEncoder, bench: Bench, *, alpha: float 
         model=encoder.name,
         fingerprint=base,
         task=bench.task,
-        seed=about["seed"],
+        seeds=[about["seed"]],
         selection=Selection(split=None, rule=f"alpha {at:g} of the run", n=0),
         rows=[
             zero_shot_row(*zero_shot.rows),
@@ -247,7 +247,7 @@ def evaluate_model(
         model=encoder.name,
         fingerprint=fingerprint(encoder),
         task=bench.task,
-        seed=0,
+        seeds=[0],
         selection=Selection(split=None, rule="nothing was selected", n=0),
         rows=[zero_shot_row(row).model_copy(update={"method": method})],
         sweep=[row],
@@ -270,12 +270,21 @@ def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> 
         at: float = about["alpha"] if alpha is None else alpha
         check_alpha(at)
         return at
-    best = Results.read(run).selection.best_alpha if (run / RESULTS).is_file() else None
+    best = _best_alpha(Results.read(run), about) if (run / RESULTS).is_file() else None
     example = f"such as --alpha {best:g}, the best on ID validation," if best else "such as --alpha 0.5"
     raise RunError(
         f"alpha of '{run}' is 0: merging would write the zero-shot model, without what was trained. Give an alpha, "
         f"{example} after a look at 'radapter sweep {run}'; --alpha 0 writes the zero-shot model all the same."
     )
+
+
+def _best_alpha(results: Results, about: Mapping[str, Any]) -> float | None:
+    """The best alpha on ID validation of a method at its seed."""
+    for row in results.rows:
+        for seed, selection in zip(results.seeds, row.selections, strict=True):
+            if (row.method, seed) == (about["method"], about.get("seed", 0)) and selection is not None:
+                return selection.best_alpha
+    return None
 
 
 def merge_run(

@@ -4,36 +4,16 @@ Every training is searched at the same number of points, half a decade apart. No
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from radapter.errors import ConfigError, DivergedError
-from radapter.evaluation import HEADLINES, Headline, Measured, Metrics, TaskName, smallest_within_paired_error
+from radapter.evaluation import HEADLINES, Headline, Measured, TaskName, smallest_within_paired_error
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate
+from radapter.protocol.results import RateSearch
 from radapter.protocol.trainings import Trainings
 
 Grids = Mapping[str, Sequence[float]]
 """Training -> the learning rates that are tried, ascending."""
-
-
-@dataclass(frozen=True)
-class RateSearch:
-    """The search of one training.
-
-    Attributes:
-        found: learning rate -> metrics on ID validation at alpha 1, ascending; None where training diverged.
-        best: the rate with the highest score; of equals, the one that the task's tie-breaker prefers.
-        chosen: the smallest rate whose score is within one paired standard error of the best.
-    """
-
-    found: dict[float, Metrics | None]
-    best: float
-    chosen: float
-
-    @property
-    def at_edge(self) -> bool:
-        """Whether the best rate is the first or the last of several, so that a better one may lie outside."""
-        return len(self.found) > 1 and self.best in (min(self.found), max(self.found))
 
 
 Search = dict[str, RateSearch]
@@ -134,7 +114,8 @@ def choose_rate(found: Mapping[float, Measured | None], headline: Headline, *, n
         [measured.pseudo_values for measured in known.values()],
     )
     metrics = {rate: None if each is None else each.metrics for rate, each in sorted(found.items())}
-    return RateSearch(metrics, best, choice.value)
+    at_edge = len(metrics) > 1 and best in (min(metrics), max(metrics))
+    return RateSearch(learning_rates=metrics, best=best, chosen=choice.value, at_edge=at_edge)
 
 
 def _rounded(rate: float) -> float:

@@ -1,26 +1,26 @@
-"""Several seeds as one: means and standard deviations, in the form of results.json."""
+"""Several seeds as one: means and standard deviations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any
+from typing import TypeVar, get_args
 
 from radapter.errors import ConfigError
-from radapter.evaluation import HEADLINES, Headline, Metrics, harmonic_mean
-from radapter.protocol.results import Results, Row, SweepRow
+from radapter.evaluation import Headline, Metrics, harmonic_mean
+from radapter.protocol.results import TESTED, Figures, Mean, Results, Row, Spread, SweepRow
+
+_OneOf = TypeVar("_OneOf", bound=Figures)
 
 
-def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
+def over_seeds(results: Sequence[Results]) -> Results:
     """The mean of the same comparison at several seeds.
 
     Args:
         results: of one model and the same methods, one per seed.
 
     Returns:
-        As `Results.as_dict()`, every figure a mean; beside each set's figure of the task and its parts (top-1; rsum
-        and the recalls), and beside each mean over sets, its standard deviation over seeds under the name with
-        `_std`; `harmonic_mean` is the mean of each seed's, and `harmonic_of_means` that of the means. Metrics that
-        not every seed has are left out. Rows have the number of `seeds`, and the `alphas` and `selections` of each
-        seed; `alpha` is the mean.
+        Every figure a mean. `spread` has the standard deviations over seeds of each set's figure of the task and
+        its parts (top-1; rsum and the recalls), and of each mean over sets. Metrics that not every seed has are
+        left out.
 
     Raises:
         ConfigError: fewer than two results, or results of different models or methods.
@@ -31,31 +31,28 @@ def over_seeds(results: Sequence[Results]) -> dict[str, Any]:
     if len(shapes) > 1:
         raise ConfigError("results must be of one model and the same methods. Run them again alike.")
     first = results[0]
-    headline = HEADLINES[first.task]
-    return {
-        **first.as_dict(),
-        "seeds": [r.seed for r in results],
-        "rows": [_row(rows, headline) for rows in zip(*(r.rows for r in results), strict=True)],
-        "sweep": [_point(points, headline) for points in _common_points(results)],
-        "evaluation_seconds": _mean_of_known([r.evaluation_seconds for r in results]),
-    }
+    return first.model_copy(
+        update={
+            "seeds": [r.seed for r in results],
+            "rows": [_row(rows, first.headline) for rows in zip(*(r.rows for r in results), strict=True)],
+            "sweep": [_point(points, first.headline) for points in _common_points(results)],
+            "evaluation_seconds": _mean_of_known([r.evaluation_seconds for r in results]),
+        }
+    )
 
 
-def _row(rows: Sequence[Row], headline: Headline) -> dict[str, Any]:
-    return {
-        **_figures(rows, headline),
-        "method": rows[0].method,
-        "alpha": round(fmean(row.alpha for row in rows), 4),
-        "alphas": [row.alpha for row in rows],
-        "selections": [row.selection and row.selection.model_dump(mode="json") for row in rows],
-        "seeds": len(rows),
-        "trained_parameters": rows[0].trained_parameters,
-        "learning_rate": rows[0].learning_rate,
-        "forgetting": {name: fmean(row.forgetting[name] for row in rows) for name in rows[0].forgetting},
-        "seconds": fmean(row.seconds for row in rows),
-        "seconds_per_epoch": _mean_of_known([row.seconds_per_epoch for row in rows]),
-        "step_bytes": _mean_of_known([row.step_bytes for row in rows]),
-    }
+def _row(rows: Sequence[Row], headline: Headline) -> Row:
+    return _averaged(rows, headline).model_copy(
+        update={
+            "alpha": round(fmean(row.alpha for row in rows), 4),
+            "alphas": [row.alpha for row in rows],
+            "selections": [row.selection for row in rows],
+            "forgetting": {name: fmean(row.forgetting[name] for row in rows) for name in rows[0].forgetting},
+            "seconds": fmean(row.seconds for row in rows),
+            "seconds_per_epoch": _mean_of_known([row.seconds_per_epoch for row in rows]),
+            "step_bytes": _mean_of_known([row.step_bytes for row in rows]),
+        }
+    )
 
 
 def _common_points(results: Sequence[Results]) -> list[list[SweepRow]]:
@@ -69,31 +66,49 @@ def _mean_of_known(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _point(points: Sequence[SweepRow], headline: Headline) -> dict[str, Any]:
+def _point(points: Sequence[SweepRow], headline: Headline) -> SweepRow:
+    point = _averaged(points, headline)
     found = [point.id_val for point in points if point.id_val is not None]
-    id_val = _metrics(found, headline) if found else None
-    return {
-        **_figures(points, headline),
-        "method": points[0].method,
-        "alpha": points[0].alpha,
-        "id_val": id_val,
+    if not found or point.spread is None:
+        return point
+    id_val, spread = _metrics(found, headline)
+    return point.model_copy(
+        update={"id_val": id_val, "spread": point.spread.model_copy(update={"id_val": spread})}
+    )
+
+
+def _averaged(rows: Sequence[_OneOf], headline: Headline) -> _OneOf:
+    """The first of the rows with means over all of them."""
+    first = rows[0]
+    sets = {
+        role: {name: _metrics([row.sets(role)[name] for row in rows], headline) for name in first.sets(role)}
+        for role in TESTED
     }
+    means: dict[str, float | None] = {}
+    deviations: dict[str, float | None] = {}
+    for mean in get_args(Mean):
+        found = [value.mean for row in rows if (value := row.mean(mean)) is not None]
+        means[mean], deviations[mean] = (fmean(found), stdev(found)) if found else (None, None)
+    base, novel = means["id_mean"], means["kept"]
+    assert base is not None
+    spread = Spread.model_validate(
+        {role: {name: std for name, (_, std) in of.items()} for role, of in sets.items()} | deviations
+    )
+    return first.model_copy(
+        update={
+            **{role: {name: mean for name, (mean, _) in of.items()} for role, of in sets.items()},
+            **means,
+            "harmonic_of_means": None if novel is None else harmonic_mean(base, novel),
+            "spread": spread,
+        }
+    )
 
 
-def _figures(rows: Sequence[Row] | Sequence[SweepRow], headline: Headline) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        role: {name: _metrics([getattr(row, role)[name] for row in rows], headline) for name in of_first}
-        for role, of_first in (("id", rows[0].id), ("ood", rows[0].ood), ("transfer", rows[0].transfer))
-    }
-    for mean in ("id_mean", "ood_mean", "kept", "harmonic_mean"):
-        found = [value for row in rows if (value := getattr(row, mean)) is not None]
-        figures |= {mean: fmean(found), f"{mean}_std": stdev(found)} if found else {mean: None}
-    base, novel = figures["id_mean"], figures["kept"]
-    return {**figures, "harmonic_of_means": None if novel is None else harmonic_mean(base, novel)}
-
-
-def _metrics(found: Sequence[Mapping[str, float]], headline: Headline) -> Metrics:
+def _metrics(found: Sequence[Metrics], headline: Headline) -> tuple[Metrics, Metrics]:
+    """Means, and standard deviations of the task's figure and its parts."""
     common = [name for name in found[0] if all(name in metrics for metrics in found)]
-    means = {name: fmean(metrics[name] for metrics in found) for name in common}
-    spread = [name for name in (headline.metric, *headline.parts) if name in means]
-    return means | {f"{name}_std": stdev(metrics[name] for metrics in found) for name in spread}
+    spread = [name for name in (headline.metric, *headline.parts) if name in common]
+    return (
+        {name: fmean(metrics[name] for metrics in found) for name in common},
+        {name: stdev(metrics[name] for metrics in found) for name in spread},
+    )

@@ -4,12 +4,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from radapter.errors import DivergedError
+from radapter.evaluation import Baseline
 from radapter.methods import Method, find_method
 from radapter.protocol.comparison import compare
 from radapter.protocol.levels import Levels
 from radapter.protocol.reading_levels import PseudoValues, levels_over_seeds
 from radapter.protocol.results import Results
+from radapter.protocol.robustness import robustness
 from radapter.protocol.search import Grids, Search, search_learning_rates
+from radapter.protocol.seeds import over_seeds
 from radapter.protocol.trainings import Trainings
 
 
@@ -33,6 +36,28 @@ class Study:
     def learning_rates(self) -> dict[str, float]:
         """Training -> the chosen rate."""
         return {name: found.chosen for name, found in self.search.items()}
+
+    def report(self, standard: Baseline | None = None) -> Results:
+        """One result over all seeds, with the levels and the search.
+
+        Args:
+            standard: the line of standard models; rows then have their effective and relative robustness.
+
+        Raises:
+            ConfigError: robustness is asked for without OOD sets.
+        """
+        results = over_seeds(self.results) if len(self.results) > 1 else self.results[0]
+        of_method = {} if standard is None else robustness(self.results, standard)
+        rows = [row.model_copy(update={"robustness": of_method.get(row.method)}) for row in results.rows]
+        return results.model_copy(
+            update={
+                "rows": rows,
+                "levels": self.levels,
+                "search": self.search,
+                "diverged": self.diverged,
+                "standard_models": standard,
+            }
+        )
 
 
 def study(methods: Sequence[Method], trainings: Trainings, *, grids: Grids, seeds: Sequence[int]) -> Study:
@@ -61,7 +86,7 @@ def study(methods: Sequence[Method], trainings: Trainings, *, grids: Grids, seed
     task = trainings.task(first)
     mixed = {method.runs for method in methods if method.averages}
     for name, found in search.items():
-        for rate in found.found:
+        for rate in found.learning_rates:
             if name not in mixed and rate != found.chosen:
                 trainings.forget(find_method(name, task), rate, first)
     chosen = {name: found.chosen for name, found in search.items()}

@@ -17,6 +17,7 @@ from radapter.evaluation import Measure, TaskName
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.protocol.recipe import Recipe
+from radapter.protocol.results import TESTED
 from radapter.protocol.trained import Classifier
 from radapter.training import Captions
 from radapter.zeroshot import LinearHead
@@ -52,7 +53,7 @@ class EvaluationBatches(Protocol):
 
 
 Data = TypeVar("Data", bound=TestedSet)
-ROLES = ("id_val", "id", "ood", "transfer")
+ROLES = ("id_val", *TESTED)
 """What a set is for, training aside."""
 
 FLIPPED: Mapping[TaskName, bool] = {"classification": True, "retrieval": False, "segmentation": True}

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from radapter.evaluation import Measured, Metrics
 from radapter.manifests import check_recorded, record
-from radapter.protocol.results import SweepRow
+from radapter.protocol.results import ID_VAL, SweepRow
 from radapter.schemas import read_as
 from radapter.storage import load_weights, save_tensors, write_json
 
 SWEEP, ON_VALIDATION, PSEUDO_VALUES = "sweep.json", "on_validation.json", "pseudo_values.safetensors"
 FILES = (SWEEP, ON_VALIDATION, PSEUDO_VALUES)
-ID_VAL = "id_val/id_val"
 _ROWS = TypeAdapter(list[SweepRow])
 _SCHEMA = 1
 

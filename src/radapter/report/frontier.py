@@ -2,36 +2,32 @@
 
 Every curve starts at the zero-shot model (alpha 0, the star) and ends at the fine-tuned one (alpha 1). Up and to
 the right is better. Dotted lines are the fixed ID levels of the table. The second panel is drawn where transfer
-sets were given. Labels stand beside what they name; colours are Okabe and Ito's, which colour-blind readers
-tell apart, and every method has a marker of its own.
+sets were given. Names are in a column at the right, beside the curves' ends; colours are Okabe and Ito's, which
+colour-blind readers tell apart, and every method has a marker of its own.
 """
 
-import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, final
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation, Text
 from matplotlib.ticker import MaxNLocator
 
-from radapter.report.curves import Curve, Json, curves
-from radapter.report.metrics import headline_of
+from radapter.protocol.results import MEANS, Figures, Results, Role, Row
+from radapter.report.curves import Curve, curves
 
 SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
-_NAME_SIZE = 10.5  # points
+_NAME_SIZE = 10  # points
 _ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 _INK, _FAINT = "#222222", "#9a9a9a"
-_OWN_MARKER, _TOUCH = 16, 4  # pixels
 _CROWDED = 9  # rows above which chosen alphas stand in the table alone
 _TITLE = 38  # letters of a model's name
-_OVERLAP = 60.0  # what covering a label costs, in dots covered
 # Okabe & Ito 2008, without yellow, which is unreadable on white. Fixed, so that figures can be compared.
 _STYLE_OF = {
     "full": ("#D55E00", "s"),
@@ -52,24 +48,24 @@ _OTHER_STYLES = [
 ]
 
 
-def draw(results: Json, path: str | os.PathLike[str]) -> Path:
+def draw(results: Results, path: str | os.PathLike[str]) -> Path:
     """Draws the frontier of a run into a file.
 
     Args:
-        results: the whole of results.json.
+        results: of one seed or of several.
         path: a file of a kind matplotlib writes (png, pdf, svg); its folder must exist.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: a row has no mean over OOD sets.
+        ValueError: there are no OOD sets.
     """
     frontier_figure(results).savefig(path)
     return Path(path)
 
 
-def frontier_figure(results: Json) -> Figure:
+def frontier_figure(results: Results) -> Figure:
     """The frontier of a run as a figure, to be saved or shown.
 
     Large markers are the table's rows, at their chosen alpha; a ring is the paper's alpha of the task; the small
@@ -78,101 +74,70 @@ def frontier_figure(results: Json) -> Figure:
     axes that the others would become one spot is written, not drawn.
 
     Args:
-        results: the whole of results.json.
+        results: of one seed or of several.
 
     Raises:
-        ValueError: a row has no mean over OOD sets.
+        ValueError: there are no OOD sets.
     """
-    without = [row["method"] for row in results["rows"] if row["ood_mean"] is None]
-    if without or not results["rows"]:
-        raise ValueError(
-            f"a frontier needs rows with OOD sets. Got none for: {', '.join(without) or 'no row at all'}. "
-            "Give data.ood."
-        )
+    if not results.sets("ood"):
+        raise ValueError("a frontier needs rows with OOD sets. Got none. Give data.ood.")
     width, height = SIZE_INCHES
-    kept = all(row.get("kept") is not None for row in results["rows"])
-    keys = ("ood_mean", "kept") if kept else ("ood_mean",)
-    figure = Figure(figsize=(width * len(keys), height), dpi=DOTS_PER_INCH)
+    roles: list[Role] = ["ood", "transfer"] if results.sets("transfer") else ["ood"]
+    figure = Figure(figsize=(width * len(roles), height), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(keys), sharex=True, squeeze=False)[0]
-    labels = [_draw_panel(axes, results, key) for axes, key in zip(panels, keys, strict=True)]
-    _leave_room(figure, [ends for ends, _, _ in labels])
-    for axes, (ends, others, covered) in zip(panels, labels, strict=True):
-        _write_ends(axes, ends)
-        _write_beside(figure, axes, others, covered)
+    panels = figure.subplots(1, len(roles), sharex=True, squeeze=False)[0]
+    labels = [_draw_panel(axes, results, role) for axes, role in zip(panels, roles, strict=True)]
+    _leave_room(figure, labels)
+    for axes, of_panel in zip(panels, labels, strict=True):
+        _write(axes, of_panel)
     return figure
 
 
-def _draw_panel(
-    axes: Any, results: Json, key: str
-) -> tuple[list["_Label"], list["_Label"], list[tuple[float, float]]]:
-    """Draws all but the labels of one panel; `key` is what a row has on the vertical axis.
-
-    Returns:
-        Names of curves, labels beside points, and the points that labels keep off.
-    """
-    off = _off_the_picture(results["rows"])
-    _dress(axes, results, key, off if key == "ood_mean" else [])
-
-    def place(row: Json) -> tuple[float, float]:
-        return _place(row, key)
-
-    styles = _styles([row["method"] for row in results["rows"]])
-    ends: list[_Label] = []
-    others: list[_Label] = []
-    covered: list[tuple[float, float]] = []  # what labels keep off
-    hidden = {"zero-shot", *(row["method"] for row in off)}
-    found = [curve for curve in curves(results) if _name(curve) not in hidden]
-    paper_alpha = headline_of(results).paper_alpha
-    for curve in found:
-        name = _name(curve)
-        colour, marker = styles.get(name, (_FAINT, "o"))
-        covered += _draw_curve(axes, curve, key, colour, marker, paper_alpha=paper_alpha)
-        ends.append(_Label(*place(curve.points[-1]), name, colour))
-    named = {label.text for label in ends}
-    for row in results["rows"]:
-        if row["method"] in hidden:
-            continue
-        colour, marker = styles[row["method"]]
-        _draw_row(axes, row, key, colour, marker)
-        covered += [place(row)] * 8  # a large marker counts as several dots
-        on_its_curve = row["method"] in named
-        if not on_its_curve or (row["alpha"] != 1 and len(results["rows"]) <= _CROWDED):
-            alpha = f"{_ALPHA} {row['alpha']:.2g}"
-            text = alpha if on_its_curve else f"{row['method']} {alpha}"
-            others.append(_Label(*place(row), text, colour))
-    for row in results["rows"]:
-        if row["method"] == "zero-shot":
-            _draw_zero_shot(axes, row, key)
-            others.insert(0, _Label(*place(row), "zero-shot", _INK))
-            covered += [place(row)] * 8
-    axes.margins(0.08, 0.12)
-    return ends, others, covered
-
-
-@final
-@dataclass(frozen=True)
-class _Label:
+class _Label(NamedTuple):
     x: float
     y: float
     text: str
     colour: str
 
 
-def _dress(axes: Any, results: Json, key: str, off: Sequence[Json]) -> None:
-    role, words = {"ood_mean": ("ood", "Out of distribution"), "kept": ("transfer", "Kept")}[key]
-    id_sets, other_sets = (
-        list(dict.fromkeys(name for row in results["rows"] for name in row[of])) for of in ("id", role)
-    )
-    headline = headline_of(results)
-    axes.set_xlabel(f"In distribution: {_listed(id_sets)}, {headline.label} in %", color=_INK)
-    axes.set_ylabel(f"{words}: {_listed(other_sets)}, {headline.label} in %", color=_INK)
+def _draw_panel(axes: Axes, results: Results, role: Role) -> list[_Label]:
+    """Draws all but the names of one panel, which it returns; the sets of `role` are on the vertical axis."""
+    off = _off_the_picture(results.rows)
+    _dress(axes, results, role, off if role == "ood" else [])
+    styles = _styles([row.method for row in results.rows])
+    hidden = {"zero-shot", *(row.method for row in off)}
+    drawn = [curve for curve in curves(results) if _name(curve) not in hidden]
+    labels: dict[str, _Label] = {}
+    for curve in drawn:
+        name = _name(curve)
+        colour, marker = styles.get(name, (_FAINT, "o"))
+        _draw_curve(axes, curve, role, colour, marker, paper_alpha=results.headline.paper_alpha)
+        labels[name] = _Label(*_place(curve.points[-1], role), name, colour)
+    curved = set(labels)
+    for row in results.rows:
+        if row.method == "zero-shot":
+            _draw_zero_shot(axes, row, role, rising=_rising(row, drawn, role))
+        elif row.method not in hidden:
+            colour, marker = styles[row.method]
+            _draw_row(axes, row, role, colour, marker)
+            end = labels.setdefault(row.method, _Label(*_place(row, role), row.method, colour))
+            if row.method not in curved or (row.alpha != 1 and len(results.rows) <= _CROWDED):
+                labels[row.method] = end._replace(text=f"{row.method} {_ALPHA} {row.alpha:.2g}")
+    axes.margins(0.08, 0.12)
+    return list(labels.values())
+
+
+def _dress(axes: Axes, results: Results, role: Role, off: Sequence[Row]) -> None:
+    words = "Out of distribution" if role == "ood" else "Kept"
+    label = f"{results.headline.label} in %"
+    axes.set_xlabel(f"In distribution: {_listed(results.sets('id'))}, {label}", color=_INK)
+    axes.set_ylabel(f"{words}: {_listed(results.sets(role))}, {label}", color=_INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_FAINT)
     axes.tick_params(color=_FAINT, labelcolor="#555555", labelsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    for level in (results.get("levels") or {"id": []})["id"]:
+    for level in results.levels.id if results.levels is not None else ():
         axes.axvline(100 * level, color=_FAINT, linewidth=0.8, linestyle=":", zorder=0)
         axes.text(
             100 * level,
@@ -184,26 +149,26 @@ def _dress(axes: Any, results: Json, key: str, off: Sequence[Json]) -> None:
             fontsize=7.5,
             color="#666666",
         )
-    if key == "ood_mean":
+    if role == "ood":
         _explain(axes, results, off)
 
 
-def _explain(axes: Any, results: Json, off: Sequence[Json]) -> None:
-    model = results["model"]
-    model = model if len(model) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + model[-_TITLE:]
+def _explain(axes: Axes, results: Results, off: Sequence[Row]) -> None:
+    name = results.model
+    model = name if len(name) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + name[-_TITLE:]
     axes.set_title(f"{model}: from zero-shot to fine-tuned", loc="left", fontsize=12, color=_INK, pad=24)
-    levels = "    dotted: fixed ID levels" if (results.get("levels") or {}).get("id") else ""
+    levels = "    dotted: fixed ID levels" if results.levels is not None and results.levels.id else ""
     axes.text(
         0,
         1.025,
-        f"dots: alphas up to 1    ring: the paper's alpha, {headline_of(results).paper_alpha:g}    "
+        f"dots: alphas up to 1    ring: the paper's alpha, {results.headline.paper_alpha:g}    "
         f"large: the alpha of the table{levels}",
         transform=axes.transAxes,
         fontsize=8.5,
         color="#666666",
     )
     if off:
-        told = ", ".join("{} ({:.1f} / {:.1f})".format(row["method"], *_place(row)) for row in off)
+        told = ", ".join("{} ({:.1f} / {:.1f})".format(row.method, *_place(row)) for row in off)
         axes.text(
             0.01,
             0.012,
@@ -214,19 +179,17 @@ def _explain(axes: Any, results: Json, off: Sequence[Json]) -> None:
         )
 
 
-def _off_the_picture(rows: Sequence[Json]) -> list[Json]:
+def _off_the_picture(rows: Sequence[Row]) -> list[Row]:
     """Rows below zero-shot on both axes by more than any other moves on that axis."""
-    zero_shot = next((row for row in rows if row["method"] == "zero-shot"), None)
+    zero_shot = next((row for row in rows if row.method == "zero-shot"), None)
     if zero_shot is None:
         return []
-    moved = {
-        row["method"]: np.subtract(_place(row), _place(zero_shot)) for row in rows if row is not zero_shot
-    }
+    moved = {row.method: np.subtract(_place(row), _place(zero_shot)) for row in rows if row is not zero_shot}
     others = [abs(move) for move in moved.values() if move.max() >= 0]
     if not others:
         return []
     reach = np.max(others, axis=0)
-    return [row for row in rows if row is not zero_shot and (moved[row["method"]] < -reach).all()]
+    return [row for row in rows if row is not zero_shot and (moved[row.method] < -reach).all()]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -241,60 +204,80 @@ def _styles(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 def _name(curve: Curve) -> str:
     """What a curve is called: the row nearest its fine-tuned end, or its sweep where no row stands on it."""
-    row: Json = max(curve.rows, key=lambda row: row["alpha"], default=curve.points[0])
-    return str(row["method"])
+    return max(curve.rows, key=lambda row: row.alpha, default=curve.points[0]).method
 
 
-def _place(row: Json, key: str = "ood_mean") -> tuple[float, float]:
-    return 100 * row["id_mean"], 100 * row[key]
+def _place(row: Figures, role: Role = "ood") -> tuple[float, float]:
+    value = row.mean(MEANS[role])
+    assert value is not None
+    return 100 * row.id_mean, 100 * value.mean
 
 
 def _draw_curve(
-    axes: Any, curve: Curve, key: str, colour: str, marker: str, *, paper_alpha: float
-) -> list[tuple[float, float]]:
-    """Draws line and dots; returns points along the line, for labels to keep off."""
-    places = [_place(point, key) for point in curve.points]
+    axes: Axes, curve: Curve, role: Role, colour: str, marker: str, *, paper_alpha: float
+) -> None:
+    places = [_place(point, role) for point in curve.points]
     x, y = zip(*places, strict=True)
     axes.plot(x, y, color=colour, linewidth=1.8, alpha=0.8, zorder=2, solid_capstyle="round")
     axes.plot(x[1:], y[1:], linestyle="none", marker=marker, markersize=3.4, color=colour, zorder=3)
     ring = curve.at(paper_alpha)
     if ring is not None:
-        axes.plot(*_place(ring, key), marker="o", markersize=6, color="white", mec=colour, mew=1.5, zorder=4)
-    along = np.linspace(0, len(places) - 1, 16 * len(places))
-    return list(zip(np.interp(along, range(len(x)), x), np.interp(along, range(len(y)), y), strict=True))
+        axes.plot(*_place(ring, role), marker="o", markersize=6, color="white", mec=colour, mew=1.5, zorder=4)
 
 
-def _draw_row(axes: Any, row: Json, key: str, colour: str, marker: str) -> None:
-    x, y = _place(row, key)
-    across, up = row.get("id_mean_std"), row.get(f"{key}_std")
-    if across is not None and up is not None:
-        axes.errorbar(x, y, xerr=100 * across, yerr=100 * up, color=colour, elinewidth=1, alpha=0.6, zorder=4)
+def _draw_row(axes: Axes, row: Row, role: Role, colour: str, marker: str) -> None:
+    x, y = _place(row, role)
+    across, up = row.mean("id_mean"), row.mean(MEANS[role])
+    if across is not None and across.std is not None and up is not None and up.std is not None:
+        axes.errorbar(
+            x, y, xerr=100 * across.std, yerr=100 * up.std, color=colour, elinewidth=1, alpha=0.6, zorder=4
+        )
     size = 13 if marker == "P" else 11  # the plus covers less than the others
     axes.plot(x, y, marker=marker, markersize=size, color=colour, mec="white", mew=1.2, zorder=6)
 
 
-def _draw_zero_shot(axes: Any, row: Json, key: str) -> None:
-    x, y = _place(row, key)
+def _rising(zero_shot: Row, drawn: Sequence[Curve], role: Role) -> bool:
+    """Whether the curves start upwards, so that there is room below the star."""
+    _, start = _place(zero_shot, role)
+    return sum(_place(curve.points[1], role)[1] - start for curve in drawn) > 0
+
+
+def _draw_zero_shot(axes: Axes, row: Row, role: Role, *, rising: bool) -> None:
+    x, y = _place(row, role)
     axes.axvline(x, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
     axes.axhline(y, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
     axes.plot(x, y, marker="*", markersize=17, color=_INK, mec="white", mew=1.2, zorder=7)
+    axes.annotate(
+        "zero-shot",
+        (x, y),
+        xytext=(-6, -11 if rising else 11),
+        textcoords="offset points",
+        ha="left",
+        va="top" if rising else "bottom",
+        fontsize=_NAME_SIZE,
+        fontweight="bold",
+        color=_INK,
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        zorder=8,
+    )
 
 
 def _leave_room(figure: Figure, labels: Sequence[Sequence[_Label]]) -> None:
     """Places the panels side by side, each with a column for the names of its curves."""
     longest = max((len(label.text) for of_panel in labels for label in of_panel), default=0)
-    left, room = 0.085 * SIZE_INCHES[0], longest * 0.65 * _NAME_SIZE / 72 + 0.3  # inches, bold letters
+    left, room = 0.085 * SIZE_INCHES[0], longest * 0.62 * _NAME_SIZE / 72 + 0.3  # inches, bold letters
     whole, panel = len(labels) * SIZE_INCHES[0], SIZE_INCHES[0] - left - room
     figure.subplots_adjust(
         left=left / whole, right=1 - room / whole, bottom=0.1, top=0.89, wspace=(left + room) / panel
     )
 
 
-def _write_ends(axes: Any, labels: Sequence[_Label]) -> None:
-    """Writes the curves' names in a column at the right, in the order of their ends, with a thin line to each."""
-    size = _NAME_SIZE
+def _write(axes: Axes, labels: Sequence[_Label]) -> None:
+    """Writes names in a column at the right, in the order of their heights, with a thin line to each."""
     bottom, top = axes.get_ylim()
-    step = 1.5 * size / 72 / (0.79 * SIZE_INCHES[1])  # the distance of two labels, as a share of the axes
+    step = (
+        1.5 * _NAME_SIZE / 72 / (0.79 * SIZE_INCHES[1])
+    )  # the distance of two labels, as a share of the axes
     order = sorted(labels, key=lambda label: label.y)
     heights = _spread([(label.y - bottom) / (top - bottom) for label in order], step)
     for label, height in zip(order, heights, strict=True):
@@ -304,7 +287,7 @@ def _write_ends(axes: Any, labels: Sequence[_Label]) -> None:
             xytext=(1.03, height),
             textcoords=axes.transAxes,
             va="center",
-            fontsize=size,
+            fontsize=_NAME_SIZE,
             fontweight="bold",
             color=label.colour,
             annotation_clip=False,
@@ -338,90 +321,3 @@ def _low(group: Sequence[float], step: float) -> float:
 
 def _high(group: Sequence[float], step: float) -> float:
     return fmean(group) + step * (len(group) - 1) / 2
-
-
-def _write_beside(
-    figure: Figure, axes: Any, labels: Sequence[_Label], covered: Sequence[tuple[float, float]]
-) -> None:
-    """Writes each label beside its point, with a thin line to it where they cannot be close.
-
-    A label goes where it covers least of markers, curves and other labels. The places depend on each other, so
-    each is chosen again, a few times over, with the others where they are.
-    """
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    dots = axes.transData.transform(np.array(covered))  # (points, 2), in pixels
-    frame = axes.get_window_extent(renderer)
-    written = [text.get_window_extent(renderer) for text in axes.texts if not isinstance(text, Annotation)]
-    candidates: list[list[tuple[float, Any, tuple[float, float]]]] = []  # per label: cost, box, offset
-    texts = []
-    for label in labels:
-        text = axes.annotate(
-            label.text,
-            (label.x, label.y),
-            xytext=(0, 0),
-            textcoords="offset pixels",
-            ha="center",
-            va="center",
-            fontsize=9.5,
-            fontweight="bold",
-            color=label.colour,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": label.colour,
-                "linewidth": 0.8,
-                "shrinkA": 0,
-                "shrinkB": 5,
-            },
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
-            zorder=8,
-        )
-        text.update_positions(renderer)
-        centred = Text.get_window_extent(text, renderer)  # Annotation's own would add the line to the point
-        point = axes.transData.transform((label.x, label.y))
-        places = []
-        for x, y, gap in _offsets(centred.width, centred.height, figure.dpi / 72):
-            box = centred.translated(x, y)
-            places.append(
-                (_cost(box, dots, written, frame) + _between(point, (x, y), dots) + gap / 6, box, (x, y))
-            )
-        candidates.append(places)
-        texts.append(text)
-    chosen = [min(places, key=lambda place: place[0]) for places in candidates]
-    for _ in range(4):
-        for index, places in enumerate(candidates):
-            others = [box for other, (_, box, _) in enumerate(chosen) if other != index]
-            chosen[index] = min(places, key=lambda place: place[0] + _OVERLAP * _overlaps(place[1], others))
-    for text, (_, _, offset) in zip(texts, chosen, strict=True):
-        text.set_position(offset)
-
-
-def _offsets(width: float, height: float, scale: float) -> Iterator[tuple[float, float, float]]:
-    """Places of a label's centre around its point, in pixels, with the gap between both in points."""
-    for gap in (8, 12, 17, 24, 32, 42, 54):
-        for angle in range(0, 360, 15):
-            x, y = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-            yield x * (gap * scale + width / 2), y * (gap * scale + height / 2), gap
-
-
-def _cost(box: Any, dots: np.ndarray[Any, Any], written: Sequence[Any], frame: Any) -> float:
-    """How much a label in `box` would cover, and whether it would leave the axes."""
-    near = box.padded(3)
-    inside = (dots[:, 0] > near.x0) & (dots[:, 0] < near.x1) & (dots[:, 1] > near.y0) & (dots[:, 1] < near.y1)
-    outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
-    return float(inside.sum() + _OVERLAP * (_overlaps(box, written) + outside))
-
-
-def _overlaps(box: Any, others: Sequence[Any]) -> int:
-    near = box.padded(3)
-    return sum(bool(near.overlaps(other)) for other in others)
-
-
-def _between(point: np.ndarray[Any, Any], offset: tuple[float, float], dots: np.ndarray[Any, Any]) -> float:
-    """How much of another curve lies between a point and its label, which would then seem to name that curve."""
-    steps = np.linspace(0.2, 1, 9)[:, None] * np.array(offset)
-    steps = steps[np.hypot(*steps.T) > _OWN_MARKER]
-    if not len(steps):
-        return 0.0
-    gaps = np.linalg.norm((point + steps)[:, None] - dots[None], axis=2).min(1)
-    return float(2 * (gaps < _TOUCH).sum())

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import final
 
-from radapter.evaluation import HEADLINES, Headline, TaskName
-from radapter.report.curves import Json
+from radapter.evaluation import TaskName
 
 
 @final
@@ -97,17 +96,6 @@ SHARED: dict[TaskName, dict[str, str]] = {
 """Metrics that are the same for every method, and what they are called."""
 
 
-def task_of(results: Json) -> TaskName:
-    """The task of results.json."""
-    task: TaskName = results.get("task", "classification")
-    return task
-
-
-def headline_of(results: Json) -> Headline:
-    """The figure that counts in results.json."""
-    return HEADLINES[task_of(results)]
-
-
-def shown_as(results: Json, metric: str) -> Shown:
+def shown_as(task: TaskName, metric: str) -> Shown:
     """How a metric is shown; one without a name of its own is a fraction under the name it has."""
-    return METRICS[task_of(results)].get(metric, Shown(metric))
+    return METRICS[task].get(metric, Shown(metric))

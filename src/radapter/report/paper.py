@@ -1,199 +1,178 @@
 """The table in the layout of the paper, for other programs and for papers: CSV and LaTeX.
 
-Columns: method, trained parameters, OOD at fixed ID levels and the hypervolume where methods were compared, ID mean,
-each ID set where there are several, OOD mean, each OOD set, what was kept (the mean over transfer sets), each of
-several and the harmonic mean of ID and kept, memory of a step, time per epoch;
-beside the means those of retrieval's R@1, and in CSV all recalls of a set. CSV has the plain figures, fractions and
-seconds and bytes; LaTeX has what people read.
+CSV has the plain figures: fractions, seconds and bytes. LaTeX has rounded per cent.
 """
 
 import csv
 import io
-from collections.abc import Callable
-from statistics import fmean
-from typing import Any
+from functools import partial
+from typing import get_args
 
-from radapter.report.curves import Json
-from radapter.report.metrics import BESIDE, headline_of, task_of
-from radapter.report.table import at_alpha, parameters
+from radapter.protocol.levels import Levels, OfMethod
+from radapter.protocol.results import MEANS, TESTED, Figures, Mean, Results, Role, Row, Value
+from radapter.report.cells import ABSENT, Cell, Column, cell, mean_cell, set_cell
+from radapter.report.curves import at_alpha
+from radapter.report.metrics import BESIDE
+from radapter.report.table import parameters
 
 _SPECIAL = str.maketrans({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"})
 
 
-def results_csv(results: Json) -> str:
+def results_csv(results: Results) -> str:
     """One line a method: the task's figures as results.json has them, their spread over seeds, seconds, bytes.
 
-    Where methods were compared, `ood_at_25` is OOD at the level of 25 % of the best ID gain, whose absolute ID is
-    `id_at_25`; `_low` and `_high` are its 95 % interval. An empty cell is a level that is not reached. The
-    figures at alpha 1 are `id_mean_at_1` and so on.
+    Columns: method, alpha, seeds, learning rate, trained parameters; OOD at fixed ID levels and the hypervolume
+    where methods were compared; means over ID, OOD and transfer sets, and the same at alpha 1; each set, with
+    retrieval's recalls; robustness where the results have a line of standard models; memory of a step, time per
+    epoch.
 
-    Where the results have a line of standard models, effective and relative robustness stand beside.
+    `ood_at_25` is OOD at the level of 25 % of the best ID gain, whose absolute ID is `id_at_25`; `_low` and `_high`
+    are its 95 % interval. An empty cell is a level that is not reached. The figures at alpha 1 are `id_mean_at_1`
+    and so on.
 
     Args:
-        results: the whole of results.json, of one seed or of several.
+        results: of one seed or of several.
     """
-    sets, headline = _sets(results), headline_of(results)
-    figures = {"": headline.metric} | {f":{part}": part for part in headline.parts}
-    headers = ["method", "alpha", "seeds", "learning_rate", "trained_parameters"]
-    means = ["id_mean", "id_mean_std", "ood_mean", "ood_mean_std"]
-    at_end = ["id_mean", "ood_mean"]
-    if _has_transfer(results):
-        at_end.append("kept")
-        means += [
-            "kept",
-            "kept_std",
-            "harmonic_mean",
-            "harmonic_mean_std",
-            "harmonic_of_means",
-        ]
-    leveled = [_level_cells(results, row) for row in results["rows"]]
-    headers += [*leveled[0], *means, *(f"{key}_at_1" for key in at_end)]
-    headers += [f"{role}:{name}{of}{end}" for role, name in sets for of in figures for end in ("", "_std")]
-    robust = [
-        f"{which}_robustness{part}"
-        for which in ("effective", "relative")
-        for part in ("", "_std")
-        if "standard_models" in results
-    ]
-    headers += [*robust, "step_bytes", "seconds_per_epoch", "seconds"]
+    lines = [_record(results, row) for row in results.rows]
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(headers)
-    for row, of_levels in zip(results["rows"], leveled, strict=True):
-        cells = [
-            row["method"],
-            row["alpha"],
-            row.get("seeds", 1),
-            row["learning_rate"],
-            row["trained_parameters"],
-        ]
-        cells += [*of_levels.values(), *(row.get(key) for key in means)]
-        end = at_alpha(results, row, 1.0) or {}
-        cells += [end.get(key) for key in at_end]
-        cells += [
-            row[role].get(name, {}).get(f"{metric}{end}")
-            for role, name in sets
-            for metric in figures.values()
-            for end in ("", "_std")
-        ]
-        cells += [row.get(key) for key in (*robust, "step_bytes", "seconds_per_epoch", "seconds")]
-        writer.writerow(["" if cell is None else cell for cell in cells])
+    writer = csv.DictWriter(out, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return out.getvalue()
 
 
-def results_latex(results: Json) -> str:
+def results_latex(results: Results) -> str:
     """A booktabs table of the task's figure in per cent, the best of each column in bold.
 
+    Columns: method, trained parameters, OOD at fixed ID levels and the hypervolume where methods were compared, ID
+    mean, each ID set where there are several, OOD mean, each OOD set, what was kept (the mean over transfer sets),
+    each of several and the harmonic mean of ID and kept, memory of a step, time per epoch; beside the means those of
+    retrieval's R@1.
+
     Args:
-        results: the whole of results.json, of one seed or of several.
+        results: of one seed or of several.
     """
     columns = _columns(results)
-    headers = ["Method", "Trained", *(header for header, _ in columns), "Memory, MiB", "s/epoch"]
-    rows = [[figure(row) for _, figure in columns] for row in results["rows"]]
-    best = [max((v for v, _ in column if v is not None), default=None) for column in zip(*rows, strict=True)]
-    lines = []
-    for row, figures in zip(results["rows"], rows, strict=True):
-        cells = [row["method"].translate(_SPECIAL), parameters(row["trained_parameters"]).replace(" ", "~")]
+    headers = ["Method", "Trained", *(column.header for column in columns), "Memory, MiB", "s/epoch"]
+    lines = [[column.cell(row) for column in columns] for row in results.rows]
+    best = [
+        max((c.score for c in column if c.score is not None), default=None)
+        for column in zip(*lines, strict=True)
+    ]
+    body = []
+    for row, figures in zip(results.rows, lines, strict=True):
+        cells = [row.method.translate(_SPECIAL), parameters(row.trained_parameters).replace(" ", "~")]
         cells += [
-            rf"\textbf{{{text}}}" if value is not None and value == top else text
-            for (value, text), top in zip(figures, best, strict=True)
+            rf"\textbf{{{_latex(each.text)}}}"
+            if each.score is not None and each.score == top
+            else _latex(each.text)
+            for each, top in zip(figures, best, strict=True)
         ]
-        memory, time = row.get("step_bytes"), row.get("seconds_per_epoch")
-        cells.append("--" if memory is None else f"{memory / 2**20:.0f}")
-        cells.append("--" if time is None else f"{time:.1f}")
-        lines.append(" & ".join(cells) + r" \\")
+        cells.append("--" if row.step_bytes is None else f"{row.step_bytes / 2**20:.0f}")
+        cells.append("--" if row.seconds_per_epoch is None else f"{row.seconds_per_epoch:.1f}")
+        body.append(" & ".join(cells) + r" \\")
     rule = "l" + "r" * (len(headers) - 1)
     title = " & ".join(header.translate(_SPECIAL) for header in headers) + r" \\"
-    body = "\n".join(lines)
+    text = "\n".join(body)
     return (
-        f"% needs \\usepackage{{booktabs}}; {headline_of(results).label} in per cent\n"
-        f"\\begin{{tabular}}{{{rule}}}\n\\toprule\n{title}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+        f"% needs \\usepackage{{booktabs}}; {results.headline.label} in per cent\n"
+        f"\\begin{{tabular}}{{{rule}}}\n\\toprule\n{title}\n\\midrule\n{text}\n\\bottomrule\n\\end{{tabular}}\n"
     )
 
 
-def _level_cells(results: Json, row: Json) -> dict[str, float | None]:
+def _record(results: Results, row: Row) -> dict[str, object]:
+    """Header -> cell of a row."""
+    has_transfer = bool(results.sets("transfer"))
+    record: dict[str, object] = {
+        "method": row.method,
+        "alpha": row.alpha,
+        "seeds": len(row.alphas),
+        "learning_rate": row.learning_rate,
+        "trained_parameters": row.trained_parameters,
+        **_at_levels(results, row),
+    }
+    for mean in get_args(Mean) if has_transfer else ("id_mean", "ood_mean"):
+        record |= _with_std(mean, row.mean(mean))
+    record |= {"harmonic_of_means": row.harmonic_of_means} if has_transfer else {}
+    end = at_alpha(results, row, 1.0)
+    for role in TESTED if has_transfer else TESTED[:2]:
+        value = None if end is None else end.mean(MEANS[role])
+        record[f"{MEANS[role]}_at_1"] = None if value is None else value.mean
+    metrics = {"": results.headline.metric} | {f":{part}": part for part in results.headline.parts}
+    for role in TESTED:
+        for name in results.sets(role):
+            for of, metric in metrics.items():
+                record |= _with_std(f"{role}:{name}{of}", row.value(role, name, metric))
+    if results.standard_models is not None and row.robustness is not None:
+        record |= _with_std("effective_robustness", row.robustness.effective)
+        record |= _with_std("relative_robustness", row.robustness.relative)
+    costs = {"step_bytes": row.step_bytes, "seconds_per_epoch": row.seconds_per_epoch, "seconds": row.seconds}
+    return record | costs
+
+
+def _with_std(name: str, value: Value | None) -> dict[str, float | None]:
+    mean, std = (None, None) if value is None else (value.mean, value.std)
+    return {name: mean, f"{name}_std": std}
+
+
+def _at_levels(results: Results, row: Row) -> dict[str, float | None]:
     """Header -> figure of a row at each level; empty where methods were not compared."""
-    levels = results.get("levels")
+    levels = results.levels
     if levels is None:
         return {}
-    of = levels["methods"].get(row["method"])
-    cells: dict[str, float | None] = {}
-    for number, (fraction, level) in enumerate(zip(levels["fractions"], levels["id"], strict=False)):
+    of = levels.methods.get(row.method)
+    record: dict[str, float | None] = {}
+    for number, (fraction, level) in enumerate(zip(levels.fractions, levels.id, strict=False)):
         name = f"{100 * fraction:g}"
-        figure = {"mean": None, "std": None, "interval": None} if of is None else of["ood"][number]
-        interval = figure["interval"] or {"low": None, "high": None}
-        cells |= {
+        interval = None if of is None else of.ood[number].interval
+        record |= {
             f"id_at_{name}": level,
-            f"ood_at_{name}": figure["mean"],
-            f"ood_at_{name}_std": figure["std"],
-            f"ood_at_{name}_low": interval["low"],
-            f"ood_at_{name}_high": interval["high"],
+            **_with_std(f"ood_at_{name}", _at_level(of, number)),
+            f"ood_at_{name}_low": None if interval is None else interval.low,
+            f"ood_at_{name}_high": None if interval is None else interval.high,
         }
-    volume = {"mean": None, "std": None} if of is None else of["hypervolume"]
-    return cells | {"hypervolume": volume["mean"], "hypervolume_std": volume["std"]}
+    return record | _with_std("hypervolume", _at_level(of))
 
 
-_Figure = tuple[float | None, str]
-_Column = tuple[str, Callable[[Json], _Figure]]
+def _at_level(of: OfMethod | None, number: int | None = None) -> Value | None:
+    """OOD at a level, or the hypervolume; None where it is not reached."""
+    figure = None if of is None else of.hypervolume if number is None else of.ood[number]
+    return None if figure is None or figure.mean is None else Value(mean=figure.mean, std=figure.std)
 
 
-def _columns(results: Json) -> list[_Column]:
-    """Header and the figure of a row: means, those of the metrics beside, and sets."""
-    headline, transfer = headline_of(results), _has_transfer(results)
-    shifted = any(row["ood_mean"] is not None for row in results["rows"])
-
-    def headline_mean(key: str) -> Callable[[Json], _Figure]:
-        return lambda row: _figure(row, key)
-
-    def of_levels(key: str) -> Callable[[Json], _Figure]:
-        return lambda row: _figure(_level_cells(results, row), key)
-
-    def mean(role: str, metric: str) -> Callable[[Json], _Figure]:
-        return lambda row: _figure({metric: fmean(of[metric] for of in row[role].values())}, metric)
-
-    def of_set(role: str, name: str) -> Callable[[Json], _Figure]:
-        return lambda row: _figure(row[role].get(name, {}), headline.metric, most=headline.most)
-
-    columns: list[_Column] = []
-    levels = results.get("levels")
+def _columns(results: Results) -> list[Column]:
+    """Means, those of the metrics beside, and sets."""
+    headline, levels = results.headline.metric, results.levels
+    columns = []
     if levels is not None:
         columns += [
-            (f"OOD at ID {100 * level:.1f}", of_levels(f"ood_at_{100 * fraction:g}"))
-            for fraction, level in zip(levels["fractions"], levels["id"], strict=False)
+            Column(f"OOD at ID {100 * level:.1f}", partial(_level_cell, levels, number))
+            for number, level in enumerate(levels.id)
         ]
-        columns.append(("Hypervolume", of_levels("hypervolume")))
-    roles = [("id", "ID", "ID")]
-    roles += [("ood", "OOD", "OOD mean")] if shifted else []
-    roles += [("transfer", "Transfer", "Kept")] if transfer else []
-    for role, label, header in roles:
-        columns.append((header, headline_mean("kept" if role == "transfer" else f"{role}_mean")))
-        columns += [(f"{label} {name}", mean(role, of)) for of, name in BESIDE[task_of(results)].items()]
-        if role == "ood" or _several(results, role):
-            columns += [(name, of_set(role, name)) for found, name in _sets(results) if found == role]
-    return columns + ([("H", headline_mean("harmonic_mean"))] if transfer else [])
+        columns.append(Column("Hypervolume", partial(_level_cell, levels, None)))
+    roles: dict[Role, tuple[str, str]] = {
+        "id": ("ID", "ID"),
+        "ood": ("OOD", "OOD mean"),
+        "transfer": ("Transfer", "Kept"),
+    }
+    for role, (label, header) in roles.items():
+        names = results.sets(role)
+        if names:
+            columns.append(Column(header, partial(mean_cell, results, role, headline)))
+            columns += [
+                Column(f"{label} {of}", partial(mean_cell, results, role, metric))
+                for metric, of in BESIDE[results.task].items()
+            ]
+        if role == "ood" or len(names) > 1:
+            columns += [Column(name, partial(set_cell, results, role, name, headline)) for name in names]
+    if results.sets("transfer"):
+        columns.append(Column("H", lambda figures: cell(figures.mean("harmonic_mean"))))
+    return columns
 
 
-def _sets(results: Json) -> list[tuple[str, str]]:
-    return [
-        (role, name)
-        for role in ("id", "ood", "transfer")
-        for name in dict.fromkeys(name for row in results["rows"] for name in row.get(role, {}))
-    ]
+def _level_cell(levels: Levels, number: int | None, figures: Figures) -> Cell:
+    return cell(_at_level(levels.methods.get(figures.method), number))
 
 
-def _has_transfer(results: Json) -> bool:
-    return any(role == "transfer" for role, _ in _sets(results))
-
-
-def _several(results: Json, role: str) -> bool:
-    return sum(found == role for found, _ in _sets(results)) > 1
-
-
-def _figure(of: Any, key: str, *, most: float = 1.0) -> _Figure:
-    """Rounded per cent of the largest value and its text, with the spread over seeds where known."""
-    value = of.get(key)
-    if value is None:
-        return None, "--"
-    spread = of.get(f"{key}_std")
-    shown = round(100 * value / most, 1)
-    return shown, f"{shown:.1f}" + ("" if spread is None else rf" $\pm$ {100 * spread / most:.1f}")
+def _latex(text: str) -> str:
+    return "--" if text == ABSENT else text.replace("±", r"$\pm$")

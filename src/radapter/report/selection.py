@@ -2,69 +2,57 @@
 
 import shlex
 
-from radapter.report.curves import Json
+from radapter.protocol.results import Results, Selection
 
 
-def kept_zero_shot(results: Json, *, run: str | None = None) -> list[str]:
+def kept_zero_shot(results: Results, *, run: str | None = None) -> list[str]:
     """A paragraph for each method whose alpha the rule set to 0, at one seed or more.
 
     Args:
-        results: the whole of results.json.
+        results: of a run or a comparison.
         run: the run folder, which the remedy names; None for a comparison.
     """
     paragraphs = []
-    for row in results["rows"]:
-        selections = row.get("selections") or [row.get("selection")]
-        alphas = row.get("alphas") or [row["alpha"]]
+    for row in results.rows:
         kept = [
             selection
-            for selection, alpha in zip(selections, alphas, strict=True)
-            if alpha == 0 and selection is not None and selection["split"] is not None
+            for selection, alpha in zip(row.selections, row.alphas, strict=True)
+            if alpha == 0 and selection is not None and selection.best_alpha is not None
         ]
         if kept:
-            seeds = "" if len(alphas) == 1 else f" at {len(kept)} of {len(alphas)} seeds"
+            seeds = "" if len(row.alphas) == 1 else f" at {len(kept)} of {len(row.alphas)} seeds"
             paragraphs.append(
-                f"{row['method']}: alpha 0 was chosen{seeds}, so the zero-shot model was kept unchanged. "
+                f"{row.method}: alpha 0 was chosen{seeds}, so the zero-shot model was kept unchanged. "
                 f"{_why(kept[0], run)}"
             )
     return paragraphs
 
 
-def chosen_alpha(results: Json) -> list[str]:
-    """A sentence for each method whose alpha above 0 was chosen on ID validation: the rule and what it decided by.
-
-    Args:
-        results: the whole of results.json.
-    """
+def chosen_alpha(results: Results) -> list[str]:
+    """A sentence for each method of a run whose alpha above 0 was chosen on ID validation: rule and scores."""
     return [
-        f"{row['method']}: alpha {row['alpha']:g} is the {selection['rule']} on {selection['n']:,} ID validation "
-        f"images. {_beside_the_best(row['alpha'], selection)}"
-        for row in results["rows"]
-        if (selection := row.get("selection")) is not None
-        and selection["split"] is not None
-        and row["alpha"] > 0
+        f"{row.method}: alpha {row.alpha:g} is the {selection.rule} on {selection.n:,} ID validation images. "
+        f"{_beside_the_best(row.alpha, selection)}"
+        for row in results.rows
+        if (selection := row.selection) is not None and selection.best_alpha is not None and row.alpha > 0
     ]
 
 
-def _beside_the_best(alpha: float, selection: Json) -> str:
-    if selection["best_alpha"] == alpha:
+def _beside_the_best(alpha: float, selection: Selection) -> str:
+    if selection.best_alpha == alpha:
         return "It is also the best alpha."
     gain, error = _points(selection)
-    best = f"The best alpha, {selection['best_alpha']:g}, scores {gain} points higher"
+    best = f"The best alpha, {selection.best_alpha:g}, scores {gain} points higher"
     return f"{best}; the standard error is {error} points."
 
 
-def _points(selection: Json) -> tuple[str, str]:
+def _points(selection: Selection) -> tuple[str, str]:
     """What the best alpha scores more than the chosen one, and the paired standard error of that, in points."""
-    gain, error = (
-        f"{100 * points:.1f}"
-        for points in (selection["best_score"] - selection["score"], selection["paired_error"])
-    )
-    return gain, error
+    return f"{100 * selection.gain:.1f}", f"{100 * (selection.paired_error or 0.0):.1f}"
 
 
-def _why(selection: Json, run: str | None) -> str:
-    best, images = selection["best_alpha"], selection["n"]
+def _why(selection: Selection, run: str | None) -> str:
+    best, images = selection.best_alpha, selection.n
     if best == 0:
         return (
             f"No other alpha scores more on the {images:,} validation images. Try another train.lr, more epochs or "

@@ -7,35 +7,35 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from radapter.report.curves import Json
-from radapter.report.metrics import BESIDE, SHARED, headline_of, shown_as, task_of
-from radapter.report.table import framed, of_set
+from radapter.protocol.results import Results, Role, Row
+from radapter.report.cells import alpha_of, set_cell
+from radapter.report.metrics import BESIDE, SHARED, shown_as
+from radapter.report.table import framed
 
-_ROLES = {"id": "ID", "ood": "OOD", "transfer": "transfer"}
+_ROLES: dict[Role, str] = {"id": "ID", "ood": "OOD", "transfer": "transfer"}
 
 
 def sets_tables(
-    results: Json, *, metric: str | None = None, roles: bool = False, width: int | None = None
+    results: Results, *, metric: str | None = None, roles: bool = False, width: int | None = None
 ) -> list[Group]:
     """Every set under its own name, with its number of images in the last row.
 
     Args:
-        results: as in results.json.
+        results: of one seed or of several.
         metric: any of the task's, see `report.metrics.METRICS`; None for the task's figure, with lines for the
             metrics of `BESIDE` and `SHARED` too.
         roles: whether the sets are the run's own, so that headers name their roles.
         width: columns of the terminal. Sets that do not fit beside each other go into further tables. None keeps
             all in one table.
     """
-    rows = results["rows"]
-    sets = [(role, name) for role in _ROLES for name in rows[0].get(role, {})]
+    sets = [(role, name) for role in _ROLES for name in results.sets(role)]
     headers = [f"{name} ({_ROLES[role]})" if roles else name for role, name in sets]
     lines = [
-        (titles, [_of_set(results, row, key, *which) for which in sets])
+        (titles, [set_cell(results, role, name, key, row).text for role, name in sets])
         for titles, row, key in _lines(results, metric)
     ]
-    lines.append((("n", ""), [f"{rows[0][role][name]['n']:,.0f}" for role, name in sets]))
-    title = f"{shown_as(results, metric or headline_of(results).metric).title}, {results['model']}"
+    lines.append((("n", ""), [f"{results.rows[0].sets(role)[name]['n']:,.0f}" for role, name in sets]))
+    title = f"{shown_as(results.task, metric or results.headline.metric).title}, {results.model}"
     widths = [max(map(len, column)) for column in zip(headers, *(cells for _, cells in lines), strict=True)]
     first = max(len(method) for (method, _), _ in lines) + 8
     return [
@@ -44,20 +44,16 @@ def sets_tables(
     ]
 
 
-def _lines(results: Json, metric: str | None) -> Iterator[tuple[tuple[str, str], Json, str]]:
+def _lines(results: Results, metric: str | None) -> Iterator[tuple[tuple[str, str], Row, str]]:
     """Method and alpha, the row, and the metric of each line."""
-    task, headline = task_of(results), headline_of(results).metric
-    for row in results["rows"]:
-        alpha = "-" if row["method"] == "zero-shot" else f"{row['alpha']:.2g}"
-        yield (row["method"], alpha), row, metric or headline
-        for key, words in (BESIDE[task] if metric in (None, headline) else {}).items():
-            yield (f"{row['method']}, {words}", alpha), row, key
-    for key, words in (SHARED[task] if metric in (None, headline) else {}).items():
-        yield (words, ""), results["rows"][0], key
-
-
-def _of_set(results: Json, row: Json, metric: str, role: str, name: str) -> str:
-    return of_set(row[role][name], metric, headline_of(results), shown_as(results, metric))[0]
+    headline = results.headline.metric
+    beside, shared = (BESIDE[results.task], SHARED[results.task]) if metric in (None, headline) else ({}, {})
+    for row in results.rows:
+        yield (row.method, alpha_of(row)), row, metric or headline
+        for key, words in beside.items():
+            yield (f"{row.method}, {words}", alpha_of(row)), row, key
+    for key, words in shared.items():
+        yield (words, ""), results.rows[0], key
 
 
 def _parts(widths: list[int], room: int | None) -> Iterator[slice]:

@@ -1,11 +1,11 @@
 """The table of a run: one row a method, in the terminal and in Markdown.
 
-`grid` decides what stands in each cell; `results_table` and `results_markdown` only dress it.
+`grid` decides the text of each cell; `results_table` and `results_markdown` only format it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from functools import partial
 from typing import final
 
 from rich import box
@@ -13,18 +13,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from radapter.evaluation import Headline
-from radapter.report.curves import Json, curves
-from radapter.report.metrics import BESIDE, Shown, headline_of, shown_as, task_of
-
-_ABSENT = "-"
-_MEANS = {"id": "id_mean", "ood": "ood_mean", "transfer": "kept", "harmonic": "harmonic_mean"}
-_COSTS = {"Memory": "step_bytes", "Epoch": "seconds_per_epoch"}
+from radapter.protocol.results import TESTED, Figures, Results, Role, Row
+from radapter.report.cells import ABSENT, Cell, Column, best_of, cell, lines_of, mean_cell, set_cell
+from radapter.report.metrics import BESIDE, shown_as
 
 
 @final
 @dataclass(frozen=True)
-class Line:
+class GridLine:
     """One line of the table.
 
     Attributes:
@@ -46,19 +42,22 @@ class Grid:
     Attributes:
         headers: per column.
         lines: top to bottom.
-        summary: how many leading columns tell the story; those after them are single sets, calibration, time.
+        summary: how many leading columns a narrow terminal shows; single sets, calibration and time follow.
     """
 
     headers: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[GridLine, ...]
     summary: int
 
 
-def grid(results: Json, *, metric: str | None = None) -> Grid:
-    """What stands in each cell.
+_HEAD = ("Method", "Alpha", "Trained")
+
+
+def grid(results: Results, *, metric: str | None = None) -> Grid:
+    """The text of each cell.
 
     Args:
-        results: the whole of results.json.
+        results: of one seed or of several.
         metric: any of the task's, see `report.metrics.METRICS`; None for the task's figure.
 
     Returns:
@@ -67,85 +66,91 @@ def grid(results: Json, *, metric: str | None = None) -> Grid:
         several, ID calibration error, memory of a step and seconds an epoch where known, seconds. A row has more
         lines at the alphas of `points_beside`.
     """
-    headline = headline_of(results)
-    metric = headline.metric if metric is None else metric
-    shown, is_headline = shown_as(results, metric), metric == headline.metric
-    rows = results["rows"]
-    sets_of = {
-        role: list(dict.fromkeys(name for row in rows for name in row.get(role, {})))
-        for role in ("id", "ood", "transfer")
-    }
-    ood_sets, transfer_sets = sets_of["ood"], sets_of["transfer"]
-    single = [(role, name) for role, names in sets_of.items() if len(names) > 1 for name in names]
-    harmonic = bool(transfer_sets) and is_headline
-    headers = ["Method", "Alpha", "Trained", "ID"]
-    headers += ["OOD mean", "vs zero-shot"] if ood_sets else []
-    headers += ["Kept"] if transfer_sets else []
-    summary = len(headers)
-    headers += ["H"] if harmonic else []
-    roles = [("id", "ID"), *([("ood", "OOD")] if ood_sets else [])]
-    beside = [
-        (role, label, name, header)
-        for role, label in roles
-        for name, header in (BESIDE[task_of(results)] if is_headline else {}).items()
-    ]
-    headers += [f"{label} {header}" for _, label, _, header in beside]
-    headers += [name for _, name in single]
-    calibrated = is_headline and all("ece" in m for row in rows for m in row["id"].values())
-    headers += ["ID ECE"] if calibrated else []
-    costs = [name for name, key in _COSTS.items() if any(row.get(key) is not None for row in rows)]
-    headers += [*costs, "Time"]
-
-    def mean(row: Json, role: str, of: str = metric) -> float | None:
-        """The row's own mean of the task's figure, or the mean of another metric over its sets."""
-        if of == headline.metric:
-            value: float | None = row.get(_MEANS[role])
-            return value
-        known = [m[of] for m in row.get(role, {}).values() if of in m]
-        return fmean(known) if known else None
-
-    def cell(row: Json, role: str, of: str = metric) -> tuple[str, float | None]:
-        spread = row.get(f"{_MEANS[role]}_std") if of == headline.metric else None
-        return _with_spread(mean(row, role, of), spread, shown_as(results, of))
-
-    reference = next((mean(row, "ood") for row in rows if row["method"] == "zero-shot"), None)
-
-    def numbers(row: Json) -> list[tuple[str, float | None]]:
-        """Text and value of the columns after Trained; a value of None does not compete."""
-        ood = mean(row, "ood")
-        columns = [cell(row, "id")]
-        if ood_sets:
-            gain = (
-                None if ood is None or reference is None or row["method"] == "zero-shot" else ood - reference
-            )
-            columns.append(cell(row, "ood"))
-            columns.append((_ABSENT if gain is None else shown.text(gain, sign=True), None))
-        columns += [cell(row, "transfer")] if transfer_sets else []
-        columns += [cell(row, "harmonic")] if harmonic else []
-        columns += [cell(row, role, name) for role, _, name, _ in beside]
-        columns += [of_set(row.get(role, {}).get(name, {}), metric, headline, shown) for role, name in single]
-        columns += [cell(row, "id", "ece")] if calibrated else []
-        return columns
-
-    contest = [numbers(row) for row in rows]
-    best = [_best([columns[i][1] for columns in contest]) for i in range(len(contest[0]) if contest else 0)]
+    metric = results.headline.metric if metric is None else metric
+    summary, more = _summary(results, metric), _more(results, metric)
+    columns, costs = [*summary, *more], _costs(results)
+    contest = [best_of([column.cell(row) for row in results.rows]) for column in columns]
+    methods = [row.method for row in results.rows]
     lines = []
-    for index, row in enumerate(rows):
-        head = (row["method"], _alpha(row), parameters(row["trained_parameters"]))
-        spent = (_cost(name, row.get(_COSTS[name])) for name in costs)
-        cells = (*head, *(text for text, _ in contest[index]), *spent, duration(row["seconds"]))
-        lines.append(
-            Line(cells, frozenset(3 + i for i, winners in enumerate(best) if index in winners), False)
+    for row, alpha, figures, beside in lines_of(results):
+        texts = [row.method, alpha, "" if beside else parameters(row.trained_parameters)]
+        texts += [column.cell(figures).text for column in columns]
+        texts += ["" if beside else cost(row) for cost in costs.values()]
+        wins = (i for i, best in enumerate(contest) if methods.index(row.method) in best and not beside)
+        lines.append(GridLine(tuple(texts), frozenset(len(_HEAD) + i for i in wins), beside))
+    headers = (*_HEAD, *(column.header for column in columns), *costs)
+    return Grid(headers, tuple(lines), len(_HEAD) + len(summary))
+
+
+def _summary(results: Results, metric: str) -> list[Column]:
+    """ID, OOD, OOD against zero-shot, Kept."""
+    shown = shown_as(results.task, metric)
+
+    def ood(figures: Figures) -> float | None:
+        if metric == results.headline.metric:
+            return figures.ood_mean
+        return figures.average("ood", metric)
+
+    reference = next((ood(row) for row in results.rows if row.method == "zero-shot"), None)
+
+    def gain(figures: Figures) -> Cell:
+        mean = ood(figures)
+        if mean is None or reference is None or figures.method == "zero-shot":
+            return Cell(ABSENT)
+        return Cell(shown.text(mean - reference, sign=True))
+
+    columns = [Column("ID", partial(mean_cell, results, "id", metric))]
+    if results.sets("ood"):
+        columns += [
+            Column("OOD mean", partial(mean_cell, results, "ood", metric)),
+            Column("vs zero-shot", gain),
+        ]
+    return columns + (
+        [Column("Kept", partial(mean_cell, results, "transfer", metric))] if results.sets("transfer") else []
+    )
+
+
+def _more(results: Results, metric: str) -> list[Column]:
+    """H, the metrics of `BESIDE`, single sets, calibration."""
+    is_headline = metric == results.headline.metric
+    columns = []
+    if is_headline and results.sets("transfer"):
+        shown = shown_as(results.task, metric)
+        columns.append(Column("H", lambda figures: cell(figures.mean("harmonic_mean"), shown)))
+    roles: dict[Role, str] = {"id": "ID", "ood": "OOD"}
+    columns += [
+        Column(f"{label} {header}", partial(mean_cell, results, role, name))
+        for role, label in roles.items()
+        if is_headline and results.sets(role)
+        for name, header in BESIDE[results.task].items()
+    ]
+    columns += [
+        Column(name, partial(set_cell, results, role, name, metric))
+        for role in TESTED
+        if len(results.sets(role)) > 1
+        for name in results.sets(role)
+    ]
+    if is_headline and all("ece" in of for row in results.rows for of in row.id.values()):
+        columns.append(Column("ID ECE", partial(mean_cell, results, "id", "ece")))
+    return columns
+
+
+def _costs(results: Results) -> dict[str, Callable[[Row], str]]:
+    """Header -> text of a row."""
+    found: dict[str, Callable[[Row], str]] = {}
+    if any(row.step_bytes is not None for row in results.rows):
+        found["Memory"] = lambda row: (
+            ABSENT if row.step_bytes is None else f"{row.step_bytes / 2**20:.0f} MiB"
         )
-        for point in points_beside(results, row):
-            texts = (text for text, _ in numbers(point))
-            empty = ("",) * (len(costs) + 1)
-            lines.append(Line((row["method"], f"{point['alpha']:g}", "", *texts, *empty), frozenset(), True))
-    return Grid(tuple(headers), tuple(lines), summary)
+    if any(row.seconds_per_epoch is not None for row in results.rows):
+        found["Epoch"] = lambda row: (
+            ABSENT if row.seconds_per_epoch is None else f"{row.seconds_per_epoch:.1f} s"
+        )
+    return found | {"Time": lambda row: duration(row.seconds)}
 
 
 def results_table(
-    results: Json,
+    results: Results,
     *,
     metric: str | None = None,
     width: int | None = None,
@@ -153,7 +158,7 @@ def results_table(
     """Title, table and caption for the terminal: the best of each column in bold, other alphas dim beside.
 
     Args:
-        results: the whole of results.json.
+        results: of one seed or of several.
         metric: as for `grid`.
         width: columns of the terminal; where the table is wider, single sets are left out. None keeps them.
     """
@@ -189,7 +194,7 @@ def framed(table: Table, *, title: str, notes: str = "") -> Group:
     return Group(Text(title, style="table.title"), table, *below)
 
 
-def results_markdown(results: Json, *, metric: str | None = None) -> str:
+def results_markdown(results: Results, *, metric: str | None = None) -> str:
     """The same table in Markdown, aligned to be read as it is; other alphas in italics."""
     whole = grid(results, metric=metric)
     body = [
@@ -209,15 +214,13 @@ def results_markdown(results: Json, *, metric: str | None = None) -> str:
     return f"{title}\n\n{table}\n\n{caption(results)}{italics} {kept_note(results)}\n"
 
 
-def caption(results: Json, *, spread: bool = True) -> str:
+def caption(results: Results, *, spread: bool = True) -> str:
     """Table caption: the seeds, whether the table has their spread, and how alpha was selected."""
-    selection = results.get("selection") or {}
-    seeds = max((row.get("seeds") or 1 for row in results["rows"]), default=1)
+    selection, seeds = results.selection, len(results.seeds)
     mean = f"{seeds} seeds, mean ± standard deviation" if spread else f"Mean of {seeds} seeds"
-    origin = mean if seeds > 1 else f"Seed {results['seed']}"
-    chosen = f"; {selection['rule']}" if selection.get("rule") else ""
-    where = f" ({selection['split']}, n = {selection['n']:,})" if selection.get("split") else ""
-    return f"{origin}{chosen}{where}."
+    origin = mean if seeds > 1 else f"Seed {results.seed}"
+    where = f" ({selection.split}, n = {selection.n:,})" if selection.split else ""
+    return f"{origin}; {selection.rule}{where}."
 
 
 def parameters(count: int) -> str:
@@ -234,7 +237,7 @@ def parameters(count: int) -> str:
 def duration(seconds: float) -> str:
     """A time as people say it: 41 s, 12 min, 2.1 h."""
     if seconds <= 0:
-        return _ABSENT
+        return ABSENT
     if seconds < 1:
         return "< 1 s"
     if seconds < 99.5:
@@ -242,84 +245,29 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def points_beside(results: Json, row: Json) -> list[Json]:
-    """The points of a row's curve that are shown beside it: alpha 1, and of a single method the paper's alpha."""
-    if row["alpha"] == 1:
-        return []
-    trained = sum(other["method"] != "zero-shot" for other in results["rows"])
-    alphas = (headline_of(results).paper_alpha, 1.0) if trained == 1 else (1.0,)
-    points = (at_alpha(results, row, alpha) for alpha in alphas if alpha != row["alpha"])
-    return [point for point in points if point is not None]
-
-
-def at_alpha(results: Json, row: Json, alpha: float) -> Json | None:
-    """The point of a row's curve at an alpha of the sweep; None where there is none."""
-    for curve in curves(results):
-        if any(standing["method"] == row["method"] for standing in curve.rows):
-            return curve.at(alpha)
-    return None
-
-
-def kept_note(results: Json) -> str:
-    """What "Kept" is, or why nothing is said of it; every table of a training has this sentence."""
-    names = list(dict.fromkeys(name for row in results["rows"] for name in row.get("transfer", {})))
+def kept_note(results: Results) -> str:
+    """What "Kept" is, or why it was not measured; every table of a training has this sentence."""
+    names = results.sets("transfer")
     if names:
         listed = ", ".join(names)
         mean = f"the mean of {len(names)} sets ({listed})" if len(names) > 1 else listed
-        return f"Kept: zero-shot {headline_of(results).label} on classes that were not trained on, {mean}."
-    if task_of(results) == "classification":
+        return f"Kept: zero-shot {results.headline.label} on classes that were not trained on, {mean}."
+    if results.task == "classification":
         return "Kept: not measured; no transfer sets were given (data.transfer)."
-    return f"Kept: not measured; {task_of(results)} has no transfer sets."
+    return f"Kept: not measured; {results.task} has no transfer sets."
 
 
-def of_set(metrics: Json, metric: str, headline: Headline, shown: Shown) -> tuple[str, float | None]:
-    """Text, with the spread over seeds where known, and value of a metric of one set; None does not compete.
-
-    The task's figure is told as a share of its largest value.
-    """
-    if metric not in metrics:
-        return _ABSENT, None
-    most = headline.most if metric == headline.metric else 1.0
-    spread = metrics.get(f"{metric}_std")
-    return _with_spread(metrics[metric] / most, None if spread is None else spread / most, shown)
-
-
-def _beside_words(results: Json, whole: Grid) -> list[str]:
-    """What the lines beside rows are at, where there are any."""
-    paper = headline_of(results).paper_alpha
+def _beside_words(results: Results, whole: Grid) -> list[str]:
+    """The alphas of the lines beside rows, where there are any."""
+    paper = results.headline.paper_alpha
     alphas = {line.cells[1] for line in whole.lines if line.beside}
     words = [f"the paper's alpha, {paper:g}"] if f"{paper:g}" in alphas else []
     words += ["alpha 1, the fine-tuned model"] if "1" in alphas else []
     return [" and ".join(words)] if words else []
 
 
-def _cost(name: str, value: float | None) -> str:
-    if value is None:
-        return _ABSENT
-    return f"{value / 2**20:.0f} MiB" if name == "Memory" else f"{value:.1f} s"
-
-
-def _title(results: Json, metric: str | None) -> str:
-    return f"{shown_as(results, metric or headline_of(results).metric).title}, {results['model']}"
-
-
-def _with_spread(value: float | None, spread: float | None, shown: Shown) -> tuple[str, float | None]:
-    if value is None:
-        return _ABSENT, None
-    text = shown.text(value) + ("" if spread is None else f" ± {shown.text(spread)}")
-    return text, shown.score(value)
-
-
-def _best(scores: Sequence[float | None]) -> frozenset[int]:
-    """Which of two or more scores are the highest."""
-    present = [score for score in scores if score is not None]
-    if len(present) < 2:
-        return frozenset()
-    return frozenset(i for i, score in enumerate(scores) if score == max(present))
-
-
-def _alpha(row: Json) -> str:
-    return _ABSENT if row["method"] == "zero-shot" else f"{row['alpha']:.2g}"
+def _title(results: Results, metric: str | None) -> str:
+    return f"{shown_as(results.task, metric or results.headline.metric).title}, {results.model}"
 
 
 def _measure(whole: Grid, columns: Sequence[int]) -> int:

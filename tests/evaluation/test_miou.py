@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import confusion_of_share
+from processes.start import start
 from reference import segmentation as reference
 from torchmetrics.classification import MulticlassConfusionMatrix
 
@@ -237,7 +238,8 @@ def test_confusions_of_different_classes_do_not_merge():
 
 def test_processes_sum_what_each_has_counted(tmp_path):
     """Two processes, seven images, each image counted by one of them."""
-    torch.multiprocessing.spawn(confusion_of_share.run, (str(tmp_path),), nprocs=confusion_of_share.WORLD)
+    ended = start(confusion_of_share.run, confusion_of_share.WORLD, str(tmp_path))
+    assert ended == [0] * confusion_of_share.WORLD
     whole = Confusion(confusion_of_share.CLASSES)
     for guess, truth in confusion_of_share.images():
         whole.add(guess, truth)

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import tiled_loss
+from processes.start import start
 from reference import mpm_nce as reference
-from torch import multiprocessing
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -253,7 +253,7 @@ def test_wrong_input_is_named(change, words):
 def found(tmp_path_factory):
     """What each of four processes found, by rank."""
     folder = tmp_path_factory.mktemp("processes")
-    multiprocessing.spawn(tiled_loss.run, (str(folder),), nprocs=4)
+    assert start(tiled_loss.run, 4, str(folder)) == [0] * 4
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(4)]
 
 

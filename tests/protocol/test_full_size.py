@@ -16,6 +16,8 @@ from radapter.protocol import ClassificationSuite, Recipe, merge_run, run_method
 
 PROMPT = ("a photo of a {}.",)
 
+pytestmark = pytest.mark.slow
+
 
 def stand_in_tokenizer(texts: list[str]) -> torch.Tensor:
     """SigLIP's tokenizer lies on a hub; the bytes of the text, padded to 64, stand in for its ids."""

@@ -200,7 +200,7 @@ class LivePeak(TorchDispatchMode):
         self.bytes -= size
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)])
 def test_a_batch_of_32768_takes_less_than_a_gib(dtype):
     with FakeTensorMode(), LivePeak() as memory:
         images, texts = (torch.zeros(32768, 512, dtype=dtype, requires_grad=True) for _ in range(2))

@@ -8,7 +8,7 @@ SETTINGS := pyproject.toml constraints.txt
 export RADAPTER_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build tables test test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak
+.PHONY: help demo build tables test test-all test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,11 +17,16 @@ demo: $(VENV)/.installed ## compare every method on the embedded world, offline,
 	@$(BIN)/radapter demo
 
 # Two processes with a thread each are faster on two cores than one with two.
-test: $(VENV)/.installed-test lint types ## ruff, mypy and pytest
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test: $(VENV)/.installed-test lint types ## ruff, mypy and pytest, without the slow tests
+	@$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/.installed-test lint types ## ruff, mypy and every test: also full-size models, the demo and long runs
+	@$(PYTEST)
 
 # Outside .ci/run: it downloads another torch. The newest indirect dependencies deprecate what the oldest direct ones use.
-test-lowest: | python-is-new-enough ## pytest with the oldest versions that pyproject.toml admits, in .venv-lowest
+test-lowest: | python-is-new-enough ## every test with the oldest versions that pyproject.toml admits, in .venv-lowest
 	@$(PYTHON) -m venv --clear .venv-lowest
 	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@.venv-lowest/bin/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'

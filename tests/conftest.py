@@ -60,7 +60,7 @@ def suite():
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe():
     """Two short epochs of everything."""
     from radapter.adapter import RAdapterConfig

@@ -11,6 +11,8 @@ import rows
 import run as soak
 import training
 
+pytestmark = pytest.mark.slow
+
 SHORT = {
     rows.memory_of_a_long_run: 200,
     rows.kills_in_training: 3,

@@ -9,7 +9,6 @@ import pytest
 import torch
 from adapter.families import build, open_clip_model, relative_difference
 from peft.utils import PeftType
-from safetensors.torch import load_file
 from torch import nn
 
 from radapter.adapter import RAdapterConfig, RAdapterLayer, RAdapterModel, set_alpha, tuner
@@ -60,13 +59,13 @@ def test_get_peft_model_adapts_in_place_and_trains_the_adapters_only(encoder):
     assert trained == {name for name, _ in module.named_parameters() if "radapter_" in name}
 
 
-def test_full_rank_vit_b_16_has_20_45_million_parameters_and_its_checkpoint_nothing_else(tmp_path):
-    model = peft.get_peft_model(open_clip_model(open_clip.get_model_config("ViT-B-16")), RAdapterConfig())
+def test_full_rank_vit_b_16_has_20_45_million_parameters_and_its_checkpoint_nothing_else():
+    with torch.device("meta"):  # shapes alone
+        model = peft.get_peft_model(open_clip_model(open_clip.get_model_config("ViT-B-16")), RAdapterConfig())
     matrices = 12 * 2 * (768**2 + 512**2)
     assert matrices == 20_447_232
     assert model.get_nb_trainable_parameters()[0] == matrices + 48
-    model.save_pretrained(tmp_path)
-    saved = load_file(tmp_path / "adapter_model.safetensors")
+    saved = peft.get_peft_model_state_dict(model)  # what `save_pretrained` writes
     assert len(saved) == 2 * 48
     assert sum(value.numel() for value in saved.values()) == matrices + 48
 
@@ -266,6 +265,7 @@ def _checkpointing(module, on):
         layer._gradient_checkpointing_func = partial(torch.utils.checkpoint.checkpoint, use_reentrant=False)
 
 
+@pytest.mark.slow
 def test_a_full_size_tower_merges_exactly_and_states_its_status():
     model = open_clip_model(open_clip.get_model_config("ViT-B-32")).eval().requires_grad_(False)
     images, tokens = torch.randn(1, 3, 224, 224), torch.randint(1, 49000, (1, 77))

@@ -6,6 +6,8 @@ from radapter.commands.demo import demo
 from radapter.commands.reporting import FILES
 from radapter.methods import GROUPS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):

@@ -182,6 +182,7 @@ def test_a_process_that_hangs_is_given_up_after_the_time_that_the_user_sets(writ
     assert "fault of radapter" not in answer.said
 
 
+@pytest.mark.slow
 def test_torchrun_starts_a_killed_run_again_with_one_command_to_the_same_weights(
     shared_run, written, tmp_path
 ):

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -76,6 +77,14 @@ def commands(group: typer.main.TyperGroup, prefix: str = "") -> set[str]:
     return set().union(*inner)
 
 
+def smaller(suite_of, *arguments, **options):
+    """The suite of the demo with fewer images to train and to choose on."""
+    suite = suite_of(*arguments, **options)
+    return replace(
+        suite, train=suite.train.subset(list(range(80))), id_val=suite.id_val.subset(list(range(40)))
+    )
+
+
 def test_every_command_has_a_row():
     assert commands(typer.main.get_command(app)) == set(ROWS)
 
@@ -94,6 +103,7 @@ def test_a_command_makes_no_lookup(
     ).to_parquet(here / "images.parquet")
     images.remove_columns("label").add_column("captions", ["a", "b", "c", "d"]).to_parquet("pairs.parquet")
     monkeypatch.setitem(demo.GROUPS, "foundation", ("zero-shot", "full", "r-adapter"))  # all take minutes
+    monkeypatch.setattr(demo, "world_suite", partial(smaller, demo.world_suite))
     monkeypatch.setattr(demo, "demo", partial(demo.demo, id_size=40, ood_size=8, kept_size=20))
     given = {"{written}": [written], "{small}": small, "{run}": [run], "{regions}": [regions]}
     answer = radapter(*command.split(), *(word for row in ROWS[command] for word in given.get(row, [row])))

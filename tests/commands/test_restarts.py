@@ -54,7 +54,7 @@ class Started:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.slow)])
 def test_a_signal_to_the_process_group_with_readers_ends_in_a_checkpoint(
     written, small, shards, tmp_path, name
 ):

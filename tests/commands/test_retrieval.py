@@ -80,6 +80,7 @@ def test_a_run_leaves_results_a_table_and_a_plot(run):
     assert (run / "frontier.png").is_file()
 
 
+@pytest.mark.slow
 def test_accelerate_launch_gives_the_result_of_one_process(run, written, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -284,6 +285,7 @@ def test_several_sources_are_trained_on_together(written, pictures, encoder):
     assert len(suites[0].train.samples()) == 10
 
 
+@pytest.mark.slow
 def test_the_starter_is_a_case_in_which_fine_tuning_helps(radapter, written, tmp_path):
     smaller = ("train.epochs=2", "evaluation.alphas=chosen")  # half of its training is enough here
     answer = radapter("train", written, *smaller, "--out", tmp_path / "run")

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import confusion_of_share
+from processes.start import start
 from reference import segmentation as reference
 from torchmetrics.classification import MulticlassConfusionMatrix
 
@@ -237,7 +238,8 @@ def test_an_element_counts_as_the_pixels_it_stands_for():
 
 def test_processes_sum_what_each_has_counted(tmp_path):
     """Two processes, seven images, each image counted by one of them."""
-    torch.multiprocessing.spawn(confusion_of_share.run, (str(tmp_path),), nprocs=confusion_of_share.WORLD)
+    ended = start(confusion_of_share.run, confusion_of_share.WORLD, str(tmp_path))
+    assert ended == [0] * confusion_of_share.WORLD
     images = confusion_of_share.images()
     whole = sum(confusion_matrix(guess, truth, confusion_of_share.CLASSES) for guess, truth in images)
     for rank in range(confusion_of_share.WORLD):

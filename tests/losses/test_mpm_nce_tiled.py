@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import tiled_loss
+from processes.start import start
 from reference import mpm_nce as reference
-from torch import multiprocessing
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -200,7 +200,7 @@ class LivePeak(TorchDispatchMode):
         self.bytes -= size
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)])
 def test_a_batch_of_32768_takes_less_than_a_gib(dtype):
     with FakeTensorMode(), LivePeak() as memory:
         images, texts = (torch.zeros(32768, 512, dtype=dtype, requires_grad=True) for _ in range(2))
@@ -253,7 +253,7 @@ def test_wrong_input_is_named(change, words):
 def found(tmp_path_factory):
     """What each of four processes found, by rank."""
     folder = tmp_path_factory.mktemp("processes")
-    multiprocessing.spawn(tiled_loss.run, (str(folder),), nprocs=4)
+    assert start(tiled_loss.run, 4, str(folder)) == [0] * 4
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(4)]
 
 

@@ -10,6 +10,8 @@ from radapter import RAdapterConfig
 from radapter.models import export, fingerprint, inspect, load
 from radapter.storage import read_json
 
+pytestmark = pytest.mark.slow
+
 
 def letters(texts: list[str]) -> torch.Tensor:
     """The stand-in for SigLIP's tokenizer, whose files are on the hub: one id per letter, 1 at the end and after."""

@@ -1,5 +1,6 @@
 """What each of two processes does with its share of seven images: count it, then sum over all."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -19,9 +20,9 @@ def images():
     ]
 
 
-def run(rank: int, folder: str) -> None:
-    """Process `rank`: writes the summed counts to FOLDER/RANK.pt."""
-    torch.set_num_threads(1)
+def run(folder: str) -> None:
+    """Process RANK: writes the summed counts to FOLDER/RANK.pt."""
+    rank = int(os.environ["RANK"])
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
     counts = sum(confusion_matrix(guess, truth, CLASSES) for guess, truth in images()[rank::WORLD])
     dist.all_reduce(counts)

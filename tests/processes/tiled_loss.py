@@ -3,6 +3,7 @@
 One start of the processes serves every case, since importing costs more than computing.
 """
 
+import os
 from pathlib import Path
 
 import torch
@@ -91,9 +92,9 @@ def trained(model, loss, parts, rank):
     return {name: p.detach() for name, p in pair.named_parameters() if p.requires_grad}
 
 
-def run(rank: int, folder: str) -> None:
-    """Process `rank` of four: writes what it found to FOLDER/RANK.pt."""
-    torch.set_num_threads(1)
+def run(folder: str) -> None:
+    """Process RANK of four: writes what it found to FOLDER/RANK.pt."""
+    rank = int(os.environ["RANK"])
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=4)
     found = {world: in_world(world, rank) for world in WORLDS}
     torch.save(found, Path(folder) / f"{rank}.pt")

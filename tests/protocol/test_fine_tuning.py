@@ -178,16 +178,22 @@ def test_keeping_the_best_epoch_gives_weights_at_least_as_good_on_validation(sui
     assert kept.epoch in (1, 2, 3, 4)
 
 
+@pytest.fixture(scope="module")
+def untrained(suite):
+    """The bench of the suite and the row of the zero-shot model."""
+    fresh = radapter.load("world:tiny")
+    bench = Bench(suite, fresh.preprocess, memory=Memory())
+    return bench, bench.zero_shot(fresh).rows[0]
+
+
 HEADED = ("linear-probe", "full", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "wise-ft", "r-adapter+head")
 
 
 @pytest.mark.parametrize("method", [*HEADED, "r-adapter:cross-entropy"])
 def test_alpha_0_of_a_method_with_a_head_is_zero_shot_bitwise_and_after_reloading(
-    tmp_path: Path, suite, recipe, method
+    tmp_path: Path, suite, recipe, untrained, method
 ):
-    fresh = radapter.load("world:tiny")
-    bench = Bench(suite, fresh.preprocess, memory=Memory())
-    (zero_shot,) = bench.zero_shot(fresh).rows
+    bench, zero_shot = untrained
     found = trained(method, suite, replace(recipe, epochs=2, learning_rate=1e-2, batch_size=60))
     save_trained(tmp_path, found, alpha=0.5, about={})
     for each in (found, load_trained(tmp_path, radapter.load("world:tiny"))):

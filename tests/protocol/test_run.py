@@ -3,6 +3,7 @@ import os
 import signal
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def run(out: Path, suite, recipe, method: str = "r-adapter", **options) -> Resul
     )
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, suite, recipe):
+    """Gives the folder and the results of a finished run of a method, made once; tests only read it."""
+
+    @cache
+    def of(method: str = "r-adapter") -> tuple[Path, Results]:
+        folder = tmp_path_factory.mktemp("finished") / "run"
+        return folder, run(folder, suite, recipe, method)
+
+    return of
+
+
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
     """What a run hands over; not its checkpoints."""
     files = [f for f in sorted(folder.rglob("*.safetensors")) if "checkpoints" not in f.parts]
@@ -63,25 +76,28 @@ def bench(encoder, suite) -> Bench:
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "r-adapter", "r-adapter+head"])
-def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, suite, recipe, method: str):
-    whole = run(tmp_path / "whole", suite, recipe, method)
+def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(
+    tmp_path: Path, suite, recipe, finished, method: str
+):
+    folder, whole = finished(method)
     with pytest.raises(Interrupted, match="step 3 of 8"):
         run(tmp_path / "cut", suite, recipe, method, report=stop_at(3))
     resumed = run(tmp_path / "cut", suite, recipe, method, resume=True)
-    assert same(tensors(tmp_path / "whole"), tensors(tmp_path / "cut"))
+    assert same(tensors(folder), tensors(tmp_path / "cut"))
     assert resumed.sweep == whole.sweep
 
 
-@pytest.mark.parametrize("step", [4, 8])
 def test_a_run_stopped_before_the_validation_of_an_epoch_chooses_the_same_epoch(
-    tmp_path: Path, suite, recipe, step: int
+    tmp_path: Path, suite, recipe
 ):
     recipe = replace(recipe, keep="best")
     run(tmp_path / "whole", suite, recipe, tested="chosen")
-    with pytest.raises(Interrupted, match=f"step {step} of 8"):
-        run(tmp_path / "cut", suite, recipe, tested="chosen", report=stop_at(step))
-    run(tmp_path / "cut", suite, recipe, tested="chosen", resume=True)
-    assert same(tensors(tmp_path / "whole"), tensors(tmp_path / "cut"))
+    for step in (4, 8):
+        cut = tmp_path / f"cut-{step}"
+        with pytest.raises(Interrupted, match=f"step {step} of 8"):
+            run(cut, suite, recipe, tested="chosen", report=stop_at(step))
+        run(cut, suite, recipe, tested="chosen", resume=True)
+        assert same(tensors(tmp_path / "whole"), tensors(cut))
 
 
 def test_a_run_is_not_resumed_with_other_data_or_another_base_model(tmp_path: Path, suite, recipe):
@@ -103,23 +119,23 @@ def test_metrics_hold_every_step_once_after_a_resume(tmp_path: Path, suite, reci
         run(tmp_path, suite, recipe, report=stop_at(5))
     newest = max((tmp_path / "checkpoints").iterdir())
     (newest / "manifest.json").unlink()  # the newest is damaged: step 4 counts, and step 5 is done again
-    run(tmp_path, suite, recipe, resume=True)
+    run(tmp_path, suite, recipe, tested="chosen", resume=True)
     steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 9))
 
 
-def test_a_finished_run_is_read_and_not_done_again(tmp_path: Path, suite, recipe):
-    first = run(tmp_path, suite, recipe)
-    written = (tmp_path / "results.json").stat().st_mtime_ns
-    assert run(tmp_path, suite, recipe, resume=True) == first
-    assert (tmp_path / "results.json").stat().st_mtime_ns == written
+def test_a_finished_run_is_read_and_not_done_again(suite, recipe, finished):
+    folder, first = finished()
+    written = (folder / "results.json").stat().st_mtime_ns
+    assert run(folder, suite, recipe, resume=True) == first
+    assert (folder / "results.json").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("method", TRAINED)
-def test_a_run_reloaded_gives_its_reported_figures(tmp_path: Path, suite, recipe, method: str):
-    results = run(tmp_path, suite, recipe, method)
+def test_a_run_reloaded_gives_its_reported_figures(suite, finished, method: str):
+    folder, results = finished(method)
     encoder = radapter.load("world:tiny")
-    again = evaluate_run(tmp_path, encoder, bench(encoder, suite))
+    again = evaluate_run(folder, encoder, bench(encoder, suite))
     row, other = results.row(method), again.row(method)
     assert other.alpha == row.alpha
     assert other.id_mean == pytest.approx(
@@ -130,7 +146,7 @@ def test_a_run_reloaded_gives_its_reported_figures(tmp_path: Path, suite, recipe
 
 
 def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: Path, suite, recipe):
-    results = run(tmp_path, suite, recipe, alpha=0.3)
+    results = run(tmp_path, suite, recipe, tested="chosen", alpha=0.3)
     encoder = radapter.load("world:tiny")
     PeftModel.from_pretrained(encoder.module, tmp_path / "adapter")
     row = bench(encoder, suite).zero_shot(encoder).rows[0]  # the model as it is, which now is the adapted one
@@ -163,17 +179,17 @@ def test_the_sweep_of_merged_weights_is_the_adapter_re_scaled(suite, recipe):
 
 
 @pytest.mark.parametrize("method", ["wise-ft", "lora", "r-adapter"])
-def test_a_run_merges_to_a_plain_model_at_the_asked_alpha(tmp_path: Path, suite, recipe, method: str):
-    run(tmp_path / "run", suite, recipe, method)
+def test_a_run_merges_to_a_plain_model_at_the_asked_alpha(tmp_path: Path, finished, method: str):
+    folder, _ = finished(method)
     merge_run(
-        tmp_path / "run",
+        folder,
         radapter.load("world:tiny"),
         to=tmp_path / "merged",
         format="transformers",
         alpha=0.4,
     )
     merged = radapter.load(str(tmp_path / "merged")).eval()
-    trained = load_trained(tmp_path / "run", radapter.load("world:tiny"))
+    trained = load_trained(folder, radapter.load("world:tiny"))
     pixels = torch.randn(2, 3, merged.image_size, merged.image_size)
     with torch.no_grad(), trained.interpolation() as interpolation, interpolation.at(0.4):
         expected = trained.classifier.encoder.encode_image(pixels)
@@ -181,14 +197,14 @@ def test_a_run_merges_to_a_plain_model_at_the_asked_alpha(tmp_path: Path, suite,
         assert torch.allclose(merged.encode_image(pixels), expected, atol=1e-5)
 
 
-def test_another_base_model_is_refused_with_both_fingerprints(tmp_path: Path, suite, recipe):
-    run(tmp_path, suite, recipe)
+def test_another_base_model_is_refused_with_both_fingerprints(finished):
+    folder, _ = finished()
     other = radapter.load("world:tiny")
     with torch.no_grad():
         next(iter(other.parameters())).add_(1e-3)
     with pytest.raises(RunError) as error:
-        load_trained(tmp_path, other)
-    about = json.loads((tmp_path / "trained.json").read_text())
+        load_trained(folder, other)
+    about = json.loads((folder / "trained.json").read_text())
     assert about["fingerprint"] in str(error.value)
     assert radapter.fingerprint(other) in str(error.value)
 
@@ -223,18 +239,18 @@ def test_comparison_trains_wise_ft_and_full_once(tmp_path: Path, suite, recipe):
 
 
 @pytest.mark.parametrize("method", ["flyp", "lora"])
-def test_the_alpha_of_every_trained_method_is_chosen(tmp_path: Path, suite, recipe, method: str):
-    results = run(tmp_path, suite, recipe, method)
+def test_the_alpha_of_every_trained_method_is_chosen(finished, method: str):
+    _, results = finished(method)
     row = results.row(method)
     assert row.selection is not None
     assert (row.selection.split, row.selection.n, results.selection) == ("id_val", 40, row.selection)
     assert row.alpha <= row.selection.best_alpha
 
 
-def test_test_sets_are_evaluated_at_the_chosen_alphas_alone(tmp_path: Path, suite, recipe):
+def test_test_sets_are_evaluated_at_the_chosen_alphas_alone(tmp_path: Path, suite, recipe, finished):
     steps: list[Evaluated] = []
     chosen = run(tmp_path / "few", suite, recipe, tested="chosen", progress=steps.append)
-    every = run(tmp_path / "all", suite, recipe)
+    _, every = finished()
     alpha = every.row("r-adapter").alpha
     assert [row.alpha for row in chosen.sweep[1:]] == sorted({0.0, alpha, 0.5, 1.0})
     assert chosen.sweep[1:] == [row for row in every.sweep[1:] if row.alpha in {0.0, alpha, 0.5, 1.0}]
@@ -260,5 +276,6 @@ def test_progress_counts_to_the_true_total_and_tells_how_long_a_set_took(suite, 
     assert ended == [(name, 40, 2) for name in ("id_val/id_val", "id/photo", "ood/sketch", "ood/neon")]
 
 
-def test_evaluation_has_a_time_of_its_own(tmp_path: Path, suite, recipe):
-    assert run(tmp_path, suite, recipe).evaluation_seconds > 0
+def test_evaluation_has_a_time_of_its_own(finished):
+    _, results = finished()
+    assert results.evaluation_seconds > 0

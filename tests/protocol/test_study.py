@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from models.small import clip_folder
 
 import radapter
 from radapter.errors import ConfigError, DivergedError
@@ -17,8 +18,11 @@ from radapter.report.study import edge_lines, search_markdown, write_study
 TOP1 = HEADLINES["classification"]
 
 
-def load():
-    return radapter.load("world:tiny")
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """Loads a CLIP with random weights, a hundred times as fast as the world's."""
+    folder = clip_folder(tmp_path_factory.mktemp("clip"))
+    return lambda: radapter.load(folder)
 
 
 def measured(right: str, nll: float = 1.0) -> Measured:
@@ -116,7 +120,7 @@ def test_a_rate_that_diverges_is_never_chosen():
         choose_rate({0.1: None, 1.0: None}, TOP1, name="full")
 
 
-def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe):
+def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe, load):
     class Untouchable:
         """Pictures that nobody may look at; the leak guard compares content hashes alone."""
 
@@ -135,13 +139,13 @@ def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe):
     assert found[1e-3] != found[1e-2]
 
 
-def test_a_search_needs_validation(tmp_path: Path, suite, recipe):
+def test_a_search_needs_validation(tmp_path: Path, suite, recipe, load):
     trainings = Trainings(tmp_path, load, lambda _: replace(suite, id_val=None), recipe)
     with pytest.raises(ConfigError, match="id_val"):
         search_learning_rates(trainings, grids={"full": [1e-3]}, seed=0)
 
 
-def test_a_rate_that_diverges_loses_and_the_comparison_goes_on(tmp_path: Path, suite, recipe, caplog):
+def test_a_rate_that_diverges_loses_and_the_comparison_goes_on(tmp_path: Path, suite, recipe, load, caplog):
     lines: list[str] = []
 
     def once():
@@ -161,7 +165,7 @@ def test_a_rate_that_diverges_loses_and_the_comparison_goes_on(tmp_path: Path, s
 
 
 def test_a_method_that_diverges_at_every_rate_or_at_a_seed_has_no_row_and_the_others_have(
-    tmp_path: Path, suite, recipe
+    tmp_path: Path, suite, recipe, load
 ):
     quick = replace(recipe, epochs=1, max_skipped=1, warmup_steps=0, grad_clip=None)
     trainings = Trainings(tmp_path, load, lambda _: suite, quick)
@@ -182,7 +186,7 @@ def test_a_method_that_diverges_at_every_rate_or_at_a_seed_has_no_row_and_the_ot
         study(methods[:1], trainings, grids={"full": [1e30]}, seeds=[0])
 
 
-def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path: Path, suite, recipe):
+def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path: Path, suite, recipe, load):
     lines: list[str] = []
     trainings = Trainings(
         tmp_path / "trainings", load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append
@@ -204,7 +208,9 @@ def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path
     assert {"frontier.png", "results.json", "results.md"} <= {f.name for f in (tmp_path / "out").iterdir()}
 
 
-def test_results_have_the_grid_the_best_and_the_chosen_rate_of_each_training(tmp_path: Path, suite, recipe):
+def test_results_have_the_grid_the_best_and_the_chosen_rate_of_each_training(
+    tmp_path: Path, suite, recipe, load
+):
     trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
     found = study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-3]}, seeds=[0])
     found.report().write(tmp_path)
@@ -216,7 +222,7 @@ def test_results_have_the_grid_the_best_and_the_chosen_rate_of_each_training(tmp
     assert Results.read(tmp_path) == found.report()
 
 
-def test_a_study_started_again_does_nothing_twice(tmp_path: Path, suite, recipe):
+def test_a_study_started_again_does_nothing_twice(tmp_path: Path, suite, recipe, load):
     lines: list[str] = []
 
     def once():
@@ -230,7 +236,7 @@ def test_a_study_started_again_does_nothing_twice(tmp_path: Path, suite, recipe)
     assert first == second
 
 
-def test_the_search_s_losers_leave_their_accuracy_and_no_weights(tmp_path: Path, suite, recipe):
+def test_the_search_s_losers_leave_their_accuracy_and_no_weights(tmp_path: Path, suite, recipe, load):
     trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
     found = study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-2]}, seeds=[0])
     (loser,) = {1e-4, 1e-2} - {found.learning_rates["full"]}
@@ -238,7 +244,7 @@ def test_the_search_s_losers_leave_their_accuracy_and_no_weights(tmp_path: Path,
     assert left == {"validation.json", "validation.safetensors", "manifest.json"}
 
 
-def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe):
+def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe, load):
     lines: list[str] = []
     trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append)
     methods = [METHODS[name] for name in ("full", "uniform-soup", "greedy-soup")]
@@ -251,7 +257,7 @@ def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe):
     assert found.results[1].row("uniform-soup").selection.split == "id_val"
 
 
-def test_a_soup_of_other_rates_is_another_soup(tmp_path: Path, suite, recipe):
+def test_a_soup_of_other_rates_is_another_soup(tmp_path: Path, suite, recipe, load):
     trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
     narrow, wide = (
         trainings.mixed(METHODS["uniform-soup"], rates, 0).classifier.state_dict()

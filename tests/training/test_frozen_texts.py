@@ -22,10 +22,10 @@ IMAGE_TOWER = RAdapterConfig(towers=("image",))
 
 @pytest.fixture(scope="module")
 def pairs():
-    return open_pairs({"world": "scenes", "size": 40})
+    return open_pairs({"world": "scenes", "size": 20})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pair_suite(pairs):
     return RetrievalSuite(train=pairs, id_val=None, id_test={"same": pairs}, ood={}, per_group=2)
 
@@ -49,14 +49,20 @@ def trained(suite, recipe, *, adapter=IMAGE_TOWER, memory=None, table=RETRIEVAL,
     return weights, sum(read)
 
 
+@pytest.fixture(scope="module")
+def usual(pair_suite, recipe):
+    """A training with a frozen text tower and memory for its features."""
+    return trained(pair_suite, recipe)
+
+
 def close(first, second, tolerance):
     return all((first[name] - second[name]).abs().max() <= tolerance for name in first)
 
 
 @pytest.mark.parametrize("chunk_size", [None, 5])
-def test_each_caption_of_a_frozen_text_tower_is_encoded_once(pairs, pair_suite, recipe, chunk_size):
+def test_each_caption_of_a_frozen_text_tower_is_encoded_once(pairs, pair_suite, recipe, usual, chunk_size):
     recipe = replace(recipe, chunk_size=chunk_size)
-    kept, read = trained(pair_suite, recipe)
+    kept, read = trained(pair_suite, recipe) if chunk_size else usual
     assert read == len(set(pairs.captions))
     asked, read_without = trained(pair_suite, recipe, memory=Memory(0))
     assert read_without > 1.5 * read
@@ -73,9 +79,9 @@ def test_prompts_of_classes_are_encoded_once(suite, recipe):
     assert close(kept, asked, 1e-9)
 
 
-def test_a_text_tower_that_is_trained_is_asked_in_every_step(pair_suite, recipe):
+def test_a_text_tower_that_is_trained_is_asked_in_every_step(pair_suite, recipe, usual):
     _, read = trained(pair_suite, recipe, adapter=RAdapterConfig())
-    _, once = trained(pair_suite, recipe)
+    _, once = usual
     assert read > 1.5 * once
 
 
@@ -95,8 +101,8 @@ class StopAfter(StopSignal):
         self.asked = self.left <= 0
 
 
-def test_a_resumed_run_is_bitwise_the_uninterrupted_one(pair_suite, recipe, tmp_path):
-    whole, _ = trained(pair_suite, recipe)
+def test_a_resumed_run_is_bitwise_the_uninterrupted_one(pair_suite, recipe, usual, tmp_path):
+    whole, _ = usual
     stop = StopAfter(3)
     with pytest.raises(Interrupted):
         trained(pair_suite, recipe, checkpoints=Checkpoints(tmp_path), stop=stop, report=stop)

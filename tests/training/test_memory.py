@@ -1,3 +1,5 @@
+import weakref
+
 import torch
 from torch import nn
 
@@ -20,3 +22,12 @@ def test_a_storage_counts_once():
     rows = torch.randn(5, 3, requires_grad=True)
     once = step_bytes(frozen, lambda: (rows * rows).sum())
     assert once == 5 * 3 * 4
+
+
+def test_counting_leaves_nothing_of_the_step_in_memory():
+    def counted():
+        layer = nn.Linear(4, 3)
+        step_bytes(layer, lambda: layer(torch.ones(5, 4)).exp().sum())  # autograd keeps the output of exp
+        return weakref.ref(layer.weight)
+
+    assert counted()() is None

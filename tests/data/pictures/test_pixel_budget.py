@@ -96,6 +96,7 @@ def test_images_are_decoded_within_the_budget(tmp_path, monkeypatch):
     assert asked == [100] * 8
 
 
+@pytest.mark.slow
 def test_six_large_images_take_at_most_three_gigabytes(tmp_path):
     for number in range(6):
         Image.new("RGB", (7000, 7000), (number, 90, 200)).save(tmp_path / f"{number}.png")

@@ -140,9 +140,7 @@ def test_one_step_at_the_default_keeps_the_features_of_a_tower_768_wide(name, wi
     head = LinearHead.zero_shot(before, wide.logit_scale)
     learner, _ = method.build(wide, head=head, loss=loss, adapter=RAdapterConfig(adapter_drop=0.0))
     rates = PeakRates(default_rate(method, wide.image_width), method.head_learning_rate or 0.0)
-    spread = spread_of(
-        learner, make_accelerator("fp32"), ALONE, rates=rates, weight_decay=0.0, sharded=False
-    )
+    spread = spread_of(learner, make_accelerator("fp32"), ALONE, rates=rates, weight_decay=0.0, sharded=False)
     spread.model(LabelledPairs(pixels, torch.randint(3, 20, (8, wide.context_length)), rows, rows)).backward()
     spread.optimizer.step()
     after = F.normalize(wide.encode_image(pixels), dim=-1).detach()

@@ -99,9 +99,7 @@ def crop_of(encoder: DualEncoder, regions: RegionsConfig) -> Crop:
         size=encoder.image_size,
         mean=encoder.image_mean,
         std=encoder.image_std,
-        style=CropStyle(
-            expand=regions.expand, square=regions.square, ovseg_compat=regions.ovseg_compat
-        ),
+        style=CropStyle(expand=regions.expand, square=regions.square, ovseg_compat=regions.ovseg_compat),
     )
 
 

@@ -442,3 +442,15 @@ def test_what_a_comparison_does_not_hold_is_not_merged(radapter, compared, refus
 def test_a_run_has_no_method_to_choose(radapter, refusal, run):
     said = refusal(radapter, "merge", run, "--method", "r-adapter", "--to", "merged")
     assert "--method is for a comparison" in said
+
+
+def test_verify_reads_the_results_of_a_comparison(radapter, compared, tmp_path):
+    out = shutil.copytree(compared[0], tmp_path / "out")
+    whole = json.loads(radapter("verify", out, "--json").printed)
+    assert whole["whole"]
+    assert not any(file["reason"] for file in whole["files"])
+    (out / "results.json").write_text('{"schema": 3}')
+    told = json.loads(radapter("verify", out, "--json").printed)
+    (file,) = (file for file in told["files"] if file["file"] == str(out / "results.json"))
+    assert (told["whole"], file["state"]) == (False, "damaged")
+    assert "model: field required" in file["reason"]

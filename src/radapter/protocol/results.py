@@ -152,6 +152,10 @@ class Figures(_Sets):
         """The test sets of every role, by name."""
         return self.id | self.ood | self.transfer
 
+    def figures(self) -> dict[str, Any]:
+        """What a row at this alpha takes over."""
+        return {name: getattr(self, name) for name in Figures.model_fields if name != "method"}
+
 
 class SweepRow(Figures):
     """One method at one alpha of its sweep."""
@@ -200,10 +204,6 @@ class SweepRow(Figures):
         """ "ROLE/NAME" -> metrics, of the validation set and of the test sets."""
         tested = {f"{role}/{name}": of for role in TESTED for name, of in self.sets(role).items()}
         return tested if self.id_val is None else {ID_VAL: self.id_val} | tested
-
-    def figures(self) -> dict[str, Any]:
-        """What a row at this alpha takes over."""
-        return {name: getattr(self, name) for name in Figures.model_fields if name != "method"}
 
 
 class Robustness(_Part):

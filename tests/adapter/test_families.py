@@ -11,7 +11,9 @@ def family(request):
     return build(request.param)
 
 
-@pytest.fixture(params=[None, 4], ids=["full rank", "r = 4"])
+@pytest.fixture(
+    params=[pytest.param(None, id="full rank"), pytest.param(4, id="r = 4", marks=pytest.mark.slow)]
+)
 def adapted(request, family):
     """A model of the family with random adapters, its features, and the base's features."""
     module, features = family

@@ -117,7 +117,13 @@ def test_merge_writes_a_model_that_transformers_loads_alone(radapter, run, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("method", "alpha"), [("wise-ft", 0.5), ("lora", 0.5), ("r-adapter", 0.5), ("r-adapter+head", 0.5)]
+    ("method", "alpha"),
+    [
+        pytest.param("wise-ft", 0.5, marks=pytest.mark.slow),
+        pytest.param("lora", 0.5, marks=pytest.mark.slow),
+        ("r-adapter", 0.5),
+        ("r-adapter+head", 0.5),
+    ],
 )
 def test_a_merged_run_classifies_with_transformers_alone(radapter, written, small, tmp_path, method, alpha):
     out, merged = tmp_path / "run", tmp_path / "merged"

@@ -229,6 +229,7 @@ def test_every_command_but_two_refuses_several_processes(name, monkeypatch, caps
     assert f"radapter {name} runs in one process. The launcher started 2." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_torchrun_starts_the_command_line(run_of_one, written, tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(

@@ -10,13 +10,12 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from radapter.adapter import RAdapterConfig, RAdapterLayer
-from radapter.losses import mpm_nce
+from radapter.losses import bound_loss, mpm_nce
 from radapter.methods import (
     METHODS,
     SEGMENTATION,
     ContrastiveLearner,
     LabelledPairs,
-    bound_loss,
     l2_sp,
     trained_parameters,
 )

@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 import radapter
 from radapter.adapter import RAdapterConfig
-from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, LabelledPairs, trained_parameters
 from radapter.zeroshot import LinearHead
 
 LEARNING_RATE, DECAY, EPS = 1e-3, 0.1, 1e-8

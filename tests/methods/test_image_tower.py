@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods import SEGMENTATION, bound_loss
+from radapter.losses import bound_loss
+from radapter.methods import SEGMENTATION
 from radapter.methods.learner import learns
 from radapter.methods.lora import lora_targets
 from radapter.zeroshot import LinearHead

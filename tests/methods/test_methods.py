@@ -10,13 +10,13 @@ from torch import nn
 import radapter
 from radapter.adapter import RAdapterConfig, RAdapterLayer, find_sites
 from radapter.errors import ConfigError
+from radapter.losses import bound_loss
 from radapter.methods import (
     GROUPS,
     METHODS,
     TABLES,
     HeadLearner,
     LabelledPairs,
-    bound_loss,
     count_trained,
     find_method,
     trained_parameters,

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from models.small import OPEN_CLIP
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods import METHODS, TABLES, bound_loss
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, TABLES
 from radapter.methods.learner import LabelledPairs
 from radapter.methods.rates import default_rate, head_rate, in_words, multiplier
 from radapter.models import load

@@ -17,13 +17,13 @@ import radapter
 from radapter.adapter import Ema, RAdapterConfig, coins, use_coins
 from radapter.data import ClassificationSet, EvalLoader, TrainLoader, open_classification, open_pairs
 from radapter.errors import DataError, ImageError, RAdapterError
+from radapter.losses import bound_loss
 from radapter.losses.gather import Parts
 from radapter.methods import (
     METHODS,
     LabelledPairs,
     Learner,
     LossName,
-    bound_loss,
     find_method,
     trained_parameters,
 )

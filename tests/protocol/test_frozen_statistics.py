@@ -11,7 +11,8 @@ import radapter
 from radapter.adapter import hold_statistics
 from radapter.data import open_classification
 from radapter.errors import ModelError
-from radapter.methods import METHODS, RETRIEVAL, SEGMENTATION, bound_loss
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, RETRIEVAL, SEGMENTATION
 from radapter.protocol import ClassificationSuite, train_method
 from radapter.protocol.trained import load_trained, save_trained
 from radapter.zeroshot import LinearHead

@@ -12,7 +12,8 @@ from radapter.adapter import RAdapterConfig
 from radapter.data import Memory, open_pairs
 from radapter.data.memory import Lease
 from radapter.evaluation.kept_texts import KeptTexts
-from radapter.methods import METHODS, RETRIEVAL, bound_loss
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, RETRIEVAL
 from radapter.protocol import RetrievalSuite, train_method
 from radapter.training import Checkpoints, Interrupted, StopSignal, StreamCaptions, frozen_text_features
 from radapter.zeroshot import LinearHead

@@ -9,7 +9,8 @@ import torch
 
 import radapter
 from radapter.adapter import RAdapterConfig, coins, use_coins
-from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, LabelledPairs, trained_parameters
 from radapter.protocol import train_method
 from radapter.training.gradient_cache import backward_in_chunks
 from radapter.zeroshot import LinearHead

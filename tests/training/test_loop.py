@@ -9,7 +9,8 @@ import radapter
 from radapter.adapter import Ema, RAdapterConfig
 from radapter.data import TrainLoader
 from radapter.errors import ConfigError, DiskError, DivergedError
-from radapter.methods import METHODS, bound_loss, trained_parameters
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, trained_parameters
 from radapter.training import (
     Checkpoints,
     ClassCaptions,

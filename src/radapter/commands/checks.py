@@ -13,7 +13,8 @@ from radapter.commands.building import absent_folder
 from radapter.config import CommonConfig, differences, load_config
 from radapter.config.schema import AdapterConfig
 from radapter.errors import ConfigError, ModelError, RunError
-from radapter.methods import TABLES, Method, bound_loss, groups_of
+from radapter.losses import bound_loss
+from radapter.methods import TABLES, Method, groups_of
 from radapter.models import DualEncoder
 from radapter.protocol import CONFIG, Recipe, check_epochs, check_loss, check_tracking
 from radapter.storage import check_writable

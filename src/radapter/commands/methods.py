@@ -12,7 +12,8 @@ from radapter.adapter import RAdapterConfig
 from radapter.commands.terminal import next_steps
 from radapter.errors import ConfigError, SiteError
 from radapter.evaluation import TaskName
-from radapter.methods import TABLES, Method, bound_loss, count_trained, groups_of
+from radapter.losses import bound_loss
+from radapter.methods import TABLES, Method, count_trained, groups_of
 from radapter.methods.rates import CLIP_WIDTH, scientific
 from radapter.models import DualEncoder, load
 from radapter.report.table import framed, parameters

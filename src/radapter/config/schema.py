@@ -25,6 +25,7 @@ from pydantic import (
 from radapter.config.paths import PATH, PATH_OR_NAME, with_absolute_paths
 from radapter.config.sources import copied
 from radapter.errors import did_you_mean
+from radapter.losses import LossName
 from radapter.processes import TIMEOUT_MINUTES
 
 # Rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test holds
@@ -125,9 +126,7 @@ class AdapterConfig(Section):
 class LossConfig(Section):
     """What training minimises."""
 
-    name: Literal["mpm-nce", "single-positive", "clip", "siglip", "cross-entropy"] | None = Field(
-        default=None, description="the loss; null is the method's own"
-    )
+    name: LossName | None = Field(default=None, description="the loss; null is the method's own")
     margin: Annotated[float, Field(ge=0)] | None = Field(
         default=None, description="mpm-nce: added to the cosine of negatives; null is the paper's 0.05"
     )

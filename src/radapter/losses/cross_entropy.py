@@ -4,10 +4,14 @@ Source: Wortsman et al., CVPR 2022 (arXiv 2109.01903): the class embeddings of t
 logit scale, are the weights of a linear classifier with a bias, kept fixed or trained on.
 """
 
+from typing import Protocol
+
 from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.losses.batch import check_label_smoothing, check_targets, linear_logits
+from radapter.losses.gather import Parts
+from radapter.losses.loss import Loss
 
 
 def head_cross_entropy(
@@ -56,3 +60,30 @@ def head_cross_entropy(
     check_label_smoothing(label_smoothing)
     logits = linear_logits(image_features, weight, bias)  # (B, C), float32 or wider
     return F.cross_entropy(logits, targets.long(), label_smoothing=label_smoothing)
+
+
+class _Head(Protocol):
+    @property
+    def weight(self) -> Tensor: ...
+    @property
+    def bias(self) -> Tensor: ...
+
+
+def _of_batch(
+    image_features: Tensor,
+    head: _Head,
+    targets: Tensor,
+    logit_scale: Tensor,
+    parts: Parts | None = None,
+    *,
+    label_smoothing: float,
+) -> Tensor:
+    if parts is not None:
+        image_features, targets = parts.joined(image_features), parts.joined(targets)
+    # the head's weight is scaled already: logit_scale is not used
+    return head_cross_entropy(
+        image_features, head.weight, head.bias, targets, label_smoothing=label_smoothing
+    )
+
+
+LOSS = Loss("cross-entropy", _of_batch, {"label_smoothing": 0.0})

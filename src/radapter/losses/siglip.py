@@ -15,6 +15,8 @@ from radapter.losses.batch import (
     scaled_cosines,
     widen,
 )
+from radapter.losses.gather import Parts
+from radapter.losses.loss import Loss
 
 
 def siglip_loss(
@@ -50,3 +52,21 @@ def siglip_loss(
             logits = logits + (widen(logit_bias) if isinstance(logit_bias, Tensor) else logit_bias)
         signs = same_target(targets).to(logits.dtype) * 2 - 1
         return -F.logsigmoid(signs * logits).sum() / len(logits)
+
+
+def _of_batch(
+    image_features: Tensor,
+    text_features: Tensor,
+    targets: Tensor,
+    logit_scale: Tensor,
+    parts: Parts | None = None,
+    *,
+    logit_bias: Tensor,
+) -> Tensor:
+    if parts is not None:
+        image_features, text_features = parts.joined(image_features), parts.joined(text_features)
+        targets = parts.joined(targets)
+    return siglip_loss(image_features, text_features, targets, logit_scale, logit_bias)
+
+
+LOSS = Loss("siglip", _of_batch, reads_logit_bias=True)

@@ -2,14 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-
-import torch
-from torch import Tensor
 
 from radapter.errors import ConfigError, did_you_mean
-from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, mpm_nce_tiled, siglip_loss
-from radapter.losses.gather import Parts
 from radapter.methods import (
     flyp,
     full,
@@ -26,7 +20,6 @@ from radapter.methods import (
 )
 from radapter.methods.learner import (
     ContrastiveLearner,
-    FeatureLoss,
     HeadLearner,
     LabelledPairs,
     Learner,
@@ -34,9 +27,8 @@ from radapter.methods.learner import (
     learns,
     trained_parameters,
 )
-from radapter.methods.method import Built, LossName, Method
+from radapter.methods.method import Built, Method
 from radapter.methods.soups import greedy_soup, uniform_soup
-from radapter.zeroshot import LinearHead
 
 __all__ = [
     "GROUPS",
@@ -46,13 +38,10 @@ __all__ = [
     "TABLES",
     "Built",
     "ContrastiveLearner",
-    "FeatureLoss",
     "HeadLearner",
     "LabelledPairs",
     "Learner",
-    "LossName",
     "Method",
-    "bound_loss",
     "count_trained",
     "find_method",
     "find_methods",
@@ -63,8 +52,6 @@ __all__ = [
     "uniform_soup",
 ]
 
-PAPER_MARGIN, PAPER_SMOOTHING = 0.05, 0.02
-TILED_FROM = 2048  # rows of a batch; benchmarks/loss: below it the dense form is as fast
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -191,144 +178,3 @@ def find_methods(names: Sequence[str], task: str = "classification") -> list[Met
 def groups_of(task: str) -> dict[str, tuple[str, ...]]:
     """`GROUPS` with the methods that a task has."""
     return {group: tuple(name for name in names if name in TABLES[task]) for group, names in GROUPS.items()}
-
-
-def bound_loss(
-    name: LossName, *, margin: float | None, label_smoothing: float | None, logit_bias: Tensor | None
-) -> FeatureLoss:
-    """A loss with its settings bound.
-
-    Args:
-        name: which.
-        margin: delta of MPM-NCE; None for the paper's 0.05.
-        label_smoothing: eps of MPM-NCE, None for the paper's 0.02; or of cross-entropy, None for 0.
-        logit_bias: scalar, for SigLIP's loss; None for models without one.
-
-    Raises:
-        ConfigError: a setting that this loss does not have, or SigLIP's loss for a model without a logit bias.
-    """
-    nce = ("mpm-nce", "single-positive")
-    if margin is not None and name not in nce:
-        raise ConfigError(
-            f"loss.margin is for {' and '.join(nce)}. Got {margin} with '{name}'. Leave it out, or set "
-            "loss.margin=null."
-        )
-    if label_smoothing is not None and name not in (*nce, "cross-entropy"):
-        raise ConfigError(
-            f"loss.label_smoothing is for {', '.join(nce)} and cross-entropy. Got {label_smoothing} with '{name}'. "
-            "Leave it out, or set loss.label_smoothing=null."
-        )
-    match name:
-        case "mpm-nce" | "single-positive":
-            return partial(
-                _mpm_nce if name == "mpm-nce" else _single_positive,
-                margin=PAPER_MARGIN if margin is None else margin,
-                label_smoothing=PAPER_SMOOTHING if label_smoothing is None else label_smoothing,
-            )
-        case "cross-entropy":
-            return partial(_cross_entropy, label_smoothing=label_smoothing or 0.0)
-        case "siglip":
-            if logit_bias is None:
-                raise ConfigError(
-                    "loss.name siglip needs a model with a logit bias. This one has none. Use mpm-nce."
-                )
-            return partial(_siglip, logit_bias=logit_bias.detach())  # frozen, as the temperature
-        case "clip":
-            return _clip
-
-
-def _mpm_nce(
-    image_features: Tensor,
-    text_features: Tensor,
-    targets: Tensor,
-    logit_scale: Tensor,
-    parts: Parts | None = None,
-    *,
-    margin: float,
-    label_smoothing: float,
-) -> Tensor:
-    """The dense form for batches whose matrix is small, the same value in tiles for the others."""
-    if parts is None and len(image_features) < TILED_FROM:
-        return mpm_nce(
-            image_features,
-            text_features,
-            targets,
-            logit_scale,
-            margin=margin,
-            label_smoothing=label_smoothing,
-        )
-    return mpm_nce_tiled(
-        image_features,
-        text_features,
-        targets,
-        logit_scale,
-        margin=margin,
-        label_smoothing=label_smoothing,
-        process_group=None if parts is None else parts.group,
-        batch_sizes=None if parts is None else parts.sizes,
-    )
-
-
-def _single_positive(
-    image_features: Tensor,
-    text_features: Tensor,
-    targets: Tensor,
-    logit_scale: Tensor,
-    parts: Parts | None = None,
-    *,
-    margin: float,
-    label_smoothing: float,
-) -> Tensor:
-    """MPM-NCE in which a sample's own caption is its only positive, for the paper's ablation."""
-    first = 0 if parts is None else parts.own.start
-    own = first + torch.arange(len(targets), device=targets.device)
-    return _mpm_nce(
-        image_features, text_features, own, logit_scale, parts, margin=margin, label_smoothing=label_smoothing
-    )
-
-
-def _clip(
-    image_features: Tensor,
-    text_features: Tensor,
-    targets: Tensor,
-    logit_scale: Tensor,
-    parts: Parts | None = None,
-) -> Tensor:
-    # CLIP's loss knows no classes: another image of the same class is a negative, as in FLYP's experiments.
-    if parts is None:
-        return clip_loss(image_features, text_features, logit_scale)
-    return _single_positive(
-        image_features, text_features, targets, logit_scale, parts, margin=0.0, label_smoothing=0.0
-    )
-
-
-def _siglip(
-    image_features: Tensor,
-    text_features: Tensor,
-    targets: Tensor,
-    logit_scale: Tensor,
-    parts: Parts | None = None,
-    *,
-    logit_bias: Tensor,
-) -> Tensor:
-    if parts is not None:
-        image_features, text_features = parts.joined(image_features), parts.joined(text_features)
-        targets = parts.joined(targets)
-    return siglip_loss(image_features, text_features, targets, logit_scale, logit_bias)
-
-
-def _cross_entropy(
-    image_features: Tensor,
-    head: LinearHead,
-    targets: Tensor,
-    logit_scale: Tensor,
-    parts: Parts | None = None,
-    *,
-    label_smoothing: float,
-) -> Tensor:
-    if parts is not None:
-        image_features, targets = parts.joined(image_features), parts.joined(targets)
-    # the head's weight is scaled already: logit_scale is not used
-    return head_cross_entropy(
-        image_features, head.weight, head.bias, targets, label_smoothing=label_smoothing
-    )

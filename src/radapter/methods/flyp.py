@@ -4,7 +4,8 @@ Source: Goyal et al., "Finetune like you pretrain", CVPR 2023. The temperature s
 """
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import ContrastiveLearner, FeatureLoss
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import ContrastiveLearner
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead

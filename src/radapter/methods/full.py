@@ -7,7 +7,7 @@ The head is theirs: class embeddings times the logit scale, and a bias that star
 """
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss
+from radapter.losses import FeatureLoss
 from radapter.methods.method import OF_AN_AVERAGE, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder

@@ -5,7 +5,8 @@ stays frozen too.
 """
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import ContrastiveLearner, FeatureLoss
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import ContrastiveLearner
 from radapter.methods.method import Built
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead

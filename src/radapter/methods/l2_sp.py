@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs, trained_parameters
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import HeadLearner, LabelledPairs, trained_parameters
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder

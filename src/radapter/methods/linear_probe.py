@@ -5,7 +5,8 @@ the probe starts from zero; started from the zero-shot head it cannot begin belo
 """
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss, HeadLearner
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import HeadLearner
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead

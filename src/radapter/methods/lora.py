@@ -16,7 +16,8 @@ from torch import nn
 from radapter.adapter import RAdapterConfig, block_names
 from radapter.adapter.config import TOWERS
 from radapter.adapter.sites import is_packed_attention
-from radapter.methods.learner import ContrastiveLearner, FeatureLoss
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import ContrastiveLearner
 from radapter.methods.lora_attention import use_separate_pairs
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder

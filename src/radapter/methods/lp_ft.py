@@ -6,7 +6,7 @@ rate, and half for fine-tuning.
 """
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss
+from radapter.losses import FeatureLoss
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import HeadLearner, LabelledPairs
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder

@@ -7,11 +7,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 from peft import PeftModel
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss, Learner
+from radapter.losses import FeatureLoss, LossName
+from radapter.methods.learner import Learner
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
-LossName = Literal["mpm-nce", "single-positive", "clip", "siglip", "cross-entropy"]
 Average = Literal["uniform", "greedy"]
 
 

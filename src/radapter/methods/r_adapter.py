@@ -18,7 +18,8 @@ from typing import Any
 from peft import get_peft_model
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import ContrastiveLearner, FeatureLoss, HeadLearner
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import ContrastiveLearner, HeadLearner
 from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead

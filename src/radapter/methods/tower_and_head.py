@@ -1,6 +1,7 @@
 """What full fine-tuning and its relatives share: the whole image tower under a trained head."""
 
-from radapter.methods.learner import FeatureLoss, HeadLearner, Regulariser
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import HeadLearner, Regulariser
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 

@@ -14,11 +14,9 @@ from radapter.adapter import Ema, auto_decay
 from radapter.data import Memory
 from radapter.data.memory import Lease
 from radapter.errors import ConfigError, ModelError
+from radapter.losses import FeatureLoss, LossName, bound_loss
 from radapter.methods import (
-    FeatureLoss,
-    LossName,
     Method,
-    bound_loss,
     count_trained,
     find_method,
     greedy_soup,

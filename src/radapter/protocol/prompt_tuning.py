@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from radapter.adapter import RAdapterConfig
 from radapter.data import Memory
-from radapter.methods import FeatureLoss, Method
+from radapter.losses import FeatureLoss
+from radapter.methods import Method
 from radapter.methods.learner import ContrastiveLearner
 from radapter.methods.method import OF_AN_AVERAGE, Built
 from radapter.models import DualEncoder

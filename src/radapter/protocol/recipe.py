@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods import LossName, Method
+from radapter.losses import LossName
+from radapter.methods import Method
 from radapter.training import Precision
 
 

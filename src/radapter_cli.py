@@ -275,7 +275,7 @@ def train(
     config: Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The configuration.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Settings that replace the file's: adapter.alpha=0.5"),
+        typer.Argument(metavar="KEY=VALUE", help="Settings that replace the file's: select.alpha=0.5"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder, in place of the file's 'out'.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")] = False,

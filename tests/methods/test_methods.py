@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +7,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 import radapter
-from radapter.adapter import RAdapterConfig, RAdapterLayer, find_sites
+from radapter.adapter import RAdapterLayer, find_sites
 from radapter.errors import ConfigError
 from radapter.losses import bound_loss
 from radapter.methods import (
@@ -17,8 +16,10 @@ from radapter.methods import (
     TABLES,
     HeadLearner,
     LabelledPairs,
+    RAdapterSettings,
     count_trained,
     find_method,
+    groups_of,
     trained_parameters,
 )
 from radapter.methods.lora import lora_targets
@@ -35,8 +36,8 @@ def built(name: str, encoder, classes: int = 5):
     method = METHODS[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
     assert method.build is not None
-    adapter = replace(RAdapterConfig(adapter_drop=0.0), **method.adapter_settings)
-    return method.build(encoder, head=head, loss=loss, adapter=adapter)
+    settings = method.settings(RAdapterSettings(drop=0.0))
+    return method.build(encoder, head=head, loss=loss, settings=settings)
 
 
 def pairs(encoder) -> LabelledPairs:
@@ -57,7 +58,7 @@ def tower_names(encoder) -> tuple[set[str], set[str]]:
 
 
 def test_names_are_those_of_the_documentation():
-    assert GROUPS["foundation"] == (
+    assert groups_of("classification")["foundation"] == (
         "zero-shot",
         "full",
         "flyp",
@@ -66,7 +67,9 @@ def test_names_are_those_of_the_documentation():
         "r-adapter",
         "r-adapter+head",
     )
-    assert all(name in METHODS for group in GROUPS.values() for name in group)
+    assert {name for group in GROUPS.values() for name in group} == {
+        name for t in TABLES.values() for name in t
+    }
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -200,8 +203,11 @@ def test_a_large_batch_is_summed_in_tiles_to_the_same_loss(rows, tiled):
 
 
 @pytest.mark.parametrize("task", TABLES)
-def test_what_stands_on_full_trains_what_full_trains(task):
-    full = TABLES[task]["full"]
-    for method in TABLES[task].values():
-        if method.runs == "full":
-            assert (method.build, method.losses) == (full.build, full.losses)
+def test_what_stands_on_full_fine_tuning_trains_what_it_trains(task):
+    runs = TABLES[task]["wise-ft"].runs
+    full = TABLES[task][runs]
+    standing = [method for method in TABLES[task].values() if method.runs == runs]
+    assert len(standing) == 4
+    for method in standing:
+        assert (method.build, method.losses, method.towers) == (full.build, full.losses, full.towers)
+        assert runs in method.summary or method is full

@@ -6,11 +6,12 @@ from functools import partial
 
 import pytest
 import torch
+from methods.random_start import RandomStart
 
 import radapter
-from radapter.adapter import RAdapterConfig, coins, use_coins
+from radapter.adapter import coins, use_coins
 from radapter.losses import bound_loss
-from radapter.methods import METHODS, LabelledPairs, trained_parameters
+from radapter.methods import METHODS, LabelledPairs, RAdapterSettings, trained_parameters
 from radapter.protocol import train_method
 from radapter.training.gradient_cache import backward_in_chunks
 from radapter.zeroshot import LinearHead
@@ -37,8 +38,10 @@ def learner_of(method: str, **settings: object):
     embeddings = torch.nn.functional.normalize(torch.randn(4, encoder.embed_dim).double(), dim=-1)
     head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
     assert row.build is not None
-    adapter = RAdapterConfig(init_weights=False, **{"adapter_drop": 0.5, **settings})
-    return row.build(encoder, head=head, loss=loss, adapter=adapter).learner.train()
+    given = row.settings(RAdapterSettings(**{"drop": 0.5, **settings}))
+    if isinstance(given, RAdapterSettings):
+        given = RandomStart(**given.model_dump())
+    return row.build(encoder, head=head, loss=loss, settings=given).learner.train()
 
 
 def gradients(learner) -> dict[str, torch.Tensor]:

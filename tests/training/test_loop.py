@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import radapter
-from radapter.adapter import Ema, RAdapterConfig
+from radapter.adapter import Ema
 from radapter.data import TrainLoader
 from radapter.errors import ConfigError, DiskError, DivergedError
 from radapter.losses import bound_loss
-from radapter.methods import METHODS, trained_parameters
+from radapter.methods import METHODS, MethodSettings, trained_parameters
 from radapter.training import (
     Checkpoints,
     ClassCaptions,
@@ -34,7 +34,7 @@ class Rig:
         loss = bound_loss(row.losses[0], margin=None, label_smoothing=None, logit_bias=None)
         assert row.build is not None
         torch.manual_seed(seed)
-        self.learner, _ = row.build(encoder, head=head, loss=loss, adapter=RAdapterConfig())
+        self.learner, _ = row.build(encoder, head=head, loss=loss, settings=row.settings(MethodSettings()))
         self.ema = Ema(self.learner, decay=0.5)
         self.loader = TrainLoader(
             suite.train,

@@ -27,12 +27,15 @@ from radapter.methods.learner import (
     learns,
     trained_parameters,
 )
-from radapter.methods.method import Built, Method
+from radapter.methods.lora import LoraSettings
+from radapter.methods.method import Built, Method, MethodSettings
+from radapter.methods.r_adapter import RAdapterSettings
 from radapter.methods.soups import greedy_soup, uniform_soup
 
 __all__ = [
     "GROUPS",
     "METHODS",
+    "RENAMED",
     "RETRIEVAL",
     "SEGMENTATION",
     "TABLES",
@@ -41,7 +44,10 @@ __all__ = [
     "HeadLearner",
     "LabelledPairs",
     "Learner",
+    "LoraSettings",
     "Method",
+    "MethodSettings",
+    "RAdapterSettings",
     "count_trained",
     "find_method",
     "find_methods",
@@ -49,7 +55,9 @@ __all__ = [
     "groups_of",
     "learns",
     "trained_parameters",
+    "trained_towers",
     "uniform_soup",
+    "unknown_method",
 ]
 
 METHODS: dict[str, Method] = {
@@ -75,11 +83,13 @@ METHODS: dict[str, Method] = {
 
 
 def _trained_as(full: Method, method: Method) -> Method:
-    """A method that shares the training of `full`, where a task's `full` is another one."""
     return replace(
         method,
+        summary=method.summary.replace("full", full.name),
+        runs=full.name,
         losses=full.losses,
         build=full.build,
+        towers=full.towers,
         learning_rate=full.learning_rate,
         rate_source=full.rate_source,
         head_learning_rate=full.head_learning_rate,
@@ -88,11 +98,10 @@ def _trained_as(full: Method, method: Method) -> Method:
 
 _BOTH_TOWERS = replace(
     flyp.METHOD,
-    name="full",
+    name="full-both-towers",
     summary="both towers, CLIP's loss, not interpolated",
-    runs="full",
+    runs="full-both-towers",
     alpha=full.METHOD.alpha,
-    reads=full.METHOD.reads,
 )
 RETRIEVAL: dict[str, Method] = {
     method.name: method
@@ -109,6 +118,8 @@ RETRIEVAL: dict[str, Method] = {
 """Without a head there is one way of fine-tuning everything: both towers, contrastively."""
 _IMAGE_TOWER = replace(
     full.METHOD,
+    name="full-image-tower",
+    runs="full-image-tower",
     summary="image tower, MPM-NCE, not interpolated",
     losses=r_adapter.METHOD.losses,
     build=image_tower.build,
@@ -121,11 +132,11 @@ SEGMENTATION: dict[str, Method] = {
         _IMAGE_TOWER,
         *lora.IMAGE_TOWER,
         *(_trained_as(_IMAGE_TOWER, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
-        replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE"),
+        replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE", towers=("image",)),
         *(
-            part
+            replace(part, towers=("image",))
             for part in r_adapter.PARTS
-            if part.losses == r_adapter.METHOD.losses and "towers" not in part.adapter_settings
+            if part.losses == r_adapter.METHOD.losses and "towers" not in part.fixed
         ),
     )
 }
@@ -136,9 +147,19 @@ TABLES: dict[str, dict[str, Method]] = {
     "segmentation": SEGMENTATION,
 }
 """The methods of each task."""
+RENAMED = {
+    "retrieval": {"full": "full-both-towers"},
+    "segmentation": {"full": "full-image-tower"},
+}
+"""Former names of methods: `full` is the method of classification alone, image tower and head by cross-entropy."""
 GROUPS: dict[str, tuple[str, ...]] = {
-    "foundation": ("zero-shot", "full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"),
-    "all": tuple(name for name, method in METHODS.items() if method.part_of is None),
+    "foundation": (
+        *("zero-shot", "full", "full-both-towers", "full-image-tower"),
+        *("flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"),
+    ),
+    "all": tuple(
+        dict.fromkeys(name for table in TABLES.values() for name, m in table.items() if m.part_of is None)
+    ),
     "ablation": ("zero-shot", "r-adapter", *(part.name for part in r_adapter.PARTS)),
 }
 """Names for several methods at once."""
@@ -154,7 +175,7 @@ def find_method(name: str, task: str = "classification") -> Method:
     if name not in table:
         known = ", ".join(table)
         raise ConfigError(
-            f"method must be one of {known} for {task}. Got '{name}'.{did_you_mean(name, table)}"
+            f"method must be one of {known} for {task}. Got '{name}'.{unknown_method(name, task)}"
         )
     return table[name]
 
@@ -170,11 +191,26 @@ def find_methods(names: Sequence[str], task: str = "classification") -> list[Met
     for name in names:
         if name not in known:
             raise ConfigError(
-                f"methods must be among {', '.join(known)} for {task}. Got '{name}'.{did_you_mean(name, known)}"
+                f"methods must be among {', '.join(known)} for {task}. Got '{name}'."
+                f"{unknown_method(name, task)}"
             )
     return [table[row] for row in dict.fromkeys(row for name in names for row in groups.get(name, (name,)))]
+
+
+def unknown_method(name: str, task: str) -> str:
+    """Returns a sentence for an error: the new name or the nearest one in a task; empty where none is near."""
+    if name in RENAMED.get(task, {}):
+        return f" In {task}, '{name}' is now '{RENAMED[task][name]}'."
+    return did_you_mean(name, (*TABLES[task], *groups_of(task)))
 
 
 def groups_of(task: str) -> dict[str, tuple[str, ...]]:
     """`GROUPS` with the methods that a task has."""
     return {group: tuple(name for name in names if name in TABLES[task]) for group, names in GROUPS.items()}
+
+
+def trained_towers(method: Method, settings: MethodSettings) -> tuple[str, ...]:
+    """Returns the towers that a method trains with these settings."""
+    if isinstance(settings, RAdapterSettings) and settings.towers is not None:
+        return tuple(settings.towers)
+    return method.towers

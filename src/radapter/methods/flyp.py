@@ -3,16 +3,15 @@
 Source: Goyal et al., "Finetune like you pretrain", CVPR 2023. The temperature stays frozen, as everywhere here.
 """
 
-from radapter.adapter import RAdapterConfig
 from radapter.losses import FeatureLoss
 from radapter.methods.learner import ContrastiveLearner
-from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
+from radapter.methods.method import Built, Method, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
 
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains every parameter of both towers. Neither `head` nor `adapter` is used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
+    """Trains every parameter of both towers. Neither `head` nor `settings` is used."""
     encoder.requires_grad_(False)
     for tower in (*encoder.image_tower(), *encoder.text_tower()):
         tower.requires_grad_(True)
@@ -28,5 +27,4 @@ METHOD = Method(
     rate_source="FLYP's release",
     build=build,
     runs="flyp",
-    reads=OF_AN_INTERPOLATION,
 )

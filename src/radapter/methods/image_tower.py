@@ -4,16 +4,15 @@ Source: Liang et al., "Open-vocabulary semantic segmentation with mask-adapted C
 stays frozen too.
 """
 
-from radapter.adapter import RAdapterConfig
 from radapter.losses import FeatureLoss
 from radapter.methods.learner import ContrastiveLearner
-from radapter.methods.method import Built
+from radapter.methods.method import Built, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
 
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains every parameter of the image tower. Neither `head` nor `adapter` is used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
+    """Trains every parameter of the image tower. Neither `head` nor `settings` is used."""
     encoder.requires_grad_(False)
     for part in encoder.image_tower():
         part.requires_grad_(True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from radapter.errors import ConfigError
 from radapter.methods.full import METHOD as FULL
-from radapter.methods.method import OF_AN_INTERPOLATION, Method
+from radapter.methods.method import Method
 
 Weights = Mapping[str, Tensor]
 
@@ -78,7 +78,7 @@ UNIFORM = Method(
     head_learning_rate=FULL.head_learning_rate,
     build=FULL.build,
     runs="full",
-    reads=OF_AN_INTERPOLATION,
+    towers=FULL.towers,
     averages="uniform",
 )
 GREEDY = Method(
@@ -91,6 +91,6 @@ GREEDY = Method(
     head_learning_rate=FULL.head_learning_rate,
     build=FULL.build,
     runs="full",
-    reads=OF_AN_INTERPOLATION,
+    towers=FULL.towers,
     averages="greedy",
 )

@@ -21,6 +21,7 @@ from radapter.methods import (
     find_method,
     greedy_soup,
     trained_parameters,
+    trained_towers,
     uniform_soup,
 )
 from radapter.methods.rates import default_rate, head_rate, multiplier
@@ -221,7 +222,7 @@ def _trained(
         head = suite.head(encoder, processes)
     torch.manual_seed(seed)
     learner, adapters = method.build(
-        encoder, head=head, loss=_loss_of(method, recipe, encoder), adapter=recipe.adapter
+        encoder, head=head, loss=_loss_of(method, recipe, encoder), settings=recipe.settings
     )
     learner.to(accelerator.device)
     of_head = [] if learner.head is None else [id(parameter) for parameter in learner.head.parameters()]
@@ -261,7 +262,8 @@ def _trained(
             batch_size=recipe.eval_batch_size,
             processes=processes,
         )
-    with encoder.checkpointing(recipe.adapter.towers) if recipe.gradient_checkpointing else nullcontext():
+    towers = trained_towers(method, recipe.settings)
+    with encoder.checkpointing(towers) if recipe.gradient_checkpointing else nullcontext():
         if not recipe.fsdp:  # of a learner that does not fit a device whole there is nothing to count
             first = sample_step(
                 learner,

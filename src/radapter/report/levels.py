@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from radapter.protocol.reading_levels import SETS_LEVELS
+from radapter.protocol.reading_levels import sets_levels
 from radapter.report.curves import Json
 from radapter.report.metrics import headline_of
 from radapter.report.table import at_alpha, caption, framed, kept_note, parameters
@@ -140,7 +140,7 @@ def _levels_of(results: Json) -> str:
         return f"{NAME}: there are none, since no method gains {label} over {zero_shot}."
     return (
         f"The levels are {zero_shot} plus {', '.join(shares)} and {last} % of the best ID gain among "
-        f"{', '.join(SETS_LEVELS)} ({levels['best']}, {100 * levels['best_id']:.1f})."
+        f"{', '.join(sets_levels(results['task']))} ({levels['best']}, {100 * levels['best_id']:.1f})."
     )
 
 

@@ -224,6 +224,9 @@ def poisoned(model: Path, processes: Processes):
         make_accelerator("fp32"),
         epochs=1,
         learning_rate=3e-3,
+        weight_decay=RECIPE.weight_decay,
+        grad_clip=RECIPE.grad_clip,
+        max_skipped=RECIPE.max_skipped,
         processes=processes,
     )
     return {"skipped": skipped, "weights": {n: t.clone() for n, t in ema.state_dict().items()}}

@@ -11,6 +11,7 @@ from radapter.data import TrainLoader
 from radapter.errors import ConfigError, DiskError, DivergedError
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, MethodSettings, trained_parameters
+from radapter.protocol import Recipe
 from radapter.training import (
     Checkpoints,
     ClassCaptions,
@@ -20,6 +21,8 @@ from radapter.training import (
     fit,
     make_accelerator,
 )
+
+DEFAULTS = {key: getattr(Recipe, key) for key in ("weight_decay", "grad_clip", "max_skipped")}
 
 
 class Rig:
@@ -58,7 +61,7 @@ class Rig:
             learning_rate=learning_rate,
             seed=self.seed,
             report=self.steps.append,
-            **options,
+            **{**DEFAULTS, **options},
         )
 
     def weights(self) -> dict[str, torch.Tensor]:

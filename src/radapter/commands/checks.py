@@ -12,10 +12,10 @@ from radapter.adapter.selection import select_sites
 from radapter.commands.building import absent_folder
 from radapter.config import CommonConfig, differences, load_stored
 from radapter.errors import ConfigError, ModelError, RunError
-from radapter.losses import bound_loss
 from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, groups_of, trained_towers
 from radapter.models import DualEncoder
 from radapter.protocol import CONFIG, Recipe, check_epochs, check_loss, check_tracking
+from radapter.protocol.fine_tuning import loss_of
 from radapter.storage import check_writable
 from radapter.training import check_precision
 
@@ -125,12 +125,7 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
         with encoder.checkpointing(trained_towers(method, recipe.settings)):
             pass
     if method.losses:
-        bound_loss(
-            recipe.loss or method.losses[0],
-            margin=recipe.margin,
-            label_smoothing=recipe.label_smoothing,
-            logit_bias=encoder.logit_bias,
-        )
+        loss_of(method, recipe, encoder)
     if isinstance(recipe.settings, LoraSettings):
         find_sites(encoder.module)  # LoRA's matrices lie around these
         if recipe.fsdp and any(isinstance(part, nn.MultiheadAttention) for part in encoder.module.modules()):

@@ -38,24 +38,13 @@ def clip_loss(image_features: Tensor, text_features: Tensor, logit_scale: Tensor
 
 
 def _of_batch(
-    image_features: Tensor,
-    text_features: Tensor,
-    targets: Tensor,
-    logit_scale: Tensor,
-    parts: Parts | None = None,
+    images: Tensor, texts: Tensor, targets: Tensor, scale: Tensor, parts: Parts | None = None
 ) -> Tensor:
     # CLIP's loss knows no classes: another image of the same class is a negative, as in FLYP's experiments.
     if parts is None:
-        return clip_loss(image_features, text_features, logit_scale)
-    return mpm_nce_tiled(
-        image_features,
-        text_features,
-        own_targets(targets, parts),
-        logit_scale,
-        margin=0.0,
-        process_group=parts.group,
-        batch_sizes=parts.sizes,
-    )
+        return clip_loss(images, texts, scale)
+    own, group = own_targets(targets, parts), parts.group
+    return mpm_nce_tiled(images, texts, own, scale, margin=0.0, process_group=group, batch_sizes=parts.sizes)
 
 
 LOSS = Loss("clip", _of_batch)

@@ -4,7 +4,7 @@ Source: Wortsman et al., CVPR 2022 (arXiv 2109.01903): the class embeddings of t
 logit scale, are the weights of a linear classifier with a bias, kept fixed or trained on.
 """
 
-from typing import Protocol
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -62,28 +62,19 @@ def head_cross_entropy(
     return F.cross_entropy(logits, targets.long(), label_smoothing=label_smoothing)
 
 
-class _Head(Protocol):
-    @property
-    def weight(self) -> Tensor: ...
-    @property
-    def bias(self) -> Tensor: ...
-
-
 def _of_batch(
-    image_features: Tensor,
-    head: _Head,
+    images: Tensor,
+    head: Any,
     targets: Tensor,
-    logit_scale: Tensor,
+    scale: Tensor,
     parts: Parts | None = None,
     *,
     label_smoothing: float,
 ) -> Tensor:
+    """`head` is a `LinearHead`, whose weight is scaled already."""
     if parts is not None:
-        image_features, targets = parts.joined(image_features), parts.joined(targets)
-    # the head's weight is scaled already: logit_scale is not used
-    return head_cross_entropy(
-        image_features, head.weight, head.bias, targets, label_smoothing=label_smoothing
-    )
+        images, targets = parts.joined(images), parts.joined(targets)
+    return head_cross_entropy(images, head.weight, head.bias, targets, label_smoothing=label_smoothing)
 
 
 LOSS = Loss("cross-entropy", _of_batch, {"label_smoothing": 0.0})

@@ -82,53 +82,31 @@ def mpm_nce(
         return -(image_to_text + text_to_image) / 2
 
 
-def _dense_or_tiled(
-    image_features: Tensor,
-    text_features: Tensor,
+def _of_batch(
+    images: Tensor,
+    texts: Tensor,
     targets: Tensor,
-    logit_scale: Tensor,
+    scale: Tensor,
     parts: Parts | None = None,
-    *,
-    margin: float,
-    label_smoothing: float,
+    **settings: float,
 ) -> Tensor:
-    if parts is None and len(image_features) < TILED_FROM:
-        return mpm_nce(
-            image_features,
-            text_features,
-            targets,
-            logit_scale,
-            margin=margin,
-            label_smoothing=label_smoothing,
-        )
-    return mpm_nce_tiled(
-        image_features,
-        text_features,
-        targets,
-        logit_scale,
-        margin=margin,
-        label_smoothing=label_smoothing,
-        process_group=None if parts is None else parts.group,
-        batch_sizes=None if parts is None else parts.sizes,
-    )
+    if parts is None and len(images) < TILED_FROM:
+        return mpm_nce(images, texts, targets, scale, **settings)
+    spread = {} if parts is None else {"process_group": parts.group, "batch_sizes": parts.sizes}
+    return mpm_nce_tiled(images, texts, targets, scale, **settings, **spread)  # type: ignore[arg-type]
 
 
 def _single_positive(
-    image_features: Tensor,
-    text_features: Tensor,
+    images: Tensor,
+    texts: Tensor,
     targets: Tensor,
-    logit_scale: Tensor,
+    scale: Tensor,
     parts: Parts | None = None,
-    *,
-    margin: float,
-    label_smoothing: float,
+    **settings: float,
 ) -> Tensor:
-    own = own_targets(targets, parts)
-    return _dense_or_tiled(
-        image_features, text_features, own, logit_scale, parts, margin=margin, label_smoothing=label_smoothing
-    )
+    return _of_batch(images, texts, own_targets(targets, parts), scale, parts, **settings)
 
 
-LOSS = Loss("mpm-nce", _dense_or_tiled, {"margin": 0.05, "label_smoothing": 0.02})
+LOSS = Loss("mpm-nce", _of_batch, {"margin": 0.05, "label_smoothing": 0.02})
 SINGLE_POSITIVE = Loss("single-positive", _single_positive, LOSS.settings)
 """MPM-NCE in which a sample's own caption is its only positive, for the paper's ablation."""

@@ -55,18 +55,17 @@ def siglip_loss(
 
 
 def _of_batch(
-    image_features: Tensor,
-    text_features: Tensor,
+    images: Tensor,
+    texts: Tensor,
     targets: Tensor,
-    logit_scale: Tensor,
+    scale: Tensor,
     parts: Parts | None = None,
     *,
     logit_bias: Tensor,
 ) -> Tensor:
     if parts is not None:
-        image_features, text_features = parts.joined(image_features), parts.joined(text_features)
-        targets = parts.joined(targets)
-    return siglip_loss(image_features, text_features, targets, logit_scale, logit_bias)
+        images, texts, targets = parts.joined(images), parts.joined(texts), parts.joined(targets)
+    return siglip_loss(images, texts, targets, scale, logit_bias)
 
 
 LOSS = Loss("siglip", _of_batch, reads_logit_bias=True)

@@ -7,7 +7,6 @@ from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import (
     flyp,
     full,
-    image_tower,
     l2_sp,
     linear_probe,
     lora,
@@ -96,42 +95,26 @@ def _trained_as(full: Method, method: Method) -> Method:
     )
 
 
-_BOTH_TOWERS = replace(
-    flyp.METHOD,
-    name="full-both-towers",
-    summary="both towers, CLIP's loss, not interpolated",
-    runs="full-both-towers",
-    alpha=full.METHOD.alpha,
-)
 RETRIEVAL: dict[str, Method] = {
     method.name: method
     for method in (
         replace(zero_shot.METHOD, summary="nothing"),
-        _BOTH_TOWERS,
+        flyp.BOTH_TOWERS,
         lora.METHOD,
         lora.RANK_STABILISED,
-        *(_trained_as(_BOTH_TOWERS, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
+        *(_trained_as(flyp.BOTH_TOWERS, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
         r_adapter.METHOD,
         *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
     )
 }
 """Without a head there is one way of fine-tuning everything: both towers, contrastively."""
-_IMAGE_TOWER = replace(
-    full.METHOD,
-    name="full-image-tower",
-    runs="full-image-tower",
-    summary="image tower, MPM-NCE, not interpolated",
-    losses=r_adapter.METHOD.losses,
-    build=image_tower.build,
-    head_learning_rate=None,
-)
 SEGMENTATION: dict[str, Method] = {
     method.name: method
     for method in (
         zero_shot.METHOD,
-        _IMAGE_TOWER,
+        flyp.IMAGE_TOWER,
         *lora.IMAGE_TOWER,
-        *(_trained_as(_IMAGE_TOWER, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
+        *(_trained_as(flyp.IMAGE_TOWER, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
         replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE", towers=("image",)),
         *(
             replace(part, towers=("image",))

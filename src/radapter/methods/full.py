@@ -6,17 +6,8 @@ Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, wh
 The head is theirs: class embeddings times the logit scale, and a bias that starts at 0, both trained.
 """
 
-from radapter.losses import FeatureLoss
-from radapter.methods.method import Built, Method, MethodSettings
-from radapter.methods.tower_and_head import tower_and_head
-from radapter.models import DualEncoder
-from radapter.zeroshot import LinearHead
-
-
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
-    """Trains every parameter of the image tower, and the head. `settings` is not used."""
-    return Built(tower_and_head(encoder, head, loss), adapters=None)
-
+from radapter.methods.method import Method
+from radapter.methods.tower_and_head import build
 
 METHOD = Method(
     name="full",

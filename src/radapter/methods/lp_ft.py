@@ -5,17 +5,8 @@ Both stages together have the epochs that any other method has: half for the pro
 rate, and half for fine-tuning.
 """
 
-from radapter.losses import FeatureLoss
-from radapter.methods.method import Built, Method, MethodSettings
-from radapter.methods.tower_and_head import tower_and_head
-from radapter.models import DualEncoder
-from radapter.zeroshot import LinearHead
-
-
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
-    """Trains the image tower and the head, which is the probe's. `settings` is not used."""
-    return Built(tower_and_head(encoder, head, loss), adapters=None)
-
+from radapter.methods.method import Method
+from radapter.methods.tower_and_head import build
 
 METHOD = Method(
     name="lp-ft",

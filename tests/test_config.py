@@ -389,6 +389,12 @@ def test_a_method_is_a_name_or_a_mapping_and_overrides_reach_into_it(tmp_path, l
         ("{name: full, depth: 3}", "unknown key 'method.depth'. Known here: none."),
         ("{name: lora, r: null}", "method.r must be a whole number >= 1. Got None."),
         ("{name: loar}", "Got 'loar'. Did you mean 'lora'"),
+        ("{name: [lora]}", "method.name must be one of zero-shot, linear-probe,"),
+        ("{1: 2}", "unknown key 'method.1'. Known here: r, drop, drop_kind,"),
+        (
+            "{name: r-adapter, layers_to_transform: [a]}",
+            "method.layers_to_transform must be null or a list, each item a whole number. Got 'a'.",
+        ),
         ("3", "method must be the name of a method, or a mapping such as {name: r-adapter, r: 4}. Got 3."),
     ],
 )

@@ -19,6 +19,7 @@ from radapter.methods import (
     RAdapterSettings,
     count_trained,
     find_method,
+    find_methods,
     groups_of,
     trained_parameters,
 )
@@ -81,6 +82,17 @@ def test_a_method_says_whether_it_trains_a_head(encoder, name):
 def test_an_unknown_method_proposes_the_nearest():
     with pytest.raises(ConfigError, match=r"r-adaptor.*r-adapter"):
         find_method("r-adaptor")
+
+
+@pytest.mark.parametrize(
+    ("task", "new"), [("retrieval", "full-both-towers"), ("segmentation", "full-image-tower")]
+)
+@pytest.mark.parametrize(
+    "find", [lambda task: find_method("full", task), lambda task: find_methods(["full"], task)]
+)
+def test_the_old_name_of_a_method_names_the_new_one(find, task, new):
+    with pytest.raises(ConfigError, match=f"Got 'full'. In {task}, 'full' is now '{new}'."):
+        find(task)
 
 
 def test_towers_share_no_parameter_and_leave_only_the_temperature(encoder):

@@ -56,7 +56,7 @@ class MethodOf:
             raise ValueError("must be the name of a method, or a mapping such as {name: r-adapter, r: 4}")
         mapping: dict[str, Any] = {"name": value} if isinstance(value, str) else {**value}
         name = mapping.setdefault("name", DEFAULT_METHOD)
-        if name not in self.table:
+        if not isinstance(name, str) or name not in self.table:
             raise ValueError(
                 f"must be one of {', '.join(self.table)}.{unknown_method(str(name), self._task)}"
             )

@@ -33,19 +33,20 @@ def moved(settings: Mapping[str, Any]) -> dict[Location, str]:
 
 def renewed(settings: dict[str, Any]) -> dict[str, Any]:
     """Returns the settings of a config.yaml of schema 1, which holds every key, under today's keys."""
-    if "adapter" not in settings:
+    task, method, adapter = settings.get("task"), settings.get("method"), settings.get("adapter")
+    if not (isinstance(task, str) and isinstance(method, str) and isinstance(adapter, dict)):
         return settings
-    task = settings.get("task", "classification")
     renamed = RENAMED.get(task, {})
-    name = renamed.get(settings["method"], settings["method"])
-    method, adapter = TABLES[task][name], settings["adapter"]
-    given = {key: adapter[key] for key in method.keys if adapter.get(key) is not None}
+    name = renamed.get(method, method)
+    if name not in TABLES.get(task, {}):
+        return settings
+    given = {key: adapter[key] for key in TABLES[task][name].keys if adapter.get(key) is not None}
     compare = settings.get("compare", {})
     rates = {renamed.get(key, key): rate for key, rate in compare.get("rates", {}).items()}
     return {
         **{key: value for key, value in settings.items() if key != "adapter"},
         "method": {"name": name, **given},
-        "select": {"alpha": adapter[_ALPHA]},
-        "train": {**settings["train"], "ema_decay": adapter[_DECAY]},
+        "select": {"alpha": adapter.get(_ALPHA, "auto")},
+        "train": {**settings.get("train", {}), "ema_decay": adapter.get(_DECAY, "auto")},
         "compare": {**compare, "rates": rates},
     }

@@ -91,7 +91,7 @@ def _of_method(problem: ErrorDetails, schema: type[CommonConfig]) -> tuple[Locat
     _, name, key, *_ = map(str, problem["loc"])
     member, method = schema.methods.members[name], schema.methods.table[name]
     readers = schema.methods.readers(key)
-    if problem["type"] != "extra_forbidden":
+    if key in member.model_fields:
         sentence = f"method.{key} {_with_value(f'must be {requirement(member.model_fields[key])}', value)}"
     elif key in method.fixed:
         sentence = f"method.{key} is {method.fixed[key]} in method '{name}'. Got {value}. Leave it out."

@@ -80,7 +80,7 @@ def test_gradients_are_those_of_the_whole_batch(pairs, method, chunk_size):
 
 
 def test_a_text_tower_without_adapters_learns_nothing_and_costs_no_second_pass(pairs):
-    learner = learner_of("r-adapter", towers=("image",))
+    learner = learner_of("r-adapter", towers=["image"])
     calls = []
     encode = learner.encoder.encode_text
     learner.encoder.encode_text = lambda tokens: calls.append(len(tokens)) or encode(tokens)

@@ -81,19 +81,19 @@ bench-segmentation: $(VENV)/.installed-test ## time and memory of segmentation, 
 	@$(BIN)/python benchmarks/segmentation/run.py
 
 bench-regions: $(VENV)/.installed-test ## fine-tuning on regions mined from the embedded world, three seeds
-	@$(BIN)/radapter compare recipes/segmentation-world.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --out runs/bench-regions
+	@$(BIN)/radapter compare recipes/segmentation-world.yaml --methods zero-shot,full-image-tower,wise-ft,lora,r-adapter --out runs/bench-regions
 
 bench-retrieval: $(VENV)/.installed-test ## image-text retrieval on the embedded world
-	@$(BIN)/radapter compare recipes/retrieval-world.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --seeds 1 --out runs/bench-retrieval
+	@$(BIN)/radapter compare recipes/retrieval-world.yaml --methods zero-shot,full-both-towers,wise-ft,lora,r-adapter --seeds 1 --out runs/bench-retrieval
 
 bench-flickr8k: $(VENV)/.installed-test ## image-text retrieval of real photographs and captions
-	@$(BIN)/radapter compare recipes/retrieval-flickr8k.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --seeds 1 --out runs/bench-flickr8k
+	@$(BIN)/radapter compare recipes/retrieval-flickr8k.yaml --methods zero-shot,full-both-towers,wise-ft,lora,r-adapter --seeds 1 --out runs/bench-flickr8k
 
 CAMVID_PART := regions.max_regions=24 regions.min_size=150 'data.train.from_masks.part=[0.0, 0.35]' \
 	'data.id_val.part=[0.0, 0.4]' 'data.id_test.part=[0.0, 0.25]' \
 	'data.ood.fog.part=[0.25, 0.4]' 'data.ood.grey.part=[0.4, 0.55]'
 bench-camvid: $(VENV)/.installed-test ## segmentation of real photographs before and after, per class
-	@$(BIN)/radapter compare recipes/camvid.yaml --methods zero-shot,full,wise-ft,lora,r-adapter --seeds 1 $(CAMVID_PART) --out runs/bench-camvid
+	@$(BIN)/radapter compare recipes/camvid.yaml --methods zero-shot,full-image-tower,wise-ft,lora,r-adapter --seeds 1 $(CAMVID_PART) --out runs/bench-camvid
 
 bench-ablation: $(VENV)/.installed-test ## each part of R-Adapter changed alone, on the embedded world
 	@$(BIN)/python benchmarks/world/run.py --methods ablation --to benchmarks/ablation

@@ -63,7 +63,6 @@ def suite():
 @pytest.fixture(scope="session")
 def recipe():
     """Two short epochs of everything."""
-    from radapter.adapter import RAdapterConfig
     from radapter.protocol import Recipe
 
-    return Recipe(adapter=RAdapterConfig(), epochs=2, batch_size=16, learning_rate=3e-3)
+    return Recipe(epochs=2, batch_size=16, learning_rate=3e-3)

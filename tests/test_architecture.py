@@ -58,7 +58,7 @@ COLLECTIONS = {
         *(f"masks.{name}" for name in ("folders", "world")),
     ),
     "segmentation": ("felzenszwalb", "transformers_masks", "mask_files"),
-    "losses": ("mpm_nce", "tiled", "clip", "cross_entropy", "siglip"),
+    "losses": ("mpm_nce", "clip", "cross_entropy", "siglip"),
 }
 
 

@@ -1,16 +1,17 @@
 """run.yaml: what is accepted, what its mistakes are called, what is written back."""
 
-import subprocess
-import sys
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import Annotated
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from radapter.adapter import RAdapterConfig
+from radapter.commands.building import recipe_of
 from radapter.config import (
     RetrievalRunConfig,
     RunConfig,
@@ -20,8 +21,8 @@ from radapter.config import (
     load_config,
     resolved_yaml,
 )
-from radapter.config.classification import METHODS
 from radapter.config.mask_sources import MASK_KINDS, REGION_KINDS, MaskSource
+from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.pair_sources import (
     PAIR_KINDS,
     NamedPairSources,
@@ -29,12 +30,14 @@ from radapter.config.pair_sources import (
     PairDataSources,
     PairSource,
 )
-from radapter.config.problems import known_keys, requirement
-from radapter.config.retrieval import RETRIEVAL_METHODS
-from radapter.config.schema import AT_A_FIXED_ALPHA
-from radapter.config.segmentation import SEGMENTATION_METHODS
+from radapter.config.problems import known_keys, method_fields, requirement
+from radapter.config.reading import TASKS
+from radapter.config.schema import TRAIN_KEYS, LossConfig
 from radapter.config.sources import TRAIN_KINDS, CorruptedCopy
 from radapter.errors import ConfigError
+from radapter.evaluation import HEADLINES
+from radapter.methods import METHODS, TABLES, MethodSettings
+from radapter.protocol import Recipe
 
 SMALLEST = """\
 model: world:tiny
@@ -77,12 +80,8 @@ def message(folder: Path, text: str = SMALLEST, *overrides: str) -> str:
 
 def test_defaults_are_the_papers_or_the_methods_own(tmp_path):
     config = load_config(written(tmp_path))
-    assert (config.method, config.adapter.alpha, config.adapter.drop, config.adapter.r) == (
-        "r-adapter",
-        "auto",
-        0.2,
-        None,
-    )
+    method = config.method
+    assert (method.name, config.select.alpha, method.drop, method.r) == ("r-adapter", "auto", 0.2, None)
     assert (config.loss.name, config.loss.margin, config.loss.label_smoothing) == (None, None, None)
     assert (config.train.precision, config.train.lr, config.train.grad_clip) == ("fp32", None, 1.0)
 
@@ -94,9 +93,9 @@ def test_out_defaults_to_the_name_of_the_file(tmp_path):
 def test_overrides_are_yaml_and_the_last_one_wins(tmp_path):
     config = load_config(
         written(tmp_path),
-        ["train.lr=1e-3", "train.lr=2e-3", "data.ood={drawn: {world: sketch}}", "adapter.r=4"],
+        ["train.lr=1e-3", "train.lr=2e-3", "data.ood={drawn: {world: sketch}}", "method.r=4"],
     )
-    assert (config.train.lr, config.adapter.r) == (2e-3, 4)
+    assert (config.train.lr, config.method.r) == (2e-3, 4)
     assert config.data.ood == {"drawn": {"world": "sketch"}}
 
 
@@ -123,7 +122,8 @@ def test_exponents_without_a_dot_are_numbers(tmp_path):
         ("metod: full", "metod", "method"),
         ("train: {epcohs: 3}", "train.epcohs", "train.epochs"),
         ("epochs: 3", "epochs", "train.epochs"),
-        ("adapter: {dropp: 0.1}", "adapter.dropp", "adapter.drop"),
+        ("method: {dropp: 0.1}", "method.dropp", "method.drop"),
+        ("drop: 0.1", "drop", "method.drop"),
     ],
 )
 def test_unknown_key_is_named_with_its_line_and_the_nearest_key(tmp_path, line, key, nearest):
@@ -143,11 +143,11 @@ def test_unknown_key_with_no_near_one_lists_the_known(tmp_path):
 @pytest.mark.parametrize(
     ("override", "requirement"),
     [
-        ("adapter.drop=1.0", "adapter.drop must be a number in [0, 1). Got 1.0."),
-        ("adapter.drop=-0.1", "adapter.drop must be a number in [0, 1). Got -0.1."),
-        ("adapter.alpha=1.5", "adapter.alpha must be 'auto' or a number in [0, 1]. Got 1.5."),
-        ("adapter.r=0", "adapter.r must be null or a whole number >= 1. Got 0."),
-        ("adapter.r=four", "adapter.r must be null or a whole number >= 1. Got 'four'."),
+        ("method.drop=1.0", "method.drop must be a number in [0, 1). Got 1.0."),
+        ("method.drop=-0.1", "method.drop must be a number in [0, 1). Got -0.1."),
+        ("select.alpha=1.5", "select.alpha must be 'auto' or a number in [0, 1]. Got 1.5."),
+        ("method.r=0", "method.r must be null or a whole number >= 1. Got 0."),
+        ("method.r=four", "method.r must be null or a whole number >= 1. Got 'four'."),
         ("train.epochs=2.5", "train.epochs must be a whole number in [1, 1000000]. Got 2.5."),
         ("train.lr=0", "train.lr must be null or a number > 0. Got 0."),
         ("train.lr=.nan", "train.lr must be null or a number > 0. Got nan."),
@@ -183,7 +183,7 @@ def test_a_source_of_no_kind_or_of_two_says_which_kinds_there_are(tmp_path):
 
 
 def test_every_mistake_is_told_at_once(tmp_path):
-    text = message(tmp_path, SMALLEST + "metod: full\nadapter: {r: 0, drop: 2}\n", "train.lr=-1")
+    text = message(tmp_path, SMALLEST + "metod: full\nmethod: {r: 0, drop: 2}\n", "train.lr=-1")
     assert text.startswith("4 mistakes:\n")
     assert text.count("\n") == 4
 
@@ -196,8 +196,8 @@ def test_missing_keys_are_said_to_be_required(tmp_path):
 
 def test_alpha_auto_needs_validation_data(tmp_path):
     text = SMALLEST.replace("  id_val: {world: id_val}\n", "")
-    assert "data.id_val is required while adapter.alpha is auto" in message(tmp_path, text)
-    assert load_config(written(tmp_path, text), ["adapter.alpha=0.5"]).data.id_val is None
+    assert "data.id_val is required while select.alpha is auto" in message(tmp_path, text)
+    assert load_config(written(tmp_path, text), ["select.alpha=0.5"]).data.id_val is None
 
 
 def test_a_key_that_stands_twice_is_an_error(tmp_path):
@@ -309,7 +309,8 @@ def test_any_valid_configuration_survives_being_written(tmp_path_factory, lr, dr
     settings = yaml.safe_load(SMALLEST) | {
         "out": "o",
         "train": {"lr": lr},
-        "adapter": {"drop": drop, "alpha": alpha},
+        "method": {"name": "r-adapter", "drop": drop},
+        "select": {"alpha": alpha},
     }
     settings["data"]["classnames"] = names
     config = RunConfig.model_validate(settings)
@@ -318,36 +319,149 @@ def test_any_valid_configuration_survives_being_written(tmp_path_factory, lr, dr
     assert resolved_yaml(load_config(path)) == resolved_yaml(config)
 
 
-def test_methods_are_the_rows_of_the_table_of_methods():
-    from radapter.methods import METHODS as ROWS
-
-    assert tuple(ROWS) == METHODS
-    assert tuple(name for name, row in ROWS.items() if row.alpha != "auto") == AT_A_FIXED_ALPHA
-
-
-def test_retrieval_methods_are_the_rows_of_its_table():
-    from radapter.methods import RETRIEVAL
-
-    assert tuple(RETRIEVAL) == RETRIEVAL_METHODS
-    assert tuple(name for name, row in RETRIEVAL.items() if row.alpha != "auto") == AT_A_FIXED_ALPHA
+@pytest.mark.parametrize("task", TABLES)
+def test_methods_and_their_settings_are_those_of_the_table_of_the_task(task):
+    table, methods = TABLES[task], TASKS[task].methods
+    assert list(methods.members) == list(table)
+    for name, method in table.items():
+        assert set(methods.members[name].model_fields) == {"name", *method.keys}
 
 
-def test_segmentation_methods_are_the_rows_of_its_table():
-    from radapter.methods import SEGMENTATION
+def test_a_method_in_the_table_is_read_from_run_yaml_with_its_settings():
+    class Settings(MethodSettings):
+        depth: int = Field(default=3, ge=1)
 
-    assert tuple(SEGMENTATION) == SEGMENTATION_METHODS
-    assert tuple(name for name, row in SEGMENTATION.items() if row.alpha != "auto") == AT_A_FIXED_ALPHA
+    mine = replace(METHODS["full"], name="mine", settings_type=Settings)
+    methods = MethodOf({**METHODS, "mine": mine}, "classification")
+    read = TypeAdapter(Annotated[NamedSettings, methods]).validate_python
+    assert methods.settings(read({"name": "mine", "depth": 5})) == Settings(depth=5)
+    assert methods.settings(read("mine")) == Settings()
+    with pytest.raises(ValidationError, match="depth"):
+        read({"name": "full", "depth": 5})
+
+
+@pytest.mark.parametrize("task", TABLES)
+def test_selection_is_by_the_headline_figure_of_the_task(task):
+    by = TASKS[task].model_fields["select"].annotation.model_fields["by"]
+    assert by.default == HEADLINES[task].metric
+    assert requirement(by) == repr(HEADLINES[task].metric)
+
+
+def test_defaults_of_training_are_those_of_the_recipe(tmp_path):
+    for text in (SMALLEST, PAIRS, MASKS):
+        config = load_config(written(tmp_path, text))
+        assert recipe_of(config) == Recipe(settings=config.methods.settings(config.method))
+    given = {"settings", "loss", "margin", "label_smoothing", "learning_rate", "max_bad"}
+    assert {field.name for field in fields(Recipe)} == given | set(TRAIN_KEYS)
+
+
+def test_defaults_of_r_adapter_are_those_of_its_peft_configuration():
+    assert METHODS["r-adapter"].settings(MethodSettings()).adapter() == RAdapterConfig()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name", "r"),
+    [
+        (["method.r=4"], "r-adapter", 4),
+        (["method=lora"], "lora", 8),
+        (["method.name=lora"], "lora", 8),
+        (["method.name=lora", "method.r=4"], "lora", 4),
+        (["method={name: r-adapter, r: 4}", "method=lora"], "lora", 8),
+        (["method={r: 4}"], "r-adapter", 4),
+    ],
+)
+@pytest.mark.parametrize("line", ["", "method: r-adapter\n", "method: {name: r-adapter}\n"])
+def test_a_method_is_a_name_or_a_mapping_and_overrides_reach_into_it(tmp_path, line, overrides, name, r):
+    method = load_config(written(tmp_path, SMALLEST + line), overrides).method
+    assert (method.name, method.r) == (name, r)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (
+            "{name: lora, drop: 0.3}",
+            "method.drop is for r-adapter, r-adapter+head. Got 0.3 with method 'lora', which does not read it.",
+        ),
+        ("{name: r-adapter:r-4, r: 8}", "method.r is 4 in method 'r-adapter:r-4'. Got 8. Leave it out."),
+        ("{name: r-adapter, alpha: 0.5}", "unknown key 'method.alpha'. Did you mean 'select.alpha'?"),
+        ("{name: r-adapter, drpo: 0.5}", "unknown key 'method.drpo'. Did you mean 'method.drop'?"),
+        ("{name: full, depth: 3}", "unknown key 'method.depth'. Known here: none."),
+        ("{name: lora, r: null}", "method.r must be a whole number >= 1. Got None."),
+        ("{name: loar}", "Got 'loar'. Did you mean 'lora'"),
+        ("{name: [lora]}", "method.name must be one of zero-shot, linear-probe,"),
+        ("{1: 2}", "unknown key 'method.1'. Known here: r, drop, drop_kind,"),
+        (
+            "{name: r-adapter, layers_to_transform: [a]}",
+            "method.layers_to_transform must be null or a list, each item a whole number. Got 'a'.",
+        ),
+        ("3", "method must be the name of a method, or a mapping such as {name: r-adapter, r: 4}. Got 3."),
+    ],
+)
+def test_a_setting_that_the_method_does_not_read_is_refused(tmp_path, method, said):
+    text = message(tmp_path, SMALLEST + f"method: {method}\n")
+    assert text.startswith(f"{tmp_path / 'run.yaml'}:6: ")
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("adapter.r=4", "adapter.r is now method.r. Got 4. Write method: {name: lora, r: 4}."),
+        ("adapter.alpha=0.5", "adapter.alpha is now select.alpha. Got 0.5. Write select: {alpha: 0.5}."),
+        (
+            "adapter.ema_decay=0.9",
+            "adapter.ema_decay is now train.ema_decay. Got 0.9. Write train: {ema_decay: 0.9}.",
+        ),
+        ("adapter=3", "adapter is now method, select and train.ema_decay. Got 3. Leave it out."),
+        ("adapter={}", "adapter is now method, select and train.ema_decay. Leave it out."),
+    ],
+)
+def test_an_old_key_names_the_new_one(tmp_path, override, said):
+    assert message(tmp_path, SMALLEST + "method: lora\n", override) == f"override '{override}': {said}"
+
+
+def test_old_keys_of_a_file_are_told_with_their_lines_beside_other_mistakes(tmp_path):
+    text = message(tmp_path, SMALLEST + "adapter:\n  drop: 0.1\n  alpha: 1\n", "train.lr=-1")
+    file = tmp_path / "run.yaml"
+    assert text.splitlines() == [
+        "3 mistakes:",
+        f"  {file}:7: adapter.drop is now method.drop. Got 0.1. Write method: {{name: r-adapter, drop: 0.1}}.",
+        f"  {file}:8: adapter.alpha is now select.alpha. Got 1. Write select: {{alpha: 1}}.",
+        "  override 'train.lr=-1': train.lr must be null or a number > 0. Got -1.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "new"),
+    [(PAIRS, "full-both-towers"), (MASKS, "full-image-tower")],
+    ids=["retrieval", "segmentation"],
+)
+@pytest.mark.parametrize("override", ["method=full", "compare.rates={full: 1e-4}"])
+def test_the_old_name_of_a_method_names_the_new_one(tmp_path, text, new, override):
+    task = yaml.safe_load(text)["task"]
+    assert f"In {task}, 'full' is now '{new}'." in message(tmp_path, text, override)
+
+
+def test_one_name_is_one_training_in_every_task():
+    for name in {name for table in TABLES.values() for name in table} - {
+        "wise-ft",
+        "uniform-soup",
+        "greedy-soup",
+    }:
+        rows = [table[name] for table in TABLES.values() if name in table]
+        assert len({(row.losses, row.alpha, row.settings_type, row.learning_rate) for row in rows}) == 1
 
 
 def test_the_image_tower_alone_is_adapted_in_segmentation_unless_towers_are_named(tmp_path):
-    from radapter.commands.building import recipe_of
-
     for text, overrides, towers in (
         (SMALLEST, [], ("image", "text")),
         (MASKS, [], ("image",)),
-        (MASKS, ["adapter.towers=[image, text]"], ("image", "text")),
+        (MASKS, ["method.towers=[image, text]"], ("image", "text")),
     ):
-        assert recipe_of(load_config(written(tmp_path, text), overrides)).adapter.towers == towers
+        config = load_config(written(tmp_path, text), overrides)
+        method = config.methods.table[config.method.name]
+        assert recipe_of(config).of(method).settings.adapter().towers == towers
 
 
 def test_defaults_of_segmentation(tmp_path):
@@ -421,7 +535,7 @@ def test_retrieval_survives_being_written(tmp_path):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("method=r-adapter+head", "method must be one of zero-shot, full, lora,"),
+        ("method=r-adapter+head", "method must be one of zero-shot, full-both-towers, lora,"),
         ("method=flyp", "Got 'flyp'."),
         ("train.per_group=0", "train.per_group must be null or a whole number >= 1. Got 0."),
         ("train.per_group=3", "train.batch_size must be a multiple of train.per_group, 3. Got 64."),
@@ -453,7 +567,7 @@ def test_retrieval_survives_being_written(tmp_path):
             "data.ood.named.classification.shots must be null or a whole number >= 1. Got 0.",
         ),
         ("data.classnames=[a]", "unknown key 'data.classnames'."),
-        ("data.id_val=null", "data.id_val is required while adapter.alpha is auto"),
+        ("data.id_val=null", "data.id_val is required while select.alpha is auto"),
     ],
 )
 def test_wrong_value_of_retrieval_says_name_requirement_and_value(tmp_path, override, said):
@@ -465,20 +579,10 @@ def test_a_mistake_in_a_list_of_sources_gives_its_line(tmp_path):
     assert message(tmp_path, text).startswith(f"{tmp_path / 'run.yaml'}:6: unknown key 'data.train.1.imag'.")
 
 
-@pytest.mark.parametrize("first", ["radapter.methods", "radapter.config"])
-def test_losses_stand_in_one_order_whichever_room_is_imported_first(first):
-    # typing keeps one object for Literals that differ in order alone, so that two orders in the sources would
-    # make messages and this page depend on who imports whom.
-    program = (
-        f"import {first}\n"
-        "from typing import get_args\n"
-        "from radapter.config.schema import LossConfig\n"
-        "print(get_args(get_args(LossConfig.model_fields['name'].annotation)[0]))"
-    )
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    from radapter.methods import LossName
+def test_losses_are_those_of_the_list_of_losses():
+    from radapter.losses import LOSSES
 
-    assert printed.stdout.strip() == str(get_args(LossName))
+    assert requirement(LossConfig.model_fields["name"]) == f"null or one of {', '.join(map(repr, LOSSES))}"
 
 
 @pytest.mark.parametrize("key", known_keys(RunConfig))
@@ -528,8 +632,21 @@ def test_documentation_tells_every_key_of_a_source_of_regions(kind):
         )
 
 
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task, table in TABLES.items() for name in table])
+def test_documentation_tells_every_setting_of_a_method(task, name):
+    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    section = page[page.index("## `method`") : page.index("## `select`")]
+    for key in TABLES[task][name].keys:
+        field = TABLES[task][name].settings_type.model_fields[key]
+        lines = [line for line in section.splitlines() if line.startswith(f"| `method.{key}` |")]
+        assert_tells(next(line for line in lines if field.description in line), field)
+
+
 def field_of(model, key):
     """The field of a dotted key."""
+    name = key.removeprefix("method.")
+    if name != key and name != "name":
+        return method_fields(model)[name]
     field = None
     for part in key.split("."):
         field = (field.annotation if field else model).model_fields[part]

@@ -18,7 +18,7 @@ SAMPLES = {  # of an epoch, for the recipes whose decay is a number: 'auto' fits
 
 
 def test_the_recipes_that_fix_the_decay_are_known():
-    fixed = {name for name, path in RECIPES.items() if load_config(path).adapter.ema_decay != "auto"}
+    fixed = {name for name, path in RECIPES.items() if load_config(path).train.ema_decay != "auto"}
     assert fixed == set(SAMPLES)
 
 
@@ -26,7 +26,7 @@ def test_the_recipes_that_fix_the_decay_are_known():
 def test_a_fixed_decay_forgets_the_zero_start(name):
     config = load_config(RECIPES[name])
     steps = config.train.epochs * -(-SAMPLES[name] // config.train.batch_size)
-    assert config.adapter.ema_decay**steps < 0.02  # of the average that is still zero
+    assert config.train.ema_decay**steps < 0.02  # of the average that is still zero
 
 
 def test_the_recipe_of_the_world_has_the_learning_rates_of_its_demo():
@@ -51,7 +51,12 @@ RELEASED = {
 @pytest.mark.parametrize("name", RELEASED)
 def test_a_recipe_of_the_paper_has_the_settings_of_the_release(name):
     config = load_config(RECIPES[name])
-    found = config.adapter.model_dump() | config.loss.model_dump() | config.train.model_dump()
+    found = (
+        config.method.model_dump()
+        | config.select.model_dump()
+        | config.loss.model_dump()
+        | config.train.model_dump()
+    )
     expected = _COMMON | RELEASED[name]
     assert {key: found[key] for key in expected} == expected
 
@@ -86,5 +91,5 @@ def test_every_setting_of_a_recipe_says_where_it_comes_from(name):
     section, lines = "", RECIPES[name].read_text(encoding="utf-8").splitlines()
     for line in lines:
         section = line.split(":")[0] if re.match(r"\w", line) else section
-        if section in ("adapter", "loss", "train") and re.match(r"  \w", line) and "  lr:" not in line:
+        if section in ("method", "select", "loss", "train") and re.match(r"  (?!lr:|name:)\w", line):
             assert re.search(r"# (paper|release|radapter)\b", line), line

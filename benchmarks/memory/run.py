@@ -21,7 +21,8 @@ from peft import get_peft_model
 import radapter
 from radapter import world
 from radapter.adapter import coins, use_coins
-from radapter.methods import ContrastiveLearner, LabelledPairs, bound_loss
+from radapter.losses import bound_loss
+from radapter.methods import ContrastiveLearner, LabelledPairs
 from radapter.storage import write_json, write_text
 from radapter.training.gradient_cache import backward_in_chunks
 

@@ -127,7 +127,7 @@ def test_merge_writes_a_model_that_transformers_loads_alone(radapter, run, tmp_p
 )
 def test_a_merged_run_classifies_with_transformers_alone(radapter, written, small, tmp_path, method, alpha):
     out, merged = tmp_path / "run", tmp_path / "merged"
-    settings = (f"method={method}", f"adapter.alpha={alpha}")
+    settings = (f"method={method}", f"select.alpha={alpha}")
     assert radapter("train", written, *small, *settings, "--out", out).code == 0
     assert radapter("merge", out, "--to", merged).code == 0
     model = CLIPModel.from_pretrained(merged, dtype=torch.float32).eval()

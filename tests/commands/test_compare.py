@@ -18,6 +18,7 @@ from models.small import OPEN_CLIP, clip_folder
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from radapter.commands.building import recipe_of
 from radapter.commands.checks import check_settings
 from radapter.commands.compare import _alone
 from radapter.config import load_config
@@ -188,18 +189,23 @@ def test_pictures_that_changed_under_their_names_are_another_comparison(
     assert "other data. ood/shifted: other images, or in another order." in " ".join(answer.said.split())
 
 
-@pytest.mark.parametrize("name", ["wise-ft", "full", "r-adapter", "lora", "r-adapter:margin-0"])
+@pytest.mark.parametrize(
+    "name", ["wise-ft", "full", "r-adapter", "lora", "r-adapter:margin-0", "r-adapter:no-ema"]
+)
 def test_a_next_step_is_a_run_that_train_accepts_whatever_the_file_fixes(radapter, written, tmp_path, name):
     settings = yaml.safe_load(written.read_text())
-    settings["adapter"] = {"r": 4, "alpha": 0.5, "ema_decay": 0.9}
+    settings["method"] = {"name": "r-adapter", "r": 4}
+    settings["select"] = {"alpha": 0.5}
     settings["loss"] = {"name": "mpm-nce", "margin": 0.1, "label_smoothing": 0.01}
-    settings["train"] = {**settings["train"], "lr": 0.02}
+    settings["train"] = {**settings["train"], "lr": 0.02, "ema_decay": 0.9}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
     given = load_config(tmp_path / "run.yaml")
     words = _alone(given, METHODS_ROWS[name], 1e-3)
     config = load_config(tmp_path / "run.yaml", words)
     check_settings(config, METHODS_ROWS[name])
-    assert (config.train.lr, config.adapter.alpha, config.loss.name) == (1e-3, "auto", None)
+    assert (config.train.lr, config.select.alpha, config.loss.name) == (1e-3, "auto", None)
+    rank = getattr(recipe_of(config).of(METHODS_ROWS[name]).settings, "r", None)
+    assert rank == {"r-adapter": 4, "r-adapter:margin-0": 4, "r-adapter:no-ema": 4, "lora": 8}.get(name)
 
 
 COLUMNS = ("ID", "OOD mean", "sketch", "neon", "Trained", "Memory", "poch")
@@ -278,7 +284,7 @@ def test_a_finished_comparison_trains_nothing_again_and_tells_robustness_when_as
 def test_what_a_file_fixes_for_one_training_is_set_aside_and_said(radapter, asked, compared, tmp_path):
     folder, _ = compared
     settings = yaml.safe_load(Path(asked[1]).read_text())
-    settings["adapter"] = {**settings.get("adapter", {}), "alpha": 0.5}
+    settings["select"] = {"alpha": 0.5}
     settings["train"] = {**settings.get("train", {}), "lr": 0.02}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
     before = {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")}
@@ -286,7 +292,7 @@ def test_what_a_file_fixes_for_one_training_is_set_aside_and_said(radapter, aske
     assert answer.code == 0, answer.result.output
     said = " ".join(answer.printed.split())
     assert "gives train.lr 0.02, which is set aside" in said
-    assert "gives adapter.alpha 0.5, which is set aside" in said
+    assert "gives select.alpha 0.5, which is set aside" in said
     assert {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")} == before
 
 
@@ -332,13 +338,14 @@ NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
         (("loss.margin=0.1", "--methods", "full,wise-ft"), "no method that is compared reads it"),
         (("loss.margin=0.1", "--methods", "r-adapter:margin-0"), "no method that is compared reads it"),
         (("data.id_val=null",), "data.id_val is required"),
-        (("adapter.alpha=0.5",), "alpha is chosen for every method"),
+        (("select.alpha=0.5",), "alpha is chosen for every method"),
         (("loss.name=clip",), "every method has its own loss"),
         (("train.lr=1e-3",), "compare.rates centres the search"),
         (("train={lr: 1e-3, epochs: 1}",), "compare.rates centres the search"),
         (("--methods", "lp-ft"), "train.epochs must be at least 2 for 'lp-ft'"),
-        (("adapter.r=4", "--methods", "full,wise-ft"), "adapter.r must be read by a method that is compared"),
-        (("adapter.r=129",), "adapter.r must be null or an int in [1, 128]"),
+        (("method.r=4", "--methods", "full,lora"), "method.r must be read by a method that is compared"),
+        (("train.ema_decay=0.9", "--methods", "r-adapter:no-ema"), "no method that is compared reads it"),
+        (("method.r=129",), "method.r must be null or an int in [1, 128]"),
         (("data.id_test={same: {world: train, size: 80}}",), "in 'same' 80 are also in 'train'"),
         (("data.train={world: train, size: 80, shots: 50}",), "distinct pictures for shots: 50"),
         (("--standard-models", "gone.csv"), "'gone.csv'"),

@@ -25,7 +25,7 @@ def config(tmp_path):
 
     def written(data, *overrides, task="classification"):
         file = tmp_path / "run.yaml"
-        file.write_text(f"task: {task}\nmodel: world:tiny\nadapter: {{alpha: 1.0}}\ndata: {{{data}}}\n")
+        file.write_text(f"task: {task}\nmodel: world:tiny\nselect: {{alpha: 1.0}}\ndata: {{{data}}}\n")
         return load_config(file, overrides)
 
     return written

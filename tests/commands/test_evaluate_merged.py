@@ -16,9 +16,9 @@ from radapter.world import split
 PLACES = {"id_test": "{world: id_test, size: 40}", "sketch": "{world: sketch, size: 40}"}
 DATA = [word for name, spec in PLACES.items() for word in ("--data", f"{name}={spec}")]
 RUNS = {
-    "linear-probe": ("adapter.alpha=1", "train.lr=0.1"),
-    "wise-ft": ("adapter.alpha=0.5", "train.lr=1e-3"),
-    "r-adapter": ("adapter.alpha=0.5", "train.lr=1e-2", "data.templates=['a photo of a {}.']"),
+    "linear-probe": ("select.alpha=1", "train.lr=0.1"),
+    "wise-ft": ("select.alpha=0.5", "train.lr=1e-3"),
+    "r-adapter": ("select.alpha=0.5", "train.lr=1e-2", "data.templates=['a photo of a {}.']"),
 }
 
 

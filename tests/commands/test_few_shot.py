@@ -53,7 +53,7 @@ def train(radapter, written, here):
     """`radapter train` into the folder `out`."""
 
     def run(*overrides: str, **replaced: str):
-        small = ["train.epochs=1", "adapter.r=4", "data.ood={}", *settings(**replaced)]
+        small = ["train.epochs=1", "method.r=4", "data.ood={}", *settings(**replaced)]
         return radapter("train", written, *small, *overrides, "--out", "out")
 
     return run
@@ -82,7 +82,7 @@ def test_base_to_novel_and_cross_dataset_are_trained_swept_and_reported(train, r
 
 
 def test_a_resolved_configuration_keeps_the_templates_of_a_transfer_set(train, radapter, here):
-    assert train("method=zero-shot", "adapter.r=null").code == 0
+    assert train("method=zero-shot").code == 0
     again = radapter("train", "out/config.yaml", "--out", "again")
     assert again.code == 0, again.result.output
     first, second = (json.loads((here / run / "results.json").read_text()) for run in ("out", "again"))
@@ -90,7 +90,7 @@ def test_a_resolved_configuration_keeps_the_templates_of_a_transfer_set(train, r
 
 
 def test_novel_classes_of_a_run_with_a_trained_head_are_refused_by_evaluate(train, radapter, here):
-    assert train("method=full", "adapter.r=null").code == 0
+    assert train("method=full").code == 0
     novel = ["--data", spec("test", half="novel"), "--classnames", "[fish, rocket, house]"]
     answer = radapter("evaluate", "out", *novel)
     assert answer.code == 2

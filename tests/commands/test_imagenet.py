@@ -36,9 +36,9 @@ def trained(radapter, tmp_path_factory):
 def test_the_recipe_has_the_papers_settings(monkeypatch):
     monkeypatch.setenv("IMAGENET_DATA", "/data")
     config = load_config(RECIPE)
-    adapter, loss, train = config.adapter, config.loss, config.train
+    method, loss, train = config.method, config.loss, config.train
     assert config.model == "open_clip:ViT-B-16/openai"
-    assert (adapter.r, adapter.drop, adapter.alpha, adapter.ema_decay) == (None, 0.2, 0.5, 0.999)
+    assert (method.r, method.drop, config.select.alpha, train.ema_decay) == (None, 0.2, 0.5, 0.999)
     assert (loss.margin, loss.label_smoothing) == (0.05, 0.02)
     assert (train.batch_size, train.epochs, train.lr, train.weight_decay) == (512, 10, 5e-4, 0.0)
     assert (train.warmup_steps, train.grad_clip) == (500, 1.0)

@@ -108,7 +108,7 @@ def test_a_run_that_is_there_already_is_refused_once(shared_run, written, tmp_pa
     ("overrides", "words"),
     [
         (["train.batch_size=1"], "train.batch_size must be at least the number of processes, 2"),
-        (["adapter.drop_kind=dropout"], "adapter.drop_kind dropout draws elements from a generator"),
+        (["method.drop_kind=dropout"], "method.drop_kind dropout draws elements from a generator"),
         (["train.fsdp=true", "train.chunk_size=4"], "train.fsdp does not go with train.chunk_size=4"),
         (["train.fsdp=true", "train.keep=best"], "train.fsdp does not go with train.keep=best"),
     ],

@@ -4,7 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+from radapter.config import load_stored
+from radapter.config.older import renewed
+from radapter.methods import RAdapterSettings
 from radapter.storage import read_json, write_json
 
 OLD = Path(__file__).parents[1] / "miniatures" / "run_of_schema_1"
@@ -35,11 +39,30 @@ def test_facts_from_before_a_step_was_measured_are_read(radapter, old):
     assert radapter("merge", "old", "--alpha", "0.5", "--to", "merged").code == 0
 
 
+def test_the_configuration_of_an_older_run_names_the_new_keys_when_it_is_trained_again(radapter, old):
+    answer = radapter("train", "old/config.yaml", "--out", "old", "--resume")
+    assert answer.code == 2
+    said = " ".join(answer.said.split())
+    assert "adapter.r is now method.r. Got 1. Write method: {name: r-adapter, r: 1}." in said
+    assert "adapter.alpha is now select.alpha. Got 'auto'. Write select: {alpha: auto}." in said
+
+
+def test_the_configuration_of_an_older_run_is_read_under_todays_keys(old):
+    config = load_stored(old / "config.yaml")
+    assert config.methods.settings(config.method) == RAdapterSettings(r=1, layers_to_transform=[0])
+    assert (config.select.alpha, config.train.ema_decay) == ("auto", "auto")
+
+
 @pytest.mark.parametrize(
-    "command", [("sweep", "old"), ("train", "old/config.yaml", "--out", "old", "--resume")]
+    ("task", "name"), [("retrieval", "full-both-towers"), ("segmentation", "full-image-tower")]
 )
-def test_the_results_of_an_older_run_are_refused_by_their_schema(radapter, old, command):
-    answer = radapter(*command)
+def test_a_renamed_method_of_an_older_run_is_read(old, task, name):
+    settings = yaml.safe_load((old / "config.yaml").read_text())
+    assert renewed({**settings, "task": task, "method": "full"})["method"] == {"name": name}
+
+
+def test_the_results_of_an_older_run_are_refused_by_their_schema(radapter, old):
+    answer = radapter("sweep", "old")
     assert answer.code == 2
     assert "results.json' was written by schema 1; this radapter reads 3." in " ".join(answer.said.split())
 

@@ -67,7 +67,7 @@ def test_a_table_of_captions_is_enough_for_retrieval(run, here):
     images(here, photos=40)
     rows = ["image,caption", *(f"photos/{number}.png,a star number {number}" for number in range(40))]
     (here / "pairs.csv").write_text("\n".join(rows))
-    head = "task: retrieval\nmodel: world:tiny\ntrain: {epochs: 1, batch_size: 8}\nadapter: {alpha: 0.5}\n"
+    head = "task: retrieval\nmodel: world:tiny\ntrain: {epochs: 1, batch_size: 8}\nselect: {alpha: 0.5}\n"
     code, text = run("{csv: pairs.csv, join_captions: false}", head=head)
     assert code == 0
     assert "from {csv: pairs.csv, part: [0.9, 1.0]}" in text

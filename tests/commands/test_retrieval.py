@@ -198,7 +198,14 @@ def test_methods_lists_those_of_the_task(radapter):
 
 def test_standard_models_are_for_classification(radapter, written, tmp_path):
     answer = radapter(
-        "compare", written, "--methods", "full", "--standard-models", "a.csv", "--out", tmp_path / "out"
+        "compare",
+        written,
+        "--methods",
+        "full-both-towers",
+        "--standard-models",
+        "a.csv",
+        "--out",
+        tmp_path / "out",
     )
     assert (answer.code, (tmp_path / "out").exists()) == (2, False)
     assert "--standard-models is for accuracies of classification" in answer.said

@@ -104,7 +104,7 @@ def test_what_the_task_lacks_is_refused(radapter, run, options, said):
         ("data.train={mined: nowhere}", "nowhere"),
         ("data.id_test={world: scenes, only: [bota]}", "only and without must hold classes"),
         ("regions.scales=[]", "regions.scales"),
-        ("method=flyp", "method must be one of zero-shot, full, lora"),
+        ("method=flyp", "method must be one of zero-shot, full-image-tower, lora"),
     ],
 )
 def test_a_wrong_setting_is_told_and_nothing_is_written(radapter, written, tmp_path, override, said):
@@ -122,14 +122,14 @@ def test_merge_writes_the_encoder_alone(radapter, run, tmp_path):
 def test_methods_lists_those_of_the_task(radapter):
     answer = radapter("methods", "--task", "segmentation")
     assert answer.code == 0
-    assert {"full", "lora", "wise-ft", "r-adapter"} <= set(answer.printed.split())
+    assert {"full-image-tower", "lora", "wise-ft", "r-adapter"} <= set(answer.printed.split())
     assert "linear-probe" not in answer.printed
 
 
 def test_compare_of_methods_leaves_a_table_with_oracles(radapter, written, tmp_path):
     answer = radapter(
-        "compare", written, *SMALL, "--methods", "full,wise-ft", "--seeds", "1", "compare.points=1", "--out",
-        tmp_path / "out",
+        "compare", written, *SMALL, "--methods", "full-image-tower,wise-ft", "--seeds", "1", "compare.points=1",
+        "--out", tmp_path / "out",
     )  # fmt: skip
     assert answer.code == 0, answer.result.output
     page = (tmp_path / "out" / "results.md").read_text()
@@ -235,7 +235,7 @@ def test_prompts_refuse_settings_and_leave_the_run_alone(radapter, run, snapshot
     ("overrides", "said"),
     [
         (("method=zero-shot",), "is of zero-shot. Train with another method"),
-        (("data.id_val=null", "adapter.alpha=0.5"), "need data.id_val: their epoch is chosen on it"),
+        (("data.id_val=null", "select.alpha=0.5"), "need data.id_val: their epoch is chosen on it"),
     ],
 )
 def test_prompts_say_which_runs_they_need(radapter, written, tmp_path, snapshot, overrides, said):

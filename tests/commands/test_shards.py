@@ -174,7 +174,7 @@ def test_a_run_of_retrieval_trains_on_a_stream_of_pairs(radapter, tmp_path):
         *("train", path, f"data.train={{stream: {tmp_path}/shards}}", "data.ood={}", f"data.id_test={test}"),
         *(
             "data.id_val=null",
-            "adapter.alpha=0.5",
+            "select.alpha=0.5",
             "train.epochs=1",
             "train.batch_size=8",
             "train.per_group=2",

@@ -110,9 +110,9 @@ def test_test_classes_that_training_lacks_are_named_with_how_to_map_them(refused
 @pytest.mark.parametrize(
     ("override", "name", "range_", "value"),
     [
-        ("adapter.r=129", "adapter.r", "[1, 128]", "129"),
-        ("adapter.alpha=1.5", "adapter.alpha", "[0, 1]", "1.5"),
-        ("adapter.drop=1.0", "adapter.drop", "[0, 1)", "1.0"),
+        ("method.r=129", "method.r", "[1, 128]", "129"),
+        ("select.alpha=1.5", "select.alpha", "[0, 1]", "1.5"),
+        ("method.drop=1.0", "method.drop", "[0, 1)", "1.0"),
     ],
 )
 def test_value_out_of_range_is_told_with_name_range_and_value(refused, override, name, range_, value):
@@ -213,13 +213,19 @@ def test_a_folder_that_is_no_finished_run_is_named(radapter, here, command):
     ("overrides", "said"),
     [
         (
-            ("method=full", "adapter.r=4"),
-            "adapter.r is for lora, rslora, r-adapter, r-adapter+head. Got 4 with method 'full'",
+            ("method=full", "method.r=4"),
+            "method.r is for lora, rslora, r-adapter, r-adapter+head. Got 4 with method 'full'",
         ),
-        (("method=full", "adapter.alpha=0.5"), "adapter.alpha is for linear-probe, flyp, lp-ft, l2-sp"),
+        (("method=full", "select.alpha=0.5"), "select.alpha is for linear-probe, flyp, lp-ft, l2-sp"),
         (("method=full", "loss.name=clip"), "loss.name for method 'full' must be one of: cross-entropy"),
         (("method=full", "loss.margin=0.1"), "loss.margin is for mpm-nce"),
-        (("adapter.layers_to_transform=[9]",), "layers_to_transform must name blocks"),
+        (("method=full", "adapter.alpha=0.5"), "adapter.alpha is now select.alpha. Got 0.5."),
+        (("method=zero-shot", "train.ema_decay=0.9"), "train.ema_decay is for methods that train. Got 0.9"),
+        (
+            ("method=r-adapter:no-ema", "train.ema_decay=0.9"),
+            "train.ema_decay is 0.0 in method 'r-adapter:no-ema'. Got 0.9.",
+        ),
+        (("method.layers_to_transform=[9]",), "layers_to_transform must name blocks"),
         (("loss.name=siglip",), "needs a model with a logit bias"),
         (("data.templates=nosuch",), "nosuch"),
         (("data.train={world: trian}",), "Did you mean 'train'?"),

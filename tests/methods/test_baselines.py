@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from radapter.adapter import RAdapterConfig, RAdapterLayer
-from radapter.losses import mpm_nce
+from radapter.adapter import RAdapterLayer
+from radapter.losses import bound_loss, mpm_nce
 from radapter.methods import (
     METHODS,
     SEGMENTATION,
     ContrastiveLearner,
     LabelledPairs,
-    bound_loss,
+    RAdapterSettings,
     l2_sp,
     trained_parameters,
 )
@@ -38,8 +38,8 @@ def built(name: str, encoder, classes: int = 5):
     )
     method = METHODS[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
-    adapter = RAdapterConfig(**{"adapter_drop": 0.0, **method.adapter_settings})
-    return method.build(encoder, head=head, loss=loss, adapter=adapter).learner
+    settings = method.settings(RAdapterSettings(drop=0.0))
+    return method.build(encoder, head=head, loss=loss, settings=settings).learner
 
 
 def batch(encoder, images: int = 4) -> LabelledPairs:
@@ -208,17 +208,17 @@ def test_r_adapter_by_cross_entropy_keeps_the_zero_shot_head(encoder):
 @pytest.mark.parametrize(
     ("part", "setting"),
     [
-        ("no-drop", {"adapter_drop": 0.0}),
+        ("no-drop", {"drop": 0.0}),
         ("dropout", {"drop_kind": "dropout"}),
         ("drop-path", {"drop_kind": "drop-path"}),
         ("r-4", {"r": 4}),
         ("r-16", {"r": 16}),
-        ("image-tower", {"towers": ("image",)}),
+        ("image-tower", {"towers": ["image"]}),
     ],
 )
 def test_a_part_of_the_adapter_changes_alone(part, setting):
-    assert dict(METHODS[f"r-adapter:{part}"].adapter_settings) == setting
-    assert not METHODS[f"r-adapter:{part}"].settings
+    assert dict(METHODS[f"r-adapter:{part}"].fixed) == setting
+    assert not METHODS[f"r-adapter:{part}"].fixed_recipe
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_a_part_of_the_adapter_changes_alone(part, setting):
     ],
 )
 def test_a_part_of_the_recipe_changes_alone(part, setting):
-    assert dict(METHODS[f"r-adapter:{part}"].settings) == setting
-    assert not METHODS[f"r-adapter:{part}"].adapter_settings
+    assert dict(METHODS[f"r-adapter:{part}"].fixed_recipe) == setting
+    assert not METHODS[f"r-adapter:{part}"].fixed
 
 
 def test_the_part_image_tower_freezes_the_text_tower_and_keeps_the_loss(encoder):

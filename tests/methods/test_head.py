@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F
 
 import radapter
-from radapter.adapter import RAdapterConfig
-from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, LabelledPairs, MethodSettings, trained_parameters
 from radapter.zeroshot import LinearHead
 
 LEARNING_RATE, DECAY, EPS = 1e-3, 0.1, 1e-8
@@ -25,7 +25,7 @@ def embeddings_of(encoder, classes: int = 5) -> torch.Tensor:
 def full(encoder):
     loss = bound_loss("cross-entropy", margin=None, label_smoothing=None, logit_bias=None)
     head = LinearHead.zero_shot(embeddings_of(encoder), encoder.logit_scale)
-    return METHODS["full"].build(encoder, head=head, loss=loss, adapter=RAdapterConfig()).learner
+    return METHODS["full"].build(encoder, head=head, loss=loss, settings=MethodSettings()).learner
 
 
 def test_a_zero_shot_head_gives_the_scaled_cosines(encoder):

@@ -1,12 +1,10 @@
 """Segmentation's rows: the image tower learns, the text tower is frozen."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from radapter.adapter import RAdapterConfig
-from radapter.methods import SEGMENTATION, bound_loss
+from radapter.losses import bound_loss
+from radapter.methods import SEGMENTATION, MethodSettings
 from radapter.methods.learner import learns
 from radapter.methods.lora import lora_targets
 from radapter.zeroshot import LinearHead
@@ -18,8 +16,8 @@ ROWS = [name for name, method in SEGMENTATION.items() if method.build is not Non
 def test_no_parameter_of_the_text_tower_is_trained_and_the_loss_is_r_adapters(name, encoder):
     method = SEGMENTATION[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=None)
-    adapter = replace(RAdapterConfig(towers=("image",)), **method.adapter_settings)
-    method.build(encoder, head=LinearHead(torch.zeros(0, encoder.embed_dim)), loss=loss, adapter=adapter)
+    settings = method.settings(MethodSettings())
+    method.build(encoder, head=LinearHead(torch.zeros(0, encoder.embed_dim)), loss=loss, settings=settings)
     assert learns(encoder.image_tower())
     assert not learns(encoder.text_tower())
     assert method.losses[0] == "mpm-nce"

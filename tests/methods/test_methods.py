@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -8,17 +7,20 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 import radapter
-from radapter.adapter import RAdapterConfig, RAdapterLayer, find_sites
+from radapter.adapter import RAdapterLayer, find_sites
 from radapter.errors import ConfigError
+from radapter.losses import bound_loss
 from radapter.methods import (
     GROUPS,
     METHODS,
     TABLES,
     HeadLearner,
     LabelledPairs,
-    bound_loss,
+    RAdapterSettings,
     count_trained,
     find_method,
+    find_methods,
+    groups_of,
     trained_parameters,
 )
 from radapter.methods.lora import lora_targets
@@ -35,8 +37,8 @@ def built(name: str, encoder, classes: int = 5):
     method = METHODS[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
     assert method.build is not None
-    adapter = replace(RAdapterConfig(adapter_drop=0.0), **method.adapter_settings)
-    return method.build(encoder, head=head, loss=loss, adapter=adapter)
+    settings = method.settings(RAdapterSettings(drop=0.0))
+    return method.build(encoder, head=head, loss=loss, settings=settings)
 
 
 def pairs(encoder) -> LabelledPairs:
@@ -57,7 +59,7 @@ def tower_names(encoder) -> tuple[set[str], set[str]]:
 
 
 def test_names_are_those_of_the_documentation():
-    assert GROUPS["foundation"] == (
+    assert groups_of("classification")["foundation"] == (
         "zero-shot",
         "full",
         "flyp",
@@ -66,7 +68,9 @@ def test_names_are_those_of_the_documentation():
         "r-adapter",
         "r-adapter+head",
     )
-    assert all(name in METHODS for group in GROUPS.values() for name in group)
+    assert {name for group in GROUPS.values() for name in group} == {
+        name for t in TABLES.values() for name in t
+    }
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -78,6 +82,17 @@ def test_a_method_says_whether_it_trains_a_head(encoder, name):
 def test_an_unknown_method_proposes_the_nearest():
     with pytest.raises(ConfigError, match=r"r-adaptor.*r-adapter"):
         find_method("r-adaptor")
+
+
+@pytest.mark.parametrize(
+    ("task", "new"), [("retrieval", "full-both-towers"), ("segmentation", "full-image-tower")]
+)
+@pytest.mark.parametrize(
+    "find", [lambda task: find_method("full", task), lambda task: find_methods(["full"], task)]
+)
+def test_the_old_name_of_a_method_names_the_new_one(find, task, new):
+    with pytest.raises(ConfigError, match=f"Got 'full'. In {task}, 'full' is now '{new}'."):
+        find(task)
 
 
 def test_towers_share_no_parameter_and_leave_only_the_temperature(encoder):
@@ -200,8 +215,11 @@ def test_a_large_batch_is_summed_in_tiles_to_the_same_loss(rows, tiled):
 
 
 @pytest.mark.parametrize("task", TABLES)
-def test_what_stands_on_full_trains_what_full_trains(task):
-    full = TABLES[task]["full"]
-    for method in TABLES[task].values():
-        if method.runs == "full":
-            assert (method.build, method.losses) == (full.build, full.losses)
+def test_what_stands_on_full_fine_tuning_trains_what_it_trains(task):
+    runs = TABLES[task]["wise-ft"].runs
+    full = TABLES[task][runs]
+    standing = [method for method in TABLES[task].values() if method.runs == runs]
+    assert len(standing) == 4
+    for method in standing:
+        assert (method.build, method.losses, method.towers) == (full.build, full.losses, full.towers)
+        assert runs in method.summary or method is full

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from models.small import OPEN_CLIP
 
-from radapter.adapter import RAdapterConfig
-from radapter.methods import METHODS, TABLES, bound_loss
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, TABLES, MethodSettings, RAdapterSettings
 from radapter.methods.learner import LabelledPairs
 from radapter.methods.rates import default_rate, head_rate, in_words, multiplier
 from radapter.models import load
@@ -32,10 +32,10 @@ PUBLISHED = [
     ("rslora", "classification", 2e-4, None),
     ("r-adapter", "classification", 5e-4, None),
     ("r-adapter+head", "classification", 5e-4, 0.05),  # 5e-4 times CLIP's logit scale of 100
-    ("full", "retrieval", 1e-5, None),  # both towers and CLIP's loss, as FLYP
+    ("full-both-towers", "retrieval", 1e-5, None),  # both towers and CLIP's loss, as FLYP
     ("wise-ft", "retrieval", 1e-5, None),
     ("uniform-soup", "retrieval", 1e-5, None),
-    ("full", "segmentation", 3e-5, None),
+    ("full-image-tower", "segmentation", 3e-5, None),
     ("wise-ft", "segmentation", 3e-5, None),
     ("lora", "segmentation", 2e-4, None),
     ("r-adapter", "segmentation", 5e-4, None),
@@ -73,7 +73,9 @@ def test_a_head_is_given_a_rate_exactly_where_one_is_trained():
             encoder = load("world:tiny")
             head = LinearHead(torch.ones(2, encoder.embed_dim))
             loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=None)
-            learner, _ = method.build(encoder, head=head, loss=loss, adapter=RAdapterConfig())
+            learner, _ = method.build(
+                encoder, head=head, loss=loss, settings=method.settings(MethodSettings())
+            )
             trains_head = learner.head is not None and learner.head.weight.requires_grad
             assert (method.head_learning_rate is not None) == trains_head, method.name
 
@@ -138,7 +140,9 @@ def test_one_step_at_the_default_keeps_the_features_of_a_tower_768_wide(name, wi
     before = F.normalize(wide.encode_image(pixels), dim=-1).detach()
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=None)
     head = LinearHead.zero_shot(before, wide.logit_scale)
-    learner, _ = method.build(wide, head=head, loss=loss, adapter=RAdapterConfig(adapter_drop=0.0))
+    learner, _ = method.build(
+        wide, head=head, loss=loss, settings=method.settings(RAdapterSettings(drop=0.0))
+    )
     rates = PeakRates(default_rate(method, wide.image_width), method.head_learning_rate or 0.0)
     spread = spread_of(learner, make_accelerator("fp32"), ALONE, rates=rates, weight_decay=0.0, sharded=False)
     spread.model(LabelledPairs(pixels, torch.randint(3, 20, (8, wide.context_length)), rows, rows)).backward()

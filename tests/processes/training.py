@@ -8,22 +8,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from methods.random_start import RandomStart
 from models.small import OPEN_CLIP
 from PIL import Image
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
 import radapter
-from radapter.adapter import Ema, RAdapterConfig, coins, use_coins
+from radapter.adapter import Ema, coins, use_coins
 from radapter.data import ClassificationSet, EvalLoader, TrainLoader, open_classification, open_pairs
 from radapter.errors import DataError, ImageError, RAdapterError
+from radapter.losses import LossName, bound_loss
 from radapter.losses.gather import Parts
 from radapter.methods import (
     METHODS,
     LabelledPairs,
     Learner,
-    LossName,
-    bound_loss,
+    MethodSettings,
+    RAdapterSettings,
     find_method,
     trained_parameters,
 )
@@ -36,7 +38,7 @@ from radapter.training.spread import PeakRates, spread_of
 from radapter.world.clip import TINY
 from radapter.zeroshot import LinearHead
 
-RECIPE = Recipe(adapter=RAdapterConfig(), epochs=2, batch_size=7, learning_rate=3e-3, eval_batch_size=4)
+RECIPE = Recipe(epochs=2, batch_size=7, learning_rate=3e-3, eval_batch_size=4)
 # method, task, changes: batches of 7, 7 and 3 samples, which neither 2 nor 4 processes divide; 3 are fewer than 4
 TRAININGS = {
     "r-adapter": ("r-adapter", "classification", {}),
@@ -201,7 +203,7 @@ def poisoned(model: Path, processes: Processes):
     loss = bound_loss("mpm-nce", margin=None, label_smoothing=None, logit_bias=None)
     assert METHODS["r-adapter"].build is not None
     learner, _ = METHODS["r-adapter"].build(
-        encoder, head=suite.head(encoder), loss=loss, adapter=RAdapterConfig()
+        encoder, head=suite.head(encoder), loss=loss, settings=RAdapterSettings()
     )
     ema = Ema(learner, decay=0.5)
     loader, captions = suite.training(encoder, RECIPE, seed=1, memory=None, processes=processes)
@@ -222,6 +224,9 @@ def poisoned(model: Path, processes: Processes):
         make_accelerator("fp32"),
         epochs=1,
         learning_rate=3e-3,
+        weight_decay=RECIPE.weight_decay,
+        grad_clip=RECIPE.grad_clip,
+        max_skipped=RECIPE.max_skipped,
         processes=processes,
     )
     return {"skipped": skipped, "weights": {n: t.clone() for n, t in ema.state_dict().items()}}
@@ -247,9 +252,11 @@ def family(name: str, method: str, folder: Path, processes: Processes) -> float:
         )
         torch.manual_seed(0)
         head = LinearHead(torch.zeros(0, encoder.embed_dim))
-        adapter = RAdapterConfig(init_weights=False)
+        settings = row.settings(MethodSettings())
+        if isinstance(settings, RAdapterSettings):
+            settings = RandomStart(**settings.model_dump())
         assert row.build is not None
-        learner = row.build(encoder, head=head, loss=loss, adapter=adapter).learner.train()
+        learner = row.build(encoder, head=head, loss=loss, settings=settings).learner.train()
         found.append(_three_steps(learner, processes if sharded else ALONE, sharded=sharded))
     return max((found[0][n] - found[1][n]).abs().max().item() for n in found[0] if "k_proj.bias" not in n)
 

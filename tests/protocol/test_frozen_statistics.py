@@ -11,7 +11,8 @@ import radapter
 from radapter.adapter import hold_statistics
 from radapter.data import open_classification
 from radapter.errors import ModelError
-from radapter.methods import METHODS, RETRIEVAL, SEGMENTATION, bound_loss
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, RETRIEVAL, SEGMENTATION, MethodSettings
 from radapter.protocol import ClassificationSuite, train_method
 from radapter.protocol.trained import load_trained, save_trained
 from radapter.zeroshot import LinearHead
@@ -129,8 +130,8 @@ def learner_of(name: str, encoder, task=METHODS):
     head = LinearHead(torch.randn(3, encoder.embed_dim))
     method = task[name]
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=None)
-    adapter = replace(radapter.RAdapterConfig(), **method.adapter_settings)
-    return method.build(encoder, head=head, loss=loss, adapter=adapter).learner.train()
+    settings = method.settings(MethodSettings())
+    return method.build(encoder, head=head, loss=loss, settings=settings).learner.train()
 
 
 def test_a_frozen_tower_trains_in_evaluation_mode_and_a_trained_one_keeps_its_dropout(base):
@@ -140,8 +141,8 @@ def test_a_frozen_tower_trains_in_evaluation_mode_and_a_trained_one_keeps_its_dr
         ("flyp", METHODS, {"Dropout"}, {"MultiheadAttention"}),
         ("r-adapter", METHODS, {"Dropout"}, {"MultiheadAttention"}),
         ("r-adapter+head", METHODS, {"Dropout"}, set()),
-        ("full", RETRIEVAL, {"Dropout"}, {"MultiheadAttention"}),
-        ("full", SEGMENTATION, {"Dropout"}, set()),
+        ("full-both-towers", RETRIEVAL, {"Dropout"}, {"MultiheadAttention"}),
+        ("full-image-tower", SEGMENTATION, {"Dropout"}, set()),
     ):
         encoder = base()
         learner_of(name, encoder, task)

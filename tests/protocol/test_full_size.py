@@ -9,9 +9,8 @@ import torch
 from peft import PeftModel
 
 import radapter
-from radapter.adapter import RAdapterConfig
 from radapter.data import open_classification
-from radapter.methods import METHODS
+from radapter.methods import METHODS, RAdapterSettings
 from radapter.protocol import ClassificationSuite, Recipe, merge_run, run_method
 
 PROMPT = ("a photo of a {}.",)
@@ -45,13 +44,13 @@ def photographs(request) -> ClassificationSuite:
 def test_a_full_size_tower_trains_merges_and_runs_in_plain_open_clip(tmp_path: Path, photographs, name: str):
     open_clip = pytest.importorskip("open_clip")
     tokenizer = stand_in_tokenizer if "SigLIP" in name else None
-    recipe = Recipe(adapter=RAdapterConfig(), epochs=1, batch_size=4, learning_rate=1e-3, ema_decay=0.5)
+    recipe = Recipe(epochs=1, batch_size=4, learning_rate=1e-3, ema_decay=0.5)
     results = run_method(
         tmp_path / "run",
         METHODS["r-adapter"],
         radapter.load(name, tokenizer=tokenizer),
         photographs,
-        replace(recipe, adapter=RAdapterConfig(layers_to_transform=[10, 11])),
+        replace(recipe, settings=RAdapterSettings(layers_to_transform=[10, 11])),
         settings="",
         alpha=0.5,
     )

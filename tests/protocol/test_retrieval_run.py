@@ -13,7 +13,6 @@ from reference.selection import smallest_within
 from safetensors.torch import load_file
 
 import radapter
-from radapter.adapter import RAdapterConfig
 from radapter.data import Memory, open_pairs
 from radapter.errors import ConfigError, LeakError
 from radapter.evaluation import HEADLINES, retrieval_features, retrieval_metrics, retrieval_ranks
@@ -81,7 +80,7 @@ def stop_at(step: int):
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
     """Two short epochs."""
-    return Recipe(adapter=RAdapterConfig(), epochs=2, batch_size=8, learning_rate=3e-3)
+    return Recipe(epochs=2, batch_size=8, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +179,7 @@ def test_training_gets_no_test_set(pairs):
 
 def test_groups_hold_the_methods_that_the_task_has():
     names = [method.name for method in find_methods(["foundation"], "retrieval")]
-    assert names == ["zero-shot", "full", "lora", "wise-ft", "r-adapter"]
+    assert names == ["zero-shot", "full-both-towers", "lora", "wise-ft", "r-adapter"]
     everything = {method.name for method in find_methods(["all"], "retrieval")}
     assert everything == {name for name in TABLES["retrieval"] if ":" not in name}
     with pytest.raises(ConfigError, match=r"for retrieval\. Got 'flyp'"):
@@ -192,14 +191,14 @@ def test_a_study_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, recipe):
     trainings = Trainings(
         tmp_path / "trainings", lambda: radapter.load("world:tiny"), lambda _: pairs, recipe
     )
-    methods = [RETRIEVAL["full"], RETRIEVAL["wise-ft"]]
-    found = study(methods, trainings, grids={"full": [1e-4]}, seeds=[0, 1])
+    methods = [RETRIEVAL["full-both-towers"], RETRIEVAL["wise-ft"]]
+    found = study(methods, trainings, grids={"full-both-towers": [1e-4]}, seeds=[0, 1])
     text = write_study(tmp_path / "out", found.report(), title="A study", command="python run.py")
     assert "rsum / 6 on ID validation" in text
     assert "| Method | Alpha | I2T R@1 |" in text
     table = csv.DictReader(io.StringIO((tmp_path / "out" / "results.csv").read_text()))
-    full = next(row for row in table if row["method"] == "full")
-    mean = sum(result.row("full").ood["grey"]["t2i_r5"] for result in found.results) / 2
+    full = next(row for row in table if row["method"] == "full-both-towers")
+    mean = sum(result.row("full-both-towers").ood["grey"]["t2i_r5"] for result in found.results) / 2
     assert float(full["ood:grey:t2i_r5"]) == pytest.approx(mean)
     assert full["ood:grey:t2i_r5_std"] != ""
     assert "OOD T2I R@1" in (tmp_path / "out" / "results.tex").read_text()
@@ -211,7 +210,7 @@ def test_what_zero_shot_gives_is_evaluated_once_for_all_methods(pairs, encoder):
     bench = Bench(pairs, encoder.preprocess, progress=lambda step: seen.append(step.name))
     zero_shot = bench.zero_shot(encoder)
     trained = Trained(
-        method="full",
+        method="full-both-towers",
         classifier=Classifier(encoder, None),
         adapters=None,
         base="",

@@ -11,7 +11,6 @@ from reference.selection import smallest_within
 from safetensors.torch import load_file
 
 import radapter
-from radapter.adapter import RAdapterConfig
 from radapter.data import Memory, open_masks
 from radapter.errors import DataError, LeakError
 from radapter.evaluation import confusion_matrix, mean_iou
@@ -65,7 +64,7 @@ def masked() -> SegmentationSuite:
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
     """Two short epochs of the image tower."""
-    return Recipe(adapter=RAdapterConfig(towers=("image",)), epochs=2, batch_size=8, learning_rate=3e-3)
+    return Recipe(epochs=2, batch_size=8, learning_rate=3e-3)
 
 
 def run(out: Path, suite, recipe, method: str = "r-adapter", **options) -> Results:
@@ -245,7 +244,7 @@ def test_training_gets_no_test_set_and_no_test_image(masked):
 
 
 def test_every_method_of_the_task_trains(masked, recipe, tmp_path):
-    for method in ("full", "lora"):
+    for method in ("full-image-tower", "lora"):
         results = run(tmp_path / method, masked, recipe, method, tested="chosen")
         assert results.rows[1].trained_parameters > 0
         assert results.sweep[-1].ood != results.sweep[0].ood

@@ -87,7 +87,7 @@ def test_a_stream_trains_as_the_listed_set_does(suite, streamed, recipe):
 def test_pairs_of_a_stream_train_in_chunks_and_in_bf16(pair_suite, recipe, options):
     before = weights_of(radapter.load("world:tiny"))
     trained = train_method(
-        RETRIEVAL["full"],
+        RETRIEVAL["full-both-towers"],
         radapter.load("world:tiny"),
         pair_suite,
         replace(recipe, epochs=1, **options),

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from methods.random_start import RandomStart
 from PIL import Image
 
-from radapter.adapter import RAdapterConfig
 from radapter.data import open_masks
 from radapter.methods import METHODS
 from radapter.protocol import Recipe, SegmentationSuite
@@ -91,10 +91,10 @@ def test_training_moves_the_tokens_alone_and_adapters_never_drop(encoder):
         encoder,
         head=LinearHead(torch.zeros(0, encoder.embed_dim)),
         loss=lambda *_: torch.zeros(()),
-        adapter=RAdapterConfig(adapter_drop=0.9, init_weights=False),
+        settings=RandomStart(drop=0.9),
     )
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    recipe = Recipe(adapter=RAdapterConfig(), epochs=2, batch_size=8)
+    recipe = Recipe(epochs=2, batch_size=8)
     runs = [tune_prompts(encoder, suite, recipe, depth=2, seed=seed) for seed in (0, 0, 1)]
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     first, again, other = (run.prompts.tokens for run in runs)
@@ -111,7 +111,7 @@ def test_training_moves_the_tokens_alone_and_adapters_never_drop(encoder):
 def test_in_chunks_tokens_learn_as_at_once(encoder, chunk_size):
     scenes = open_masks({"world": "scenes", "size": 12, "seed": 0, "background": False}, name="scenes")
     suite = suite_of(encoder, scenes, scenes)
-    recipe = Recipe(adapter=RAdapterConfig(), epochs=1, batch_size=8, gradient_checkpointing=True)
+    recipe = Recipe(epochs=1, batch_size=8, gradient_checkpointing=True)
     start = MaskPrompts(encoder, depth=2, seed=0).tokens
     whole, chunked = (
         tune_prompts(encoder, suite, replace(recipe, chunk_size=size), depth=2, seed=0).prompts.tokens - start

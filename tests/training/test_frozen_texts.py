@@ -8,16 +8,16 @@ import pytest
 import torch
 
 import radapter
-from radapter.adapter import RAdapterConfig
 from radapter.data import Memory, open_pairs
 from radapter.data.memory import Lease
 from radapter.evaluation.kept_texts import KeptTexts
-from radapter.methods import METHODS, RETRIEVAL, bound_loss
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, RETRIEVAL, RAdapterSettings
 from radapter.protocol import RetrievalSuite, train_method
 from radapter.training import Checkpoints, Interrupted, StopSignal, StreamCaptions, frozen_text_features
 from radapter.zeroshot import LinearHead
 
-IMAGE_TOWER = RAdapterConfig(towers=("image",))
+IMAGE_TOWER = RAdapterSettings(towers=["image"])
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def pair_suite(pairs):
     return RetrievalSuite(train=pairs, id_val=None, id_test={"same": pairs}, ood={}, per_group=2)
 
 
-def trained(suite, recipe, *, adapter=IMAGE_TOWER, memory=None, table=RETRIEVAL, **options):
+def trained(suite, recipe, *, settings=IMAGE_TOWER, memory=None, table=RETRIEVAL, **options):
     """The weights, and how many captions the text tower read."""
     encoder = radapter.load("world:tiny", dtype=torch.float64)
     read = []
@@ -40,7 +40,7 @@ def trained(suite, recipe, *, adapter=IMAGE_TOWER, memory=None, table=RETRIEVAL,
         table["r-adapter"],
         encoder,
         replace(suite, texts=KeptTexts()),
-        replace(recipe, adapter=adapter, epochs=4),
+        replace(recipe, settings=settings, epochs=4),
         seed=2,
         memory=memory,
         **options,
@@ -80,7 +80,7 @@ def test_prompts_of_classes_are_encoded_once(suite, recipe):
 
 
 def test_a_text_tower_that_is_trained_is_asked_in_every_step(pair_suite, recipe, usual):
-    _, read = trained(pair_suite, recipe, adapter=RAdapterConfig())
+    _, read = trained(pair_suite, recipe, settings=RAdapterSettings())
     _, once = usual
     assert read > 1.5 * once
 
@@ -113,12 +113,13 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(pair_suite, recipe, usua
 # --- what is kept -------------------------------------------------------------------------------------------------
 
 
-def learner_of(method, table=METHODS, **adapter):
+def learner_of(method, table=METHODS, **given):
     encoder = radapter.load("world:tiny")
     row = table[method]
     loss = bound_loss(row.losses[0], margin=None, label_smoothing=None, logit_bias=None)
     head = LinearHead(torch.zeros(4, encoder.embed_dim))
-    return row.build(encoder, head=head, loss=loss, adapter=RAdapterConfig(**adapter)).learner
+    settings = row.settings(row.settings_type(**given))
+    return row.build(encoder, head=head, loss=loss, settings=settings).learner
 
 
 def kept_of(learner, suite, memory, recipe):
@@ -133,7 +134,7 @@ def features(learner, captions, memory):
 
 
 def test_features_are_of_unit_norm_by_the_id_of_the_caption(suite, recipe):
-    learner = learner_of("r-adapter", towers=("image",))
+    learner = learner_of("r-adapter", towers=["image"])
     found = kept_of(learner, suite, Memory(), recipe)
     _, captions = suite.training(learner.encoder, recipe, seed=0, memory=None)
     with torch.no_grad():
@@ -144,17 +145,16 @@ def test_features_are_of_unit_norm_by_the_id_of_the_caption(suite, recipe):
 
 @pytest.mark.parametrize("method", ["r-adapter", "flyp", "lora", "full", "r-adapter+head"])
 def test_nothing_is_kept_where_the_tower_is_trained_or_not_read(suite, recipe, method):
-    towers = {"towers": ("image",)} if method == "r-adapter+head" else {}
-    assert kept_of(learner_of(method, **towers), suite, Memory(), recipe) is None
+    assert kept_of(learner_of(method), suite, Memory(), recipe) is None
 
 
 def test_nothing_is_kept_of_captions_that_come_with_a_stream(encoder):
-    learner = learner_of("r-adapter", towers=("image",))
+    learner = learner_of("r-adapter", towers=["image"])
     assert features(learner, StreamCaptions(encoder.tokenize), Memory()) is None
 
 
 def test_short_memory_keeps_nothing_and_says_so(suite, recipe, caplog):
-    learner = learner_of("r-adapter", towers=("image",))
+    learner = learner_of("r-adapter", towers=["image"])
     with caplog.at_level(logging.INFO):
         assert kept_of(learner, suite, Memory(0.01), recipe) is None
         assert "160 captions take 0.08 MiB, more than is left" in caplog.text

@@ -6,10 +6,12 @@ from functools import partial
 
 import pytest
 import torch
+from methods.random_start import RandomStart
 
 import radapter
-from radapter.adapter import RAdapterConfig, coins, use_coins
-from radapter.methods import METHODS, LabelledPairs, bound_loss, trained_parameters
+from radapter.adapter import coins, use_coins
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, LabelledPairs, RAdapterSettings, trained_parameters
 from radapter.protocol import train_method
 from radapter.training.gradient_cache import backward_in_chunks
 from radapter.zeroshot import LinearHead
@@ -36,8 +38,10 @@ def learner_of(method: str, **settings: object):
     embeddings = torch.nn.functional.normalize(torch.randn(4, encoder.embed_dim).double(), dim=-1)
     head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
     assert row.build is not None
-    adapter = RAdapterConfig(init_weights=False, **{"adapter_drop": 0.5, **settings})
-    return row.build(encoder, head=head, loss=loss, adapter=adapter).learner.train()
+    given = row.settings(RAdapterSettings(**{"drop": 0.5, **settings}))
+    if isinstance(given, RAdapterSettings):
+        given = RandomStart(**given.model_dump())
+    return row.build(encoder, head=head, loss=loss, settings=given).learner.train()
 
 
 def gradients(learner) -> dict[str, torch.Tensor]:
@@ -76,7 +80,7 @@ def test_gradients_are_those_of_the_whole_batch(pairs, method, chunk_size):
 
 
 def test_a_text_tower_without_adapters_learns_nothing_and_costs_no_second_pass(pairs):
-    learner = learner_of("r-adapter", towers=("image",))
+    learner = learner_of("r-adapter", towers=["image"])
     calls = []
     encode = learner.encoder.encode_text
     learner.encoder.encode_text = lambda tokens: calls.append(len(tokens)) or encode(tokens)

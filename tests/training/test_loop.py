@@ -6,10 +6,12 @@ import pytest
 import torch
 
 import radapter
-from radapter.adapter import Ema, RAdapterConfig
+from radapter.adapter import Ema
 from radapter.data import TrainLoader
 from radapter.errors import ConfigError, DiskError, DivergedError
-from radapter.methods import METHODS, bound_loss, trained_parameters
+from radapter.losses import bound_loss
+from radapter.methods import METHODS, MethodSettings, trained_parameters
+from radapter.protocol import Recipe
 from radapter.training import (
     Checkpoints,
     ClassCaptions,
@@ -19,6 +21,8 @@ from radapter.training import (
     fit,
     make_accelerator,
 )
+
+DEFAULTS = {key: getattr(Recipe, key) for key in ("weight_decay", "grad_clip", "max_skipped")}
 
 
 class Rig:
@@ -33,7 +37,7 @@ class Rig:
         loss = bound_loss(row.losses[0], margin=None, label_smoothing=None, logit_bias=None)
         assert row.build is not None
         torch.manual_seed(seed)
-        self.learner, _ = row.build(encoder, head=head, loss=loss, adapter=RAdapterConfig())
+        self.learner, _ = row.build(encoder, head=head, loss=loss, settings=row.settings(MethodSettings()))
         self.ema = Ema(self.learner, decay=0.5)
         self.loader = TrainLoader(
             suite.train,
@@ -57,7 +61,7 @@ class Rig:
             learning_rate=learning_rate,
             seed=self.seed,
             report=self.steps.append,
-            **options,
+            **{**DEFAULTS, **options},
         )
 
     def weights(self) -> dict[str, torch.Tensor]:

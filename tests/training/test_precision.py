@@ -29,7 +29,11 @@ def trained(suite, recipe, **options):
     ]
     table = RETRIEVAL if isinstance(suite, RetrievalSuite) else METHODS
     train_method(
-        table["full" if table is RETRIEVAL else "flyp"], encoder, suite, replace(recipe, **options), seed=2
+        table["full-both-towers" if table is RETRIEVAL else "flyp"],
+        encoder,
+        suite,
+        replace(recipe, **options),
+        seed=2,
     )
     for hook in hooks:
         hook.remove()

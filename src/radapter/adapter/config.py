@@ -7,7 +7,7 @@ it belongs to the adapter and is saved with it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from peft import PeftConfig
 from peft.utils import PeftType
@@ -15,7 +15,8 @@ from peft.utils import PeftType
 from radapter.errors import ConfigError, did_you_mean
 
 TOWERS = ("image", "text")
-DROP_KINDS = ("adapter", "dropout", "drop-path")
+DropKind = Literal["adapter", "dropout", "drop-path"]
+DROP_KINDS: tuple[DropKind, ...] = get_args(DropKind)
 
 
 @dataclass
@@ -56,7 +57,7 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
     layers_to_transform: list[int] | int | None = field(default=None, metadata={"help": "Blocks to adapt."})
     modules_to_save: list[str] | None = field(default=None, metadata={"help": "Further modules to train."})
     towers: tuple[str, ...] = field(default=TOWERS, metadata={"help": "Towers to adapt."})
-    drop_kind: str = field(default="adapter", metadata={"help": "What adapter_drop drops."})
+    drop_kind: DropKind = field(default="adapter", metadata={"help": "What adapter_drop drops."})
 
     def __post_init__(self) -> None:
         super().__post_init__()

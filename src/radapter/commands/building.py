@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from radapter.adapter import RAdapterConfig
 from radapter.commands.building_regions import segmentation_suite
 from radapter.commands.shifted import shifted_sources
 from radapter.config import CommonConfig, RetrievalRunConfig, RunConfig, SegmentationRunConfig
 from radapter.config.retrieval import RetrievalTrainConfig
+from radapter.config.schema import TRAIN_KEYS
 from radapter.data import ClassificationSet, PairSet, open_classification, open_pairs
 from radapter.data.labelled.labels import read_classnames, renamed
 from radapter.data.labelled.opening import kind_of
@@ -46,39 +46,14 @@ AnySuite = ClassificationSuite | RetrievalSuite | SegmentationSuite
 
 def recipe_of(config: CommonConfig) -> Recipe:
     """Every number of the training."""
-    adapter, train, loss = config.adapter, config.train, config.loss
     return Recipe(
-        adapter=RAdapterConfig(
-            r=adapter.r,
-            adapter_drop=adapter.drop,
-            drop_kind=adapter.drop_kind,
-            init_scale=adapter.init_scale,
-            layers_to_transform=adapter.layers_to_transform,
-            towers=config.towers if adapter.towers is None else tuple(adapter.towers),
-        ),
-        ema_decay=adapter.ema_decay,
-        loss=loss.name,
-        margin=loss.margin,
-        label_smoothing=loss.label_smoothing,
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        learning_rate=train.lr,
-        weight_decay=train.weight_decay,
-        warmup_steps=train.warmup_steps,
-        precision=train.precision,
-        grad_clip=train.grad_clip,
-        crop_scale=train.crop_scale,
-        flip=train.flip,
-        workers=train.workers,
-        eval_batch_size=train.eval_batch_size,
-        checkpoint_every=train.checkpoint_every,
-        checkpoint_minutes=train.checkpoint_minutes,
-        keep=train.keep,
-        max_skipped=train.max_skipped,
-        chunk_size=train.chunk_size,
-        gradient_checkpointing=train.gradient_checkpointing,
-        fsdp=train.fsdp,
+        settings=config.methods.settings(config.method),
+        loss=config.loss.name,
+        margin=config.loss.margin,
+        label_smoothing=config.loss.label_smoothing,
+        learning_rate=config.train.lr,
         max_bad=config.data.max_bad,
+        **{key: getattr(config.train, key) for key in TRAIN_KEYS},
     )
 
 

@@ -10,41 +10,53 @@ from torch import nn
 from radapter.adapter import block_names, find_sites
 from radapter.adapter.selection import select_sites
 from radapter.commands.building import absent_folder
-from radapter.config import CommonConfig, differences, load_config
-from radapter.config.schema import AdapterConfig
+from radapter.config import CommonConfig, differences, load_stored
 from radapter.errors import ConfigError, ModelError, RunError
-from radapter.methods import TABLES, Method, bound_loss, groups_of
+from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, groups_of, trained_towers
 from radapter.models import DualEncoder
 from radapter.protocol import CONFIG, Recipe, check_epochs, check_loss, check_tracking
+from radapter.protocol.fine_tuning import loss_of
 from radapter.storage import check_writable
 from radapter.training import check_precision
 
 _LOG = logging.getLogger(__name__)
 ENOUGH_IMAGES = 100
 """Validation images below which a choice of alpha is warned of."""
-# What a method may fix of the recipe, and its key in `loss`.
-_LOSS_KEYS = {"loss": "name", "margin": "margin", "label_smoothing": "label_smoothing"}
+FIXABLE = {
+    "loss": ("loss", "name"),
+    "margin": ("loss", "margin"),
+    "label_smoothing": ("loss", "label_smoothing"),
+    "ema_decay": ("train", "ema_decay"),
+}
+"""What a method may fix of the recipe: the section and the key of run.yaml that are then not read."""
 
 
 def check_settings(config: CommonConfig, method: Method) -> None:
     """Checks what can be checked without model and data.
 
     Raises:
-        InputError: a setting that the method does not read, a loss or a number of epochs that does not fit it, a
+        InputError: a key that the method does not read, a loss or a number of epochs that does not fit it, a
             precision that this machine lacks, a tracker that is not installed.
     """
-    for key, usual in unread_settings(config.adapter, method).items():
+    if method.alpha != "auto" and config.select.alpha != "auto":
         table, names = TABLES[config.task], groups_of(config.task)["all"]
-        readers = ", ".join(name for name in names if key in table[name].reads)
+        readers = ", ".join(name for name in names if table[name].alpha == "auto")
         raise ConfigError(
-            f"adapter.{key} is for {readers}. Got {getattr(config.adapter, key)} with method '{method.name}', "
-            f"which does not read it. Leave it out, or set adapter.{key}={as_yaml(usual)}."
+            f"select.alpha is for {readers}. Got {config.select.alpha} with method '{method.name}', which is always "
+            f"at alpha {method.alpha:g}. Leave it out, or set select.alpha=auto."
         )
-    for setting, key in _LOSS_KEYS.items():
-        given = getattr(config.loss, key)
-        if given is not None and setting in method.settings:
+    for setting, (section, key) in FIXABLE.items():
+        given, usual = value_and_default(config, section, key)
+        if given == usual:
+            continue
+        if setting in method.fixed_recipe:
             raise ConfigError(
-                f"loss.{key} is {method.settings[setting]} in method '{method.name}'. Got {given}. Leave it out."
+                f"{section}.{key} is {method.fixed_recipe[setting]} in method '{method.name}'. Got {given}. "
+                "Leave it out."
+            )
+        if setting == "ema_decay" and method.build is None:
+            raise ConfigError(
+                f"train.ema_decay is for methods that train. Got {given} with method '{method.name}'. Leave it out."
             )
     check_loss(method, config.loss.name)
     check_epochs(method, config.train.epochs)
@@ -52,14 +64,10 @@ def check_settings(config: CommonConfig, method: Method) -> None:
     check_precision(config.train.precision)
 
 
-def unread_settings(adapter: AdapterConfig, method: Method) -> dict[str, object]:
-    """What is set of the adapter and the method does not read, and each setting's default."""
-    defaults = AdapterConfig()
-    return {
-        key: getattr(defaults, key)
-        for key in AdapterConfig.model_fields
-        if key not in method.reads and getattr(adapter, key) != getattr(defaults, key)
-    }
+def value_and_default(config: CommonConfig, section: str, key: str) -> tuple[object, object]:
+    """Returns the value of a key of run.yaml, and its default."""
+    part = getattr(config, section)
+    return getattr(part, key), type(part).model_fields[key].default
 
 
 def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> None:
@@ -75,10 +83,11 @@ def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> Non
             f"train.batch_size must be at least the number of processes, {processes}: it counts the images of all "
             f"of them. Got {train.batch_size}. Give more images, or start fewer processes."
         )
-    if processes > 1 and recipe.adapter.drop_kind == "dropout" and recipe.adapter.adapter_drop:
+    adapter = recipe.settings if isinstance(recipe.settings, RAdapterSettings) else None
+    if processes > 1 and adapter is not None and adapter.drop_kind == "dropout" and adapter.drop:
         raise ConfigError(
-            f"adapter.drop_kind dropout draws elements from a generator, differently for every number of processes. "
-            f"There are {processes}. Start one, or use adapter.drop_kind=adapter."
+            f"method.drop_kind dropout draws elements from a generator, differently for every number of processes. "
+            f"There are {processes}. Start one, or use method.drop_kind=adapter."
         )
     if not train.fsdp:
         return
@@ -113,32 +122,25 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
     if recipe.fsdp:
         block_names(encoder.module)  # its units
     if recipe.gradient_checkpointing:
-        with encoder.checkpointing(recipe.adapter.towers):
+        with encoder.checkpointing(trained_towers(method, recipe.settings)):
             pass
     if method.losses:
-        bound_loss(
-            recipe.loss or method.losses[0],
-            margin=recipe.margin,
-            label_smoothing=recipe.label_smoothing,
-            logit_bias=encoder.logit_bias,
-        )
-    if "init_scale" not in method.reads:
-        if "r" in method.reads:
-            find_sites(encoder.module)  # LoRA's matrices lie around these
-            if recipe.fsdp and any(
-                isinstance(part, nn.MultiheadAttention) for part in encoder.module.modules()
-            ):
-                raise ConfigError(
-                    f"train.fsdp parts no nn.MultiheadAttention with LoRA, whose weights PEFT takes out of the "
-                    f"module. '{encoder.name}' has them. Leave one out, or give the model as transformers has it."
-                )
+        loss_of(method, recipe, encoder)
+    if isinstance(recipe.settings, LoraSettings):
+        find_sites(encoder.module)  # LoRA's matrices lie around these
+        if recipe.fsdp and any(isinstance(part, nn.MultiheadAttention) for part in encoder.module.modules()):
+            raise ConfigError(
+                f"train.fsdp parts no nn.MultiheadAttention with LoRA, whose weights PEFT takes out of the "
+                f"module. '{encoder.name}' has them. Leave one out, or give the model as transformers has it."
+            )
+    if not isinstance(recipe.settings, RAdapterSettings):
         return
-    adapter = recipe.adapter
+    adapter = recipe.settings.adapter()
     narrowest = min(find_sites(encoder.module, towers=adapter.towers), key=lambda site: site.width)
     if adapter.r is not None and adapter.r > narrowest.width:
         raise ConfigError(
-            f"adapter.r must be null or an int in [1, {narrowest.width}], the width of the {narrowest.tower} tower "
-            f"of '{encoder.name}'. Got {adapter.r}. Use adapter.r=null for the full matrix."
+            f"method.r must be null or an int in [1, {narrowest.width}], the width of the {narrowest.tower} tower "
+            f"of '{encoder.name}'. Got {adapter.r}. Use method.r=null for the full matrix."
         )
     select_sites(encoder.module, adapter)
 
@@ -153,7 +155,7 @@ def report_few_validation_images(
         config: says whether alpha is chosen.
         methods: that are trained.
     """
-    chosen = config.adapter.alpha == "auto" and any(
+    chosen = config.select.alpha == "auto" and any(
         method.alpha == "auto" and method.build is not None for method in methods
     )
     if id_val is None or len(id_val) >= ENOUGH_IMAGES or not chosen:
@@ -163,7 +165,7 @@ def report_few_validation_images(
     _LOG.warning(
         "data.id_val has %d images, few for choosing alpha. If training changes the answer for one image in ten, a "
         "gain below about %.1f points is within one standard error, and a smaller alpha is chosen, possibly 0, the "
-        "zero-shot model. Use at least %d images, or give adapter.alpha a number.",
+        "zero-shot model. Use at least %d images, or give select.alpha a number.",
         len(id_val),
         error,
         ENOUGH_IMAGES,
@@ -200,7 +202,7 @@ def check_run_folder(config: CommonConfig, *, resume: bool) -> bool:
         raise RunError(
             f"run folder must be new or hold a run. '{out}' holds something else. Give another --out."
         )
-    changed = differences(config, load_config(out / CONFIG))
+    changed = differences(config, load_stored(out / CONFIG))
     if changed:
         raise RunError(
             f"run folder '{out}' holds a run with other settings: {'; '.join(changed)}. Give another --out, or "
@@ -211,8 +213,3 @@ def check_run_folder(config: CommonConfig, *, resume: bool) -> bool:
             f"run folder '{out}' holds this run already. Continue it with --resume, or give another --out."
         )
     return False
-
-
-def as_yaml(value: object) -> str:
-    """A value as an override on the command line has it."""
-    return "null" if value is None else str(value)

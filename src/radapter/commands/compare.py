@@ -8,13 +8,7 @@ from pathlib import Path
 import yaml
 
 from radapter.commands.building import absent_folder, recipe_of, report_long_captions, suite_of
-from radapter.commands.checks import (
-    as_yaml,
-    check_model,
-    check_processes,
-    report_few_validation_images,
-    unread_settings,
-)
+from radapter.commands.checks import FIXABLE, check_model, check_processes, report_few_validation_images
 from radapter.commands.chosen import Chosen, ChosenTraining
 from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import merging_of, print_study
@@ -23,12 +17,11 @@ from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
 from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.paths import absolute_if_local
-from radapter.config.schema import AdapterConfig
 from radapter.data.pictures.bad_images import skipped_images
 from radapter.errors import ConfigError, DivergedError, RunError
 from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard_models
 from radapter.given_files import read_text
-from radapter.methods import Method, find_method, find_methods
+from radapter.methods import Method, MethodSettings, find_method, find_methods
 from radapter.models import fingerprint, load
 from radapter.protocol import (
     Evaluated,
@@ -46,7 +39,11 @@ from radapter.storage import check_writable, lock, write_text
 from radapter.training import Interrupted, StopSignal, check_precision
 
 COMPARISON, TRAININGS = "comparison.yaml", "trainings"
-_OF_THE_LOSS = ("margin", "label_smoothing")
+_USUAL = {
+    "margin": None,
+    "label_smoothing": None,
+    "ema_decay": "auto",
+}  # of what a comparison may leave unread
 
 
 def compare(
@@ -63,8 +60,8 @@ def compare(
     Started again, it goes on where it was stopped.
 
     Args:
-        path: the run.yaml; its data, model, adapter and loop serve all methods, and `compare` has the learning rates
-            to search.
+        path: the run.yaml; its data, model and loop serve all methods, the settings in `method` serve that method
+            and its family, and `compare` has the learning rates to search.
         overrides: "key=value", dotted.
         methods: names, or groups of names, with commas between.
         seeds: how many, from the configuration's seed on.
@@ -209,7 +206,7 @@ def _set_aside(
     """
     said = overridden(overrides)
     chosen: list[tuple[str, str, object, str]] = [
-        ("adapter", "alpha", "auto", "alpha is chosen for every method"),
+        ("select", "alpha", "auto", "alpha is chosen for every method"),
         ("loss", "name", None, "every method has its own loss"),
         (
             "train",
@@ -220,9 +217,9 @@ def _set_aside(
         ("train", "keep", "best", "the epoch is chosen for every method"),
     ]
     chosen += [
-        ("loss", key, None, "no method that is compared reads it")
-        for key in _OF_THE_LOSS
-        if not any(_reads(config, key, method) for method in methods if method.build is not None)
+        (*FIXABLE[setting], _USUAL[setting], "no method that is compared reads it")
+        for setting in _USUAL
+        if not any(_reads(config, setting, method) for method in methods if method.build is not None)
     ]
     lines = []
     for section, key, usual, why in chosen:
@@ -242,22 +239,31 @@ def _set_aside(
 
 def _alone(given: CommonConfig, method: Method, rate: float) -> list[str]:
     """The overrides that make one training of a comparison out of its file."""
-    words = [f"method={method.name}", "train.keep=best", f"train.lr={rate:g}"]
-    words += [
-        f"loss.{key}=null"
-        for key in ("name", *_OF_THE_LOSS)
-        if getattr(given.loss, key) is not None and (key == "name" or not _reads(given, key, method))
-    ]
-    usual = unread_settings(given.adapter, method)
-    if given.adapter.alpha != "auto":
-        usual["alpha"] = "auto"  # as the comparison chose it
-    return words + [f"adapter.{key}={as_yaml(value)}" for key, value in usual.items()]
+    settings = given.methods.settings(given.method)
+    own = {key: getattr(settings, key) for key in _read_of(settings, method)}
+    named = method.name if not own else json.dumps({"name": method.name, **own})
+    words = [f"method={named}", "train.keep=best", f"train.lr={rate:g}"]
+    if given.loss.name is not None:
+        words.append("loss.name=null")
+    if given.select.alpha != "auto":
+        words.append("select.alpha=auto")  # as the comparison chose it
+    for setting, usual in _USUAL.items():
+        section, key = FIXABLE[setting]
+        if getattr(getattr(given, section), key) != usual and not _reads(given, setting, method):
+            words.append(f"{section}.{key}={'null' if usual is None else usual}")
+    return words
 
 
-def _reads(config: CommonConfig, key: str, method: Method) -> bool:
-    """Whether a method's own loss, as in a comparison, takes this setting of `loss` from the configuration."""
+def _read_of(settings: MethodSettings, method: Method) -> list[str]:
+    """The keys that were set of a method's settings and that another method reads too."""
+    same_family = type(settings) is method.settings_type
+    return [key for key in method.keys if same_family and key in settings.model_fields_set]
+
+
+def _reads(config: CommonConfig, setting: str, method: Method) -> bool:
+    """Whether a method, with its own loss as in a comparison, takes this setting of the recipe from run.yaml."""
     own = recipe_of(config).with_own_loss(method)
-    return getattr(own, key) is not None and key not in method.settings
+    return getattr(own, setting) is not None and setting not in method.fixed_recipe
 
 
 def _line_of(standard_models: Path) -> Baseline:
@@ -295,13 +301,13 @@ def _check(
         raise ConfigError(f"--seeds must be at least 1. Got {seeds}.")
     for method in trained:
         check_epochs(method, config.train.epochs)
-    defaults = AdapterConfig()
-    for key in AdapterConfig.model_fields:
-        value = getattr(config.adapter, key)
-        if value != getattr(defaults, key) and not any(key in method.reads for method in trained):
+    settings, names = config.methods.settings(config.method), ", ".join(method.name for method in trained)
+    for key in type(settings).model_fields:
+        given, default = getattr(settings, key), type(settings).model_fields[key].default
+        if given != default and not any(key in _read_of(settings, method) for method in trained):
             raise ConfigError(
-                f"adapter.{key} must be read by a method that is compared. Got {value} with "
-                f"{', '.join(method.name for method in trained)}, none of which reads it. Leave it out."
+                f"method.{key} must be read by a method that is compared. Got {given} for "
+                f"'{config.method.name}' with {names}, none of which reads it. Leave it out."
             )
     check_precision(config.train.precision)
     check_processes(config, recipe_of(config), 1)

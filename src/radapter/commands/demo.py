@@ -8,7 +8,7 @@ import torch
 from radapter.commands.reporting import FILES, print_results, write_report
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.errors import RunError
-from radapter.methods import GROUPS, METHODS
+from radapter.methods import find_methods
 from radapter.models import load
 from radapter.protocol import Results, Trainings, compare
 from radapter.protocol.reading_levels import PseudoValues, levels_over_seeds
@@ -49,7 +49,7 @@ def demo(
     # the time of two.
     torch.set_num_threads(1)
     suite = world_suite(seed, id_size=id_size, ood_size=ood_size, kept_size=kept_size)
-    methods = [METHODS[name] for name in GROUPS["foundation"]]
+    methods = find_methods(["foundation"])
     say(
         f"{len(methods)} methods fine-tune '{MODEL}' on {len(suite.train):,} drawn photos whose colours give the "
         f"class away. The tests are photos alike (ID), {len(suite.ood)} shifts without that hint (OOD), and naming "

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from radapter.commands.terminal import say_aside
-from radapter.config import CommonConfig, load_config
+from radapter.config import CommonConfig, load_stored
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.protocol import CONFIG, read_about
@@ -40,7 +40,7 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
 
 def config_of_run(run: Path, overrides: Sequence[str] = (), *, allow_download: bool) -> CommonConfig:
     """The configuration that a run was trained with; only the caller decides whether the hub may be asked."""
-    return load_config(run / CONFIG, overrides).model_copy(update={"allow_download": allow_download})
+    return load_stored(run / CONFIG, overrides).model_copy(update={"allow_download": allow_download})
 
 
 def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:

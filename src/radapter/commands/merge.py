@@ -10,7 +10,7 @@ from radapter.commands.chosen import CHOSEN, Chosen
 from radapter.commands.compare import COMPARISON
 from radapter.commands.reporting import EXAMPLE_DATA
 from radapter.commands.terminal import next_steps, say
-from radapter.config import load_config
+from radapter.config import load_stored
 from radapter.errors import ConfigError, RunError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import load
@@ -89,7 +89,7 @@ def _of_run(run: Path, method: str | None, seed: int | None) -> _Source:
     for option, given in (("--method", method), ("--seed", seed)):
         if given is not None:
             raise ConfigError(f"{option} is for a comparison, got {given}. '{run}' is a run. Leave it out.")
-    config = load_config(run / CONFIG)
+    config = load_stored(run / CONFIG)
     return _Source(run, about, config.model)
 
 

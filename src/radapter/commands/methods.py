@@ -1,18 +1,17 @@
 """`radapter methods`: what can be trained, how many parameters on a given model, and where it comes from."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from radapter.adapter import RAdapterConfig
 from radapter.commands.terminal import next_steps
 from radapter.errors import ConfigError, SiteError
 from radapter.evaluation import TaskName
-from radapter.methods import TABLES, Method, bound_loss, count_trained, groups_of
+from radapter.losses import bound_loss
+from radapter.methods import TABLES, Method, MethodSettings, count_trained, groups_of
 from radapter.methods.rates import CLIP_WIDTH, scientific
 from radapter.models import DualEncoder, load
 from radapter.report.table import framed, parameters
@@ -61,9 +60,10 @@ def methods(
         f"Groups for --methods: {groups}.",
     ):
         console.print(Text(sentence))  # broken between words, unlike a line of `say`
+    full = TABLES[task]["wise-ft"].runs
     next_steps(
         ("train one", "radapter train run.yaml method=wise-ft"),
-        ("compare some", "radapter compare run.yaml --methods full,wise-ft,r-adapter --seeds 3"),
+        ("compare some", f"radapter compare run.yaml --methods {full},wise-ft,r-adapter --seeds 3"),
     )
 
 
@@ -100,9 +100,9 @@ def _count(method: Method, encoder: DualEncoder, classes: int) -> str:
         return "needs a text tower"
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
     head = LinearHead(next(encoder.parameters()).new_zeros(classes, encoder.embed_dim))
-    adapter = replace(RAdapterConfig(), **method.adapter_settings)
+    settings = method.settings(MethodSettings())
     try:
-        learner, _ = method.build(encoder, head=head, loss=loss, adapter=adapter)
+        learner, _ = method.build(encoder, head=head, loss=loss, settings=settings)
     except SiteError:
         return "no adapter site"
     return parameters(count_trained(learner))

@@ -61,9 +61,9 @@ def prompts(
     config = config_of_run(run, allow_download=allow_download)
     if not isinstance(config, SegmentationRunConfig):
         raise ConfigError(f"prompts are for runs of segmentation. '{run}' is of {config.task}.")
-    if find_method(config.method, config.task).build is None:
+    if find_method(config.method.name, config.task).build is None:
         raise RunError(
-            f"mask prompts are for an encoder that was trained. '{run}' is of {config.method}. "
+            f"mask prompts are for an encoder that was trained. '{run}' is of {config.method.name}. "
             "Train with another method."
         )
     if config.data.id_val is None:

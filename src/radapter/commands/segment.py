@@ -17,7 +17,7 @@ from radapter.commands.checks import check_text_tower
 from radapter.commands.class_texts import check_texts
 from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import counting, next_steps, say, say_aside
-from radapter.config import SegmentationRunConfig, load_config
+from radapter.config import SegmentationRunConfig, load_stored
 from radapter.data.pictures.decoding import decode, opened
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
@@ -319,7 +319,7 @@ def _frame(what: str) -> dict[str, Any]:
     """`expand` and `square` of a run of segmentation; empty for other runs and for models."""
     if not (Path(what) / CONFIG).is_file():
         return {}
-    config = load_config(Path(what) / CONFIG)
+    config = load_stored(Path(what) / CONFIG)
     return frame_of(config.regions)._asdict() if isinstance(config, SegmentationRunConfig) else {}
 
 

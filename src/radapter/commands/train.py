@@ -58,7 +58,7 @@ def _trained(
 
     def checked() -> tuple[CommonConfig, Method, Recipe]:
         config = load_config(path, [*overrides, *chosen_out])
-        method = find_method(config.method, config.task)
+        method = find_method(config.method.name, config.task)
         check_settings(config, method)
         recipe = recipe_of(config)
         check_processes(config, recipe.of(method), processes.size)
@@ -94,7 +94,7 @@ def _trained(
                 suite,
                 recipe,
                 settings=settings,
-                alpha=config.adapter.alpha if method.alpha == "auto" else None,
+                alpha=config.select.alpha if method.alpha == "auto" else None,
                 seed=config.seed,
                 resume=resume,
                 tracking=config.tracking,

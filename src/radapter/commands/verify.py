@@ -13,7 +13,7 @@ from rich.text import Text
 from radapter.commands.chosen import CHOSEN, Chosen
 from radapter.commands.compare import COMPARISON
 from radapter.commands.terminal import say
-from radapter.config import load_config
+from radapter.config import load_stored
 from radapter.data.regions import NOUNS
 from radapter.data.shards import SIZES, read_shards
 from radapter.errors import DamagedError, RAdapterError, RunError
@@ -129,7 +129,7 @@ def _hashes_of_shards(file: Path) -> dict[str, str]:
 
 def _about_run(report: Report) -> None:
     run = report.path
-    report.read(run / CONFIG, lambda: load_config(run / CONFIG))
+    report.read(run / CONFIG, lambda: load_stored(run / CONFIG))
     report.read(run / TRAINED, lambda: read_about(run))
     report.read(run / RESULTS, lambda: Results.read(run))
     report.read(run / INPUTS, lambda: Inputs.read(run))
@@ -140,7 +140,7 @@ def _about_run(report: Report) -> None:
             known = read_about(run)["fingerprint"]
         else:
             known = inputs.base_model if inputs else None
-        report.facts["base model"] = _base_model(load_config(run / CONFIG).model, known)
+        report.facts["base model"] = _base_model(load_stored(run / CONFIG).model, known)
     except RAdapterError as error:
         report.facts["base model"] = f"unknown: {error}"
 

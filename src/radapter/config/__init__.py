@@ -6,7 +6,14 @@ configuration), problems.py (what is said about a wrong key).
 """
 
 from radapter.config.classification import RunConfig
-from radapter.config.reading import differences, fingerprint, load_config, overridden, resolved_yaml
+from radapter.config.reading import (
+    differences,
+    fingerprint,
+    load_config,
+    load_stored,
+    overridden,
+    resolved_yaml,
+)
 from radapter.config.retrieval import RetrievalRunConfig
 from radapter.config.schema import CommonConfig
 from radapter.config.segmentation import SegmentationRunConfig
@@ -19,6 +26,7 @@ __all__ = [
     "differences",
     "fingerprint",
     "load_config",
+    "load_stored",
     "overridden",
     "resolved_yaml",
 ]

@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.paths import PATH_OR_NAME
-from radapter.config.schema import CommonConfig, CommonData
+from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, SelectConfig
 from radapter.config.sources import (
     COPY,
     KINDS,
@@ -16,15 +17,7 @@ from radapter.config.sources import (
     TrainSource,
     TransferSources,
 )
-
-METHODS = (
-    "zero-shot", "linear-probe", "full", "flyp", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "greedy-soup",
-    "lora", "rslora", "wise-ft", "r-adapter", "r-adapter+head", "r-adapter:no-drop", "r-adapter:dropout",
-    "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:image-tower", "r-adapter:cross-entropy",
-    "r-adapter:margin-0", "r-adapter:single-positive", "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
-    "r-adapter:no-rescaling",
-)  # fmt: skip
-"""Its methods, those of `radapter.methods.METHODS`."""
+from radapter.methods import METHODS
 
 
 class DataConfig(CommonData):
@@ -64,11 +57,19 @@ class DataConfig(CommonData):
     )
 
 
+class ClassificationSelect(SelectConfig):
+    """What is chosen on data.id_val, and by which figure."""
+
+    by: Literal["top1"] = Field(default="top1", description=SELECT_BY)
+
+
 class RunConfig(CommonConfig):
     """A whole run.yaml of classification."""
 
-    methods: ClassVar[tuple[str, ...]] = METHODS
+    methods: ClassVar[MethodOf] = MethodOf(METHODS, "classification")
     task: Literal["classification"] = Field(default="classification", description="what is learned")
+    method: Annotated[NamedSettings, methods] = METHOD
+    select: ClassificationSelect = Field(default=ClassificationSelect(), description=SELECT)
     data: DataConfig = Field(description="the data sets")
 
     @model_validator(mode="after")

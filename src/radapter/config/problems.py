@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from radapter.config.mask_sources import MASK_KINDS, REGION_KINDS
 from radapter.config.pair_sources import PAIR_TRAIN_KINDS
@@ -32,12 +33,17 @@ def describe(error: ValidationError, locate: Locate, schema: type[CommonConfig])
     """
     sentences: dict[Location, str] = {}
     for problem in error.errors(include_url=False):
+        if problem["loc"][:1] == ("method",):
+            location, sentence = _of_method(problem, schema)
+            sentences.setdefault(location, locate(location) + sentence)
+            continue
         given = tuple(part for part in problem["loc"] if not _is_tag(part))
         tags = [str(part) for part in problem["loc"] if str(part) in _TAGGED]
         location, field = _find(given, tags, schema)
         key = ".".join(map(str, location))
         if problem["type"] == "extra_forbidden":
-            sentence = _unknown(location, schema, kinds=_family(tags[-1]) if tags else TRAIN_KINDS)
+            kinds = _family(tags[-1]) if tags else TRAIN_KINDS
+            sentence = _unknown(location, _siblings(location, schema, kinds=kinds), schema)
         elif problem["type"] == "missing":
             sentence = f"'{key}' is required: {field.description if field else 'it has no default'}."
         elif problem["type"] == "value_error" and not location:
@@ -52,7 +58,9 @@ def describe(error: ValidationError, locate: Locate, schema: type[CommonConfig])
 
 def known_keys(schema: type[CommonConfig]) -> list[str]:
     """Every dotted key of a task's run.yaml."""
-    return list(_keys(schema, ""))
+    keys = list(_keys(schema, ""))
+    after = keys.index("method") + 1
+    return [*keys[:after], *(f"method.{key}" for key in method_fields(schema)), *keys[after:]]
 
 
 def requirement(field: FieldInfo | None) -> str:
@@ -60,11 +68,41 @@ def requirement(field: FieldInfo | None) -> str:
     return "as documented" if field is None else _words(field.annotation, field.metadata)
 
 
+def method_fields(schema: type[CommonConfig]) -> dict[str, FieldInfo]:
+    """Returns the keys of `method` that some method of a task reads, each as its last reader declares it."""
+    methods = schema.methods.table.values()
+    return {key: method.settings_type.model_fields[key] for method in methods for key in method.keys}
+
+
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield prefix + name
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _keys(field.annotation, f"{prefix}{name}.")
+
+
+def _of_method(problem: ErrorDetails, schema: type[CommonConfig]) -> tuple[Location, str]:
+    """The location below `method` that the user wrote, and the sentence on it."""
+    value = problem["input"]
+    if len(problem["loc"]) == 1:  # the name
+        named = isinstance(value, Mapping)
+        key, value = ("method.name", value["name"]) if named else ("method", value)
+        return tuple(key.split(".")), f"{key} {_with_value(_own_rule(problem), value)}"
+    _, name, key, *_ = map(str, problem["loc"])
+    member, method = schema.methods.members[name], schema.methods.table[name]
+    readers = schema.methods.readers(key)
+    if key in member.model_fields:
+        sentence = f"method.{key} {_with_value(f'must be {requirement(member.model_fields[key])}', value)}"
+    elif key in method.fixed:
+        sentence = f"method.{key} is {method.fixed[key]} in method '{name}'. Got {value}. Leave it out."
+    elif readers:
+        sentence = (
+            f"method.{key} is for {', '.join(readers)}. Got {value} with method '{name}', which does not read it. "
+            "Leave it out."
+        )
+    else:
+        sentence = _unknown(("method", key), list(method.keys), schema)
+    return ("method", key), sentence
 
 
 def _is_tag(part: str | int) -> bool:
@@ -134,15 +172,14 @@ def _siblings(
     return [key.rpartition(".")[2] for key in known_keys(schema) if key.rpartition(".")[0] == parent]
 
 
-def _unknown(location: Location, schema: type[CommonConfig], *, kinds: Mapping[str, type[BaseModel]]) -> str:
+def _unknown(location: Location, siblings: Sequence[str], schema: type[CommonConfig]) -> str:
     """A sibling if one is near, else the same name in another section, else everything known there."""
     prefix, name = ".".join(map(str, location[:-1])), str(location[-1])
     elsewhere = [key for key in known_keys(schema) if key.rpartition(".")[2] == name]
-    siblings = _siblings(location, schema, kinds=kinds)
     near = nearest(name, siblings)[:1] or elsewhere
     here = f"{prefix}.{name}".lstrip(".")
     if not near:
-        return f"unknown key '{here}'. Known here: {', '.join(siblings)}."
+        return f"unknown key '{here}'. Known here: {', '.join(siblings) or 'none'}."
     full = [n if n in elsewhere or not prefix or "." in n else f"{prefix}.{n}" for n in near]
     return f"unknown key '{here}'. Did you mean {' or '.join(repr(n) for n in full)}?"
 

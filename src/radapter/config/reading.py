@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from radapter.config.bounded_yaml import ConfigLoader
 from radapter.config.classification import RunConfig
+from radapter.config.older import moved, renewed
 from radapter.config.one_source import written_out
 from radapter.config.problems import Location, describe
 from radapter.config.retrieval import RetrievalRunConfig
@@ -27,7 +28,7 @@ TASKS: dict[str, type[CommonConfig]] = {
     "segmentation": SegmentationRunConfig,
 }
 """The schema of each task."""
-SCHEMA = 1
+SCHEMA = 2
 """Of config.yaml in a run folder; a file that does not say it has the first."""
 
 # Change where a run writes or how fast it is, never what it computes: it may resume with others.
@@ -58,10 +59,22 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     Raises:
         ConfigError: the file is missing or not YAML, or keys or values are wrong: every one, with its place.
     """
-    file = Path(path)
+    return _checked(*_read(Path(path)), Path(path), overrides)
+
+
+def load_stored(file: Path, overrides: Sequence[str] = ()) -> CommonConfig:
+    """Reads and checks the config.yaml of a run directory, also one that an older radapter wrote.
+
+    Raises:
+        ConfigError, RunError: as `load_config`.
+    """
     settings, lines = _read(file)
-    check_schema(settings, file, reads=(SCHEMA,))
-    settings.pop("schema", None)
+    return _checked(renewed(settings), lines, file, overrides)
+
+
+def _checked(
+    settings: dict[str, Any], lines: Mapping[Location, int], file: Path, overrides: Sequence[str]
+) -> CommonConfig:
     origins: dict[Location, str] = {}
     for override in overrides:
         origins[_override(settings, override)] = f"override '{override}': "
@@ -82,10 +95,15 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
             settings["data"] = written_out(settings["data"], settings.get("task", "classification"), schema)
         except ConfigError as error:
             raise ConfigError(f"{locate(('data',))}{error}") from error
+    old = moved(settings) if "adapter" in settings else {}
+    sentences = [f"{locate(location)}{sentence}" for location, sentence in old.items()]
+    settings.pop("adapter", None)
     try:
-        return schema.model_validate(settings)
+        config = schema.model_validate(settings)
     except ValidationError as error:
-        sentences = describe(error, locate, schema)
+        sentences += describe(error, locate, schema)
+    if not sentences:
+        return config
     count = f"{len(sentences)} mistakes:\n  " if len(sentences) > 1 else ""
     raise ConfigError(count + "\n  ".join(sentences))
 
@@ -166,6 +184,8 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[Location, int]]:
         raise ConfigError(f"{file}: not YAML: {error}.") from error
     if not isinstance(settings, dict):
         raise ConfigError(f"{file}: must be a mapping of keys to values. Got {type(settings).__name__}.")
+    check_schema(settings, file, reads=(1, SCHEMA))
+    settings.pop("schema", None)
     return settings, lines
 
 
@@ -202,6 +222,8 @@ def _override(settings: dict[str, Any], override: str) -> Location:
         value = yaml.load(text, Loader=ConfigLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"override '{override}': the value must be YAML. Put it in quotes.") from error
+    if parts[0] == "method" and isinstance(settings.get("method"), str):
+        settings["method"] = {"name": settings["method"]}
     for part in parts[:-1]:
         inner = settings.get(part)
         settings[part] = dict(inner) if isinstance(inner, dict) else {}

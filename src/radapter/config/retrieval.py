@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.pair_sources import (
     PAIR_KINDS,
     NamedPairSources,
@@ -12,17 +13,17 @@ from radapter.config.pair_sources import (
     PairDataSources,
     ShiftedPairSource,
 )
-from radapter.config.schema import CommonConfig, CommonData, TrainConfig
+from radapter.config.schema import (
+    METHOD,
+    SELECT,
+    SELECT_BY,
+    CommonConfig,
+    CommonData,
+    SelectConfig,
+    TrainConfig,
+)
 from radapter.config.sources import COPY
-
-RETRIEVAL_METHODS = (
-    "zero-shot", "full", "lora", "rslora", "wise-ft", "uniform-soup", "greedy-soup", "r-adapter",
-    "r-adapter:no-drop", "r-adapter:dropout", "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:image-tower",
-    "r-adapter:margin-0",
-    "r-adapter:single-positive", "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
-    "r-adapter:no-rescaling",
-)  # fmt: skip
-"""Its methods, those of `radapter.methods.RETRIEVAL`."""
+from radapter.methods import RETRIEVAL
 
 
 class RetrievalDataConfig(CommonData):
@@ -60,11 +61,19 @@ class RetrievalTrainConfig(TrainConfig):
     )
 
 
+class RetrievalSelect(SelectConfig):
+    """What is chosen on data.id_val, and by which figure."""
+
+    by: Literal["rsum"] = Field(default="rsum", description=SELECT_BY)
+
+
 class RetrievalRunConfig(CommonConfig):
     """A whole run.yaml of retrieval."""
 
-    methods: ClassVar[tuple[str, ...]] = RETRIEVAL_METHODS
+    methods: ClassVar[MethodOf] = MethodOf(RETRIEVAL, "retrieval")
     task: Literal["retrieval"] = Field(description="what is learned")
+    method: Annotated[NamedSettings, methods] = METHOD
+    select: RetrievalSelect = Field(default=RetrievalSelect(), description=SELECT)
     data: RetrievalDataConfig = Field(description="the data sets")
     train: RetrievalTrainConfig = Field(default=RetrievalTrainConfig(), description="the loop")
 

@@ -7,6 +7,7 @@ read from the annotation (problems.py).
 
 import os
 from collections.abc import Collection
+from dataclasses import fields
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -22,15 +23,14 @@ from pydantic import (
     model_validator,
 )
 
+from radapter.config.methods import DEFAULT_METHOD, MethodOf, NamedSettings
 from radapter.config.paths import PATH, PATH_OR_NAME, with_absolute_paths
 from radapter.config.sources import copied
 from radapter.errors import did_you_mean
+from radapter.losses import LossName
+from radapter.methods import unknown_method
 from radapter.processes import TIMEOUT_MINUTES
-
-# Rows of `radapter.methods`, written out so that a configuration is checked without importing torch. A test holds
-# the two together.
-AT_A_FIXED_ALPHA = ("zero-shot", "full", "r-adapter:no-rescaling")
-CHOOSE_MODELS = ("greedy-soup",)
+from radapter.protocol import Recipe
 
 
 def _crop_scale(value: object) -> object:
@@ -47,6 +47,15 @@ def _rates(value: object) -> object:
         if len(rates) == len(value) and not any(isinstance(rate, bool) for rate in rates):
             return {name: float(rate) for name, rate in value.items()}
     raise ValueError("must be a mapping of methods to learning rates > 0, such as {full: 1e-4}")
+
+
+METHOD: Any = Field(
+    default=DEFAULT_METHOD,
+    validate_default=True,
+    description="what is trained: a name that `radapter methods` lists, or a mapping of it and its settings",
+)
+SELECT = "what is chosen on data.id_val"
+SELECT_BY = "figure on data.id_val that learning rate, epoch and alpha are chosen by"
 
 
 class Section(BaseModel):
@@ -93,41 +102,21 @@ class CommonData(Section):
         return value
 
 
-class AdapterConfig(Section):
-    """The adapter and its three self-ensembles."""
+class SelectConfig(Section):
+    """What is chosen on data.id_val, and by which figure; each task has its own figure."""
 
-    r: int | None = Field(default=None, ge=1, description="rank; null is the full matrix")
-    drop: float = Field(
-        default=0.2, ge=0, lt=1, description="probability of dropping an adapter for a sample"
-    )
     alpha: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
         default="auto",
         description="interpolation between the zero-shot model, 0, and the trained one, 1, after training; auto is "
         "the smallest alpha within one paired standard error of the best on data.id_val",
     )
-    ema_decay: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = Field(
-        default="auto",
-        description="decay of the accumulated weights; auto is 1 - 25 / steps, between 0 and 0.999",
-    )
-    drop_kind: Literal["adapter", "dropout", "drop-path"] = Field(
-        default="adapter",
-        description="what drop drops: a sample's adapter, elements of it, or a sample's whole residual branch",
-    )
-    init_scale: float = Field(default=0.1, gt=0, description="initial value of the learned scale s")
-    layers_to_transform: list[int] | None = Field(
-        default=None, description="indices of the blocks that get adapters; null is all"
-    )
-    towers: list[Literal["image", "text"]] | None = Field(
-        default=None, description="towers that get adapters; null is the method's own choice"
-    )
+    by: str
 
 
 class LossConfig(Section):
     """What training minimises."""
 
-    name: Literal["mpm-nce", "single-positive", "clip", "siglip", "cross-entropy"] | None = Field(
-        default=None, description="the loss; null is the method's own"
-    )
+    name: LossName | None = Field(default=None, description="the loss; null is the method's own")
     margin: Annotated[float, Field(ge=0)] | None = Field(
         default=None, description="mpm-nce: added to the cosine of negatives; null is the paper's 0.05"
     )
@@ -139,39 +128,55 @@ class LossConfig(Section):
 
 
 class TrainConfig(Section):
-    """How long, how fast and how exactly."""
+    """How long, how fast and how exactly; the defaults are those of `Recipe`."""
 
-    epochs: int = Field(default=10, ge=1, le=1_000_000, description="passes over data.train")
-    batch_size: int = Field(default=64, ge=1, description="images per optimizer step, over all processes")
+    epochs: int = Field(default=Recipe.epochs, ge=1, le=1_000_000, description="passes over data.train")
+    batch_size: int = Field(
+        default=Recipe.batch_size, ge=1, description="images per optimizer step, over all processes"
+    )
     lr: Annotated[float, Field(gt=0)] | None = Field(
-        default=None,
+        default=Recipe.learning_rate,
         description="peak learning rate of AdamW for the towers, or for the head where nothing else is trained; a "
         "trained head's own rate keeps its ratio to it. Null is the rate of the method's source for CLIP ViT-B, "
         "times 768 / width of the image tower; train prints it",
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay")
-    warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="steps of linear warm-up before the cosine; null is a tenth of all steps"
+    weight_decay: float = Field(
+        default=Recipe.weight_decay, ge=0, description="AdamW's decoupled weight decay"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="arithmetic of the towers")
+    warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
+        default=Recipe.warmup_steps,
+        description="steps of linear warm-up before the cosine; null is a tenth of all steps",
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default=Recipe.precision, description="arithmetic of the towers"
+    )
     grad_clip: Annotated[float, Field(gt=0)] | None = Field(
-        default=1.0, description="largest norm of the gradient; null does not clip"
+        default=Recipe.grad_clip, description="largest norm of the gradient; null does not clip"
     )
     crop_scale: Annotated[tuple[float, float], PlainValidator(_crop_scale)] = Field(
-        default=(0.9, 1.0), description="[low, high] of the area kept by the random crop"
+        default=Recipe.crop_scale, description="[low, high] of the area kept by the random crop"
     )
     flip: bool | None = Field(
-        default=None,
+        default=Recipe.flip,
         description="whether half of the images, drawn at random, are mirrored; null mirrors in classification and "
         "segmentation, not in retrieval, whose captions tell left from right",
     )
-    workers: int = Field(default=0, ge=0, description="threads that decode images; 0 decodes in the main one")
-    eval_batch_size: int = Field(default=256, ge=1, description="images per evaluation batch")
+    ema_decay: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=Recipe.ema_decay,
+        description="decay of the accumulated weights; auto is 1 - 25 / steps, between 0 and 0.999",
+    )
+    workers: int = Field(
+        default=Recipe.workers, ge=0, description="threads that decode images; 0 decodes in the main one"
+    )
+    eval_batch_size: int = Field(
+        default=Recipe.eval_batch_size, ge=1, description="images per evaluation batch"
+    )
     checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="steps between checkpoints; null is an epoch"
+        default=Recipe.checkpoint_every, description="steps between checkpoints; null is an epoch"
     )
     checkpoint_minutes: Annotated[float, Field(gt=0)] | None = Field(
-        default=15.0, description="minutes after which a checkpoint is saved in any case; null is never"
+        default=Recipe.checkpoint_minutes,
+        description="minutes after which a checkpoint is saved in any case; null is never",
     )
     timeout_minutes: float = Field(
         default=TIMEOUT_MINUTES,
@@ -179,27 +184,33 @@ class TrainConfig(Section):
         description="minutes that a process waits for another one of the same run before it gives up",
     )
     keep: Literal["last", "best"] = Field(
-        default="last",
+        default=Recipe.keep,
         description="the weights after the last epoch, or those of the epoch that is best on data.id_val",
     )
     chunk_size: Annotated[int, Field(ge=1)] | None = Field(
-        default=None,
+        default=Recipe.chunk_size,
         description="images, and captions, encoded at a time, so that memory does not grow with the batch; the "
         "step is the same, and each is encoded twice. Null encodes a batch at once",
     )
     fsdp: bool = Field(
-        default=False,
+        default=Recipe.fsdp,
         description="whether the weights are parted among the processes while they are trained (FSDP2), for towers "
         "that do not fit one device; the result is the same",
     )
     gradient_checkpointing: bool = Field(
-        default=False,
+        default=Recipe.gradient_checkpointing,
         description="whether blocks keep their inputs alone and are run again in the backward pass: the same step, "
         "less memory, more time",
     )
     max_skipped: int = Field(
-        default=10, ge=1, description="steps in a row with a non-finite loss or gradient that end a run"
+        default=Recipe.max_skipped,
+        ge=1,
+        description="steps in a row with a non-finite loss or gradient that end a run",
     )
+
+
+TRAIN_KEYS = tuple(key.name for key in fields(Recipe) if key.name in TrainConfig.model_fields)
+"""The keys of `train` that are settings of a recipe under the same name."""
 
 
 class CompareConfig(Section):
@@ -240,14 +251,13 @@ class EvaluationConfig(Section):
 class CommonConfig(Section):
     """A whole run.yaml, but for what its task alone says."""
 
-    methods: ClassVar[tuple[str, ...]]
-    towers: ClassVar[tuple[str, ...]] = ("image", "text")  # that adapter.towers null is
+    methods: ClassVar[MethodOf]
     task: Literal["classification", "retrieval", "segmentation"]
     model: Annotated[str, PATH_OR_NAME] = Field(
         description="world:tiny, a local folder, hf:ID, open_clip:ARCH, open_clip:ARCH/WEIGHTS or "
         "open_clip:hf-hub:ID"
     )
-    method: str = Field(default="r-adapter", description="what is trained; `radapter methods` lists them")
+    method: NamedSettings
     out: Annotated[str, PATH, AfterValidator(os.path.expanduser)] = Field(
         description="run folder; left out, runs/ and the name of the YAML file"
     )
@@ -259,30 +269,20 @@ class CommonConfig(Section):
         default="none", description="where metrics go beside metrics.jsonl (extra: tracking)"
     )
     data: CommonData
-    adapter: AdapterConfig = Field(
-        default=AdapterConfig(),
-        description="the adapters of the r-adapter methods; alpha and ema_decay are of other methods too",
-    )
+    select: SelectConfig
     loss: LossConfig = Field(default=LossConfig(), description="the loss")
     train: TrainConfig = Field(default=TrainConfig(), description="the loop")
     compare: CompareConfig = Field(default=CompareConfig(), description="the search of `radapter compare`")
     evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="what is evaluated")
 
-    @field_validator("method")
-    @classmethod
-    def _known_method(cls, value: str) -> str:
-        if value not in cls.methods:
-            raise ValueError(f"must be one of {', '.join(cls.methods)}.{did_you_mean(value, cls.methods)}")
-        return value
-
     @model_validator(mode="after")
     def _rates_are_of_methods_that_train(self) -> Self:
-        trained = [name for name in self.methods if name != "zero-shot"]
+        trained = [name for name, method in self.methods.table.items() if method.build is not None]
         for name in self.compare.rates:
             if name not in trained:
                 raise ValueError(
                     f"compare.rates must name methods that train: {', '.join(trained)}. Got '{name}'."
-                    f"{did_you_mean(name, trained)}"
+                    f"{unknown_method(name, self.task)}"
                 )
         return self
 
@@ -307,13 +307,14 @@ class CommonConfig(Section):
 
     @model_validator(mode="after")
     def _selection_has_data(self) -> Self:
-        if self.data.id_val is None and self.adapter.alpha == "auto" and self.method not in AT_A_FIXED_ALPHA:
+        method = self.methods.table[self.method.name]
+        if self.data.id_val is None and self.select.alpha == "auto" and method.alpha == "auto":
             raise ValueError(
-                "data.id_val is required while adapter.alpha is auto, chosen on it. Give data.id_val, such as"
+                "data.id_val is required while select.alpha is auto, chosen on it. Give data.id_val, such as"
                 " data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training, or give "
-                "adapter.alpha a number."
+                "select.alpha a number."
             )
-        if self.data.id_val is None and (self.train.keep == "best" or self.method in CHOOSE_MODELS):
+        if self.data.id_val is None and (self.train.keep == "best" or method.averages == "greedy"):
             raise ValueError(
                 "data.id_val is required while train.keep is best or the method is a greedy soup: both choose on it."
                 " Give data.id_val, or set train.keep=last."

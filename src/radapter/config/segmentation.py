@@ -12,17 +12,11 @@ from radapter.config.mask_sources import (
     RegionDataSource,
     ShiftedMaskSource,
 )
+from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.paths import PATH_OR_NAME
-from radapter.config.schema import CommonConfig, CommonData, Section
+from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, Section, SelectConfig
 from radapter.config.sources import COPY
-
-SEGMENTATION_METHODS = (
-    "zero-shot", "full", "lora", "rslora", "wise-ft", "uniform-soup", "greedy-soup", "r-adapter",
-    "r-adapter:no-drop", "r-adapter:dropout", "r-adapter:drop-path", "r-adapter:no-ema", "r-adapter:margin-0",
-    "r-adapter:single-positive", "r-adapter:smoothing-0", "r-adapter:r-4", "r-adapter:r-16",
-    "r-adapter:no-rescaling",
-)  # fmt: skip
-"""Its methods, those of `radapter.methods.SEGMENTATION`."""
+from radapter.methods import SEGMENTATION
 
 
 class SegmentationDataConfig(CommonData):
@@ -82,11 +76,18 @@ class RegionsConfig(Section):
     )
 
 
+class SegmentationSelect(SelectConfig):
+    """What is chosen on data.id_val, and by which figure."""
+
+    by: Literal["miou"] = Field(default="miou", description=SELECT_BY)
+
+
 class SegmentationRunConfig(CommonConfig):
     """A whole run.yaml of segmentation."""
 
-    methods: ClassVar[tuple[str, ...]] = SEGMENTATION_METHODS
-    towers: ClassVar[tuple[str, ...]] = ("image",)
+    methods: ClassVar[MethodOf] = MethodOf(SEGMENTATION, "segmentation")
     task: Literal["segmentation"] = Field(description="what is learned")
+    method: Annotated[NamedSettings, methods] = METHOD
+    select: SegmentationSelect = Field(default=SegmentationSelect(), description=SELECT)
     data: SegmentationDataConfig = Field(description="the data sets")
     regions: RegionsConfig = Field(default=RegionsConfig(), description="the regions of tested images")

@@ -9,6 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.losses.batch import check_features, full_precision, scaled_cosines
+from radapter.losses.gather import Parts
+from radapter.losses.loss import Loss, own_targets
+from radapter.losses.tiled import mpm_nce_tiled
 
 
 def clip_loss(image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float) -> Tensor:
@@ -32,3 +35,16 @@ def clip_loss(image_features: Tensor, text_features: Tensor, logit_scale: Tensor
         logits = scaled_cosines(image_features, text_features, logit_scale)  # (B, B)
         own = torch.arange(len(logits), device=logits.device)
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+def _of_batch(
+    images: Tensor, texts: Tensor, targets: Tensor, scale: Tensor, parts: Parts | None = None
+) -> Tensor:
+    # CLIP's loss knows no classes: another image of the same class is a negative, as in FLYP's experiments.
+    if parts is None:
+        return clip_loss(images, texts, scale)
+    own, group = own_targets(targets, parts), parts.group
+    return mpm_nce_tiled(images, texts, own, scale, margin=0.0, process_group=group, batch_sizes=parts.sizes)
+
+
+LOSS = Loss("clip", _of_batch)

@@ -4,10 +4,14 @@ Source: Wortsman et al., CVPR 2022 (arXiv 2109.01903): the class embeddings of t
 logit scale, are the weights of a linear classifier with a bias, kept fixed or trained on.
 """
 
+from typing import Any
+
 from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.losses.batch import check_label_smoothing, check_targets, linear_logits
+from radapter.losses.gather import Parts
+from radapter.losses.loss import Loss
 
 
 def head_cross_entropy(
@@ -56,3 +60,21 @@ def head_cross_entropy(
     check_label_smoothing(label_smoothing)
     logits = linear_logits(image_features, weight, bias)  # (B, C), float32 or wider
     return F.cross_entropy(logits, targets.long(), label_smoothing=label_smoothing)
+
+
+def _of_batch(
+    images: Tensor,
+    head: Any,
+    targets: Tensor,
+    scale: Tensor,
+    parts: Parts | None = None,
+    *,
+    label_smoothing: float,
+) -> Tensor:
+    """`head` is a `LinearHead`, whose weight is scaled already."""
+    if parts is not None:
+        images, targets = parts.joined(images), parts.joined(targets)
+    return head_cross_entropy(images, head.weight, head.bias, targets, label_smoothing=label_smoothing)
+
+
+LOSS = Loss("cross-entropy", _of_batch, {"label_smoothing": 0.0})

@@ -1,5 +1,7 @@
 """Multi-positive margin NCE over one batch: the paper's loss, with the whole B x B matrix in memory.
 
+Training uses this form for small batches, and `mpm_nce_tiled`, the same value in tiles, for large or shared ones.
+
 Source: Kim et al., ECCV 2024 (arXiv 2408.05749). Symbols: delta is `margin`, eps is `label_smoothing`,
 tau is 1 / `logit_scale`, y_ij is `same_target`, y~_ij is `weights`, P(i) are the rows that share i's target.
 """
@@ -18,6 +20,11 @@ from radapter.losses.batch import (
     target_weights,
     widen,
 )
+from radapter.losses.gather import Parts
+from radapter.losses.loss import Loss, own_targets
+from radapter.losses.tiled import mpm_nce_tiled
+
+TILED_FROM = 2048  # rows of a batch; benchmarks/loss: below it the dense form is as fast
 
 
 def mpm_nce(
@@ -73,3 +80,33 @@ def mpm_nce(
         image_to_text = (weights * logits.log_softmax(dim=1)).sum(1).mean()
         text_to_image = (weights.T * logits.log_softmax(dim=0)).sum(0).mean()
         return -(image_to_text + text_to_image) / 2
+
+
+def _of_batch(
+    images: Tensor,
+    texts: Tensor,
+    targets: Tensor,
+    scale: Tensor,
+    parts: Parts | None = None,
+    **settings: float,
+) -> Tensor:
+    if parts is None and len(images) < TILED_FROM:
+        return mpm_nce(images, texts, targets, scale, **settings)
+    spread = {} if parts is None else {"process_group": parts.group, "batch_sizes": parts.sizes}
+    return mpm_nce_tiled(images, texts, targets, scale, **settings, **spread)  # type: ignore[arg-type]
+
+
+def _single_positive(
+    images: Tensor,
+    texts: Tensor,
+    targets: Tensor,
+    scale: Tensor,
+    parts: Parts | None = None,
+    **settings: float,
+) -> Tensor:
+    return _of_batch(images, texts, own_targets(targets, parts), scale, parts, **settings)
+
+
+LOSS = Loss("mpm-nce", _of_batch, {"margin": 0.05, "label_smoothing": 0.02})
+SINGLE_POSITIVE = Loss("single-positive", _single_positive, LOSS.settings)
+"""MPM-NCE in which a sample's own caption is its only positive, for the paper's ablation."""

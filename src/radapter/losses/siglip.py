@@ -15,6 +15,8 @@ from radapter.losses.batch import (
     scaled_cosines,
     widen,
 )
+from radapter.losses.gather import Parts
+from radapter.losses.loss import Loss
 
 
 def siglip_loss(
@@ -50,3 +52,20 @@ def siglip_loss(
             logits = logits + (widen(logit_bias) if isinstance(logit_bias, Tensor) else logit_bias)
         signs = same_target(targets).to(logits.dtype) * 2 - 1
         return -F.logsigmoid(signs * logits).sum() / len(logits)
+
+
+def _of_batch(
+    images: Tensor,
+    texts: Tensor,
+    targets: Tensor,
+    scale: Tensor,
+    parts: Parts | None = None,
+    *,
+    logit_bias: Tensor,
+) -> Tensor:
+    if parts is not None:
+        images, texts, targets = parts.joined(images), parts.joined(texts), parts.joined(targets)
+    return siglip_loss(images, texts, targets, scale, logit_bias)
+
+
+LOSS = Loss("siglip", _of_batch, reads_logit_bias=True)

@@ -3,18 +3,31 @@
 Source: Goyal et al., "Finetune like you pretrain", CVPR 2023. The temperature stays frozen, as everywhere here.
 """
 
-from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import ContrastiveLearner, FeatureLoss
-from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from radapter.adapter.config import TOWERS
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import ContrastiveLearner
+from radapter.methods.method import Built, Method, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
 
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains every parameter of both towers. Neither `head` nor `adapter` is used."""
+def build(
+    encoder: DualEncoder,
+    *,
+    head: LinearHead,
+    loss: FeatureLoss,
+    settings: MethodSettings,
+    towers: Sequence[str] = TOWERS,
+) -> Built:
+    """Trains every parameter of these towers. Neither `head` nor `settings` is used."""
     encoder.requires_grad_(False)
-    for tower in (*encoder.image_tower(), *encoder.text_tower()):
-        tower.requires_grad_(True)
+    for name, parts in (("image", encoder.image_tower()), ("text", encoder.text_tower())):
+        for part in parts:
+            part.requires_grad_(name in towers)
     return Built(ContrastiveLearner(encoder, loss), adapters=None)
 
 
@@ -27,5 +40,25 @@ METHOD = Method(
     rate_source="FLYP's release",
     build=build,
     runs="flyp",
-    reads=OF_AN_INTERPOLATION,
 )
+BOTH_TOWERS = replace(
+    METHOD,
+    name="full-both-towers",
+    summary="both towers, CLIP's loss, not interpolated",
+    runs="full-both-towers",
+    alpha=1.0,
+)
+"""The same training at alpha 1: full fine-tuning where there is no head."""
+IMAGE_TOWER = replace(
+    BOTH_TOWERS,
+    name="full-image-tower",
+    summary="image tower, MPM-NCE, not interpolated",
+    source="Wortsman et al. 2022",
+    losses=("mpm-nce", "single-positive", "clip", "siglip"),
+    learning_rate=3e-5,
+    rate_source="WiSE-FT's release",
+    build=partial(build, towers=("image",)),
+    runs="full-image-tower",
+    towers=("image",),
+)
+"""The image tower alone: the text tower keeps the place of every class name, as in Liang et al. 2023."""

@@ -6,18 +6,8 @@ Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, wh
 The head is theirs: class embeddings times the logit scale, and a bias that starts at 0, both trained.
 """
 
-from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss
-from radapter.methods.method import OF_AN_AVERAGE, Built, Method
-from radapter.methods.tower_and_head import tower_and_head
-from radapter.models import DualEncoder
-from radapter.zeroshot import LinearHead
-
-
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains every parameter of the image tower, and the head. `adapter` is not used."""
-    return Built(tower_and_head(encoder, head, loss), adapters=None)
-
+from radapter.methods.method import Method
+from radapter.methods.tower_and_head import build
 
 METHOD = Method(
     name="full",
@@ -30,5 +20,5 @@ METHOD = Method(
     alpha=1.0,
     build=build,
     runs="full",
-    reads=OF_AN_AVERAGE,
+    towers=("image",),
 )

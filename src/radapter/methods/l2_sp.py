@@ -23,9 +23,9 @@ the distance of its weight to it is in the sum. Biases and norms are free, as in
 import torch
 from torch import Tensor, nn
 
-from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs, trained_parameters
-from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import HeadLearner, LabelledPairs, trained_parameters
+from radapter.methods.method import Built, Method, MethodSettings
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
@@ -60,8 +60,8 @@ def _matrices(learner: HeadLearner) -> list[nn.Parameter]:
     return [parameter for parameter in trained_parameters(learner).values() if parameter.ndim > 1]
 
 
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains the image tower and the head near their start. `adapter` is not used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
+    """Trains the image tower and the head near their start. `settings` is not used."""
     learner = tower_and_head(encoder, head, loss)
     learner.regulariser = StartingPoint(learner)
     return Built(learner, adapters=None)
@@ -77,5 +77,5 @@ METHOD = Method(
     head_learning_rate=3e-5,
     build=build,
     runs="l2-sp",
-    reads=OF_AN_INTERPOLATION,
+    towers=("image",),
 )

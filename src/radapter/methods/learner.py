@@ -7,12 +7,13 @@ a distributed wrapper sees one module with one call a step.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radapter.adapter import hold_statistics
+from radapter.losses import FeatureLoss
 from radapter.losses.gather import Parts
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
@@ -34,25 +35,6 @@ class LabelledPairs:
     targets: Tensor
     parts: Parts | None = None
     text_features: Tensor | None = None
-
-
-class FeatureLoss(Protocol):
-    """A loss with its settings bound: `mpm_nce` and the like of paired features, or `head_cross_entropy`."""
-
-    def __call__(
-        self,
-        image_features: Tensor,
-        others: Any,
-        targets: Tensor,
-        logit_scale: Tensor,
-        parts: Parts | None = None,
-        /,
-    ) -> Tensor:
-        """The scalar loss of image features (B, E) against text features (B, E), or a `LinearHead`.
-
-        With `parts` these are rows of a batch that several processes hold, and the loss is that of the whole batch;
-        gradients are meant to be averaged over the processes.
-        """
 
 
 class ContrastiveLearner(nn.Module):

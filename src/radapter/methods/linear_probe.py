@@ -4,15 +4,15 @@ Source: Radford et al., "Learning transferable visual models from natural langua
 the probe starts from zero; started from the zero-shot head it cannot begin below zero-shot (Wortsman et al. 2022).
 """
 
-from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss, HeadLearner
-from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import HeadLearner
+from radapter.methods.method import Built, Method, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
 
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains the head alone. `adapter` is not used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
+    """Trains the head alone. `settings` is not used."""
     encoder.requires_grad_(False)
     return Built(HeadLearner(encoder, head, loss), adapters=None)
 
@@ -25,8 +25,7 @@ METHOD = Method(
     learning_rate=0.1,
     rate_source="LP-FT's probe, with AdamW in place of SGD",
     head_learning_rate=0.1,
-    trains_towers=False,
+    towers=(),
     build=build,
     runs="linear-probe",
-    reads=OF_AN_INTERPOLATION,
 )

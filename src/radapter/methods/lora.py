@@ -11,18 +11,24 @@ from dataclasses import replace
 from functools import partial
 
 from peft import LoraConfig, get_peft_model
+from pydantic import Field
 from torch import nn
 
-from radapter.adapter import RAdapterConfig, block_names
+from radapter.adapter import block_names
 from radapter.adapter.config import TOWERS
 from radapter.adapter.sites import is_packed_attention
-from radapter.methods.learner import ContrastiveLearner, FeatureLoss
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import ContrastiveLearner
 from radapter.methods.lora_attention import use_separate_pairs
-from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
+from radapter.methods.method import Built, Method, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
-DEFAULT_RANK = 8
+
+class LoraSettings(MethodSettings):
+    """What users set of LoRA."""
+
+    r: int = Field(default=8, ge=1, description="rank of the updates")
 
 
 def build(
@@ -30,13 +36,13 @@ def build(
     *,
     head: LinearHead,
     loss: FeatureLoss,
-    adapter: RAdapterConfig,
+    settings: MethodSettings,
     rank_stabilised: bool = False,
     towers: Sequence[str] = TOWERS,
 ) -> Built:
-    """Trains rank-r updates of these towers, r being the adapter's rank or 8. `head` is not used."""
-    rank = adapter.r or DEFAULT_RANK
-    targets = lora_targets(encoder.module, towers)
+    """Trains rank-r updates of these towers, r being the settings' rank. `head` is not used."""
+    assert isinstance(settings, LoraSettings)
+    rank, targets = settings.r, lora_targets(encoder.module, towers)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, use_rslora=rank_stabilised)
     use_separate_pairs(config, encoder.module)
     encoder.requires_grad_(False)
@@ -72,7 +78,7 @@ METHOD = Method(
     rate_source="CLIP-LoRA's release",
     build=build,
     runs="lora",
-    reads=OF_AN_INTERPOLATION | {"r"},
+    settings_type=LoraSettings,
 )
 RANK_STABILISED = replace(
     METHOD,
@@ -83,7 +89,12 @@ RANK_STABILISED = replace(
     runs="rslora",
 )
 IMAGE_TOWER = tuple(
-    replace(each, summary=summary, build=partial(build, towers=("image",), rank_stabilised=stabilised))
+    replace(
+        each,
+        summary=summary,
+        towers=("image",),
+        build=partial(build, towers=("image",), rank_stabilised=stabilised),
+    )
     for each, summary, stabilised in (
         (METHOD, "rank-8 updates of the image tower, MPM-NCE", False),
         (RANK_STABILISED, RANK_STABILISED.summary, True),

@@ -5,18 +5,8 @@ Both stages together have the epochs that any other method has: half for the pro
 rate, and half for fine-tuning.
 """
 
-from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss
-from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
-from radapter.methods.tower_and_head import tower_and_head
-from radapter.models import DualEncoder
-from radapter.zeroshot import LinearHead
-
-
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains the image tower and the head, which is the probe's. `adapter` is not used."""
-    return Built(tower_and_head(encoder, head, loss), adapters=None)
-
+from radapter.methods.method import Method
+from radapter.methods.tower_and_head import build
 
 METHOD = Method(
     name="lp-ft",
@@ -28,6 +18,6 @@ METHOD = Method(
     head_learning_rate=3e-5,
     build=build,
     runs="lp-ft",
-    reads=OF_AN_INTERPOLATION,
+    towers=("image",),
     after="linear-probe",
 )

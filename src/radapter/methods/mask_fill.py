@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import FeatureLoss, HeadLearner, LabelledPairs
-from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import HeadLearner, LabelledPairs
+from radapter.methods.method import Built, Method, MethodSettings
 from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
@@ -102,8 +102,8 @@ class CounterfactualDistillation(nn.Module):
         return self.weight * distances.mean()
 
 
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains the image tower and the head beside a frozen copy. `adapter` is not used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
+    """Trains the image tower and the head beside a frozen copy. `settings` is not used."""
     distillation = CounterfactualDistillation(encoder)
     return Built(tower_and_head(encoder, head, loss, distillation), adapters=None)
 
@@ -118,5 +118,5 @@ METHOD = Method(
     head_learning_rate=3e-5,
     build=build,
     runs="mask-fill",
-    reads=OF_AN_INTERPOLATION,
+    towers=("image",),
 )

@@ -13,25 +13,70 @@ freezes the text tower and changes nothing else: compare `r-adapter:cross-entrop
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from peft import get_peft_model
+from pydantic import Field
 
 from radapter.adapter import RAdapterConfig
-from radapter.methods.learner import ContrastiveLearner, FeatureLoss, HeadLearner
-from radapter.methods.method import OF_AN_INTERPOLATION, Built, Method
+from radapter.adapter.config import TOWERS, DropKind
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import ContrastiveLearner, HeadLearner
+from radapter.methods.method import Built, Method, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
+
+
+class RAdapterSettings(MethodSettings):
+    """What users set of R-Adapter; the defaults are those of `RAdapterConfig`."""
+
+    r: Annotated[int, Field(ge=1)] | None = Field(
+        default=RAdapterConfig.r, description="rank; null is the full matrix"
+    )
+    drop: float = Field(
+        default=RAdapterConfig.adapter_drop,
+        ge=0,
+        lt=1,
+        description="probability of dropping an adapter for a sample",
+    )
+    drop_kind: DropKind = Field(
+        default=RAdapterConfig.drop_kind,
+        description="what drop drops: a sample's adapter, elements of it, or a sample's whole residual branch",
+    )
+    init_scale: float = Field(
+        default=RAdapterConfig.init_scale, gt=0, description="initial value of the learned scale s"
+    )
+    layers_to_transform: list[int] | None = Field(
+        default=None,
+        description="indices of the blocks that get adapters; null is all",
+    )
+    towers: list[Literal["image", "text"]] | None = Field(
+        default=None,
+        description="towers that get adapters; null is both, and the image tower in segmentation",
+    )
+
+    def adapter(self) -> RAdapterConfig:
+        """Returns the configuration of its adapters for PEFT."""
+        return RAdapterConfig(
+            r=self.r,
+            adapter_drop=self.drop,
+            drop_kind=self.drop_kind,
+            init_scale=self.init_scale,
+            layers_to_transform=self.layers_to_transform,
+            towers=TOWERS if self.towers is None else tuple(self.towers),
+        )
+
 
 HEAD_RATE = 0.05
 """Ours: the adapters' 5e-4 times CLIP's logit scale of 100. A stored head is 100 times a unit-norm one, and so moves
 relative to its length as fast as a unit-norm head would at the adapters' rate."""
 
 
-def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """Trains one adapter after each attention and FFN of the adapter's towers. `head` is not used."""
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
+    """Trains one adapter after each attention and FFN of the settings' towers. `head` is not used."""
+    assert isinstance(settings, RAdapterSettings)
     encoder.requires_grad_(False)
-    adapters = get_peft_model(encoder.module, adapter)
+    adapters = get_peft_model(encoder.module, settings.adapter())
     return Built(ContrastiveLearner(encoder, loss), adapters)
 
 
@@ -40,12 +85,11 @@ def build_under_head(
     *,
     head: LinearHead,
     loss: FeatureLoss,
-    adapter: RAdapterConfig,
+    settings: MethodSettings,
     train_head: bool = True,
 ) -> Built:
     """Trains the adapters of the image tower, and the head unless it is to stay the zero-shot head."""
-    encoder.requires_grad_(False)
-    adapters = get_peft_model(encoder.module, adapter)
+    adapters = build(encoder, head=head, loss=loss, settings=settings).adapters
     return Built(HeadLearner(encoder, head, loss, train_head=train_head), adapters)
 
 
@@ -58,7 +102,7 @@ METHOD = Method(
     rate_source="R-Adapter's release",
     build=build,
     runs="r-adapter",
-    reads=OF_AN_INTERPOLATION | {"r", "drop", "drop_kind", "init_scale", "layers_to_transform", "towers"},
+    settings_type=RAdapterSettings,
 )
 
 WITH_HEAD = Method(
@@ -71,36 +115,35 @@ WITH_HEAD = Method(
     head_learning_rate=HEAD_RATE,
     build=build_under_head,
     runs="r-adapter+head",
-    reads=METHOD.reads - {"towers"},
-    adapter_settings={"towers": ("image",)},
+    settings_type=RAdapterSettings,
+    fixed={"towers": ["image"]},
+    towers=("image",),
 )
 
 
-def _changed(part: str, summary: str, adapter: Mapping[str, Any] | None = None, /, **settings: Any) -> Method:
-    """R-Adapter with one part changed; what is fixed is not read from the user's settings."""
+def _changed(
+    part: str, summary: str, fixed: Mapping[str, Any] | None = None, /, **fixed_recipe: Any
+) -> Method:
     name = f"r-adapter:{part}"
-    fixed = {_KEYS.get(key, key) for key in (*(adapter or {}), *settings)}
     return replace(
         METHOD,
         name=name,
         summary=summary,
         runs=name,
-        reads=METHOD.reads - fixed,
-        adapter_settings=adapter or {},
+        fixed=fixed or {},
+        fixed_recipe=fixed_recipe,
         part_of=METHOD.name,
-        settings=settings,
     )
 
 
-_KEYS = {"adapter_drop": "drop"}
 PARTS = (
-    _changed("no-drop", "without adapter dropping", {"adapter_drop": 0.0}),
+    _changed("no-drop", "without adapter dropping", {"drop": 0.0}),
     _changed(
         "dropout", "dropout of the adapter's branch in place of adapter dropping", {"drop_kind": "dropout"}
     ),
     _changed("drop-path", "drop-path in place of adapter dropping", {"drop_kind": "drop-path"}),
     _changed("no-ema", "the last weights in place of their average", ema_decay=0.0),
-    _changed("image-tower", "image tower alone, the text tower frozen, MPM-NCE", {"towers": ("image",)}),
+    _changed("image-tower", "image tower alone, the text tower frozen, MPM-NCE", {"towers": ["image"]}),
     replace(
         WITH_HEAD,
         name="r-adapter:cross-entropy",
@@ -116,13 +159,6 @@ PARTS = (
     _changed("smoothing-0", "MPM-NCE without label smoothing", label_smoothing=0.0),
     _changed("r-4", "rank 4", {"r": 4}),
     _changed("r-16", "rank 16", {"r": 16}),
-    replace(
-        METHOD,
-        name="r-adapter:no-rescaling",
-        summary="at alpha 1",
-        alpha=1.0,
-        reads=METHOD.reads - {"alpha"},
-        part_of=METHOD.name,
-    ),
+    replace(METHOD, name="r-adapter:no-rescaling", summary="at alpha 1", alpha=1.0, part_of=METHOD.name),
 )
 """R-Adapter with one part changed at a time."""

@@ -25,7 +25,7 @@ def default_rate(method: Method, image_width: int) -> float:
         method: a row of the table.
         image_width: D of the image tower.
     """
-    return method.learning_rate * (CLIP_WIDTH / image_width if method.trains_towers else 1.0)
+    return method.learning_rate * (CLIP_WIDTH / image_width if method.towers else 1.0)
 
 
 def multiplier(method: Method, image_width: int, learning_rate: float | None) -> float:
@@ -51,11 +51,11 @@ def in_words(method: Method, image_width: int, learning_rate: float | None) -> s
         learning_rate: `train.lr`; None for the default.
     """
     default = default_rate(method, image_width)
-    head = head_rate(method, image_width, learning_rate) if method.trains_towers else None
+    head = head_rate(method, image_width, learning_rate) if method.towers else None
     rate = f"{default if learning_rate is None else learning_rate:.4g}"
     used = f"learning rate {rate}" + ("" if head is None else f", head {head:.4g}")
     source = f"{scientific(method.learning_rate)} for CLIP ViT-B ({method.rate_source})"
-    if method.trains_towers:
+    if method.towers:
         source += f" x {CLIP_WIDTH} / {image_width}, the image tower's width"
     if learning_rate is None:
         return f"{used}: {source}"

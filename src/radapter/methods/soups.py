@@ -6,13 +6,13 @@ the paper's ingredients also differ in augmentation, mixup, label smoothing, wei
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from radapter.errors import ConfigError
 from radapter.methods.full import METHOD as FULL
-from radapter.methods.method import OF_AN_INTERPOLATION, Method
 
 Weights = Mapping[str, Tensor]
 
@@ -68,29 +68,16 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack([tensor.to(wide) for tensor in tensors]).mean(0).to(first.dtype)
 
 
-UNIFORM = Method(
+UNIFORM = replace(
+    FULL,
     name="uniform-soup",
     summary="the mean of full at every learning rate of the grid",
-    source="Wortsman et al. 2022",
-    losses=FULL.losses,
-    learning_rate=FULL.learning_rate,
-    rate_source=FULL.rate_source,
-    head_learning_rate=FULL.head_learning_rate,
-    build=FULL.build,
-    runs="full",
-    reads=OF_AN_INTERPOLATION,
+    alpha="auto",
     averages="uniform",
 )
-GREEDY = Method(
+GREEDY = replace(
+    UNIFORM,
     name="greedy-soup",
     summary="the mean of those of full that help on ID validation",
-    source="Wortsman et al. 2022",
-    losses=FULL.losses,
-    learning_rate=FULL.learning_rate,
-    rate_source=FULL.rate_source,
-    head_learning_rate=FULL.head_learning_rate,
-    build=FULL.build,
-    runs="full",
-    reads=OF_AN_INTERPOLATION,
     averages="greedy",
 )

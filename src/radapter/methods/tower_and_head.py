@@ -1,6 +1,8 @@
 """What full fine-tuning and its relatives share: the whole image tower under a trained head."""
 
-from radapter.methods.learner import FeatureLoss, HeadLearner, Regulariser
+from radapter.losses import FeatureLoss
+from radapter.methods.learner import HeadLearner, Regulariser
+from radapter.methods.method import Built, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
@@ -13,3 +15,8 @@ def tower_and_head(
     for part in encoder.image_tower():
         part.requires_grad_(True)
     return HeadLearner(encoder, head, loss, regulariser=regulariser)
+
+
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
+    """Trains every parameter of the image tower, and the head. `settings` is not used."""
+    return Built(tower_and_head(encoder, head, loss), adapters=None)

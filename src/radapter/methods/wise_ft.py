@@ -8,12 +8,10 @@ Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, eq
 from dataclasses import replace
 
 from radapter.methods import full
-from radapter.methods.method import OF_AN_INTERPOLATION
 
 METHOD = replace(
     full.METHOD,
     name="wise-ft",
     summary="full, interpolated with zero-shot",
     alpha="auto",
-    reads=OF_AN_INTERPOLATION,
 )

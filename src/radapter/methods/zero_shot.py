@@ -15,4 +15,5 @@ METHOD = Method(
     alpha=0.0,
     build=None,
     runs="zero-shot",
+    towers=(),
 )

@@ -291,7 +291,7 @@ def choose_alpha(
     if alpha != "auto":
         return alpha, Selection(split=None, rule=f"alpha given as {alpha:g}", n=0)
     if not validated:
-        raise ConfigError("adapter.alpha auto needs data.id_val. Give it, or a number for adapter.alpha.")
+        raise ConfigError("select.alpha auto needs data.id_val. Give it, or a number for select.alpha.")
     choice = smallest_within_paired_error(
         list(validated),
         [headline.score(found.metrics) for found in validated.values()],

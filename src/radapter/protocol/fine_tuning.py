@@ -7,6 +7,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -14,15 +15,14 @@ from radapter.adapter import Ema, auto_decay
 from radapter.data import Memory
 from radapter.data.memory import Lease
 from radapter.errors import ConfigError, ModelError
+from radapter.losses import FeatureLoss, LossName, bound_loss
 from radapter.methods import (
-    FeatureLoss,
-    LossName,
     Method,
-    bound_loss,
     count_trained,
     find_method,
     greedy_soup,
     trained_parameters,
+    trained_towers,
     uniform_soup,
 )
 from radapter.methods.rates import default_rate, head_rate, multiplier
@@ -83,24 +83,16 @@ def train_method(
     def stage(name: str) -> Checkpoints | None:
         return None if checkpoints is None else Checkpoints(checkpoints.folder / name)
 
-    def train(
-        this: Method, encoder: DualEncoder, recipe: Recipe, head: LinearHead | None, at: Checkpoints | None
-    ) -> Trained:
-        return _trained(
-            this,
-            encoder,
-            suite,
-            recipe,
-            head=head,
-            seed=seed,
-            memory=memory,
-            checkpoints=at,
-            resume=resume,
-            stop=stop,
-            report=report,
-            processes=processes,
-        )
-
+    train = partial(
+        _trained,
+        suite=suite,
+        seed=seed,
+        memory=memory,
+        resume=resume,
+        stop=stop,
+        report=report,
+        processes=processes,
+    )
     if method.averages is not None:
         rates = soup_rates(recipe.learning_rate or default_rate(method, encoder.image_width))
         ingredients = [
@@ -108,23 +100,22 @@ def train_method(
                 find_method(method.runs, suite.task),
                 copy.deepcopy(encoder),
                 replace(recipe, learning_rate=rate),
-                None,
-                stage(f"{number}"),
+                checkpoints=stage(f"{number}"),
             )
             for number, rate in enumerate(rates)
         ]
         validation = Validation(suite, encoder, recipe, memory=memory, processes=processes)
         return soup(method, ingredients, validation)
     if method.after is None:
-        return train(method, encoder, recipe, None, checkpoints)
+        return train(method, encoder, recipe, checkpoints=checkpoints)
     check_epochs(method, recipe.epochs)
     first = find_method(method.after, suite.task)
     width = encoder.image_width
     factor = multiplier(method, width, recipe.learning_rate)
     shorter = replace(recipe, epochs=recipe.epochs // 2, learning_rate=factor * default_rate(first, width))
-    before = train(first, encoder, shorter, None, stage(first.name))
+    before = train(first, encoder, shorter, checkpoints=stage(first.name))
     rest = replace(recipe, epochs=recipe.epochs - shorter.epochs)
-    then = train(method, encoder, rest, before.classifier.head, checkpoints)
+    then = train(method, encoder, rest, head=before.classifier.head, checkpoints=checkpoints)
     return replace(
         then,
         before={**then.before, **before.before},  # alpha 0 is zero-shot, not the probe
@@ -174,6 +165,21 @@ def soup(method: Method, ingredients: Sequence[Trained], validation: Validation)
     )
 
 
+def loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss:
+    """Returns the loss that a method is trained with, its settings bound.
+
+    Raises:
+        ConfigError: the loss does not fit the method or the model, or does not take a setting.
+    """
+    check_loss(method, recipe.loss)
+    return bound_loss(
+        recipe.loss or method.losses[0],
+        margin=recipe.margin,
+        label_smoothing=recipe.label_smoothing,
+        logit_bias=encoder.logit_bias,
+    )
+
+
 def check_loss(method: Method, loss: LossName | None) -> None:
     """Raises where a method cannot be trained with a loss.
 
@@ -201,10 +207,10 @@ def check_epochs(method: Method, epochs: int) -> None:
 def _trained(
     method: Method,
     encoder: DualEncoder,
-    suite: Suite,
     recipe: Recipe,
     *,
-    head: LinearHead | None,
+    suite: Suite,
+    head: LinearHead | None = None,
     seed: int,
     memory: Memory | None,
     checkpoints: Checkpoints | None,
@@ -223,7 +229,7 @@ def _trained(
         head = suite.head(encoder, processes)
     torch.manual_seed(seed)
     learner, adapters = method.build(
-        encoder, head=head, loss=_loss_of(method, recipe, encoder), adapter=recipe.adapter
+        encoder, head=head, loss=loss_of(method, recipe, encoder), settings=recipe.settings
     )
     learner.to(accelerator.device)
     of_head = [] if learner.head is None else [id(parameter) for parameter in learner.head.parameters()]
@@ -263,7 +269,8 @@ def _trained(
             batch_size=recipe.eval_batch_size,
             processes=processes,
         )
-    with encoder.checkpointing(recipe.adapter.towers) if recipe.gradient_checkpointing else nullcontext():
+    towers = trained_towers(method, recipe.settings)
+    with encoder.checkpointing(towers) if recipe.gradient_checkpointing else nullcontext():
         if not recipe.fsdp:  # of a learner that does not fit a device whole there is nothing to count
             first = sample_step(
                 learner,
@@ -341,13 +348,3 @@ def _unchanged_buffers(encoder: DualEncoder) -> Iterator[None]:
                 f"only. '{name.removeprefix('module.')}' changed in a forward pass. Choose a model without such a "
                 "layer."
             )
-
-
-def _loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss:
-    check_loss(method, recipe.loss)
-    return bound_loss(
-        recipe.loss or method.losses[0],
-        margin=recipe.margin,
-        label_smoothing=recipe.label_smoothing,
-        logit_bias=encoder.logit_bias,
-    )

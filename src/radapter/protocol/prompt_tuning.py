@@ -7,11 +7,11 @@ first stage; the loss is MPM-NCE.
 from collections.abc import Callable
 from dataclasses import replace
 
-from radapter.adapter import RAdapterConfig
 from radapter.data import Memory
-from radapter.methods import FeatureLoss, Method
+from radapter.losses import FeatureLoss
+from radapter.methods import Method
 from radapter.methods.learner import ContrastiveLearner
-from radapter.methods.method import OF_AN_AVERAGE, Built
+from radapter.methods.method import Built, MethodSettings
 from radapter.models import DualEncoder
 from radapter.protocol.fine_tuning import train_method
 from radapter.protocol.recipe import Recipe
@@ -60,8 +60,8 @@ def tune_prompts(
     return prompted
 
 
-def _build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, adapter: RAdapterConfig) -> Built:
-    """The prompts learn, nothing else. Neither `head` nor `adapter` is used."""
+def _build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
+    """The prompts learn, nothing else. Neither `head` nor `settings` is used."""
     assert isinstance(encoder, PromptedEncoder)
     encoder.requires_grad_(False)
     encoder.prompts.requires_grad_(True)
@@ -78,6 +78,5 @@ _METHOD = Method(
     alpha=1.0,
     build=_build,
     runs="mask-prompts",
-    reads=OF_AN_AVERAGE,
-    trains_towers=False,
+    towers=(),
 )

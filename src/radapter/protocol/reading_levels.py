@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from radapter.evaluation import HEADLINES, Headline
+from radapter.evaluation import HEADLINES, Headline, TaskName
 from radapter.evaluation.frontiers import (
     FRACTIONS,
     REFERENCE_OOD,
@@ -29,11 +29,14 @@ from radapter.evaluation.frontiers import (
     percentile_interval,
     resampled_means,
 )
-from radapter.methods import find_method
+from radapter.methods import TABLES, find_method
 from radapter.protocol.levels import Figure, Interval, Levels, OfMethod
 from radapter.protocol.results import Results, SweepRow
 
-SETS_LEVELS: Final = ("full", "wise-ft", "flyp", "lora", "r-adapter")
+SETS_LEVELS: Final = (
+    *("full", "full-both-towers", "full-image-tower"),
+    *("wise-ft", "flyp", "lora", "r-adapter"),
+)
 """The levels come from the best of these; from all methods where none of them is compared."""
 _REFERENCES = ("wise-ft", "r-adapter")
 RESAMPLES = 1000
@@ -42,6 +45,11 @@ _REACHED = 0.95  # of the resamples, for an interval of a difference
 PseudoValues = Mapping[str, NDArray[np.float32]]
 """Of one training: "ALPHA/ROLE/NAME", such as "0.3/ood/sketch" -> (N,), one figure for each image; their mean is the
 score."""
+
+
+def sets_levels(task: TaskName) -> tuple[str, ...]:
+    """Returns the methods of a task that `SETS_LEVELS` names."""
+    return tuple(name for name in SETS_LEVELS if name in TABLES[task])
 
 
 def levels_over_seeds(

@@ -1,10 +1,10 @@
 """How one method is trained: every number that decides it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from radapter.adapter import RAdapterConfig
-from radapter.methods import LossName, Method
+from radapter.losses import LossName
+from radapter.methods import Method, MethodSettings
 from radapter.training import Precision
 
 
@@ -13,7 +13,7 @@ class Recipe:
     """The settings of a training run; `experiment.train_method` unpacks them.
 
     Attributes:
-        adapter: settings of R-Adapter; its rank is LoRA's too.
+        settings: what users set of a method; `of` ignores them for methods of other families.
         ema_decay: of the accumulated weights; "auto" fits it to the number of steps.
         loss: None for the method's own.
         margin, label_smoothing: None for the loss's own.
@@ -26,7 +26,7 @@ class Recipe:
         fsdp: whether the weights are parted among the processes while they are trained.
     """
 
-    adapter: RAdapterConfig
+    settings: MethodSettings = field(default_factory=MethodSettings)
     ema_decay: float | Literal["auto"] = "auto"
     loss: LossName | None = None
     margin: float | None = None
@@ -52,8 +52,8 @@ class Recipe:
     fsdp: bool = False
 
     def of(self, method: Method) -> "Recipe":
-        """With what the method fixes."""
-        return replace(self, adapter=replace(self.adapter, **method.adapter_settings), **method.settings)
+        """Returns the recipe of a method: its settings, and what it fixes."""
+        return replace(self, settings=method.settings(self.settings), **method.fixed_recipe)
 
     def with_own_loss(self, method: Method) -> "Recipe":
         """As in a comparison: every method has its own loss; margin and label smoothing are MPM-NCE's alone."""

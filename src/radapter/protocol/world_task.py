@@ -6,7 +6,6 @@
 from collections.abc import Mapping
 
 from radapter import world
-from radapter.adapter import RAdapterConfig
 from radapter.data import ClassificationSet, open_classification
 from radapter.protocol.classification import ClassificationSuite, TransferSet
 from radapter.protocol.recipe import Recipe
@@ -61,4 +60,4 @@ def world_suite(
 
 def world_recipe() -> Recipe:
     """Four epochs of 25 steps."""
-    return Recipe(adapter=RAdapterConfig(), epochs=4, batch_size=40)
+    return Recipe(epochs=4, batch_size=40)

@@ -31,6 +31,8 @@ _TITLE = 38  # letters of a model's name
 # Okabe & Ito 2008, without yellow, which is unreadable on white. Fixed, so that figures can be compared.
 _STYLE_OF = {
     "full": ("#D55E00", "s"),
+    "full-both-towers": ("#D55E00", "s"),
+    "full-image-tower": ("#D55E00", "s"),
     "flyp": ("#E69F00", "^"),
     "lora": ("#CC79A7", "D"),
     "wise-ft": ("#D55E00", "P"),

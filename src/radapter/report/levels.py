@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from radapter.protocol.levels import Figure, Levels
-from radapter.protocol.reading_levels import SETS_LEVELS
+from radapter.protocol.reading_levels import sets_levels
 from radapter.protocol.results import Figures, Mean, Results, Value
 from radapter.report.cells import ABSENT, PERCENT, Cell, alpha_of, best_of, cell, markdown
 from radapter.report.curves import at_alpha
@@ -127,7 +127,7 @@ def _levels_of(results: Results, levels: Levels) -> str:
         return f"{NAME}: there are none, since no method gains {results.headline.label} over {zero_shot}."
     return (
         f"The levels are {zero_shot} plus {', '.join(shares)} and {last} % of the best ID gain among "
-        f"{', '.join(SETS_LEVELS)} ({levels.best}, {100 * levels.best_id:.1f})."
+        f"{', '.join(sets_levels(results.task))} ({levels.best}, {100 * levels.best_id:.1f})."
     )
 
 

@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from radapter.adapter import RAdapterConfig
 from radapter.data import TrainLoader, open_classification, open_pairs
 from radapter.data.shards import SIZES
 from radapter.data.shards.exporting import export_labelled, export_pairs
@@ -224,7 +223,7 @@ def not_forked():
 
 @pytest.mark.usefixtures("not_forked")
 def test_readers_that_are_not_forked_change_nothing(folder):
-    recipe, encoder = Recipe(RAdapterConfig(), batch_size=4), load("world:tiny")
+    recipe, encoder = Recipe(batch_size=4), load("world:tiny")
     forked, alone = (
         stream_loader(
             open_labelled_stream({"stream": str(folder), "buffer": 5, "readers": readers}),

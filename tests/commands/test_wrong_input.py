@@ -38,7 +38,9 @@ def test_unknown_key_is_named_with_its_line_and_the_nearest(radapter, here):
 
 def test_wrong_type_is_named_with_what_it_must_be(refused):
     said = refused("train.epochs=two")
-    assert "override 'train.epochs=two': train.epochs must be a whole number in [1, 1000000]. Got 'two'." in said
+    assert (
+        "override 'train.epochs=two': train.epochs must be a whole number in [1, 1000000]. Got 'two'." in said
+    )
 
 
 def test_unknown_method_proposes_the_nearest(refused):

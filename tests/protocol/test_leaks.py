@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from radapter.config.pair_sources import PAIR_KINDS
 
 from radapter.commands.building import suite_of
 from radapter.config import RetrievalRunConfig, RunConfig, SegmentationRunConfig, load_config
-from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.sources import KINDS
 from radapter.data import open_classification, open_pairs
 from radapter.errors import DataError

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel
 
 from radapter.adapter.config import check_alpha
 from radapter.commands.building import (
@@ -28,14 +27,15 @@ from radapter.commands.reporting import print_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig
 from radapter.config.bounded_yaml import BoundedLoader
-from radapter.config.mask_sources import MASK_KINDS
-from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.segmentation import RegionsConfig
-from radapter.config.sources import KINDS, is_source
 from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_masks, open_pairs
+from radapter.data.labelled.kinds import LABELLED
 from radapter.data.labelled.labels import read_classnames
+from radapter.data.masks.kinds import MASKS
+from radapter.data.pairs.kinds import PAIRS
 from radapter.data.pictures.bad_images import skipped_images
 from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.source import Source, is_source
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import DualEncoder, load
@@ -59,10 +59,10 @@ from radapter.segmentation import names_of
 from radapter.zeroshot import LinearHead, name_key
 from radapter.zeroshot import templates as prompts_of
 
-_KINDS: dict[TaskName, Mapping[str, type[BaseModel]]] = {
-    "classification": KINDS,
-    "retrieval": PAIR_KINDS,
-    "segmentation": MASK_KINDS,
+_KINDS: dict[TaskName, Sequence[type[Source]]] = {
+    "classification": LABELLED,
+    "retrieval": PAIRS,
+    "segmentation": MASKS,
 }
 _LACKING: dict[TaskName, tuple[str, ...]] = {
     "classification": (),
@@ -255,7 +255,7 @@ def named_sources(data: Sequence[str], task: TaskName = "classification") -> dic
             name, spec = "", text
         told = parsed(spec)
         value = told if isinstance(told, dict) else spec  # a folder may be called 2024
-        if not is_source(value, _KINDS[task]) or (task == "segmentation" and isinstance(value, str)):
+        if not is_source(value, _KINDS[task], may_be_path=task != "segmentation"):
             raise ConfigError(
                 f"--data must be {'' if task == 'segmentation' else 'a path, '}a YAML mapping such as "
                 f"'{_EXAMPLES[task]}', or NAME=SOURCE. Got '{text}'."
@@ -348,7 +348,8 @@ def _check_names(encoder: DualEncoder, suite: ClassificationSuite, *, refuse: bo
 def _name_of(source: str | dict[str, Any]) -> str:
     if isinstance(source, str):
         return Path(source).stem
-    told = next((source[kind] for kind in {**KINDS, **PAIR_KINDS, **MASK_KINDS} if kind in source), "data")
+    keys = [kind.key() for kinds in _KINDS.values() for kind in kinds]
+    told = next((source[key] for key in keys if key in source), "data")
     if isinstance(told, dict):
         return _name_of(told)  # {classification: SOURCE}
     return Path(told[0] if isinstance(told, list) else str(told)).stem

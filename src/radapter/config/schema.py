@@ -6,7 +6,7 @@ read from the annotation (problems.py).
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -22,8 +22,9 @@ from pydantic import (
     model_validator,
 )
 
-from radapter.config.paths import PATH, PATH_OR_NAME, with_absolute_paths
-from radapter.config.sources import copied
+from radapter.config.sources import CorruptedCopy
+from radapter.data.paths import PATH, PATH_OR_NAME, with_absolute_paths
+from radapter.data.source import Source
 from radapter.errors import did_you_mean
 from radapter.processes import TIMEOUT_MINUTES
 
@@ -63,10 +64,10 @@ class Section(BaseModel):
 class CommonData(Section):
     """What every task trains on, selects on and reports on; each task says what a source is.
 
-    source_kinds: the keys that select the kind of a source; each source has exactly one.
+    source_kinds: the kinds of source.
     """
 
-    source_kinds: ClassVar[Collection[str]] = ()
+    source_kinds: ClassVar[Sequence[type[Source]]] = ()
 
     train: Any
     id_val: Any = None
@@ -83,7 +84,8 @@ class CommonData(Section):
     @classmethod
     def _every_set_has_a_name(cls, value: object, info: ValidationInfo) -> object:
         given = value if isinstance(value, dict) else {}
-        kind = next((key for key in cls.source_kinds if not isinstance(given.get(key, {}), dict)), None)
+        keys = [kind.key() for kind in cls.source_kinds]
+        kind = next((key for key in keys if not isinstance(given.get(key, {}), dict)), None)
         if kind is not None:
             name = "corrupted" if kind == "corrupt" else "NAME"
             raise ValueError(
@@ -289,16 +291,16 @@ class CommonConfig(Section):
     @model_validator(mode="after")
     def _copies_have_originals(self) -> Self:
         tests = self.data.id_test
-        for name, spec in self.data.ood.items():
-            copy = copied(spec)
-            if copy is None:
+        for name, copy in self.data.ood.items():
+            if not isinstance(copy, CorruptedCopy):
                 continue
             if copy.corrupt not in tests:
                 raise ValueError(
                     f"data.ood.{name}.corrupt must name a set of data.id_test: {', '.join(tests)}. Got "
                     f"'{copy.corrupt}'.{did_you_mean(copy.corrupt, tests)}"
                 )
-            if isinstance(tests[copy.corrupt], dict) and "corrupt" in tests[copy.corrupt]:
+            original = tests[copy.corrupt]
+            if isinstance(original, Source) and "corrupt" in original.model_fields_set:
                 raise ValueError(
                     f"data.ood.{name} must copy a test set without corruptions. '{copy.corrupt}' has some already. "
                     "Copy another set."

@@ -10,7 +10,8 @@ from miniatures.layouts import GOLDFISH, NAMES, SHARK, TENCH, add_images
 from PIL import Image
 
 from radapter.data import open_classification
-from radapter.data.labelled.layouts import LAYOUTS
+from radapter.data.labelled.layouts import LAYOUTS, LayoutSource
+from radapter.data.labelled.source import LabelledSource
 from radapter.errors import ConfigError, DataError, MissingExtraError
 
 pytest.importorskip("open_clip")
@@ -188,7 +189,7 @@ def test_missing_extra_is_named(tmp_path, monkeypatch):
         ("pacs", layouts.office_home, {"domain": "art"}, "Got 'art'. Did you mean 'Art'"),
         ("pacs", layouts.office_home, {"domain": "Art", "leave_out": "Bed"}, "exclude each other"),
         ("pacs", layouts.office_home, {"leave_out": ["Art", "Clipart", "Product"]}, "must be left"),
-        ("pacs", layouts.office_home, {"domain": True}, "domain of a layout source must be text"),
+        ("pacs", layouts.office_home, {"domain": True}, "domain must be null or text. Got True"),
     ],
 )
 def test_wrong_option_is_named_with_what_there_is(tmp_path, layout, make, options, words):
@@ -261,23 +262,18 @@ def test_wrong_file_of_ids_is_named(tmp_path, text, words):
 
 
 def test_layout_needs_its_path():
-    with pytest.raises(ConfigError, match="needs path"):
+    with pytest.raises(ConfigError, match="'path' is required: its folder"):
         open_classification({"layout": "imagenet-r"})
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_schema_and_page_name_every_layout(name):
-    from radapter.config.sources import LayoutSource
-
     assert name in LayoutSource.model_fields["layout"].description.replace(" or ", ", ").split(", ")
 
 
 def test_schema_knows_every_option_of_a_layout():
-    from radapter.config.sources import LayoutSource, Source
-    from radapter.data.labelled.layouts import OPTIONS
-
-    own = LayoutSource.model_fields.keys() - Source.model_fields.keys()
-    assert own == {"layout", "path", *OPTIONS}
+    own = LayoutSource.model_fields.keys() - LabelledSource.model_fields.keys()
+    assert own == {"layout", "path", *(option for layout in LAYOUTS.values() for option in layout.options)}
 
 
 def test_pixel_limit_reaches_the_decoder(tmp_path):

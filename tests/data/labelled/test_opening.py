@@ -103,16 +103,16 @@ def test_no_source_or_two_are_refused(spec):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("part", 0.5, "part of a folder source must be a list"),
+        ("part", 0.5, r"part must be \[low, high\) with 0 <= low < high <= 1. Got 0.5"),
         ("part", [0.5], r"part must be \[low, high\)"),
         ("part", [0.5, 0.2], "0 <= low < high"),
         ("part", "01", r"part must be \[low, high\)"),
-        ("labels", ["a"], "must be a mapping"),
-        ("classes", 3, "must be a list"),
+        ("labels", ["a"], "labels must be null or a mapping of class names"),
+        ("classes", 3, "classes must be null or text or a list, each item text. Got 3"),
         ("classes", ["ant", "ant"], "repeats 1: 'ant'"),
         ("split_seed", 1, "Give part"),
-        ("split_seed", True, "must be an integer"),
-        ("image", "a", "takes the keys folder, part"),
+        ("split_seed", True, "split_seed must be a whole number. Got True"),
+        ("image", "a", "unknown key 'image'. A folder source takes part, .*folder"),
     ],
 )
 def test_wrong_value_names_key_and_requirement(folder, key, value, message):

@@ -96,10 +96,13 @@ def test_every_option_of_the_world_acts():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"images": None}, "a masks source needs images"),
-        ({"classes": None}, "a masks source needs classes"),
+        ({"images": None}, "'images' is required: the folder of images"),
+        ({"classes": None}, "'classes' is required: class names"),
         ({"ignored": 3}, "Did you mean 'ignore'"),
-        ({"ignore": "255"}, "ignore of a masks source must be an integer or a list"),
+        (
+            {"ignore": "255"},
+            "ignore must be null or a whole number or a list, each item a whole number. Got '255'",
+        ),
         ({"part": [0.5]}, r"part must be \[low, high\)"),
         ({"corrupt": {"type": "mist", "severity": 1}}, "type of corrupt must be"),
     ],
@@ -110,9 +113,9 @@ def test_a_specification_that_does_not_fit_is_refused(folders, change, said):
 
 
 def test_a_source_of_no_kind_is_refused():
-    with pytest.raises(ConfigError, match="exactly one of the keys masks, parquet, layout, world"):
+    with pytest.raises(ConfigError, match="exactly one of the keys 'masks', 'parquet', 'layout', 'world'"):
         open_masks({"folder": "a"})
-    with pytest.raises(ConfigError, match="a layout source needs path"):
+    with pytest.raises(ConfigError, match="'path' is required: its folder"):
         open_masks({"layout": "voc-20"})
     with pytest.raises(ConfigError, match="correlation acts on"):
         open_masks({"world": "scenes", "correlation": 0.5})

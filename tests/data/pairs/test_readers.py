@@ -238,7 +238,7 @@ def test_each_split_is_read_with_or_without_filepath(images):
 
 
 def test_an_unknown_split_proposes_the_nearest(images):
-    with pytest.raises(ConfigError, match=r"train, val, test. .* no 'tset'\. Did you mean 'test'"):
+    with pytest.raises(ConfigError, match=r"'train', 'val', 'test'. Got 'tset'\. Did you mean 'test'"):
         karpathy(images, KARPATHY, split="tset")
 
 

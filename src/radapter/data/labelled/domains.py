@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from radapter.data.labelled.class_folders import files_source, folders_in, list_class_folders
-from radapter.data.labelled.labels import Source
+from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.image_files import places_inside
 from radapter.errors import ConfigError, DataError, did_you_mean
@@ -25,7 +25,7 @@ def read_domains(
     domain: str | None = None,
     leave_out: str | Sequence[str] | None = None,
     max_pixels: int = MAX_PIXELS,
-) -> Source:
+) -> LabelledPictures:
     """Domain folders.
 
     Args:
@@ -49,7 +49,7 @@ def read_domainnet(
     leave_out: str | Sequence[str] | None = None,
     split: str | None = None,
     max_pixels: int = MAX_PIXELS,
-) -> Source:
+) -> LabelledPictures:
     """As `read_domains`; with a split, what <domain>_<split>.txt lists.
 
     Args:
@@ -89,7 +89,9 @@ def _chosen(path: Path, domain: str | None, leave_out: str | Sequence[str] | Non
     return chosen
 
 
-def _joined(path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, max_pixels: int) -> Source:
+def _joined(
+    path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, max_pixels: int
+) -> LabelledPictures:
     """The domains as groups, the pictures sorted by class."""
     classes = sorted({name for of_domain in files.values() for name in of_domain})
     by_class: dict[str, list[str]] = {}

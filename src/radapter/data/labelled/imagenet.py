@@ -11,7 +11,7 @@ from pathlib import Path
 
 from radapter.data.labelled.class_folders import files_source, first_few, folders_in, list_class_folders
 from radapter.data.labelled.imagenet_classes import imagenet_classes, named_classes, notes_on_names
-from radapter.data.labelled.labels import Source
+from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.errors import ConfigError, DataError, did_you_mean
 
@@ -20,7 +20,7 @@ SPLITS = ("train", "val")
 
 def read_imagenet(
     path: Path, *, split: str | None = None, wnids: Path | None = None, max_pixels: int = MAX_PIXELS
-) -> Source:
+) -> LabelledPictures:
     """ImageNet: the folder that holds train/ and val/, or one of these.
 
     Args:
@@ -44,12 +44,16 @@ def read_imagenet(
     return _of_ids(path if split is None else path / split, wnids=wnids, max_pixels=max_pixels)
 
 
-def read_imagenet_sketch(path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def read_imagenet_sketch(
+    path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS
+) -> LabelledPictures:
     """ImageNet-Sketch: folders of ids; the arguments are those of `read_imagenet`."""
     return _of_ids(path, wnids=wnids, max_pixels=max_pixels)
 
 
-def read_imagenet_subset(path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def read_imagenet_subset(
+    path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS
+) -> LabelledPictures:
     """ImageNet-R and ImageNet-A: folders of ids; pictures show no class but those that have a folder."""
     return _of_ids(path, wnids=wnids, max_pixels=max_pixels, only_these=True)
 
@@ -61,7 +65,7 @@ def read_imagenet_c(
     severity: int,
     wnids: Path | None = None,
     max_pixels: int = MAX_PIXELS,
-) -> Source:
+) -> LabelledPictures:
     """ImageNet-C: one corruption at one severity.
 
     Args:
@@ -88,7 +92,9 @@ def read_imagenet_c(
     return _of_ids(path / corruption / str(severity), wnids=wnids, max_pixels=max_pixels)
 
 
-def read_imagenet_v2(path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def read_imagenet_v2(
+    path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS
+) -> LabelledPictures:
     """ImageNetV2: folders named by class numbers.
 
     Args:
@@ -113,7 +119,7 @@ def read_imagenet_v2(path: Path, *, wnids: Path | None = None, max_pixels: int =
     return files_source(path.name, classes, max_pixels=max_pixels, notes=notes_on_names(classes, wnids))
 
 
-def _of_ids(path: Path, *, wnids: Path | None, max_pixels: int, only_these: bool = False) -> Source:
+def _of_ids(path: Path, *, wnids: Path | None, max_pixels: int, only_these: bool = False) -> LabelledPictures:
     files = named_classes(list_class_folders(path), path=path, wnids=wnids)
     candidates = dict.fromkeys(files, ()) if only_these else None
     return files_source(

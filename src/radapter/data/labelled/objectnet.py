@@ -18,7 +18,7 @@ from PIL import Image
 
 from radapter.data.labelled.class_folders import files_source, folders_in, images_in, refuse_empty
 from radapter.data.labelled.imagenet_classes import imagenet_classes
-from radapter.data.labelled.labels import Source
+from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.pictures import ChangedPictures
 from radapter.errors import DataError
@@ -27,7 +27,9 @@ from radapter.given_files import parse_json, read_text
 BORDER = 2
 
 
-def read_objectnet(path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def read_objectnet(
+    path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS
+) -> LabelledPictures:
     """The shared classes under ObjectNet's own names, known also by those of ImageNet; borders cut off.
 
     Args:

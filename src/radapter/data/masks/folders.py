@@ -12,6 +12,7 @@ from typing import Any, Literal, final
 from radapter.data.columns import parquet_table
 from radapter.data.labelled.labels import read_classnames
 from radapter.data.masks.label_maps import EncodedMaps
+from radapter.data.masks.label_values import VOID
 from radapter.data.masks.paired import PairedMaskDataset
 from radapter.data.masks.pairing import ids_in, paired_files
 from radapter.data.pictures.decoding import MAX_PIXELS
@@ -54,7 +55,7 @@ class FolderLayout:
     lead: Literal["image", "mask"] = "image"
     names: tuple[str, ...] | None = None
     names_file: str | None = None
-    ignore: tuple[int, ...] = (255,)
+    ignore: tuple[int, ...] = (VOID,)
     reduce_zero_label: bool = False
     values: tuple[int, ...] | None = None
 
@@ -63,8 +64,8 @@ def read_folders(
     layout: FolderLayout,
     path: Path,
     *,
-    split: str = "val",
-    classes: Path | None = None,
+    split: str,
+    classes: Path | None,
     max_pixels: int = MAX_PIXELS,
 ) -> PairedMaskDataset:
     """One split of a data set.
@@ -92,7 +93,7 @@ def read_folders(
     names = _names(layout, path, classes)
     name = f"{path.name} {split}"
     if (path / f"{split}.parquet").is_file():
-        return read_mask_parquet(
+        return parquet_masks(
             path / f"{split}.parquet", classes=names, name=name, max_pixels=max_pixels, **meaning
         )
     images, masks = path / layout.images.format(split=layout.splits[split]), _masks(layout, path, split)
@@ -113,7 +114,7 @@ def read_folders(
     )
 
 
-def read_mask_parquet(
+def parquet_masks(
     path: Path,
     *,
     classes: tuple[str, ...],

@@ -4,19 +4,21 @@ import bisect
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, final
+from typing import Annotated, ClassVar, final
 
 import torch
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from radapter.data.labelled.labels import refuse_duplicates, renamed
+from radapter.data.paths import PATH
+from radapter.data.paths import place as placed
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
 from radapter.data.shards.contents import read_contents
 from radapter.data.shards.plan import Segment
 from radapter.data.shards.reading import read
 from radapter.data.shards.sizes import Shards, read_shards
-from radapter.data.specification import check_options, expanded
+from radapter.data.source import Source, Spec, checked, source_type
 from radapter.data.splits import fingerprint
 from radapter.errors import ConfigError, DataError
 from radapter.zeroshot import name_key, spoken
@@ -24,7 +26,31 @@ from radapter.zeroshot import name_key, spoken
 BUFFER = 2_000
 """Samples among which the next is drawn, unless something else is asked for."""
 
-_KINDS: dict[str, dict[str, Any]] = {"stream": {"stream": str, "buffer": int, "readers": int}}
+
+class StreamSource(Source):
+    """Tar shards that `radapter shards` wrote, of labelled images or of pairs, read in sequence and never listed.
+
+    A stream is for `data.train`, and it is the only source there. docs/shards.md says what that means.
+    """
+
+    changes: ClassVar[Mapping[str, str]] = {}
+
+    stream: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
+    buffer: int = Field(
+        default=BUFFER,
+        ge=1,
+        description="samples among which the next is drawn; each reader holds as many files",
+    )
+    readers: int = Field(
+        default=0,
+        ge=0,
+        description="processes that read and decode, each its part of the shards; 0 reads in the training process",
+    )
+
+
+_ADAPTER: TypeAdapter[StreamSource] = TypeAdapter(
+    source_type([StreamSource], words="a stream", may_be_path=False)
+)
 
 
 @final
@@ -87,13 +113,8 @@ class ShardStream:
         return tuple(caption for sample in read(self.shards, wanted) for caption in sample.captions)
 
 
-def is_stream(spec: object) -> bool:
-    """Whether a specification of a source is that of a stream."""
-    return isinstance(spec, Mapping) and "stream" in spec
-
-
 def open_labelled_stream(
-    spec: Mapping[str, Any],
+    spec: Spec,
     *,
     classnames: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
@@ -103,7 +124,7 @@ def open_labelled_stream(
     """Opens shards of labelled images.
 
     Args:
-        spec: {stream: FOLDER, buffer: samples, readers: processes}.
+        spec: {stream: FOLDER, buffer: samples, readers: processes}, or a `StreamSource`.
         classnames: the training classes; None takes those of the shards.
         rename: class name to another one, as `data.rename`; names that the shards lack are ignored.
         name: what tables call it; None takes the folder's.
@@ -139,7 +160,7 @@ def open_labelled_stream(
 
 
 def open_pair_stream(
-    spec: Mapping[str, Any], *, join: bool = True, name: str | None = None, max_pixels: int = MAX_PIXELS
+    spec: Spec, *, join: bool = True, name: str | None = None, max_pixels: int = MAX_PIXELS
 ) -> ShardStream:
     """Opens shards of captioned images; the arguments are `open_labelled_stream`'s.
 
@@ -169,14 +190,10 @@ def open_pair_stream(
     return stream
 
 
-def _opened(spec: Mapping[str, Any], *, name: str | None, max_pixels: int) -> ShardStream:
-    options = {key: value for key, value in spec.items() if value is not None}
-    check_options(options, _KINDS, {})
+def _opened(spec: Spec, *, name: str | None, max_pixels: int) -> ShardStream:
+    source: StreamSource = checked(spec, _ADAPTER)
     check_max_pixels(max_pixels)
-    for key, least in (("buffer", 1), ("readers", 0)):
-        if options.get(key, least) < least:
-            raise ConfigError(f"{key} of a stream must be >= {least}. Got {options[key]}.")
-    shards = read_shards(Path(expanded(options["stream"])))
+    shards = read_shards(placed(source.stream))
     if not shards.is_complete:
         raise DataError(
             f"shards that are trained on must be complete. '{shards.folder}' has {shards.items} of {shards.of} "
@@ -186,7 +203,7 @@ def _opened(spec: Mapping[str, Any], *, name: str | None, max_pixels: int) -> Sh
         name or shards.folder.name,
         shards,
         read_contents(shards.folder),
-        buffer=options.get("buffer", BUFFER),
-        readers=options.get("readers", 0),
+        buffer=source.buffer,
+        readers=source.readers,
         max_pixels=max_pixels,
     )

@@ -16,7 +16,7 @@ A source is checked here and opened by `radapter.data`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -41,8 +41,6 @@ from radapter.data.source import Kinds, Source, is_source, source_type, stored, 
 
 class CorruptedCopy(Source):
     """A corrupted copy of a test set, for data.ood alone: `{corrupt: id_test}`."""
-
-    changes: ClassVar[Mapping[str, str]] = {}
 
     corrupt: str = Field(description="the set of data.id_test that is copied; a lone one is called id_test")
     type: str = Field(

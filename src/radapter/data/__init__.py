@@ -6,7 +6,8 @@ pairs/            pictures with captions: the set, its readers, grouped batches
 masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
 shards/           any of them as tars of a gigabyte, and training from these in sequence
 regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
-specification.py  what every specification of a source is checked for
+source.py         a source of data, whose kinds are typed models; paths.py, wording.py: its paths and its errors
+region_sources.py the kinds of source of regions
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open
 loading/, in_threads.py, memory.py     batches

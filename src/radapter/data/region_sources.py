@@ -3,8 +3,7 @@
 The regions of two of them are cut out by a model: `radapter.segmentation` does that.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -17,8 +16,6 @@ from radapter.data.source import Source, source_type
 
 class RegionSource(Source):
     """A kind of source of regions."""
-
-    changes: ClassVar[Mapping[str, str]] = {}
 
 
 class MinedSource(RegionSource):

@@ -1,4 +1,4 @@
-"""From a specification to a set of masked pictures."""
+"""From a source to a set of masked pictures."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_every_option_of_the_world_acts():
         ({"corrupt": {"type": "mist", "severity": 1}}, "type of corrupt must be"),
     ],
 )
-def test_a_specification_that_does_not_fit_is_refused(folders, change, said):
+def test_a_source_that_does_not_fit_is_refused(folders, change, said):
     with pytest.raises(ConfigError, match=said):
         open_masks(folders | change)
 

@@ -4,7 +4,7 @@ import bisect
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, final
+from typing import Annotated, final
 
 import torch
 from pydantic import Field, TypeAdapter
@@ -32,8 +32,6 @@ class StreamSource(Source):
 
     A stream is for `data.train`, and it is the only source there. docs/shards.md says what that means.
     """
-
-    changes: ClassVar[Mapping[str, str]] = {}
 
     stream: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
     buffer: int = Field(

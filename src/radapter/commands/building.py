@@ -147,9 +147,7 @@ def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:
     data, join = config.data, config.data.join_captions
     read = partial(
         open_pairs,
-        max_pixels=data.max_pixels,
-        max_bad=data.max_bad,
-        allow_download=config.allow_download,
+        reading=config.reading,
         join=join,
     )
     train: PairSet | ShardStream
@@ -185,7 +183,7 @@ def _pair_stream(config: RetrievalRunConfig) -> ShardStream:
         )
     (source,) = data.train
     assert isinstance(source, StreamSource)
-    train = open_pair_stream(source, join=data.join_captions, name="train", max_pixels=data.max_pixels)
+    train = open_pair_stream(source, join=data.join_captions, name="train", reading=config.reading)
     if per_group is not None and per_group > train.most_captions:
         raise ConfigError(
             f"train.per_group must be at most {train.most_captions} for a stream, the captions of the image that "
@@ -232,16 +230,14 @@ def _classification_suite(config: RunConfig) -> ClassificationSuite:
     read = partial(
         open_classification,
         rename=data.rename,
-        max_pixels=data.max_pixels,
-        max_bad=data.max_bad,
-        allow_download=config.allow_download,
+        reading=config.reading,
     )
     train: ClassificationSet | ShardStream
     listed = () if data.classnames is None else read_classnames(data.classnames)
     given = renamed(listed, data.rename) or None
     if isinstance(data.train, StreamSource):
         train = open_labelled_stream(
-            data.train, classnames=given, rename=data.rename, name="train", max_pixels=data.max_pixels
+            data.train, classnames=given, rename=data.rename, name="train", reading=config.reading
         )
         _check_stream(train, images=config.train.batch_size)
     else:

@@ -1,6 +1,7 @@
 """From a checked configuration of segmentation to its suite."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -43,7 +44,7 @@ def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> S
         InputError: a source, a noun or a template is missing or wrong.
     """
     data = config.data
-    read = partial(open_masks, max_pixels=data.max_pixels, max_bad=data.max_bad)
+    read = partial(open_masks, reading=config.reading)
     regions = _training_regions(config, encoder)
     unseen = _nouns_among(regions, data.unseen)
     return SegmentationSuite(
@@ -114,16 +115,16 @@ def frame_of(regions: RegionsConfig) -> Frame:
 
 
 def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> RegionSet:
-    data, source = config.data, config.data.train
+    source = config.data.train
     if isinstance(source, MinedSource):
-        return source.read(max_pixels=data.max_pixels)
+        return source.read(config.reading)
     if isinstance(source, FromMasksSource):
-        masks = open_masks(source.from_masks, name="train", max_pixels=data.max_pixels, max_bad=data.max_bad)
+        masks = open_masks(source.from_masks, name="train", reading=config.reading)
         return MaskRegions(masks, min_pixels=source.min_pixels)
     assert isinstance(source, MineSource)
     folder = place(source.to)
     join().on_main(lambda: _mine(config, source, encoder, folder))
-    return MinedRegions(folder, name="train", max_pixels=data.max_pixels)
+    return MinedRegions(folder, name="train", max_pixels=config.data.max_pixels)
 
 
 def _mine(config: SegmentationRunConfig, source: MineSource, encoder: DualEncoder, folder: Path) -> None:
@@ -135,11 +136,8 @@ def _mine(config: SegmentationRunConfig, source: MineSource, encoder: DualEncode
         pairs = open_pairs(
             source.mine,
             name="train",
-            max_pixels=data.max_pixels,
-            max_bad=data.max_bad,
-            allow_download=config.allow_download,
+            reading=replace(config.reading, progress=bar("hashing")),
             join=False,
-            progress=bar("hashing"),
         )
         named = readable_nouns(named_nouns(pairs, finder), encoder, TEMPLATE)
         matcher = RegionMatcher(encoder, proposer_of(config.regions), named.nouns, min_area=source.min_area)

@@ -27,6 +27,7 @@ from radapter.data.pictures.bad_images import SHOWN
 from radapter.data.shards import read_shards
 from radapter.data.shards.exporting import LABELLED
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
+from radapter.data.source import Reading
 from radapter.data.splits import in_part
 from radapter.data.text_tables import separator_of
 from radapter.errors import ConfigError, DataError, did_you_mean
@@ -101,9 +102,7 @@ def _examined(
             spec,
             classnames=classnames,
             name=name,
-            max_bad=1.0,
-            allow_download=allow_download,
-            progress=bar("hashing"),
+            reading=Reading(max_bad=1.0, allow_download=allow_download, progress=bar("hashing")),
         )
         found = look_at(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None

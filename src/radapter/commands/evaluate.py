@@ -34,8 +34,7 @@ from radapter.data.labelled.labels import read_classnames
 from radapter.data.masks.kinds import MASKS
 from radapter.data.pairs.kinds import PAIRS
 from radapter.data.pictures.bad_images import skipped_images
-from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.data.source import Source, is_source
+from radapter.data.source import Reading, Source, is_source
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import DualEncoder, load
@@ -156,19 +155,18 @@ def evaluate(
         if not data and (classnames is not None or measured != about["task"]):
             raise ConfigError("--classnames and --task need --data. The test sets of the run have their own.")
         sources = named_sources(data, measured)
-        max_pixels, accepted = (
-            (MAX_PIXELS, MAX_BAD if max_bad is None else max_bad)
-            if config is None
-            else (config.data.max_pixels, config.data.max_bad)
+        reading = (
+            Reading(max_bad=MAX_BAD if max_bad is None else max_bad) if config is None else config.reading
         )
-        limits: dict[str, Any] = {"max_pixels": max_pixels, "max_bad": accepted}
+        reading = replace(reading, allow_download=allow_download)
+        accepted = reading.max_bad
         encoder = load(what if config is None else config.model, allow_download=allow_download)
         given = None if templates is None else prompts_of(parsed(templates))
         prompts = tuple(given or about.get("templates") or prompts_of("short"))
         if config is not None and not sources:
             return _Opened(encoder, _own_sets(config, encoder, given), accepted, about)
         if measured == "classification":
-            read = partial(open_classification, allow_download=allow_download, **limits)
+            read = partial(open_classification, reading=reading)
             names = None if classnames is None else read_classnames(parsed(classnames))
             if is_run:
                 suite = _labelled(sources, names or about.get("classnames"), prompts, read)
@@ -190,7 +188,7 @@ def evaluate(
         check_text_tower(encoder)
         if measured == "segmentation":
             masks = {
-                name: open_masks(spec, name=name, **limits)
+                name: open_masks(spec, name=name, reading=reading)
                 for name, spec in sources.items()
                 if not isinstance(spec, str)
             }
@@ -203,7 +201,7 @@ def evaluate(
             )
         join_captions = config.data.join_captions if isinstance(config, RetrievalRunConfig) else True
         pairs = {
-            name: open_pairs(spec, name=name, allow_download=allow_download, join=join_captions, **limits)
+            name: open_pairs(spec, name=name, reading=reading, join=join_captions)
             for name, spec in sources.items()
         }
         report_long_captions(tested_pairs(pairs), encoder)

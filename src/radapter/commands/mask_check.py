@@ -17,7 +17,7 @@ from radapter.data.masks.checking import SAMPLE, MaskFindings, look_at_masks
 from radapter.data.masks.kinds import MASKS
 from radapter.data.masks.layouts import LAYOUTS
 from radapter.data.pairs.kinds import PAIRS
-from radapter.data.source import keys_of
+from radapter.data.source import Reading, keys_of
 from radapter.errors import DataError
 
 _SHOWN, _ROWS = 3, 25
@@ -41,7 +41,7 @@ def mask_check(spec: Mapping[str, Any], *, whole: bool = False) -> MaskFindings:
             a run accepts.
     """
     with counting() as bar:
-        dataset = open_masks(spec, max_bad=1.0, progress=bar("hashing"))
+        dataset = open_masks(spec, reading=Reading(max_bad=1.0, progress=bar("hashing")))
         found = look_at_masks(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     console = Console()
     console.print(facts_table(dataset.name, _facts(dataset, found)))

@@ -17,7 +17,7 @@ from radapter.data.masks.kinds import MASKS
 from radapter.data.pairs.kinds import PAIRS
 from radapter.data.paths import place
 from radapter.data.pictures.sampling import looked_at, spread
-from radapter.data.source import Source, keys_of, kind_of
+from radapter.data.source import Reading, Source, keys_of, kind_of
 from radapter.data.splits import UNREADABLE
 from radapter.data.text_tables import column_names
 from radapter.errors import ConfigError, DataError, ImageError
@@ -69,7 +69,9 @@ def pair_check(spec: Mapping[str, Any], *, whole: bool = False, allow_download: 
         InputError: the source cannot be opened, or more images cannot be read than a run accepts.
     """
     with counting() as bar:
-        pairs = open_pairs(spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing"))
+        pairs = open_pairs(
+            spec, reading=Reading(max_bad=1.0, allow_download=allow_download, progress=bar("hashing"))
+        )
         chosen = spread(pairs.keys, None if whole else SAMPLE)
         looks = list(looked_at(lambda index: _look_at(pairs, index), chosen, progress=bar("decoding")))
     damage = [look for look in looks if isinstance(look, str)]

@@ -21,7 +21,7 @@ from radapter.data.pictures.image_files import place_inside, roots_of
 from radapter.data.shards import Shards
 from radapter.data.shards.exporting import export_labelled, export_pairs
 from radapter.data.shards.writing import require_webdataset
-from radapter.data.source import Source
+from radapter.data.source import Reading, Source
 from radapter.errors import ConfigError
 from radapter.evaluation import TaskName
 from radapter.storage import check_writable
@@ -69,20 +69,16 @@ def shards(
     if task == "classification" and not join_captions:
         raise ConfigError("--apart is for image-text pairs. Labelled images have none. Leave it out.")
     with counting() as bar:
-        opened: dict[str, Any] = {
-            "max_bad": max_bad,
-            "allow_download": allow_download,
-            "progress": bar("hashing"),
-        }
+        reading = Reading(max_bad=max_bad, allow_download=allow_download, progress=bar("hashing"))
         try:
             if task == "classification":
                 with advising(asked):
-                    images = open_classification(source, **opened)
+                    images = open_classification(source, reading=reading)
                 export = partial(export_labelled, images)
                 report_outside([labelled_source(source)], images)
             else:
                 sources = source if isinstance(source, list) else [source]
-                pairs = _pairs(sources, join=join_captions, **opened)
+                pairs = _pairs(sources, reading, join=join_captions)
                 export = partial(export_pairs, pairs, join_captions=join_captions)
                 report_outside([pair_source(each) for each in sources], pairs)
             written = export(
@@ -130,8 +126,8 @@ def _task_of(source: Any) -> TaskName:
     return "retrieval" if are_pairs else "classification"
 
 
-def _pairs(sources: Sequence[Any], *, join: bool, **options: Any) -> PairSet:
-    opened = [open_pairs(each, join=join, **options) for each in sources]
+def _pairs(sources: Sequence[Any], reading: Reading, *, join: bool) -> PairSet:
+    opened = [open_pairs(each, reading=reading, join=join) for each in sources]
     return opened[0] if len(opened) == 1 else joined(opened, join=join)
 
 

@@ -24,7 +24,7 @@ from pydantic import (
 
 from radapter.config.sources import CorruptedCopy
 from radapter.data.paths import PATH, PATH_OR_NAME, with_absolute_paths
-from radapter.data.source import Source
+from radapter.data.source import Reading, Source
 from radapter.errors import did_you_mean
 from radapter.processes import TIMEOUT_MINUTES
 
@@ -74,10 +74,10 @@ class CommonData(Section):
     id_test: Any
     ood: dict[str, Any] = {}
     max_pixels: int = Field(
-        default=50_000_000, ge=1, description="larger images are refused from their header"
+        default=Reading.max_pixels, ge=1, description="larger images are refused from their header"
     )
     max_bad: float = Field(
-        default=0.01, ge=0, le=1, description="share of corrupt images above which a run fails"
+        default=Reading.max_bad, ge=0, le=1, description="share of corrupt images above which a run fails"
     )
 
     @field_validator("ood", "transfer", mode="before", check_fields=False)
@@ -269,6 +269,11 @@ class CommonConfig(Section):
     train: TrainConfig = Field(default=TrainConfig(), description="the loop")
     compare: CompareConfig = Field(default=CompareConfig(), description="the search of `radapter compare`")
     evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="what is evaluated")
+
+    @property
+    def reading(self) -> Reading:
+        """How the data sets are read."""
+        return Reading(self.data.max_pixels, self.data.max_bad, self.allow_download)
 
     @field_validator("method")
     @classmethod

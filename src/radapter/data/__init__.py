@@ -25,6 +25,7 @@ from radapter.data.pairs.pair_set import PairSamples, PairSet
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import MAX_PIXELS, decode
 from radapter.data.regions import MinedRegions
+from radapter.data.source import Reading
 from radapter.data.splits import UNREADABLE
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "PairSamples",
     "PairSet",
     "PairedMaskDataset",
+    "Reading",
     "TrainLoader",
     "array_set",
     "batches",

@@ -11,7 +11,7 @@ from radapter.data.masks.kinds import MaskDataSource
 from radapter.data.pairs.kinds import PairDataSource
 from radapter.data.paths import PATH, PATHS_OR_NAMES, place
 from radapter.data.regions import MinedRegions
-from radapter.data.source import Source, source_type
+from radapter.data.source import Reading, Source, source_type
 
 
 class RegionSource(Source):
@@ -23,9 +23,9 @@ class MinedSource(RegionSource):
 
     mined: Annotated[str, PATH] = Field(description="the folder of shards")
 
-    def read(self, *, max_pixels: int) -> MinedRegions:
+    def read(self, reading: Reading) -> MinedRegions:
         """Opens the folder; raises DataError where it is missing, damaged or not finished."""
-        return MinedRegions(place(self.mined), name="train", max_pixels=max_pixels)
+        return MinedRegions(place(self.mined), name="train", max_pixels=reading.max_pixels)
 
 
 class MineSource(RegionSource):

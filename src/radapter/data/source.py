@@ -62,6 +62,9 @@ class Reading:
         check_max_pixels(self.max_pixels)
 
 
+DEFAULT = Reading()
+
+
 class Source(BaseModel):
     """One kind of source; the first field that its class declares is the key that selects it.
 

@@ -9,7 +9,7 @@ from miniatures import layouts
 from miniatures.layouts import GOLDFISH, NAMES, SHARK, TENCH, add_images
 from PIL import Image
 
-from radapter.data import open_classification
+from radapter.data import Reading, open_classification
 from radapter.data.labelled.layouts import LAYOUTS, LayoutSource
 from radapter.data.labelled.source import LabelledSource
 from radapter.errors import ConfigError, DataError, MissingExtraError
@@ -278,6 +278,8 @@ def test_schema_knows_every_option_of_a_layout():
 
 def test_pixel_limit_reaches_the_decoder(tmp_path):
     Image.new("RGB", (4, 4)).save(layouts.imagenet_r(tmp_path) / TENCH / "art_0.jpg")
-    dataset = open_classification({"layout": "imagenet-r", "path": str(tmp_path)}, max_pixels=15)
+    dataset = open_classification(
+        {"layout": "imagenet-r", "path": str(tmp_path)}, reading=Reading(max_pixels=15)
+    )
     with pytest.raises(DataError, match="at most 15 pixels"):
         dataset.image(0)

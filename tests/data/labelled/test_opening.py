@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from radapter.data import open_classification
+from radapter.data import Reading, open_classification
 from radapter.errors import ConfigError, DataError
 
 
@@ -80,7 +80,7 @@ def test_map_may_have_numbers_as_keys(tmp_path):
 
 def test_progress_is_told(folder):
     told = []
-    open_classification(str(folder), progress=lambda done, total: told.append((done, total)))
+    open_classification(str(folder), reading=Reading(progress=lambda done, total: told.append((done, total))))
     assert told == [(16, 16)]
 
 
@@ -132,9 +132,9 @@ def test_map_that_drops_everything_is_refused(folder):
 
 def test_pixel_limit_reaches_the_decoder(folder):
     with pytest.raises(DataError, match="at most 15 pixels"):
-        open_classification(str(folder), max_pixels=15).image(0)
+        open_classification(str(folder), reading=Reading(max_pixels=15)).image(0)
 
 
 def test_impossible_pixel_limit_is_refused(folder):
     with pytest.raises(ConfigError, match="max_pixels"):
-        open_classification(str(folder), max_pixels=0)
+        open_classification(str(folder), reading=Reading(max_pixels=0))

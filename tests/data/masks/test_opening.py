@@ -6,7 +6,7 @@ import torch
 from miniatures import mask_layouts as miniatures
 
 from radapter import world
-from radapter.data import IGNORE, open_masks
+from radapter.data import IGNORE, Reading, open_masks
 from radapter.errors import ConfigError, DataError
 
 CLASSES = ["sky", "road"]
@@ -126,7 +126,7 @@ def test_unreadable_pictures_are_counted(folders, tmp_path):
     (tmp_path / "images" / "0.png").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match="Of the 8 in 'images' at least 1 are"):
         open_masks(folders)
-    assert len(open_masks(folders, max_bad=0.5)) == 8
+    assert len(open_masks(folders, reading=Reading(max_bad=0.5))) == 8
 
 
 def test_an_empty_part_is_refused(folders):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from radapter.data import open_classification, open_pairs
+from radapter.data import Reading, open_classification, open_pairs
 from radapter.errors import ConfigError, DataError, ImageError
 from radapter.hashing import uniform
 
@@ -122,7 +122,7 @@ def test_an_empty_set_is_refused():
 
 def test_pixel_limit_reaches_the_decoder(spec):
     with pytest.raises(DataError, match="at most 255 pixels"):
-        open_pairs(spec, max_pixels=255).image(0)
+        open_pairs(spec, reading=Reading(max_pixels=255)).image(0)
 
 
 def test_scenes_of_the_world_have_several_wordings():

@@ -9,6 +9,7 @@ from radapter.data import columns, text_tables
 from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.pictures.pictures import FilePictures
+from radapter.data.source import Reading
 from radapter.errors import DataError
 
 
@@ -35,7 +36,7 @@ def files_source(
     name: str,
     files: Mapping[str, Sequence[str]],
     *,
-    max_pixels: int,
+    reading: Reading,
     candidates: Mapping[str, Sequence[str]] | None = None,
     groups: Sequence[str] | None = None,
     notes: tuple[str, ...] = (),
@@ -43,7 +44,7 @@ def files_source(
     """A source of class name -> image files; `candidates`, `groups` and `notes` as in `LabelledPictures`."""
     paths = [file for found in files.values() for file in found]
     labels = [classname for classname, found in files.items() for _ in found]
-    pictures = FilePictures(paths, max_pixels=max_pixels)
+    pictures = FilePictures(paths, max_pixels=reading.max_pixels)
     return LabelledPictures(
         name, pictures, labels, tuple(files), candidates=candidates, groups=groups, notes=notes
     )

@@ -33,7 +33,7 @@ class FolderSource(LabelledSource):
         files = list_class_folders(path)
         if self.classes is None:
             _refuse_nested(path, files)
-        return files_source(path.name, files, max_pixels=reading.max_pixels)
+        return files_source(path.name, files, reading=reading)
 
 
 def _refuse_splits(path: Path) -> None:

@@ -32,7 +32,7 @@ class Layout:
     """One layout.
 
     Attributes:
-        read: (path, max_pixels=, options) -> LabelledPictures.
+        read: (path, reading=, options) -> LabelledPictures.
         classes: how many the whole data set has; None where that varies.
         options: what `read` takes.
         required: which of these it cannot do without.
@@ -98,7 +98,7 @@ class LayoutSource(LabelledSource):
         options = self._options()
         if self.wnids is not None:
             options["wnids"] = place(self.wnids)
-        return LAYOUTS[self.layout].read(place(self.path), max_pixels=reading.max_pixels, **options)
+        return LAYOUTS[self.layout].read(place(self.path), reading=reading, **options)
 
     def _options(self) -> dict[str, Any]:
         """What was given for the layout's reader."""

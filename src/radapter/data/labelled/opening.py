@@ -9,11 +9,9 @@ from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.labelled.kinds import labelled_source
 from radapter.data.labelled.labels import read_classnames, resolve
 from radapter.data.labelled.shots import few_shots
-from radapter.data.pictures.bad_images import MAX_BAD
 from radapter.data.pictures.corruptions import corrupted_pictures
-from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.data.source import Reading, Spec
-from radapter.data.splits import Progress, content_keys, in_part, refuse_unreadable
+from radapter.data.source import DEFAULT, Reading, Spec
+from radapter.data.splits import content_keys, in_part, refuse_unreadable
 from radapter.errors import DataError
 
 
@@ -23,10 +21,7 @@ def open_classification(
     classnames: Sequence[str] | str | os.PathLike[str] | None = None,
     rename: Mapping[str, str] | None = None,
     name: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    max_bad: float = MAX_BAD,
-    allow_download: bool = False,
-    progress: Progress | None = None,
+    reading: Reading = DEFAULT,
 ) -> ClassificationSet:
     """Opens a labelled data set; pictures are decoded later, one at a time.
 
@@ -36,17 +31,13 @@ def open_classification(
         classnames: the training classes, a list or a text file; None takes the source's own.
         rename: class name to another one, as `data.rename`; names that the source lacks are ignored.
         name: what tables call the set; None takes the source's.
-        max_pixels: larger images are refused from their header.
-        max_bad: fraction of the pictures that may be unreadable; what the disk alone tells is told here.
-        allow_download: whether the hub may be asked.
-        progress: told (done, all) while contents are hashed.
+        reading: limits of images, whether the hub may be asked, and who is told while contents are hashed.
 
     Raises:
         ConfigError: a key or value of `spec` is unknown or out of range.
         DataError: the data are missing, empty, mislabelled or too corrupt, or `classnames` lacks a class.
     """
     source = labelled_source(spec)
-    reading = Reading(max_pixels, max_bad, allow_download, progress)
     training = None if classnames is None else read_classnames(classnames)
     found = source.read(reading)
     name = found.name if name is None else name
@@ -61,11 +52,11 @@ def open_classification(
         shared=source.shared,
     )
     keys = (
-        content_keys(found.pictures, resolved.rows, progress=progress)
+        content_keys(found.pictures, resolved.rows, progress=reading.progress)
         if found.keys is None
         else found.keys[resolved.rows]
     )
-    refuse_unreadable(found.pictures, resolved.rows, keys, name=name, max_bad=max_bad)
+    refuse_unreadable(found.pictures, resolved.rows, keys, name=name, max_bad=reading.max_bad)
     chosen = torch.ones(len(keys), dtype=torch.bool)
     if source.part is not None:
         chosen = in_part(keys, *source.part, split_seed=source.split_seed)

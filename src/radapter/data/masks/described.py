@@ -85,7 +85,7 @@ class MaskParquetSource(MaskSource):
             ignore=VOID if self.ignore is None else self.ignore,
             reduce_zero_label=self.reduce_zero_label,
             exif=self.exif,
-            max_pixels=reading.max_pixels,
+            reading=reading,
         )
 
 

@@ -130,7 +130,7 @@ class MaskLayoutSource(MaskSource):
             place(self.path),
             split="val" if self.split is None else self.split,
             classes=None if self.classes is None else place(self.classes),
-            max_pixels=reading.max_pixels,
+            reading=reading,
         )
 
     @field_validator("layout")

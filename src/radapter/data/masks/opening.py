@@ -5,11 +5,9 @@ import torch
 from radapter.data.masks.kinds import mask_source
 from radapter.data.masks.paired import PairedMaskDataset
 from radapter.data.masks.showing import showing
-from radapter.data.pictures.bad_images import MAX_BAD
 from radapter.data.pictures.corruptions import corrupted_pictures, greyed
-from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.data.source import Reading, Spec
-from radapter.data.splits import Progress, in_part, refuse_unreadable
+from radapter.data.source import DEFAULT, Reading, Spec
+from radapter.data.splits import in_part, refuse_unreadable
 from radapter.errors import DataError
 
 
@@ -17,9 +15,7 @@ def open_masks(
     spec: Spec,
     *,
     name: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    max_bad: float = MAX_BAD,
-    progress: Progress | None = None,
+    reading: Reading = DEFAULT,
 ) -> PairedMaskDataset:
     """Opens a set of masked pictures; they are decoded later, one at a time.
 
@@ -27,19 +23,19 @@ def open_masks(
         spec: a mapping as in run.yaml, or one of the kinds in `radapter.data.masks.kinds`. Environment variables and
             `~` in paths are expanded.
         name: what tables call the set; None takes the source's.
-        max_pixels: larger pictures and masks are refused from their header.
-        max_bad: fraction of the pictures that may be unreadable; what the disk alone tells is told here.
-        progress: told (done, all) while contents are hashed.
+        reading: limits of images, whether the hub may be asked, and who is told while contents are hashed.
 
     Raises:
         ConfigError: a key or value of `spec` is unknown, missing or out of range.
         DataError: the data are missing, empty or too corrupt, or images and masks do not pair.
     """
     source = mask_source(spec)
-    dataset = source.read(Reading(max_pixels, max_bad, progress=progress))
+    dataset = source.read(reading)
     dataset.name = dataset.name if name is None else name
-    keys = dataset.hashed(progress)
-    refuse_unreadable(dataset.pictures, torch.arange(len(dataset)), keys, name=dataset.name, max_bad=max_bad)
+    keys = dataset.hashed(reading.progress)
+    refuse_unreadable(
+        dataset.pictures, torch.arange(len(dataset)), keys, name=dataset.name, max_bad=reading.max_bad
+    )
     if source.part is not None:
         chosen = in_part(keys, *source.part, split_seed=source.split_seed)
         if not chosen.any():

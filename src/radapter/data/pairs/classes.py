@@ -26,13 +26,7 @@ class ClassNameSource(PairSource):
         Raises:
             InputError: as `open_classification`, or a template is wrong.
         """
-        dataset = open_classification(
-            self.classification,
-            max_pixels=reading.max_pixels,
-            max_bad=reading.max_bad,
-            allow_download=reading.allow_download,
-            progress=reading.progress,
-        )
+        dataset = open_classification(self.classification, reading=reading)
         templates = templates_of(self.templates)
         texts = [tuple(prompts(name, templates)) for name in dataset.classnames]
         labels = dataset.labels.tolist()

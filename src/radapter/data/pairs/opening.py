@@ -12,11 +12,9 @@ from radapter.data.pairs.kinds import pair_source
 from radapter.data.pairs.pair_set import PairSet
 from radapter.data.pairs.paraphrase import paraphrase
 from radapter.data.pairs.source import PairSource
-from radapter.data.pictures.bad_images import MAX_BAD
 from radapter.data.pictures.corruptions import corrupted_pictures, greyed
-from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.data.source import Reading, Spec
-from radapter.data.splits import Progress, content_keys, in_part, refuse_unreadable
+from radapter.data.source import DEFAULT, Reading, Spec
+from radapter.data.splits import content_keys, in_part, refuse_unreadable
 from radapter.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -26,12 +24,9 @@ def open_pairs(
     spec: Spec,
     *,
     name: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    max_bad: float = MAX_BAD,
-    allow_download: bool = False,
+    reading: Reading = DEFAULT,
     join: bool = True,
     largest: int = LARGEST,
-    progress: Progress | None = None,
 ) -> PairSet:
     """Opens a set of image-text pairs; images are decoded later, one at a time.
 
@@ -39,23 +34,25 @@ def open_pairs(
         spec: a path, a mapping as in run.yaml, or one of the kinds in `radapter.data.pairs.kinds`. Environment
             variables and `~` in paths are expanded.
         name: what tables call the set; None takes the source's.
-        max_pixels: larger images are refused from their header.
-        max_bad: fraction of the images that may be unreadable, and that may lack a caption; both are skipped.
-        allow_download: whether the hub may be asked.
+        reading: limits of images, whether the hub may be asked, and who is told while contents are hashed. Its
+            max_bad also limits images that lack a caption; both are skipped.
         join: whether groups that share a caption are one target class; see equivalence.py.
         largest: images in one class above which joining is warned about.
-        progress: told (done, all) while contents are hashed.
 
     Raises:
         ConfigError: a key or value of `spec` is unknown or out of range.
         DataError: the data are missing, empty or too corrupt, or too many captions are missing.
     """
     source = pair_source(spec)
-    found = source.read(Reading(max_pixels, max_bad, allow_download, progress))
+    found = source.read(reading)
     name = found.name if name is None else name
-    rows = rows_with_captions(found, max_bad=max_bad)
-    keys = content_keys(found.pictures, rows, progress=progress) if found.keys is None else found.keys[rows]
-    refuse_unreadable(found.pictures, rows, keys, name=name, max_bad=max_bad)
+    rows = rows_with_captions(found, max_bad=reading.max_bad)
+    keys = (
+        content_keys(found.pictures, rows, progress=reading.progress)
+        if found.keys is None
+        else found.keys[rows]
+    )
+    refuse_unreadable(found.pictures, rows, keys, name=name, max_bad=reading.max_bad)
     if source.part is not None:
         chosen = in_part(keys, *source.part, split_seed=source.split_seed)
         if not chosen.any():

@@ -70,7 +70,7 @@ class ClipBenchmarkSource(PairSource):
                 f"{len(present)} are there; one side alone has {', '.join(odd[:3])}. Complete the folder or correct "
                 "the number."
             )
-        return _source(folder.name, shards, _lines_of_text, max_pixels=reading.max_pixels)
+        return _source(folder.name, shards, _lines_of_text, reading=reading)
 
 
 class WebdatasetSource(PairSource):
@@ -100,7 +100,7 @@ class WebdatasetSource(PairSource):
         """
         paths = [self.webdataset] if isinstance(self.webdataset, str) else self.webdataset
         shards = [Path(file) for path in paths for file in _found(expanded(path))]
-        return _source(shards[0].stem, shards, self._texts, max_pixels=reading.max_pixels)
+        return _source(shards[0].stem, shards, self._texts, reading=reading)
 
     def _texts(self, parts: Mapping[str, Member], key: str) -> Texts:
         if "json" in parts:
@@ -115,7 +115,7 @@ def _source(
     shards: Sequence[Path],
     texts: Callable[[Mapping[str, Member], str], Texts],
     *,
-    max_pixels: int,
+    reading: Reading,
 ) -> CaptionedPictures:
     images, captions, groups, keys = [], [], [], []
     for shard in shards:
@@ -136,7 +136,7 @@ def _source(
         )
     return CaptionedPictures(
         name,
-        TarPictures(images, max_pixels=max_pixels),
+        TarPictures(images, max_pixels=reading.max_pixels),
         captions,
         None if unnamed else groups,
         None if None in keys else torch.tensor(keys, dtype=torch.int64),

@@ -13,12 +13,12 @@ from torch import Tensor
 from radapter.data.labelled.labels import refuse_duplicates, renamed
 from radapter.data.paths import PATH
 from radapter.data.paths import place as placed
-from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
+from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.shards.contents import read_contents
 from radapter.data.shards.plan import Segment
 from radapter.data.shards.reading import read
 from radapter.data.shards.sizes import Shards, read_shards
-from radapter.data.source import Source, Spec, checked, source_type
+from radapter.data.source import DEFAULT, Reading, Source, Spec, checked, source_type
 from radapter.data.splits import fingerprint
 from radapter.errors import ConfigError, DataError
 from radapter.zeroshot import name_key, spoken
@@ -117,7 +117,7 @@ def open_labelled_stream(
     classnames: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
     name: str | None = None,
-    max_pixels: int = MAX_PIXELS,
+    reading: Reading = DEFAULT,
 ) -> ShardStream:
     """Opens shards of labelled images.
 
@@ -126,13 +126,13 @@ def open_labelled_stream(
         classnames: the training classes; None takes those of the shards.
         rename: class name to another one, as `data.rename`; names that the shards lack are ignored.
         name: what tables call it; None takes the folder's.
-        max_pixels: larger images are refused from their header.
+        reading: limits of images.
 
     Raises:
         ConfigError: a key or value of `spec` is unknown or out of range.
         DataError: the shards are not whole, not as sizes.json says, hold pairs, or a class that `classnames` lacks.
     """
-    stream = _opened(spec, name=name, max_pixels=max_pixels)
+    stream = _opened(spec, name, reading)
     own = stream.shards.about.get("classnames")
     if own is None:
         raise DataError(
@@ -158,7 +158,7 @@ def open_labelled_stream(
 
 
 def open_pair_stream(
-    spec: Spec, *, join: bool = True, name: str | None = None, max_pixels: int = MAX_PIXELS
+    spec: Spec, *, join: bool = True, name: str | None = None, reading: Reading = DEFAULT
 ) -> ShardStream:
     """Opens shards of captioned images; the arguments are `open_labelled_stream`'s.
 
@@ -166,14 +166,14 @@ def open_pair_stream(
         spec: as there.
         join: whether images that share a caption shall be one target class; it was decided when the shards were
             written.
-        name, max_pixels: as there.
+        name, reading: as there.
 
     Raises:
         ConfigError: a key or value of `spec` is unknown or out of range, or the shards were written with another
             `join`.
         DataError: the shards are not whole, not as sizes.json says, or hold labelled images.
     """
-    stream = _opened(spec, name=name, max_pixels=max_pixels)
+    stream = _opened(spec, name, reading)
     about, folder = stream.shards.about, stream.shards.folder
     if "join_captions" not in about:
         raise DataError(
@@ -188,9 +188,8 @@ def open_pair_stream(
     return stream
 
 
-def _opened(spec: Spec, *, name: str | None, max_pixels: int) -> ShardStream:
+def _opened(spec: Spec, name: str | None, reading: Reading) -> ShardStream:
     source: StreamSource = checked(spec, _ADAPTER)
-    check_max_pixels(max_pixels)
     shards = read_shards(placed(source.stream))
     if not shards.is_complete:
         raise DataError(
@@ -203,5 +202,5 @@ def _opened(spec: Spec, *, name: str | None, max_pixels: int) -> ShardStream:
         read_contents(shards.folder),
         buffer=source.buffer,
         readers=source.readers,
-        max_pixels=max_pixels,
+        max_pixels=reading.max_pixels,
     )

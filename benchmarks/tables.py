@@ -8,9 +8,12 @@ A page marks what is written for it; what stands between a mark and the next `<!
     <!-- table: benchmarks/loss/results.json rows "B = batch:,d" "time = ratio:.2f" -->
     takes <!-- value: benchmarks/step/results.json rows/variant=frozen base/seconds:.2f -->7.28<!-- end --> s
 
+    <!-- sources: labelled -->
+
 After a table's file comes the name of one of `TABLES`, or the place of a list of objects, each a line, followed by
 the columns as "HEADER = PLACE:FORMAT". A place is keys of JSON objects with slashes between; `key=value` picks an
-object of a list. A format is Python's, or one of `FORMATS`. What a line lacks is a dash.
+object of a list. A format is Python's, or one of `FORMATS`. What a line lacks is a dash. After `sources` comes a
+name of `SOURCES`: the keys of these kinds of source are written from their classes.
 """
 
 import argparse
@@ -18,11 +21,26 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
+import yaml
+from pydantic.fields import FieldInfo
+
+from radapter.config.sources import CorruptedCopy
+from radapter.data.labelled.kinds import LABELLED
+from radapter.data.labelled.source import LabelledSource
+from radapter.data.masks.kinds import MASKS
+from radapter.data.masks.source import MaskSource
+from radapter.data.pairs.kinds import PAIRS
+from radapter.data.pairs.source import PairSource
+from radapter.data.region_sources import REGIONS, RegionSource
+from radapter.data.shards.stream import StreamSource
+from radapter.data.source import Source
+from radapter.data.wording import requirement
 from radapter.errors import InputError
 from radapter.protocol import Results
 from radapter.report import details_markdown, results_markdown
@@ -41,6 +59,15 @@ TABLES: dict[str, Callable[[Results], str]] = {
 }
 """The tables of a comparison."""
 
+SOURCES: dict[str, tuple[type[Source], Sequence[type[Source]]]] = {
+    "labelled": (LabelledSource, [*LABELLED, StreamSource]),
+    "pairs": (PairSource, PAIRS),
+    "masks": (MaskSource, MASKS),
+    "regions": (RegionSource, REGIONS),
+    "copies": (Source, [CorruptedCopy]),
+}
+"""What kinds have in common, and the kinds."""
+
 FORMATS: dict[str, Callable[[Any], str]] = {
     "percent": lambda value: f"{100 * value:.1f}",
     "points": lambda value: f"{100 * value:+.1f}",
@@ -49,6 +76,7 @@ FORMATS: dict[str, Callable[[Any], str]] = {
 }
 
 _TABLE = re.compile(r"(<!-- table: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SOURCES = re.compile(r"(<!-- sources: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VALUE = re.compile(r"(<!-- value: (?P<asked>.*?) -->).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -108,6 +136,7 @@ def written(text: str, root: Path) -> str:
     """
     _check_closed(text)
     text = _TABLE.sub(lambda m: f"{m[1]}\n{table(m['asked'], root).strip()}\n\n{m[3]}", text)
+    text = _SOURCES.sub(lambda m: f"{m[1]}\n{sources(m['asked']).strip()}\n\n{m[3]}", text)
     return _VALUE.sub(lambda m: f"{m[1]}{value(m['asked'], root)}{m[3]}", text)
 
 
@@ -132,6 +161,42 @@ def table(asked: str, root: Path) -> str:
     return "\n".join([_line(headers), f"|{rule}", *map(_line, lines)])
 
 
+def sources(asked: str) -> str:
+    """The Markdown of the kinds of source of one task: the keys that all take, then a section for each kind."""
+    if asked not in SOURCES:
+        raise BlockError(f"sources must be one of {', '.join(SOURCES)}. Got '{asked}'.")
+    base, kinds = SOURCES[asked]
+    parts = []
+    if base.model_fields:
+        own = ", ".join(f"`{kind.key()}`" for kind in kinds if issubclass(kind, base))
+        parts += [f"A mapping has exactly one of the keys {own}. Beside it, every mapping takes:"]
+        parts += [_keys(base.model_fields)]
+    for kind in kinds:
+        fields = {name: field for name, field in kind.model_fields.items() if name not in base.model_fields}
+        parts += [f"### `{kind.key()}`"] if len(kinds) > 1 else []
+        parts += [_linked(getdoc(kind) or ""), _keys(fields)]
+    return "\n\n".join(parts)
+
+
+def _keys(fields: Mapping[str, FieldInfo]) -> str:
+    lines = [
+        (f"`{name}`", requirement(field), _default(field), field.description or "")
+        for name, field in fields.items()
+    ]
+    return "\n".join(["| key | accepts | default | what it does |", "|---|---|---|---|", *map(_line, lines)])
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return str(yaml.safe_dump(field.default, default_flow_style=True)).splitlines()[0]
+
+
+def _linked(text: str) -> str:
+    """A docstring in lines as long as they are, with links to the pages that it names."""
+    return re.sub(r"docs/([a-z]+\.md)", r"[\1](\1)", " ".join(text.split()))
+
+
 def value(asked: str, root: Path) -> str:
     """The text of an inline block."""
     file, place = asked.split(" ", 1)
@@ -144,7 +209,7 @@ def value(asked: str, root: Path) -> str:
 _ABSENT = "-"
 
 
-def _line(cells: Any) -> str:
+def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
@@ -184,10 +249,11 @@ def _read(file: Path) -> Any:
 
 def _check_closed(text: str) -> None:
     """Every mark is followed by an end before the next one."""
-    marks = re.findall(r"<!-- (table:|value:|end)", text)
+    marks = re.findall(r"<!-- (table:|value:|sources:|end)", text)
     if marks[::2].count("end") or any(mark != "end" for mark in marks[1::2]) or len(marks) % 2:
         raise BlockError(
-            "every '<!-- table: ... -->' and '<!-- value: ... -->' must have its '<!-- end -->'."
+            "every '<!-- table: ... -->', '<!-- sources: ... -->' and '<!-- value: ... -->' must have its "
+            "'<!-- end -->'."
         )
 
 

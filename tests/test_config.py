@@ -21,19 +21,14 @@ from radapter.config import (
     load_config,
     resolved_yaml,
 )
-from radapter.config.mask_sources import MASK_KINDS, REGION_KINDS, MaskSource
 from radapter.config.methods import MethodOf, NamedSettings
-from radapter.config.pair_sources import (
-    PAIR_KINDS,
-    NamedPairSources,
-    PairDataSource,
-    PairDataSources,
-    PairSource,
-)
-from radapter.config.problems import known_keys, method_fields, requirement
+from radapter.config.problems import known_keys, method_fields
 from radapter.config.reading import TASKS
 from radapter.config.schema import TRAIN_KEYS, LossConfig
-from radapter.config.sources import TRAIN_KINDS, CorruptedCopy
+from radapter.config.sources import NamedPairSources, PairTrainSources
+from radapter.data.pairs.kinds import PairDataSource
+from radapter.data.source import written as as_written
+from radapter.data.wording import requirement
 from radapter.errors import ConfigError
 from radapter.evaluation import HEADLINES
 from radapter.methods import METHODS, TABLES, MethodSettings
@@ -96,18 +91,18 @@ def test_overrides_are_yaml_and_the_last_one_wins(tmp_path):
         ["train.lr=1e-3", "train.lr=2e-3", "data.ood={drawn: {world: sketch}}", "method.r=4"],
     )
     assert (config.train.lr, config.method.r) == (2e-3, 4)
-    assert config.data.ood == {"drawn": {"world": "sketch"}}
+    assert as_written(config.data.ood) == {"drawn": {"world": "sketch"}}
 
 
 def test_a_lone_test_set_is_named_id_test(tmp_path):
-    assert load_config(written(tmp_path)).data.id_test == {"id_test": {"world": "id_test"}}
+    assert as_written(load_config(written(tmp_path)).data.id_test) == {"id_test": {"world": "id_test"}}
 
 
 def test_several_test_sets_keep_their_names(tmp_path):
     config = load_config(
         written(tmp_path), ["data.id_test={photo: a/folder, more: {csv: b.csv, image: file}}"]
     )
-    assert config.data.id_test == {"photo": "a/folder", "more": {"csv": "b.csv", "image": "file"}}
+    assert as_written(config.data.id_test) == {"photo": "a/folder", "more": {"csv": "b.csv", "image": "file"}}
 
 
 def test_exponents_without_a_dot_are_numbers(tmp_path):
@@ -466,8 +461,8 @@ def test_the_image_tower_alone_is_adapted_in_segmentation_unless_towers_are_name
 
 def test_defaults_of_segmentation(tmp_path):
     config = load_config(written(tmp_path, MASKS))
-    assert config.data.train == {"from_masks": {"world": "scenes"}}
-    assert config.data.id_test == {"id_test": {"world": "scenes", "seed": 2}}
+    assert as_written(config.data.train) == {"from_masks": {"world": "scenes"}}
+    assert as_written(config.data.id_test) == {"id_test": {"world": "scenes", "seed": 2}}
     assert (config.data.unseen, config.data.templates) == ([], "short")
     assert (config.regions.scales, config.regions.square) == ([100, 300, 900], False)
 
@@ -518,8 +513,8 @@ def test_an_unknown_task_proposes_the_nearest(tmp_path):
 
 def test_defaults_of_retrieval(tmp_path):
     config = load_config(written(tmp_path, PAIRS))
-    assert config.data.train == [{"world": "scenes"}]
-    assert config.data.id_test == {"id_test": {"world": "scenes", "seed": 2}}
+    assert as_written(config.data.train) == [{"world": "scenes"}]
+    assert as_written(config.data.id_test) == {"id_test": {"world": "scenes", "seed": 2}}
     assert (config.data.join_captions, config.train.per_group) == (True, None)
 
 
@@ -609,29 +604,6 @@ def test_documentation_tells_every_key_of_segmentation(key):
         assert_tells(lines[0], field_of(SegmentationRunConfig, key))
 
 
-@pytest.mark.parametrize("kind", MASK_KINDS)
-def test_documentation_tells_every_key_of_a_source_of_masked_images(kind):
-    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
-    section = page[page.index("## Masked images") : page.index("## Regions")]
-    own = section[section.index(f"### `{kind}`") :].split("\n### ")[0]
-    shared = section.split("\n### ")[0]
-    for name, field in MASK_KINDS[kind].model_fields.items():
-        lines = (shared if name in MaskSource.model_fields else own).splitlines()
-        row = next(line for line in lines if line.startswith(f"| `{name}` |"))
-        assert row.endswith(f"| {field.description} |")
-
-
-@pytest.mark.parametrize("kind", REGION_KINDS)
-def test_documentation_tells_every_key_of_a_source_of_regions(kind):
-    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
-    own = page[page.index("## Regions") :]
-    own = own[own.index(f"### `{kind}`") :].split("\n### ")[0]
-    for name, field in REGION_KINDS[kind].model_fields.items():
-        assert any(
-            line.startswith(f"| `{name}` |") and field.description in line for line in own.splitlines()
-        )
-
-
 @pytest.mark.parametrize(("task", "name"), [(task, name) for task, table in TABLES.items() for name in table])
 def test_documentation_tells_every_setting_of_a_method(task, name):
     page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -662,39 +634,6 @@ def assert_tells(line, field):
         assert f"| {yaml.safe_dump(field.default, default_flow_style=True).splitlines()[0]} |" in line
 
 
-@pytest.mark.parametrize("kind", TRAIN_KINDS)
-def test_documentation_tells_every_key_of_a_source(kind):
-    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
-    section = page[page.index("## Sources") : page.index("## Pairs")]
-    for name, field in TRAIN_KINDS[kind].model_fields.items():
-        assert any(f"| `{name}` |" in line and field.description in line for line in section.splitlines())
-
-
-@pytest.mark.parametrize("name", CorruptedCopy.model_fields)
-def test_documentation_tells_every_key_of_a_corrupted_copy(name):
-    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
-    own = page[page.index("### Corrupted copies") :].split("\n### ")[0]
-    field = CorruptedCopy.model_fields[name]
-    default = "required" if field.is_required() else field.default
-    assert f"| `{name}` | {requirement(field)} | {default} | {field.description} |" in own
-
-
-@pytest.mark.parametrize("kind", PAIR_KINDS)
-def test_documentation_tells_every_key_of_a_source_of_pairs(kind):
-    page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
-    pairs = page[page.index("## Pairs") :]
-    own = pairs[pairs.index(f"### `{kind}`") :].split("\n### ")[0]
-    shared = pairs.split("\n### ")[0]
-    for name, field in PAIR_KINDS[kind].model_fields.items():
-        section = shared if name in PairSource.model_fields else own
-        row = next(line for line in section.splitlines() if line.startswith(f"| `{name}` |"))
-        assert row.endswith(f"| {field.description} |")
-        if name not in ("part", "corrupt", "classification"):
-            assert f"| {requirement(field)} |" in row
-        default = "required" if field.is_required() else yaml.safe_dump(field.default).splitlines()[0]
-        assert f"| {default} |" in row
-
-
 @pytest.mark.parametrize(
     "spec",
     [
@@ -706,10 +645,13 @@ def test_documentation_tells_every_key_of_a_source_of_pairs(kind):
 )
 def test_a_source_of_pairs_leaves_the_schema_as_it_was_written(spec):
     checked = TypeAdapter(PairDataSource).validate_python(spec)
-    assert checked == (spec | {"part": (0.0, 0.5)} if "part" in spec and isinstance(spec, dict) else spec)
+    assert as_written(checked) == (
+        spec | {"part": (0.0, 0.5)} if "part" in spec and isinstance(spec, dict) else spec
+    )
+    assert TypeAdapter(PairDataSource).validate_python(checked) == checked
     assert TypeAdapter(NamedPairSources).validate_python(spec) == {"id_test": checked}
-    assert TypeAdapter(PairDataSources).validate_python(spec) == [checked]
-    assert TypeAdapter(PairDataSources).validate_python([spec, spec]) == [checked, checked]
+    assert TypeAdapter(PairTrainSources).validate_python(spec) == [checked]
+    assert TypeAdapter(PairTrainSources).validate_python([spec, spec]) == [checked, checked]
 
 
 @pytest.mark.parametrize(
@@ -726,6 +668,6 @@ def test_a_source_of_pairs_leaves_the_schema_as_it_was_written(spec):
     ],
 )
 def test_a_wrong_source_of_pairs_is_refused(spec, message):
-    kind = PairDataSources if isinstance(spec, list) else PairDataSource
+    kind = PairTrainSources if isinstance(spec, list) else PairDataSource
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(kind).validate_python(spec)

@@ -75,15 +75,16 @@ def test_coco_is_trained_on_random_pairs_as_in_the_release():
 
 def test_base_and_novel_are_the_release_s_alphabetical_halves():
     data = load_config(RECIPES["base-to-novel"]).data
-    sources = [data.train, data.id_val, *data.id_test.values(), *data.transfer.values()]
-    assert {source["half_order"] for source in sources} == {"names"}
+    transfer = [each.source for each in data.transfer.values()]
+    sources = [data.train, data.id_val, *data.id_test.values(), *transfer]
+    assert {source.half_order for source in sources} == {"names"}
 
 
 @pytest.mark.parametrize("name", ["few-shot", "base-to-novel"])
 def test_shots_are_coop_s_draw(name):
     data = load_config(RECIPES[name]).data
     for source in (data.train, data.id_val):
-        assert (source["shots"], source["shots_scheme"], source["shots_seed"]) == (16, "coop", 1)
+        assert (source.shots, source.shots_scheme, source.shots_seed) == (16, "coop", 1)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -33,6 +33,18 @@ def test_every_block_and_figure_is_current():
     assert list(tables.stale(ROOT)) == []
 
 
+@pytest.mark.parametrize("name", tables.SOURCES)
+def test_the_page_of_keys_has_every_kind_of_source_with_its_keys(name):
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    own = page[page.index(f"<!-- sources: {name} -->") :].partition("<!-- end -->")[0]
+    base, kinds = tables.SOURCES[name]
+    for kind in kinds:
+        section = own if len(kinds) == 1 else own[own.index(f"### `{kind.key()}`\n") :].split("\n### ")[0]
+        for key, field in kind.model_fields.items():
+            lines = (own if key in base.model_fields else section).splitlines()
+            assert any(line.startswith(f"| `{key}` |") and field.description in line for line in lines)
+
+
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{name}" for name in ("results.md",))])
 def test_a_page_of_results_has_no_table_of_numbers_outside_a_block(page):
     text = (ROOT / page).read_text()
@@ -65,6 +77,7 @@ def test_a_value_is_written_into_a_sentence(root):
         (block("results.json lines 'A = name'"), "'lines' of 'lines' is not there"),
         ("<!-- value: results.json rows/name=c/share -->1<!-- end -->", "is not in 'results.json'"),
         ("<!-- table: results.json rows -->", "must have its '<!-- end -->'"),
+        ("<!-- sources: pictures -->\n<!-- end -->", "must be one of labelled, pairs"),
         (block("results.json levels"), "was written by schema 1; this radapter reads 3"),
     ],
 )

@@ -5,8 +5,11 @@ import torch
 
 import radapter
 from radapter.commands.building import suite_of
+from radapter.commands.shifted import shifted_sources
 from radapter.config import load_config, resolved_yaml
 from radapter.data import open_classification
+from radapter.data.labelled.kinds import labelled_source
+from radapter.data.source import written
 from radapter.errors import ConfigError, DataError
 from radapter.protocol import check_disjoint
 
@@ -23,12 +26,12 @@ DATA = {
 def config(tmp_path):
     """A configuration with these data and overrides."""
 
-    def written(data, *overrides, task="classification"):
+    def loaded(data, *overrides, task="classification"):
         file = tmp_path / "run.yaml"
         file.write_text(f"task: {task}\nmodel: world:tiny\nselect: {{alpha: 1.0}}\ndata: {{{data}}}\n")
         return load_config(file, overrides)
 
-    return written
+    return loaded
 
 
 @pytest.mark.parametrize("task", DATA)
@@ -59,9 +62,8 @@ def test_a_path_can_be_copied(config, tmp_path):
     loaded = config(
         data, "data.ood={c: {corrupt: id_test}}", "data.train={world: train, size: 6, labels: {}}"
     )
-    from radapter.commands.shifted import shifted_sources
-
-    assert shifted_sources(loaded, lambda _: "folder")["c"] == {
+    shifted = shifted_sources(loaded.data.ood, loaded.data.id_test, labelled_source)
+    assert shifted["c"].given() == {
         "folder": str(tmp_path / "set"),
         "corrupt": {"type": "mixed", "severity": 3, "seed": 0},
     }
@@ -80,7 +82,7 @@ def test_the_line_stays_in_the_settings_that_a_run_keeps(config, tmp_path):
     loaded = config(DATA["classification"], "data.ood={corrupted: {corrupt: id_test}}")
     (tmp_path / "kept.yaml").write_text(resolved_yaml(loaded))
     assert load_config(tmp_path / "kept.yaml").data == loaded.data
-    assert loaded.data.ood == {"corrupted": {"corrupt": "id_test"}}
+    assert written(loaded.data.ood) == {"corrupted": {"corrupt": "id_test"}}
 
 
 @pytest.mark.parametrize(
@@ -113,6 +115,6 @@ def test_a_set_that_is_corrupted_already_is_refused(config):
 
 def test_with_several_test_sets_the_copy_names_one(config):
     data = "train: {world: train}, id_test: {one: {world: id_test}, two: {world: photo}}"
-    assert config(data, "data.ood={c: {corrupt: two}}").data.ood["c"]["corrupt"] == "two"
+    assert config(data, "data.ood={c: {corrupt: two}}").data.ood["c"].corrupt == "two"
     with pytest.raises(ConfigError, match="one, two"):
         config(data, "data.ood={c: {corrupt: id_test}}")

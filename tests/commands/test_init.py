@@ -36,7 +36,7 @@ def test_the_file_is_a_valid_configuration_on_the_world(tmp_path, task):
     (tmp_path / "run.yaml").write_text(template(task))
     config = load_config(tmp_path / "run.yaml")
     assert (config.task, config.model, config.method.name) == (task, "world:tiny", "r-adapter")
-    assert {source["world"] for source in config.data.ood.values()} <= set(SPLITS)
+    assert {source.world for source in config.data.ood.values()} <= set(SPLITS)
 
 
 @pytest.mark.parametrize(("task", "own"), [("classification", "classnames"), ("retrieval", "join_captions")])

@@ -60,5 +60,5 @@ def test_one_class_has_no_halves(folder):
 
 
 def test_an_unknown_half_proposes_the_nearest(folder):
-    with pytest.raises(ConfigError, match=r"one of base, novel\. Got 'novle'\. Did you mean 'novel'"):
+    with pytest.raises(ConfigError, match=r"one of 'base', 'novel'\. Got 'novle'\. Did you mean 'novel'"):
         open_classification({"folder": str(folder), "half": "novle"})

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from radapter.data import open_classification, open_masks, open_pairs
+from radapter.data import Reading, open_classification, open_masks, open_pairs
 from radapter.data.pictures.image_files import place_inside
 from radapter.data.pictures.pictures import ColumnPictures
 from radapter.errors import DataError
@@ -186,7 +186,7 @@ def test_what_is_no_regular_file_is_never_opened_as_an_image(folder, read, make)
 def test_a_fifo_counts_as_one_bad_image_of_a_class_folder(folder):
     os.mkfifo(folder / "images" / "b.png")
     (folder / "images" / "link.png").unlink()
-    found = open_classification(str(folder), max_bad=0.5)
+    found = open_classification(str(folder), reading=Reading(max_bad=0.5))
     assert len(found) == 2
     with pytest.raises(DataError, match=r"b\.png.*regular file and is a FIFO"):
         found.image(1)

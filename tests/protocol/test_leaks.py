@@ -9,9 +9,10 @@ from PIL import Image
 
 from radapter.commands.building import suite_of
 from radapter.config import RetrievalRunConfig, RunConfig, SegmentationRunConfig, load_config
-from radapter.config.pair_sources import PAIR_KINDS
-from radapter.config.sources import KINDS
 from radapter.data import open_classification, open_pairs
+from radapter.data.labelled.kinds import LABELLED
+from radapter.data.pairs.kinds import PAIRS
+from radapter.data.source import written
 from radapter.errors import DataError
 from radapter.methods import METHODS
 from radapter.protocol import ClassificationSuite, RetrievalSuite, TransferSet, check_disjoint, run_method
@@ -128,13 +129,15 @@ def test_a_copy_is_found_in_every_role_of_pairs(folders, pairs, role):
 @pytest.mark.parametrize("path", [*OF_PAIRS, *OF_REGIONS], ids=lambda path: path.stem)
 def test_no_test_source_of_a_recipe_meets_its_training(path):
     """By what is written alone: another file, another split or draw, or another part."""
+    keys = [kind.key() for kind in PAIRS]
     data = load_config(path, []).data
     tested = [*([] if data.id_val is None else [data.id_val]), *data.id_test.values(), *data.ood.values()]
-    cut_from = [data.train[kind] for kind in ("mine", "from_masks") if kind in data.train]  # regions' images
-    for trained in cut_from or data.train:
-        for spec in tested:
+    train = written(data.train)
+    cut_from = [train[kind] for kind in ("mine", "from_masks") if kind in train]  # regions' images
+    for trained in cut_from or train:
+        for spec in written(tested):
             places = [
-                [str(each.get(kind)) for kind in (*PAIR_KINDS, "split", "split_list", "seed")]
+                [str(each.get(key)) for key in (*keys, "split", "split_list", "seed")]
                 for each in (trained, spec)
             ]
             ours, theirs = (each.get("part", (0.0, 1.0)) for each in (trained, spec))
@@ -145,10 +148,11 @@ def test_no_test_source_of_a_recipe_meets_its_training(path):
 def test_parts_and_splits_of_a_recipe_never_overlap(path):
     """By what is written alone: where a file occurs twice, so do other splits, halves or parts of it."""
     data = load_config(path, []).data
-    sources = [data.train, data.id_val, *data.id_test.values(), *data.ood.values(), *data.transfer.values()]
+    tested = [data.id_val, *data.id_test.values(), *data.ood.values()]
+    transfer = [each.given() for each in data.transfer.values()]
     places: dict[tuple[object, ...], list[list[float]]] = {}
-    for spec in sources:
-        place = (*(spec.get(kind) for kind in KINDS), spec.get("split"))
+    for spec in [*written([data.train, *tested]), *transfer]:
+        place = (*(spec.get(kind.key()) for kind in LABELLED), spec.get("split"))
         halves = [spec["half"]] if "half" in spec else ["base", "novel"]
         for half in halves:
             places.setdefault((*place, half), []).append(spec.get("part", [0.0, 1.0]))

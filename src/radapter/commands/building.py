@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -12,17 +11,19 @@ from radapter.commands.shifted import shifted_sources
 from radapter.config import CommonConfig, RetrievalRunConfig, RunConfig, SegmentationRunConfig
 from radapter.config.retrieval import RetrievalTrainConfig
 from radapter.config.schema import TRAIN_KEYS
+from radapter.config.sources import TransferSource
 from radapter.data import ClassificationSet, PairSet, open_classification, open_pairs
+from radapter.data.labelled.kinds import labelled_source
 from radapter.data.labelled.labels import read_classnames, renamed
-from radapter.data.labelled.opening import kind_of
+from radapter.data.labelled.world import WorldSource
 from radapter.data.pairs.equivalence import warn_if_large
-from radapter.data.pairs.kinds import kind_of as pairs_kind_of
+from radapter.data.pairs.kinds import pair_source
 from radapter.data.pairs.long_captions import long_captions
 from radapter.data.pairs.pair_set import joined
 from radapter.data.shards.plan import check_places
 from radapter.data.shards.stream import (
     ShardStream,
-    is_stream,
+    StreamSource,
     open_labelled_stream,
     open_pair_stream,
 )
@@ -121,13 +122,11 @@ def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:
     data, join = config.data, config.data.join_captions
     read = partial(
         open_pairs,
-        max_pixels=data.max_pixels,
-        max_bad=data.max_bad,
-        allow_download=config.allow_download,
+        reading=config.reading,
         join=join,
     )
     train: PairSet | ShardStream
-    if any(is_stream(spec) for spec in data.train):
+    if any(isinstance(source, StreamSource) for source in data.train):
         train = _pair_stream(config)
     elif len(data.train) == 1:
         train = read(data.train[0], name="train")
@@ -141,7 +140,10 @@ def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:
         train=train,
         id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
         id_test={name: read(spec, name=name) for name, spec in data.id_test.items()},
-        ood={name: read(spec, name=name) for name, spec in shifted_sources(config, pairs_kind_of).items()},
+        ood={
+            name: read(source, name=name)
+            for name, source in shifted_sources(data.ood, data.id_test, pair_source).items()
+        },
         per_group=config.train.per_group,
     )
 
@@ -154,9 +156,9 @@ def _pair_stream(config: RetrievalRunConfig) -> ShardStream:
             f"data.train must hold a stream alone. Got {len(data.train)} sources. Write them into one folder: "
             "radapter shards '[SOURCE, SOURCE]' --to DIR."
         )
-    (spec,) = data.train
-    assert isinstance(spec, dict)
-    train = open_pair_stream(spec, join=data.join_captions, name="train", max_pixels=data.max_pixels)
+    (source,) = data.train
+    assert isinstance(source, StreamSource)
+    train = open_pair_stream(source, join=data.join_captions, name="train", reading=config.reading)
     if per_group is not None and per_group > train.most_captions:
         raise ConfigError(
             f"train.per_group must be at most {train.most_captions} for a stream, the captions of the image that "
@@ -203,16 +205,14 @@ def _classification_suite(config: RunConfig) -> ClassificationSuite:
     read = partial(
         open_classification,
         rename=data.rename,
-        max_pixels=data.max_pixels,
-        max_bad=data.max_bad,
-        allow_download=config.allow_download,
+        reading=config.reading,
     )
     train: ClassificationSet | ShardStream
     listed = () if data.classnames is None else read_classnames(data.classnames)
     given = renamed(listed, data.rename) or None
-    if isinstance(data.train, dict) and is_stream(data.train):
+    if isinstance(data.train, StreamSource):
         train = open_labelled_stream(
-            data.train, classnames=given, rename=data.rename, name="train", max_pixels=data.max_pixels
+            data.train, classnames=given, rename=data.rename, name="train", reading=config.reading
         )
         _check_stream(train, images=config.train.batch_size)
     else:
@@ -224,12 +224,12 @@ def _classification_suite(config: RunConfig) -> ClassificationSuite:
         id_test={name: read(spec, classnames=names, name=name) for name, spec in data.id_test.items()},
         ood={
             name: read(spec, classnames=names, name=name)
-            for name, spec in shifted_sources(config, kind_of).items()
+            for name, spec in shifted_sources(data.ood, data.id_test, labelled_source).items()
         },
         classnames=names,
         templates=templates(data.templates),
         transfer={
-            name: _transfer_set(name, spec, data.templates, read) for name, spec in data.transfer.items()
+            name: _transfer_set(name, source, data.templates, read) for name, source in data.transfer.items()
         },
     )
     opened = (train, *suite.sets(*ROLES).values())
@@ -250,11 +250,11 @@ def _check_renamed(rename: Mapping[str, str], known: Collection[str]) -> None:
 
 def _transfer_set(
     name: str,
-    spec: str | Mapping[str, Any],
+    given: TransferSource,
     common: Sequence[str] | str,
     read: Callable[..., ClassificationSet],
 ) -> TransferSet:
     """A set under its own class names; its templates stand beside its source, or come with a task of the world."""
-    own = dict(spec) if isinstance(spec, Mapping) else {}
-    prompts = own.pop("templates", KEPT_TEMPLATES.get(own.get("world", ""), common))
-    return TransferSet(read(own or spec, name=name), templates(prompts))
+    task = given.source.world if isinstance(given.source, WorldSource) else ""
+    prompts = KEPT_TEMPLATES.get(task, common) if given.templates is None else given.templates
+    return TransferSet(read(given.source, name=name), templates(prompts))

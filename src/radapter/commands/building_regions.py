@@ -1,16 +1,20 @@
 """From a checked configuration of segmentation to its suite."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from radapter.commands.shifted import shifted_sources
 from radapter.commands.terminal import counting
 from radapter.config import SegmentationRunConfig
 from radapter.config.segmentation import RegionsConfig
 from radapter.data import MinedRegions, PairedMaskDataset, open_masks, open_pairs
-from radapter.data.specification import expanded
+from radapter.data.masks.kinds import mask_source
+from radapter.data.paths import place
+from radapter.data.region_sources import FromMasksSource, MinedSource, MineSource
+from radapter.data.source import written
 from radapter.errors import ConfigError, did_you_mean
 from radapter.models import DualEncoder, fingerprint
 from radapter.processes import join
@@ -18,7 +22,6 @@ from radapter.protocol import SegmentationSuite
 from radapter.segmentation import FelzenszwalbProposer, region_crops
 from radapter.segmentation.crops import CropStyle
 from radapter.segmentation.mining import (
-    BUILT_IN,
     Floors,
     RegionFolder,
     RegionMatcher,
@@ -29,7 +32,7 @@ from radapter.segmentation.mining import (
     readable_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.regions import MIN_AREA, TEMPLATE
+from radapter.segmentation.mining.regions import TEMPLATE
 from radapter.segmentation.region_loader import Crop
 from radapter.segmentation.training_regions import Frame, MaskRegions, RegionSet
 from radapter.storage import check_writable
@@ -43,14 +46,17 @@ def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> S
         InputError: a source, a noun or a template is missing or wrong.
     """
     data = config.data
-    read = partial(open_masks, max_pixels=data.max_pixels, max_bad=data.max_bad)
+    read = partial(open_masks, reading=config.reading)
     regions = _training_regions(config, encoder)
     unseen = _nouns_among(regions, data.unseen)
     return SegmentationSuite(
         train=regions,
         id_val=None if data.id_val is None else read(data.id_val, name="id_val"),
         id_test={name: read(spec, name=name) for name, spec in data.id_test.items()},
-        ood={name: read(spec, name=name) for name, spec in shifted_sources(config, str).items()},
+        ood={
+            name: read(source, name=name)
+            for name, source in shifted_sources(data.ood, data.id_test, mask_source).items()
+        },
         templates=templates(data.templates),
         proposer=proposer_of(config.regions),
         crop=crop_of(encoder, config.regions),
@@ -109,46 +115,43 @@ def frame_of(regions: RegionsConfig) -> Frame:
 
 
 def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> RegionSet:
-    data, spec = config.data, config.data.train
-    if "mined" in spec:
-        return MinedRegions(Path(expanded(spec["mined"])), name="train", max_pixels=data.max_pixels)
-    if "from_masks" in spec:
-        masks = open_masks(spec["from_masks"], name="train", max_pixels=data.max_pixels, max_bad=data.max_bad)
-        return MaskRegions(masks, **_given(spec, "min_pixels"))
-    folder = Path(expanded(spec["to"]))
-    join().on_main(lambda: _mine(config, encoder, folder))
-    return MinedRegions(folder, name="train", max_pixels=data.max_pixels)
+    source = config.data.train
+    if isinstance(source, MinedSource):
+        return source.read(config.reading)
+    if isinstance(source, FromMasksSource):
+        masks = open_masks(source.from_masks, name="train", reading=config.reading)
+        return MaskRegions(masks, min_pixels=source.min_pixels)
+    assert isinstance(source, MineSource)
+    folder = place(source.to)
+    join().on_main(lambda: _mine(config, source, encoder, folder))
+    return MinedRegions(folder, name="train", max_pixels=config.data.max_pixels)
 
 
-def _mine(config: SegmentationRunConfig, encoder: DualEncoder, folder: Path) -> None:
+def _mine(config: SegmentationRunConfig, source: MineSource, encoder: DualEncoder, folder: Path) -> None:
     """Mines what is not in the folder yet; regions are found as in tested images."""
-    data, spec = config.data, config.data.train
+    data = config.data
     check_writable(folder)
-    min_area = spec.get("min_area", MIN_AREA)
-    finder = VocabularyNouns(vocabulary(spec.get("nouns", [BUILT_IN])))
+    finder = VocabularyNouns(vocabulary(source.nouns))
     with counting() as bar:
         pairs = open_pairs(
-            spec["mine"],
+            source.mine,
             name="train",
-            max_pixels=data.max_pixels,
-            max_bad=data.max_bad,
-            allow_download=config.allow_download,
+            reading=replace(config.reading, progress=bar("hashing")),
             join=False,
-            progress=bar("hashing"),
         )
         named = readable_nouns(named_nouns(pairs, finder), encoder, TEMPLATE)
-        matcher = RegionMatcher(encoder, proposer_of(config.regions), named.nouns, min_area=min_area)
+        matcher = RegionMatcher(encoder, proposer_of(config.regions), named.nouns, min_area=source.min_area)
         floors = _floors(
-            spec.get("floor", "auto"),
-            spec.get("margin", "auto"),
+            source.floor,
+            source.margin,
             lambda: measured_floors(pairs, named, matcher, progress=bar("floors")),
         )
         about = {
-            "source": spec["mine"],
+            "source": written(source.mine),
             "model": fingerprint(encoder),
             "proposer": config.regions.model_dump(),
             "template": TEMPLATE,
-            "min_area": min_area,
+            "min_area": source.min_area,
         }
         to = RegionFolder(folder, about, max_bad=data.max_bad, progress=bar("mining"))
         mine_pairs(pairs, named, matcher, to, floors=floors)
@@ -164,10 +167,6 @@ def _floors(
     return Floors(
         measured.score if floor == "auto" else floor, measured.margin if margin == "auto" else margin
     )
-
-
-def _given(spec: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: spec[key] for key in keys if key in spec}
 
 
 def _nouns_among(regions: RegionSet, unseen: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
 from radapter.config.bounded_yaml import BoundedLoader
-from radapter.config.paths import absolute_if_local
+from radapter.data.paths import absolute_if_local
 from radapter.data.pictures.bad_images import skipped_images
 from radapter.errors import ConfigError, DivergedError, RunError
 from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard_models

@@ -1,7 +1,6 @@
 """`radapter data check`: what a data set holds, whether a run would take it, and how run.yaml would name it."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -18,16 +17,17 @@ from radapter.data import MAX_BAD, ClassificationSet, PairSet, open_classificati
 from radapter.data.dividing import CUTS, divided, siblings_of, split_folders, splits_of
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
 from radapter.data.labelled.class_folders import folders_in, passed_over, suffixes_in_words
+from radapter.data.labelled.kinds import labelled_source
 from radapter.data.labelled.layouts import LAYOUTS
-from radapter.data.labelled.opening import kind_of
 from radapter.data.masks.checking import MaskFindings
 from radapter.data.masks.layouts import LAYOUTS as MASK_LAYOUTS
-from radapter.data.pairs.kinds import kind_of as pairs_kind_of
+from radapter.data.pairs.kinds import pair_source
+from radapter.data.paths import place
 from radapter.data.pictures.bad_images import SHOWN
 from radapter.data.shards import read_shards
 from radapter.data.shards.exporting import LABELLED
-from radapter.data.shards.stream import is_stream, open_labelled_stream, open_pair_stream
-from radapter.data.specification import expanded
+from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
+from radapter.data.source import Reading
 from radapter.data.splits import in_part
 from radapter.data.text_tables import separator_of
 from radapter.errors import ConfigError, DataError, did_you_mean
@@ -54,7 +54,7 @@ def data_check(
         InputError: the source cannot be opened, or more pictures cannot be read than a run accepts.
     """
     told = _spec(source, settings, layout, task)
-    spec = _listed(told) if is_stream(told) else told
+    spec = _listed(told) if "stream" in told else told
     task_told = task or _task_of(spec)
     if task_told == "segmentation":
         masked = mask_check(spec, whole=whole)
@@ -72,8 +72,8 @@ def data_check(
         return _splits_check(spec, sets, whole=whole, allow_download=allow_download)
     with advising(task):
         dataset, found = _examined(spec, whole=whole, allow_download=allow_download)
-    section = _section(_streamed(told)) if is_stream(told) else snippet(spec, dataset)
-    if not is_stream(told) and _is_to_cut(spec, dataset):
+    section = _section(_streamed(told)) if "stream" in told else snippet(spec, dataset)
+    if "stream" not in told and _is_to_cut(spec, dataset):
         report_parts(dataset)
         section += f"\n{_in_one_line(spec)}"
     _propose(section)
@@ -94,9 +94,7 @@ def _examined(
             spec,
             classnames=classnames,
             name=name,
-            max_bad=1.0,
-            allow_download=allow_download,
-            progress=bar("hashing"),
+            reading=Reading(max_bad=1.0, allow_download=allow_download, progress=bar("hashing")),
         )
         found = look_at(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None
@@ -125,7 +123,7 @@ def _splits_check(spec: Spec, sets: Mapping[str, Spec], *, whole: bool, allow_do
     for role, of in sets.items():
         say(f"  {role}: {set_in_words(found[role].per_class)}, from {in_flow(of)}")
     if isinstance(spec.get("folder"), str):
-        folder = Path(expanded(spec["folder"]))
+        folder = place(spec["folder"])
         others = sorted({*folders_in(folder)} - set(split_folders(folder).values()))
         if others:
             say(f"Not a split: {_some(others)}. For a shifted test set, add it under data.ood.")
@@ -191,7 +189,7 @@ def _listed(stream: Spec) -> Spec:
     folder = stream["stream"]
     if not isinstance(folder, str):
         raise ConfigError(f"stream must be a folder of shards. Got {folder!r}. Give its path.")
-    about = read_shards(Path(expanded(folder))).about
+    about = read_shards(place(folder)).about
     if about.get("kind") == LABELLED:
         open_labelled_stream(stream)
         return {"shards": folder}
@@ -200,7 +198,7 @@ def _listed(stream: Spec) -> Spec:
 
 
 def _streamed(spec: Spec) -> Spec:
-    return {"train": spec} if is_stream(spec) else {}
+    return {"train": spec} if "stream" in spec else {}
 
 
 def _uncut(spec: Mapping[str, Any]) -> Spec:
@@ -251,9 +249,9 @@ def _spec(source: str, settings: Sequence[str], layout: str | None, task: TaskNa
             f"with --layout. Got '{source}'."
         )
     elif task == "retrieval":
-        spec = {pairs_kind_of(source): source}
+        spec = pair_source(source).given()
     else:
-        spec = of_path(source) if task is None else {kind_of(source): source}
+        spec = of_path(source) if task is None else labelled_source(source).given()
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
@@ -304,9 +302,9 @@ def _how_it_was_read(spec: Spec) -> list[tuple[str, str]]:
     """Files that a folder's reader passed over, and how a table is separated, where that is worth a line."""
     folder = spec.get("folder", spec.get("path") if "layout" in spec else None)
     if folder is not None:
-        others = passed_over(Path(expanded(folder)), levels=1 if "folder" in spec else _DEEPEST)
+        others = passed_over(place(folder), levels=1 if "folder" in spec else _DEEPEST)
         return [("Passed over, not images", suffixes_in_words(others))] if others else []
-    separator = separator_of(Path(expanded(spec["csv"]))) if "csv" in spec else ","
+    separator = separator_of(place(spec["csv"])) if "csv" in spec else ","
     return [] if separator == "," else [("Separator", repr(separator))]
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel
 
 from radapter.adapter.config import check_alpha
 from radapter.commands.building import (
@@ -28,14 +27,14 @@ from radapter.commands.reporting import print_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig
 from radapter.config.bounded_yaml import BoundedLoader
-from radapter.config.mask_sources import MASK_KINDS
-from radapter.config.pair_sources import PAIR_KINDS
 from radapter.config.segmentation import RegionsConfig
-from radapter.config.sources import KINDS, is_source
 from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_masks, open_pairs
+from radapter.data.labelled.kinds import LABELLED
 from radapter.data.labelled.labels import read_classnames
+from radapter.data.masks.kinds import MASKS
+from radapter.data.pairs.kinds import PAIRS
 from radapter.data.pictures.bad_images import skipped_images
-from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.source import Reading, Source, is_source
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import DualEncoder, load
@@ -59,10 +58,10 @@ from radapter.segmentation import names_of
 from radapter.zeroshot import LinearHead, name_key
 from radapter.zeroshot import templates as prompts_of
 
-_KINDS: dict[TaskName, Mapping[str, type[BaseModel]]] = {
-    "classification": KINDS,
-    "retrieval": PAIR_KINDS,
-    "segmentation": MASK_KINDS,
+_KINDS: dict[TaskName, Sequence[type[Source]]] = {
+    "classification": LABELLED,
+    "retrieval": PAIRS,
+    "segmentation": MASKS,
 }
 _LACKING: dict[TaskName, tuple[str, ...]] = {
     "classification": (),
@@ -143,19 +142,18 @@ def evaluate(
         if not data and (classnames is not None or measured != about["task"]):
             raise ConfigError("--classnames and --task need --data. The test sets of the run have their own.")
         sources = named_sources(data, measured)
-        max_pixels, accepted = (
-            (MAX_PIXELS, MAX_BAD if max_bad is None else max_bad)
-            if config is None
-            else (config.data.max_pixels, config.data.max_bad)
+        reading = (
+            Reading(max_bad=MAX_BAD if max_bad is None else max_bad) if config is None else config.reading
         )
-        limits: dict[str, Any] = {"max_pixels": max_pixels, "max_bad": accepted}
+        reading = replace(reading, allow_download=allow_download)
+        accepted = reading.max_bad
         encoder = load(what if config is None else config.model, allow_download=allow_download)
         given = None if templates is None else prompts_of(parsed(templates))
         prompts = tuple(given or about.get("templates") or prompts_of("short"))
         if config is not None and not sources:
             return _Opened(encoder, _own_sets(config, encoder, given), accepted, about)
         if measured == "classification":
-            read = partial(open_classification, allow_download=allow_download, **limits)
+            read = partial(open_classification, reading=reading)
             names = None if classnames is None else read_classnames(parsed(classnames))
             if is_run:
                 suite = _labelled(sources, names or about.get("classnames"), prompts, read)
@@ -177,7 +175,7 @@ def evaluate(
         check_text_tower(encoder)
         if measured == "segmentation":
             masks = {
-                name: open_masks(spec, name=name, **limits)
+                name: open_masks(spec, name=name, reading=reading)
                 for name, spec in sources.items()
                 if not isinstance(spec, str)
             }
@@ -190,7 +188,7 @@ def evaluate(
             )
         join_captions = config.data.join_captions if isinstance(config, RetrievalRunConfig) else True
         pairs = {
-            name: open_pairs(spec, name=name, allow_download=allow_download, join=join_captions, **limits)
+            name: open_pairs(spec, name=name, reading=reading, join=join_captions)
             for name, spec in sources.items()
         }
         report_long_captions(tested_pairs(pairs), encoder)
@@ -242,7 +240,7 @@ def named_sources(data: Sequence[str], task: TaskName = "classification") -> dic
             name, spec = "", text
         told = parsed(spec)
         value = told if isinstance(told, dict) else spec  # a folder may be called 2024
-        if not is_source(value, _KINDS[task]) or (task == "segmentation" and isinstance(value, str)):
+        if not is_source(value, _KINDS[task], may_be_path=task != "segmentation"):
             raise ConfigError(
                 f"--data must be {'' if task == 'segmentation' else 'a path, '}a YAML mapping such as "
                 f"'{_EXAMPLES[task]}', or NAME=SOURCE. Got '{text}'."
@@ -335,7 +333,8 @@ def _check_names(encoder: DualEncoder, suite: ClassificationSuite, *, refuse: bo
 def _name_of(source: str | dict[str, Any]) -> str:
     if isinstance(source, str):
         return Path(source).stem
-    told = next((source[kind] for kind in {**KINDS, **PAIR_KINDS, **MASK_KINDS} if kind in source), "data")
+    keys = [kind.key() for kinds in _KINDS.values() for kind in kinds]
+    told = next((source[key] for key in keys if key in source), "data")
     if isinstance(told, dict):
         return _name_of(told)  # {classification: SOURCE}
     return Path(told[0] if isinstance(told, list) else str(told)).stem

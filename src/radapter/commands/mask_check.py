@@ -12,12 +12,16 @@ from radapter.commands.class_texts import report_spelling
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, PairedMaskDataset, open_masks
+from radapter.data.labelled.kinds import LABELLED
 from radapter.data.masks.checking import SAMPLE, MaskFindings, look_at_masks
+from radapter.data.masks.kinds import MASKS
 from radapter.data.masks.layouts import LAYOUTS
+from radapter.data.pairs.kinds import PAIRS
+from radapter.data.source import Reading, keys_of
 from radapter.errors import DataError
 
 _SHOWN, _ROWS = 3, 25
-_TELLING = {"masks", "mask", "background"}  # keys that no other kind of source takes
+_TELLING = keys_of(MASKS) - keys_of(LABELLED) - keys_of(PAIRS)
 
 
 def is_masked(spec: Mapping[str, Any]) -> bool:
@@ -37,7 +41,7 @@ def mask_check(spec: Mapping[str, Any], *, whole: bool = False) -> MaskFindings:
             a run accepts.
     """
     with counting() as bar:
-        dataset = open_masks(spec, max_bad=1.0, progress=bar("hashing"))
+        dataset = open_masks(spec, reading=Reading(max_bad=1.0, progress=bar("hashing")))
         found = look_at_masks(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     console = Console()
     console.print(facts_table(dataset.name, _facts(dataset, found)))

@@ -14,7 +14,7 @@ from radapter.commands.checks import check_text_tower
 from radapter.commands.encoders import encoder_of
 from radapter.commands.evaluate import parsed
 from radapter.commands.terminal import counting, say
-from radapter.data import MAX_BAD, MinedRegions, PairedMaskDataset, PairSet, open_masks, open_pairs
+from radapter.data import MAX_BAD, MinedRegions, PairedMaskDataset, PairSet, Reading, open_masks, open_pairs
 from radapter.data.shards.writing import require_webdataset
 from radapter.errors import ConfigError, did_you_mean
 from radapter.segmentation import FelzenszwalbProposer, MaskProposer, TransformersProposer
@@ -153,7 +153,9 @@ def _mine(
     finder, found_by = _finder(nouns), _proposer(proposer)
     with counting() as bar:
         pairs = open_pairs(
-            source, max_bad=max_bad, allow_download=allow_download, join=False, progress=bar("hashing")
+            source,
+            reading=Reading(max_bad=max_bad, allow_download=allow_download, progress=bar("hashing")),
+            join=False,
         )
         pairs = _first(pairs, limit)
         named = named_nouns(pairs, finder)
@@ -188,7 +190,7 @@ def _cut(source: Any, to: Path, *, min_area: float, limit: int | None, max_bad: 
             f"'{source}'. See docs/data.md."
         )
     with counting() as bar:
-        dataset = _first(open_masks(source, max_bad=max_bad, progress=bar("hashing")), limit)
+        dataset = _first(open_masks(source, reading=Reading(max_bad=max_bad, progress=bar("hashing"))), limit)
         folder = RegionFolder(to, {"source": dict(source)}, max_bad=max_bad, progress=bar("cutting"))
         cut_masks(dataset, folder, min_area=min_area)
     say(f"\n{len(dataset):,} images, {len(dataset.classnames):,} classes.")

@@ -3,7 +3,6 @@
 import collections
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -12,9 +11,13 @@ from rich.console import Console
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, PairSet, open_pairs
-from radapter.data.labelled.opening import kind_of
+from radapter.data.labelled.folder import FolderSource
+from radapter.data.labelled.kinds import LABELLED
+from radapter.data.masks.kinds import MASKS
+from radapter.data.pairs.kinds import PAIRS
+from radapter.data.paths import place
 from radapter.data.pictures.sampling import looked_at, spread
-from radapter.data.specification import expanded
+from radapter.data.source import Reading, Source, keys_of, kind_of
 from radapter.data.splits import UNREADABLE
 from radapter.data.text_tables import column_names
 from radapter.errors import ConfigError, DataError, ImageError
@@ -24,13 +27,7 @@ SAMPLE = 1000
 """Images that are decoded where not all are."""
 
 _SHOWN = 3
-_TELLING = frozenset(
-    {"jsonl", "karpathy", "flickr8k", "clip_benchmark", "webdataset", "classification"}
-    | {"caption", "captions", "captions_per_image", "paraphrase", "wording"}
-)  # keys that no other kind of source takes
-
-
-_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tar": "webdataset"}
+_TELLING = keys_of(PAIRS) - keys_of(LABELLED) - keys_of(MASKS)
 
 
 @contextmanager
@@ -46,7 +43,9 @@ def advising(task: TaskName | None) -> Iterator[None]:
 
 def of_path(path: str) -> dict[str, Any]:
     """What a path that stands alone is taken for, where no task is given."""
-    return {_BY_SUFFIX.get(Path(path).suffix.lower()) or kind_of(path): path}
+    file = place(path)
+    kind: type[Source] = kind_of(file, LABELLED) or kind_of(file, PAIRS) or FolderSource
+    return {kind.key(): path}
 
 
 def is_paired(spec: Mapping[str, Any]) -> bool:
@@ -70,7 +69,9 @@ def pair_check(spec: Mapping[str, Any], *, whole: bool = False, allow_download: 
         InputError: the source cannot be opened, or more images cannot be read than a run accepts.
     """
     with counting() as bar:
-        pairs = open_pairs(spec, max_bad=1.0, allow_download=allow_download, progress=bar("hashing"))
+        pairs = open_pairs(
+            spec, reading=Reading(max_bad=1.0, allow_download=allow_download, progress=bar("hashing"))
+        )
         chosen = spread(pairs.keys, None if whole else SAMPLE)
         looks = list(looked_at(lambda index: _look_at(pairs, index), chosen, progress=bar("decoding")))
     damage = [look for look in looks if isinstance(look, str)]
@@ -89,7 +90,7 @@ def pair_check(spec: Mapping[str, Any], *, whole: bool = False, allow_download: 
 def _is_captioned_table(spec: Mapping[str, Any]) -> bool:
     if not isinstance(spec.get("csv"), str) or "label" in spec:
         return False
-    names = column_names(Path(expanded(spec["csv"])))
+    names = column_names(place(spec["csv"]))
     return {str(spec.get("image", "image")), "caption"} <= set(names) and "label" not in names
 
 

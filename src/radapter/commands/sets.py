@@ -8,12 +8,16 @@ import yaml
 
 from radapter.commands.building import AnySuite
 from radapter.config import CommonConfig
-from radapter.config.mask_sources import MASK_KINDS, REGION_KINDS
-from radapter.config.pair_sources import PAIR_TRAIN_KINDS
-from radapter.config.sources import TRAIN_KINDS
 from radapter.data import ClassificationSet
+from radapter.data.labelled.kinds import LABELLED
+from radapter.data.masks.kinds import MASKS
+from radapter.data.pairs.kinds import PAIRS
+from radapter.data.region_sources import REGIONS
+from radapter.data.shards.stream import StreamSource
+from radapter.data.source import Source, written
 
-_KINDS = {**TRAIN_KINDS, **PAIR_TRAIN_KINDS, **MASK_KINDS, **REGION_KINDS}
+_KINDS: list[type[Source]] = [*LABELLED, *PAIRS, *MASKS, *REGIONS, StreamSource]
+_KEYS = {kind.key() for kind in _KINDS}
 _SHOWN = 3  # classes without an image
 
 _log = logging.getLogger(__name__)
@@ -43,12 +47,13 @@ def set_in_words(per_class: Mapping[str, int]) -> str:
     return f"{images} {len(per_class) - len(absent):,} of {len(per_class):,} classes, none of {shown}"
 
 
-def in_flow(spec: object) -> str:
+def in_flow(source: object) -> str:
     """A source, or a list of them, as one line of YAML, its kind first."""
+    spec = written(source)
     if isinstance(spec, list) and len(spec) == 1:
         (spec,) = spec
     if isinstance(spec, Mapping):
-        spec = {key: spec[key] for key in sorted(spec, key=lambda key: key not in _KINDS)}
+        spec = {key: spec[key] for key in sorted(spec, key=lambda key: key not in _KEYS)}
     return (
         yaml.safe_dump(spec, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
         .removesuffix("...\n")

@@ -14,12 +14,14 @@ from radapter.commands.evaluate import parsed
 from radapter.commands.pair_check import advising, is_paired, of_path
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_pairs
+from radapter.data.labelled.kinds import labelled_source
+from radapter.data.pairs.kinds import pair_source
 from radapter.data.pairs.pair_set import PairSet, joined
-from radapter.data.pictures.image_files import TABLES, place_inside, roots_of
+from radapter.data.pictures.image_files import place_inside, roots_of
 from radapter.data.shards import Shards
 from radapter.data.shards.exporting import export_labelled, export_pairs
 from radapter.data.shards.writing import require_webdataset
-from radapter.data.specification import expanded
+from radapter.data.source import Reading, Source
 from radapter.errors import ConfigError
 from radapter.evaluation import TaskName
 from radapter.storage import check_writable
@@ -58,21 +60,18 @@ def shards(
     if task == "classification" and not join_captions:
         raise ConfigError("--apart is for image-text pairs. Labelled images have none. Leave it out.")
     with counting() as bar:
-        opened: dict[str, Any] = {
-            "max_bad": max_bad,
-            "allow_download": allow_download,
-            "progress": bar("hashing"),
-        }
+        reading = Reading(max_bad=max_bad, allow_download=allow_download, progress=bar("hashing"))
         try:
             if task == "classification":
                 with advising(asked):
-                    images = open_classification(source, **opened)
+                    images = open_classification(source, reading=reading)
                 export = partial(export_labelled, images)
-                report_outside(source, images)
+                report_outside([labelled_source(source)], images)
             else:
-                pairs = _pairs(source, join=join_captions, **opened)
+                sources = source if isinstance(source, list) else [source]
+                pairs = _pairs(sources, reading, join=join_captions)
                 export = partial(export_pairs, pairs, join_captions=join_captions)
-                report_outside(source, pairs)
+                report_outside([pair_source(each) for each in sources], pairs)
             written = export(
                 to, source=source, shard_size=shard_size, max_bad=max_bad, progress=bar("writing")
             )
@@ -95,15 +94,9 @@ def in_bytes(size: str) -> int:
     return number
 
 
-def report_outside(source: Any, found: ClassificationSet | PairSet) -> None:
+def report_outside(sources: Sequence[Source], found: ClassificationSet | PairSet) -> None:
     """Prints how many images lie outside the folder of the table that names them by absolute paths."""
-    specs = source if isinstance(source, list) else [source]
-    tables = [
-        (Path(expanded(spec[kind])).parent / spec.get("images", ""), Path(expanded(spec[kind])))
-        for spec in (spec if isinstance(spec, dict) else of_path(spec) for spec in specs)
-        for kind in TABLES
-        if kind in spec
-    ]
+    tables = [listing for listing in (source.listing() for source in sources) if listing is not None]
     roots = [root for folder, table in tables for root in roots_of(folder, table)]
     files = [found.where(index) for index in range(len(found))] if tables else []
     outside = [
@@ -124,10 +117,9 @@ def _task_of(source: Any) -> TaskName:
     return "retrieval" if are_pairs else "classification"
 
 
-def _pairs(source: Any, *, join: bool, **options: Any) -> PairSet:
-    if not isinstance(source, Sequence) or isinstance(source, str):
-        return open_pairs(source, join=join, **options)
-    return joined([open_pairs(each, join=join, **options) for each in source], join=join)
+def _pairs(sources: Sequence[Any], reading: Reading, *, join: bool) -> PairSet:
+    opened = [open_pairs(each, reading=reading, join=join) for each in sources]
+    return opened[0] if len(opened) == 1 else joined(opened, join=join)
 
 
 def _report(written: Shards, task: TaskName) -> None:

@@ -1,28 +1,33 @@
 """The sources of data.ood, with corrupted copies of test sets written out."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-from radapter.config import CommonConfig
-from radapter.config.sources import copied
+from radapter.config.sources import CorruptedCopy
+from radapter.data.source import Source
+
+AnySource = TypeVar("AnySource", bound=Source)
 
 
-def shifted_sources(config: CommonConfig, kind_of: Callable[[str], str]) -> dict[str, Any]:
+def shifted_sources(
+    ood: Mapping[str, str | AnySource | CorruptedCopy],
+    id_test: Mapping[str, str | AnySource],
+    source_of: Callable[[str | AnySource], AnySource],
+) -> dict[str, str | AnySource]:
     """Return the name and the source of every shifted test set.
 
     A copy has the content hashes of its originals, so the leak guard treats it as it treats them.
 
     Args:
-        config: of any task; its copies name sets of data.id_test.
-        kind_of: the telling key that a path alone stands for.
+        ood: as data.ood; copies in it name sets of `id_test`.
+        id_test: as data.id_test.
+        source_of: the source of a path.
     """
-    found: dict[str, Any] = {}
-    for name, spec in config.data.ood.items():
-        copy = copied(spec)
-        if copy is None:
-            found[name] = spec
-            continue
-        original = config.data.id_test[copy.corrupt]
-        source = {kind_of(original): original} if isinstance(original, str) else original
-        found[name] = source | {"corrupt": copy.model_dump(exclude={"corrupt"})}
+    found: dict[str, str | AnySource] = {}
+    for name, source in ood.items():
+        if isinstance(source, CorruptedCopy):
+            corruption = {"type": source.type, "severity": source.severity, "seed": source.seed}
+            found[name] = source_of(id_test[source.corrupt]).replaced(corrupt=corruption)
+        else:
+            found[name] = source
     return found

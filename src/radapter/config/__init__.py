@@ -1,7 +1,7 @@
 """The settings of a run: their schema, how a YAML file is read, what its mistakes are called.
 
 Reading order: schema.py (the keys of every task), classification.py, retrieval.py, segmentation.py (those of one),
-sources.py, pair_sources.py, mask_sources.py (where data come from), reading.py (file and overrides to a
+sources.py (what may stand in data), reading.py (file and overrides to a
 configuration), problems.py (what is said about a wrong key).
 """
 

@@ -1,29 +1,29 @@
 """The keys of run.yaml that classification alone has: images with class names."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from radapter.config.methods import MethodOf, NamedSettings
-from radapter.config.paths import PATH_OR_NAME
 from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, SelectConfig
 from radapter.config.sources import (
-    COPY,
-    KINDS,
-    DataSource,
+    CorruptedCopy,
     NamedSources,
     ShiftedSource,
     TrainSource,
     TransferSources,
 )
+from radapter.data.labelled.kinds import LABELLED, DataSource
+from radapter.data.paths import PATH_OR_NAME
+from radapter.data.source import Source
 from radapter.methods import METHODS
 
 
 class DataConfig(CommonData):
     """What is trained on, selected on and reported on."""
 
-    source_kinds: ClassVar[Collection[str]] = KINDS | COPY
+    source_kinds: ClassVar[Sequence[type[Source]]] = [*LABELLED, CorruptedCopy]
 
     train: TrainSource = Field(description="images to train on")
     id_val: DataSource | None = Field(

@@ -3,19 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
-from radapter.config.mask_sources import MASK_KINDS
-from radapter.config.pair_sources import PAIR_KINDS
-from radapter.config.schema import CommonConfig
-from radapter.config.sources import KINDS
+from radapter.config.schema import CommonConfig, CommonData
+from radapter.config.sources import CorruptedCopy
+from radapter.data.dividing import divided
 from radapter.errors import ConfigError, did_you_mean
 
-_KINDS: dict[str, Mapping[str, type[BaseModel]]] = {
-    "classification": KINDS,
-    "retrieval": PAIR_KINDS,
-    "segmentation": MASK_KINDS,
-}
 _SETS = ("train", "id_val", "id_test")
 
 
@@ -32,7 +24,10 @@ def written_out(data: Mapping[str, Any], task: str, schema: type[CommonConfig]) 
     Raises:
         ConfigError: the source stands beside one of the sets, is cut already, or a key is neither its nor data's.
     """
-    told = [kind for kind in _KINDS[task] if kind in data]
+    others = schema.model_fields["data"].annotation
+    assert isinstance(others, type)
+    assert issubclass(others, CommonData)
+    told = [kind for kind in others.source_kinds if kind is not CorruptedCopy and kind.key() in data]
     if "stream" in data:
         raise ConfigError(
             "a stream is for data.train alone: its images are not listed, so it cannot be cut. Give "
@@ -40,7 +35,7 @@ def written_out(data: Mapping[str, Any], task: str, schema: type[CommonConfig]) 
         )
     if not told:
         return dict(data)
-    kind = told[0]
+    kind = told[0].key()
     given = [name for name in _SETS if data.get(name) is not None]
     if given:
         raise ConfigError(
@@ -56,16 +51,11 @@ def written_out(data: Mapping[str, Any], task: str, schema: type[CommonConfig]) 
             "data.layout is one source for all sets. Give data.split, the split to cut by content, or give "
             "data.train, data.id_val and data.id_test a layout with a split each."
         )
-    keys = {key for other in told for key in _KINDS[task][other].model_fields}
-    others = schema.model_fields["data"].annotation
-    assert isinstance(others, type)
-    assert issubclass(others, BaseModel)
+    keys = {key for other in told for key in other.model_fields}
     for key in data:
         if key not in keys and key not in others.model_fields:
             known = (*keys, *others.model_fields)
             raise ConfigError(f"unknown key 'data.{key}' beside data.{kind}.{did_you_mean(str(key), known)}")
-    from radapter.data.dividing import divided  # brings torch, which other configurations do not need
-
     sets = divided({key: value for key, value in data.items() if key in keys and value is not None})
     if task == "segmentation":
         sets["train"] = {"from_masks": sets["train"]}

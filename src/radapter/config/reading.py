@@ -14,10 +14,11 @@ from radapter.config.bounded_yaml import ConfigLoader
 from radapter.config.classification import RunConfig
 from radapter.config.older import moved, renewed
 from radapter.config.one_source import written_out
-from radapter.config.problems import Location, describe
+from radapter.config.problems import describe
 from radapter.config.retrieval import RetrievalRunConfig
 from radapter.config.schema import CommonConfig
 from radapter.config.segmentation import SegmentationRunConfig
+from radapter.data.source import Location
 from radapter.errors import ConfigError, did_you_mean
 from radapter.given_files import read_text
 from radapter.schemas import check_schema

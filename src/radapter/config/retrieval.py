@@ -1,18 +1,11 @@
 """The keys of run.yaml that retrieval alone has: images with captions of their own."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from radapter.config.methods import MethodOf, NamedSettings
-from radapter.config.pair_sources import (
-    PAIR_KINDS,
-    NamedPairSources,
-    PairDataSource,
-    PairDataSources,
-    ShiftedPairSource,
-)
 from radapter.config.schema import (
     METHOD,
     SELECT,
@@ -22,16 +15,18 @@ from radapter.config.schema import (
     SelectConfig,
     TrainConfig,
 )
-from radapter.config.sources import COPY
+from radapter.config.sources import CorruptedCopy, NamedPairSources, PairTrainSources, ShiftedPairSource
+from radapter.data.pairs.kinds import PAIRS, PairDataSource
+from radapter.data.source import Source
 from radapter.methods import RETRIEVAL
 
 
 class RetrievalDataConfig(CommonData):
     """What is trained on, selected on and reported on."""
 
-    source_kinds: ClassVar[Collection[str]] = PAIR_KINDS | COPY
+    source_kinds: ClassVar[Sequence[type[Source]]] = [*PAIRS, CorruptedCopy]
 
-    train: PairDataSources = Field(
+    train: PairTrainSources = Field(
         description="image-text pairs to train on: one source, or a list of sources that are trained on together"
     )
     id_val: PairDataSource | None = Field(

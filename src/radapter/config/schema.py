@@ -6,7 +6,7 @@ read from the annotation (problems.py).
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -24,8 +24,9 @@ from pydantic import (
 )
 
 from radapter.config.methods import DEFAULT_METHOD, MethodOf, NamedSettings
-from radapter.config.paths import PATH, PATH_OR_NAME, with_absolute_paths
-from radapter.config.sources import copied
+from radapter.config.sources import CorruptedCopy
+from radapter.data.paths import PATH, PATH_OR_NAME, with_absolute_paths
+from radapter.data.source import Reading, Source
 from radapter.errors import did_you_mean
 from radapter.losses import LossName
 from radapter.methods import unknown_method
@@ -72,27 +73,28 @@ class Section(BaseModel):
 class CommonData(Section):
     """What every task trains on, selects on and reports on; each task says what a source is.
 
-    source_kinds: the keys that select the kind of a source; each source has exactly one.
+    source_kinds: the kinds of source.
     """
 
-    source_kinds: ClassVar[Collection[str]] = ()
+    source_kinds: ClassVar[Sequence[type[Source]]] = ()
 
     train: Any
     id_val: Any = None
     id_test: Any
     ood: dict[str, Any] = {}
     max_pixels: int = Field(
-        default=50_000_000, ge=1, description="larger images are refused from their header"
+        default=Reading.max_pixels, ge=1, description="larger images are refused from their header"
     )
     max_bad: float = Field(
-        default=0.01, ge=0, le=1, description="share of corrupt images above which a run fails"
+        default=Reading.max_bad, ge=0, le=1, description="share of corrupt images above which a run fails"
     )
 
     @field_validator("ood", "transfer", mode="before", check_fields=False)
     @classmethod
     def _every_set_has_a_name(cls, value: object, info: ValidationInfo) -> object:
         given = value if isinstance(value, dict) else {}
-        kind = next((key for key in cls.source_kinds if not isinstance(given.get(key, {}), dict)), None)
+        keys = [kind.key() for kind in cls.source_kinds]
+        kind = next((key for key in keys if not isinstance(given.get(key, {}), dict)), None)
         if kind is not None:
             name = "corrupted" if kind == "corrupt" else "NAME"
             raise ValueError(
@@ -275,6 +277,11 @@ class CommonConfig(Section):
     compare: CompareConfig = Field(default=CompareConfig(), description="the search of `radapter compare`")
     evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="what is evaluated")
 
+    @property
+    def reading(self) -> Reading:
+        """How the data sets are read."""
+        return Reading(self.data.max_pixels, self.data.max_bad, self.allow_download)
+
     @model_validator(mode="after")
     def _rates_are_of_methods_that_train(self) -> Self:
         trained = [name for name, method in self.methods.table.items() if method.build is not None]
@@ -289,16 +296,16 @@ class CommonConfig(Section):
     @model_validator(mode="after")
     def _copies_have_originals(self) -> Self:
         tests = self.data.id_test
-        for name, spec in self.data.ood.items():
-            copy = copied(spec)
-            if copy is None:
+        for name, copy in self.data.ood.items():
+            if not isinstance(copy, CorruptedCopy):
                 continue
             if copy.corrupt not in tests:
                 raise ValueError(
                     f"data.ood.{name}.corrupt must name a set of data.id_test: {', '.join(tests)}. Got "
                     f"'{copy.corrupt}'.{did_you_mean(copy.corrupt, tests)}"
                 )
-            if isinstance(tests[copy.corrupt], dict) and "corrupt" in tests[copy.corrupt]:
+            original = tests[copy.corrupt]
+            if isinstance(original, Source) and "corrupt" in original.model_fields_set:
                 raise ValueError(
                     f"data.ood.{name} must copy a test set without corruptions. '{copy.corrupt}' has some already. "
                     "Copy another set."

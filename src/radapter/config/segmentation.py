@@ -1,28 +1,24 @@
 """The keys of run.yaml that segmentation alone has: regions to train on, masked images, how regions are cut."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from radapter.config.mask_sources import (
-    MASK_KINDS,
-    MaskDataSource,
-    NamedMaskSources,
-    RegionDataSource,
-    ShiftedMaskSource,
-)
 from radapter.config.methods import MethodOf, NamedSettings
-from radapter.config.paths import PATH_OR_NAME
 from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, Section, SelectConfig
-from radapter.config.sources import COPY
+from radapter.config.sources import CorruptedCopy, NamedMaskSources, ShiftedMaskSource
+from radapter.data.masks.kinds import MASKS, MaskDataSource
+from radapter.data.paths import PATH_OR_NAME
+from radapter.data.region_sources import RegionDataSource
+from radapter.data.source import Source
 from radapter.methods import SEGMENTATION
 
 
 class SegmentationDataConfig(CommonData):
     """What is trained on, selected on and reported on."""
 
-    source_kinds: ClassVar[Collection[str]] = MASK_KINDS | COPY
+    source_kinds: ClassVar[Sequence[type[Source]]] = [*MASKS, CorruptedCopy]
 
     train: RegionDataSource = Field(description="regions with a noun each to train on")
     id_val: MaskDataSource | None = Field(

@@ -6,7 +6,8 @@ pairs/            pictures with captions: the set, its readers, grouped batches
 masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
 shards/           any of them as tars of a gigabyte, and training from these in sequence
 regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
-specification.py  what every specification of a source is checked for
+source.py         a source of data, whose kinds are typed models; paths.py, wording.py: its paths and its errors
+region_sources.py the kinds of source of regions
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open
 loading/, in_threads.py, memory.py     batches
@@ -24,6 +25,7 @@ from radapter.data.pairs.pair_set import PairSamples, PairSet
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import MAX_PIXELS, decode
 from radapter.data.regions import MinedRegions
+from radapter.data.source import Reading
 from radapter.data.splits import UNREADABLE
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "PairSamples",
     "PairSet",
     "PairedMaskDataset",
+    "Reading",
     "TrainLoader",
     "array_set",
     "batches",

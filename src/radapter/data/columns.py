@@ -19,6 +19,9 @@ from radapter.data.pictures.pictures import ColumnPictures
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import open_regular, read_json_file
 
+SUFFIXES = (".parquet",)
+"""Of the names of files that hold a table of columns."""
+
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False)

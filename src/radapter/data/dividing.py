@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from radapter.data.labelled.class_folders import unlisted
+from radapter.data.paths import expanded
 from radapter.data.pictures.decoding import is_image_file
-from radapter.data.specification import expanded
 from radapter.given_files import read_json_file
 
 CUTS = {"train": [0.0, 0.8], "id_val": [0.8, 0.9], "id_test": [0.9, 1.0]}
@@ -18,7 +18,7 @@ _NAMES = {
 }
 _WITHOUT = {"id_val": [0.9, 1.0], "id_test": [0.9, 1.0]}  # the part of training of a set that has no split
 _SPLIT_FILES = ("coop", "karpathy")  # kinds whose file has the splits train, val and test
-_OF_TRAINING = ("shots", "shots_seed")
+_OF_TRAINING = ("shots", "shots_seed", "shots_scheme")
 
 
 def divided(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from radapter.data.pictures.bad_images import BadImages
 from radapter.data.pictures.pictures import FilePictures, Pictures
 from radapter.errors import ConfigError, ImageError
 
@@ -118,3 +119,21 @@ def _file_identity(pictures: Pictures, row: int) -> tuple[str, int, int] | None:
 
 _seen: dict[tuple[str, int, int], int] = {}
 _lock = threading.Lock()
+
+
+def refuse_unreadable(pictures: Pictures, rows: Tensor, keys: Tensor, *, name: str, max_bad: float) -> None:
+    """Raises DataError where the bytes of more than the allowed fraction of the pictures cannot be read.
+
+    Args:
+        pictures: all of a source.
+        rows: (N,), int64, which of them the set holds.
+        keys: (N,), int64, from `content_keys`.
+        name: what messages call the set.
+        max_bad: the fraction that may be unreadable.
+    """
+    bad = BadImages(name, len(rows), max_bad=max_bad)
+    for row in rows[keys == UNREADABLE].tolist():
+        try:
+            pictures.content(row)
+        except ImageError as error:
+            bad.add(row, error)

@@ -11,6 +11,8 @@ from pathlib import Path
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import text_lines
 
+SUFFIXES = (".csv", ".tsv", ".tab")
+"""Of the names of tables; the last two are separated by tabs."""
 _SEPARATORS = (",", ";", "\t", "|")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -30,7 +32,7 @@ def separator_of(path: Path) -> str:
     Raises:
         DataError: the file is missing or not UTF-8.
     """
-    if path.suffix.lower() in {".tsv", ".tab"}:
+    if path.suffix.lower() in SUFFIXES[1:]:
         return "\t"
     try:
         first = next(text_lines(path), "")

@@ -108,11 +108,17 @@ def test_a_file_that_is_no_split_file_is_refused(opened, content):
         opened(content)
 
 
-def test_a_split_that_the_file_lacks_proposes_the_nearest(opened):
+def test_an_unknown_split_proposes_the_nearest(opened):
     with pytest.raises(
-        ConfigError, match=r"one of train, val, test\. .* has no 'tset'\. Did you mean 'test'"
+        ConfigError, match=r"one of 'train', 'val', 'test'\. Got 'tset'\. Did you mean 'test'"
     ):
         opened(split="tset")
+
+
+def test_a_split_that_the_file_lacks_is_named_with_those_it_has(opened):
+    content = json.dumps({"train": SPLITS["train"], "test": SPLITS["test"]})
+    with pytest.raises(ConfigError, match=r"split must be one of train, test\. .* has no 'val'"):
+        opened(content, split="val")
 
 
 def test_missing_file_and_folder_are_named(tmp_path, images):
@@ -125,7 +131,7 @@ def test_missing_file_and_folder_are_named(tmp_path, images):
 
 
 def test_images_are_required(tmp_path):
-    with pytest.raises(ConfigError, match="Give images"):
+    with pytest.raises(ConfigError, match="'images' is required: the folder that its paths start at"):
         open_classification({"coop": str(tmp_path / "a.json")})
 
 
@@ -188,7 +194,7 @@ def test_classes_are_halved_in_alphabetical_order_where_asked(opened, many):
         ({"shots": 1, "part": [0, 0.5]}, "Got part too"),
         ({}, "Give shots, or leave shots_scheme out"),
         ({"shots": 1, "shots_scheme": "cop"}, "Did you mean 'coop'"),
-        ({"shots": 0}, "shots must be a whole number >= 1"),
+        ({"shots": 0}, "shots must be null or a whole number >= 1"),
         ({"shots": 1, "half_order": "names"}, "Give half, or leave half_order out"),
     ],
 )

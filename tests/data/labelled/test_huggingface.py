@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from radapter.data import open_classification
+from radapter.data import Reading, open_classification
 from radapter.data.splits import key_of
 from radapter.errors import ConfigError, DataError
 
@@ -117,7 +117,7 @@ def test_empty_image_entry_counts_as_unreadable(tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"max_bad.*a row 1 is empty"):
         open_classification(str(tmp_path / "a.parquet"))
-    assert len(open_classification(str(tmp_path / "a.parquet"), max_bad=0.5)) == 2
+    assert len(open_classification(str(tmp_path / "a.parquet"), reading=Reading(max_bad=0.5))) == 2
 
 
 @pytest.mark.parametrize("column", ["image", "label"])

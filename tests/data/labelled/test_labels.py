@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from radapter.data.labelled.labels import Source, read_classnames, resolve
+from radapter.data.labelled.labels import LabelledPictures, read_classnames, resolve
 from radapter.data.pictures.pictures import ArrayPictures
 from radapter.errors import ConfigError, DataError
 
 
 def _source(labels, classnames=None):
     pixels = torch.zeros(len(labels), 3, 2, 2, dtype=torch.uint8)
-    return Source("animals", ArrayPictures(pixels, name="animals"), labels, classnames)
+    return LabelledPictures("animals", ArrayPictures(pixels, name="animals"), labels, classnames)
 
 
 def test_names_are_indexed_in_the_training_order():

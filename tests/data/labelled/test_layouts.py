@@ -9,8 +9,9 @@ from miniatures import layouts
 from miniatures.layouts import GOLDFISH, NAMES, SHARK, TENCH, add_images
 from PIL import Image
 
-from radapter.data import open_classification
-from radapter.data.labelled.layouts import LAYOUTS
+from radapter.data import Reading, open_classification
+from radapter.data.labelled.layouts import LAYOUTS, LayoutSource
+from radapter.data.labelled.source import LabelledSource
 from radapter.errors import ConfigError, DataError, MissingExtraError
 
 pytest.importorskip("open_clip")
@@ -188,7 +189,7 @@ def test_missing_extra_is_named(tmp_path, monkeypatch):
         ("pacs", layouts.office_home, {"domain": "art"}, "Got 'art'. Did you mean 'Art'"),
         ("pacs", layouts.office_home, {"domain": "Art", "leave_out": "Bed"}, "exclude each other"),
         ("pacs", layouts.office_home, {"leave_out": ["Art", "Clipart", "Product"]}, "must be left"),
-        ("pacs", layouts.office_home, {"domain": True}, "domain of a layout source must be text"),
+        ("pacs", layouts.office_home, {"domain": True}, "domain must be null or text. Got True"),
     ],
 )
 def test_wrong_option_is_named_with_what_there_is(tmp_path, layout, make, options, words):
@@ -261,27 +262,24 @@ def test_wrong_file_of_ids_is_named(tmp_path, text, words):
 
 
 def test_layout_needs_its_path():
-    with pytest.raises(ConfigError, match="needs path"):
+    with pytest.raises(ConfigError, match="'path' is required: its folder"):
         open_classification({"layout": "imagenet-r"})
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_schema_and_page_name_every_layout(name):
-    from radapter.config.sources import LayoutSource
-
     assert name in LayoutSource.model_fields["layout"].description.replace(" or ", ", ").split(", ")
 
 
 def test_schema_knows_every_option_of_a_layout():
-    from radapter.config.sources import LayoutSource, Source
-    from radapter.data.labelled.layouts import OPTIONS
-
-    own = LayoutSource.model_fields.keys() - Source.model_fields.keys()
-    assert own == {"layout", "path", *OPTIONS}
+    own = LayoutSource.model_fields.keys() - LabelledSource.model_fields.keys()
+    assert own == {"layout", "path", *(option for layout in LAYOUTS.values() for option in layout.options)}
 
 
 def test_pixel_limit_reaches_the_decoder(tmp_path):
     Image.new("RGB", (4, 4)).save(layouts.imagenet_r(tmp_path) / TENCH / "art_0.jpg")
-    dataset = open_classification({"layout": "imagenet-r", "path": str(tmp_path)}, max_pixels=15)
+    dataset = open_classification(
+        {"layout": "imagenet-r", "path": str(tmp_path)}, reading=Reading(max_pixels=15)
+    )
     with pytest.raises(DataError, match="at most 15 pixels"):
         dataset.image(0)

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from radapter.data import open_classification
+from radapter.data import Reading, open_classification
 from radapter.errors import ConfigError, DataError
 
 
@@ -80,7 +80,7 @@ def test_map_may_have_numbers_as_keys(tmp_path):
 
 def test_progress_is_told(folder):
     told = []
-    open_classification(str(folder), progress=lambda done, total: told.append((done, total)))
+    open_classification(str(folder), reading=Reading(progress=lambda done, total: told.append((done, total))))
     assert told == [(16, 16)]
 
 
@@ -103,16 +103,16 @@ def test_no_source_or_two_are_refused(spec):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("part", 0.5, "part of a folder source must be a list"),
+        ("part", 0.5, r"part must be \[low, high\) with 0 <= low < high <= 1. Got 0.5"),
         ("part", [0.5], r"part must be \[low, high\)"),
         ("part", [0.5, 0.2], "0 <= low < high"),
         ("part", "01", r"part must be \[low, high\)"),
-        ("labels", ["a"], "must be a mapping"),
-        ("classes", 3, "must be a list"),
+        ("labels", ["a"], "labels must be null or a mapping of class names"),
+        ("classes", 3, "classes must be null or text or a list, each item text. Got 3"),
         ("classes", ["ant", "ant"], "repeats 1: 'ant'"),
         ("split_seed", 1, "Give part"),
-        ("split_seed", True, "must be an integer"),
-        ("image", "a", "takes the keys folder, part"),
+        ("split_seed", True, "split_seed must be a whole number. Got True"),
+        ("image", "a", "unknown key 'image'. A folder source takes part, .*folder"),
     ],
 )
 def test_wrong_value_names_key_and_requirement(folder, key, value, message):
@@ -132,9 +132,9 @@ def test_map_that_drops_everything_is_refused(folder):
 
 def test_pixel_limit_reaches_the_decoder(folder):
     with pytest.raises(DataError, match="at most 15 pixels"):
-        open_classification(str(folder), max_pixels=15).image(0)
+        open_classification(str(folder), reading=Reading(max_pixels=15)).image(0)
 
 
 def test_impossible_pixel_limit_is_refused(folder):
     with pytest.raises(ConfigError, match="max_pixels"):
-        open_classification(str(folder), max_pixels=0)
+        open_classification(str(folder), reading=Reading(max_pixels=0))

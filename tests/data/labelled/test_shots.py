@@ -93,7 +93,7 @@ def test_a_picture_that_cannot_be_read_is_never_taken():
 
 @pytest.mark.parametrize("shots", [0, -1])
 def test_no_shots_are_refused(folder, shots):
-    with pytest.raises(ConfigError, match=rf"shots must be a whole number >= 1\. Got {shots}"):
+    with pytest.raises(ConfigError, match=rf"shots must be null or a whole number >= 1\. Got {shots}"):
         taken(folder, shots=shots)
 
 

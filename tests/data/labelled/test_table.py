@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from radapter.data import open_classification
+from radapter.data import Reading, open_classification
 from radapter.data.labelled.table import read_table
 from radapter.errors import ConfigError, DataError
 
@@ -99,4 +99,4 @@ def test_too_many_missing_files_are_refused_when_opened(images):
 
 def test_allowed_missing_files_are_left_for_the_loader(images):
     path = _table(images, "a.csv", "image,label", "images/0.png,x", "gone/1.png,x")
-    assert len(open_classification(path, max_bad=0.5)) == 2
+    assert len(open_classification(path, reading=Reading(max_bad=0.5))) == 2

@@ -6,7 +6,7 @@ from miniatures import mask_layouts as miniatures
 
 from radapter.data import IGNORE, open_masks
 from radapter.data.masks import class_lists
-from radapter.data.masks.layouts import LAYOUTS, read_layout
+from radapter.data.masks.layouts import LAYOUTS
 from radapter.errors import ConfigError, DataError
 
 _ = IGNORE
@@ -174,8 +174,8 @@ def test_unknown_names_propose_the_nearest(tmp_path):
         open_masks({"layout": "ade20k150", "path": str(tmp_path)})
     with pytest.raises(ConfigError, match=r"split must be one of train, val. Got 'test'"):
         open_masks(spec("voc-20", tmp_path, split="test"))
-    with pytest.raises(ConfigError, match=r"takes the options split, classes\. Got 'wnids'"):
-        read_layout("voc-20", tmp_path, {"wnids": "a"})
+    with pytest.raises(ConfigError, match=r"unknown key 'wnids'\. A layout source takes .*split, classes"):
+        open_masks(spec("voc-20", tmp_path, wnids="a"))
 
 
 def test_class_lists_have_their_lengths_and_no_name_twice():

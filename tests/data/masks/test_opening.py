@@ -1,4 +1,4 @@
-"""From a specification to a set of masked pictures."""
+"""From a source to a set of masked pictures."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from miniatures import mask_layouts as miniatures
 
 from radapter import world
-from radapter.data import IGNORE, open_masks
+from radapter.data import IGNORE, Reading, open_masks
 from radapter.errors import ConfigError, DataError
 
 CLASSES = ["sky", "road"]
@@ -96,23 +96,26 @@ def test_every_option_of_the_world_acts():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"images": None}, "a masks source needs images"),
-        ({"classes": None}, "a masks source needs classes"),
+        ({"images": None}, "'images' is required: the folder of images"),
+        ({"classes": None}, "'classes' is required: class names"),
         ({"ignored": 3}, "Did you mean 'ignore'"),
-        ({"ignore": "255"}, "ignore of a masks source must be an integer or a list"),
+        (
+            {"ignore": "255"},
+            "ignore must be null or a whole number or a list, each item a whole number. Got '255'",
+        ),
         ({"part": [0.5]}, r"part must be \[low, high\)"),
         ({"corrupt": {"type": "mist", "severity": 1}}, "type of corrupt must be"),
     ],
 )
-def test_a_specification_that_does_not_fit_is_refused(folders, change, said):
+def test_a_source_that_does_not_fit_is_refused(folders, change, said):
     with pytest.raises(ConfigError, match=said):
         open_masks(folders | change)
 
 
 def test_a_source_of_no_kind_is_refused():
-    with pytest.raises(ConfigError, match="exactly one of the keys masks, parquet, layout, world"):
+    with pytest.raises(ConfigError, match="exactly one of the keys 'masks', 'parquet', 'layout', 'world'"):
         open_masks({"folder": "a"})
-    with pytest.raises(ConfigError, match="a layout source needs path"):
+    with pytest.raises(ConfigError, match="'path' is required: its folder"):
         open_masks({"layout": "voc-20"})
     with pytest.raises(ConfigError, match="correlation acts on"):
         open_masks({"world": "scenes", "correlation": 0.5})
@@ -123,7 +126,7 @@ def test_unreadable_pictures_are_counted(folders, tmp_path):
     (tmp_path / "images" / "0.png").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match="Of the 8 in 'images' at least 1 are"):
         open_masks(folders)
-    assert len(open_masks(folders, max_bad=0.5)) == 8
+    assert len(open_masks(folders, reading=Reading(max_bad=0.5))) == 8
 
 
 def test_an_empty_part_is_refused(folders):

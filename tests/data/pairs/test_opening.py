@@ -6,9 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from radapter.data import open_classification, open_pairs
-from radapter.data.pairs.kinds import KINDS
-from radapter.data.pairs.opening import _COMMON
+from radapter.data import Reading, open_classification, open_pairs
 from radapter.errors import ConfigError, DataError, ImageError
 from radapter.hashing import uniform
 
@@ -118,13 +116,13 @@ def test_an_image_that_is_none_is_an_error_only_when_it_is_asked_for(spec, tmp_p
 
 
 def test_an_empty_set_is_refused():
-    with pytest.raises(DataError, match=r"data set must hold an image. 'scenes' holds none"):
+    with pytest.raises(ConfigError, match=r"size must be null or a whole number in \[1, 10000000\]. Got 0"):
         open_pairs({"world": "scenes", "size": 0})
 
 
 def test_pixel_limit_reaches_the_decoder(spec):
     with pytest.raises(DataError, match="at most 255 pixels"):
-        open_pairs(spec, max_pixels=255).image(0)
+        open_pairs(spec, reading=Reading(max_pixels=255)).image(0)
 
 
 def test_scenes_of_the_world_have_several_wordings():
@@ -179,10 +177,10 @@ def test_parts_of_class_names_keep_image_and_caption_together(tmp_path):
     ("change", "message"),
     [
         ({"captons_per_image": 1}, "Did you mean 'captions_per_image'"),
-        ({"captions_per_image": 0}, "captions_per_image must be >= 1"),
-        ({"captions_per_image": True}, "must be an integer"),
-        ({"shots": 4}, "takes the keys csv"),
-        ({"paraphrase": "yes"}, "paraphrase of a csv source must be true or false"),
+        ({"captions_per_image": 0}, "captions_per_image must be null or a whole number >= 1. Got 0"),
+        ({"captions_per_image": True}, "captions_per_image must be null or a whole number >= 1. Got True"),
+        ({"shots": 4}, "unknown key 'shots'. A csv source takes .*csv, image, caption"),
+        ({"paraphrase": "yes"}, "paraphrase must be true or false. Got 'yes'"),
         ({"part": [0.5]}, r"part must be \[low, high\)"),
         ({"split_seed": 1}, "Give part"),
         ({"corrupt": {"type": "gray", "severity": 1}}, "type of corrupt must be one of"),
@@ -199,8 +197,8 @@ def test_wrong_value_names_key_and_requirement(spec, change, message):
     [
         ({}, "exactly one of the keys"),
         ({"kapathy": "x"}, "Did you mean 'karpathy'"),
-        ({"karpathy": "x.json"}, "needs images"),
-        ({"flickr8k": "x.txt"}, "needs images"),
+        ({"karpathy": "x.json"}, "'images' is required: the folder that its paths start at"),
+        ({"flickr8k": "x.txt"}, "'images' is required: the folder of the images"),
         ("folder/of/images", r"must end in \.csv.*karpathy"),
         ({"world": "scenes", "wording": "claen"}, "Did you mean 'clean'"),
         ({"world": "scenes", "styles": ["scetch"]}, "Did you mean 'sketch'"),
@@ -212,11 +210,3 @@ def test_wrong_value_names_key_and_requirement(spec, change, message):
 def test_wrong_source_names_the_requirement(spec, message):
     with pytest.raises((ConfigError, DataError), match=message):
         open_pairs(spec)
-
-
-def test_schema_takes_the_keys_that_sources_take():
-    from radapter.config.pair_sources import PAIR_KINDS
-
-    assert {kind: set(model.model_fields) for kind, model in PAIR_KINDS.items()} == {
-        kind: {kind, *row.keys, *_COMMON} for kind, row in KINDS.items()
-    }

@@ -7,7 +7,7 @@ import datasets
 import pytest
 from PIL import Image
 
-from radapter.data import open_pairs
+from radapter.data import Reading, open_pairs
 from radapter.errors import ConfigError, DataError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -185,7 +185,7 @@ def test_images_without_bytes_count_against_the_limit(tmp_path):
     datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"max_bad.*t row 1 is empty"):
         open_pairs(str(tmp_path / "t.parquet"))
-    assert len(open_pairs(str(tmp_path / "t.parquet"), max_bad=0.5)) == 2
+    assert len(open_pairs(str(tmp_path / "t.parquet"), reading=Reading(max_bad=0.5))) == 2
 
 
 def test_columns_that_hold_no_text_are_refused(tmp_path):
@@ -238,7 +238,7 @@ def test_each_split_is_read_with_or_without_filepath(images):
 
 
 def test_an_unknown_split_proposes_the_nearest(images):
-    with pytest.raises(ConfigError, match=r"train, val, test. .* no 'tset'\. Did you mean 'test'"):
+    with pytest.raises(ConfigError, match=r"'train', 'val', 'test'. Got 'tset'\. Did you mean 'test'"):
         karpathy(images, KARPATHY, split="tset")
 
 

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 from PIL import Image
 
-from radapter.data import open_pairs
+from radapter.data import Reading, open_pairs
 from radapter.data.splits import key_of
 from radapter.data.tars import list_tar, samples
 from radapter.errors import ConfigError, DataError
@@ -213,11 +213,11 @@ def test_one_bad_sample_is_skipped_and_counted_within_max_bad(tmp_path, members,
         f"{i}.{kind}": content for i in range(9) for kind, content in (("png", png(i)), ("txt", f"red {i}"))
     }
     path = tar(tmp_path / "a.tar", good | members)
-    pairs = open_pairs(str(path), max_bad=0.1)
+    pairs = open_pairs(str(path), reading=Reading(max_bad=0.1))
     assert [text for text in pairs.captions if text.startswith("red")] == [f"red {i}" for i in range(9)]
     assert "bad" in caplog.text
     with pytest.raises(DataError, match="max_bad"):
-        open_pairs(str(path), max_bad=0.05)
+        open_pairs(str(path), reading=Reading(max_bad=0.05))
 
 
 def test_samples_that_are_not_whole_are_refused(tmp_path):

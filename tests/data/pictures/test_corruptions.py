@@ -226,7 +226,7 @@ def test_a_source_is_corrupted_when_read_and_keeps_its_keys_and_parts(folder):
         ({"type": "fog", "severity": True}, "Got True"),
         ({"type": "fog", "severity": 1, "sed": 1}, "Did you mean 'seed'"),
         ({"type": "fog", "severity": 1, "seed": -1}, "seed of corrupt .* Got -1"),
-        ("fog", "must be a mapping"),
+        ("fog", r"corrupt must be \{type: a corruption, .*'fog'"),
     ],
 )
 def test_wrong_corruption_is_named(folder, corrupt, words):

@@ -392,9 +392,9 @@ def test_a_count_that_hides_in_sizes_is_found_when_the_shard_is_read(folder, tmp
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({"buffer": 0}, "buffer of a stream must be >= 1"),
-        ({"readers": -1}, "readers of a stream must be >= 0"),
-        ({"part": [0.0, 0.5]}, "Got 'part'"),
+        ({"buffer": 0}, "buffer must be a whole number >= 1. Got 0"),
+        ({"readers": -1}, "readers must be a whole number >= 0. Got -1"),
+        ({"part": [0.0, 0.5]}, "unknown key 'part'. A stream source takes stream, buffer, readers"),
     ],
 )
 def test_a_wrong_setting_is_refused(folder, spec, said):

@@ -5,9 +5,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from radapter.data.labelled.labels import Source
+from radapter.data import columns, text_tables
+from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.pictures.pictures import FilePictures
+from radapter.data.source import Reading
 from radapter.errors import DataError
 
 
@@ -34,16 +36,18 @@ def files_source(
     name: str,
     files: Mapping[str, Sequence[str]],
     *,
-    max_pixels: int,
+    reading: Reading,
     candidates: Mapping[str, Sequence[str]] | None = None,
     groups: Sequence[str] | None = None,
     notes: tuple[str, ...] = (),
-) -> Source:
-    """A source of class name -> image files; `candidates`, `groups` and `notes` as in `Source`."""
+) -> LabelledPictures:
+    """A source of class name -> image files; `candidates`, `groups` and `notes` as in `LabelledPictures`."""
     paths = [file for found in files.values() for file in found]
     labels = [classname for classname, found in files.items() for _ in found]
-    pictures = FilePictures(paths, max_pixels=max_pixels)
-    return Source(name, pictures, labels, tuple(files), candidates=candidates, groups=groups, notes=notes)
+    pictures = FilePictures(paths, max_pixels=reading.max_pixels)
+    return LabelledPictures(
+        name, pictures, labels, tuple(files), candidates=candidates, groups=groups, notes=notes
+    )
 
 
 def folders_in(path: Path) -> list[str]:
@@ -113,7 +117,9 @@ def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
     empty = [name for name in files if not files[name]]
     if empty:
         tables = sorted(
-            file.name for file in path.iterdir() if file.suffix.lower() in {".csv", ".tsv", ".parquet"}
+            file.name
+            for file in path.iterdir()
+            if file.suffix.lower() in (*text_tables.SUFFIXES, *columns.SUFFIXES)
         )
         others = passed_over(path / empty[0], levels=0)
         remedy = (

@@ -8,12 +8,16 @@ Source: Zhou et al., "Learning to prompt for vision-language models", IJCV 2022,
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
-from radapter.data.labelled.labels import Source
-from radapter.data.pictures.decoding import MAX_PIXELS
+from pydantic import Field
+
+from radapter.data.labelled.labels import LabelledPictures
+from radapter.data.labelled.source import LabelledSource
+from radapter.data.paths import PATH, place
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures
+from radapter.data.source import Reading
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_json_file
 from radapter.zeroshot import spoken
@@ -22,68 +26,71 @@ Entry = tuple[str, int, str]
 """Path, label, class name."""
 
 
-def read_coop(path: Path, *, images: Path, split: str = "train", max_pixels: int = MAX_PIXELS) -> Source:
-    """One split of a file; the class list is that of all its splits, in the order of the labels.
+class CoopSource(LabelledSource):
+    """A split file of CoOp (`split_zhou_*.json`) and the folder of its pictures."""
 
-    Args:
-        path: the JSON file.
-        images: the folder that its paths start at.
-        split: train, val or test.
-        max_pixels: larger images are refused from their header.
+    draws_as_coop: ClassVar[bool] = True
 
-    Raises:
-        ConfigError: the file has no such split.
-        DataError: the file is missing or no such file, a label has two names or a name two labels, a path leaves
-            `images`, or pictures are missing.
-    """
-    splits = _entries(path)
-    if split not in splits:
-        raise ConfigError(
-            f"split must be one of {', '.join(splits)}. '{path}' has no {split!r}.{did_you_mean(split, splits)}"
-        )
-    classnames = _classnames([entry for entries in splits.values() for entry in entries], path)
-    files = files_inside([file for file, _, _ in splits[split]], images, origin=path)
-    labels = [classnames[label] for _, label, _ in splits[split]]
-    return Source(
-        path.stem, FilePictures(files, max_pixels=max_pixels), labels, tuple(classnames.values()), None
-    )
+    coop: Annotated[str, PATH] = Field(description="the split_zhou JSON file")
+    images: Annotated[str, PATH] = Field(description="the folder that its paths start at")
+    split: Literal["train", "val", "test"] = Field(default="train", description="which of its splits")
 
+    def read(self, reading: Reading) -> LabelledPictures:
+        """The pictures of the split; the class list is that of all splits, in the order of the labels.
 
-def coop_shots(path: Path, *, split: str, shots: int, seed: int) -> list[int]:
-    """Return the rows of a split that CoOp draws for few-shot training.
-
-    CoOp seeds Python's generator, then draws `shots` images of each class of train, then min(shots, 4) of each class
-    of val, in the order in which the file has them. A class with fewer images gives all it has. All classes are
-    drawn from before a half of them is kept. Where CoOp has a cached draw, `split_fewshot/shot_16-seed_1.pkl`, it
-    reads that. radapter reads no pickles: it draws anew.
-
-    Source: KaiyangZhou/Dassl.pytorch, `DatasetBase.generate_fewshot_dataset`, c61a1b5; KaiyangZhou/CoOp, `train.py`
-    and `datasets/oxford_pets.py`, ff61507.
-
-    Args:
-        path: the JSON file.
-        split: train or val.
-        shots: CoOp's NUM_SHOTS, for both splits.
-        seed: CoOp's SEED.
-
-    Raises:
-        ConfigError: the split is not drawn from, or the file has no such split.
-        DataError: the file is missing or no such file.
-    """
-    splits = _entries(path)
-    if split not in ("train", "val"):
-        raise ConfigError(
-            f"shots_scheme: coop draws from train and val. Got split: {split}, of which CoOp uses every image. "
-            "Leave shots out."
-        )
-    for needed in ("train", split):
-        if needed not in splits:
+        Raises:
+            ConfigError: the file has no such split.
+            DataError: the file is missing or no such file, a label has two names or a name two labels, a path leaves
+                `images`, or pictures are missing.
+        """
+        path = place(self.coop)
+        splits = _entries(path)
+        if self.split not in splits:
             raise ConfigError(
-                f"shots_scheme: coop needs the split {needed}. '{path}' has {', '.join(splits)}."
+                f"split must be one of {', '.join(splits)}. '{path}' has no {self.split!r}."
+                f"{did_you_mean(self.split, splits)}"
             )
-    generator = random.Random(seed)
-    train = _drawn(splits["train"], shots, generator)
-    return train if split == "train" else _drawn(splits["val"], min(shots, 4), generator)
+        classnames = _classnames([entry for entries in splits.values() for entry in entries], path)
+        files = files_inside([file for file, _, _ in splits[self.split]], place(self.images), origin=path)
+        return LabelledPictures(
+            path.stem,
+            FilePictures(files, max_pixels=reading.max_pixels),
+            [classnames[label] for _, label, _ in splits[self.split]],
+            tuple(classnames.values()),
+            None,
+        )
+
+    def coop_rows(self) -> list[int]:
+        """Return the rows of the split that CoOp draws for few-shot training.
+
+        CoOp seeds Python's generator, then draws `shots` images of each class of train, then min(shots, 4) of each
+        class of val, in the order in which the file has them. A class with fewer images gives all it has. All
+        classes are drawn from before a half of them is kept. Where CoOp has a cached draw,
+        `split_fewshot/shot_16-seed_1.pkl`, it reads that. radapter reads no pickles: it draws anew.
+
+        Source: KaiyangZhou/Dassl.pytorch, `DatasetBase.generate_fewshot_dataset`, c61a1b5; KaiyangZhou/CoOp,
+        `train.py` and `datasets/oxford_pets.py`, ff61507.
+
+        Raises:
+            ConfigError: CoOp does not draw from the split, or the file lacks it or train.
+            DataError: the file is missing or no such file.
+        """
+        path = place(self.coop)
+        splits = _entries(path)
+        if self.split == "test":
+            raise ConfigError(
+                f"shots_scheme: coop draws from train and val. Got split: {self.split}, of which CoOp uses every "
+                "image. Leave shots out."
+            )
+        for needed in ("train", self.split):
+            if needed not in splits:
+                raise ConfigError(
+                    f"shots_scheme: coop needs the split {needed}. '{path}' has {', '.join(splits)}."
+                )
+        assert self.shots is not None
+        generator = random.Random(self.shots_seed)
+        train = _drawn(splits["train"], self.shots, generator)
+        return train if self.split == "train" else _drawn(splits["val"], min(self.shots, 4), generator)
 
 
 def _drawn(entries: Sequence[Entry], shots: int, generator: random.Random) -> list[int]:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from radapter.data.labelled.class_folders import files_source, folders_in, list_class_folders
-from radapter.data.labelled.labels import Source
-from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.pictures.image_files import places_inside
+from radapter.data.source import Reading
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
 from radapter.zeroshot import spoken
@@ -24,22 +24,22 @@ def read_domains(
     *,
     domain: str | None = None,
     leave_out: str | Sequence[str] | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> Source:
+    reading: Reading,
+) -> LabelledPictures:
     """Domain folders.
 
     Args:
         path: the folder that holds the domains.
         domain: the one to read; None reads all.
         leave_out: domains not to read.
-        max_pixels: larger images are refused from their header.
+        reading: limits of images.
 
     Raises:
         ConfigError: a domain is not there, both options are given, or no domain is left.
         DataError: a folder is missing or empty.
     """
     chosen = _chosen(path, domain, leave_out)
-    return _joined(path, {name: list_class_folders(path / name) for name in chosen}, max_pixels=max_pixels)
+    return _joined(path, {name: list_class_folders(path / name) for name in chosen}, reading=reading)
 
 
 def read_domainnet(
@@ -48,8 +48,8 @@ def read_domainnet(
     domain: str | None = None,
     leave_out: str | Sequence[str] | None = None,
     split: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> Source:
+    reading: Reading,
+) -> LabelledPictures:
     """As `read_domains`; with a split, what <domain>_<split>.txt lists.
 
     Args:
@@ -57,17 +57,17 @@ def read_domainnet(
         domain: the one to read; None reads all.
         leave_out: domains not to read.
         split: train or test; None reads both, from the folders.
-        max_pixels: larger images are refused from their header.
+        reading: limits of images.
 
     Raises:
         ConfigError: as `read_domains`.
         DataError: a folder or a list is missing or empty, or a line of it is not "path number".
     """
     if split is None:
-        return read_domains(path, domain=domain, leave_out=leave_out, max_pixels=max_pixels)
+        return read_domains(path, domain=domain, leave_out=leave_out, reading=reading)
     chosen = _chosen(path, domain, leave_out)
     listed = {name: _listed(path, f"{name}_{split}.txt") for name in chosen}
-    return _joined(path, listed, max_pixels=max_pixels)
+    return _joined(path, listed, reading=reading)
 
 
 def _chosen(path: Path, domain: str | None, leave_out: str | Sequence[str] | None) -> list[str]:
@@ -89,7 +89,9 @@ def _chosen(path: Path, domain: str | None, leave_out: str | Sequence[str] | Non
     return chosen
 
 
-def _joined(path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, max_pixels: int) -> Source:
+def _joined(
+    path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, reading: Reading
+) -> LabelledPictures:
     """The domains as groups, the pictures sorted by class."""
     classes = sorted({name for of_domain in files.values() for name in of_domain})
     by_class: dict[str, list[str]] = {}
@@ -101,7 +103,7 @@ def _joined(path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, max
             found += of_domain.get(folder, ())
             groups += [domain] * len(of_domain.get(folder, ()))
     name = next(iter(files)) if len(files) == 1 else path.name
-    return files_source(name, by_class, max_pixels=max_pixels, groups=groups)
+    return files_source(name, by_class, reading=reading, groups=groups)
 
 
 def _listed(path: Path, name: str) -> dict[str, list[str]]:

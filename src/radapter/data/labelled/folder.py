@@ -2,33 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from radapter.data.dividing import split_folders
 from radapter.data.labelled.class_folders import files_source, folders_in, list_class_folders
-from radapter.data.labelled.labels import Source
-from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.labelled.labels import LabelledPictures
+from radapter.data.labelled.source import LabelledSource
+from radapter.data.paths import PATH, place
+from radapter.data.source import Reading
 from radapter.errors import DataError
 
 
-def read_folder(path: Path, *, listed: bool = False, max_pixels: int = MAX_PIXELS) -> Source:
-    """Class folders, as `list_class_folders` finds them.
+class FolderSource(LabelledSource):
+    """A folder with one folder of images for each class; the name of the folder is that of the class."""
 
-    Args:
-        path: the folder that holds them.
-        listed: whether the user listed the classes, so that folders named train and test, or folders that hold
-            folders alone, are classes.
-        max_pixels: larger images are refused from their header.
+    folder: Annotated[str, PATH] = Field(description="the folder")
 
-    Raises:
-        DataError: the folder is missing, has no class folders, or class folders without images; or its folders are
-            splits or hold folders alone, and `listed` is false.
-    """
-    if not listed:
-        _refuse_splits(path)
-    files = list_class_folders(path)
-    if not listed:
-        _refuse_nested(path, files)
-    return files_source(path.name, files, max_pixels=max_pixels)
+    def read(self, reading: Reading) -> LabelledPictures:
+        """Class folders, as `list_class_folders` finds them.
+
+        Raises:
+            DataError: as `list_class_folders`; or its folders are splits or hold folders alone, and the classes are
+                not listed.
+        """
+        path = place(self.folder)
+        if self.classes is None:
+            _refuse_splits(path)
+        files = list_class_folders(path)
+        if self.classes is None:
+            _refuse_nested(path, files)
+        return files_source(path.name, files, reading=reading)
 
 
 def _refuse_splits(path: Path) -> None:

@@ -3,70 +3,77 @@
 Class names come from the label column where it has them (`ClassLabel`).
 """
 
-from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar
 
-from radapter.data.columns import ColumnTable, hub_table, parquet_table
-from radapter.data.labelled.labels import Source
-from radapter.data.pictures.decoding import MAX_PIXELS
+from pydantic import Field
+
+from radapter.data.columns import SUFFIXES, ColumnTable, hub_table, is_saved, parquet_table
+from radapter.data.labelled.labels import LabelledPictures
+from radapter.data.labelled.source import LabelledSource
+from radapter.data.paths import PATH, PATH_OR_NAME, expanded
+from radapter.data.source import Reading
 from radapter.errors import DataError
 
 
-def read_parquet(
-    paths: Sequence[str], *, image: str = "image", label: str = "label", max_pixels: int = MAX_PIXELS
-) -> Source:
-    """Parquet files with an image and a label column.
+class ParquetSource(LabelledSource):
+    """Parquet files with an image and a label column, as the hub stores them."""
 
-    Args:
-        paths: files, or patterns with `*`.
-        image: column of images: bytes, paths, or the hub's image feature.
-        label: column of class names or integers.
-        max_pixels: larger images are refused from their header.
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    Raises:
-        ConfigError: there is no such column.
-        DataError: a file is missing or damaged, or a column holds something else.
-    """
-    return _source(parquet_table(paths), image=image, label=label, max_pixels=max_pixels)
+    parquet: Annotated[str | list[str], PATH] = Field(
+        description="the file or files; `*` may stand in a name"
+    )
+    image: str = Field(default="image", description="column of images")
+    label: str = Field(default="label", description="column of class names or integers")
 
+    def read(self, reading: Reading) -> LabelledPictures:
+        """The rows of the files.
 
-def read_hub(
-    name: str,
-    *,
-    split: str,
-    config: str | None = None,
-    image: str = "image",
-    label: str = "label",
-    max_pixels: int = MAX_PIXELS,
-    allow_download: bool = False,
-) -> Source:
-    """A folder written by `save_to_disk`, or a data set of the hub.
-
-    Args:
-        name: the folder, or the hub's id.
-        split: which split.
-        config: which configuration, where the hub has several.
-        image: column of images.
-        label: column of class names or integers.
-        max_pixels: larger images are refused from their header.
-        allow_download: whether the hub may be asked.
-
-    Raises:
-        ConfigError: there is no such split or column.
-        DataError: the folder is no saved data set, or the hub is needed and not allowed, or fails.
-    """
-    table = hub_table(name, split=split, config=config, allow_download=allow_download)
-    return _source(table, image=image, label=label, max_pixels=max_pixels)
+        Raises:
+            ConfigError: there is no such column.
+            DataError: a file is missing or damaged, or a column holds something else.
+        """
+        paths = [self.parquet] if isinstance(self.parquet, str) else self.parquet
+        return _source(parquet_table([expanded(path) for path in paths]), self.image, self.label, reading)
 
 
-def _source(table: ColumnTable, *, image: str, label: str, max_pixels: int) -> Source:
+class HubSource(LabelledSource):
+    """A data set of the Hugging Face hub, with `allow_download: true`, or a folder that `save_to_disk` wrote."""
+
+    hub: Annotated[str, PATH_OR_NAME] = Field(description="the data set's id or folder")
+    split: str = Field(default="train", description="its split")
+    config: str | None = Field(default=None, description="its configuration, where it has several")
+    image: str = Field(default="image", description="column of images")
+    label: str = Field(default="label", description="column of class names or integers")
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether `save_to_disk` wrote the folder."""
+        return is_saved(path)
+
+    def read(self, reading: Reading) -> LabelledPictures:
+        """The rows of the split.
+
+        Raises:
+            ConfigError: there is no such split or column.
+            DataError: the folder is no saved data set, or the hub is needed and not allowed, or fails.
+        """
+        table = hub_table(
+            expanded(self.hub), split=self.split, config=self.config, allow_download=reading.allow_download
+        )
+        return _source(table, self.image, self.label, reading)
+
+
+def _source(table: ColumnTable, image: str, label: str, reading: Reading) -> LabelledPictures:
     import datasets
 
     table.require(image, label)
-    pictures = table.pictures(image, max_pixels=max_pixels)
+    pictures = table.pictures(image, max_pixels=reading.max_pixels)
     kind = table.table.features[label]
     classnames = tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
     if not str(getattr(kind, "dtype", "")).startswith(("int", "uint", "string", "large_string")):
         raise DataError(
             f"label column must hold class names or integers. '{label}' of '{table.name}' holds {kind}."
         )
-    return Source(table.name, pictures, table.values(label), classnames)
+    return LabelledPictures(table.name, pictures, table.values(label), classnames)

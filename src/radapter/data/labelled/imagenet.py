@@ -11,23 +11,23 @@ from pathlib import Path
 
 from radapter.data.labelled.class_folders import files_source, first_few, folders_in, list_class_folders
 from radapter.data.labelled.imagenet_classes import imagenet_classes, named_classes, notes_on_names
-from radapter.data.labelled.labels import Source
-from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.labelled.labels import LabelledPictures
+from radapter.data.source import Reading
 from radapter.errors import ConfigError, DataError, did_you_mean
 
 SPLITS = ("train", "val")
 
 
 def read_imagenet(
-    path: Path, *, split: str | None = None, wnids: Path | None = None, max_pixels: int = MAX_PIXELS
-) -> Source:
+    path: Path, *, split: str | None = None, wnids: Path | None = None, reading: Reading
+) -> LabelledPictures:
     """ImageNet: the folder that holds train/ and val/, or one of these.
 
     Args:
         path: the folder.
         split: train or val, where the folder holds them.
         wnids: see `imagenet_classes`.
-        max_pixels: larger images are refused from their header.
+        reading: limits of images.
 
     Raises:
         ConfigError: a split is needed and not given, or given and not there.
@@ -41,17 +41,17 @@ def read_imagenet(
             f"split must be a folder of '{path}', which holds {', '.join(present) or 'neither train nor val'}. Got "
             f"{split!r}.{did_you_mean(split, present)}"
         )
-    return _of_ids(path if split is None else path / split, wnids=wnids, max_pixels=max_pixels)
+    return _of_ids(path if split is None else path / split, wnids=wnids, reading=reading)
 
 
-def read_imagenet_sketch(path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def read_imagenet_sketch(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
     """ImageNet-Sketch: folders of ids; the arguments are those of `read_imagenet`."""
-    return _of_ids(path, wnids=wnids, max_pixels=max_pixels)
+    return _of_ids(path, wnids=wnids, reading=reading)
 
 
-def read_imagenet_subset(path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def read_imagenet_subset(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
     """ImageNet-R and ImageNet-A: folders of ids; pictures show no class but those that have a folder."""
-    return _of_ids(path, wnids=wnids, max_pixels=max_pixels, only_these=True)
+    return _of_ids(path, wnids=wnids, reading=reading, only_these=True)
 
 
 def read_imagenet_c(
@@ -60,8 +60,8 @@ def read_imagenet_c(
     corruption: str,
     severity: int,
     wnids: Path | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> Source:
+    reading: Reading,
+) -> LabelledPictures:
     """ImageNet-C: one corruption at one severity.
 
     Args:
@@ -69,7 +69,7 @@ def read_imagenet_c(
         corruption: the name of its folder, such as gaussian_noise.
         severity: 1 to 5.
         wnids: see `imagenet_classes`.
-        max_pixels: larger images are refused from their header.
+        reading: limits of images.
 
     Raises:
         ConfigError: there is no such corruption or severity.
@@ -85,16 +85,16 @@ def read_imagenet_c(
                 f"{key} must be a folder of '{folder}', which holds {', '.join(present) or 'none'}. Got {value!r}."
                 f"{did_you_mean(value, present)}"
             )
-    return _of_ids(path / corruption / str(severity), wnids=wnids, max_pixels=max_pixels)
+    return _of_ids(path / corruption / str(severity), wnids=wnids, reading=reading)
 
 
-def read_imagenet_v2(path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def read_imagenet_v2(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
     """ImageNetV2: folders named by class numbers.
 
     Args:
         path: the folder, such as imagenetv2-matched-frequency-format-val.
         wnids: see `imagenet_classes`.
-        max_pixels: larger images are refused from their header.
+        reading: limits of images.
 
     Raises:
         DataError: a folder is missing, empty, or named otherwise than by a class number.
@@ -110,16 +110,18 @@ def read_imagenet_v2(path: Path, *, wnids: Path | None = None, max_pixels: int =
         )
     in_order = sorted(files, key=numbers.__getitem__)
     classes = {names[numbers[folder]]: files[folder] for folder in in_order}
-    return files_source(path.name, classes, max_pixels=max_pixels, notes=notes_on_names(classes, wnids))
+    return files_source(path.name, classes, reading=reading, notes=notes_on_names(classes, wnids))
 
 
-def _of_ids(path: Path, *, wnids: Path | None, max_pixels: int, only_these: bool = False) -> Source:
+def _of_ids(
+    path: Path, *, wnids: Path | None, reading: Reading, only_these: bool = False
+) -> LabelledPictures:
     files = named_classes(list_class_folders(path), path=path, wnids=wnids)
     candidates = dict.fromkeys(files, ()) if only_these else None
     return files_source(
         path.name,
         files,
-        max_pixels=max_pixels,
+        reading=reading,
         candidates=candidates,
         notes=notes_on_names(files, wnids),
     )

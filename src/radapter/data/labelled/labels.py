@@ -19,14 +19,9 @@ from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
 from radapter.zeroshot import equal_names, name_key, spellings, spoken
 
-HALVES = ("base", "novel")
-"""The two halves of a class list."""
-HALF_ORDERS = ("list", "names")
-"""The orders in which classes are halved: CoOp's, the class list; R-Adapter's release, alphabetical."""
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Source:
+class LabelledPictures:
     """What a source of labelled pictures hands over.
 
     Attributes:
@@ -97,7 +92,7 @@ def read_classnames(names: Sequence[str] | str | os.PathLike[str]) -> tuple[str,
 
 
 def resolve(
-    source: Source,
+    source: LabelledPictures,
     *,
     classes: Sequence[str] | None = None,
     mapping: Mapping[str, str | None] | None = None,
@@ -119,7 +114,7 @@ def resolve(
         classnames: the training classes, already renamed; None takes the source's, mapped and renamed.
         rename: class name to another one, after `mapping`; names that do not occur are ignored here.
         half: "base" or "novel" keeps that half of the source's classes, mapped; None keeps all.
-        half_order: one of HALF_ORDERS; in "names" capitals come before small letters.
+        half_order: list or names; in "names" capitals come before small letters.
         shared: whether classes that `classnames` lacks are left out; else they are an error.
 
     Raises:
@@ -255,7 +250,9 @@ def _columns(
     return torch.tensor(filled, dtype=torch.int64).reshape(len(rows), widest)
 
 
-def _named(source: Source, own: Sequence[str] | None, *, training: Sequence[str] | None) -> list[str]:
+def _named(
+    source: LabelledPictures, own: Sequence[str] | None, *, training: Sequence[str] | None
+) -> list[str]:
     """Labels as names; `training` is None where integers must not count in the training classes."""
     absent = [source.pictures.where(row) for row, label in enumerate(source.labels) if label in (None, "")]
     if absent:
@@ -316,14 +313,6 @@ def _halved(
     target: Mapping[str, str | None], half: str, name: str, *, order: str, is_whole: bool
 ) -> dict[str, str | None]:
     """The map with the other half's classes left out; base is the first half, and the larger one, as in CoOp."""
-    if half not in HALVES:
-        raise ConfigError(
-            f"half must be one of {', '.join(HALVES)}. Got {half!r}.{did_you_mean(half, HALVES)}"
-        )
-    if order not in HALF_ORDERS:
-        raise ConfigError(
-            f"half_order must be one of {', '.join(HALF_ORDERS)}. Got {order!r}.{did_you_mean(order, HALF_ORDERS)}"
-        )
     if not is_whole:
         # From the rows alone, a set that lacks a class would be halved elsewhere than the others.
         raise ConfigError(f"half needs the whole class list. '{name}' has none. Give it as classes: [...].")

@@ -4,9 +4,11 @@ A new one is a reader and a line in LAYOUTS. docs/data.md draws the folders of e
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, final
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Self, final
+
+from pydantic import Field, field_validator, model_validator
 
 from radapter.data.labelled.domains import read_domainnet, read_domains
 from radapter.data.labelled.imagenet import (
@@ -16,9 +18,11 @@ from radapter.data.labelled.imagenet import (
     read_imagenet_subset,
     read_imagenet_v2,
 )
-from radapter.data.labelled.labels import Source
+from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.labelled.objectnet import read_objectnet
-from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.labelled.source import LabelledSource
+from radapter.data.paths import PATH, place
+from radapter.data.source import Reading
 from radapter.errors import ConfigError, did_you_mean
 
 
@@ -28,14 +32,14 @@ class Layout:
     """One layout.
 
     Attributes:
-        read: (path, max_pixels=, options) -> Source.
+        read: (path, reading=, options) -> LabelledPictures.
         classes: how many the whole data set has; None where that varies.
         options: what `read` takes.
         required: which of these it cannot do without.
         shifted: whether it is a shifted test set of another data set, never one to train on.
     """
 
-    read: Callable[..., Source]
+    read: Callable[..., LabelledPictures]
     classes: int | None
     options: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -61,38 +65,64 @@ LAYOUTS: dict[str, Layout] = {
     "domains": Layout(read_domains, None, _DOMAINS),
 }
 
-OPTIONS = tuple(dict.fromkeys(name for layout in LAYOUTS.values() for name in layout.options))
 
+class LayoutSource(LabelledSource):
+    """A public data set as its authors released it.
 
-def read_layout(name: str, path: Path, options: Mapping[str, Any], *, max_pixels: int = MAX_PIXELS) -> Source:
-    """Reads a data set of a known layout.
-
-    Args:
-        name: a key of LAYOUTS.
-        path: its folder.
-        options: among the layout's.
-        max_pixels: larger images are refused from their header.
-
-    Raises:
-        ConfigError: the layout is unknown, does not take an option, or lacks one.
-        DataError: what the reader raises.
+    docs/data.md draws the folders and says which layout takes which option. `radapter data check PATH --layout NAME`
+    says what is found.
     """
-    layout = layout_of(name)
-    for key in options:
-        if key not in layout.options:
-            raise ConfigError(
-                f"layout '{name}' takes the options {', '.join(layout.options)}. Got {key!r}. Leave it out."
-            )
-    for key in layout.required:
-        if key not in options:
-            raise ConfigError(f"layout '{name}' needs {key}. Give it beside path.")
-    return layout.read(path, max_pixels=max_pixels, **options)
 
+    layout: str = Field(description=f"{', '.join(list(LAYOUTS)[:-1])} or {list(LAYOUTS)[-1]}")
+    path: Annotated[str, PATH] = Field(description="its folder")
+    split: str | None = Field(default=None, description="imagenet: train or val; domainnet: train or test")
+    wnids: Annotated[str | None, PATH] = Field(
+        default=None, description="imagenet and its kin: a file of WordNet ids; null is ImageNet's 1,000"
+    )
+    corruption: str | None = Field(default=None, description="imagenet-c: which corruption")
+    severity: Annotated[int, Field(ge=1, le=5)] | None = Field(
+        default=None, description="imagenet-c: how severe"
+    )
+    domain: str | None = Field(default=None, description="domain folders: the one to read; null is all")
+    leave_out: str | list[str] | None = Field(
+        default=None, description="domain folders: the domain, or list of domains, not to read"
+    )
 
-def layout_of(name: str) -> Layout:
-    """The layout of that name; ConfigError proposes the nearest."""
-    if name not in LAYOUTS:
-        raise ConfigError(
-            f"layout must be one of {', '.join(LAYOUTS)}. Got {name!r}.{did_you_mean(name, LAYOUTS)}"
-        )
-    return LAYOUTS[name]
+    def read(self, reading: Reading) -> LabelledPictures:
+        """Reads the data set.
+
+        Raises:
+            ConfigError: an option names what the folder does not hold.
+            DataError: what the layout's reader raises.
+        """
+        options = self._options()
+        if self.wnids is not None:
+            options["wnids"] = place(self.wnids)
+        return LAYOUTS[self.layout].read(place(self.path), reading=reading, **options)
+
+    def _options(self) -> dict[str, Any]:
+        """What was given for the layout's reader."""
+        own = inspect.get_annotations(type(self)).keys() - {"layout", "path"}
+        given = {key: getattr(self, key) for key in own & self.model_fields_set}
+        return {key: value for key, value in given.items() if value is not None}
+
+    @field_validator("layout")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in LAYOUTS:
+            raise ValueError(f"must be one of {', '.join(LAYOUTS)}.{did_you_mean(name, LAYOUTS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _takes_its_options(self) -> Self:
+        layout = LAYOUTS[self.layout]
+        for key in self._options():
+            if key not in layout.options:
+                raise ConfigError(
+                    f"layout '{self.layout}' takes the options {', '.join(layout.options)}. Got {key!r}. "
+                    "Leave it out."
+                )
+        for key in layout.required:
+            if getattr(self, key) is None:
+                raise ConfigError(f"layout '{self.layout}' needs {key}. Give it beside path.")
+        return self

@@ -18,22 +18,22 @@ from PIL import Image
 
 from radapter.data.labelled.class_folders import files_source, folders_in, images_in, refuse_empty
 from radapter.data.labelled.imagenet_classes import imagenet_classes
-from radapter.data.labelled.labels import Source
-from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.pictures.pictures import ChangedPictures
+from radapter.data.source import Reading
 from radapter.errors import DataError
 from radapter.given_files import parse_json, read_text
 
 BORDER = 2
 
 
-def read_objectnet(path: Path, *, wnids: Path | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
     """The shared classes under ObjectNet's own names, known also by those of ImageNet; borders cut off.
 
     Args:
         path: the folder that holds images/ and mappings/.
         wnids: see `imagenet_classes`.
-        max_pixels: larger images are refused from their header.
+        reading: limits of images.
 
     Raises:
         DataError: a folder or a mapping is missing or not as released, or a class folder holds no image.
@@ -51,7 +51,7 @@ def read_objectnet(path: Path, *, wnids: Path | None = None, max_pixels: int = M
     source = files_source(
         path.name,
         {str(of_folder[folder]): found for folder, found in files.items()},
-        max_pixels=max_pixels,
+        reading=reading,
         candidates={str(of_folder[folder]): meant[of_folder[folder]] for folder in folders},
     )
     return dataclasses.replace(source, pictures=ChangedPictures(source.pictures, _without_border))

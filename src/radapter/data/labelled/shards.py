@@ -1,54 +1,59 @@
 """Labelled images in tar shards that `radapter shards` wrote: all of them, listed when opened."""
 
-from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field
 
-from radapter.data.labelled.labels import Source
-from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.labelled.labels import LabelledPictures
+from radapter.data.labelled.source import LabelledSource
+from radapter.data.paths import PATH, place
 from radapter.data.shards.parts import IMAGES, content_key
 from radapter.data.shards.sizes import read_shards, refuse_count
+from radapter.data.source import Reading
 from radapter.data.tars import TarPictures, image_in, list_tar, samples, text_of
 from radapter.errors import DataError
 from radapter.given_files import parse_json
 
 
-def read_labelled_shards(folder: Path, *, max_pixels: int = MAX_PIXELS) -> Source:
-    """The images of a folder of shards, with their classes.
+class ShardsSource(LabelledSource):
+    """Tar shards of labelled images that `radapter shards` wrote, listed when opened: docs/shards.md."""
 
-    Args:
-        folder: with sizes.json.
-        max_pixels: larger images are refused from their header.
+    shards: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
 
-    Raises:
-        DataError: shards are missing, damaged, not as sizes.json says, or hold no labelled images.
-    """
-    found = read_shards(folder)
-    if "classnames" not in found.about:
-        raise DataError(
-            f"a shards source must hold labelled images. '{folder}' holds image-text pairs. Read them as "
-            f"{{webdataset: '{folder}/*.tar'}}, in a run of task: retrieval."
+    def read(self, reading: Reading) -> LabelledPictures:
+        """The images of the folder, with their classes.
+
+        Raises:
+            DataError: shards are missing, damaged, not as sizes.json says, or hold no labelled images.
+        """
+        folder = place(self.shards)
+        found = read_shards(folder)
+        if "classnames" not in found.about:
+            raise DataError(
+                f"a shards source must hold labelled images. '{folder}' holds image-text pairs. Read them as "
+                f"{{webdataset: '{folder}/*.tar'}}, in a run of task: retrieval."
+            )
+        images, labels, keys = [], [], []
+        for shard in found.paths:
+            refuse_count(found, shard)
+            for key, parts in samples(list_tar(shard)).items():
+                image = image_in(parts, list(IMAGES.values()))
+                try:
+                    labels.append(int(text_of(parts["cls"])))
+                    keys.append(content_key(parse_json(text_of(parts["json"]))))
+                except (KeyError, ValueError, AttributeError) as error:
+                    raise _strange(f"{shard}::{key}") from error
+                if image is None or keys[-1] is None:
+                    raise _strange(f"{shard}::{key}")
+                images.append(image)
+        return LabelledPictures(
+            folder.name,
+            TarPictures(images, max_pixels=reading.max_pixels),
+            labels,
+            tuple(found.about["classnames"]),
+            keys=torch.tensor(keys, dtype=torch.int64),
         )
-    images, labels, keys = [], [], []
-    for shard in found.paths:
-        refuse_count(found, shard)
-        for key, parts in samples(list_tar(shard)).items():
-            image = image_in(parts, list(IMAGES.values()))
-            try:
-                labels.append(int(text_of(parts["cls"])))
-                keys.append(content_key(parse_json(text_of(parts["json"]))))
-            except (KeyError, ValueError, AttributeError) as error:
-                raise _strange(f"{shard}::{key}") from error
-            if image is None or keys[-1] is None:
-                raise _strange(f"{shard}::{key}")
-            images.append(image)
-    return Source(
-        folder.name,
-        TarPictures(images, max_pixels=max_pixels),
-        labels,
-        tuple(found.about["classnames"]),
-        keys=torch.tensor(keys, dtype=torch.int64),
-    )
 
 
 def _strange(where: str) -> DataError:

@@ -1,65 +1,80 @@
 """Tables of image paths and labels, CSV or TSV. The user names the columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, ClassVar
 
-from radapter.data.labelled.labels import Source
-from radapter.data.pictures.decoding import MAX_PIXELS
+from pydantic import Field
+
+from radapter.data.labelled.labels import LabelledPictures
+from radapter.data.labelled.source import LabelledSource
+from radapter.data.paths import PATH, place
 from radapter.data.pictures.image_files import files_of_table
 from radapter.data.pictures.pictures import FilePictures
-from radapter.data.text_tables import read_table
+from radapter.data.source import Reading
+from radapter.data.text_tables import SUFFIXES, read_table
+from radapter.data.wording import Accepts
 from radapter.errors import ConfigError, DataError, did_you_mean
 
 
-def read_labelled_table(
-    path: Path,
-    *,
-    image: str,
-    label: str,
-    group: str | Sequence[str] | None = None,
-    where: Mapping[str, object] | None = None,
-    images: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> Source:
-    """A table of image paths and labels, such as the metadata.csv of a WILDS data set.
+class CsvSource(LabelledSource):
+    """A table of image paths and labels with a header line; `.tsv` and `.tab` are tab-separated."""
 
-    Args:
-        path: the table.
-        image: column of paths.
-        label: column of class names, or of integers.
-        group: column, or columns, whose values make the groups; None makes none.
-        where: column -> the value, or list of values, of the rows to read; None reads all.
-        images: folder, seen from the table's, where relative paths start; None is the table's own.
-        max_pixels: larger images are refused from their header.
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    Raises:
-        ConfigError: the table has no such column, or no row has such a value.
-        DataError: as `read_table`, or a row names no image, or by a relative path one outside the folder.
-    """
-    group_columns = [group] if isinstance(group, str) else list(group or ())
-    conditions = {column: _as_cells(wanted) for column, wanted in (where or {}).items()}
-    columns = read_table(path, [image, label, *group_columns, *conditions])
-    paths, labels, *rest = _selected(path, columns, conditions)
-    blank = [number for number, cell in enumerate(paths, start=1) if not cell.strip()]
-    if blank:
-        raise DataError(
-            f"every row must name an image. In '{path}' {len(blank)} of {len(paths)} do not, first rows "
-            f"{', '.join(map(str, blank[:3]))}. Fill column {image!r} or remove them."
-        )
-    files = files_of_table(paths, path.parent / (images or ""), origin=path)
-    groups = [
-        ", ".join(f"{column}={cell}" for column, cell in zip(group_columns, cells, strict=True))
-        for cells in zip(*rest, strict=True)
-    ]
-    # "007" is a name: as a number it would lose its zeros.
-    are_integers = all(cell.isdecimal() and cell == str(int(cell)) for cell in labels)
-    return Source(
-        path.stem,
-        FilePictures(files, max_pixels=max_pixels),
-        [int(cell) for cell in labels] if are_integers else labels,
-        None,
-        groups=groups or None,
+    csv: Annotated[str, PATH] = Field(description="the table; paths in it are relative to its folder")
+    image: str = Field(default="image", description="column of image paths")
+    label: str = Field(default="label", description="column of class names or integers")
+    group: str | list[str] | None = Field(
+        default=None, description="column or columns whose values make the groups of worst_group"
     )
+    where: (
+        Annotated[
+            dict[str, str | int | list[str | int]],
+            Accepts("a mapping of columns to values or lists of values"),
+        ]
+        | None
+    ) = Field(default=None, description="columns and the value, or list of values, of the rows to read")
+    images: str | None = Field(
+        default=None, description="folder, seen from the table's, where relative image paths start"
+    )
+
+    def listing(self) -> tuple[Path, Path]:
+        """The folder where names of images start, and the file."""
+        return place(self.csv).parent / (self.images or ""), place(self.csv)
+
+    def read(self, reading: Reading) -> LabelledPictures:
+        """The rows of the table.
+
+        Raises:
+            ConfigError: the table has no such column, or no row has such a value.
+            DataError: as `read_table`, or a row names no image, or by a relative path one outside the folder.
+        """
+        path = place(self.csv)
+        group_columns = [self.group] if isinstance(self.group, str) else self.group or []
+        conditions = {column: _as_cells(wanted) for column, wanted in (self.where or {}).items()}
+        columns = read_table(path, [self.image, self.label, *group_columns, *conditions])
+        paths, labels, *rest = _selected(path, columns, conditions)
+        blank = [number for number, cell in enumerate(paths, start=1) if not cell.strip()]
+        if blank:
+            raise DataError(
+                f"every row must name an image. In '{path}' {len(blank)} of {len(paths)} do not, first rows "
+                f"{', '.join(map(str, blank[:3]))}. Fill column {self.image!r} or remove them."
+            )
+        files = files_of_table(paths, path.parent / (self.images or ""), origin=path)
+        groups = [
+            ", ".join(f"{column}={cell}" for column, cell in zip(group_columns, cells, strict=True))
+            for cells in zip(*rest, strict=True)
+        ]
+        # "007" is a name: as a number it would lose its zeros.
+        are_integers = all(cell.isdecimal() and cell == str(int(cell)) for cell in labels)
+        return LabelledPictures(
+            path.stem,
+            FilePictures(files, max_pixels=reading.max_pixels),
+            [int(cell) for cell in labels] if are_integers else labels,
+            None,
+            groups=groups or None,
+        )
 
 
 def _selected(path: Path, columns: list[list[str]], conditions: Mapping[str, list[str]]) -> list[list[str]]:

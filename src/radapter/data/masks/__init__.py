@@ -4,8 +4,10 @@ label_maps.py    from a file's bytes to a label map, and where a set's label map
 label_values.py  what its values mean
 pairing.py       which file of two folders belongs to which
 paired.py        the set: pictures and label maps of one size, class indices and one ignored value
-folders.py       reading a data set of two folders, or its parquet file; world.py draws one
-layouts.py       the table of public data sets; class_lists.py has their class names
-opening.py       from a specification to a set
+source.py        what every kind of source takes
+described.py, layouts.py, world.py   the kinds of source, with the keys that each takes; layouts.py has the table of
+                 public data sets, class_lists.py their class names, folders.py reads them
+kinds.py         the list of kinds
+opening.py       from a source to a set
 checking.py      what a set holds
 """

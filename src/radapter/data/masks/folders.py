@@ -12,10 +12,11 @@ from typing import Any, Literal, final
 from radapter.data.columns import parquet_table
 from radapter.data.labelled.labels import read_classnames
 from radapter.data.masks.label_maps import EncodedMaps
+from radapter.data.masks.label_values import VOID
 from radapter.data.masks.paired import PairedMaskDataset
 from radapter.data.masks.pairing import ids_in, paired_files
-from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.pictures import FilePictures
+from radapter.data.source import Reading
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
 
@@ -54,7 +55,7 @@ class FolderLayout:
     lead: Literal["image", "mask"] = "image"
     names: tuple[str, ...] | None = None
     names_file: str | None = None
-    ignore: tuple[int, ...] = (255,)
+    ignore: tuple[int, ...] = (VOID,)
     reduce_zero_label: bool = False
     values: tuple[int, ...] | None = None
 
@@ -63,9 +64,9 @@ def read_folders(
     layout: FolderLayout,
     path: Path,
     *,
-    split: str = "val",
-    classes: Path | None = None,
-    max_pixels: int = MAX_PIXELS,
+    split: str,
+    classes: Path | None,
+    reading: Reading,
 ) -> PairedMaskDataset:
     """One split of a data set.
 
@@ -74,7 +75,7 @@ def read_folders(
         path: its folder.
         split: a key of the layout's splits.
         classes: a text file of class names, one a line, in place of the built-in ones.
-        max_pixels: larger images and masks are refused from their header.
+        reading: limits of images and masks.
 
     Raises:
         ConfigError: there is no such split, or the class list must be given.
@@ -92,9 +93,7 @@ def read_folders(
     names = _names(layout, path, classes)
     name = f"{path.name} {split}"
     if (path / f"{split}.parquet").is_file():
-        return read_mask_parquet(
-            path / f"{split}.parquet", classes=names, name=name, max_pixels=max_pixels, **meaning
-        )
+        return parquet_masks(path / f"{split}.parquet", classes=names, name=name, reading=reading, **meaning)
     images, masks = path / layout.images.format(split=layout.splits[split]), _masks(layout, path, split)
     pairs = paired_files(
         images,
@@ -104,8 +103,8 @@ def read_folders(
         ids=_ids(layout, path, split, images, masks),
     )
     return PairedMaskDataset(
-        FilePictures([pair.image for pair in pairs], max_pixels=max_pixels),
-        EncodedMaps(FilePictures([pair.mask for pair in pairs]), max_pixels=max_pixels),
+        FilePictures([pair.image for pair in pairs], max_pixels=reading.max_pixels),
+        EncodedMaps(FilePictures([pair.mask for pair in pairs]), max_pixels=reading.max_pixels),
         names,
         ids=[pair.id for pair in pairs],
         name=name,
@@ -113,14 +112,14 @@ def read_folders(
     )
 
 
-def read_mask_parquet(
+def parquet_masks(
     path: Path,
     *,
     classes: tuple[str, ...],
     image: str = "image",
     mask: str = "mask",
     name: str | None = None,
-    max_pixels: int = MAX_PIXELS,
+    reading: Reading,
     **meaning: Any,
 ) -> PairedMaskDataset:
     """A parquet file with a column of images and a column of label maps; an image's id is its stored file name.
@@ -131,7 +130,7 @@ def read_mask_parquet(
         image: column of images.
         mask: column of label maps.
         name: what tables call the set; None takes the file's.
-        max_pixels: larger images and masks are refused from their header.
+        reading: limits of images and masks.
         **meaning: ignore, reduce_zero_label, values and exif of `PairedMaskDataset`.
 
     Raises:
@@ -141,8 +140,8 @@ def read_mask_parquet(
     table = parquet_table([str(path)])
     table.require(image, mask)
     return PairedMaskDataset(
-        table.pictures(image, max_pixels=max_pixels),
-        EncodedMaps(table.pictures(mask), max_pixels=max_pixels),
+        table.pictures(image, max_pixels=reading.max_pixels),
+        EncodedMaps(table.pictures(mask), max_pixels=reading.max_pixels),
         classes,
         ids=_stems(table.paths(image)),
         name=table.name if name is None else name,

@@ -10,6 +10,8 @@ from radapter.errors import ConfigError
 
 IGNORE = -1
 """What a label map of a set holds where a pixel has no class."""
+VOID = 255
+"""The value of files for pixels of no class, unless something else is said."""
 UNKNOWN = -2
 """What the table holds for a value that is neither a class nor ignored."""
 

@@ -3,9 +3,9 @@
 A new one is a row of LAYOUTS. docs/data.md draws the folders of each.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field, field_validator
 
 from radapter.data.masks.class_lists import (
     ADE20K_150,
@@ -20,8 +20,10 @@ from radapter.data.masks.class_lists import (
 )
 from radapter.data.masks.folders import FolderLayout, read_folders
 from radapter.data.masks.paired import PairedMaskDataset
-from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.errors import ConfigError, did_you_mean
+from radapter.data.masks.source import MaskSource
+from radapter.data.paths import PATH, PATH_OR_NAME, place
+from radapter.data.source import Reading
+from radapter.errors import did_you_mean
 
 _TRAIN_VAL = {"train": "train", "val": "val"}
 _TRAINING = {"train": "training", "val": "validation"}
@@ -110,38 +112,30 @@ LAYOUTS: dict[str, FolderLayout] = {
     ),
 }
 
-OPTIONS = ("split", "classes")
-"""What every layout takes beside its path."""
 
+class MaskLayoutSource(MaskSource):
+    """A public set as its authors, or the usual converters, lay it out: docs/data.md."""
 
-def read_layout(
-    name: str, path: Path, options: Mapping[str, Any], *, max_pixels: int = MAX_PIXELS
-) -> PairedMaskDataset:
-    """Reads one split of a data set of a known layout.
+    layout: str = Field(description="its name; docs/data.md lists them")
+    path: Annotated[str, PATH] = Field(description="its folder")
+    split: str | None = Field(default=None, description="which of its splits; null is val")
+    classes: Annotated[str | None, PATH_OR_NAME] = Field(
+        default=None, description="a text file of class names, where the layout has none of its own"
+    )
 
-    Args:
-        name: a key of LAYOUTS.
-        path: its folder.
-        options: among OPTIONS; as for `read_folders`.
-        max_pixels: larger images and masks are refused from their header.
-
-    Raises:
-        ConfigError: the layout is unknown, does not take an option, or lacks one.
-        DataError: what `read_folders` raises.
-    """
-    layout = layout_of(name)
-    for key in options:
-        if key not in OPTIONS:
-            raise ConfigError(
-                f"layout '{name}' takes the options {', '.join(OPTIONS)}. Got {key!r}. Leave it out."
-            )
-    return read_folders(layout, path, **options, max_pixels=max_pixels)
-
-
-def layout_of(name: str) -> FolderLayout:
-    """The layout of that name; ConfigError proposes the nearest."""
-    if name not in LAYOUTS:
-        raise ConfigError(
-            f"layout must be one of {', '.join(LAYOUTS)}. Got {name!r}.{did_you_mean(name, LAYOUTS)}"
+    def read(self, reading: Reading) -> PairedMaskDataset:
+        """Reads one split; raises what `read_folders` does."""
+        return read_folders(
+            LAYOUTS[self.layout],
+            place(self.path),
+            split="val" if self.split is None else self.split,
+            classes=None if self.classes is None else place(self.classes),
+            reading=reading,
         )
-    return LAYOUTS[name]
+
+    @field_validator("layout")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in LAYOUTS:
+            raise ValueError(f"must be one of {', '.join(LAYOUTS)}.{did_you_mean(name, LAYOUTS)}")
+        return name

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from radapter.data.labelled.labels import read_classnames
 from radapter.data.masks.label_maps import ChosenMaps, EncodedMaps, LabelMaps
-from radapter.data.masks.label_values import IGNORE, UNKNOWN, listed, value_table
+from radapter.data.masks.label_values import IGNORE, UNKNOWN, VOID, listed, value_table
 from radapter.data.masks.pairing import paired_files
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels, orientation
 from radapter.data.pictures.pictures import ChosenPictures, FilePictures, Pictures
@@ -72,7 +72,7 @@ class PairedMaskDataset:
         images: str | os.PathLike[str] | Pictures,
         masks: str | os.PathLike[str] | LabelMaps,
         classes: Sequence[str] | str | os.PathLike[str],
-        ignore: int | Sequence[int] | None = 255,
+        ignore: int | Sequence[int] | None = VOID,
         reduce_zero_label: bool = False,
         *,
         values: Mapping[int, int] | None = None,

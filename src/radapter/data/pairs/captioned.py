@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
-class CaptionedSource:
+class CaptionedPictures:
     """What a reader of image-text pairs hands over.
 
     Attributes:
@@ -88,7 +88,7 @@ def gathered(
     )
 
 
-def rows_with_captions(source: CaptionedSource, *, max_bad: float) -> Tensor:
+def rows_with_captions(source: CaptionedPictures, *, max_bad: float) -> Tensor:
     """Returns the images that have a caption, as rows of the source, (N,), int64; logs what is skipped.
 
     Args:

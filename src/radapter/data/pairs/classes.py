@@ -1,26 +1,39 @@
 """Captions of labelled images: the class name in templates. The images of one class are one group."""
 
-from collections.abc import Sequence
+from pydantic import Field
 
-from radapter.data.labelled.classification import ClassificationSet
-from radapter.data.pairs.captioned import CaptionedSource
+from radapter.data.labelled.kinds import DataSource
+from radapter.data.labelled.opening import open_classification
+from radapter.data.pairs.captioned import CaptionedPictures
+from radapter.data.pairs.source import PairSource
 from radapter.data.pictures.pictures import ChosenPictures
+from radapter.data.source import Reading
 from radapter.zeroshot import prompts
+from radapter.zeroshot import templates as templates_of
 
 
-def captions_of_classes(dataset: ClassificationSet, templates: Sequence[str]) -> CaptionedSource:
-    """Every image with its class name in every template.
+class ClassNameSource(PairSource):
+    """Labelled images; the caption is the class name in each template, and the images of a class are one group."""
 
-    Args:
-        dataset: labelled images.
-        templates: T templates with one "{}" each.
-    """
-    texts = [tuple(prompts(name, templates)) for name in dataset.classnames]
-    labels = dataset.labels.tolist()
-    return CaptionedSource(
-        dataset.name,
-        ChosenPictures(dataset.pictures, dataset.rows),
-        [texts[label] for label in labels],
-        labels,
-        dataset.keys,
+    classification: DataSource = Field(description="the source, as for classification")
+    templates: list[str] | str = Field(
+        default="a photo of a {}.", description="one template, a list, or what data.templates takes"
     )
+
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """Every image with its class name in every template.
+
+        Raises:
+            InputError: as `open_classification`, or a template is wrong.
+        """
+        dataset = open_classification(self.classification, reading=reading)
+        templates = templates_of(self.templates)
+        texts = [tuple(prompts(name, templates)) for name in dataset.classnames]
+        labels = dataset.labels.tolist()
+        return CaptionedPictures(
+            dataset.name,
+            ChosenPictures(dataset.pictures, dataset.rows),
+            [texts[label] for label in labels],
+            labels,
+            dataset.keys,
+        )

@@ -1,74 +1,79 @@
 """Captioned parquet files, saved data sets and hub data sets: one image a row, with its caption or captions."""
 
-from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar
 
-from radapter.data.columns import ColumnTable, hub_table, parquet_table
-from radapter.data.pairs.captioned import CaptionedSource, group_id, texts_of
-from radapter.data.pictures.decoding import MAX_PIXELS
+from pydantic import Field
+
+from radapter.data.columns import SUFFIXES, ColumnTable, hub_table, is_saved, parquet_table
+from radapter.data.pairs.captioned import CaptionedPictures, group_id, texts_of
+from radapter.data.pairs.source import PairSource
+from radapter.data.paths import PATH, PATH_OR_NAME, expanded
+from radapter.data.source import Reading
 
 
-def read_pair_parquet(
-    paths: Sequence[str],
-    *,
-    image: str = "image",
-    captions: str = "captions",
-    group: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> CaptionedSource:
-    """Parquet files with an image and a caption column.
+class PairParquetSource(PairSource):
+    """Parquet files with an image and a caption column, as the hub stores them; a row is an image."""
 
-    Args:
-        paths: files, or patterns with `*`.
-        image: column of images: bytes, paths, or the hub's image feature.
-        captions: column of text, or of lists of text.
-        group: column of group ids; None makes each row a group.
-        max_pixels: larger images are refused from their header.
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    Raises:
-        ConfigError: there is no such column.
-        DataError: a file is missing or damaged, or a column holds something else.
+    parquet: Annotated[str | list[str], PATH] = Field(
+        description="the file or files; `*` may stand in a name"
+    )
+    image: str = Field(default="image", description="column of images")
+    captions: str = Field(default="captions", description="column of captions or lists of captions")
+    group: str | None = Field(default=None, description="column of group ids; null makes each row a group")
+
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """The rows of the files.
+
+        Raises:
+            ConfigError: there is no such column.
+            DataError: a file is missing or damaged, or a column holds something else.
+        """
+        paths = [self.parquet] if isinstance(self.parquet, str) else self.parquet
+        table = parquet_table([expanded(path) for path in paths])
+        return _source(table, self.image, self.captions, self.group, reading)
+
+
+class PairHubSource(PairSource):
+    """A data set of the Hugging Face hub, with `allow_download: true`, or a folder that `save_to_disk` wrote.
+
+    A row is an image.
     """
-    return _source(parquet_table(paths), image=image, captions=captions, group=group, max_pixels=max_pixels)
 
+    hub: Annotated[str, PATH_OR_NAME] = Field(description="the data set's id or folder")
+    split: str = Field(default="train", description="its split")
+    config: str | None = Field(default=None, description="its configuration, where it has several")
+    image: str = Field(default="image", description="column of images")
+    captions: str = Field(default="captions", description="column of captions or lists of captions")
+    group: str | None = Field(default=None, description="column of group ids; null makes each row a group")
 
-def read_pair_hub(
-    name: str,
-    *,
-    split: str,
-    config: str | None = None,
-    image: str = "image",
-    captions: str = "captions",
-    group: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    allow_download: bool = False,
-) -> CaptionedSource:
-    """A folder written by `save_to_disk`, or a data set of the hub.
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether `save_to_disk` wrote the folder."""
+        return is_saved(path)
 
-    Args:
-        name: the folder, or the hub's id.
-        split: which split.
-        config: which configuration, where the hub has several.
-        image: column of images.
-        captions: column of text, or of lists of text.
-        group: column of group ids; None makes each row a group.
-        max_pixels: larger images are refused from their header.
-        allow_download: whether the hub may be asked.
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """The rows of the split.
 
-    Raises:
-        ConfigError: there is no such split or column.
-        DataError: the folder is no saved data set, or the hub is needed and not allowed, or fails.
-    """
-    table = hub_table(name, split=split, config=config, allow_download=allow_download)
-    return _source(table, image=image, captions=captions, group=group, max_pixels=max_pixels)
+        Raises:
+            ConfigError: there is no such split or column.
+            DataError: the folder is no saved data set, or the hub is needed and not allowed, or fails.
+        """
+        table = hub_table(
+            expanded(self.hub), split=self.split, config=self.config, allow_download=reading.allow_download
+        )
+        return _source(table, self.image, self.captions, self.group, reading)
 
 
 def _source(
-    table: ColumnTable, *, image: str, captions: str, group: str | None, max_pixels: int
-) -> CaptionedSource:
+    table: ColumnTable, image: str, captions: str, group: str | None, reading: Reading
+) -> CaptionedPictures:
     table.require(image, captions, *([] if group is None else [group]))
-    pictures = table.pictures(image, max_pixels=max_pixels)
+    pictures = table.pictures(image, max_pixels=reading.max_pixels)
     texts = [texts_of(value, pictures.where(row)) for row, value in enumerate(table.values(captions))]
     groups = None
     if group is not None:
         groups = [group_id(value, pictures.where(row)) for row, value in enumerate(table.values(group))]
-    return CaptionedSource(table.name, pictures, texts, groups)
+    return CaptionedPictures(table.name, pictures, texts, groups)

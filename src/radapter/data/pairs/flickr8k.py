@@ -6,11 +6,16 @@ Source: Hodosh, Young and Hockenmaier, "Framing image description as a ranking t
 
 import logging
 from pathlib import Path
+from typing import Annotated
 
-from radapter.data.pairs.captioned import CaptionedSource
-from radapter.data.pictures.decoding import MAX_PIXELS
+from pydantic import Field
+
+from radapter.data.pairs.captioned import CaptionedPictures
+from radapter.data.pairs.source import PairSource
+from radapter.data.paths import PATH, place
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures
+from radapter.data.source import Reading
 from radapter.errors import DataError
 from radapter.given_files import read_text
 
@@ -20,43 +25,46 @@ _ABSENT = (
 _log = logging.getLogger(__name__)
 
 
-def read_flickr8k(
-    path: Path, *, images: Path, split_list: Path | None = None, max_pixels: int = MAX_PIXELS
-) -> CaptionedSource:
-    """A token file, or the images of it that a list names.
+class Flickr8kSource(PairSource):
+    """A token file, `name.jpg#0`, a tab and a caption a line, and the folder of its images."""
 
-    Of the official file one name is skipped, which is that of no image.
-
-    Args:
-        path: the token file.
-        images: the folder of the images.
-        split_list: a file with an image name a line; None reads all.
-        max_pixels: larger images are refused from their header.
-
-    Raises:
-        DataError: a file is missing, no such file or empty, the list names an image without captions, or images
-            are missing.
-    """
-    captions = _captions(path)
-    if captions.pop(_ABSENT, None):
-        _log.info("skipped: '%s' captions %s, an image that Flickr8k does not have", path, _ABSENT)
-    names = list(captions) if split_list is None else _listed(split_list, captions, path)
-    files = files_inside(names, images, origin=path if split_list is None else split_list)
-    source = path if split_list is None else split_list
-    return CaptionedSource(
-        source.stem, FilePictures(files, max_pixels=max_pixels), [captions[name] for name in names]
+    flickr8k: Annotated[str, PATH] = Field(description="Flickr8k.token.txt, or another file of its form")
+    images: Annotated[str, PATH] = Field(description="the folder of the images")
+    split_list: Annotated[str | None, PATH] = Field(
+        default=None,
+        description="a file with an image name a line, such as Flickr_8k.testImages.txt; null is all",
     )
+
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """The images of the token file, or those that the list names.
+
+        One name of the official file is skipped: there is no such image.
+
+        Raises:
+            DataError: a file is missing, no such file or empty, the list names an image without captions, or images
+                are missing.
+        """
+        path = place(self.flickr8k)
+        split_list = None if self.split_list is None else place(self.split_list)
+        captions = _captions(path)
+        if captions.pop(_ABSENT, None):
+            _log.info("skipped: '%s' captions %s, an image that Flickr8k does not have", path, _ABSENT)
+        names = list(captions) if split_list is None else _listed(split_list, captions, path)
+        source = path if split_list is None else split_list
+        files = files_inside(names, place(self.images), origin=source)
+        pictures = FilePictures(files, max_pixels=reading.max_pixels)
+        return CaptionedPictures(source.stem, pictures, [captions[name] for name in names])
 
 
 def _captions(path: Path) -> dict[str, list[str]]:
     """Image name -> its captions in the order of their numbers."""
     numbered: dict[str, list[tuple[int, str]]] = {}
-    for place, line in enumerate(_lines(path), start=1):
+    for row, line in enumerate(_lines(path), start=1):
         token, tab, caption = line.partition("\t")
         name, hash_, number = token.rpartition("#")
         if not (tab and hash_ and name and number.isdecimal()):
             raise DataError(
-                f"every line must be 'name.jpg#0', a tab and a caption. Line {place} of '{path}' is {line[:60]!r}."
+                f"every line must be 'name.jpg#0', a tab and a caption. Line {row} of '{path}' is {line[:60]!r}."
             )
         numbered.setdefault(name, []).append((int(number), caption))
     return {

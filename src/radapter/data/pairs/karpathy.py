@@ -9,44 +9,55 @@ Source: Karpathy and Fei-Fei, "Deep visual-semantic alignments for generating im
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from radapter.data.pairs.captioned import CaptionedSource
-from radapter.data.pictures.decoding import MAX_PIXELS
+from pydantic import Field
+
+from radapter.data.pairs.captioned import CaptionedPictures
+from radapter.data.pairs.source import PairSource
+from radapter.data.paths import PATH, place
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures
+from radapter.data.source import Reading
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_json_file
 
 _JOINS = {"restval": "train"}
 
 
-def read_karpathy(
-    path: Path, *, images: Path, split: str = "train", max_pixels: int = MAX_PIXELS
-) -> CaptionedSource:
-    """One split of a file.
+class KarpathySource(PairSource):
+    """A split file of Karpathy and Fei-Fei (`dataset_coco.json`) and the folder of its images."""
 
-    Args:
-        path: the JSON file.
-        images: the folder that its paths start at.
-        split: train, with restval, val or test.
-        max_pixels: larger images are refused from their header.
-
-    Raises:
-        ConfigError: the file has no such split.
-        DataError: the file is missing or no such file, a path leaves `images`, or images are missing.
-    """
-    entries = _entries(path)
-    splits = list(dict.fromkeys(_JOINS.get(kind, kind) for _, kind, _ in entries))
-    if split not in splits:
-        raise ConfigError(
-            f"split must be one of {', '.join(splits)}. '{path}' has no {split!r}.{did_you_mean(split, splits)}"
-        )
-    chosen = [(file, texts) for file, kind, texts in entries if _JOINS.get(kind, kind) == split]
-    files = files_inside([file for file, _ in chosen], images, origin=path)
-    return CaptionedSource(
-        f"{path.stem} {split}", FilePictures(files, max_pixels=max_pixels), [texts for _, texts in chosen]
+    karpathy: Annotated[str, PATH] = Field(
+        description="dataset_coco.json, dataset_flickr30k.json or dataset_flickr8k.json"
     )
+    images: Annotated[str, PATH] = Field(description="the folder that its paths start at")
+    split: Literal["train", "val", "test"] = Field(
+        default="train", description="which of its splits; restval joins train"
+    )
+
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """The images of the split.
+
+        Raises:
+            ConfigError: the file has no such split.
+            DataError: the file is missing or no such file, a path leaves `images`, or images are missing.
+        """
+        path = place(self.karpathy)
+        entries = _entries(path)
+        splits = list(dict.fromkeys(_JOINS.get(kind, kind) for _, kind, _ in entries))
+        if self.split not in splits:
+            raise ConfigError(
+                f"split must be one of {', '.join(splits)}. '{path}' has no {self.split!r}."
+                f"{did_you_mean(self.split, splits)}"
+            )
+        chosen = [(file, texts) for file, kind, texts in entries if _JOINS.get(kind, kind) == self.split]
+        files = files_inside([file for file, _ in chosen], place(self.images), origin=path)
+        return CaptionedPictures(
+            f"{path.stem} {self.split}",
+            FilePictures(files, max_pixels=reading.max_pixels),
+            [texts for _, texts in chosen],
+        )
 
 
 def _entries(path: Path) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -2,55 +2,68 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, ClassVar
 
-from radapter.data.pairs.captioned import CaptionedSource, gathered
-from radapter.data.pictures.decoding import MAX_PIXELS
+from pydantic import Field
+
+from radapter.data.pairs.captioned import CaptionedPictures, gathered
+from radapter.data.pairs.source import PairSource
+from radapter.data.paths import PATH, place
 from radapter.data.pictures.image_files import files_of_table, refuse_missing
 from radapter.data.pictures.pictures import FilePictures
-from radapter.data.text_tables import read_table
+from radapter.data.source import Reading
+from radapter.data.text_tables import SUFFIXES, read_table
 from radapter.errors import DataError
 
 
-def read_pair_table(
-    path: Path,
-    *,
-    image: str = "image",
-    caption: str = "caption",
-    group: str | None = None,
-    images: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> CaptionedSource:
-    """A table of image paths and captions.
+class PairCsvSource(PairSource):
+    """A table with a header line and a caption a row; `.tsv` and `.tab` are tab-separated.
 
-    Args:
-        path: the table; TSV where its name ends in .tsv or .tab.
-        image: column of paths.
-        caption: column of captions.
-        group: column of group ids; None makes the image the group.
-        images: folder, seen from the table's, where relative paths start; None is the table's own.
-        max_pixels: larger images are refused from their header.
-
-    Raises:
-        ConfigError: the table has no such column.
-        DataError: as `read_table`; a row names no image, no group, or an image that is not there, or an image has
-            two groups.
+    Rows of one image are brought together.
     """
-    columns = [image, caption, *([] if group is None else [group])]
-    paths, captions, *groups = read_table(path, columns, beside="caption")
-    _refuse_blank(
-        paths, f"every row must name an image. In '{path}'", f"Fill column {image!r} or remove them."
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    csv: Annotated[str, PATH] = Field(description="the table; paths in it are relative to its folder")
+    image: str = Field(default="image", description="column of image paths")
+    caption: str = Field(default="caption", description="column of captions")
+    group: str | None = Field(default=None, description="column of group ids; null makes the image the group")
+    images: str | None = Field(
+        default=None, description="folder, seen from the table's, where relative image paths start"
     )
-    if groups:
+
+    def listing(self) -> tuple[Path, Path]:
+        """The folder where names of images start, and the file."""
+        return place(self.csv).parent / (self.images or ""), place(self.csv)
+
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """The rows of the table, those of one image together.
+
+        Raises:
+            ConfigError: the table has no such column.
+            DataError: as `read_table`; a row names no image, no group, or an image that is not there, or an image
+                has two groups.
+        """
+        path = place(self.csv)
+        columns = [self.image, self.caption, *([] if self.group is None else [self.group])]
+        paths, captions, *groups = read_table(path, columns, beside="caption")
         _refuse_blank(
-            groups[0],
-            f"every row must name a group. In '{path}'",
-            f"Fill column {group!r}, or leave group out: the image is the group then.",
+            paths, f"every row must name an image. In '{path}'", f"Fill column {self.image!r} or remove them."
         )
-    rows = gathered(paths, [(text,) for text in captions], groups[0] if groups else None, origin=path.name)
-    folder = path.parent / (images or "")
-    files = files_of_table(rows.images, folder, origin=path)
-    refuse_missing(files, names=rows.images, origin=path, folder=folder)
-    return CaptionedSource(path.stem, FilePictures(files, max_pixels=max_pixels), rows.captions, rows.groups)
+        if groups:
+            _refuse_blank(
+                groups[0],
+                f"every row must name a group. In '{path}'",
+                f"Fill column {self.group!r}, or leave group out: the image is the group then.",
+            )
+        rows = gathered(
+            paths, [(text,) for text in captions], groups[0] if groups else None, origin=path.name
+        )
+        folder = path.parent / (self.images or "")
+        files = files_of_table(rows.images, folder, origin=path)
+        refuse_missing(files, names=rows.images, origin=path, folder=folder)
+        pictures = FilePictures(files, max_pixels=reading.max_pixels)
+        return CaptionedPictures(path.stem, pictures, rows.captions, rows.groups)
 
 
 def _refuse_blank(cells: Sequence[str], requirement: str, remedy: str) -> None:

@@ -9,13 +9,17 @@ Source: github.com/LAION-AI/CLIP_benchmark (webdataset_builder.py), github.com/w
 import glob
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field
 
-from radapter.data.pairs.captioned import CaptionedSource, group_id, texts_of
-from radapter.data.pictures.decoding import MAX_PIXELS, SUFFIXES
+from radapter.data.pairs.captioned import CaptionedPictures, group_id, texts_of
+from radapter.data.pairs.source import PairSource
+from radapter.data.paths import PATH, expanded, place
+from radapter.data.pictures.decoding import SUFFIXES
 from radapter.data.shards.parts import content_key
+from radapter.data.source import Reading
 from radapter.data.tars import Member, TarPictures, image_in, list_tar, samples, text_of
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import parse_json, read_text
@@ -26,69 +30,84 @@ Texts = tuple[tuple[str, ...], Hashable | None, int | None]
 """The captions of a sample, its group, and the content key that it tells."""
 
 
-def read_clip_benchmark(
-    folder: Path, *, split: str = "test", max_pixels: int = MAX_PIXELS
-) -> CaptionedSource:
-    """A captioned data set as CLIP_benchmark keeps it; every image is a group.
+class ClipBenchmarkSource(PairSource):
+    """Tar shards as CLIP_benchmark keeps them: `FOLDER/test/0.tar`, `1.tar`, ... and `nshards.txt`.
 
-    Args:
-        folder: which holds a folder for each split.
-        split: which of them.
-        max_pixels: larger images are refused from their header.
-
-    Raises:
-        ConfigError: there is no such split.
-        DataError: shards are missing, damaged or not as many as nshards.txt says, or a sample is not whole.
+    Every image is a group.
     """
-    splits = sorted(place.parent.name for place in folder.glob("*/nshards.txt"))
-    if split not in splits:
-        raise (ConfigError if splits else DataError)(
-            f"split must be one of {', '.join(splits) or 'the folders with nshards.txt'}. '{folder}' has no "
-            f"{split!r}.{did_you_mean(split, splits)}"
-        )
-    place = folder / split
-    shards = [place / f"{number}.tar" for number in range(_shard_count(place / "nshards.txt"))]
-    present = {path.name for path in place.glob("*.tar")}
-    if present != {shard.name for shard in shards}:
-        odd = sorted(present ^ {shard.name for shard in shards})
-        raise DataError(
-            f"shards must be those that nshards.txt counts, 0.tar to {len(shards) - 1}.tar. In '{place}' "
-            f"{len(present)} are there; one side alone has {', '.join(odd[:3])}. Complete the folder or correct "
-            "the number."
-        )
-    return _source(folder.name, shards, _lines_of_text, max_pixels=max_pixels)
+
+    clip_benchmark: Annotated[str, PATH] = Field(
+        description="the folder that holds a folder of shards for each split"
+    )
+    split: str = Field(default="test", description="which of its splits")
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether a folder in it has a count of shards."""
+        return next(path.glob("*/nshards.txt"), None) is not None
+
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """The samples of the split.
+
+        Raises:
+            ConfigError: there is no such split.
+            DataError: shards are missing, damaged or not as many as nshards.txt says, or a sample is not whole.
+        """
+        folder = place(self.clip_benchmark)
+        splits = sorted(found.parent.name for found in folder.glob("*/nshards.txt"))
+        if self.split not in splits:
+            raise (ConfigError if splits else DataError)(
+                f"split must be one of {', '.join(splits) or 'the folders with nshards.txt'}. '{folder}' has no "
+                f"{self.split!r}.{did_you_mean(self.split, splits)}"
+            )
+        inside = folder / self.split
+        shards = [inside / f"{number}.tar" for number in range(_shard_count(inside / "nshards.txt"))]
+        present = {path.name for path in inside.glob("*.tar")}
+        if present != {shard.name for shard in shards}:
+            odd = sorted(present ^ {shard.name for shard in shards})
+            raise DataError(
+                f"shards must be those that nshards.txt counts, 0.tar to {len(shards) - 1}.tar. In '{inside}' "
+                f"{len(present)} are there; one side alone has {', '.join(odd[:3])}. Complete the folder or correct "
+                "the number."
+            )
+        return _source(folder.name, shards, _lines_of_text, reading=reading)
 
 
-def read_webdataset(
-    paths: Sequence[str],
-    *,
-    captions: str | None = None,
-    group: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> CaptionedSource:
-    """Tars of webdataset; of a sample with both, key.json is read.
+class WebdatasetSource(PairSource):
+    """Tars with `key.jpg` (or another image) and `key.txt`, one caption, or `key.json` with captions and a group id.
 
-    Args:
-        paths: tars, or patterns with `*`.
-        captions: key of the caption or captions in key.json; None takes `captions` or `caption`.
-        group: key of the group id in key.json; None takes `group` where all samples have it, else makes every
-            image a group.
-        max_pixels: larger images are refused from their header.
-
-    Raises:
-        ConfigError: key.json has no such key.
-        DataError: tars are missing or damaged, or a sample is not whole.
+    `key.json` is read where a sample has both. The tars are uncompressed; nothing is extracted.
     """
-    shards = [Path(file) for path in paths for file in _found(path)]
 
-    def texts(parts: Mapping[str, Member], key: str) -> Texts:
+    suffixes: ClassVar[tuple[str, ...]] = (".tar",)
+
+    webdataset: Annotated[str | list[str], PATH] = Field(
+        description="the tar or tars; `*` may stand in a name"
+    )
+    captions: str | None = Field(
+        default=None, description="key of the captions in key.json; null is captions or caption"
+    )
+    group: str | None = Field(
+        default=None, description="key of the group id in key.json; null is group where it is there"
+    )
+
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """The samples of the tars; without groups every image is one.
+
+        Raises:
+            ConfigError: key.json has no such key.
+            DataError: tars are missing or damaged, or a sample is not whole.
+        """
+        paths = [self.webdataset] if isinstance(self.webdataset, str) else self.webdataset
+        shards = [Path(file) for path in paths for file in _found(expanded(path))]
+        return _source(shards[0].stem, shards, self._texts, reading=reading)
+
+    def _texts(self, parts: Mapping[str, Member], key: str) -> Texts:
         if "json" in parts:
-            return _described(parts["json"], captions=captions, group=group)
-        if group is not None:
+            return _described(parts["json"], captions=self.captions, group=self.group)
+        if self.group is not None:
             raise ConfigError(f"group needs a key.json in every sample. '{key}' has none. Leave group out.")
         return ((" ".join(text_of(parts["txt"]).split()),) if "txt" in parts else ()), None, None
-
-    return _source(shards[0].stem, shards, texts, max_pixels=max_pixels)
 
 
 def _source(
@@ -96,8 +115,8 @@ def _source(
     shards: Sequence[Path],
     texts: Callable[[Mapping[str, Member], str], Texts],
     *,
-    max_pixels: int,
-) -> CaptionedSource:
+    reading: Reading,
+) -> CaptionedPictures:
     images, captions, groups, keys = [], [], [], []
     for shard in shards:
         for key, parts in samples(list_tar(shard)).items():
@@ -115,9 +134,9 @@ def _source(
             f"either every sample has a group or none has. {len(unnamed)} of {len(images)} in '{name}' have none: "
             f"{', '.join(unnamed[:3])}. Give them one."
         )
-    return CaptionedSource(
+    return CaptionedPictures(
         name,
-        TarPictures(images, max_pixels=max_pixels),
+        TarPictures(images, max_pixels=reading.max_pixels),
         captions,
         None if unnamed else groups,
         None if None in keys else torch.tensor(keys, dtype=torch.int64),

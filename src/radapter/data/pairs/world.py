@@ -4,51 +4,43 @@ A scene has up to WORDINGS captions that name more or less of it ("a car", "a ca
 background"); the first is the world's own. Wordings that come out alike count once.
 """
 
-from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
 
 from radapter import world
-from radapter.data.pairs.captioned import CaptionedSource
-from radapter.data.pictures.pictures import ArrayPictures
-from radapter.errors import ConfigError, did_you_mean
+from radapter.data.pairs.captioned import CaptionedPictures
+from radapter.data.pairs.source import PairSource
+from radapter.data.source import Reading
+from radapter.data.world_scenes import Seed, Size, Styles, drawn_scenes
 
 WORDINGS = 5
-RATES = {"clean": world.CLEAN, "full": world.FULL, "web": world.WEB}
-"""What captions say: parts of the scene at random, everything that can be seen, or what the web would."""
+_RATES = {"clean": world.CLEAN, "full": world.FULL, "web": world.WEB}
 
 
-def read_pair_world(
-    split: str,
-    *,
-    seed: int = 0,
-    size: int | None = None,
-    styles: str | Sequence[str] | None = None,
-    wording: str = "clean",
-) -> CaptionedSource:
-    """Draws a split of the world with its captions; every scene is a group.
+class PairWorldSource(PairSource):
+    """Captioned scenes of the embedded world, drawn when the run starts; each has up to five wordings."""
 
-    Args:
-        split: one of `radapter.world.SPLITS`; "scenes" holds every style and often two objects.
-        seed: of the scenes.
-        size: images; None takes the split's usual number.
-        styles: of "scenes" only those in this style, or in one of these; None takes all.
-        wording: a key of RATES.
-
-    Raises:
-        ConfigError: the wording is unknown.
-        DataError: the split or a style is unknown, or a number is out of range.
-    """
-    if wording not in RATES:
-        raise ConfigError(
-            f"wording must be one of {', '.join(RATES)}. Got {wording!r}.{did_you_mean(wording, RATES)}"
-        )
-    chosen = [styles] if isinstance(styles, str) else styles
-    drawn = world.split(split, seed=seed, size=size, styles=chosen)
-    worded = [
-        world.captions(drawn.scenes, RATES[wording], stream=f"caption {number}" if number else "caption")
-        for number in range(WORDINGS)
-    ]
-    captions = [tuple(dict.fromkeys(of)) for of in zip(*worded, strict=True)]
-    name = split if chosen is None else f"{split} {' '.join(chosen)}"
-    return CaptionedSource(
-        name, ArrayPictures(drawn.images, name=f"world {split} {seed}:"), captions, None, drawn.keys
+    world: str = Field(description="the split: scenes holds all styles and often two objects")
+    seed: Seed = 0
+    size: Size = None
+    styles: Styles = None
+    wording: Literal["clean", "full", "web"] = Field(
+        default="clean",
+        description="clean names parts of a scene at random, full all that can be seen, web errs as the web does",
     )
+
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """Draws the scenes; nothing of `reading` acts on them.
+
+        Raises:
+            DataError: the split or a style is unknown, or styles are given for another split than "scenes".
+        """
+        drawn, name, pictures = drawn_scenes(self.world, seed=self.seed, size=self.size, styles=self.styles)
+        rates = _RATES[self.wording]
+        worded = [
+            world.captions(drawn.scenes, rates, stream=f"caption {number}" if number else "caption")
+            for number in range(WORDINGS)
+        ]
+        captions = [tuple(dict.fromkeys(of)) for of in zip(*worded, strict=True)]
+        return CaptionedPictures(name, pictures, captions, None, drawn.keys)

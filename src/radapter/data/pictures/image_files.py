@@ -13,9 +13,6 @@ from pathlib import Path, PureWindowsPath
 
 from radapter.errors import DataError
 
-TABLES = ("csv", "jsonl")
-"""Kinds of source that a user writes, which may name files by absolute paths."""
-
 
 def roots_of(folder: Path, origin: Path) -> tuple[str, ...]:
     """The folders, without links, that the files of a list must lie in.

@@ -4,19 +4,21 @@ import bisect
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, final
+from typing import Annotated, final
 
 import torch
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from radapter.data.labelled.labels import refuse_duplicates, renamed
-from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
+from radapter.data.paths import PATH
+from radapter.data.paths import place as placed
+from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.shards.contents import read_contents
 from radapter.data.shards.plan import Segment
 from radapter.data.shards.reading import read
 from radapter.data.shards.sizes import Shards, read_shards
-from radapter.data.specification import check_options, expanded
+from radapter.data.source import DEFAULT, Reading, Source, Spec, checked, source_type
 from radapter.data.splits import fingerprint
 from radapter.errors import ConfigError, DataError
 from radapter.zeroshot import name_key, spoken
@@ -24,7 +26,29 @@ from radapter.zeroshot import name_key, spoken
 BUFFER = 2_000
 """Samples among which the next is drawn, unless something else is asked for."""
 
-_KINDS: dict[str, dict[str, Any]] = {"stream": {"stream": str, "buffer": int, "readers": int}}
+
+class StreamSource(Source):
+    """Tar shards that `radapter shards` wrote, of labelled images or of pairs, read in sequence and never listed.
+
+    A stream is for `data.train`, and it is the only source there. docs/shards.md says what that means.
+    """
+
+    stream: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
+    buffer: int = Field(
+        default=BUFFER,
+        ge=1,
+        description="samples among which the next is drawn; each reader holds as many files",
+    )
+    readers: int = Field(
+        default=0,
+        ge=0,
+        description="processes that read and decode, each its part of the shards; 0 reads in the training process",
+    )
+
+
+_ADAPTER: TypeAdapter[StreamSource] = TypeAdapter(
+    source_type([StreamSource], words="a stream", may_be_path=False)
+)
 
 
 @final
@@ -87,33 +111,28 @@ class ShardStream:
         return tuple(caption for sample in read(self.shards, wanted) for caption in sample.captions)
 
 
-def is_stream(spec: object) -> bool:
-    """Whether a specification of a source is that of a stream."""
-    return isinstance(spec, Mapping) and "stream" in spec
-
-
 def open_labelled_stream(
-    spec: Mapping[str, Any],
+    spec: Spec,
     *,
     classnames: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
     name: str | None = None,
-    max_pixels: int = MAX_PIXELS,
+    reading: Reading = DEFAULT,
 ) -> ShardStream:
     """Opens shards of labelled images.
 
     Args:
-        spec: {stream: FOLDER, buffer: samples, readers: processes}.
+        spec: {stream: FOLDER, buffer: samples, readers: processes}, or a `StreamSource`.
         classnames: the training classes; None takes those of the shards.
         rename: class name to another one, as `data.rename`; names that the shards lack are ignored.
         name: what tables call it; None takes the folder's.
-        max_pixels: larger images are refused from their header.
+        reading: limits of images.
 
     Raises:
         ConfigError: a key or value of `spec` is unknown or out of range.
         DataError: the shards are not whole, not as sizes.json says, hold pairs, or a class that `classnames` lacks.
     """
-    stream = _opened(spec, name=name, max_pixels=max_pixels)
+    stream = _opened(spec, name, reading)
     own = stream.shards.about.get("classnames")
     if own is None:
         raise DataError(
@@ -139,7 +158,7 @@ def open_labelled_stream(
 
 
 def open_pair_stream(
-    spec: Mapping[str, Any], *, join: bool = True, name: str | None = None, max_pixels: int = MAX_PIXELS
+    spec: Spec, *, join: bool = True, name: str | None = None, reading: Reading = DEFAULT
 ) -> ShardStream:
     """Opens shards of captioned images; the arguments are `open_labelled_stream`'s.
 
@@ -147,14 +166,14 @@ def open_pair_stream(
         spec: as there.
         join: whether images that share a caption shall be one target class; it was decided when the shards were
             written.
-        name, max_pixels: as there.
+        name, reading: as there.
 
     Raises:
         ConfigError: a key or value of `spec` is unknown or out of range, or the shards were written with another
             `join`.
         DataError: the shards are not whole, not as sizes.json says, or hold labelled images.
     """
-    stream = _opened(spec, name=name, max_pixels=max_pixels)
+    stream = _opened(spec, name, reading)
     about, folder = stream.shards.about, stream.shards.folder
     if "join_captions" not in about:
         raise DataError(
@@ -169,14 +188,9 @@ def open_pair_stream(
     return stream
 
 
-def _opened(spec: Mapping[str, Any], *, name: str | None, max_pixels: int) -> ShardStream:
-    options = {key: value for key, value in spec.items() if value is not None}
-    check_options(options, _KINDS, {})
-    check_max_pixels(max_pixels)
-    for key, least in (("buffer", 1), ("readers", 0)):
-        if options.get(key, least) < least:
-            raise ConfigError(f"{key} of a stream must be >= {least}. Got {options[key]}.")
-    shards = read_shards(Path(expanded(options["stream"])))
+def _opened(spec: Spec, name: str | None, reading: Reading) -> ShardStream:
+    source: StreamSource = checked(spec, _ADAPTER)
+    shards = read_shards(placed(source.stream))
     if not shards.is_complete:
         raise DataError(
             f"shards that are trained on must be complete. '{shards.folder}' has {shards.items} of {shards.of} "
@@ -186,7 +200,7 @@ def _opened(spec: Mapping[str, Any], *, name: str | None, max_pixels: int) -> Sh
         name or shards.folder.name,
         shards,
         read_contents(shards.folder),
-        buffer=options.get("buffer", BUFFER),
-        readers=options.get("readers", 0),
-        max_pixels=max_pixels,
+        buffer=source.buffer,
+        readers=source.readers,
+        max_pixels=reading.max_pixels,
     )

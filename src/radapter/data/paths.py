@@ -1,15 +1,46 @@
-"""Paths in a configuration: written as the user likes, stored so that they hold from every folder."""
+"""Paths in run.yaml: written as the user likes, expanded when opened, stored so that they hold from every folder."""
 
+import errno
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, PlainSerializer
 from pydantic.fields import FieldInfo
+
+from radapter.errors import ConfigError
 
 PATH, PATH_OR_NAME, PATHS_OR_NAMES = "path", "path or name", "paths or names"
 """Marks of a field, such as `Annotated[str, PATH]`: a path or paths, a text that may name a file, a list of such."""
+
+_VARIABLE = re.compile(r"\$\{?(\w+)")
+
+
+def expanded(path: str) -> str:
+    """Expands environment variables and `~` in a path.
+
+    Raises:
+        ConfigError: a variable is not set, and nothing is called so literally, or no file can have this name.
+    """
+    found = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
+    unset = [name for name in _VARIABLE.findall(path) if name not in os.environ]
+    if unset and not os.path.exists(found):  # noqa: PTH110
+        raise ConfigError(
+            f"variables in a path must be set. In '{path}' ${unset[0]} is not. "
+            f"Set it: export {unset[0]}=/path/to/data"
+        )
+    try:
+        os.lstat(found)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
+            raise ConfigError(f"a path must be a possible name. Got {path!r}: {error}.") from error
+    return found
+
+
+def place(path: str) -> Path:
+    """Returns the path of a source's file or folder, expanded; raises ConfigError as `expanded`."""
+    return Path(expanded(path))
 
 
 def absolute(path: str) -> str:
@@ -37,20 +68,7 @@ def with_absolute_paths(values: Mapping[str, Any], fields: Mapping[str, FieldInf
     }
 
 
-def stored_source(spec: Any, kinds: Mapping[str, type[BaseModel]]) -> Any:
-    """A data source, a path or a mapping of one of these kinds, with absolute paths."""
-    if isinstance(spec, str):
-        return absolute(spec)
-    kind = next(kind for kind in kinds if kind in spec)
-    return with_absolute_paths(spec, kinds[kind].model_fields)
-
-
 def _absolute(value: Any, marks: Sequence[Any]) -> Any:
-    if value is None:
-        return None
-    for mark in marks:
-        if isinstance(mark, PlainSerializer):  # a source within a source
-            return mark.func(value)  # type: ignore[call-arg]
     if isinstance(value, list):
         each = [PATH] if PATH in marks else [PATH_OR_NAME] if PATHS_OR_NAMES in marks else []
         return [_absolute(item, each) for item in value]

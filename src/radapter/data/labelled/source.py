@@ -1,0 +1,94 @@
+"""What every kind of source of labelled images takes beside its own keys."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from radapter.data.labelled.labels import LabelledPictures
+from radapter.data.paths import PATH_OR_NAME
+from radapter.data.source import CORRUPTED, IN_PART, OTHER_PART, Corruption, Part, Reading, Source
+from radapter.data.wording import Accepts
+from radapter.errors import ConfigError
+
+
+class LabelledSource(Source):
+    """A kind of source of labelled images.
+
+    draws_as_coop: whether it has the order in which CoOp draws shots.
+    """
+
+    changes: ClassVar[Mapping[str, str]] = {
+        "split_seed": "part",
+        "shots_seed": "shots",
+        "shots_scheme": "shots",
+        "half_order": "half",
+    }
+    draws_as_coop: ClassVar[bool] = False
+
+    part: Part | None = Field(default=None, description=IN_PART)
+    split_seed: int = Field(default=0, description=OTHER_PART)
+    shots: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="keep this many images of each class, drawn by their content: fewer are always among more",
+    )
+    shots_seed: int = Field(default=0, description="another number draws other shots")
+    shots_scheme: Literal["content", "coop"] = Field(
+        default="content",
+        description="content draws by a hash of each image; coop draws as CoOp does with the seed shots_seed, from "
+        "its split files alone, and at most 4 images of each class of val",
+    )
+    half: Literal["base", "novel"] | None = Field(
+        default=None,
+        description="keep the first half of the source's class list, the larger one, or the rest",
+    )
+    half_order: Literal["list", "names"] = Field(
+        default="list",
+        description="what half halves: the class list as it is, as in CoOp, or in alphabetical order, as in "
+        "R-Adapter's release",
+    )
+    labels: (
+        Annotated[
+            dict[str | int, str | int | None], Accepts("a mapping of class names to class names or null")
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="source class: training class, many to one, for test sets with other names; null leaves "
+        "a class out",
+    )
+    classes: Annotated[list[str] | str | None, PATH_OR_NAME] = Field(
+        default=None, description="the source's class list, a list or a text file: names of integer labels"
+    )
+    shared: bool = Field(
+        default=False,
+        description="whether classes that training lacks are left out; otherwise they are an error",
+    )
+    corrupt: Corruption | None = Field(default=None, description=CORRUPTED)
+
+    @abstractmethod
+    def read(self, reading: Reading) -> LabelledPictures:
+        """Lists the images and their labels; decodes none.
+
+        Raises:
+            ConfigError: a key does not fit what the source holds.
+            DataError: the source is missing, empty, damaged or not of this kind.
+        """
+
+    def coop_rows(self) -> list[int]:
+        """The rows that CoOp draws as shots; for kinds that have its order."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _coop_draws_from_a_whole_split(self) -> Self:
+        if self.shots_scheme != "coop":
+            return self
+        if not self.draws_as_coop:
+            raise ConfigError(
+                f"shots_scheme: coop draws in the order of a split file of CoOp. Got a {self.key()} source. Give a "
+                "coop source, or leave shots_scheme out."
+            )
+        if self.part is not None:
+            raise ConfigError("shots_scheme: coop draws from the whole split. Got part too. Leave one out.")
+        return self

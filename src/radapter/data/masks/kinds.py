@@ -1,0 +1,30 @@
+"""The kinds of source of masked images. A new one is a file with its class, and a line in `MASKS`."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from radapter.data.masks.described import MaskFolderSource, MaskParquetSource
+from radapter.data.masks.layouts import MaskLayoutSource
+from radapter.data.masks.source import MaskSource
+from radapter.data.masks.world import MaskWorldSource
+from radapter.data.source import Spec, checked, source_type
+
+MASKS: list[type[MaskSource]] = [MaskFolderSource, MaskParquetSource, MaskLayoutSource, MaskWorldSource]
+if TYPE_CHECKING:
+    MaskDataSource = MaskSource
+else:
+    MaskDataSource = source_type(MASKS, words="a source of masked images", may_be_path=False)
+
+_ADAPTER: TypeAdapter[MaskDataSource] = TypeAdapter(MaskDataSource)
+
+
+def mask_source(spec: Spec) -> MaskSource:
+    """A source of masked images, from a mapping as in run.yaml, or one of the kinds.
+
+    Raises:
+        ConfigError: a key or value is unknown, missing or out of range.
+    """
+    source = checked(spec, _ADAPTER)
+    assert isinstance(source, MaskSource)
+    return source

@@ -1,0 +1,61 @@
+"""Scenes of the embedded world, as the sources of all tasks have them: the keys that they share, and the drawing."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from radapter import world
+from radapter.data.pictures.pictures import ArrayPictures
+from radapter.errors import ConfigError
+from radapter.world import WorldSplit
+
+Seed = Annotated[int, Field(ge=0, description="which draw of the split")]
+Size = Annotated[
+    Annotated[int, Field(ge=1, le=10_000_000)] | None, Field(description="images; null is the split's own")
+]
+Correlation = Annotated[
+    Annotated[float, Field(ge=0, le=1)] | None,
+    Field(description="of colour and background with the class, in the splits that have it"),
+]
+Difficulty = Annotated[Annotated[float, Field(ge=0)] | None, Field(description="of size, place and rotation")]
+Styles = Annotated[
+    str | list[str] | None,
+    Field(description="of scenes only those in this style, or in one of these; null is all"),
+]
+
+
+def drawn_scenes(
+    split: str,
+    *,
+    seed: int,
+    size: int | None,
+    correlation: float | None = None,
+    difficulty: float | None = None,
+    styles: str | Sequence[str] | None = None,
+) -> tuple[WorldSplit, str, ArrayPictures]:
+    """Draws a split of the world.
+
+    Returns:
+        The split, what messages call it, and its images.
+
+    Raises:
+        ConfigError: `correlation` is given for a split that has none.
+        DataError: the split or a style is unknown, or styles are given for another split than "scenes".
+    """
+    if correlation is not None and split in world.SPLITS.keys() - set(world.CORRELATED):
+        raise ConfigError(
+            f"correlation acts on the splits train, id_val and id_test. Got split {split!r}, which has none. "
+            "Leave correlation out."
+        )
+    chosen = [styles] if isinstance(styles, str) else styles
+    drawn = world.split(
+        split,
+        seed=seed,
+        size=size,
+        styles=chosen,
+        correlation=world.CORRELATION if correlation is None else correlation,
+        difficulty=difficulty,
+    )
+    name = split if chosen is None else f"{split} {' '.join(chosen)}"
+    return drawn, name, ArrayPictures(drawn.images, name=f"world {split} {seed}:")

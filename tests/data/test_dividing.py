@@ -65,6 +65,19 @@ def test_a_saved_dataset_dict_and_split_files_have_their_own_splits(tmp_path):
     assert divided({"coop": "a.json", "split": "train"})["id_val"]["part"] == [0.8, 0.9]
 
 
+def test_a_table_is_divided_by_its_column_split(tmp_path):
+    table = tmp_path / "birds.csv"
+    table.write_text("file;species;split\na.png;wren;Train\nb.png;wren;test\nc.png;wren;unused\n")
+    spec = {"csv": str(table), "image": "file", "label": "species"}
+    assert divided(spec, labelled=True) == {
+        "train": {**spec, "where": {"split": "Train"}, "part": [0.0, 0.9]},
+        "id_val": {**spec, "where": {"split": "Train"}, "part": [0.9, 1.0]},
+        "id_test": {**spec, "where": {"split": "test"}},
+    }
+    chosen = {**spec, "where": {"species": "wren"}}
+    assert divided(chosen, labelled=True) == {role: {**chosen, "part": part} for role, part in CUTS.items()}
+
+
 def test_shots_are_for_training_alone():
     found = divided({"csv": "t.csv", "shots": 4, "label": "kind"})
     assert [of.get("shots") for of in found.values()] == [4, None, None]

@@ -67,7 +67,7 @@ def data_check(
         pairs = pair_check(spec, whole=whole, allow_download=allow_download)
         _propose(_section(_streamed(told) or _uncut(spec), "retrieval"))
         return pairs
-    sets = divided(spec) if splits_of(spec) else {}
+    sets = divided(spec, labelled=True) if splits_of(spec, labelled=True) else {}
     if sets:
         return _splits_check(spec, sets, whole=whole, allow_download=allow_download)
     with advising(task):

@@ -56,7 +56,8 @@ def written_out(data: Mapping[str, Any], task: str, schema: type[CommonConfig]) 
         if key not in keys and key not in others.model_fields:
             known = (*keys, *others.model_fields)
             raise ConfigError(f"unknown key 'data.{key}' beside data.{kind}.{did_you_mean(str(key), known)}")
-    sets = divided({key: value for key, value in data.items() if key in keys and value is not None})
+    source = {key: value for key, value in data.items() if key in keys and value is not None}
+    sets = divided(source, labelled=task == "classification")
     if task == "segmentation":
         sets["train"] = {"from_masks": sets["train"]}
     return {**sets, **{key: value for key, value in data.items() if key not in keys and key not in _SETS}}

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from radapter.data.labelled.class_folders import unlisted
-from radapter.data.paths import expanded
+from radapter.data.paths import expanded, place
 from radapter.data.pictures.decoding import is_image_file
+from radapter.data.text_tables import column_names, read_table
 from radapter.given_files import read_json_file
 
 CUTS = {"train": [0.0, 0.8], "id_val": [0.8, 0.9], "id_test": [0.9, 1.0]}
@@ -18,10 +19,11 @@ _NAMES = {
 }
 _WITHOUT = {"id_val": [0.9, 1.0], "id_test": [0.9, 1.0]}  # the part of training of a set that has no split
 _SPLIT_FILES = ("coop", "karpathy")  # kinds whose file has the splits train, val and test
+_SPLIT_COLUMN = "split"
 _OF_TRAINING = ("shots", "shots_seed", "shots_scheme")
 
 
-def divided(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def divided(spec: Mapping[str, Any], *, labelled: bool = False) -> dict[str, dict[str, Any]]:
     """The sources of `train`, `id_val` and `id_test` that one source gives.
 
     Splits that the source has are used as they are. A set without one is cut from the training split by content, a
@@ -29,8 +31,9 @@ def divided(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     Args:
         spec: a mapping as in run.yaml, without `part`.
+        labelled: whether the images have class labels; see `splits_of`.
     """
-    found = splits_of(spec)
+    found = splits_of(spec, labelled=labelled)
     sets = {role: {**spec, "part": part} for role, part in CUTS.items()}
     if found:
         absent = [role for role in CUTS if role not in found]
@@ -44,11 +47,15 @@ def divided(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def splits_of(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def splits_of(spec: Mapping[str, Any], *, labelled: bool = False) -> dict[str, dict[str, Any]]:
     """The sources of the splits that a source has on disk, by set; empty where it has none or one was chosen.
 
     A folder has splits where it holds a training folder and a validation or test folder, each with class folders. So
-    has a data set that `save_to_disk` wrote as a DatasetDict, and so have the split files of CoOp and of Karpathy.
+    has a data set that `save_to_disk` wrote as a DatasetDict, and so have the split files of CoOp and of Karpathy. A
+    table of labelled images has splits where a column "split" names them, unless `where` selects rows.
+
+    Raises:
+        DataError: a folder or a table cannot be read.
     """
     if isinstance(spec.get("folder"), str):
         folder = spec["folder"]
@@ -60,6 +67,12 @@ def splits_of(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if any(kind in spec for kind in _SPLIT_FILES) and "split" not in spec:
         splits = {"train": "train", "id_val": "val", "id_test": "test"}
         return {role: {**spec, "split": name} for role, name in splits.items()}
+    if labelled and isinstance(spec.get("csv"), str) and "where" not in spec:
+        table = place(spec["csv"])
+        cells = read_table(table, [_SPLIT_COLUMN])[0] if _SPLIT_COLUMN in column_names(table) else []
+        return {
+            role: {**spec, "where": {_SPLIT_COLUMN: name}} for role, name in _by_role(sorted(set(cells))).items()
+        }
     return {}
 
 

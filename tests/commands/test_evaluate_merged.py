@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 
+from radapter.protocol import read_about
 from radapter.world import split
 
 PLACES = {"id_test": "{world: id_test, size: 40}", "sketch": "{world: sketch, size: 40}"}
@@ -192,6 +193,10 @@ def test_what_needs_data_says_so(radapter, run, what, options, said):
 def test_the_next_step_keeps_the_alpha_that_was_evaluated(radapter, run):
     at_other = radapter("evaluate", run, "--data", PLACES["sketch"], "--alpha", "0.3").printed
     assert f"radapter merge {run} --alpha 0.3 --to merged" in at_other
-    assert (
-        f"radapter merge {run} --to merged" in radapter("evaluate", run, "--data", PLACES["sketch"]).printed
-    )
+
+
+def test_at_the_zero_shot_model_the_next_step_is_the_sweep(radapter, run):
+    assert read_about(run)["alpha"] == 0
+    printed = radapter("evaluate", run, "--data", PLACES["sketch"]).printed
+    assert f"radapter sweep {run}" in printed
+    assert "radapter merge" not in printed

@@ -21,6 +21,8 @@ RENAME = (
     "r-adapter+head, which trains a head."
 )
 """What to do in a training of classification; `name` is a class that is concerned."""
+HARMLESS = "Nothing needs to change: every method of this run trains a head, which tells these classes apart."
+"""What to do where names are read alike and no trained method relies on them."""
 OTHER_CLASSES = "Give the source names that the model tells apart: classes: [...]."
 """What to do about the class names of masked images."""
 OTHER_NOUNS = "Mine the regions with this model, which leaves such nouns out, or use another model."
@@ -69,13 +71,14 @@ def check_suite_texts(
         _log.info("%s", note)
     # zero-shot is the row that all methods are compared with: it may stand beside those that train a head
     relying = [method for method in methods if not method.trains_head and method.build is not None]
+    refuse = bool(relying) or not any(method.trains_head for method in methods)
     check_texts(
         encoder,
         suite.classnames,
         suite.templates,
         origin="data.train",
-        remedy=RENAME,
-        refuse=bool(relying) or not any(method.trains_head for method in methods),
+        remedy=RENAME if refuse else HARMLESS,
+        refuse=refuse,
     )
     for name, other in suite.transfer.items():
         check_texts(

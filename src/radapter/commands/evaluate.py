@@ -217,7 +217,12 @@ def evaluate(
         print_sets(results, metric=metric, roles=not data)
         if is_run:
             at = "" if alpha is None else f" --alpha {alpha:g}"
-            next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to merged"))
+            is_zero_shot = (about["alpha"] if alpha is None else alpha) == 0
+            next_steps(
+                ("every alpha", f"radapter sweep {shlex.quote(what)}")
+                if is_zero_shot
+                else ("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to merged")
+            )
         elif is_merged:
             has_classifier = found.head is not None
             _, loading = merged_steps(what, encoder.library, suite.task, has_classifier=has_classifier)

@@ -117,7 +117,7 @@ def merged_steps(
     folder: str | Path, library: str, task: TaskName, *, has_classifier: bool
 ) -> list[tuple[str, str]]:
     """What to do with a merged folder that `library` reads."""
-    towers = f"load the towers; README.md shows how to apply {CLASSIFIER}"
+    towers = f"load the towers (radapter's README, 'Deploy', applies {CLASSIFIER})"
     return [
         ("measure it", f"radapter evaluate {shlex.quote(str(folder))} --data {EXAMPLE_DATA[task]}"),
         (towers if has_classifier else "load it", _LOADING[library].format(to=folder)),

@@ -71,7 +71,8 @@ def splits_of(spec: Mapping[str, Any], *, labelled: bool = False) -> dict[str, d
         table = place(spec["csv"])
         cells = read_table(table, [_SPLIT_COLUMN])[0] if _SPLIT_COLUMN in column_names(table) else []
         return {
-            role: {**spec, "where": {_SPLIT_COLUMN: name}} for role, name in _by_role(sorted(set(cells))).items()
+            role: {**spec, "where": {_SPLIT_COLUMN: name}}
+            for role, name in _by_role(sorted(set(cells))).items()
         }
     return {}
 

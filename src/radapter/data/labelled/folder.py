@@ -41,8 +41,8 @@ def _refuse_splits(path: Path) -> None:
     if splits:
         raise DataError(
             f"data folder must hold one folder for each class. '{path}' holds splits: {', '.join(splits.values())}. "
-            f"To train on all of them, write data: {{folder: {path}}} in run.yaml; 'radapter data check {path}' prints "
-            f"the lines. To evaluate, give one of them, such as {path / splits.get('id_test', splits['train'])}. If "
+            f"To train on all of them, write data: {{folder: {path}}} in run.yaml; 'radapter data check {path}' "
+            f"prints the lines. To evaluate, give one of them, such as {path / splits.get('id_test', splits['train'])}. If "
             f"these are classes, list them beside the folder: classes: [{', '.join(folders_in(path))}]."
         )
 

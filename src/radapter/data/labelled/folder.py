@@ -39,11 +39,12 @@ class FolderSource(LabelledSource):
 def _refuse_splits(path: Path) -> None:
     splits = split_folders(path)
     if splits:
+        tested = path / splits.get("id_test", splits["train"])
         raise DataError(
             f"data folder must hold one folder for each class. '{path}' holds splits: {', '.join(splits.values())}. "
             f"To train on all of them, write data: {{folder: {path}}} in run.yaml; 'radapter data check {path}' "
-            f"prints the lines. To evaluate, give one of them, such as {path / splits.get('id_test', splits['train'])}. If "
-            f"these are classes, list them beside the folder: classes: [{', '.join(folders_in(path))}]."
+            f"prints the lines. To evaluate, give one of them, such as {tested}. If these "
+            f"are classes, list them beside the folder: classes: [{', '.join(folders_in(path))}]."
         )
 
 

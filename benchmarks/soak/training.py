@@ -30,7 +30,7 @@ RUN: dict[str, Any] = {
         "ood": {"sketch": {"world": "sketch", "size": 3}},
         "templates": "short",
     },
-    "adapter": {"alpha": 0.5},
+    "select": {"alpha": 0.5},
     "evaluation": {"alphas": [0.0, 0.5, 1.0]},
     "train": {"epochs": 5, "batch_size": 15, "lr": 1e-2, "checkpoint_every": 1},
 }

@@ -4,7 +4,7 @@ import pytest
 
 from radapter.commands.demo import demo
 from radapter.commands.reporting import FILES
-from radapter.methods import GROUPS
+from radapter.methods import groups_of
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ def shown(tmp_path_factory):
 
 def test_it_compares_every_method_and_leaves_table_and_picture(shown):
     results, out = shown
-    assert [row.method for row in results.rows] == list(GROUPS["foundation"])
+    assert [row.method for row in results.rows] == list(groups_of("classification")["foundation"])
     assert {file.name for file in out.iterdir()} == set(FILES)
 
 

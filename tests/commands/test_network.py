@@ -12,6 +12,7 @@ import typer
 from PIL import Image
 
 from radapter.commands import demo
+from radapter.methods import GROUPS
 from radapter.storage import read_json, write_json
 from radapter_cli import app
 
@@ -102,7 +103,7 @@ def test_a_command_makes_no_lookup(
         "label", datasets.ClassLabel(names=["star", "moon"])
     ).to_parquet(here / "images.parquet")
     images.remove_columns("label").add_column("captions", ["a", "b", "c", "d"]).to_parquet("pairs.parquet")
-    monkeypatch.setitem(demo.GROUPS, "foundation", ("zero-shot", "full", "r-adapter"))  # all take minutes
+    monkeypatch.setitem(GROUPS, "foundation", ("zero-shot", "full", "r-adapter"))  # all take minutes
     monkeypatch.setattr(demo, "world_suite", partial(smaller, demo.world_suite))
     monkeypatch.setattr(demo, "demo", partial(demo.demo, id_size=40, ood_size=8, kept_size=20))
     given = {"{written}": [written], "{small}": small, "{run}": [run], "{regions}": [regions]}

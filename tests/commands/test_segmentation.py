@@ -153,7 +153,7 @@ def test_segment_frames_regions_as_the_run_was_trained(radapter, run, tmp_path, 
         "segment", run, "--image", tmp_path / "red.png", "--classes", "star, sun", "--to", tmp_path / "o.png"
     )
     assert answer.code == 0, answer.result.output
-    assert (given["expand"], given["square"]) == (1.3, True)
+    assert (given["style"].expand, given["style"].square) == (1.3, True)
 
 
 MINED = (

@@ -8,12 +8,11 @@ import torch
 from processes.training import RECIPE, make_model, raised, retrieval
 
 import radapter
-from radapter.adapter import RAdapterConfig
 from radapter.data import open_classification, open_pairs
 from radapter.data.shards.exporting import export_labelled, export_pairs
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.data.shards.stream_loader import StreamLoader
-from radapter.methods import RETRIEVAL
+from radapter.methods import RETRIEVAL, RAdapterSettings
 from radapter.processes import Processes, join
 from radapter.protocol import train_method
 
@@ -23,7 +22,7 @@ TRAININGS = {  # changes of the recipe, and whether the training set is a stream
     "stream in chunks": ({"chunk_size": 3}, True),
     "checkpointed": ({"gradient_checkpointing": True}, False),
     "checkpointed in chunks": ({"gradient_checkpointing": True, "chunk_size": 3}, False),
-    "frozen text tower": ({"adapter": RAdapterConfig(towers=("image",))}, False),
+    "frozen text tower": ({"settings": RAdapterSettings(towers=["image"])}, False),
 }
 
 

@@ -9,7 +9,7 @@ The pieces for a loop of your own:
     radapter.export(encoder, to="merged", alpha=0.5)
 
 Importing this package registers the adapter with PEFT, so that `PeftModel.from_pretrained` knows it.
-Reading order of the rooms: docs/architecture.md.
+CONTRIBUTING.md lists the packages.
 """
 
 from importlib.metadata import version

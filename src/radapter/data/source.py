@@ -210,9 +210,10 @@ def source_type(kinds: Kinds[Source], *, words: str, may_be_path: bool = True) -
             )
         return value
 
-    path = [Annotated[str, Tag("<path>")]] if may_be_path else []
+    # Some versions of pydantic refuse a Discriminator over one type. `plain` never lets None through.
+    other = Annotated[str, Tag("<path>")] if may_be_path else Annotated[None, Tag("<none>")]
     return Annotated[
-        Union[*path, *(Annotated[kind, Tag(_tag(kind))] for kind in kinds)],
+        Union[other, *(Annotated[kind, Tag(_tag(kind))] for kind in kinds)],
         Discriminator(tag_of),
         BeforeValidator(plain),
         PlainSerializer(stored),

@@ -553,6 +553,9 @@ def test_retrieval_survives_being_written(tmp_path):
             "data.train must be a path or a mapping with exactly one of the keys 'csv', 'jsonl'",
         ),
         ("data.id_test.part=[0, 2]", "data.id_test.part must be [low, high) with 0 <= low < high <= 1."),
+        ("data.train={webdataset: []}", "data.train.webdataset must name at least one file. Got []."),
+        ("data.id_test={}", "data.id_test must hold at least one test set. Got {}. Give a source,"),
+        ("data.ood={a: {corrupt: id_test, type: foo}}", "type of corrupt must be one of gaussian_noise,"),
         (
             "data.ood={named: {classification: {folder: a, shot: 2}}}",
             "unknown key 'data.ood.named.classification.shot'. Did you mean 'data.ood.named.classification.shots'?",

@@ -6,7 +6,7 @@ from miniatures.layouts import add_images
 
 from radapter.data import open_classification
 from radapter.data.dividing import CUTS, divided, siblings_of, split_folders
-from radapter.errors import DataError
+from radapter.errors import ConfigError, DataError
 
 
 def test_a_folder_of_classes_is_cut_by_content(tmp_path):
@@ -65,17 +65,41 @@ def test_a_saved_dataset_dict_and_split_files_have_their_own_splits(tmp_path):
     assert divided({"coop": "a.json", "split": "train"})["id_val"]["part"] == [0.8, 0.9]
 
 
+def table(folder, *splits, column="split"):
+    path = folder / "birds.csv"
+    rows = [f"{number}.png;wren;{split}" for number, split in enumerate(splits)]
+    path.write_text("\n".join([f"file;species;{column}", *rows]))
+    return {"csv": str(path), "image": "file", "label": "species"}
+
+
 def test_a_table_is_divided_by_its_column_split(tmp_path):
-    table = tmp_path / "birds.csv"
-    table.write_text("file;species;split\na.png;wren;Train\nb.png;wren;test\nc.png;wren;unused\n")
-    spec = {"csv": str(table), "image": "file", "label": "species"}
+    spec = table(tmp_path, "Train", "train", "val", "dev", "test", column="Split")
     assert divided(spec, labelled=True) == {
-        "train": {**spec, "where": {"split": "Train"}, "part": [0.0, 0.9]},
-        "id_val": {**spec, "where": {"split": "Train"}, "part": [0.9, 1.0]},
-        "id_test": {**spec, "where": {"split": "test"}},
+        "train": {**spec, "where": {"Split": ["Train", "train"]}},
+        "id_val": {**spec, "where": {"Split": ["dev", "val"]}},
+        "id_test": {**spec, "where": {"Split": ["test"]}},
     }
-    chosen = {**spec, "where": {"species": "wren"}}
-    assert divided(chosen, labelled=True) == {role: {**chosen, "part": part} for role, part in CUTS.items()}
+
+
+def test_a_table_without_a_validation_split_gives_a_tenth_of_training(tmp_path):
+    spec = table(tmp_path, "train", "test")
+    found = divided(spec, labelled=True)
+    assert found["train"] == {**spec, "where": {"split": ["train"]}, "part": [0.0, 0.9]}
+    assert found["id_val"] == {**spec, "where": {"split": ["train"]}, "part": [0.9, 1.0]}
+
+
+@pytest.mark.parametrize("splits", [("train", "train"), ("0", "1"), ("", "")])
+def test_a_table_whose_column_split_names_no_other_split_is_cut_by_content(tmp_path, splits):
+    spec = table(tmp_path, *splits)
+    assert divided(spec, labelled=True) == {role: {**spec, "part": part} for role, part in CUTS.items()}
+    chosen = {**table(tmp_path, "train", "test"), "where": {"species": "wren"}}
+    assert divided(chosen, labelled=True)["train"] == {**chosen, "part": CUTS["train"]}
+
+
+@pytest.mark.parametrize("splits", [("train", "test", "holdout"), ("train", "", "test"), ("val", "test")])
+def test_a_column_split_with_other_values_is_refused(tmp_path, splits):
+    with pytest.raises(ConfigError, match="column 'split' must hold train and val or test alone"):
+        divided(table(tmp_path, *splits), labelled=True)
 
 
 def test_shots_are_for_training_alone():

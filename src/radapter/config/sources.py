@@ -16,7 +16,7 @@ A source is checked here and opened by `radapter.data`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,7 @@ from pydantic import (
     Tag,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 
 from radapter.data.labelled.kinds import LABELLED, DataSource
@@ -35,6 +36,7 @@ from radapter.data.masks.kinds import MASKS, MaskDataSource
 from radapter.data.masks.source import MaskSource
 from radapter.data.pairs.kinds import PAIRS, PairDataSource
 from radapter.data.pairs.source import PairSource
+from radapter.data.pictures.corruptions import check_corruption
 from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Kinds, Source, is_source, source_type, stored, written
 
@@ -48,6 +50,11 @@ class CorruptedCopy(Source):
     )
     severity: int = Field(default=3, ge=1, le=5, description="how severe the corruption is")
     seed: int = Field(default=0, ge=0, description="another number draws other random numbers")
+
+    @model_validator(mode="after")
+    def _is_a_corruption(self) -> Self:
+        check_corruption({"type": self.type, "severity": self.severity, "seed": self.seed})
+        return self
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ def _stored_transfer(transfer: TransferSource) -> Any:
 
 
 def _named(value: object, *, kinds: Kinds[Source]) -> object:
+    if value == {}:
+        raise ValueError("must hold at least one test set. Give a source, or a mapping of names to sources.")
     return {"id_test": value} if is_source(value, kinds) else value
 
 

@@ -8,6 +8,7 @@ from radapter.data.labelled.class_folders import unlisted
 from radapter.data.paths import expanded, place
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.text_tables import column_names, read_table
+from radapter.errors import ConfigError
 from radapter.given_files import read_json_file
 
 CUTS = {"train": [0.0, 0.8], "id_val": [0.8, 0.9], "id_test": [0.9, 1.0]}
@@ -55,6 +56,7 @@ def splits_of(spec: Mapping[str, Any], *, labelled: bool = False) -> dict[str, d
     table of labelled images has splits where a column "split" names them, unless `where` selects rows.
 
     Raises:
+        ConfigError: the column holds names of splits and others.
         DataError: a folder or a table cannot be read.
     """
     if isinstance(spec.get("folder"), str):
@@ -68,12 +70,7 @@ def splits_of(spec: Mapping[str, Any], *, labelled: bool = False) -> dict[str, d
         splits = {"train": "train", "id_val": "val", "id_test": "test"}
         return {role: {**spec, "split": name} for role, name in splits.items()}
     if labelled and isinstance(spec.get("csv"), str) and "where" not in spec:
-        table = place(spec["csv"])
-        cells = read_table(table, [_SPLIT_COLUMN])[0] if _SPLIT_COLUMN in column_names(table) else []
-        return {
-            role: {**spec, "where": {_SPLIT_COLUMN: name}}
-            for role, name in _by_role(sorted(set(cells))).items()
-        }
+        return {role: {**spec, "where": where} for role, where in _rows_of_splits(place(spec["csv"])).items()}
     return {}
 
 
@@ -108,6 +105,30 @@ def _by_role(names: Iterable[str]) -> dict[str, str]:
             if name.casefold() in known:
                 found.setdefault(role, name)
     return found if "train" in found and len(found) > 1 else {}
+
+
+def _rows_of_splits(table: Path) -> dict[str, dict[str, list[str]]]:
+    """Set -> the rows of its split, as `where` selects them; empty where no column "split" names several splits.
+
+    Raises:
+        ConfigError: some of its values are names of splits and others are not, or none is that of training.
+    """
+    column = next((name for name in column_names(table) if name.casefold() == _SPLIT_COLUMN), None)
+    cells = [] if column is None else sorted(set(read_table(table, [column])[0]))
+    found = {
+        role: [cell for cell in cells if cell.strip().casefold() in names] for role, names in _NAMES.items()
+    }
+    found = {role: named for role, named in found.items() if named}
+    others = [cell for cell in cells if not any(cell in named for named in found.values())]
+    if column is None or not found or (found.keys() == {"train"} and not others):
+        return {}
+    if others or "train" not in found:
+        raise ConfigError(
+            f"column {column!r} must hold train and val or test alone. '{table}' has "
+            f"{', '.join(map(repr, cells[:5]))}. Give data.train, data.id_val and data.id_test "
+            f"instead, each with where: {{{column}: VALUE}}."
+        )
+    return {role: {column: named} for role, named in found.items()}
 
 
 def _holds_folders(folder: Path) -> bool:

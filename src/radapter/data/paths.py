@@ -5,8 +5,9 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from radapter.errors import ConfigError
@@ -14,6 +15,15 @@ from radapter.errors import ConfigError
 PATH, PATH_OR_NAME, PATHS_OR_NAMES = "path", "path or name", "paths or names"
 """Marks of a field, such as `Annotated[str, PATH]`: a path or paths, a text that may name a file, a list of such."""
 
+
+def _some_files(value: object) -> object:
+    if value == []:
+        raise ValueError("must name at least one file.")
+    return value
+
+
+Files = Annotated[str | list[str], PATH, BeforeValidator(_some_files)]
+"""A path, or a list of paths that is not empty."""
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from radapter.data.columns import SUFFIXES, ColumnTable, hub_table, is_saved, parquet_table
 from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.labelled.source import LabelledSource
-from radapter.data.paths import PATH, PATH_OR_NAME, expanded
+from radapter.data.paths import PATH_OR_NAME, Files, expanded
 from radapter.data.source import Reading
 from radapter.errors import DataError
 
@@ -21,9 +21,7 @@ class ParquetSource(LabelledSource):
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    parquet: Annotated[str | list[str], PATH] = Field(
-        description="the file or files; `*` may stand in a name"
-    )
+    parquet: Files = Field(description="the file or files; `*` may stand in a name")
     image: str = Field(default="image", description="column of images")
     label: str = Field(default="label", description="column of class names or integers")
 

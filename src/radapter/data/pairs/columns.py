@@ -8,7 +8,7 @@ from pydantic import Field
 from radapter.data.columns import SUFFIXES, ColumnTable, hub_table, is_saved, parquet_table
 from radapter.data.pairs.captioned import CaptionedPictures, group_id, texts_of
 from radapter.data.pairs.source import PairSource
-from radapter.data.paths import PATH, PATH_OR_NAME, expanded
+from radapter.data.paths import PATH_OR_NAME, Files, expanded
 from radapter.data.source import Reading
 
 
@@ -17,9 +17,7 @@ class PairParquetSource(PairSource):
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    parquet: Annotated[str | list[str], PATH] = Field(
-        description="the file or files; `*` may stand in a name"
-    )
+    parquet: Files = Field(description="the file or files; `*` may stand in a name")
     image: str = Field(default="image", description="column of images")
     captions: str = Field(default="captions", description="column of captions or lists of captions")
     group: str | None = Field(default=None, description="column of group ids; null makes each row a group")

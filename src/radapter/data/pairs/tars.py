@@ -16,7 +16,7 @@ from pydantic import Field
 
 from radapter.data.pairs.captioned import CaptionedPictures, group_id, texts_of
 from radapter.data.pairs.source import PairSource
-from radapter.data.paths import PATH, expanded, place
+from radapter.data.paths import PATH, Files, expanded, place
 from radapter.data.pictures.decoding import SUFFIXES
 from radapter.data.shards.parts import content_key
 from radapter.data.source import Reading
@@ -81,9 +81,7 @@ class WebdatasetSource(PairSource):
 
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
 
-    webdataset: Annotated[str | list[str], PATH] = Field(
-        description="the tar or tars; `*` may stand in a name"
-    )
+    webdataset: Files = Field(description="the tar or tars; `*` may stand in a name")
     captions: str | None = Field(
         default=None, description="key of the captions in key.json; null is captions or caption"
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from radapter.config.methods import DEFAULT_METHOD
 from radapter.methods import RENAMED, TABLES
 
 Location = tuple[str, ...]
@@ -18,8 +19,8 @@ def moved(settings: Mapping[str, Any]) -> dict[Location, str]:
         return {
             ("adapter",): f"adapter is now method, select and train.ema_decay. Got {section!r}. Leave it out."
         }
-    method = settings.get("method", "r-adapter")
-    name = method.get("name", "r-adapter") if isinstance(method, Mapping) else method
+    method = settings.get("method", DEFAULT_METHOD)
+    name = method.get("name", DEFAULT_METHOD) if isinstance(method, Mapping) else method
     told: dict[Location, str] = {}
     for key, value in section.items():
         new, written = {

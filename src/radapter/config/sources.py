@@ -66,8 +66,13 @@ class TransferSource:
 
     def given(self) -> Any:
         """As run.yaml has it."""
-        own = {} if self.templates is None else {"templates": self.templates}
-        return {**written(self.source), **own} if own else written(self.source)
+        return self.beside_templates(written(self.source))
+
+    def beside_templates(self, source: str | dict[str, Any]) -> str | dict[str, Any]:
+        """The source's mapping with the templates, if it has its own; a path has none."""
+        if self.templates is None or isinstance(source, str):
+            return source
+        return {**source, "templates": self.templates}
 
 
 def _with_templates(value: object, validate: ValidatorFunctionWrapHandler) -> TransferSource:
@@ -77,13 +82,6 @@ def _with_templates(value: object, validate: ValidatorFunctionWrapHandler) -> Tr
     if not all(isinstance(prompt, str) for prompt in (given if isinstance(given, list) else [given])):
         raise ValueError("must have templates that are text or a list of text")
     return TransferSource(validate({key: of for key, of in value.items() if key != "templates"}), given)
-
-
-def _stored_transfer(transfer: TransferSource) -> Any:
-    source = stored(transfer.source)
-    if transfer.templates is None or isinstance(source, str):
-        return source
-    return {**source, "templates": transfer.templates}
 
 
 def _named(value: object, *, kinds: Kinds[Source]) -> object:
@@ -125,7 +123,12 @@ else:
         [*MASKS, CorruptedCopy], words="a source of masked images", may_be_path=False
     )
     TransferSources = dict[
-        str, Annotated[DataSource, WrapValidator(_with_templates), PlainSerializer(_stored_transfer)]
+        str,
+        Annotated[
+            DataSource,
+            WrapValidator(_with_templates),
+            PlainSerializer(lambda transfer: transfer.beside_templates(stored(transfer.source))),
+        ],
     ]
 
 NamedSources = Annotated[

@@ -48,6 +48,15 @@ def expanded(path: str) -> str:
     return found
 
 
+def expanded_files(given: str | Sequence[str]) -> list[str]:
+    """The paths of `Files`, expanded.
+
+    Raises:
+        ConfigError: as `expanded`.
+    """
+    return [expanded(path) for path in ([given] if isinstance(given, str) else given)]
+
+
 def place(path: str) -> Path:
     """Returns the path of a source's file or folder, expanded; raises ConfigError as `expanded`."""
     return Path(expanded(path))

@@ -5,12 +5,13 @@ of such classes. `source_type` makes the annotation from it that run.yaml and Py
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NotRequired, Self, TypeVar, Union
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -147,6 +148,17 @@ def _corruption(value: object) -> object:
         raise ValueError(f"must be {_CORRUPTION}; seed may be left out")
     check_corruption(value)
     return value
+
+
+def among(names: Collection[str]) -> AfterValidator:
+    """The check of a text that is one of these names; its message proposes the nearest."""
+
+    def known(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"must be one of {', '.join(names)}.{did_you_mean(name, names)}")
+        return name
+
+    return AfterValidator(known)
 
 
 Part = Annotated[tuple[float, float], PlainValidator(_interval), Accepts(_PART)]

@@ -11,7 +11,7 @@ from pydantic import Field
 from radapter.data.columns import SUFFIXES, ColumnTable, hub_table, is_saved, parquet_table
 from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.labelled.source import LabelledSource
-from radapter.data.paths import PATH_OR_NAME, Files, expanded
+from radapter.data.paths import PATH_OR_NAME, Files, expanded, expanded_files
 from radapter.data.source import Reading
 from radapter.errors import DataError
 
@@ -32,8 +32,7 @@ class ParquetSource(LabelledSource):
             ConfigError: there is no such column.
             DataError: a file is missing or damaged, or a column holds something else.
         """
-        paths = [self.parquet] if isinstance(self.parquet, str) else self.parquet
-        return _source(parquet_table([expanded(path) for path in paths]), self.image, self.label, reading)
+        return _source(parquet_table(expanded_files(self.parquet)), self.image, self.label, reading)
 
 
 class HubSource(LabelledSource):

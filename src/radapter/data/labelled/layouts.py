@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, Self, final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from radapter.data.labelled.domains import read_domainnet, read_domains
 from radapter.data.labelled.imagenet import (
@@ -22,8 +22,8 @@ from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.labelled.objectnet import read_objectnet
 from radapter.data.labelled.source import LabelledSource
 from radapter.data.paths import PATH, place
-from radapter.data.source import Reading
-from radapter.errors import ConfigError, did_you_mean
+from radapter.data.source import Reading, among
+from radapter.errors import ConfigError
 
 
 @final
@@ -73,7 +73,9 @@ class LayoutSource(LabelledSource):
     says what is found.
     """
 
-    layout: str = Field(description=f"{', '.join(list(LAYOUTS)[:-1])} or {list(LAYOUTS)[-1]}")
+    layout: Annotated[str, among(LAYOUTS)] = Field(
+        description=f"{', '.join(list(LAYOUTS)[:-1])} or {list(LAYOUTS)[-1]}"
+    )
     path: Annotated[str, PATH] = Field(description="its folder")
     split: str | None = Field(default=None, description="imagenet: train or val; domainnet: train or test")
     wnids: Annotated[str | None, PATH] = Field(
@@ -105,13 +107,6 @@ class LayoutSource(LabelledSource):
         own = inspect.get_annotations(type(self)).keys() - {"layout", "path"}
         given = {key: getattr(self, key) for key in own & self.model_fields_set}
         return {key: value for key, value in given.items() if value is not None}
-
-    @field_validator("layout")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        if name not in LAYOUTS:
-            raise ValueError(f"must be one of {', '.join(LAYOUTS)}.{did_you_mean(name, LAYOUTS)}")
-        return name
 
     @model_validator(mode="after")
     def _takes_its_options(self) -> Self:

@@ -5,7 +5,7 @@ A new one is a row of LAYOUTS. docs/data.md draws the folders of each.
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from radapter.data.masks.class_lists import (
     ADE20K_150,
@@ -22,8 +22,7 @@ from radapter.data.masks.folders import FolderLayout, read_folders
 from radapter.data.masks.paired import PairedMaskDataset
 from radapter.data.masks.source import MaskSource
 from radapter.data.paths import PATH, PATH_OR_NAME, place
-from radapter.data.source import Reading
-from radapter.errors import did_you_mean
+from radapter.data.source import Reading, among
 
 _TRAIN_VAL = {"train": "train", "val": "val"}
 _TRAINING = {"train": "training", "val": "validation"}
@@ -116,7 +115,7 @@ LAYOUTS: dict[str, FolderLayout] = {
 class MaskLayoutSource(MaskSource):
     """A public set as its authors, or the usual converters, lay it out: docs/data.md."""
 
-    layout: str = Field(description="its name; docs/data.md lists them")
+    layout: Annotated[str, among(LAYOUTS)] = Field(description="its name; docs/data.md lists them")
     path: Annotated[str, PATH] = Field(description="its folder")
     split: str | None = Field(default=None, description="which of its splits; null is val")
     classes: Annotated[str | None, PATH_OR_NAME] = Field(
@@ -132,10 +131,3 @@ class MaskLayoutSource(MaskSource):
             classes=None if self.classes is None else place(self.classes),
             reading=reading,
         )
-
-    @field_validator("layout")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        if name not in LAYOUTS:
-            raise ValueError(f"must be one of {', '.join(LAYOUTS)}.{did_you_mean(name, LAYOUTS)}")
-        return name

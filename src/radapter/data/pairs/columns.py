@@ -8,7 +8,7 @@ from pydantic import Field
 from radapter.data.columns import SUFFIXES, ColumnTable, hub_table, is_saved, parquet_table
 from radapter.data.pairs.captioned import CaptionedPictures, group_id, texts_of
 from radapter.data.pairs.source import PairSource
-from radapter.data.paths import PATH_OR_NAME, Files, expanded
+from radapter.data.paths import PATH_OR_NAME, Files, expanded, expanded_files
 from radapter.data.source import Reading
 
 
@@ -29,8 +29,7 @@ class PairParquetSource(PairSource):
             ConfigError: there is no such column.
             DataError: a file is missing or damaged, or a column holds something else.
         """
-        paths = [self.parquet] if isinstance(self.parquet, str) else self.parquet
-        table = parquet_table([expanded(path) for path in paths])
+        table = parquet_table(expanded_files(self.parquet))
         return _source(table, self.image, self.captions, self.group, reading)
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from radapter.data.pairs.captioned import CaptionedPictures, group_id, texts_of
 from radapter.data.pairs.source import PairSource
-from radapter.data.paths import PATH, Files, expanded, place
+from radapter.data.paths import PATH, Files, expanded_files, place
 from radapter.data.pictures.decoding import SUFFIXES
 from radapter.data.shards.parts import content_key
 from radapter.data.source import Reading
@@ -96,8 +96,7 @@ class WebdatasetSource(PairSource):
             ConfigError: key.json has no such key.
             DataError: tars are missing or damaged, or a sample is not whole.
         """
-        paths = [self.webdataset] if isinstance(self.webdataset, str) else self.webdataset
-        shards = [Path(file) for path in paths for file in _found(expanded(path))]
+        shards = [Path(file) for path in expanded_files(self.webdataset) for file in _found(path)]
         return _source(shards[0].stem, shards, self._texts, reading=reading)
 
     def _texts(self, parts: Mapping[str, Member], key: str) -> Texts:

@@ -172,7 +172,8 @@ def sources(asked: str) -> str:
         parts += [f"A mapping has exactly one of the keys {own}. Beside it, every mapping takes:"]
         parts += [_keys(base.model_fields)]
     for kind in kinds:
-        fields = {name: field for name, field in kind.model_fields.items() if name not in base.model_fields}
+        in_order = sorted(kind.model_fields, key=lambda name: name != kind.key())
+        fields = {name: kind.model_fields[name] for name in in_order if name not in base.model_fields}
         parts += [f"### `{kind.key()}`"] if len(kinds) > 1 else []
         parts += [_linked(getdoc(kind) or ""), _keys(fields)]
     return "\n\n".join(parts)

@@ -99,7 +99,7 @@ def test_novel_classes_of_a_run_with_a_trained_head_are_refused_by_evaluate(trai
 
 def test_more_shots_than_a_class_has_are_told_with_the_counts(refused):
     said = refused(train=spec("train", half="base", shots=5))
-    assert "distinct pictures for shots: 5. In 'train' 4 of 4 have fewer: 'star' (4), 'sun' (4)" in said
+    assert "distinct images for shots: 5. In 'train' 4 of 4 have fewer: 'star' (4), 'sun' (4)" in said
     assert "Use shots: 4" in said
 
 

@@ -5,7 +5,8 @@ import pytest
 from miniatures.layouts import add_images
 
 from radapter.data import open_classification
-from radapter.data.dividing import CUTS, divided, siblings_of, split_folders
+from radapter.data.dividing import CUTS, divided, siblings_of
+from radapter.data.labelled.class_folders import split_folders
 from radapter.errors import ConfigError, DataError
 
 
@@ -98,7 +99,7 @@ def test_a_table_whose_column_split_names_no_other_split_is_cut_by_content(tmp_p
 
 @pytest.mark.parametrize("splits", [("train", "test", "holdout"), ("train", "", "test"), ("val", "test")])
 def test_a_column_split_with_other_values_is_refused(tmp_path, splits):
-    with pytest.raises(ConfigError, match="column 'split' must hold train and val or test alone"):
+    with pytest.raises(ConfigError, match="column 'split' must hold only train and val or test"):
         divided(table(tmp_path, *splits), labelled=True)
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from radapter.config import load_config
 from radapter.data import open_classification, open_masks, open_pairs
-from radapter.data.labelled.folder import FolderSource
+from radapter.data.labelled.class_folders import FolderSource
 from radapter.data.labelled.kinds import LABELLED, labelled_source
 from radapter.data.labelled.table import CsvSource
 from radapter.data.masks.kinds import MASKS

@@ -45,7 +45,7 @@ def test_a_missing_column_says_how_to_name_the_others(tmp_path):
 
 def test_rows_with_other_numbers_of_cells_are_counted(tmp_path):
     path = written(tmp_path, "image,label\n" + "a.jpg,cat,x\n" * 7)
-    with pytest.raises(DataError, match=r"7 of 7 have not. Row 1 has 3"):
+    with pytest.raises(DataError, match=r"7 of 7 do not. Row 1 has 3"):
         read_table(path, ["label"])
 
 

@@ -14,9 +14,9 @@ from radapter.commands.pair_check import advising, is_paired, of_path, pair_chec
 from radapter.commands.sets import in_flow, set_in_words
 from radapter.commands.terminal import counting, say
 from radapter.data import MAX_BAD, ClassificationSet, PairSet, open_classification
-from radapter.data.dividing import CUTS, divided, siblings_of, split_folders, splits_of
+from radapter.data.dividing import CUTS, divided, siblings_of, splits_of
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
-from radapter.data.labelled.class_folders import folders_in, passed_over, suffixes_in_words
+from radapter.data.labelled.class_folders import folders_in, passed_over, split_folders, suffixes_in_words
 from radapter.data.labelled.kinds import labelled_source
 from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.masks.checking import MaskFindings
@@ -67,9 +67,9 @@ def data_check(
         pairs = pair_check(spec, whole=whole, allow_download=allow_download)
         _propose(_section(_streamed(told) or _uncut(spec), "retrieval"))
         return pairs
-    sets = divided(spec, labelled=True) if splits_of(spec, labelled=True) else {}
-    if sets:
-        return _splits_check(spec, sets, whole=whole, allow_download=allow_download)
+    splits = splits_of(spec, labelled=True)
+    if splits:
+        return _splits_check(spec, divided(spec, splits=splits), whole=whole, allow_download=allow_download)
     with advising(task):
         dataset, found = _examined(spec, whole=whole, allow_download=allow_download)
     section = _section(_streamed(told)) if "stream" in told else snippet(spec, dataset)

@@ -1,36 +1,41 @@
 """Tables of Hugging Face `datasets`, from parquet files, saved folders or the hub, and their image columns.
 
-Images stay as stored until they are asked for; `datasets` keeps the table memory-mapped (of parquet, a copy in its
-cache), so that its size does not matter.
+Images stay encoded until they are used. `datasets` memory-maps the table (for parquet, a copy in its cache), so that
+its size does not matter.
 """
 
 import dataclasses
 import glob
 import os
 import sys
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, ClassVar, final
 
+from pydantic import Field
+
+from radapter.data.paths import PATH_OR_NAME, Files, expanded, expanded_files
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.image_files import files_inside, roots_of
 from radapter.data.pictures.pictures import ColumnPictures
-from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.data.source import Reading, Source
+from radapter.data.wording import refuse_unknown
+from radapter.errors import DataError
 from radapter.given_files import open_regular, read_json_file
 
 SUFFIXES = (".parquet",)
-"""Of the names of files that hold a table of columns."""
+"""Suffixes of files that hold a table of columns."""
 
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class ColumnTable:
-    """A table and what it is called.
+    """A table and its name in messages.
 
     Attributes:
         table: a `datasets.Dataset`.
-        name: what messages call it.
         folder: where relative paths in it start.
         roots: folders, without links, that the files of its paths must lie in.
     """
@@ -41,20 +46,16 @@ class ColumnTable:
     roots: tuple[str, ...]
 
     def require(self, *columns: str) -> None:
-        """Raises ConfigError where the table has no such column."""
+        """Raises ConfigError if the table lacks one of the columns."""
         for column in columns:
-            if column not in self.table.column_names:
-                raise ConfigError(
-                    f"column must be one of {', '.join(self.table.column_names)}. '{self.name}' has no {column!r}."
-                    f"{did_you_mean(column, self.table.column_names)}"
-                )
+            refuse_unknown("column", column, self.table.column_names, f"'{self.name}'")
 
     def values(self, column: str) -> list[Any]:
-        """Everything that a column holds."""
+        """All values of a column."""
         return list(self.table.select_columns([column])[:][column])
 
     def paths(self, column: str) -> list[str | None]:
-        """The paths beside the bytes of an image column; None where it stores none. No bytes are read."""
+        """The paths stored beside the bytes of an image column, or None; reads no bytes."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -65,11 +66,7 @@ class ColumnTable:
         return paths
 
     def pictures(self, column: str, *, max_pixels: int = MAX_PIXELS) -> ColumnPictures:
-        """An image column, undecoded.
-
-        Raises:
-            DataError: it holds neither images nor bytes nor paths.
-        """
+        """An image column; raises DataError unless it holds images, bytes or paths."""
         import datasets
 
         table = self.table
@@ -91,54 +88,84 @@ class ColumnTable:
         )
 
 
+class ColumnKeys(Source):
+    """Kinds of source that read a table of columns."""
+
+    image: str = Field(default="image", description="column of images")
+
+    @abstractmethod
+    def table(self, reading: Reading) -> ColumnTable:
+        """Opens the table."""
+
+
+class ParquetKeys(ColumnKeys):
+    """Kinds of source that read parquet files."""
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    parquet: Files = Field(description="the file or files; a name may contain `*`")
+
+    def table(self, reading: Reading) -> ColumnTable:
+        """The files as one table; raises DataError if one is missing or damaged."""
+        return parquet_table(expanded_files(self.parquet))
+
+
+class HubKeys(ColumnKeys):
+    """Kinds of source that read a data set of the hub or a saved folder."""
+
+    hub: Annotated[str, PATH_OR_NAME] = Field(description="the data set's id or folder")
+    split: str = Field(default="train", description="its split")
+    config: str | None = Field(default=None, description="its configuration, if it has several")
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether `save_to_disk` wrote the folder."""
+        return any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
+
+    def table(self, reading: Reading) -> ColumnTable:
+        """The table of the split.
+
+        Raises:
+            ConfigError: there is no such split.
+            DataError: the folder is no saved data set, or the download is not allowed or fails.
+        """
+        folder = Path(expanded(self.hub)).expanduser()
+        if folder.is_dir():
+            roots: tuple[str, ...] = (os.path.realpath(folder),)
+            return ColumnTable(_saved(folder, split=self.split), folder.name, folder, roots)
+        return ColumnTable(self._downloaded(reading.allow_download), folder.name, folder, _caches())
+
+    def _downloaded(self, allowed: bool) -> Any:
+        import datasets
+
+        name = expanded(self.hub)
+        if not allowed:
+            raise DataError(
+                f"'{name}' is no local folder, and downloads are not allowed. Set allow_download: true, or give a "
+                "folder written by save_to_disk."
+            )
+        try:
+            return datasets.load_dataset(name, self.config, split=self.split)
+        except Exception as error:
+            raise DataError(
+                f"data set must be on the hub. '{name}', split {self.split!r}: {_cause(error)}."
+            ) from error
+
+
 def parquet_table(paths: Sequence[str]) -> ColumnTable:
-    """Parquet files as one table.
-
-    Args:
-        paths: files, or patterns with `*`.
-
-    Raises:
-        DataError: a file is missing or damaged.
-    """
+    """Parquet files, or patterns with `*`, as one table; raises DataError if a file is missing or damaged."""
     import datasets
 
     files = [file for path in paths for file in _found(path)]
     with _quiet():
         try:
             table = datasets.load_dataset("parquet", data_files=files, split="train")
-        except Exception as error:  # pyarrow and datasets wrap damage in many types
+        except Exception as error:  # pyarrow and datasets raise many types
             raise DataError(
                 f"data must be readable parquet. {files}: {_cause(error)}. Copy it again."
             ) from error
     first = Path(files[0])
     return ColumnTable(table, first.stem, first.parent, roots_of(first.parent, first))
-
-
-def hub_table(
-    name: str, *, split: str, config: str | None = None, allow_download: bool = False
-) -> ColumnTable:
-    """A folder written by `save_to_disk`, or a data set of the hub.
-
-    Args:
-        name: the folder, or the hub's id.
-        split: which split.
-        config: which configuration, where the hub has several.
-        allow_download: whether the hub may be asked.
-
-    Raises:
-        ConfigError: there is no such split.
-        DataError: the folder is no saved data set, or the hub is needed and not allowed, or fails.
-    """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return ColumnTable(_saved(folder, split=split), folder.name, folder, (os.path.realpath(folder),))
-    table = _downloaded(name, split=split, config=config, allow_download=allow_download)
-    return ColumnTable(table, folder.name, folder, _caches())
-
-
-def is_saved(folder: Path) -> bool:
-    """Whether `save_to_disk` wrote a folder."""
-    return any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
 
 
 def _found(path: str) -> list[str]:
@@ -147,7 +174,7 @@ def _found(path: str) -> list[str]:
         raise DataError(f"parquet file must exist. '{path}' does not.")
     for file in files:
         try:
-            open_regular(file, limit=sys.maxsize).close()  # a table that is memory-mapped may have any size
+            open_regular(file, limit=sys.maxsize).close()  # a memory-mapped table may have any size
         except OSError as error:
             raise DataError(
                 f"parquet file must exist and be a regular file. '{file}': {error.strerror}."
@@ -170,16 +197,13 @@ def _saved(folder: Path, *, split: str) -> Any:
             "give parquet:, for class folders folder:."
         ) from error
     if isinstance(table, datasets.DatasetDict):
-        if split not in table:
-            raise ConfigError(
-                f"split must be one of {', '.join(table)}. '{folder}' has no {split!r}.{did_you_mean(split, table)}"
-            )
+        refuse_unknown("split", split, table, f"'{folder}'")
         return table[split]
     return table
 
 
 def _check_saved(folder: Path) -> None:
-    """Raises DataError where the JSON of a saved set names files outside it; `datasets` would read them."""
+    """Raises DataError if the JSON of a saved set names files outside it, which `datasets` would read."""
     saved = [folder]
     if (folder / "dataset_dict.json").is_file():
         names = read_json_file(folder / "dataset_dict.json")["splits"]
@@ -191,28 +215,12 @@ def _check_saved(folder: Path) -> None:
 
 
 def _caches() -> tuple[str, ...]:
-    """Where `datasets` keeps what it downloads: its tables name images there by absolute paths."""
+    """The caches of `datasets`, whose tables name downloaded images by absolute paths."""
     import datasets
     from huggingface_hub.constants import HF_HUB_CACHE
 
     caches = (datasets.config.HF_DATASETS_CACHE, datasets.config.DOWNLOADED_DATASETS_PATH, HF_HUB_CACHE)
     return tuple(map(os.path.realpath, caches))
-
-
-def _downloaded(name: str, *, split: str, config: str | None, allow_download: bool) -> Any:
-    import datasets
-
-    if not allow_download:
-        raise DataError(
-            f"'{name}' is no local folder, and the hub may be asked only when downloads are allowed. "
-            "Set allow_download: true, or give a folder written by save_to_disk."
-        )
-    try:
-        return datasets.load_dataset(name, config, split=split)
-    except Exception as error:
-        raise DataError(
-            f"data set must be on the hub. '{name}', split {split!r}: {_cause(error)}."
-        ) from error
 
 
 def _holds_files(feature: Any) -> bool:
@@ -223,7 +231,7 @@ def _holds_files(feature: Any) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No bar for the conversion of a local file, and no word of it to the hub, which counts what is loaded."""
+    """Hides the progress bar for a local file, and does not report it to the hub, which counts downloads."""
     import datasets
 
     had_bars, counted = not datasets.are_progress_bars_disabled(), datasets.config.HF_UPDATE_DOWNLOAD_COUNTS

@@ -1,4 +1,4 @@
-"""Work on the members of groups, in threads, group after group; what comes out never depends on their number."""
+"""Work on groups of items in threads, group by group. The results do not depend on the number of threads."""
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
@@ -11,11 +11,11 @@ from radapter.errors import ImageError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 2  # groups that threads work on while one is used
+_AHEAD = 2  # groups in work while the caller uses one
 
 
 def attempt(one: Callable[[Item], Result], item: Item) -> Result | ImageError:
-    """What `one` gives of an item, or the ImageError that it raises."""
+    """The result of `one` for an item, or the ImageError that it raises."""
     try:
         with DECODING.working():
             return one(item)
@@ -26,31 +26,25 @@ def attempt(one: Callable[[Item], Result], item: Item) -> Result | ImageError:
 def in_threads(
     groups: Iterable[list[Item]], one: Callable[[Item], Result], workers: int
 ) -> Iterator[list[tuple[Item, Result | ImageError]]]:
-    """Each group with what `one` gives of its items, in order.
+    """Yields each group with the result of `one` for its items, in order.
 
     Args:
-        groups: taken one at a time, a few ahead of what is asked for.
-        one: works on an item; pictures that cannot be read are ImageErrors.
-        workers: threads; 0 works in the caller's.
+        groups: read a few groups ahead.
+        one: processes an item; an ImageError becomes the item's result.
+        workers: number of threads; 0 works in the calling thread.
     """
     if workers == 0:
         for group in groups:
             yield [(item, attempt(one, item)) for item in group]
         return
     pool = ThreadPoolExecutor(workers)
-    waiting: collections.deque[tuple[list[Item], list[Future[Result | ImageError]]]] = collections.deque()
+    waiting: collections.deque[list[tuple[Item, Future[Result | ImageError]]]] = collections.deque()
     try:
         for group in groups:
-            waiting.append((group, [pool.submit(attempt, one, item) for item in group]))
+            waiting.append([(item, pool.submit(attempt, one, item)) for item in group])
             if len(waiting) > _AHEAD:
-                yield _finished(*waiting.popleft())
+                yield [(item, future.result()) for item, future in waiting.popleft()]
         while waiting:
-            yield _finished(*waiting.popleft())
+            yield [(item, future.result()) for item, future in waiting.popleft()]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _finished(
-    group: list[Item], futures: list[Future[Result | ImageError]]
-) -> list[tuple[Item, Result | ImageError]]:
-    return [(item, future.result()) for item, future in zip(group, futures, strict=True)]

@@ -1,4 +1,4 @@
-"""A budget of memory that loaders share, so that caching many sets cannot fill the machine."""
+"""A memory budget that loaders share, so that caching many sets cannot fill the machine."""
 
 import threading
 from typing import final
@@ -8,11 +8,7 @@ from radapter.errors import ConfigError
 
 @final
 class Memory:
-    """Memory for decoded pictures; whoever finds it spent decodes again instead.
-
-    Args:
-        cache_mib: the budget, in MiB; 0 caches nothing.
-    """
+    """Memory for decoded images, `cache_mib` MiB. When it is used up, images are decoded again instead."""
 
     def __init__(self, cache_mib: float = 512) -> None:
         if not cache_mib >= 0:
@@ -21,7 +17,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
-        """Reserves `size` bytes; False, and nothing reserved, where fewer are left."""
+        """Reserves `size` bytes; returns False and reserves nothing if fewer are left."""
         with self._lock:
             if size > self._left:
                 return False
@@ -29,18 +25,14 @@ class Memory:
             return True
 
     def give_back(self, size: int) -> None:
-        """Returns `size` bytes that were taken."""
+        """Returns `size` bytes to the budget."""
         with self._lock:
             self._left += size
 
 
 @final
 class Lease:
-    """What one holder took of a budget; all of it returns when the holder goes.
-
-    Args:
-        memory: the budget; None has nothing to give.
-    """
+    """The memory that one holder took from a budget (None: an empty one); returned when the holder is deleted."""
 
     def __init__(self, memory: Memory | None) -> None:
         self._memory = memory

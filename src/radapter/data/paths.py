@@ -1,4 +1,4 @@
-"""Paths in run.yaml: written as the user likes, expanded when opened, stored so that they hold from every folder."""
+"""Paths in run.yaml: expanded when opened, stored as absolute paths so that they are valid from every folder."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from radapter.errors import ConfigError
 
 PATH, PATH_OR_NAME, PATHS_OR_NAMES = "path", "path or name", "paths or names"
-"""Marks of a field, such as `Annotated[str, PATH]`: a path or paths, a text that may name a file, a list of such."""
+"""Marks of a field, as in `Annotated[str, PATH]`: a path or paths; a path or another name; a list of those."""
 
 
 def _some_files(value: object) -> object:
@@ -23,7 +23,7 @@ def _some_files(value: object) -> object:
 
 
 Files = Annotated[str | list[str], PATH, BeforeValidator(_some_files)]
-"""A path, or a list of paths that is not empty."""
+"""A path, or a non-empty list of paths."""
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
@@ -31,14 +31,13 @@ def expanded(path: str) -> str:
     """Expands environment variables and `~` in a path.
 
     Raises:
-        ConfigError: a variable is not set, and nothing is called so literally, or no file can have this name.
+        ConfigError: a variable is not set and no file has the literal name, or no file can have this name.
     """
     found = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
     unset = [name for name in _VARIABLE.findall(path) if name not in os.environ]
     if unset and not os.path.exists(found):  # noqa: PTH110
         raise ConfigError(
-            f"variables in a path must be set. In '{path}' ${unset[0]} is not. "
-            f"Set it: export {unset[0]}=/path/to/data"
+            f"variables in a path must be set. In '{path}' ${unset[0]} is not. Set it: export {unset[0]}=/a/folder"
         )
     try:
         os.lstat(found)
@@ -49,28 +48,24 @@ def expanded(path: str) -> str:
 
 
 def expanded_files(given: str | Sequence[str]) -> list[str]:
-    """The paths of `Files`, expanded.
-
-    Raises:
-        ConfigError: as `expanded`.
-    """
+    """The paths of `Files`, expanded; raises ConfigError as `expanded`."""
     return [expanded(path) for path in ([given] if isinstance(given, str) else given)]
 
 
 def place(path: str) -> Path:
-    """Returns the path of a source's file or folder, expanded; raises ConfigError as `expanded`."""
+    """A source's file or folder, expanded; raises ConfigError as `expanded`."""
     return Path(expanded(path))
 
 
 def absolute(path: str) -> str:
-    """The path seen from the root; one that starts with a variable is left to whoever opens it."""
+    """The absolute path. A path that starts with a variable is returned unchanged."""
     return path if path.startswith("$") else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
 
 
 def absolute_if_local(name: str) -> str:
-    """The absolute path where a file or folder has this name, else the name: a hub id, a keyword, a model's name.
+    """The absolute path if a file or folder has this name, else the name: a hub id, a keyword, a model's name.
 
-    Weights behind an architecture, `open_clip:ViT-B-16/path/to/weights`, keep the architecture.
+    In `open_clip:ViT-B-16/path/to/weights` the path after the architecture becomes absolute.
     """
     if Path(name).expanduser().exists():
         return absolute(name)
@@ -81,7 +76,7 @@ def absolute_if_local(name: str) -> str:
 
 
 def with_absolute_paths(values: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
-    """The values of a mapping, those of marked fields absolute; texts and lists of texts."""
+    """The values of a mapping, with absolute paths (texts and lists of texts) in marked fields."""
     return {
         key: _absolute(value, fields[key].metadata if key in fields else ()) for key, value in values.items()
     }

@@ -1,7 +1,7 @@
-"""A source of data, as run.yaml and Python callers give it: a path, or a mapping in which one key selects the kind.
+"""A source of data, in run.yaml and in Python: a path, or a mapping in which one key selects the kind.
 
-Each kind is one class: its fields are the keys of the mapping, and its method `read` opens it. A task has one list
-of such classes. `source_type` makes the annotation from it that run.yaml and Python callers are checked with.
+Each kind is one class: its fields are the keys of the mapping, and its method `read` opens it. Each task has one
+list of these classes. `source_type` turns the list into the annotation that checks run.yaml and Python callers.
 """
 
 import inspect
@@ -45,10 +45,10 @@ class Reading:
     """How a source is read.
 
     Attributes:
-        max_pixels: larger images are refused from their header.
+        max_pixels: images with more are refused; only their header is read.
         max_bad: fraction of the images that may be unreadable.
-        allow_download: whether the hub may be asked.
-        progress: called with (done, all) while contents are hashed.
+        allow_download: whether the source may be downloaded from the hub.
+        progress: called with (done, total) while contents are hashed.
 
     Raises:
         ConfigError: max_pixels is out of range.
@@ -67,10 +67,10 @@ DEFAULT = Reading()
 
 
 class Source(BaseModel):
-    """One kind of source; the first field that its class declares is the key that selects it.
+    """One kind of source. The first field that its class declares is the key that selects it.
 
-    suffixes: of files that are of this kind where a path stands alone.
-    changes: keys that only change what another key does, and that key.
+    suffixes: suffixes that select the kind when the source is a path alone.
+    changes: maps keys that only modify another key to that key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
@@ -80,23 +80,24 @@ class Source(BaseModel):
     @classmethod
     def key(cls) -> str:
         """The key that selects this kind."""
-        return next(name for name in inspect.get_annotations(cls) if name in cls.model_fields)
+        names = (name for base in cls.__mro__ for name in inspect.get_annotations(base))
+        return next(name for name in names if name in cls.model_fields)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether a path that stands alone is of this kind."""
+        """Whether a path alone is of this kind."""
         return path.suffix.lower() in cls.suffixes
 
     def listing(self) -> tuple[Path, Path] | None:
-        """The folder where the names of a table start that a user wrote, and the table; None for other kinds."""
+        """For tables that the user writes: the folder where relative image paths start, and the table."""
         return None
 
     def given(self) -> dict[str, Any]:
-        """The keys that were given and their values, as run.yaml had them."""
+        """The given keys and their values, as in run.yaml."""
         return {key: written(getattr(self, key)) for key in self._given_keys()}
 
     def replaced(self, **changes: Any) -> Self:
-        """The same source with other values of some keys."""
+        """The same source with other values for some keys."""
         return type(self).model_validate({key: getattr(self, key) for key in self._given_keys()} | changes)
 
     def _given_keys(self) -> list[str]:
@@ -105,14 +106,14 @@ class Source(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _plain(cls, value: object) -> object:
-        """Tuples and mappings of Python callers as YAML has them; null is the default where it is no value."""
+        """Turns tuples and mappings into what YAML gives; null means the default unless it is a value."""
         if not isinstance(value, Mapping):
             return value
         fields = cls.model_fields
         return {
             key: list(of) if isinstance(of, tuple) else dict(of) if isinstance(of, Mapping) else of
             for key, of in value.items()
-            if of is not None or key not in fields or (fields[key].default is None)
+            if of is not None or key not in fields or fields[key].default is None
         }
 
     @model_validator(mode="after")
@@ -124,13 +125,13 @@ class Source(BaseModel):
 
     @model_serializer(mode="wrap")
     def _stored(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The keys that were given, with absolute paths: a run can be used from every folder."""
+        """The given keys, with absolute paths: a run can be used from every folder."""
         values = dump(self)
         return with_absolute_paths({key: values[key] for key in self._given_keys()}, type(self).model_fields)
 
 
 Spec = str | Mapping[str, Any] | Source
-"""What callers may give for a source."""
+"""A source as callers may give it."""
 AnySource = TypeVar("AnySource", bound=Source)
 Kinds = Sequence[type[AnySource]]
 
@@ -151,7 +152,7 @@ def _corruption(value: object) -> object:
 
 
 def among(names: Collection[str]) -> AfterValidator:
-    """The check of a text that is one of these names; its message proposes the nearest."""
+    """Checks that a text is one of these names; its message proposes the nearest."""
 
     def known(name: str) -> str:
         if name not in names:
@@ -175,39 +176,33 @@ IN_PART = (
     "keep the images whose content hash, as a fraction of its range, lies in [low, high): a split that does not "
     "move when files are added"
 )
-"""What `part` does to any source."""
 OTHER_PART = "another number gives another, independent part"
-"""What `split_seed` does to any source."""
 CORRUPTED = "one of 15 corruptions, or mixed, which draws one for each image, applied when the image is read"
-"""What `corrupt` does to any source."""
+"""`IN_PART`, `OTHER_PART`, `CORRUPTED`: the descriptions of part, split_seed and corrupt."""
 
 
 def source_type(kinds: Kinds[Source], *, words: str, may_be_path: bool = True) -> Any:
-    """The annotation of a source: a path, or a mapping with exactly one of the keys that select a kind.
+    """The annotation of a source: a path (if allowed), or a mapping with exactly one key that selects a kind.
 
-    A mapping becomes an object of its kind. A path stays text, since only the disk tells its kind.
-
-    Args:
-        kinds: of the task.
-        words: for the documentation, such as "a source of pairs".
-        may_be_path: whether a path alone says what it is.
+    A mapping becomes an object of its kind. A path stays text, since its kind depends on the disk. `words` describe
+    the source in the documentation, such as "a source of pairs".
     """
 
     def tag_of(value: object) -> str | None:
-        """The tag of the kind that a value selects; None where it selects none, or several."""
+        """The tag of the kind that a value selects; None if it selects none, or several."""
         if isinstance(value, Source):
             return _tag(type(value))
         if isinstance(value, str) and may_be_path:
             return "<path>"
-        told = _selected(value, kinds) if isinstance(value, Mapping) else []
+        found = _selected(value, kinds) if isinstance(value, Mapping) else []
         # beside {folder: ...}, `corrupt` is an option; alone it is a kind
         alone = [
-            kind for kind in told if kind.key() not in keys_of([other for other in told if other != kind])
+            kind for kind in found if kind.key() not in keys_of([other for other in found if other != kind])
         ]
         return _tag(alone[0]) if len(alone) == 1 else None
 
     def plain(value: object) -> object:
-        """Without the keys of other kinds that are null."""
+        """Removes the keys of other kinds that are null."""
         if isinstance(value, Mapping):
             unused = {kind.key() for kind in kinds} - keys_of(_selected(value, kinds))
             value = {key: of for key, of in value.items() if of is not None or key not in unused}
@@ -234,11 +229,7 @@ def source_type(kinds: Kinds[Source], *, words: str, may_be_path: bool = True) -
 
 
 def checked(spec: object, adapter: TypeAdapter[Any]) -> Any:
-    """A source that a Python caller or the command line gave, as `source_type` has it.
-
-    Raises:
-        ConfigError: it is none: every mistake, with its key.
-    """
+    """Validates a source from Python or the command line; raises ConfigError that lists every mistake."""
     try:
         return adapter.validate_python(spec)
     except ValidationError as error:
@@ -246,13 +237,13 @@ def checked(spec: object, adapter: TypeAdapter[Any]) -> Any:
 
 
 def kind_of(path: Path, kinds: Kinds[AnySource]) -> type[AnySource] | None:
-    """The kind of a path that stands alone; None where nothing tells. A folder's content comes before its suffix."""
+    """The kind of a path alone, if it can be recognised. A folder's content counts before its suffix."""
     in_order = sorted(kinds, key=lambda kind: bool(kind.suffixes))
     return next((kind for kind in in_order if kind.recognises(path)), None)
 
 
 def keys_of(kinds: Kinds[Source]) -> set[str]:
-    """Every key that one of these kinds takes."""
+    """All keys that one of these kinds takes."""
     return {name for kind in kinds for name in kind.model_fields}
 
 
@@ -264,7 +255,7 @@ def is_source(value: object, kinds: Kinds[Source], *, may_be_path: bool = True) 
 
 
 def written(value: Any) -> Any:
-    """Sources as run.yaml has them, in lists and mappings too: paths, and mappings of the keys that were given."""
+    """Turns sources into paths and mappings of the given keys, as in run.yaml; also inside lists and mappings."""
     if isinstance(value, list):
         return [written(item) for item in value]
     if isinstance(value, dict):
@@ -273,16 +264,13 @@ def written(value: Any) -> Any:
 
 
 def stored(value: str | Source) -> str | dict[str, Any]:
-    """A source with absolute paths, as the config.yaml of a run has it."""
+    """A source with absolute paths, as in the config.yaml of a run."""
     return absolute(value) if isinstance(value, str) else value.model_dump()
 
 
 def in_kind(location: Location) -> tuple[Location, type[Source] | None]:
-    """Where pydantic found a mistake, as the user wrote it, and the innermost source that it is in, None for none.
-
-    Of what stands inside the source, its key remains.
-    """
-    tags = [place for place, part in enumerate(location) if _is_tag(part)]
+    """Turns a location of pydantic into the user's keys, down to the key of the innermost source, and its kind."""
+    tags = [depth for depth, part in enumerate(location) if _is_tag(part)]
     kind = None if not tags else next((k for k in _all_kinds(Source) if _tag(k) == location[tags[-1]]), None)
     shown = location if kind is None else location[: tags[-1] + 2]
     return tuple(part for part in shown if not _is_tag(part)), kind
@@ -295,7 +283,7 @@ def _all_kinds(kind: type[Source]) -> Iterator[type[Source]]:
 
 
 def _tag(kind: type[Source]) -> str:
-    """The name of a member of the union in pydantic's locations."""
+    """The name of a kind in pydantic's locations."""
     return f"<{kind.__module__}.{kind.__qualname__}>"
 
 
@@ -314,21 +302,16 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         if kind is not None and problem["type"] == "extra_forbidden":
             yield unknown_key(key, kind)
         else:
-            yield sentence_of(
-                problem, key, kind.model_fields.get(str(location[-1])) if kind and location else None
-            )
+            field = kind.model_fields.get(str(location[-1])) if kind and location else None
+            yield sentence_of(problem, key, field)
 
 
 def unknown_key(
     key: str, kind: type[Source], *, beside: Sequence[str] = (), elsewhere: Sequence[str] = ()
 ) -> str:
-    """What is said of a key that a kind of source does not take.
+    """The message for a key (dotted) that a kind of source does not take.
 
-    Args:
-        key: dotted, as the user wrote it.
-        kind: of the source.
-        beside: keys that may stand with its own.
-        elsewhere: dotted keys of the same name outside of sources.
+    `beside` are further allowed keys; `elsewhere` are dotted keys of the same name outside of sources.
     """
     prefix, _, name = key.rpartition(".")
     known = [*kind.model_fields, *beside]

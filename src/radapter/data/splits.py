@@ -1,8 +1,8 @@
-"""Splits by content: which side a picture falls on depends on its bytes alone.
+"""Splits by content: the part that an image belongs to depends on its bytes alone.
 
-The first 8 bytes of a picture's SHA-256, read as a fraction of 2^64, are uniform in [0, 1). A part [low, high)
-holds the pictures whose fraction lies in it. Adding, renaming or reordering files moves no other picture, and two
-copies of one picture always fall on the same side.
+The first 8 bytes of an image's SHA-256, as a fraction of 2^64, are uniform in [0, 1). A part [low, high) holds the
+images whose fraction lies in it. Adding, renaming or reordering files moves no other image between parts, and copies
+of one image are always in the same part.
 """
 
 import hashlib
@@ -18,23 +18,28 @@ from radapter.data.pictures.bad_images import BadImages
 from radapter.data.pictures.pictures import FilePictures, Pictures
 from radapter.errors import ConfigError, ImageError
 
-UNREADABLE = 0  # the key of a picture whose bytes cannot be read
+UNREADABLE = 0  # the key of an image whose bytes cannot be read
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 
-def content_keys(pictures: Pictures, rows: Tensor, *, progress: Progress | None = None) -> Tensor:
-    """Hashes pictures. A file that was hashed before, by path, size and time of change, is not read again.
+def content_keys(
+    pictures: Pictures, rows: Tensor, *, known: Tensor | None = None, progress: Progress | None = None
+) -> Tensor:
+    """Hashes the images at `rows`. A file with unchanged path, size and time of change is hashed once per process.
 
     Args:
-        pictures: whose content is hashed.
-        rows: (N,), int64, which.
-        progress: told (done, total) now and then.
+        pictures: M images.
+        rows: (N,), int64, into them.
+        known: (M,), int64, keys that the source already has; then nothing is hashed.
+        progress: called with (done, total) every 256 images.
 
     Returns:
-        (N,), int64: the first 8 bytes of the SHA-256, big-endian, signed; UNREADABLE where reading failed.
+        (N,), int64: the first 8 bytes of the SHA-256, big-endian, signed; UNREADABLE if reading failed.
     """
+    if known is not None:
+        return known[rows]
     keys = torch.empty(len(rows), dtype=torch.int64)
     for position, row in enumerate(rows.tolist()):
         keys[position] = _key(pictures, row)
@@ -44,7 +49,7 @@ def content_keys(pictures: Pictures, rows: Tensor, *, progress: Progress | None 
 
 
 def fingerprint(*content: Tensor | str) -> str:
-    """SHA-256 of what decides a data set: its keys, its labels, its texts."""
+    """SHA-256 of what defines a data set: its keys, its labels, its texts."""
     digest = hashlib.sha256()
     for each in content:
         part = each.encode() if isinstance(each, str) else each.to(torch.int64).numpy().tobytes()
@@ -53,31 +58,20 @@ def fingerprint(*content: Tensor | str) -> str:
 
 
 def in_part(keys: Tensor, low: float, high: float, *, split_seed: int = 0) -> Tensor:
-    """Which pictures belong to the part [low, high) of all.
+    """Returns which images, given their keys (N,), belong to the part [low, high) of all: (N,), bool.
 
-    Args:
-        keys: (N,), int64, from `content_keys`.
-        low: in [0, 1).
-        high: in (low, 1].
-        split_seed: another number gives another, independent split; 0 takes the keys as they are.
-
-    Returns:
-        (N,), bool.
+    Another `split_seed` gives another, independent split; 0 uses the keys as they are.
 
     Raises:
-        ConfigError: not 0 <= low < high <= 1.
+        ConfigError: unless 0 <= low < high <= 1.
     """
     if not 0 <= low < high <= 1:
         raise ConfigError(f"part must be [low, high) with 0 <= low < high <= 1. Got [{low}, {high}].")
     # Integers throughout: rounded to a float, the largest keys would become 1.0 and fall out of every part.
-    first, end = _threshold(low), _threshold(high)
+    first, end = (int(Fraction(bound) * 2**64) for bound in (low, high))
     return torch.tensor(
         [first <= _position(key, split_seed) < end for key in keys.tolist()], dtype=torch.bool
     )
-
-
-def _threshold(fraction: float) -> int:
-    return int(Fraction(fraction) * 2**64)
 
 
 def _position(key: int, split_seed: int) -> int:
@@ -122,15 +116,7 @@ _lock = threading.Lock()
 
 
 def refuse_unreadable(pictures: Pictures, rows: Tensor, keys: Tensor, *, name: str, max_bad: float) -> None:
-    """Raises DataError where the bytes of more than the allowed fraction of the pictures cannot be read.
-
-    Args:
-        pictures: all of a source.
-        rows: (N,), int64, which of them the set holds.
-        keys: (N,), int64, from `content_keys`.
-        name: what messages call the set.
-        max_bad: the fraction that may be unreadable.
-    """
+    """Raises DataError if more than the fraction `max_bad` of the images at `rows` (keys: `keys`) is unreadable."""
     bad = BadImages(name, len(rows), max_bad=max_bad)
     for row in rows[keys == UNREADABLE].tolist():
         try:

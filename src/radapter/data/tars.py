@@ -1,7 +1,7 @@
-"""Pictures and small texts in tar files, read in place: nothing is extracted, and what is read is bounded.
+"""Images and small texts in tar files, read in place: nothing is extracted, and sizes are bounded.
 
-A tar is listed once; a member is then read by its offset. Compressed tars have no offsets and are refused, and so
-are members that are no plain files (links, devices), whose names leave the folder, or that are too large.
+A tar is listed once; each member is then read by its offset. Refused are compressed tars, which have no offsets, and
+members that are no plain files (links, devices), leave the folder by their name, or are too large.
 """
 
 import dataclasses
@@ -16,24 +16,15 @@ from radapter.data.pictures.decoding import MAX_PIXELS, decode
 from radapter.errors import DataError, ImageError
 
 MAX_MEMBER = 256 * 2**20
-"""Bytes that one member of a tar may have."""
 MAX_TEXT = 2**20
-"""Bytes that a member of text may have."""
-
+"""`MAX_MEMBER`, `MAX_TEXT`: bytes that a member of a tar may have, and one of text."""
 _BLOCK = 512
 
 
 @final
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A file in a tar.
-
-    Attributes:
-        tar: the tar's path.
-        name: the file's name in it.
-        offset: where its bytes begin.
-        size: how many there are.
-    """
+    """A file in a tar; `offset` is where its `size` bytes begin."""
 
     tar: str
     name: str
@@ -51,15 +42,11 @@ class Member:
 
 
 def list_tar(path: Path, *, max_member: int = MAX_MEMBER) -> list[Member]:
-    """The files in a tar, in its order.
-
-    Args:
-        path: an uncompressed tar.
-        max_member: bytes that one file may have.
+    """Lists the files in an uncompressed tar, in its order.
 
     Raises:
         DataError: the tar is missing, compressed, cut off or damaged, or a member is no plain file, leaves the
-            folder or is too large.
+            folder or has more than `max_member` bytes.
     """
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", errorlevel=2) as tar:
@@ -73,33 +60,28 @@ def list_tar(path: Path, *, max_member: int = MAX_MEMBER) -> list[Member]:
 
 
 def samples(members: Sequence[Member]) -> dict[str, dict[str, Member]]:
-    """Members by sample: the name up to the first dot of its last part is the key, what follows the extension.
+    """Groups the members of a tar by sample: sample key -> extension -> member.
 
-    Args:
-        members: of one tar.
+    The key is the path up to the first dot of the file name, the extension what follows it.
 
     Raises:
-        DataError: a name stands twice.
+        DataError: two members have the same name.
     """
     found: dict[str, dict[str, Member]] = {}
     for member in members:
         folder, slash, last = member.name.rpartition("/")
         stem, dot, extension = last.partition(".")
-        if not stem or not dot:  # hidden files, and files without an extension, are of no sample
+        if not stem or not dot:  # hidden files and files without an extension belong to no sample
             continue
         parts = found.setdefault(folder + slash + stem, {})
         if extension.lower() in parts:
-            raise DataError(f"names in a tar must differ. '{member}' stands twice. Write the tar again.")
+            raise DataError(f"names in a tar must differ. '{member}' occurs twice. Write the tar again.")
         parts[extension.lower()] = member
     return found
 
 
 def text_of(member: Member) -> str:
-    """A member of UTF-8 text.
-
-    Raises:
-        DataError: it is too large, cannot be read, or is no UTF-8.
-    """
+    """The UTF-8 text of a member; raises DataError if it is too large, cannot be read, or is no UTF-8."""
     if member.size > MAX_TEXT:
         raise DataError(f"text in a tar must have at most {MAX_TEXT} bytes. '{member}' has {member.size}.")
     try:
@@ -109,12 +91,7 @@ def text_of(member: Member) -> str:
 
 
 class TarPictures:
-    """Image files in tars.
-
-    Args:
-        members: one a picture.
-        max_pixels: larger images are refused from their header.
-    """
+    """Image files in tars, one member per image; images of more than `max_pixels` are refused."""
 
     def __init__(self, members: Sequence[Member], *, max_pixels: int = MAX_PIXELS) -> None:
         self._members = list(members)
@@ -128,7 +105,7 @@ class TarPictures:
         return decode(self.content(index), where=self.where(index), max_pixels=self._max_pixels)
 
     def content(self, index: int) -> bytes:
-        """The member's bytes; raises ImageError where the tar cannot be read, or the member has none."""
+        """The member's bytes; raises ImageError if the tar cannot be read, or the member is empty."""
         if self._members[index].size == 0:
             raise ImageError(f"every sample of a tar must have an image. '{self.where(index)}' has none.")
         try:
@@ -136,17 +113,15 @@ class TarPictures:
         except OSError as error:
             raise ImageError(f"tar must be readable. '{self.where(index)}': {error.strerror}.") from error
 
-    def encoded(self, index: int) -> bytes:
-        """The member's bytes; raises ImageError."""
-        return self.content(index)
+    encoded = content
 
     def where(self, index: int) -> str:
-        """The tar, two colons, and the name in it."""
+        """The tar, two colons, and the member's name."""
         return str(self._members[index])
 
 
 def image_in(parts: Mapping[str, Member], extensions: Sequence[str]) -> Member | None:
-    """The sample's image: the first of `extensions` that it has; None where it has none."""
+    """The sample's image: the member with the first of `extensions` that exists."""
     return next((parts[extension] for extension in extensions if extension in parts), None)
 
 
@@ -166,7 +141,7 @@ def _checked(member: tarfile.TarInfo, path: Path, *, max_member: int) -> Member:
 
 
 def _refuse_cut_off(file: IO[bytes], end: int, path: Path) -> None:
-    # tarfile takes a tar that stops between or inside two headers for one that ends there.
+    # tarfile accepts a tar that is cut off between or inside two headers.
     file.seek(end)
     rest = file.read(_BLOCK)
     if len(rest) < _BLOCK or any(rest):

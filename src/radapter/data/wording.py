@@ -1,18 +1,21 @@
-"""What a key accepts, in words, and what is said where a value does not fit.
+"""The words of errors: what a key accepts, what does not fit, and which file could not be read.
 
-pydantic reports one error for each member of a union and speaks of types. Here there is one sentence for each key,
-and its requirement is read from the annotation, so that a range is written once.
+pydantic reports one error for each member of a union and speaks of types. Here each key gets one sentence. Its
+requirement is read from the annotation, so that a range is written once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from radapter.errors import ConfigError, did_you_mean
+from radapter.errors import ConfigError, DataError, did_you_mean
+
+_Content = TypeVar("_Content")
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,11 @@ def requirement(field: FieldInfo | None) -> str:
 
 
 def sentence_of(problem: Mapping[str, Any], key: str, field: FieldInfo | None) -> str:
-    """What is wrong with one key.
+    """Describe one entry of `ValidationError.errors()`, except that of an unknown key.
 
     Args:
-        problem: one of `ValidationError.errors()`; not that of an unknown key.
-        key: dotted, as the user wrote it; empty for a source of its own.
-        field: of the key; None where there is none.
+        key: dotted, as the user wrote it; empty for a whole source.
+        field: the field of the key, if there is one.
     """
     kind, value = problem["type"], problem["input"]
     if kind == "missing":
@@ -49,7 +51,7 @@ def sentence_of(problem: Mapping[str, Any], key: str, field: FieldInfo | None) -
 
 
 def with_value(rule: str, value: object) -> str:
-    """Returns a rule such as "must be > 0", the value found, and the rule's further sentences."""
+    """Return a rule such as "must be > 0", the value found, and the rule's further sentences."""
     shown = repr(value)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     first, _, rest = rule.partition(". ")
@@ -57,16 +59,40 @@ def with_value(rule: str, value: object) -> str:
     return f"{first.rstrip('.')}. Got {shown}.{' ' + rest if rest else ''}{quotes}"
 
 
+def refuse_unknown(key: str, value: str, known: Collection[str], holder: str, remedy: str = "") -> None:
+    """Raise ConfigError unless `value` is one of `known`, the names in `holder`; proposes the nearest."""
+    if value not in known:
+        raise ConfigError(
+            f"{key} must be one of {', '.join(known)}. {holder} has no {value!r}."
+            f"{did_you_mean(value, known)}{remedy}"
+        )
+
+
+def read_or_refuse(
+    read: Callable[[Path], _Content], path: Path, requirement: str, remedy: str = ""
+) -> _Content:
+    """Return `read(path)`; raise DataError with the requirement and the remedy where the file cannot be read."""
+    try:
+        return read(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{requirement}. '{path}': {error}.{remedy}") from error
+
+
+def some(items: Sequence[str]) -> str:
+    """The first three items, and dots for more."""
+    return ", ".join(items[:3]) + (" ..." if len(items) > 3 else "")
+
+
 def _words(annotation: Any, metadata: Sequence[object] = ()) -> str:
-    told = next((mark.words for mark in metadata if isinstance(mark, Accepts)), None)
-    if told is not None:
-        return told
+    for mark in metadata:
+        if isinstance(mark, Accepts):
+            return mark.words
     origin: Any = get_origin(annotation)
     if origin is Annotated:
         inner, *extra = get_args(annotation)
         return _words(inner, [m for e in extra for m in (e.metadata if isinstance(e, FieldInfo) else [e])])
     if origin in (Union, UnionType):
-        members = sorted(get_args(annotation), key=lambda m: (m is not NoneType, _is_list(m)))
+        members = sorted(get_args(annotation), key=lambda m: (m is not NoneType, repr(m).startswith("list[")))
         return " or ".join(_words(m, metadata) for m in members)
     if origin is Literal:
         values = [repr(v) for v in get_args(annotation)]
@@ -75,13 +101,7 @@ def _words(annotation: Any, metadata: Sequence[object] = ()) -> str:
         return f"a list, each item {_words(get_args(annotation)[0])}"
     if annotation in (int, float):
         return ("a whole number" if annotation is int else "a number") + _range(metadata)
-    plain = {bool: "true or false", str: "text", NoneType: "null"}
-    return plain.get(annotation, "a mapping")
-
-
-def _is_list(annotation: Any) -> bool:
-    origin: Any = get_origin(annotation)
-    return origin is list
+    return {bool: "true or false", str: "text", NoneType: "null"}.get(annotation, "a mapping")
 
 
 def _literals(annotation: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Scenes of the embedded world, as the sources of all tasks have them: the keys that they share, and the drawing."""
+"""Scenes of the embedded world: the keys that the sources of all tasks share, and the drawing."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -12,16 +12,19 @@ from radapter.world import WorldSplit
 
 Seed = Annotated[int, Field(ge=0, description="which draw of the split")]
 Size = Annotated[
-    Annotated[int, Field(ge=1, le=10_000_000)] | None, Field(description="images; null is the split's own")
+    Annotated[int, Field(ge=1, le=10_000_000)] | None,
+    Field(description="number of images; null is the split's own"),
 ]
 Correlation = Annotated[
     Annotated[float, Field(ge=0, le=1)] | None,
-    Field(description="of colour and background with the class, in the splits that have it"),
+    Field(description="correlation of colour and background with the class, in the splits that have it"),
 ]
-Difficulty = Annotated[Annotated[float, Field(ge=0)] | None, Field(description="of size, place and rotation")]
+Difficulty = Annotated[
+    Annotated[float, Field(ge=0)] | None, Field(description="of size, position and rotation")
+]
 Styles = Annotated[
     str | list[str] | None,
-    Field(description="of scenes only those in this style, or in one of these; null is all"),
+    Field(description="for the split scenes: keep this style, or these; null keeps all"),
 ]
 
 
@@ -34,10 +37,7 @@ def drawn_scenes(
     difficulty: float | None = None,
     styles: str | Sequence[str] | None = None,
 ) -> tuple[WorldSplit, str, ArrayPictures]:
-    """Draws a split of the world.
-
-    Returns:
-        The split, what messages call it, and its images.
+    """Draws a split of the world; returns it with its name in messages and its images.
 
     Raises:
         ConfigError: `correlation` is given for a split that has none.
@@ -45,8 +45,7 @@ def drawn_scenes(
     """
     if correlation is not None and split in world.SPLITS.keys() - set(world.CORRELATED):
         raise ConfigError(
-            f"correlation acts on the splits train, id_val and id_test. Got split {split!r}, which has none. "
-            "Leave correlation out."
+            f"correlation acts on the splits train, id_val and id_test. Got split {split!r}. Leave correlation out."
         )
     chosen = [styles] if isinstance(styles, str) else styles
     drawn = world.split(

@@ -9,12 +9,12 @@ from radapter.errors import DataError
 
 @pytest.fixture
 def dataset():
-    """Six pictures, each of one grey, of two classes."""
+    """Six grey images of two classes."""
     pixels = torch.arange(6, dtype=torch.uint8)[:, None, None, None].expand(6, 3, 2, 2)
     return array_set("greys", pixels, torch.tensor([0, 1, 0, 1, 0, 1]), ["even", "odd"])
 
 
-def test_subset_keeps_labels_keys_and_pictures_together(dataset):
+def test_subset_keeps_labels_keys_and_images_together(dataset):
     part = dataset.subset([5, 2], name="two")
     assert (part.name, len(part)) == ("two", 2)
     assert part.labels.tolist() == [1, 0]
@@ -32,13 +32,13 @@ def test_subset_by_mask(dataset):
 
 
 def test_empty_subset_is_refused(dataset):
-    with pytest.raises(DataError, match="must hold a picture"):
+    with pytest.raises(DataError, match="must hold an image"):
         dataset.subset([])
 
 
 @pytest.mark.parametrize("labels", [[0, 2], [-1, 0]])
 def test_label_outside_the_class_list_is_refused(labels):
-    with pytest.raises(DataError, match=r"must lie in \[0, 1\]"):
+    with pytest.raises(DataError, match=r"must be in \[0, 1\]"):
         array_set("a", torch.zeros(2, 3, 2, 2, dtype=torch.uint8), torch.tensor(labels), ["a", "b"])
 
 
@@ -52,6 +52,6 @@ def test_lengths_must_agree(dataset):
         array_set("a", torch.zeros(2, 3, 2, 2, dtype=torch.uint8), torch.tensor([0]), ["a"])
 
 
-def test_arrays_must_be_pictures():
+def test_arrays_must_be_images():
     with pytest.raises(ValueError, match="uint8"):
         array_set("a", torch.zeros(2, 3, 2, 2), torch.tensor([0, 0]), ["a"])

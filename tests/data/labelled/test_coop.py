@@ -190,7 +190,7 @@ def test_classes_are_halved_in_alphabetical_order_where_asked(opened, many):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"split": "test", "shots": 1}, "split: test, of which CoOp uses every image"),
+        ({"split": "test", "shots": 1}, "split: test, which CoOp uses whole"),
         ({"shots": 1, "part": [0, 0.5]}, "Got part too"),
         ({}, "Give shots, or leave shots_scheme out"),
         ({"shots": 1, "shots_scheme": "cop"}, "Did you mean 'coop'"),

@@ -108,7 +108,7 @@ def test_folder_that_is_no_saved_set_says_what_is(tmp_path):
 
 def test_unlabelled_row_of_a_hub_set_is_refused(tmp_path):
     _table((0, -1)).to_parquet(tmp_path / "birds.parquet")
-    with pytest.raises(DataError, match=r"1: '-1' \(1 pictures\)"):
+    with pytest.raises(DataError, match=r"1: '-1' \(1 images\)"):
         open_classification(str(tmp_path / "birds.parquet"))
 
 

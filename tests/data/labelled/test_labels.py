@@ -88,9 +88,7 @@ def test_map_of_a_class_the_source_lacks_proposes_the_nearest():
 
 def test_classes_the_training_list_lacks_are_named_counted_and_the_map_shown():
     labels = ["ant", "bee", "bee", "cow", "doe", "elk"]
-    pattern = (
-        r"5: 'ant' \(1 pictures\), 'bee' \(2 pictures\), 'cow' \(1 pictures\) \.\.\..*labels: \{ant: horse\}"
-    )
+    pattern = r"5: 'ant' \(1 images\), 'bee' \(2 images\), 'cow' \(1 images\) \.\.\..*labels: \{ant: horse\}"
     with pytest.raises(DataError, match=pattern):
         resolve(_source(labels), classnames=["horse"])
 
@@ -106,12 +104,12 @@ def test_map_to_an_unknown_training_class_says_so():
 
 
 def test_integer_outside_the_class_list_is_named_and_counted():
-    with pytest.raises(DataError, match=r"\[0, 1\].*2: '-1' \(1 pictures\), '2' \(2 pictures\)"):
+    with pytest.raises(DataError, match=r"\[0, 1\].*2: '-1' \(1 images\), '2' \(2 images\)"):
         resolve(_source([0, 2, -1, 2], ("a", "b")))
 
 
 def test_name_outside_the_class_list_is_named_and_counted():
-    with pytest.raises(DataError, match=r"class list of 1.*1: 'cow' \(1 pictures\)"):
+    with pytest.raises(DataError, match=r"class list of 1.*1: 'cow' \(1 images\)"):
         resolve(_source(["ant", "cow"]), classes=["ant"])
 
 

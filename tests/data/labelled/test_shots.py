@@ -75,8 +75,8 @@ def test_too_few_pictures_tell_classes_counts_and_remedy():
         DataError, match=r"4 of 5 have fewer: 'b' \(1\), 'c' \(2\), 'd' \(2\) \.\.\."
     ) as error:
         few_shots(torch.arange(1, 9), labels, "abcde", shots=3, name="train")
-    assert "distinct pictures for shots: 3. In 'train'" in str(error.value)
-    assert "Add pictures, or leave the class out" in str(error.value)  # 'e' has none: no number would do
+    assert "distinct images for shots: 3. In 'train'" in str(error.value)
+    assert "Add images, or leave the class out" in str(error.value)  # 'e' has none: no number would do
 
 
 def test_the_largest_k_that_fits_is_proposed(folder):

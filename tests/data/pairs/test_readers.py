@@ -125,12 +125,12 @@ def test_lines_may_have_keys_of_their_own(images):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ('{"image": ', "Line 1 of .* Write one object a line"),
+        ('{"image": ', "Line 1 of .* Write one object per line"),
         ("[1]", r"Line 1 of .* is '\[1\]"),
-        ({"image": "a.png", "captions": 3}, "captions must be text or a list of text. line 1 of .* has '3'"),
+        ({"image": "a.png", "captions": 3}, "captions must be text or a list of text. Line 1 of .* has '3'"),
         ({"image": "a.png", "captions": ["x", 1]}, "captions must be text"),
         ({"image": "a.png", "captions": []}, "In 't' 1 of 1 do"),
-        ({"image": 7, "captions": "x"}, "an image must be given by its path. line 1 of .* has 7"),
+        ({"image": 7, "captions": "x"}, "an image must be given by its path. Line 1 of .* has 7"),
         ({"image": "e.png", "captions": "x"}, "there is no 1: e.png"),
     ],
 )

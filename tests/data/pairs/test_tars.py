@@ -105,7 +105,7 @@ def test_a_name_that_stands_twice_is_refused(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as file:
         for _ in range(2):
             file.addfile(tarfile.TarInfo("x.png"), io.BytesIO())
-    with pytest.raises(DataError, match=r"x\.png' stands twice"):
+    with pytest.raises(DataError, match=r"x\.png' occurs twice"):
         open_pairs(str(tmp_path / "a.tar"))
 
 
@@ -134,7 +134,9 @@ def test_shards_are_read_in_the_order_of_their_numbers(tmp_path):
 
 @pytest.mark.parametrize(("count", "odd"), [(1, "1.tar"), (3, "2.tar")])
 def test_shards_that_are_not_as_many_as_told_are_refused(tmp_path, count, odd):
-    with pytest.raises(DataError, match=f"shards must be those that nshards.txt counts.*alone has {odd}"):
+    with pytest.raises(
+        DataError, match=f"shards must be those that nshards.txt counts.*only one side has {odd}"
+    ):
         open_pairs(str(benchmark(tmp_path / "wds_x", count=count)))
 
 

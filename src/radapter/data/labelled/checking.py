@@ -1,13 +1,15 @@
-"""What a data set holds, before anything is trained on it: classes, images, groups, copies, what cannot be read.
+"""What a data set holds, examined before training: classes, images, groups, copies, unreadable files.
 
-Every content hash is known once a set is open, so copies are counted over all of it. Decoding is slow, so sizes,
-formats and damage are found on a sample that is spread evenly over the set, unless all of it is asked for.
+Every content hash is known once a set is open, so copies are counted over the whole set. Decoding is slow, so sizes,
+formats and damage are determined on a sample spread evenly over the set, unless all of it is requested.
 """
 
 import collections
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
+
+from torch import Tensor
 
 from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.pictures.decoding import file_format
@@ -17,25 +19,25 @@ from radapter.data.splits import UNREADABLE, Progress
 from radapter.errors import ImageError
 
 SAMPLE = 1000
-"""Pictures that are decoded where not all are."""
+"""Images that are decoded by default."""
 
 
 @final
 @dataclass(frozen=True)
 class Findings:
-    """What was found in a set of N pictures.
+    """The content of a set.
 
     Attributes:
-        images: N.
-        per_class: class name -> pictures, in the order of the class list.
-        per_group: group name -> pictures; empty where there are no groups.
-        copy_pairs: (a picture, the earlier one of the same content) of each copy, as messages call them.
-        torn: those of `copy_pairs` whose two pictures have different classes.
-        decoded: pictures that were decoded or tried.
-        unreadable: what is wrong with each that could not be decoded.
-        formats: file format -> pictures among the decoded; "no file" where pictures are drawn.
-        widths: (lowest, highest) in pixels among the decoded; None where none was.
-        heights: the same.
+        images: number of images.
+        per_class: class name -> images, in the order of the class list.
+        per_group: group name -> images; empty without groups.
+        copy_pairs: the names of each copy and of the first image with the same content.
+        torn: those of `copy_pairs` whose images have different classes.
+        decoded: images that were decoded, or could not be.
+        unreadable: the errors of images that could not be decoded.
+        formats: file format -> decoded images; "no file" for drawn images.
+        widths: (lowest, highest) of the decoded images, in pixels, if there are any.
+        heights: as `widths`.
     """
 
     images: int
@@ -51,54 +53,45 @@ class Findings:
 
     @property
     def copies(self) -> int:
-        """How many pictures repeat an earlier one."""
+        """How many images repeat an earlier one."""
         return len(self.copy_pairs)
 
 
 def look_at(
     dataset: ClassificationSet, *, sample: int | None = SAMPLE, progress: Progress | None = None
 ) -> Findings:
-    """Counts what a set holds and decodes a sample of it.
+    """Counts the content of a set and decodes a sample of it.
 
     Args:
-        dataset: the set; nothing of it is changed.
-        sample: how many pictures are decoded, spread evenly; None decodes all. Those whose bytes could not be
-            read when the set was opened are always tried.
-        progress: told (done, all) while pictures are decoded.
+        sample: how many images are decoded, spread evenly; None decodes all. Images whose bytes could not be read
+            when the set was opened are always tried.
+        progress: called with (done, total) while images are decoded.
     """
-    counts = dataset.labels.bincount(minlength=len(dataset.classnames)).tolist()
-    copies = list(_copies(dataset))
-    labels = dataset.labels.tolist()
+    copies, labels = list(_copies(dataset)), dataset.labels.tolist()
     named = [(dataset.where(index), dataset.where(first)) for index, first in copies]
-    torn = [
-        pair for pair, (index, first) in zip(named, copies, strict=True) if labels[index] != labels[first]
-    ]
-    chosen = spread(dataset.keys, sample)
-    looks = list(_looks(dataset, chosen, progress))
-    sizes = [look[:2] for look in looks if not isinstance(look, str)]
+    looks = list(_looks(dataset, spread(dataset.keys, sample), progress))
+    found = [look for look in looks if not isinstance(look, str)]
+    widths, heights = [look[0] for look in found], [look[1] for look in found]
     return Findings(
         images=len(dataset),
-        per_class=dict(zip(dataset.classnames, counts, strict=True)),
-        per_group=_per_group(dataset),
+        per_class=_counts(dataset.labels, dataset.classnames),
+        per_group={} if dataset.groups is None else _counts(dataset.groups, dataset.groupnames),
         copy_pairs=tuple(named),
-        torn=tuple(torn),
+        torn=tuple(pair for pair, (i, j) in zip(named, copies, strict=True) if labels[i] != labels[j]),
         decoded=len(looks),
         unreadable=tuple(look for look in looks if isinstance(look, str)),
-        formats=dict(collections.Counter(look[2] for look in looks if not isinstance(look, str))),
-        widths=(min(w for w, _ in sizes), max(w for w, _ in sizes)) if sizes else None,
-        heights=(min(h for _, h in sizes), max(h for _, h in sizes)) if sizes else None,
+        formats=dict(collections.Counter(look[2] for look in found)),
+        widths=(min(widths), max(widths)) if found else None,
+        heights=(min(heights), max(heights)) if found else None,
     )
 
 
-def _per_group(dataset: ClassificationSet) -> dict[str, int]:
-    if dataset.groups is None:
-        return {}
-    counts = dataset.groups.bincount(minlength=len(dataset.groupnames)).tolist()
-    return dict(zip(dataset.groupnames, counts, strict=True))
+def _counts(numbers: Tensor, names: tuple[str, ...]) -> dict[str, int]:
+    return dict(zip(names, numbers.bincount(minlength=len(names)).tolist(), strict=True))
 
 
 def _copies(dataset: ClassificationSet) -> Iterator[tuple[int, int]]:
-    """(index, index of the first picture with this content) of every copy."""
+    """(index, index of the first image with this content) of every copy."""
     first: dict[int, int] = {}
     for index, key in enumerate(dataset.keys.tolist()):
         if key != UNREADABLE and first.setdefault(key, index) != index:
@@ -108,7 +101,7 @@ def _copies(dataset: ClassificationSet) -> Iterator[tuple[int, int]]:
 def _looks(
     dataset: ClassificationSet, chosen: list[int], progress: Progress | None
 ) -> Iterator[tuple[int, int, str] | str]:
-    """(width, height, format) of each picture, or what is wrong with it."""
+    """(width, height, format) of each image, or its error."""
     pictures = dataset.pictures
     while isinstance(pictures, ChangedPictures):
         pictures = pictures.unchanged

@@ -1,25 +1,54 @@
-"""Listing class folders: what the readers of folders share."""
+"""A folder with one folder of images for each class, and what the readers of class folders share."""
 
 import collections
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from radapter.data import columns, text_tables
 from radapter.data.labelled.labels import LabelledPictures
+from radapter.data.labelled.source import LabelledSource
+from radapter.data.paths import PATH, place
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
+from radapter.data.wording import some
 from radapter.errors import DataError
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "id_val": ("val", "valid", "validation", "dev"),
+    "id_test": ("test", "testing"),
+}
+"""Set -> the names that its split may have."""
+
+
+class FolderSource(LabelledSource):
+    """A folder with one folder of images for each class; the name of the folder is that of the class."""
+
+    folder: Annotated[str, PATH] = Field(description="the folder")
+
+    def read(self, reading: Reading) -> LabelledPictures:
+        """Lists the class folders.
+
+        Raises:
+            DataError: as `list_class_folders`; or the classes are not given and the subfolders are splits or have no
+                images at their first level.
+        """
+        path = place(self.folder)
+        if self.classes is None:
+            _refuse_splits(path)
+        files = list_class_folders(path)
+        if self.classes is None:
+            _refuse_nested(path, files)
+        return files_source(path.name, files, reading=reading)
 
 
 def list_class_folders(path: Path) -> dict[str, list[str]]:
-    """The images of each class folder, at any depth below it, both in sorted order.
-
-    Hidden files and folders, and files whose suffix is no image's, are left out.
-
-    Returns:
-        Class folder's name -> its files.
+    """Class folder -> its images at any depth, both sorted; hidden files and files that are no images are ignored.
 
     Raises:
         DataError: the folder is missing, has no class folders, or class folders without images.
@@ -51,18 +80,14 @@ def files_source(
 
 
 def folders_in(path: Path) -> list[str]:
-    """The names of the folders in `path`, sorted, hidden ones left out.
-
-    Raises:
-        DataError: `path` is no folder.
-    """
+    """The sorted names of the folders in `path` without hidden ones; raises DataError if it is no folder."""
     if path.is_file():
         raise DataError(
             f"data folder must be a folder with one folder of images for each class. '{path}' is a file. Give the "
             "folder that holds the class folders, or a table: .csv, .tsv or .parquet."
         )
     if not path.is_dir():
-        seen_from = "" if path.is_absolute() else f" It is looked for in '{Path.cwd()}'."
+        seen_from = "" if path.is_absolute() else f" The current folder is '{Path.cwd()}'."
         raise DataError(f"data folder must exist. '{path}' does not.{seen_from}")
     try:
         names = sorted(
@@ -82,27 +107,52 @@ def folders_in(path: Path) -> list[str]:
 
 def images_in(folder: Path) -> list[str]:
     """The image files of a folder at any depth, sorted."""
-    found = []
-    for parent, _, files in _walk(folder):
-        found += [os.path.join(parent, name) for name in sorted(files) if is_image_file(Path(name))]  # noqa: PTH118
-    return found
+    return [
+        os.path.join(parent, name)  # noqa: PTH118
+        for parent, _, files in _walk(folder)
+        for name in sorted(files)
+        if is_image_file(Path(name))
+    ]
+
+
+def split_folders(folder: Path) -> dict[str, str]:
+    """Set -> the subfolder that holds its split; empty if the subfolders are no splits.
+
+    A folder "train" among class folders is a class: a split needs a validation or test folder beside it and class
+    folders in it.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+    if not folder.is_dir():
+        return {}
+    try:
+        return by_set(sorted(child.name for child in folder.iterdir() if _holds_folders_alone(child)))
+    except OSError as error:
+        raise unlisted(error) from error
+
+
+def by_set(names: Iterable[str]) -> dict[str, str]:
+    """Set -> the first of these names that its split may have; empty without training and another set."""
+    found: dict[str, str] = {}
+    for role, known in SPLIT_NAMES.items():
+        for name in names:
+            if name.casefold() in known:
+                found.setdefault(role, name)
+    return found if "train" in found and len(found) > 1 else {}
 
 
 def passed_over(folder: Path, *, levels: int) -> dict[str, int]:
-    """Counts the files of a folder, at any depth, that are not read, by suffix, most first.
+    """Counts the files in a folder that are not read, by suffix, most first; hidden files are not counted.
 
-    Hidden files are not counted. The suffix of a file without one is "no suffix", that of a link to a folder, which
-    is not followed, "link to a folder".
-
-    Args:
-        folder: which holds the class folders, or is one.
-        levels: how deep class folders lie in it, at most; links among these are followed.
+    Other keys are "no suffix" and "link to a folder". Links to folders are followed down to `levels`, the greatest
+    depth of a class folder, and not below.
     """
     suffixes: collections.Counter[str] = collections.Counter()
     for parent, folders, files in _walk(folder):
         if len(Path(parent).relative_to(folder).parts) >= levels:
             suffixes.update("link to a folder" for name in folders if Path(parent, name).is_symlink())
-        others = [Path(parent, name) for name in files if not (_is_hidden(name) or is_image_file(Path(name)))]
+        others = [Path(name) for name in files if not (_is_hidden(name) or is_image_file(Path(name)))]
         suffixes.update(path.suffix.lower() or "no suffix" for path in others)
     return dict(suffixes.most_common())
 
@@ -113,38 +163,39 @@ def suffixes_in_words(suffixes: Mapping[str, int]) -> str:
 
 
 def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
-    """Raises DataError where a class folder of `path` has no file."""
+    """Raises DataError if a class folder of `path` has no file."""
     empty = [name for name in files if not files[name]]
-    if empty:
-        tables = sorted(
-            file.name
-            for file in path.iterdir()
-            if file.suffix.lower() in (*text_tables.SUFFIXES, *columns.SUFFIXES)
-        )
-        others = passed_over(path / empty[0], levels=0)
-        remedy = (
-            f"'{empty[0]}' has other files: {suffixes_in_words(others)}. Convert them to JPEG."
-            if others
-            else "Fill or remove them."
-        )
-        raise DataError(
-            f"every class folder must hold an image. In '{path}' {len(empty)} of {len(files)} hold none: "
-            f"{first_few(empty)}. {remedy}{_of_tables(path, tables)}"
-        )
-
-
-def _of_tables(path: Path, tables: Sequence[str]) -> str:
-    """A further remedy if the folder has a table that may list its images."""
-    return f" If '{tables[0]}' lists the images, use '{path / tables[0]}' as the source." if tables else ""
+    if not empty:
+        return
+    others = passed_over(path / empty[0], levels=0)
+    remedy = "Fill or remove them."
+    if others:
+        remedy = f"'{empty[0]}' has other files: {suffixes_in_words(others)}. Convert them to JPEG."
+    table_suffixes = (*text_tables.SUFFIXES, *columns.SUFFIXES)
+    tables = sorted(file for file in path.iterdir() if file.suffix.lower() in table_suffixes)
+    if tables:
+        remedy += f" If '{tables[0].name}' lists the images, use '{tables[0]}' as the source."
+    raise DataError(
+        f"every class folder must hold an image. In '{path}' {len(empty)} of {len(files)} hold none: "
+        f"{first_few(empty)}. {remedy}"
+    )
 
 
 def first_few(names: Sequence[str]) -> str:
     """The first three names, quoted."""
-    return ", ".join(repr(name) for name in names[:3]) + (" ..." if len(names) > 3 else "")
+    return some([repr(name) for name in names])
+
+
+def unlisted(error: OSError) -> DataError:
+    """The error for a folder that cannot be listed; without it, its images would be missing silently."""
+    return DataError(
+        f"every folder of the data must be readable. '{error.filename}': {error.strerror}. Change its permissions, "
+        "mount it again, or remove it."
+    )
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As os.walk, without hidden folders, in sorted order; raises DataError where a folder cannot be listed."""
+    """As os.walk, sorted and without hidden folders; raises DataError if a folder cannot be listed."""
 
     def refuse(error: OSError) -> None:
         raise unlisted(error) from error
@@ -154,13 +205,41 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
         yield parent, folders, files
 
 
-def unlisted(error: OSError) -> DataError:
-    """The error of a folder that cannot be listed: without it its images would be missing silently."""
-    return DataError(
-        f"every folder of the data must be readable. '{error.filename}': {error.strerror}. Change its permissions, "
-        "mount it again, or remove it."
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _holds_folders_alone(folder: Path) -> bool:
+    """Whether a folder holds folders and no images beside them."""
+    if not folder.is_dir():
+        return False
+    children = [child for child in folder.iterdir() if not child.name.startswith(".")]
+    return any(child.is_dir() for child in children) and not any(
+        child.is_file() and is_image_file(child) for child in children
     )
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+def _refuse_splits(path: Path) -> None:
+    splits = split_folders(path)
+    if splits:
+        tested = path / splits.get("id_test", splits["train"])
+        raise DataError(
+            f"data folder must hold one folder for each class. '{path}' holds splits: {', '.join(splits.values())}. "
+            f"To train on all of them, write data: {{folder: {path}}} in run.yaml; 'radapter data check {path}' "
+            f"prints the lines. To evaluate, give one of them, such as {tested}. If these "
+            f"are classes, list them beside the folder: classes: [{', '.join(folders_in(path))}]."
+        )
+
+
+def _refuse_nested(path: Path, files: Mapping[str, Sequence[str]]) -> None:
+    """Raises DataError if all class folders have their images in subfolders."""
+    if any(Path(file).parent == path / name for name, found in files.items() for file in found):
+        return
+    (outer, found), names = next(iter(files.items())), list(files)
+    inner = Path(found[0]).relative_to(path / outer).parts[0]
+    other = f"{{layout: domains, path: {path}}}" if len(names) > 1 else f"{{folder: {path / outer}}}"
+    raise DataError(
+        f"class folders must hold images. In '{path}' no folder does; their images are one level deeper, such as "
+        f"{outer}/{inner}. If {inner} is a class, use {other}. If {outer} is a class, list the classes beside the "
+        f"folder: classes: [{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}]."
+    )

@@ -1,4 +1,4 @@
-"""A classification data set: pictures, and for each the class it belongs to and the hash of its content."""
+"""A classification data set: images, each with its class and the hash of its content."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,24 +17,23 @@ from radapter.errors import DataError
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassificationSet:
-    """N labelled pictures that are decoded when asked for.
+    """N labelled images, decoded on access.
 
     Attributes:
-        name: what tables and messages call it.
-        classnames: C names, no two equal; a test set may hold pictures of only some of them.
+        name: the set's name in tables and messages.
+        classnames: C distinct names; a test set may have images of only some of them.
         labels: (N,), int64, into `classnames`.
-        keys: (N,), int64, the first 8 bytes of the SHA-256 of each picture's content; what augmentation,
-            dropping and splits depend on, wherever the picture lies.
-        pictures: where the pixels come from, M >= N pictures.
+        keys: (N,), int64, the first 8 bytes of the SHA-256 of each image's content. Augmentation, dropping and
+            splits depend on them.
+        pictures: M >= N images.
         rows: (N,), int64, into `pictures`.
-        candidates: (K, S), int64, into `classnames`: the K classes that the set can hold, for a test set of fewer
-            classes, each with the up to S training classes that mean it, filled by repeating; evaluation leaves
-            the others out of the argmax. None where every class is possible.
-        groups: (N,), int64, into `groupnames`, for the accuracy of the worst group; None where there are none.
+        candidates: (K, S), int64, into `classnames`, for a test set of only K classes: for each of them the up to S
+            training classes that mean it, filled by repeating. Evaluation excludes all others from the argmax.
+        groups: (N,), int64, into `groupnames`, for the accuracy of the worst group, if there are groups.
         groupnames: G names.
         given_names: the source's class names before underscores are replaced and `data.rename` is applied; empty
-            where the set was not opened from a source.
-        notes: what a user must know of the class names, one sentence each.
+            if the set was not opened from a source.
+        notes: sentences for the user about the class names.
     """
 
     name: str
@@ -54,12 +53,12 @@ class ClassificationSet:
         if shapes != {(len(self.labels),)}:
             raise ValueError(f"labels, keys and rows must each be (N,). Got {sorted(shapes)}.")
         if len(self) == 0:
-            raise DataError(f"data set must hold a picture. '{self.name}' holds none.")
+            raise DataError(f"data set must hold an image. '{self.name}' holds none.")
         refuse_duplicates(self.classnames, f"the class list of '{self.name}'")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= len(self.classnames):
             raise DataError(
-                f"labels must lie in [0, {len(self.classnames) - 1}], the class list. '{self.name}' has "
+                f"labels must be in [0, {len(self.classnames) - 1}], the class list. '{self.name}' has "
                 f"[{low}, {high}]. Correct the labels or the class list."
             )
 
@@ -72,27 +71,19 @@ class ClassificationSet:
         return fingerprint(self.keys, self.labels, *self.classnames)
 
     def image(self, index: int) -> Image.Image:
-        """Decodes the picture at `index` to RGB; raises ImageError."""
+        """Decodes the image at `index` to RGB; raises ImageError."""
         return self.pictures.image(int(self.rows[index]))
 
     def encoded(self, index: int) -> bytes:
-        """An image file of the picture at `index`; raises ImageError."""
+        """An image file of the image at `index`; raises ImageError."""
         return self.pictures.encoded(int(self.rows[index]))
 
     def where(self, index: int) -> str:
-        """What messages call the picture at `index`: its path, or its file and row."""
+        """The name in messages of the image at `index`: its path, or its file and row."""
         return self.pictures.where(int(self.rows[index]))
 
     def subset(self, indices: Sequence[int] | Tensor, *, name: str | None = None) -> "ClassificationSet":
-        """The pictures at `indices`, in that order, with the same class names.
-
-        Args:
-            indices: (M,), int or bool.
-            name: the new set's name; this one's when None.
-
-        Raises:
-            DataError: `indices` is empty.
-        """
+        """The images at `indices`, (M,) int or bool, in that order; raises DataError if `indices` is empty."""
         chosen = torch.as_tensor(indices)
         if chosen.dtype != torch.bool:
             chosen = chosen.long()
@@ -109,16 +100,16 @@ class ClassificationSet:
 def array_set(
     name: str, pixels: Tensor, labels: Tensor, classnames: Sequence[str], *, keys: Tensor | None = None
 ) -> ClassificationSet:
-    """A data set of pictures in memory.
+    """A data set of images in memory.
 
     Args:
-        name: what tables and messages call it.
+        name: the set's name in tables and messages.
         pixels: (N, 3, H, W), uint8.
         labels: (N,), int64, into `classnames`.
         classnames: C names.
-        keys: (N,), int64; hashed from the pixels when None.
+        keys: (N,), int64; by default hashed from the pixels.
     """
     pictures = ArrayPictures(pixels, name=name)
     rows = torch.arange(len(pictures))
-    keys = content_keys(pictures, rows) if keys is None else keys
+    keys = content_keys(pictures, rows, known=keys)
     return ClassificationSet(name, tuple(classnames), labels.long(), keys, pictures, rows)

@@ -1,12 +1,12 @@
-"""The split files of CoOp, `split_zhou_*.json`: which picture is in train, val and test, and its class.
+"""The split files of CoOp, `split_zhou_*.json`: the images of train, val and test with their classes.
 
     {"train": [["dog/1.jpg", 0, "dog"], ...], "val": [...], "test": [...]}
 
-Source: Zhou et al., "Learning to prompt for vision-language models", IJCV 2022, which wrote them for its data sets.
+Source: Zhou et al., "Learning to prompt for vision-language models", IJCV 2022, which released them.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,7 +18,8 @@ from radapter.data.paths import PATH, place
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
-from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.data.wording import read_or_refuse, refuse_unknown, some
+from radapter.errors import ConfigError, DataError
 from radapter.given_files import read_json_file
 from radapter.zeroshot import spoken
 
@@ -27,7 +28,7 @@ Entry = tuple[str, int, str]
 
 
 class CoopSource(LabelledSource):
-    """A split file of CoOp (`split_zhou_*.json`) and the folder of its pictures."""
+    """A split file of CoOp (`split_zhou_*.json`) and the folder of its images."""
 
     draws_as_coop: ClassVar[bool] = True
 
@@ -36,20 +37,16 @@ class CoopSource(LabelledSource):
     split: Literal["train", "val", "test"] = Field(default="train", description="which of its splits")
 
     def read(self, reading: Reading) -> LabelledPictures:
-        """The pictures of the split; the class list is that of all splits, in the order of the labels.
+        """The images of the split; the class list is that of all splits, in the order of the labels.
 
         Raises:
             ConfigError: the file has no such split.
-            DataError: the file is missing or no such file, a label has two names or a name two labels, a path leaves
-                `images`, or pictures are missing.
+            DataError: the file is missing or of another form, a label has two names or a name two labels, a path
+                leaves `images`, or images are missing.
         """
         path = place(self.coop)
         splits = _entries(path)
-        if self.split not in splits:
-            raise ConfigError(
-                f"split must be one of {', '.join(splits)}. '{path}' has no {self.split!r}."
-                f"{did_you_mean(self.split, splits)}"
-            )
+        refuse_unknown("split", self.split, splits, f"'{path}'")
         classnames = _classnames([entry for entries in splits.values() for entry in entries], path)
         files = files_inside([file for file, _, _ in splits[self.split]], place(self.images), origin=path)
         return LabelledPictures(
@@ -64,23 +61,22 @@ class CoopSource(LabelledSource):
         """Return the rows of the split that CoOp draws for few-shot training.
 
         CoOp seeds Python's generator, then draws `shots` images of each class of train, then min(shots, 4) of each
-        class of val, in the order in which the file has them. A class with fewer images gives all it has. All
-        classes are drawn from before a half of them is kept. Where CoOp has a cached draw,
-        `split_fewshot/shot_16-seed_1.pkl`, it reads that. radapter reads no pickles: it draws anew.
+        class of val, in the order of the file. A class with fewer images gives all. All classes are drawn before a
+        half of them is kept. CoOp reads a cached draw, `split_fewshot/shot_16-seed_1.pkl`, if there is one. radapter
+        reads no pickles and draws again.
 
         Source: KaiyangZhou/Dassl.pytorch, `DatasetBase.generate_fewshot_dataset`, c61a1b5; KaiyangZhou/CoOp,
         `train.py` and `datasets/oxford_pets.py`, ff61507.
 
         Raises:
             ConfigError: CoOp does not draw from the split, or the file lacks it or train.
-            DataError: the file is missing or no such file.
+            DataError: the file is missing or of another form.
         """
         path = place(self.coop)
         splits = _entries(path)
         if self.split == "test":
             raise ConfigError(
-                f"shots_scheme: coop draws from train and val. Got split: {self.split}, of which CoOp uses every "
-                "image. Leave shots out."
+                "shots_scheme: coop draws from train and val. Got split: test, which CoOp uses whole. Remove shots."
             )
         for needed in ("train", self.split):
             if needed not in splits:
@@ -105,21 +101,12 @@ def _drawn(entries: Sequence[Entry], shots: int, generator: random.Random) -> li
 
 
 def _entries(path: Path) -> dict[str, list[Entry]]:
-    try:
-        content = read_json_file(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"split file must be a JSON file. '{path}': {error}.") from error
-    if not isinstance(content, Mapping) or not content:
-        raise DataError(f"split file must map train, val and test to lists. '{path}' holds no such mapping.")
-    return {str(split): [_entry(row, path) for row in _rows(content[split], path)] for split in content}
-
-
-def _rows(rows: Any, path: Path) -> list[Any]:
-    if not isinstance(rows, list):
+    content = read_or_refuse(read_json_file, path, "split file must be a JSON file")
+    if not content or not isinstance(content, dict) or not all(isinstance(r, list) for r in content.values()):
         raise DataError(
-            f"split file must map train, val and test to lists. '{path}' also holds {str(rows)[:60]!r}."
+            f"split file must map train, val and test to lists. '{path}' holds {str(content)[:60]!r}."
         )
-    return rows
+    return {split: [_entry(row, path) for row in rows] for split, rows in content.items()}
 
 
 def _entry(row: Any, path: Path) -> Entry:
@@ -130,7 +117,7 @@ def _entry(row: Any, path: Path) -> Entry:
 
 
 def _classnames(entries: Sequence[Entry], path: Path) -> dict[int, str]:
-    """Label -> name, in the order of the labels; names and labels must go one to one."""
+    """Label -> name, in the order of the labels; raises DataError unless the map is one to one."""
     spelling: dict[str, str] = {}
     for _, _, name in entries:
         spelling.setdefault(spoken(name), name)
@@ -140,6 +127,6 @@ def _classnames(entries: Sequence[Entry], path: Path) -> dict[int, str]:
     if torn:
         raise DataError(
             f"every label must have one class name, and every name one label. In '{path}' {len(torn)} also read "
-            f"otherwise: {', '.join(torn[:3])}{' ...' if len(torn) > 3 else ''}. Correct the file."
+            f"otherwise: {some(torn)}. Correct the file."
         )
     return names

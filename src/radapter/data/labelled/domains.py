@@ -1,10 +1,10 @@
-"""Domain folders: one folder a domain, in each one folder a class. PACS, VLCS, OfficeHome and DomainNet.
+"""Domain folders: one folder for each domain with one folder for each class. PACS, VLCS, OfficeHome and DomainNet.
 
     ROOT/<domain>/<class>/*.jpg
     ROOT/<domain>_train.txt, ROOT/<domain>_test.txt      DomainNet's splits: "clipart/dog/clipart_085_1.jpg 85"
 
-One domain is read, or all, or all but those left out (leave-one-domain-out: train on the others, test on it). The
-domains are the groups of the set.
+The reader takes one domain, all, or all but some (leave-one-domain-out: train on the others, test on it). Domains
+are the groups of the set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from radapter.data.labelled.class_folders import files_source, folders_in, list_
 from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.pictures.image_files import places_inside
 from radapter.data.source import Reading
+from radapter.data.wording import read_or_refuse
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
 from radapter.zeroshot import spoken
@@ -24,50 +25,26 @@ def read_domains(
     *,
     domain: str | None = None,
     leave_out: str | Sequence[str] | None = None,
-    reading: Reading,
-) -> LabelledPictures:
-    """Domain folders.
-
-    Args:
-        path: the folder that holds the domains.
-        domain: the one to read; None reads all.
-        leave_out: domains not to read.
-        reading: limits of images.
-
-    Raises:
-        ConfigError: a domain is not there, both options are given, or no domain is left.
-        DataError: a folder is missing or empty.
-    """
-    chosen = _chosen(path, domain, leave_out)
-    return _joined(path, {name: list_class_folders(path / name) for name in chosen}, reading=reading)
-
-
-def read_domainnet(
-    path: Path,
-    *,
-    domain: str | None = None,
-    leave_out: str | Sequence[str] | None = None,
     split: str | None = None,
     reading: Reading,
 ) -> LabelledPictures:
-    """As `read_domains`; with a split, what <domain>_<split>.txt lists.
+    """Reads the domain folders in `path`.
 
     Args:
-        path: the folder that holds the domains and the lists.
-        domain: the one to read; None reads all.
+        path: the folder that holds the domains, and DomainNet's lists.
+        domain: the only domain to read.
         leave_out: domains not to read.
-        split: train or test; None reads both, from the folders.
+        split: DomainNet's train or test, as <domain>_<split>.txt lists it; None reads all images.
         reading: limits of images.
 
     Raises:
-        ConfigError: as `read_domains`.
+        ConfigError: a domain does not exist, both options are given, or no domain is left.
         DataError: a folder or a list is missing or empty, or a line of it is not "path number".
     """
-    if split is None:
-        return read_domains(path, domain=domain, leave_out=leave_out, reading=reading)
     chosen = _chosen(path, domain, leave_out)
-    listed = {name: _listed(path, f"{name}_{split}.txt") for name in chosen}
-    return _joined(path, listed, reading=reading)
+    if split is None:
+        return _joined(path, {name: list_class_folders(path / name) for name in chosen}, reading=reading)
+    return _joined(path, {name: _listed(path, f"{name}_{split}.txt") for name in chosen}, reading=reading)
 
 
 def _chosen(path: Path, domain: str | None, leave_out: str | Sequence[str] | None) -> list[str]:
@@ -92,7 +69,7 @@ def _chosen(path: Path, domain: str | None, leave_out: str | Sequence[str] | Non
 def _joined(
     path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, reading: Reading
 ) -> LabelledPictures:
-    """The domains as groups, the pictures sorted by class."""
+    """The domains as groups, with the images sorted by class."""
     classes = sorted({name for of_domain in files.values() for name in of_domain})
     by_class: dict[str, list[str]] = {}
     groups: list[str] = []
@@ -108,15 +85,10 @@ def _joined(
 
 def _listed(path: Path, name: str) -> dict[str, list[str]]:
     """Class folder -> files, from a list of "domain/class/file number"."""
-    try:
-        lines = read_text(path / name).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"DomainNet's splits are lists beside the folders. '{path / name}': {error}. Put it there, or leave "
-            "split out."
-        ) from error
+    requirement = "DomainNet's splits must be lists beside the folders"
+    text = read_or_refuse(read_text, path / name, requirement, " Put it there, or leave split out.")
     files: dict[str, list[str]] = {}
-    for number, line in enumerate(filter(str.strip, lines), start=1):
+    for number, line in enumerate(filter(str.strip, text.splitlines()), start=1):
         file, _, label = line.strip().rpartition(" ")
         parts = file.split("/")
         if len(parts) < 3 or not label.isdecimal():

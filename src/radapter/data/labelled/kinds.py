@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from radapter.data.labelled.class_folders import FolderSource
 from radapter.data.labelled.coop import CoopSource
-from radapter.data.labelled.folder import FolderSource
 from radapter.data.labelled.huggingface import HubSource, ParquetSource
 from radapter.data.labelled.layouts import LayoutSource
 from radapter.data.labelled.shards import ShardsSource

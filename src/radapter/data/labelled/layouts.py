@@ -1,22 +1,22 @@
-"""The layouts of public data sets: name -> reader, what it takes, how many classes it has.
+"""The layouts of public data sets: name -> reader, its options, number of classes.
 
 A new one is a reader and a line in LAYOUTS. docs/data.md draws the folders of each.
 """
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, Self, final
 
 from pydantic import Field, model_validator
 
-from radapter.data.labelled.domains import read_domainnet, read_domains
+from radapter.data.labelled.domains import read_domains
 from radapter.data.labelled.imagenet import (
     read_imagenet,
     read_imagenet_c,
-    read_imagenet_sketch,
-    read_imagenet_subset,
     read_imagenet_v2,
+    read_wnid_folders,
 )
 from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.labelled.objectnet import read_objectnet
@@ -33,10 +33,10 @@ class Layout:
 
     Attributes:
         read: (path, reading=, options) -> LabelledPictures.
-        classes: how many the whole data set has; None where that varies.
-        options: what `read` takes.
-        required: which of these it cannot do without.
-        shifted: whether it is a shifted test set of another data set, never one to train on.
+        classes: how many the whole data set has, if that is fixed.
+        options: the options of `read`.
+        required: those that `read` needs.
+        shifted: whether it is a shifted test set of another data set, never for training.
     """
 
     read: Callable[..., LabelledPictures]
@@ -47,13 +47,14 @@ class Layout:
 
 
 _DOMAINS = ("domain", "leave_out")
+_SOME_CLASSES = functools.partial(read_wnid_folders, only_these=True)
 
 LAYOUTS: dict[str, Layout] = {
     "imagenet": Layout(read_imagenet, 1000, ("split", "wnids")),
     "imagenet-v2": Layout(read_imagenet_v2, 1000, ("wnids",), shifted=True),
-    "imagenet-r": Layout(read_imagenet_subset, 200, ("wnids",), shifted=True),
-    "imagenet-a": Layout(read_imagenet_subset, 200, ("wnids",), shifted=True),
-    "imagenet-sketch": Layout(read_imagenet_sketch, 1000, ("wnids",), shifted=True),
+    "imagenet-r": Layout(_SOME_CLASSES, 200, ("wnids",), shifted=True),
+    "imagenet-a": Layout(_SOME_CLASSES, 200, ("wnids",), shifted=True),
+    "imagenet-sketch": Layout(read_wnid_folders, 1000, ("wnids",), shifted=True),
     "imagenet-c": Layout(
         read_imagenet_c, 1000, ("corruption", "severity", "wnids"), ("corruption", "severity"), shifted=True
     ),
@@ -61,7 +62,7 @@ LAYOUTS: dict[str, Layout] = {
     "pacs": Layout(read_domains, 7, _DOMAINS),
     "vlcs": Layout(read_domains, 5, _DOMAINS),
     "office-home": Layout(read_domains, 65, _DOMAINS),
-    "domainnet": Layout(read_domainnet, 345, (*_DOMAINS, "split")),
+    "domainnet": Layout(read_domains, 345, (*_DOMAINS, "split")),
     "domains": Layout(read_domains, None, _DOMAINS),
 }
 
@@ -69,8 +70,8 @@ LAYOUTS: dict[str, Layout] = {
 class LayoutSource(LabelledSource):
     """A public data set as its authors released it.
 
-    docs/data.md draws the folders and says which layout takes which option. `radapter data check PATH --layout NAME`
-    says what is found.
+    docs/data.md draws the folders and lists the options of each layout. `radapter data check PATH --layout NAME`
+    prints what the folder holds.
     """
 
     layout: Annotated[str, among(LAYOUTS)] = Field(
@@ -79,7 +80,8 @@ class LayoutSource(LabelledSource):
     path: Annotated[str, PATH] = Field(description="its folder")
     split: str | None = Field(default=None, description="imagenet: train or val; domainnet: train or test")
     wnids: Annotated[str | None, PATH] = Field(
-        default=None, description="imagenet and its kin: a file of WordNet ids; null is ImageNet's 1,000"
+        default=None,
+        description="imagenet, imagenet-* and objectnet: a file of WordNet ids; null is ImageNet's 1,000",
     )
     corruption: str | None = Field(default=None, description="imagenet-c: which corruption")
     severity: Annotated[int, Field(ge=1, le=5)] | None = Field(
@@ -94,8 +96,8 @@ class LayoutSource(LabelledSource):
         """Reads the data set.
 
         Raises:
-            ConfigError: an option names what the folder does not hold.
-            DataError: what the layout's reader raises.
+            ConfigError: an option names something that the folder lacks.
+            DataError: as the layout's reader.
         """
         options = self._options()
         if self.wnids is not None:
@@ -103,7 +105,7 @@ class LayoutSource(LabelledSource):
         return LAYOUTS[self.layout].read(place(self.path), reading=reading, **options)
 
     def _options(self) -> dict[str, Any]:
-        """What was given for the layout's reader."""
+        """The given options of the layout's reader."""
         own = inspect.get_annotations(type(self)).keys() - {"layout", "path"}
         given = {key: getattr(self, key) for key in own & self.model_fields_set}
         return {key: value for key, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""ObjectNet: household objects in odd places and poses, as released (objectnet-1.0).
+"""ObjectNet: household objects in unusual places and poses, as released (objectnet-1.0).
 
     images/<folder>/*.png                        313 folders, each image with a red border of 2 pixels
     mappings/folder_to_objectnet_label.json      {"alarm_clock": "Alarm clock", ...}
@@ -7,28 +7,31 @@
     mappings/pytorch_to_imagenet_2012_id.json    {"0": line of the label above, ...}, by class number
 
 Source: Barbu et al., NeurIPS 2019. Only the 113 classes shared with ImageNet are read. Many of them mean several
-ImageNet classes: each of these is a right answer, and evaluation takes the largest of their logits (as WiSE-FT).
+ImageNet classes. Each of these is a right answer, and evaluation takes the largest of their logits (as WiSE-FT).
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
 from radapter.data.labelled.class_folders import files_source, folders_in, images_in, refuse_empty
-from radapter.data.labelled.imagenet_classes import imagenet_classes
+from radapter.data.labelled.imagenet import imagenet_classes
 from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.pictures.pictures import ChangedPictures
 from radapter.data.source import Reading
+from radapter.data.wording import read_or_refuse
 from radapter.errors import DataError
-from radapter.given_files import parse_json, read_text
+from radapter.given_files import read_json_file, read_text
 
 BORDER = 2
+_Content = TypeVar("_Content")
 
 
 def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
-    """The shared classes under ObjectNet's own names, known also by those of ImageNet; borders cut off.
+    """The shared classes by ObjectNet's names, with ImageNet's as alternatives; borders are cut off.
 
     Args:
         path: the folder that holds images/ and mappings/.
@@ -36,7 +39,7 @@ def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -
         reading: limits of images.
 
     Raises:
-        DataError: a folder or a mapping is missing or not as released, or a class folder holds no image.
+        DataError: a folder or a mapping is missing or not as released, or a class folder has no image.
     """
     of_folder = _mapping(path, "folder_to_objectnet_label.json")
     meant = _imagenet_names(path, list(imagenet_classes(wnids).values()))
@@ -63,7 +66,7 @@ def _without_border(image: Image.Image, index: int) -> Image.Image:
 
 def _imagenet_names(path: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
     """ObjectNet's label -> the names of the ImageNet classes that it means."""
-    lines = [line.strip() for line in _text(path, "imagenet_to_label_2012_v2").splitlines()]
+    lines = [line.strip() for line in _read(read_text, path, "imagenet_to_label_2012_v2").splitlines()]
     try:
         number_of = {
             lines[line]: int(number)
@@ -81,20 +84,13 @@ def _imagenet_names(path: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _mapping(path: Path, name: str) -> dict[str, Any]:
-    try:
-        found = parse_json(_text(path, name))
-    except ValueError as error:
-        raise DataError(f"mapping must be JSON. '{path / 'mappings' / name}': {error}.") from error
+    found = _read(read_json_file, path, name)
     if not isinstance(found, dict):
         raise DataError(f"mapping must be a JSON object. '{path / 'mappings' / name}' is none.")
     return found
 
 
-def _text(path: Path, name: str) -> str:
-    try:
-        return read_text(path / "mappings" / name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"ObjectNet needs its own mappings. '{path / 'mappings' / name}': {error}. Unpack the whole archive and "
-            "give the folder that holds images and mappings."
-        ) from error
+def _read(read: Callable[[Path], _Content], path: Path, name: str) -> _Content:
+    requirement = "ObjectNet needs its own mappings, text and JSON files"
+    remedy = " Unpack the whole archive and give the folder that holds images and mappings."
+    return read_or_refuse(read, path / "mappings" / name, requirement, remedy)

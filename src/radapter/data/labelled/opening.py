@@ -23,15 +23,15 @@ def open_classification(
     name: str | None = None,
     reading: Reading = DEFAULT,
 ) -> ClassificationSet:
-    """Opens a labelled data set; pictures are decoded later, one at a time.
+    """Opens a labelled data set; images are decoded later, one at a time.
 
     Args:
         spec: a path, a mapping as in run.yaml, or one of the kinds in `radapter.data.labelled.kinds`. Environment
             variables and `~` in paths are expanded.
         classnames: the training classes, a list or a text file; None takes the source's own.
-        rename: class name to another one, as `data.rename`; names that the source lacks are ignored.
-        name: what tables call the set; None takes the source's.
-        reading: limits of images, whether the hub may be asked, and who is told while contents are hashed.
+        rename: class name to new name, as `data.rename`; names that the source lacks are ignored.
+        name: the set's name in tables; None takes the source's.
+        reading: limits of images, whether downloads are allowed, and a callback for progress while hashing.
 
     Raises:
         ConfigError: a key or value of `spec` is unknown or out of range.
@@ -41,21 +41,20 @@ def open_classification(
     training = None if classnames is None else read_classnames(classnames)
     found = source.read(reading)
     name = found.name if name is None else name
+    mapping = {
+        str(theirs): None if ours is None else str(ours) for theirs, ours in (source.labels or {}).items()
+    }
     resolved = resolve(
         found,
         classes=None if source.classes is None else read_classnames(source.classes),
-        mapping={str(theirs): _text(ours) for theirs, ours in (source.labels or {}).items()},
+        mapping=mapping,
         classnames=training,
         rename=rename,
         half=source.half,
         half_order=source.half_order,
         shared=source.shared,
     )
-    keys = (
-        content_keys(found.pictures, resolved.rows, progress=reading.progress)
-        if found.keys is None
-        else found.keys[resolved.rows]
-    )
+    keys = content_keys(found.pictures, resolved.rows, known=found.keys, progress=reading.progress)
     refuse_unreadable(found.pictures, resolved.rows, keys, name=name, max_bad=reading.max_bad)
     chosen = torch.ones(len(keys), dtype=torch.bool)
     if source.part is not None:
@@ -64,11 +63,15 @@ def open_classification(
         chosen = torch.isin(resolved.rows, torch.tensor(source.coop_rows()))
     if not chosen.any():
         raise DataError(
-            f"data set must hold a picture. Of the {len(found.pictures)} in '{name}' none is left after the "
-            "label map, half and part."
+            f"data set must hold an image. Of the {len(found.pictures)} in '{name}' none is left after the label "
+            "map, half and part."
         )
     rows = resolved.rows[chosen]
-    groupnames = () if found.groups is None else tuple(sorted({found.groups[row] for row in rows.tolist()}))
+    groups, number = None, dict[str, int]()
+    if found.groups is not None:
+        of_rows = [found.groups[row] for row in rows.tolist()]
+        number = {group: index for index, group in enumerate(sorted(set(of_rows)))}
+        groups = torch.tensor([number[group] for group in of_rows], dtype=torch.int64)
     pictures = found.pictures
     if source.corrupt is not None:
         pictures = corrupted_pictures(pictures, rows, keys[chosen], **source.corrupt)
@@ -80,34 +83,13 @@ def open_classification(
         pictures,
         rows,
         resolved.candidates,
-        _numbers(found.groups, rows, groupnames),
-        groupnames,
+        groups,
+        tuple(number),
         resolved.given,
         found.notes,
     )
     if source.shots is None or source.shots_scheme == "coop":
         return opened
-    return opened.subset(
-        few_shots(
-            opened.keys,
-            opened.labels,
-            opened.classnames,
-            shots=source.shots,
-            shots_seed=source.shots_seed,
-            name=name,
-        )
-    )
-
-
-def _numbers(
-    groups: Sequence[str] | None, rows: torch.Tensor, groupnames: tuple[str, ...]
-) -> torch.Tensor | None:
-    """The group of each row, as an index into `groupnames`."""
-    if groups is None:
-        return None
-    number = {name: index for index, name in enumerate(groupnames)}
-    return torch.tensor([number[groups[row]] for row in rows.tolist()], dtype=torch.int64)
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+    shots, seed = source.shots, source.shots_seed
+    drawn = few_shots(opened.keys, opened.labels, opened.classnames, shots=shots, shots_seed=seed, name=name)
+    return opened.subset(drawn)

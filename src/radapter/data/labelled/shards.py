@@ -1,4 +1,4 @@
-"""Labelled images in tar shards that `radapter shards` wrote: all of them, listed when opened."""
+"""Labelled images in tar shards that `radapter shards` wrote; all are listed when the source is opened."""
 
 from typing import Annotated
 
@@ -22,11 +22,7 @@ class ShardsSource(LabelledSource):
     shards: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
 
     def read(self, reading: Reading) -> LabelledPictures:
-        """The images of the folder, with their classes.
-
-        Raises:
-            DataError: shards are missing, damaged, not as sizes.json says, or hold no labelled images.
-        """
+        """Lists the images; raises DataError if shards are missing, damaged, not as in sizes.json, or hold pairs."""
         folder = place(self.shards)
         found = read_shards(folder)
         if "classnames" not in found.about:
@@ -41,12 +37,16 @@ class ShardsSource(LabelledSource):
                 image = image_in(parts, list(IMAGES.values()))
                 try:
                     labels.append(int(text_of(parts["cls"])))
-                    keys.append(content_key(parse_json(text_of(parts["json"]))))
+                    content = content_key(parse_json(text_of(parts["json"])))
+                    if image is None or content is None:
+                        raise ValueError
                 except (KeyError, ValueError, AttributeError) as error:
-                    raise _strange(f"{shard}::{key}") from error
-                if image is None or keys[-1] is None:
-                    raise _strange(f"{shard}::{key}")
+                    raise DataError(
+                        "a labelled sample must be an image with its cls and json, as 'radapter shards' writes it. "
+                        f"'{shard}::{key}' is not. Write the folder again."
+                    ) from error
                 images.append(image)
+                keys.append(content)
         return LabelledPictures(
             folder.name,
             TarPictures(images, max_pixels=reading.max_pixels),
@@ -54,10 +54,3 @@ class ShardsSource(LabelledSource):
             tuple(found.about["classnames"]),
             keys=torch.tensor(keys, dtype=torch.int64),
         )
-
-
-def _strange(where: str) -> DataError:
-    return DataError(
-        f"a labelled sample must be an image with its cls and json, as 'radapter shards' writes it. '{where}' is "
-        "not. Write the folder again."
-    )

@@ -1,4 +1,4 @@
-"""What every kind of source of labelled images takes beside its own keys."""
+"""The keys that all kinds of source of labelled images share."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -14,10 +14,7 @@ from radapter.errors import ConfigError
 
 
 class LabelledSource(Source):
-    """A kind of source of labelled images.
-
-    draws_as_coop: whether it has the order in which CoOp draws shots.
-    """
+    """A kind of source of labelled images; `draws_as_coop` tells whether it has the order in which CoOp draws."""
 
     changes: ClassVar[Mapping[str, str]] = {
         "split_seed": "part",
@@ -31,22 +28,22 @@ class LabelledSource(Source):
     split_seed: int = Field(default=0, description=OTHER_PART)
     shots: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="keep this many images of each class, drawn by their content: fewer are always among more",
+        description="keep this many images of each class, drawn by their content; larger draws contain smaller ones",
     )
     shots_seed: int = Field(default=0, description="another number draws other shots")
     shots_scheme: Literal["content", "coop"] = Field(
         default="content",
-        description="content draws by a hash of each image; coop draws as CoOp does with the seed shots_seed, from "
-        "its split files alone, and at most 4 images of each class of val",
+        description="content draws by a hash of each image; coop draws as CoOp does with the seed shots_seed, only "
+        "from its split files, and at most 4 images of each class of val",
     )
     half: Literal["base", "novel"] | None = Field(
         default=None,
-        description="keep the first half of the source's class list, the larger one, or the rest",
+        description="keep the first half of the source's class list, the larger one, or the second half",
     )
     half_order: Literal["list", "names"] = Field(
         default="list",
-        description="what half halves: the class list as it is, as in CoOp, or in alphabetical order, as in "
-        "R-Adapter's release",
+        description="order that half uses: that of the class list, as in CoOp, or alphabetical, as in R-Adapter's "
+        "release",
     )
     labels: (
         Annotated[
@@ -55,29 +52,27 @@ class LabelledSource(Source):
         | None
     ) = Field(
         default=None,
-        description="source class: training class, many to one, for test sets with other names; null leaves "
-        "a class out",
+        description="source class: training class, many to one, for test sets with other names; null drops a class",
     )
     classes: Annotated[list[str] | str | None, PATH_OR_NAME] = Field(
         default=None, description="the source's class list, a list or a text file: names of integer labels"
     )
     shared: bool = Field(
-        default=False,
-        description="whether classes that training lacks are left out; otherwise they are an error",
+        default=False, description="drop classes that training lacks; otherwise they are an error"
     )
     corrupt: Corruption | None = Field(default=None, description=CORRUPTED)
 
     @abstractmethod
     def read(self, reading: Reading) -> LabelledPictures:
-        """Lists the images and their labels; decodes none.
+        """Lists the images and their labels without decoding any.
 
         Raises:
-            ConfigError: a key does not fit what the source holds.
+            ConfigError: a key does not fit the content of the source.
             DataError: the source is missing, empty, damaged or not of this kind.
         """
 
     def coop_rows(self) -> list[int]:
-        """The rows that CoOp draws as shots; for kinds that have its order."""
+        """The rows that CoOp draws as shots; only for kinds with its order."""
         raise NotImplementedError
 
     @model_validator(mode="after")

@@ -8,16 +8,16 @@ from pydantic import Field
 
 from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.labelled.source import LabelledSource
-from radapter.data.paths import PATH, place
+from radapter.data.paths import PATH
 from radapter.data.pictures.image_files import files_of_table
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
-from radapter.data.text_tables import SUFFIXES, read_table
+from radapter.data.text_tables import SUFFIXES, ListedImages, read_table, refuse_blank
 from radapter.data.wording import Accepts
-from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.errors import ConfigError, did_you_mean
 
 
-class CsvSource(LabelledSource):
+class CsvSource(ListedImages, LabelledSource):
     """A table of image paths and labels with a header line; `.tsv` and `.tab` are tab-separated."""
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -26,7 +26,7 @@ class CsvSource(LabelledSource):
     image: str = Field(default="image", description="column of image paths")
     label: str = Field(default="label", description="column of class names or integers")
     group: str | list[str] | None = Field(
-        default=None, description="column or columns whose values make the groups of worst_group"
+        default=None, description="column or columns whose values form the groups of worst_group"
     )
     where: (
         Annotated[
@@ -35,33 +35,23 @@ class CsvSource(LabelledSource):
         ]
         | None
     ) = Field(default=None, description="columns and the value, or list of values, of the rows to read")
-    images: str | None = Field(
-        default=None, description="folder, seen from the table's, where relative image paths start"
-    )
-
-    def listing(self) -> tuple[Path, Path]:
-        """The folder where names of images start, and the file."""
-        return place(self.csv).parent / (self.images or ""), place(self.csv)
 
     def read(self, reading: Reading) -> LabelledPictures:
         """The rows of the table.
 
         Raises:
             ConfigError: the table has no such column, or no row has such a value.
-            DataError: as `read_table`, or a row names no image, or by a relative path one outside the folder.
+            DataError: as `read_table`, or a row names no image, or a relative path leaves the folder.
         """
-        path = place(self.csv)
+        folder, path = self.listing()
         group_columns = [self.group] if isinstance(self.group, str) else self.group or []
-        conditions = {column: _as_cells(wanted) for column, wanted in (self.where or {}).items()}
+        conditions = {
+            column: [str(value) for value in (wanted if isinstance(wanted, list) else [wanted])]
+            for column, wanted in (self.where or {}).items()
+        }
         columns = read_table(path, [self.image, self.label, *group_columns, *conditions])
         paths, labels, *rest = _selected(path, columns, conditions)
-        blank = [number for number, cell in enumerate(paths, start=1) if not cell.strip()]
-        if blank:
-            raise DataError(
-                f"every row must name an image. In '{path}' {len(blank)} of {len(paths)} do not, first rows "
-                f"{', '.join(map(str, blank[:3]))}. Fill column {self.image!r} or remove them."
-            )
-        files = files_of_table(paths, path.parent / (self.images or ""), origin=path)
+        refuse_blank(paths, "an image", path, f"Fill column {self.image!r} or remove them.")
         groups = [
             ", ".join(f"{column}={cell}" for column, cell in zip(group_columns, cells, strict=True))
             for cells in zip(*rest, strict=True)
@@ -70,7 +60,7 @@ class CsvSource(LabelledSource):
         are_integers = all(cell.isdecimal() and cell == str(int(cell)) for cell in labels)
         return LabelledPictures(
             path.stem,
-            FilePictures(files, max_pixels=reading.max_pixels),
+            FilePictures(files_of_table(paths, folder, origin=path), max_pixels=reading.max_pixels),
             [int(cell) for cell in labels] if are_integers else labels,
             None,
             groups=groups or None,
@@ -78,7 +68,7 @@ class CsvSource(LabelledSource):
 
 
 def _selected(path: Path, columns: list[list[str]], conditions: Mapping[str, list[str]]) -> list[list[str]]:
-    """The columns but those of the conditions, and of them the rows that meet every condition."""
+    """The rows that meet all conditions, without the columns of the conditions, which are the last."""
     kept, tested = columns[: len(columns) - len(conditions)], columns[len(columns) - len(conditions) :]
     for cells, (column, wanted) in zip(tested, conditions.items(), strict=True):
         absent = [value for value in wanted if value not in cells]
@@ -94,9 +84,5 @@ def _selected(path: Path, columns: list[list[str]], conditions: Mapping[str, lis
         if all(cells[row] in wanted for cells, wanted in zip(tested, conditions.values(), strict=True))
     ]
     if not rows:
-        raise ConfigError(f"where must keep a row. Of the {len(columns[0])} of '{path}' it keeps none.")
+        raise ConfigError(f"where must keep a row. It keeps none of the {len(columns[0])} of '{path}'.")
     return [[cells[row] for row in rows] for cells in kept]
-
-
-def _as_cells(wanted: object) -> list[str]:
-    return [str(value) for value in wanted] if isinstance(wanted, (list, tuple)) else [str(wanted)]

@@ -20,12 +20,7 @@ class WorldSource(LabelledSource):
     difficulty: Difficulty = None
 
     def read(self, reading: Reading) -> LabelledPictures:
-        """Draws the scenes; nothing of `reading` acts on them.
-
-        Raises:
-            ConfigError: `correlation` is given for a split that has none.
-            DataError: the split is unknown.
-        """
+        """Draws the scenes; `reading` is ignored. Raises ConfigError and DataError as `drawn_scenes`."""
         drawn, name, pictures = drawn_scenes(
             self.world,
             seed=self.seed,

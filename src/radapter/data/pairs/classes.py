@@ -17,15 +17,11 @@ class ClassNameSource(PairSource):
 
     classification: DataSource = Field(description="the source, as for classification")
     templates: list[str] | str = Field(
-        default="a photo of a {}.", description="one template, a list, or what data.templates takes"
+        default="a photo of a {}.", description="one template, a list, or a value of data.templates"
     )
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """Every image with its class name in every template.
-
-        Raises:
-            InputError: as `open_classification`, or a template is wrong.
-        """
+        """All images with their class name in every template; raises InputError as `open_classification`."""
         dataset = open_classification(self.classification, reading=reading)
         templates = templates_of(self.templates)
         texts = [tuple(prompts(name, templates)) for name in dataset.classnames]

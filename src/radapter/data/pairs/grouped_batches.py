@@ -1,8 +1,8 @@
 """Batches in which several pairs share a target class, so that multi-positive losses have more than one positive.
 
-Each batch takes `groups_per_batch` target classes and `per_group` pairs of each; every class comes once an epoch.
-What an epoch holds is a pure function of (seed, epoch, targets): a counter hash ranks the classes, and the pairs of
-each class anew for every epoch, so that neither processes nor an interruption change it.
+Each batch has `groups_per_batch` target classes and `per_group` pairs of each; every class occurs once per epoch. An
+epoch is a pure function of (seed, epoch, targets): a counter hash ranks the classes and the pairs of each class, so
+that neither the number of processes nor an interruption changes it.
 """
 
 from typing import final
@@ -18,18 +18,17 @@ from radapter.hashing import keys as hashed
 class GroupedBatchSampler:
     """Lists of pair indices, epoch by epoch.
 
-    A class of fewer than `per_group` pairs gives all it has. The last batch of an epoch takes the classes that are
-    left. No index comes twice in an epoch.
+    A class with fewer than `per_group` pairs gives all. The last batch of an epoch has the remaining classes. No
+    index occurs twice in an epoch.
 
     Args:
         targets: (M,), int64, the target class of each pair.
-        groups_per_batch: classes in a batch.
-        per_group: pairs of each.
-        seed: of order and draws.
+        groups_per_batch: classes in a batch, at most those that exist.
+        per_group: pairs of each class, at most those of the largest class.
+        seed: seed of order and draws.
 
     Raises:
-        ConfigError: a number is below 1, there are fewer classes than `groups_per_batch`, or no class has
-            `per_group` pairs.
+        ConfigError: a number is out of range.
     """
 
     def __init__(self, targets: Tensor, *, groups_per_batch: int, per_group: int, seed: int) -> None:
@@ -66,7 +65,7 @@ class GroupedBatchSampler:
         class_order = torch.argsort(hashed(self._seed, self._values, f"group order {number}"), stable=True)
         position = torch.empty_like(class_order)
         position[class_order] = torch.arange(len(class_order))
-        # Pairs by hash, then, stably, by the place of their class: within a class the hash decides.
+        # Pairs by hash, then, stably, by the position of their class: within a class the hash decides.
         pairs = torch.argsort(
             hashed(self._seed, torch.arange(len(self._classes)), f"of a group {number}"), stable=True
         )

@@ -6,11 +6,9 @@ from pydantic import TypeAdapter
 
 from radapter.data.pairs.classes import ClassNameSource
 from radapter.data.pairs.columns import PairHubSource, PairParquetSource
-from radapter.data.pairs.flickr8k import Flickr8kSource
-from radapter.data.pairs.karpathy import KarpathySource
-from radapter.data.pairs.lines import PairJsonlSource
 from radapter.data.pairs.source import PairSource
-from radapter.data.pairs.table import PairCsvSource
+from radapter.data.pairs.split_files import Flickr8kSource, KarpathySource
+from radapter.data.pairs.tables import PairCsvSource, PairJsonlSource
 from radapter.data.pairs.tars import ClipBenchmarkSource, WebdatasetSource
 from radapter.data.pairs.world import PairWorldSource
 from radapter.data.paths import place
@@ -41,7 +39,7 @@ def pair_source(spec: Spec) -> PairSource:
     """A source of image-text pairs, from a path, a mapping as in run.yaml, or one of the kinds.
 
     Raises:
-        ConfigError: a key or value is unknown or out of range, or nothing tells the kind of a path.
+        ConfigError: a key or value is unknown or out of range, or the kind of a path cannot be recognised.
     """
     source = checked(spec, _ADAPTER)
     if isinstance(source, str):
@@ -50,7 +48,7 @@ def pair_source(spec: Spec) -> PairSource:
             suffixes = [suffix for each in PAIRS for suffix in each.suffixes]
             raise ConfigError(
                 f"a path to image-text pairs must end in {', '.join(suffixes)}, or be a folder of save_to_disk or "
-                f"CLIP_benchmark. Got '{source}'. Say what it is in a mapping, with one of the keys "
+                f"CLIP_benchmark. Got '{source}'. Give a mapping with one of the keys "
                 f"{', '.join(each.key() for each in PAIRS)}."
             )
         source = kind.model_validate({kind.key(): source})

@@ -1,4 +1,4 @@
-"""Captions longer than a text tower's context: they are cut, counted, and said to be."""
+"""Captions longer than a text tower's context: they are truncated, counted and reported."""
 
 import dataclasses
 import logging
@@ -9,27 +9,20 @@ _log = logging.getLogger(__name__)
 
 
 class TokenCounter(Protocol):
-    """What is asked; a `DualEncoder` with a text tower is one."""
+    """An encoder such as a `DualEncoder` with a text tower."""
 
     @property
     def context_length(self) -> int:
-        """L, tokens that a text may have."""
+        """L, the most tokens of a text."""
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each of N texts, none of them cut."""
+        """Tokens of each text without truncation."""
 
 
 @final
 @dataclasses.dataclass(frozen=True)
 class LongCaptions:
-    """What a context does to captions.
-
-    Attributes:
-        captions: distinct captions.
-        cut: those with more tokens than the context; the tower sees their beginning.
-        longest: tokens of the longest, with those of begin and end.
-        context: tokens that the tower takes.
-    """
+    """Numbers of distinct captions and of those that are cut, tokens of the longest, and the context in tokens."""
 
     captions: int
     cut: int
@@ -38,15 +31,10 @@ class LongCaptions:
 
 
 def long_captions(captions: Sequence[str], encoder: TokenCounter, *, name: str) -> LongCaptions:
-    """Counts the captions that a context cuts, and warns where there are any.
-
-    Args:
-        captions: M texts.
-        encoder: of the text tower that reads them.
-        name: what the warning calls the data set.
+    """Counts the captions that the encoder cuts, and warns if there are any; `name` is the set's in the warning.
 
     Raises:
-        ModelError: the tokenizer's files are missing, or it cannot say how long an uncut text is.
+        ModelError: the tokenizer's files are missing, or it cannot count the tokens of an uncut text.
     """
     distinct = list(dict.fromkeys(captions))
     lengths = encoder.token_counts(distinct)

@@ -1,5 +1,6 @@
 """Opening a set of image-text pairs from its source."""
 
+import dataclasses
 import logging
 from collections.abc import Hashable, Sequence
 
@@ -33,11 +34,11 @@ def open_pairs(
     Args:
         spec: a path, a mapping as in run.yaml, or one of the kinds in `radapter.data.pairs.kinds`. Environment
             variables and `~` in paths are expanded.
-        name: what tables call the set; None takes the source's.
-        reading: limits of images, whether the hub may be asked, and who is told while contents are hashed. Its
+        name: the set's name in tables; None takes the source's.
+        reading: limits of images, whether downloads are allowed, and a callback for progress while hashing. Its
             max_bad also limits images that lack a caption; both are skipped.
-        join: whether groups that share a caption are one target class; see equivalence.py.
-        largest: images in one class above which joining is warned about.
+        join: whether groups that share a caption form one target class; see equivalence.py.
+        largest: images in one class above which joining causes a warning.
 
     Raises:
         ConfigError: a key or value of `spec` is unknown or out of range.
@@ -47,11 +48,7 @@ def open_pairs(
     found = source.read(reading)
     name = found.name if name is None else name
     rows = rows_with_captions(found, max_bad=reading.max_bad)
-    keys = (
-        content_keys(found.pictures, rows, progress=reading.progress)
-        if found.keys is None
-        else found.keys[rows]
-    )
+    keys = content_keys(found.pictures, rows, known=found.keys, progress=reading.progress)
     refuse_unreadable(found.pictures, rows, keys, name=name, max_bad=reading.max_bad)
     if source.part is not None:
         chosen = in_part(keys, *source.part, split_seed=source.split_seed)
@@ -65,25 +62,13 @@ def open_pairs(
         pictures = corrupted_pictures(pictures, rows, keys, **source.corrupt)
     captions, image_of_caption = _captions(found, rows, source)
     groups = _numbers(found.groups, rows)
-    opened = PairSet(
-        name,
-        pictures,
-        rows,
-        keys,
-        captions,
-        image_of_caption,
-        groups,
-        target_classes(captions, image_of_caption, groups, join=join),
-    )
+    targets = target_classes(captions, image_of_caption, groups, join=join)
+    opened = PairSet(name, pictures, rows, keys, captions, image_of_caption, groups, targets)
     figures = opened.figures
     _log.info(
         "%s: %d images, %d captions, %d shared by several groups, %d target classes, the largest of %d images",
         name,
-        figures.images,
-        figures.captions,
-        figures.shared_captions,
-        figures.classes,
-        figures.largest,
+        *dataclasses.astuple(figures),
     )
     if join:
         warn_if_large(figures, name, limit=largest)
@@ -91,10 +76,10 @@ def open_pairs(
 
 
 def _captions(found: CaptionedPictures, rows: Tensor, source: PairSource) -> tuple[tuple[str, ...], Tensor]:
-    """The captions of the chosen pictures, in one line, and the image of each."""
-    said = paraphrase if source.paraphrase else str.strip
+    """The captions of the chosen images, one after the other, and the image of each."""
+    worded = paraphrase if source.paraphrase else str.strip
     kept = [
-        [said(text) for text in found.captions[row] if text.strip()][: source.captions_per_image]
+        [worded(text) for text in found.captions[row] if text.strip()][: source.captions_per_image]
         for row in rows.tolist()
     ]
     lengths = torch.tensor([len(of) for of in kept], dtype=torch.int64)
@@ -102,10 +87,9 @@ def _captions(found: CaptionedPictures, rows: Tensor, source: PairSource) -> tup
 
 
 def _numbers(groups: Sequence[Hashable] | None, rows: Tensor) -> Tensor:
-    """The group of each row, numbered in the order in which they first occur."""
+    """The group of each row, numbered in the order of first occurrence."""
     if groups is None:
         return torch.arange(len(rows))
-    place: dict[Hashable, int] = {}
-    return torch.tensor(
-        [place.setdefault(groups[row], len(place)) for row in rows.tolist()], dtype=torch.int64
-    )
+    number: dict[Hashable, int] = {}
+    numbers = [number.setdefault(groups[row], len(number)) for row in rows.tolist()]
+    return torch.tensor(numbers, dtype=torch.int64)

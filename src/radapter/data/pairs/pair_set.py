@@ -1,7 +1,7 @@
-"""Image-text pairs: N images, M captions of them, and which count as answers to each other.
+"""Image-text pairs: N images, their M captions, and which of them are positives of each other.
 
-A test set is taken image by image (`PairSet`), training pair by pair (`PairSet.samples`). Images of one target class
-are positives of each other's captions; see equivalence.py.
+Evaluation iterates over images (`PairSet`), training over pairs (`PairSet.samples`). Images of one target class are
+positives of each other's captions; see equivalence.py.
 """
 
 import dataclasses
@@ -21,17 +21,17 @@ from radapter.errors import DataError
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class PairSet:
-    """N images that are decoded when asked for, and their captions.
+    """N images, decoded on access, and their captions.
 
     Attributes:
-        name: what tables and messages call it.
-        pictures: where the pixels come from.
+        name: the set's name in tables and messages.
+        pictures: at least N images.
         rows: (N,), int64, into `pictures`.
         keys: (N,), int64, the first 8 bytes of the SHA-256 of each image's content.
         captions: M texts; every image has at least one.
         image_of_caption: (M,), int64, into the N images.
-        groups: (N,), int64, the group that the source gives; the image itself where it gives none.
-        targets: (N,), int64, the target class: groups that share a caption are joined, if that was asked for.
+        groups: (N,), int64, the source's group, or the image itself.
+        targets: (N,), int64, the target class; groups that share a caption may be joined.
     """
 
     name: str
@@ -51,14 +51,14 @@ class PairSet:
             raise DataError(f"data set must hold an image. '{self.name}' holds none.")
         if self.image_of_caption.shape != (len(self.captions),):
             raise ValueError(
-                f"image_of_caption must be ({len(self.captions)},), one a caption. Got "
+                f"image_of_caption must be ({len(self.captions)},), one per caption. Got "
                 f"{tuple(self.image_of_caption.shape)}."
             )
         described = torch.unique(self.image_of_caption)
         if not torch.equal(described, torch.arange(len(self))):
             raise DataError(
-                f"every image must have a caption, and every caption an image. In '{self.name}' of {len(self)} "
-                f"images {len(described)} are named by captions."
+                f"every image must have a caption, and every caption an image. In '{self.name}' captions refer to "
+                f"{len(described)} of {len(self)} images."
             )
 
     def __len__(self) -> int:
@@ -66,12 +66,12 @@ class PairSet:
 
     @property
     def labels(self) -> Tensor:
-        """(N,), int64: the target classes, by the name that the loaders know."""
+        """(N,), int64: the target classes, under the name that the loaders use."""
         return self.targets
 
     @property
     def figures(self) -> ClassFigures:
-        """Images, captions, captions that are shared, classes and the largest of them."""
+        """Numbers of images, captions, shared captions and classes, and the size of the largest class."""
         return class_figures(self.captions, self.image_of_caption, self.groups, self.targets)
 
     @property
@@ -88,15 +88,11 @@ class PairSet:
         return self.pictures.encoded(int(self.rows[index]))
 
     def where(self, index: int) -> str:
-        """What messages call the image at `index`: its path, or its file and row."""
+        """The name in messages of the image at `index`: its path, or its file and row."""
         return self.pictures.where(int(self.rows[index]))
 
     def subset(self, indices: Sequence[int] | Tensor, *, name: str | None = None) -> "PairSet":
-        """The images at `indices`, in that order, with all their captions; groups and targets keep their numbers.
-
-        Args:
-            indices: (K,), int or bool.
-            name: the new set's name; this one's when None.
+        """The images at `indices`, (K,) int or bool, in that order, with all their captions, groups and targets.
 
         Raises:
             DataError: `indices` is empty.
@@ -107,32 +103,27 @@ class PairSet:
         for caption, image in enumerate(self.image_of_caption.tolist()):
             captions_of[image].append(caption)
         kept = [captions_of[image] for image in chosen.tolist()]
+        counts = torch.tensor([len(captions) for captions in kept], dtype=torch.int64)
         return dataclasses.replace(
             self,
             name=self.name if name is None else name,
             rows=self.rows[chosen],
             keys=self.keys[chosen],
             captions=tuple(self.captions[caption] for captions in kept for caption in captions),
-            image_of_caption=torch.arange(len(kept)).repeat_interleave(
-                torch.tensor([len(captions) for captions in kept], dtype=torch.int64)
-            ),
+            image_of_caption=torch.arange(len(kept)).repeat_interleave(counts),
             groups=self.groups[chosen],
             targets=self.targets[chosen],
         )
 
     def samples(self) -> "PairSamples":
-        """The same, pair by pair."""
+        """The set pair by pair."""
         return PairSamples(self)
 
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class PairSamples:
-    """M pairs of an image and a caption: what a training batch is drawn from.
-
-    Attributes:
-        pairs: the set; sample m is its caption m with the image of it.
-    """
+    """M training samples: sample m is caption m of the set with its image."""
 
     pairs: PairSet
 
@@ -141,12 +132,12 @@ class PairSamples:
 
     @property
     def name(self) -> str:
-        """The set's."""
+        """The set's name."""
         return self.pairs.name
 
     @property
     def fingerprint(self) -> str:
-        """The set's."""
+        """The set's fingerprint."""
         return self.pairs.fingerprint
 
     @property
@@ -161,12 +152,12 @@ class PairSamples:
 
     @property
     def labels(self) -> Tensor:
-        """(M,), int64: the targets, by the name that the loaders know."""
+        """(M,), int64: the targets, under the name that the loaders use."""
         return self.targets
 
     @property
     def keys(self) -> Tensor:
-        """(M,), int64: the content hash of each pair's image; pairs of one image have the same."""
+        """(M,), int64: the content hash of each pair's image."""
         return self.pairs.keys[self.image_of_sample]
 
     @property
@@ -179,7 +170,7 @@ class PairSamples:
         return self.pairs.image(int(self.image_of_sample[index]))
 
     def where(self, index: int) -> str:
-        """What messages call the image of the pair at `index`."""
+        """The name in messages of the image of the pair at `index`."""
         return self.pairs.where(int(self.image_of_sample[index]))
 
     def caption(self, index: int) -> str:
@@ -188,12 +179,12 @@ class PairSamples:
 
 
 def joined(sets: Sequence[PairSet], *, name: str | None = None, join: bool = True) -> PairSet:
-    """Several sets as one. Groups and targets of different sets never get the same number.
+    """Concatenates sets. Groups and targets of different sets never get the same number.
 
     Args:
-        sets: one or more; their images and captions follow each other in this order.
-        name: what tables and messages call it; the names with + between when None.
-        join: whether classes that share a caption, of one set or of two, are one; else they stay as they are.
+        sets: one or more.
+        name: the name in tables and messages; by default the sets' names, joined with +.
+        join: whether classes that share a caption become one class, also across sets.
 
     Raises:
         DataError: `sets` is empty.
@@ -220,7 +211,7 @@ def joined(sets: Sequence[PairSet], *, name: str | None = None, join: bool = Tru
 
 
 def _apart(ids: Sequence[Tensor]) -> Tensor:
-    """Ids renumbered 0, 1, ... in the order of their values, each set's after those of the one before."""
+    """Ids renumbered 0, 1, ... in the order of their values, set after set."""
     renumbered, start = [], 0
     for each in ids:
         distinct, numbers = torch.unique(each, return_inverse=True)

@@ -1,39 +1,25 @@
-"""The same thing in other words, by a small fixed table: captions for a test set out of distribution.
+"""Captions in other words, by a small fixed table, for an out-of-distribution test set.
 
-In this order:
-1. All is lower case; a full stop at the end is dropped.
-2. The last clause of place goes to the front: from the last of PLACES on, if three words or more stand before it,
-   two to eight words are in it, and none of these is one of JOINTS or ends in "ing".
+Rules, in this order:
+1. The text becomes lower case without a final full stop.
+2. The last clause of place, from the last of PLACES on, moves to the front if it has two to eight words, three or
+   more words precede it, and none of its words is in JOINTS or ends in "ing".
 3. Words and phrases of SYNONYMS are replaced, the longest first, each once.
 4. The first "a" or "an" becomes "the".
-5. "a" and "an" follow the first letter of the next word.
+5. "a" and "an" agree with the first letter of the next word.
 
     A black dog is running after a white dog in the snow .
     in the snow, the black hound is running after a white hound
 
-It is a stated rule, not a good writer: what it makes is always the same, and may be stiff.
+The result is deterministic and may sound stiff.
 """
 
 import re
 
-PLACES = frozenset(
-    {
-        "in",
-        "on",
-        "at",
-        "near",
-        "beside",
-        "behind",
-        "under",
-        "below",
-        "beneath",
-        "by",
-        "outside",
-        "inside",
-        "through",
-    }
-    | {"across", "along", "against", "between", "next"}
-)
+PLACES = frozenset({
+    "in", "on", "at", "near", "beside", "behind", "under", "below", "beneath", "by", "outside", "inside", "through",
+    "across", "along", "against", "between", "next",
+})  # fmt: skip
 JOINTS = frozenset({"and", "or", "while", "as", "is", "are", "was", "were", "who", "that", "which"})
 SYNONYMS = {
     "in front of": "before", "next to": "beside", "on top of": "atop", "looking at": "watching",
@@ -50,21 +36,14 @@ SYNONYMS = {
     "jumping": "leaping", "jumps": "leaps", "holding": "carrying", "holds": "carries", "sitting": "seated",
     "near": "close to", "under": "beneath", "above": "over", "wearing": "dressed in",
 }  # fmt: skip
-"""Word or phrase -> what stands for it; some pairs change places."""
+"""Word or phrase -> its replacement; some pairs swap."""
 
 _LONGEST = max(len(phrase.split()) for phrase in SYNONYMS)
 _VOWELS = ("a", "e", "i", "o", "u")
 
 
 def paraphrase(caption: str) -> str:
-    """One caption in other words; a pure function.
-
-    Args:
-        caption: English; other languages come back in lower case.
-
-    Returns:
-        One line, never empty where `caption` has a word.
-    """
+    """An English caption in other words, in one line; other languages only become lower case."""
     words = re.sub(r"[\s.]+$", "", caption.lower()).split()
     if not words:
         return " ".join(caption.lower().split())

@@ -1,4 +1,4 @@
-"""What every kind of source of image-text pairs takes beside its own keys."""
+"""The keys that all kinds of source of image-text pairs share."""
 
 from abc import abstractmethod
 from typing import Annotated
@@ -13,21 +13,19 @@ class PairSource(Source):
     """A kind of source of image-text pairs."""
 
     captions_per_image: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="keep the first captions of each image, this many; null keeps all"
+        default=None, description="keep this many first captions of each image; null keeps all"
     )
     part: Part | None = Field(default=None, description=IN_PART)
     split_seed: int = Field(default=0, description=OTHER_PART)
-    paraphrase: bool = Field(
-        default=False, description="whether every caption is said in other words, by a fixed table"
-    )
-    grayscale: bool = Field(default=False, description="whether the colour is taken out of every image")
+    paraphrase: bool = Field(default=False, description="reword every caption by a fixed table")
+    grayscale: bool = Field(default=False, description="remove the colour of every image")
     corrupt: Corruption | None = Field(default=None, description=CORRUPTED)
 
     @abstractmethod
     def read(self, reading: Reading) -> CaptionedPictures:
-        """Lists the images and their captions; decodes no image.
+        """Lists the images and their captions without decoding any.
 
         Raises:
-            ConfigError: a key does not fit what the source holds.
+            ConfigError: a key does not fit the content of the source.
             DataError: the source is missing, empty, damaged or not of this kind.
         """

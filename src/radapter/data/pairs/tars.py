@@ -1,6 +1,6 @@
-"""Image-text pairs in tar shards: those of CLIP_benchmark, and webdataset's.
+"""Image-text pairs in tar shards of CLIP_benchmark and webdataset.
 
-    CLIP_benchmark   FOLDER/test/nshards.txt, 0.tar, 1.tar, ...; key.jpg or .webp, and key.txt with a caption a line
+    CLIP_benchmark   FOLDER/test/nshards.txt, 0.tar, 1.tar, ...; key.jpg or .webp, and key.txt, a caption per line
     webdataset       any tars; key.jpg, and key.txt with one caption or key.json with captions and a group
 
 Source: github.com/LAION-AI/CLIP_benchmark (webdataset_builder.py), github.com/webdataset/webdataset.
@@ -9,7 +9,7 @@ Source: github.com/LAION-AI/CLIP_benchmark (webdataset_builder.py), github.com/w
 import glob
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -21,13 +21,14 @@ from radapter.data.pictures.decoding import SUFFIXES
 from radapter.data.shards.parts import content_key
 from radapter.data.source import Reading
 from radapter.data.tars import Member, TarPictures, image_in, list_tar, samples, text_of
-from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.data.wording import read_or_refuse, refuse_unknown, some
+from radapter.errors import ConfigError, DataError
 from radapter.given_files import parse_json, read_text
 
 _IMAGES = sorted(suffix.lstrip(".") for suffix in SUFFIXES)
 
 Texts = tuple[tuple[str, ...], Hashable | None, int | None]
-"""The captions of a sample, its group, and the content key that it tells."""
+"""The captions of a sample, its group and its stored content key."""
 
 
 class ClipBenchmarkSource(PairSource):
@@ -43,7 +44,7 @@ class ClipBenchmarkSource(PairSource):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether a folder in it has a count of shards."""
+        """Whether a subfolder has a count of shards."""
         return next(path.glob("*/nshards.txt"), None) is not None
 
     def read(self, reading: Reading) -> CaptionedPictures:
@@ -51,15 +52,13 @@ class ClipBenchmarkSource(PairSource):
 
         Raises:
             ConfigError: there is no such split.
-            DataError: shards are missing, damaged or not as many as nshards.txt says, or a sample is not whole.
+            DataError: shards are missing, damaged or not those that nshards.txt counts, or a sample is incomplete.
         """
         folder = place(self.clip_benchmark)
         splits = sorted(found.parent.name for found in folder.glob("*/nshards.txt"))
-        if self.split not in splits:
-            raise (ConfigError if splits else DataError)(
-                f"split must be one of {', '.join(splits) or 'the folders with nshards.txt'}. '{folder}' has no "
-                f"{self.split!r}.{did_you_mean(self.split, splits)}"
-            )
+        if not splits:
+            raise DataError(f"the source must have folders with nshards.txt. '{folder}' has none.")
+        refuse_unknown("split", self.split, splits, f"'{folder}'")
         inside = folder / self.split
         shards = [inside / f"{number}.tar" for number in range(_shard_count(inside / "nshards.txt"))]
         present = {path.name for path in inside.glob("*.tar")}
@@ -67,8 +66,7 @@ class ClipBenchmarkSource(PairSource):
             odd = sorted(present ^ {shard.name for shard in shards})
             raise DataError(
                 f"shards must be those that nshards.txt counts, 0.tar to {len(shards) - 1}.tar. In '{inside}' "
-                f"{len(present)} are there; one side alone has {', '.join(odd[:3])}. Complete the folder or correct "
-                "the number."
+                f"there are {len(present)}; only one side has {some(odd)}. Complete the folder or fix the number."
             )
         return _source(folder.name, shards, _lines_of_text, reading=reading)
 
@@ -76,25 +74,25 @@ class ClipBenchmarkSource(PairSource):
 class WebdatasetSource(PairSource):
     """Tars with `key.jpg` (or another image) and `key.txt`, one caption, or `key.json` with captions and a group id.
 
-    `key.json` is read where a sample has both. The tars are uncompressed; nothing is extracted.
+    If a sample has both, `key.json` is read. The tars must be uncompressed; nothing is extracted.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
 
-    webdataset: Files = Field(description="the tar or tars; `*` may stand in a name")
+    webdataset: Files = Field(description="the tar or tars; a name may contain `*`")
     captions: str | None = Field(
         default=None, description="key of the captions in key.json; null is captions or caption"
     )
     group: str | None = Field(
-        default=None, description="key of the group id in key.json; null is group where it is there"
+        default=None, description="key of the group id in key.json; null is group if it exists"
     )
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """The samples of the tars; without groups every image is one.
+        """The samples of the tars; without groups every image is a group.
 
         Raises:
             ConfigError: key.json has no such key.
-            DataError: tars are missing or damaged, or a sample is not whole.
+            DataError: tars are missing or damaged, or a sample is incomplete.
         """
         shards = [Path(file) for path in expanded_files(self.webdataset) for file in _found(path)]
         return _source(shards[0].stem, shards, self._texts, reading=reading)
@@ -129,7 +127,7 @@ def _source(
     if 0 < len(unnamed) < len(images):
         raise DataError(
             f"either every sample has a group or none has. {len(unnamed)} of {len(images)} in '{name}' have none: "
-            f"{', '.join(unnamed[:3])}. Give them one."
+            f"{some(unnamed)}. Give them one."
         )
     return CaptionedPictures(
         name,
@@ -153,29 +151,19 @@ def _described(member: Member, *, captions: str | None, group: str | None) -> Te
         raise DataError(
             f"JSON in a tar must be an object with captions. '{member}' holds {str(content)[:60]}."
         )
-    key = captions or ("captions" if "captions" in content else "caption")
+    captions = captions or ("captions" if "captions" in content else "caption")
+    group = group or ("group" if "group" in content else None)
+    for key in [captions] if group is None else [captions, group]:
+        refuse_unknown("key", key, content, f"'{member}'")
     return (
-        texts_of(_entry(content, key, member), f"'{member}'"),
-        group_id(_entry(content, group or "group", member), f"'{member}'")
-        if group or "group" in content
-        else None,
+        texts_of(content[captions], f"'{member}'"),
+        None if group is None else group_id(content[group], f"'{member}'"),
         content_key(content),
     )
 
 
-def _entry(content: dict[str, Any], key: str, member: Member) -> Any:
-    if key not in content:
-        raise ConfigError(
-            f"key must be one of {', '.join(content)}. '{member}' has no {key!r}.{did_you_mean(key, content)}"
-        )
-    return content[key]
-
-
 def _shard_count(path: Path) -> int:
-    try:
-        text = read_text(path).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"nshards.txt must hold a number. '{path}': {error}.") from error
+    text = read_or_refuse(read_text, path, "nshards.txt must hold a number").strip()
     if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
         raise DataError(f"nshards.txt must hold a number in [1, 1000000]. '{path}' holds {text[:20]!r}.")
     return int(text)

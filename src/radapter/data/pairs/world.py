@@ -1,7 +1,7 @@
 """Captioned scenes of the embedded world, drawn when opened, kept in memory.
 
-A scene has up to WORDINGS captions that name more or less of it ("a car", "a cartoon of a red car on a blue
-background"); the first is the world's own. Wordings that come out alike count once.
+A scene has up to WORDINGS different captions with more or less detail ("a car", "a cartoon of a red car on a blue
+background"); the first is the world's own.
 """
 
 from typing import Literal
@@ -27,15 +27,11 @@ class PairWorldSource(PairSource):
     styles: Styles = None
     wording: Literal["clean", "full", "web"] = Field(
         default="clean",
-        description="clean names parts of a scene at random, full all that can be seen, web errs as the web does",
+        description="clean names random parts of a scene, full everything visible, web has errors like web captions",
     )
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """Draws the scenes; nothing of `reading` acts on them.
-
-        Raises:
-            DataError: the split or a style is unknown, or styles are given for another split than "scenes".
-        """
+        """Draws the scenes; `reading` is ignored. Raises DataError as `drawn_scenes`."""
         drawn, name, pictures = drawn_scenes(self.world, seed=self.seed, size=self.size, styles=self.styles)
         rates = _RATES[self.wording]
         worded = [

@@ -61,8 +61,7 @@ from typing import Annotated
 from pydantic import Field
 
 from radapter.data.labelled.class_folders import files_source
-from radapter.data.labelled.labels import LabelledPictures
-from radapter.data.labelled.source import LabelledSource
+from radapter.data.labelled.source import LabelledPictures, LabelledSource
 from radapter.data.paths import PATH, place
 from radapter.data.source import Reading
 

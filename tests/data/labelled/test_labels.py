@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from radapter.data.labelled.labels import LabelledPictures, read_classnames, resolve
+from radapter.data.labelled.labels import read_classnames, resolve
+from radapter.data.labelled.source import LabelledPictures
 from radapter.data.pictures.pictures import ArrayPictures
 from radapter.errors import ConfigError, DataError
 

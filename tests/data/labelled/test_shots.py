@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from radapter.data import open_classification
-from radapter.data.labelled.shots import few_shots
+from radapter.data.labelled.opening import few_shots
 from radapter.data.splits import UNREADABLE
 from radapter.errors import ConfigError, DataError
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from radapter.data import Reading, open_classification
-from radapter.data.labelled.table import read_table
+from radapter.data.text_tables import read_table
 from radapter.errors import ConfigError, DataError
 
 

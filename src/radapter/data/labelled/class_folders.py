@@ -9,8 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from radapter.data import columns, text_tables
-from radapter.data.labelled.labels import LabelledPictures
-from radapter.data.labelled.source import LabelledSource
+from radapter.data.labelled.source import LabelledPictures, LabelledSource
 from radapter.data.paths import PATH, place
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.pictures.pictures import FilePictures

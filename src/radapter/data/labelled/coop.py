@@ -12,8 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from radapter.data.labelled.labels import LabelledPictures
-from radapter.data.labelled.source import LabelledSource
+from radapter.data.labelled.source import LabelledPictures, LabelledSource
 from radapter.data.paths import PATH, place
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures

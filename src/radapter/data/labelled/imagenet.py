@@ -5,23 +5,44 @@ imagenet-v2       folders 0 to 999, the class numbers
 imagenet-r, -a    200 folders of ids: evaluation chooses among these 200 classes
 imagenet-sketch   1,000 folders of ids
 imagenet-c        CORRUPTION/SEVERITY/ID
+objectnet         objectnet-1.0 as released: 313 class folders, each image with a red border of 2 pixels
+    images/<folder>/*.png
+    mappings/folder_to_objectnet_label.json      {"alarm_clock": "Alarm clock", ...}
+    mappings/objectnet_to_imagenet_1k.json       {"Alarm clock": "analog clock; digital clock", ...}, 113 entries
+    mappings/imagenet_to_label_2012_v2           ImageNet's labels, one per line, in an order of its own
+    mappings/pytorch_to_imagenet_2012_id.json    {"0": line of the label above, ...}, by class number
 
 Ids come from timm, names from open_clip (extra `open-clip`): those of CLIP's authors, in which two names occur twice
 and are made distinct here. A file of ids replaces both, for subsets and for machines without the extra.
 """
 
+import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
-from radapter.data.labelled.class_folders import files_source, first_few, folders_in, list_class_folders
-from radapter.data.labelled.labels import LabelledPictures, refuse_duplicates
+from PIL import Image
+
+from radapter.data.labelled.class_folders import (
+    files_source,
+    first_few,
+    folders_in,
+    images_in,
+    list_class_folders,
+    refuse_empty,
+)
+from radapter.data.labelled.labels import refuse_duplicates
+from radapter.data.labelled.source import LabelledPictures
+from radapter.data.pictures.pictures import ChangedPictures
 from radapter.data.source import Reading
 from radapter.data.wording import read_or_refuse
 from radapter.errors import ConfigError, DataError, MissingExtraError, did_you_mean
-from radapter.given_files import parse_json, read_text
+from radapter.given_files import parse_json, read_json_file, read_text
 
 SPLITS = ("train", "val")
+_BORDER = 2  # pixels, of ObjectNet's images
+_Content = TypeVar("_Content")
 
 # In OpenAI's list two classes are "missile" and two are "sunglasses"; these are the WordNet names of one of each.
 _DISTINCT = {"n04008634": "projectile", "n04355933": "sunglass"}
@@ -112,6 +133,34 @@ def read_wnid_folders(
     return files_source(path.name, named, reading=reading, candidates=candidates, notes=notes)
 
 
+def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
+    """ObjectNet's 113 classes shared with ImageNet, with its names as alternatives; borders are cut off.
+
+    Many of these classes mean several ImageNet classes. Each of these is a right answer, and evaluation takes the
+    largest of their logits (as WiSE-FT). Source: Barbu et al., NeurIPS 2019.
+
+    Raises:
+        DataError: a folder or a mapping is missing or not as released, or a class folder has no image.
+    """
+    of_folder = _mapping(path, "folder_to_objectnet_label.json")
+    meant = _imagenet_names(path, list(imagenet_classes(wnids).values()))
+    folders = [name for name in folders_in(path / "images") if of_folder.get(name) in meant]
+    if not folders:
+        raise DataError(
+            f"images must hold class folders shared with ImageNet, such as {next(iter(of_folder), 'banana')!r}. "
+            f"'{path / 'images'}' holds none."
+        )
+    files = {folder: images_in(path / "images" / folder) for folder in folders}
+    refuse_empty(path / "images", files)
+    source = files_source(
+        path.name,
+        {str(of_folder[folder]): found for folder, found in files.items()},
+        reading=reading,
+        candidates={str(of_folder[folder]): meant[of_folder[folder]] for folder in folders},
+    )
+    return dataclasses.replace(source, pictures=ChangedPictures(source.pictures, _without_border))
+
+
 def imagenet_classes(wnids: Path | None = None) -> dict[str, str]:
     """WordNet id -> class name, in the order of the class numbers; by default those of ImageNet.
 
@@ -193,3 +242,39 @@ def _of_class_index(text: str, path: Path) -> list[list[str]]:
         raise DataError(
             f'wnids as JSON must read {{"0": ["n01440764", "tench"], ...}}. \'{path}\': {error}.'
         ) from error
+
+
+def _without_border(image: Image.Image, index: int) -> Image.Image:
+    return image.crop((_BORDER, _BORDER, image.width - _BORDER, image.height - _BORDER))
+
+
+def _imagenet_names(path: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
+    """ObjectNet's label -> the names of the ImageNet classes that it means."""
+    lines = [line.strip() for line in _read(read_text, path, "imagenet_to_label_2012_v2").splitlines()]
+    try:
+        number_of = {
+            lines[line]: int(number)
+            for number, line in _mapping(path, "pytorch_to_imagenet_2012_id.json").items()
+        }
+        return {
+            label: tuple(names[number_of[theirs]] for theirs in meant.split("; "))
+            for label, meant in _mapping(path, "objectnet_to_imagenet_1k.json").items()
+        }
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"the mappings of ObjectNet must fit each other and ImageNet's classes. Those in '{path / 'mappings'}' "
+            f"do not: {type(error).__name__}: {error}. Unpack them again, all four from one release."
+        ) from error
+
+
+def _mapping(path: Path, name: str) -> dict[str, Any]:
+    found = _read(read_json_file, path, name)
+    if not isinstance(found, dict):
+        raise DataError(f"mapping must be a JSON object. '{path / 'mappings' / name}' is none.")
+    return found
+
+
+def _read(read: Callable[[Path], _Content], path: Path, name: str) -> _Content:
+    requirement = "ObjectNet needs its own mappings, text and JSON files"
+    remedy = " Unpack the whole archive and give the folder that holds images and mappings."
+    return read_or_refuse(read, path / "mappings" / name, requirement, remedy)

@@ -14,37 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from radapter.data.pictures.pictures import Pictures
+from radapter.data.labelled.source import LabelledPictures
 from radapter.data.wording import read_or_refuse, some
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
 from radapter.zeroshot import equal_names, name_key, spellings, spoken
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LabelledPictures:
-    """N labelled images, as a source gives them.
-
-    Attributes:
-        name: the source's name in messages.
-        pictures: N images.
-        labels: N names or N integers; None for a row without label.
-        classnames: the source's own class list, if it has one.
-        keys: (N,), int64, content hashes, if the source has them; otherwise they are computed.
-        candidates: for a source that can only show some of the training classes: each of these with every name that
-            it may have among the training classes.
-        groups: N names, one per image, if the source has groups.
-        notes: sentences for the user about the class names.
-    """
-
-    name: str
-    pictures: Pictures
-    labels: Sequence[str | int | None]
-    classnames: tuple[str, ...] | None
-    keys: Tensor | None = None
-    candidates: Mapping[str, Sequence[str]] | None = None
-    groups: Sequence[str] | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,8 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from radapter.data.labelled.labels import LabelledPictures
-from radapter.data.labelled.source import LabelledSource
+from radapter.data.labelled.source import LabelledPictures, LabelledSource
 from radapter.data.paths import PATH, place
 from radapter.data.shards.parts import IMAGES, content_key
 from radapter.data.shards.sizes import read_shards, refuse_count

@@ -1,16 +1,44 @@
-"""The keys that all kinds of source of labelled images share."""
+"""The keys that all kinds of source of labelled images share, and the images that a source gives."""
 
+import dataclasses
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
+from torch import Tensor
 
-from radapter.data.labelled.labels import LabelledPictures
 from radapter.data.paths import PATH_OR_NAME
+from radapter.data.pictures.pictures import Pictures
 from radapter.data.source import CORRUPTED, IN_PART, OTHER_PART, Corruption, Part, Reading, Source
 from radapter.data.wording import Accepts
 from radapter.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelledPictures:
+    """N labelled images, as a source gives them.
+
+    Attributes:
+        name: the source's name in messages.
+        pictures: N images.
+        labels: N names or N integers; None for a row without label.
+        classnames: the source's own class list, if it has one.
+        keys: (N,), int64, content hashes, if the source has them; otherwise they are computed.
+        candidates: for a source that can only show some of the training classes: each of these with every name that
+            it may have among the training classes.
+        groups: N names, one per image, if the source has groups.
+        notes: sentences for the user about the class names.
+    """
+
+    name: str
+    pictures: Pictures
+    labels: Sequence[str | int | None]
+    classnames: tuple[str, ...] | None
+    keys: Tensor | None = None
+    candidates: Mapping[str, Sequence[str]] | None = None
+    groups: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class LabelledSource(Source):

@@ -4,8 +4,7 @@ from pydantic import Field
 
 from radapter.data.labelled.kinds import DataSource
 from radapter.data.labelled.opening import open_classification
-from radapter.data.pairs.captioned import CaptionedPictures
-from radapter.data.pairs.source import PairSource
+from radapter.data.pairs.source import CaptionedPictures, PairSource
 from radapter.data.pictures.pictures import ChosenPictures
 from radapter.data.source import Reading
 from radapter.zeroshot import prompts

@@ -7,15 +7,15 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from radapter.data.pairs.captioned import CaptionedPictures, rows_with_captions
 from radapter.data.pairs.equivalence import LARGEST, target_classes, warn_if_large
 from radapter.data.pairs.kinds import pair_source
 from radapter.data.pairs.pair_set import PairSet
 from radapter.data.pairs.paraphrase import paraphrase
-from radapter.data.pairs.source import PairSource
+from radapter.data.pairs.source import CaptionedPictures, PairSource
 from radapter.data.pictures.corruptions import corrupted_pictures, greyed
 from radapter.data.source import DEFAULT, Reading, Spec
 from radapter.data.splits import content_keys, in_part, refuse_unreadable
+from radapter.data.wording import some
 from radapter.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def open_pairs(
     source = pair_source(spec)
     found = source.read(reading)
     name = found.name if name is None else name
-    rows = rows_with_captions(found, max_bad=reading.max_bad)
+    rows = _rows_with_captions(found, max_bad=reading.max_bad)
     keys = content_keys(found.pictures, rows, known=found.keys, progress=reading.progress)
     refuse_unreadable(found.pictures, rows, keys, name=name, max_bad=reading.max_bad)
     if source.part is not None:
@@ -93,3 +93,25 @@ def _numbers(groups: Sequence[Hashable] | None, rows: Tensor) -> Tensor:
     number: dict[Hashable, int] = {}
     numbers = [number.setdefault(groups[row], len(number)) for row in rows.tolist()]
     return torch.tensor(numbers, dtype=torch.int64)
+
+
+def _rows_with_captions(source: CaptionedPictures, *, max_bad: float) -> Tensor:
+    """The rows of the images with a caption, (N,), int64; logs what is skipped.
+
+    Raises:
+        DataError: more than the fraction `max_bad` of the images lack a caption, or have a blank one.
+    """
+    filled = [[bool(text.strip()) for text in texts] for texts in source.captions]
+    faulty = [row for row, each in enumerate(filled) if not (each and all(each))]
+    shown = some([source.pictures.where(row) for row in faulty])
+    if len(faulty) > max_bad * len(filled):
+        raise DataError(
+            f"at most {max_bad:.2%} of the images may lack a caption or have a blank one (data.max_bad). In "
+            f"'{source.name}' {len(faulty)} of {len(filled)} do: {shown}. Fill them in, remove them, or raise "
+            "data.max_bad."
+        )
+    if faulty:
+        _log.warning(
+            "%s: skipped missing and blank captions of %d images: %s", source.name, len(faulty), shown
+        )
+    return torch.tensor([row for row, each in enumerate(filled) if any(each)], dtype=torch.int64)

@@ -1,12 +1,37 @@
-"""The keys that all kinds of source of image-text pairs share."""
+"""The keys that all kinds of source of image-text pairs share, and the captioned images that a source gives."""
 
+import dataclasses
 from abc import abstractmethod
-from typing import Annotated
+from collections.abc import Hashable, Sequence
+from typing import Annotated, Any, final
 
 from pydantic import Field
+from torch import Tensor
 
-from radapter.data.pairs.captioned import CaptionedPictures
+from radapter.data.pictures.pictures import Pictures
 from radapter.data.source import CORRUPTED, IN_PART, OTHER_PART, Corruption, Part, Reading, Source
+from radapter.errors import DataError
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class CaptionedPictures:
+    """N captioned images, as a source gives them.
+
+    Attributes:
+        name: the source's name in messages.
+        pictures: N images.
+        captions: for each image its captions, as in the source.
+        groups: N ids; captions of one group describe the same thing and are positives of all its images. None makes
+            every image a group.
+        keys: (N,), int64, content hashes, if the source has them; otherwise they are computed.
+    """
+
+    name: str
+    pictures: Pictures
+    captions: Sequence[Sequence[str]]
+    groups: Sequence[Hashable] | None = None
+    keys: Tensor | None = None
 
 
 class PairSource(Source):
@@ -29,3 +54,18 @@ class PairSource(Source):
             ConfigError: a key does not fit the content of the source.
             DataError: the source is missing, empty, damaged or not of this kind.
         """
+
+
+def texts_of(value: object, where: str) -> tuple[str, ...]:
+    """A caption or a list of captions as a tuple without nulls; raises DataError if the value is something else."""
+    texts: list[Any] = value if isinstance(value, list) else [value]
+    if not all(text is None or isinstance(text, str) for text in texts):
+        raise DataError(f"captions must be text or a list of text. {where} has {str(value)[:60]!r}.")
+    return tuple(text for text in texts if text is not None)
+
+
+def group_id(value: object, where: str) -> str | int:
+    """A group's id; raises DataError if it is neither text nor a whole number."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        raise DataError(f"a group id must be text or a whole number. {where} has {value!r}. Fill it in.")
+    return value

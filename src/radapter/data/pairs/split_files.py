@@ -17,8 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from radapter.data.pairs.captioned import CaptionedPictures
-from radapter.data.pairs.source import PairSource
+from radapter.data.pairs.source import CaptionedPictures, PairSource
 from radapter.data.paths import PATH, place
 from radapter.data.pictures.image_files import files_inside
 from radapter.data.pictures.pictures import FilePictures

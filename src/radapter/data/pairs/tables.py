@@ -1,4 +1,4 @@
-"""Captioned tables that the user writes, CSV or TSV and JSON Lines; rows of one image are merged."""
+"""Captioned tables: CSV or TSV and JSON Lines, whose rows of one image are merged, and tables of Hugging Face."""
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path, PurePath
@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from radapter.data.pairs.captioned import CaptionedPictures, group_id, texts_of
-from radapter.data.pairs.source import PairSource
+from radapter.data.columns import ColumnKeys, HubKeys, ParquetKeys
+from radapter.data.pairs.source import CaptionedPictures, PairSource, group_id, texts_of
 from radapter.data.paths import PATH
 from radapter.data.pictures.image_files import files_of_table, refuse_missing
 from radapter.data.pictures.pictures import FilePictures
@@ -109,6 +109,42 @@ class PairJsonlSource(_CaptionTable):
         if self.group is not None:
             ids = [group_id(entry[self.group], where) for where, entry in entries.items()]
         return self._merged(paths, texts, ids, reading)
+
+
+class _CaptionColumns(ColumnKeys, PairSource):
+    captions: str = Field(default="captions", description="column of captions or lists of captions")
+    group: str | None = Field(default=None, description="column of group ids; null makes each row a group")
+
+    def read(self, reading: Reading) -> CaptionedPictures:
+        """The rows of the table.
+
+        Raises:
+            ConfigError: there is no such split or column.
+            DataError: as `table`, or a column holds something else.
+        """
+        table = self.table(reading)
+        table.require(self.image, self.captions, *([] if self.group is None else [self.group]))
+        pictures = table.pictures(self.image, max_pixels=reading.max_pixels)
+        texts = [
+            texts_of(value, pictures.where(row)) for row, value in enumerate(table.values(self.captions))
+        ]
+        groups = None
+        if self.group is not None:
+            groups = [
+                group_id(value, pictures.where(row)) for row, value in enumerate(table.values(self.group))
+            ]
+        return CaptionedPictures(table.name, pictures, texts, groups)
+
+
+class PairParquetSource(ParquetKeys, _CaptionColumns):
+    """Parquet files with an image and a caption column, as the hub stores them; a row is an image."""
+
+
+class PairHubSource(HubKeys, _CaptionColumns):
+    """A data set of the Hugging Face hub, with `allow_download: true`, or a folder that `save_to_disk` wrote.
+
+    A row is an image.
+    """
 
 
 def _entries(path: Path) -> dict[str, dict[str, Any]]:

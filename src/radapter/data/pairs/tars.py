@@ -14,8 +14,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from radapter.data.pairs.captioned import CaptionedPictures, group_id, texts_of
-from radapter.data.pairs.source import PairSource
+from radapter.data.pairs.source import CaptionedPictures, PairSource, group_id, texts_of
 from radapter.data.paths import PATH, Files, expanded_files, place
 from radapter.data.pictures.decoding import SUFFIXES
 from radapter.data.shards.parts import content_key

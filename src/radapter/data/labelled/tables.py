@@ -1,4 +1,4 @@
-"""Tables of image paths and labels, CSV or TSV. The user names the columns."""
+"""Labelled tables: CSV or TSV with image paths, and parquet files, saved data sets and hub data sets."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,15 +6,15 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from radapter.data.labelled.labels import LabelledPictures
-from radapter.data.labelled.source import LabelledSource
+from radapter.data.columns import ColumnKeys, HubKeys, ParquetKeys
+from radapter.data.labelled.source import LabelledPictures, LabelledSource
 from radapter.data.paths import PATH
 from radapter.data.pictures.image_files import files_of_table
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
 from radapter.data.text_tables import SUFFIXES, ListedImages, read_table, refuse_blank
 from radapter.data.wording import Accepts
-from radapter.errors import ConfigError, did_you_mean
+from radapter.errors import ConfigError, DataError, did_you_mean
 
 
 class CsvSource(ListedImages, LabelledSource):
@@ -65,6 +65,38 @@ class CsvSource(ListedImages, LabelledSource):
             None,
             groups=groups or None,
         )
+
+
+class _LabelColumns(ColumnKeys, LabelledSource):
+    label: str = Field(default="label", description="column of class names or integers")
+
+    def read(self, reading: Reading) -> LabelledPictures:
+        """The rows of the table; class names come from the label column if it has them (`ClassLabel`).
+
+        Raises:
+            ConfigError: there is no such split or column.
+            DataError: as `table`, or a column holds something else.
+        """
+        import datasets
+
+        table = self.table(reading)
+        table.require(self.image, self.label)
+        pictures = table.pictures(self.image, max_pixels=reading.max_pixels)
+        kind = table.table.features[self.label]
+        if not str(getattr(kind, "dtype", "")).startswith(("int", "uint", "string", "large_string")):
+            raise DataError(
+                f"label column must hold class names or integers. '{self.label}' of '{table.name}' holds {kind}."
+            )
+        classnames = tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
+        return LabelledPictures(table.name, pictures, table.values(self.label), classnames)
+
+
+class ParquetSource(ParquetKeys, _LabelColumns):
+    """Parquet files with an image and a label column, as the hub stores them."""
+
+
+class HubSource(HubKeys, _LabelColumns):
+    """A data set of the Hugging Face hub, with `allow_download: true`, or a folder that `save_to_disk` wrote."""
 
 
 def _selected(path: Path, columns: list[list[str]], conditions: Mapping[str, list[str]]) -> list[list[str]]:

@@ -345,7 +345,7 @@ def test_a_table_of_wrong_paths_prints_three_of_them(radapter, here):
     assert len(answer.result.output.splitlines()) < 60
 
 
-def test_a_missing_folder_says_where_it_is_looked_for(radapter, refusal, here):
-    assert f"'photos' does not. It is looked for in '{here}'" in refusal(
+def test_a_missing_relative_folder_names_the_current_folder(radapter, refusal, here):
+    assert f"'photos' does not. The current folder is '{here}'" in refusal(
         radapter, "data", "check", "{folder: photos}"
     )

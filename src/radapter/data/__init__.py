@@ -1,14 +1,14 @@
-"""Data sets: where pictures, labels and captions come from, and how they are loaded.
+"""Data sets: where images, labels and captions come from, and how they are loaded.
 
-pictures/         from bytes to an RGB picture, bounded; augmentation and corruptions
-labelled/         pictures with a class each: the set, its readers, the layouts of public sets
-pairs/            pictures with captions: the set, its readers, grouped batches
-masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
-shards/           any of them as tars of a gigabyte, and training from these in sequence
+pictures/         from bytes to an RGB image of limited size; augmentation and corruptions
+labelled/         images with a class each: the set, its readers, the layouts of public sets
+pairs/            images with captions: the set, its readers, grouped batches
+masks/            images with a class for every pixel: the set, its readers, the layouts of public sets
+shards/           any of these sets in tar files of 1 GB, and training from them in sequence
 regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
 source.py         a source of data, whose kinds are typed models; paths.py, wording.py: its paths and its errors
-region_sources.py the kinds of source of regions
-splits.py         content-stable splits
+region_sources.py, world_scenes.py   the kinds of source of regions, and scenes of the embedded world
+splits.py         splits by content; dividing.py: one source as training, validation and test set
 columns.py, text_tables.py, tars.py   containers that several readers open
 loading/, in_threads.py, memory.py     batches
 """

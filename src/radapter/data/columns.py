@@ -5,7 +5,6 @@ its size does not matter.
 """
 
 import dataclasses
-import glob
 import os
 import sys
 from abc import abstractmethod
@@ -16,7 +15,7 @@ from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
-from radapter.data.paths import PATH_OR_NAME, Files, expanded, expanded_files
+from radapter.data.paths import PATH_OR_NAME, Files, expanded, expanded_files, matching
 from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.pictures.image_files import files_inside, roots_of
 from radapter.data.pictures.pictures import ColumnPictures
@@ -32,13 +31,7 @@ SUFFIXES = (".parquet",)
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class ColumnTable:
-    """A table and its name in messages.
-
-    Attributes:
-        table: a `datasets.Dataset`.
-        folder: where relative paths in it start.
-        roots: folders, without links, that the files of its paths must lie in.
-    """
+    """A `datasets.Dataset`. Relative paths in it start at `folder`; all must be inside `roots`, links resolved."""
 
     table: Any
     name: str
@@ -78,13 +71,9 @@ class ColumnTable:
                 f"{table.features[column]}."
             )
         # A row of the image column alone takes 10 us; `table[image][i]` selects the column anew, 270 us.
+        rows = table.select_columns([column])
         return ColumnPictures(
-            table.select_columns([column]),
-            column,
-            name=self.name,
-            folder=self.folder,
-            roots=self.roots,
-            max_pixels=max_pixels,
+            rows, column, name=self.name, folder=self.folder, roots=self.roots, max_pixels=max_pixels
         )
 
 
@@ -123,12 +112,7 @@ class HubKeys(ColumnKeys):
         return any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
 
     def table(self, reading: Reading) -> ColumnTable:
-        """The table of the split.
-
-        Raises:
-            ConfigError: there is no such split.
-            DataError: the folder is no saved data set, or the download is not allowed or fails.
-        """
+        """The table of the split; raises ConfigError or DataError if it cannot be opened."""
         folder = Path(expanded(self.hub)).expanduser()
         if folder.is_dir():
             roots: tuple[str, ...] = (os.path.realpath(folder),)
@@ -156,7 +140,7 @@ def parquet_table(paths: Sequence[str]) -> ColumnTable:
     """Parquet files, or patterns with `*`, as one table; raises DataError if a file is missing or damaged."""
     import datasets
 
-    files = [file for path in paths for file in _found(path)]
+    files = matching(paths, "parquet file")
     with _quiet():
         try:
             table = datasets.load_dataset("parquet", data_files=files, split="train")
@@ -166,20 +150,6 @@ def parquet_table(paths: Sequence[str]) -> ColumnTable:
             ) from error
     first = Path(files[0])
     return ColumnTable(table, first.stem, first.parent, roots_of(first.parent, first))
-
-
-def _found(path: str) -> list[str]:
-    files = sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
-    if not files:
-        raise DataError(f"parquet file must exist. '{path}' does not.")
-    for file in files:
-        try:
-            open_regular(file, limit=sys.maxsize).close()  # a memory-mapped table may have any size
-        except OSError as error:
-            raise DataError(
-                f"parquet file must exist and be a regular file. '{file}': {error.strerror}."
-            ) from error
-    return files
 
 
 def _saved(folder: Path, *, split: str) -> Any:

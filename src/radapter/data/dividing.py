@@ -22,15 +22,11 @@ def divided(
     labelled: bool = False,
     splits: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """The sources of `train`, `id_val` and `id_test` that one source gives.
+    """The sources of `train`, `id_val` and `id_test` that one source (a mapping without `part`) gives.
 
-    Existing splits are used as they are. A set without a split is cut from the training split by content, a tenth of
-    it; a source without splits is cut into 80, 10 and 10 %. `shots` applies to `train` only.
-
-    Args:
-        spec: a mapping as in run.yaml, without `part`.
-        labelled: whether the images have class labels; see `splits_of`.
-        splits: the result of `splits_of` for the source, if the caller has it.
+    Existing splits (`splits`, by default `splits_of`) are used as they are. A set without a split is cut from the
+    training split by content, a tenth of it; a source without splits is cut into 80, 10 and 10 %. `shots` applies to
+    `train` only.
     """
     found = splits_of(spec, labelled=labelled) if splits is None else splits
     sets = {role: {**spec, "part": part} for role, part in CUTS.items()}
@@ -55,7 +51,6 @@ def splits_of(spec: Mapping[str, Any], *, labelled: bool = False) -> dict[str, d
 
     Raises:
         ConfigError: the column mixes names of splits with other values.
-        DataError: a folder or a table cannot be read.
     """
     if isinstance(spec.get("folder"), str):
         folder = spec["folder"]
@@ -84,25 +79,22 @@ def _rows_of_splits(table: Path) -> dict[str, dict[str, list[str]]]:
     if column is None:
         return {}
     cells = sorted(set(read_table(table, [column])[0]))
-    found = {
-        role: [cell for cell in cells if cell.strip().casefold() in names]
-        for role, names in SPLIT_NAMES.items()
-    }
-    found = {role: named for role, named in found.items() if named}
-    others = len(cells) > sum(map(len, found.values()))
-    if not found or (found.keys() == {"train"} and not others):
+    role_of = {name: role for role, names in SPLIT_NAMES.items() for name in names}
+    found: dict[str, list[str]] = {}
+    for cell in cells:
+        found.setdefault(role_of.get(cell.strip().casefold(), ""), []).append(cell)
+    if found.keys() <= {""} or found.keys() == {"train"}:
         return {}
-    if others or "train" not in found:
+    if "" in found or "train" not in found:
         raise ConfigError(
             f"column {column!r} must hold only train and val or test. '{table}' has "
             f"{', '.join(map(repr, cells[:5]))}. Give data.train, data.id_val and data.id_test "
             f"instead, each with where: {{{column}: VALUE}}."
         )
-    return {role: {column: named} for role, named in found.items()}
+    return {role: {column: found[role]} for role in SPLIT_NAMES if role in found}
 
 
 def _saved_splits(folder: Path) -> list[str]:
-    """The splits of a DatasetDict that `save_to_disk` wrote."""
     try:
         return list(read_json_file(folder / "dataset_dict.json")["splits"])
     except (OSError, ValueError, KeyError, TypeError):

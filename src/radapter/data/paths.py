@@ -1,8 +1,10 @@
 """Paths in run.yaml: expanded when opened, stored as absolute paths so that they are valid from every folder."""
 
 import errno
+import glob
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +12,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from radapter.errors import ConfigError
+from radapter.errors import ConfigError, DataError
+from radapter.given_files import open_regular
 
 PATH, PATH_OR_NAME, PATHS_OR_NAMES = "path", "path or name", "paths or names"
 """Marks of a field, as in `Annotated[str, PATH]`: a path or paths; a path or another name; a list of those."""
@@ -50,6 +53,24 @@ def expanded(path: str) -> str:
 def expanded_files(given: str | Sequence[str]) -> list[str]:
     """The paths of `Files`, expanded; raises ConfigError as `expanded`."""
     return [expanded(path) for path in ([given] if isinstance(given, str) else given)]
+
+
+def matching(patterns: Sequence[str], kind: str) -> list[str]:
+    """The files that names, or patterns with `*`, match; raises DataError if one is missing or no regular file."""
+    found: list[str] = []
+    for pattern in patterns:
+        files = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
+        if not files:
+            raise DataError(f"{kind} must exist. '{pattern}' does not.")
+        for file in files:
+            try:
+                open_regular(file, limit=sys.maxsize).close()  # a memory-mapped file may have any size
+            except OSError as error:
+                raise DataError(
+                    f"{kind} must exist and be a regular file. '{file}': {error.strerror}."
+                ) from error
+        found += files
+    return found
 
 
 def place(path: str) -> Path:

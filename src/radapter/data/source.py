@@ -5,7 +5,7 @@ list of these classes. `source_type` turns the list into the annotation that che
 """
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NotRequired, Self, TypeVar, Union
@@ -42,16 +42,10 @@ _CORRUPTION = "{type: a corruption, severity: 1 to 5, seed: 0}"
 
 @dataclass(frozen=True)
 class Reading:
-    """How a source is read.
+    """How a source is read; raises ConfigError if `max_pixels` is out of range.
 
-    Attributes:
-        max_pixels: images with more are refused; only their header is read.
-        max_bad: fraction of the images that may be unreadable.
-        allow_download: whether the source may be downloaded from the hub.
-        progress: called with (done, total) while contents are hashed.
-
-    Raises:
-        ConfigError: max_pixels is out of range.
+    Images of more pixels are refused, and `max_bad` is the fraction of the images that may be unreadable. `progress`
+    is called with (done, total) while contents are hashed.
     """
 
     max_pixels: int = MAX_PIXELS
@@ -69,8 +63,7 @@ DEFAULT = Reading()
 class Source(BaseModel):
     """One kind of source. The first field that its class declares is the key that selects it.
 
-    suffixes: suffixes that select the kind when the source is a path alone.
-    changes: maps keys that only modify another key to that key.
+    `suffixes` select the kind for a path alone. `changes` maps keys that only modify another key to that key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
@@ -134,6 +127,7 @@ Spec = str | Mapping[str, Any] | Source
 """A source as callers may give it."""
 AnySource = TypeVar("AnySource", bound=Source)
 Kinds = Sequence[type[AnySource]]
+_BY_TAG: dict[str, type[Source]] = {}  # filled by `source_type`
 
 
 def _interval(value: object) -> object:
@@ -196,9 +190,7 @@ def source_type(kinds: Kinds[Source], *, words: str, may_be_path: bool = True) -
             return "<path>"
         found = _selected(value, kinds) if isinstance(value, Mapping) else []
         # beside {folder: ...}, `corrupt` is an option; alone it is a kind
-        alone = [
-            kind for kind in found if kind.key() not in keys_of([other for other in found if other != kind])
-        ]
+        alone = [kind for kind in found if kind.key() not in keys_of([k for k in found if k != kind])]
         return _tag(alone[0]) if len(alone) == 1 else None
 
     def plain(value: object) -> object:
@@ -208,15 +200,14 @@ def source_type(kinds: Kinds[Source], *, words: str, may_be_path: bool = True) -
             value = {key: of for key, of in value.items() if of is not None or key not in unused}
         if tag_of(value) is None:
             names = [kind.key() for kind in kinds]
-            near = []
-            if isinstance(value, Mapping) and not any(name in value for name in names):
-                near = [did_you_mean(str(key), names) for key in value]
+            mistaken = value if isinstance(value, Mapping) and not value.keys() & set(names) else {}
             raise ValueError(
                 f"must be {'a path or ' if may_be_path else ''}a mapping with exactly one of the keys "
-                f"{', '.join(map(repr, names))}.{''.join(near)}"
+                f"{', '.join(map(repr, names))}.{''.join(did_you_mean(str(key), names) for key in mistaken)}"
             )
         return value
 
+    _BY_TAG.update({_tag(kind): kind for kind in kinds})
     # Some versions of pydantic refuse a Discriminator over one type. `plain` never lets None through.
     other = Annotated[str, Tag("<path>")] if may_be_path else Annotated[None, Tag("<none>")]
     return Annotated[
@@ -233,7 +224,7 @@ def checked(spec: object, adapter: TypeAdapter[Any]) -> Any:
     try:
         return adapter.validate_python(spec)
     except ValidationError as error:
-        raise ConfigError("\n".join(dict.fromkeys(_sentences(error)))) from None
+        raise ConfigError("\n".join(dict.fromkeys(map(_sentence, error.errors(include_url=False))))) from None
 
 
 def kind_of(path: Path, kinds: Kinds[AnySource]) -> type[AnySource] | None:
@@ -270,16 +261,10 @@ def stored(value: str | Source) -> str | dict[str, Any]:
 
 def in_kind(location: Location) -> tuple[Location, type[Source] | None]:
     """Turns a location of pydantic into the user's keys, down to the key of the innermost source, and its kind."""
-    tags = [depth for depth, part in enumerate(location) if _is_tag(part)]
-    kind = None if not tags else next((k for k in _all_kinds(Source) if _tag(k) == location[tags[-1]]), None)
+    tags = [depth for depth, part in enumerate(location) if str(part).startswith("<")]
+    kind = _BY_TAG.get(str(location[tags[-1]])) if tags else None
     shown = location if kind is None else location[: tags[-1] + 2]
-    return tuple(part for part in shown if not _is_tag(part)), kind
-
-
-def _all_kinds(kind: type[Source]) -> Iterator[type[Source]]:
-    yield kind
-    for below in kind.__subclasses__():
-        yield from _all_kinds(below)
+    return tuple(part for part in shown if not str(part).startswith("<")), kind
 
 
 def _tag(kind: type[Source]) -> str:
@@ -287,23 +272,16 @@ def _tag(kind: type[Source]) -> str:
     return f"<{kind.__module__}.{kind.__qualname__}>"
 
 
-def _is_tag(part: str | int) -> bool:
-    return str(part).startswith("<")
-
-
 def _selected(value: Mapping[Any, Any], kinds: Kinds[Source]) -> list[type[Source]]:
     return [kind for kind in kinds if value.get(kind.key()) is not None]
 
 
-def _sentences(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors(include_url=False):
-        location, kind = in_kind(problem["loc"])
-        key = ".".join(map(str, location))
-        if kind is not None and problem["type"] == "extra_forbidden":
-            yield unknown_key(key, kind)
-        else:
-            field = kind.model_fields.get(str(location[-1])) if kind and location else None
-            yield sentence_of(problem, key, field)
+def _sentence(problem: Mapping[str, Any]) -> str:
+    location, kind = in_kind(problem["loc"])
+    key = ".".join(map(str, location))
+    if kind is not None and problem["type"] == "extra_forbidden":
+        return unknown_key(key, kind)
+    return sentence_of(problem, key, kind.model_fields.get(str(location[-1])) if kind and location else None)
 
 
 def unknown_key(

@@ -5,6 +5,7 @@ images whose fraction lies in it. Adding, renaming or reordering files moves no 
 of one image are always in the same part.
 """
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -82,33 +83,27 @@ def _position(key: int, split_seed: int) -> int:
 
 
 def _key(pictures: Pictures, row: int) -> int:
-    known = _file_identity(pictures, row)
-    if known is not None and known in _seen:
-        return _seen[known]
+    identity = None
+    if isinstance(pictures, FilePictures):
+        path = os.path.realpath(pictures.paths[row])
+        with contextlib.suppress(OSError):
+            status = os.stat(path)  # noqa: PTH116
+            identity = path, status.st_size, status.st_mtime_ns
+    if identity is not None and identity in _seen:
+        return _seen[identity]
     try:
         key = key_of(pictures.content(row))
     except ImageError:
         return UNREADABLE
-    if known is not None:
+    if identity is not None:
         with _lock:
-            _seen[known] = key
+            _seen[identity] = key
     return key
 
 
 def key_of(content: bytes) -> int:
     """The first 8 bytes of the SHA-256, big-endian, as a signed 64-bit integer."""
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)
-
-
-def _file_identity(pictures: Pictures, row: int) -> tuple[str, int, int] | None:
-    if not isinstance(pictures, FilePictures):
-        return None
-    path = os.path.realpath(pictures.paths[row])
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return None
-    return path, status.st_size, status.st_mtime_ns
 
 
 _seen: dict[tuple[str, int, int], int] = {}

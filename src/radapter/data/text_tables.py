@@ -51,12 +51,10 @@ def separator_of(path: Path) -> str:
 
 
 def read_table(path: Path, columns: Sequence[str], *, beside: str = "label") -> list[list[str]]:
-    """Return the cells of these columns of a UTF-8 table whose first line names them, one list per column.
-
-    `beside` is the key of a source that names the second column; an error message shows it.
+    """The cells of these columns of a table, one list per column; its first line names the columns.
 
     Raises:
-        ConfigError: the table has no such column.
+        ConfigError: the table has no such column; the message names the second one with the key `beside`.
         DataError: the file is missing, no table, without rows, or has a row of another length.
     """
     lines = list(_lines(path))
@@ -88,7 +86,6 @@ def refuse_blank(cells: Sequence[str], what: str, path: Path, remedy: str) -> No
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    """The cells of each line that is not empty; those of the first line are stripped."""
     separator = separator_of(path)
     row = 0
     try:
@@ -110,8 +107,7 @@ def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> DataError:
         return DataError(f"table must exist and be readable. '{path}': {error.strerror}. Check the path.")
     with path.open("rb") as file:
         encoding = "UTF-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
-    byte = error.object[error.start]
     return DataError(
-        f"table must be UTF-8 text. '{path}' is not: byte {error.start} is 0x{byte:02x}. Save it as 'CSV UTF-8', or "
-        f"convert it: iconv -f {encoding} -t UTF-8 {path.name} > utf8.csv"
+        f"table must be UTF-8 text. '{path}' is not: byte {error.start} is 0x{error.object[error.start]:02x}. Save "
+        f"it as 'CSV UTF-8', or convert it: iconv -f {encoding} -t UTF-8 {path.name} > utf8.csv"
     )

@@ -31,12 +31,7 @@ def requirement(field: FieldInfo | None) -> str:
 
 
 def sentence_of(problem: Mapping[str, Any], key: str, field: FieldInfo | None) -> str:
-    """Describe one entry of `ValidationError.errors()`, except that of an unknown key.
-
-    Args:
-        key: dotted, as the user wrote it; empty for a whole source.
-        field: the field of the key, if there is one.
-    """
+    """Describes one of `ValidationError.errors()`, except an unknown key; `key` is dotted, or empty for a source."""
     kind, value = problem["type"], problem["input"]
     if kind == "missing":
         return f"'{key}' is required: {field.description if field else 'it has no default'}."
@@ -51,7 +46,7 @@ def sentence_of(problem: Mapping[str, Any], key: str, field: FieldInfo | None) -
 
 
 def with_value(rule: str, value: object) -> str:
-    """Return a rule such as "must be > 0", the value found, and the rule's further sentences."""
+    """Returns a rule such as "must be > 0", the value found, and the rule's further sentences."""
     shown = repr(value)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     first, _, rest = rule.partition(". ")
@@ -60,7 +55,7 @@ def with_value(rule: str, value: object) -> str:
 
 
 def refuse_unknown(key: str, value: str, known: Collection[str], holder: str, remedy: str = "") -> None:
-    """Raise ConfigError unless `value` is one of `known`, the names in `holder`; proposes the nearest."""
+    """Raises ConfigError unless `value` is one of `known`, the names in `holder`; proposes the nearest."""
     if value not in known:
         raise ConfigError(
             f"{key} must be one of {', '.join(known)}. {holder} has no {value!r}."
@@ -71,7 +66,7 @@ def refuse_unknown(key: str, value: str, known: Collection[str], holder: str, re
 def read_or_refuse(
     read: Callable[[Path], _Content], path: Path, requirement: str, remedy: str = ""
 ) -> _Content:
-    """Return `read(path)`; raise DataError with the requirement and the remedy where the file cannot be read."""
+    """Returns `read(path)`; raises DataError with the requirement and the remedy where the file cannot be read."""
     try:
         return read(path)
     except (OSError, ValueError) as error:

@@ -28,16 +28,12 @@ class Findings:
     """The content of a set.
 
     Attributes:
-        images: number of images.
-        per_class: class name -> images, in the order of the class list.
-        per_group: group name -> images; empty without groups.
         copy_pairs: the names of each copy and of the first image with the same content.
         torn: those of `copy_pairs` whose images have different classes.
-        decoded: images that were decoded, or could not be.
+        decoded: number of images that were decoded, or could not be.
         unreadable: the errors of images that could not be decoded.
         formats: file format -> decoded images; "no file" for drawn images.
-        widths: (lowest, highest) of the decoded images, in pixels, if there are any.
-        heights: as `widths`.
+        widths: (lowest, highest) of the decoded images, in pixels; so `heights`.
     """
 
     images: int
@@ -60,12 +56,9 @@ class Findings:
 def look_at(
     dataset: ClassificationSet, *, sample: int | None = SAMPLE, progress: Progress | None = None
 ) -> Findings:
-    """Counts the content of a set and decodes a sample of it.
+    """Counts the content of a set and decodes `sample` of its images, spread evenly; None decodes all.
 
-    Args:
-        sample: how many images are decoded, spread evenly; None decodes all. Images whose bytes could not be read
-            when the set was opened are always tried.
-        progress: called with (done, total) while images are decoded.
+    Images whose bytes could not be read when the set was opened are always tried.
     """
     copies, labels = list(_copies(dataset)), dataset.labels.tolist()
     named = [(dataset.where(index), dataset.where(first)) for index, first in copies]
@@ -91,7 +84,7 @@ def _counts(numbers: Tensor, names: tuple[str, ...]) -> dict[str, int]:
 
 
 def _copies(dataset: ClassificationSet) -> Iterator[tuple[int, int]]:
-    """(index, index of the first image with this content) of every copy."""
+    """The index of every copy and of the first image with the same content."""
     first: dict[int, int] = {}
     for index, key in enumerate(dataset.keys.tolist()):
         if key != UNREADABLE and first.setdefault(key, index) != index:

@@ -15,7 +15,7 @@ from radapter.data.pictures.decoding import is_image_file
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
 from radapter.data.wording import some
-from radapter.errors import DataError
+from radapter.errors import ConfigError, DataError, did_you_mean
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -31,12 +31,7 @@ class FolderSource(LabelledSource):
     folder: Annotated[str, PATH] = Field(description="the folder")
 
     def read(self, reading: Reading) -> LabelledPictures:
-        """Lists the class folders.
-
-        Raises:
-            DataError: as `list_class_folders`; or the classes are not given and the subfolders are splits or have no
-                images at their first level.
-        """
+        """Lists the class folders; raises DataError also if they seem to be splits or domains."""
         path = place(self.folder)
         if self.classes is None:
             _refuse_splits(path)
@@ -115,13 +110,10 @@ def images_in(folder: Path) -> list[str]:
 
 
 def split_folders(folder: Path) -> dict[str, str]:
-    """Set -> the subfolder that holds its split; empty if the subfolders are no splits.
+    """Set -> the subfolder that holds its split; raises DataError if a folder cannot be listed.
 
     A folder "train" among class folders is a class: a split needs a validation or test folder beside it and class
     folders in it.
-
-    Raises:
-        DataError: a folder cannot be listed.
     """
     if not folder.is_dir():
         return {}
@@ -142,10 +134,9 @@ def by_set(names: Iterable[str]) -> dict[str, str]:
 
 
 def passed_over(folder: Path, *, levels: int) -> dict[str, int]:
-    """Counts the files in a folder that are not read, by suffix, most first; hidden files are not counted.
+    """Counts the files in a folder that are not read, by suffix or "no suffix", most first; ignores hidden ones.
 
-    Other keys are "no suffix" and "link to a folder". Links to folders are followed down to `levels`, the greatest
-    depth of a class folder, and not below.
+    Links to folders are followed down to `levels`, the greatest depth of a class folder, and counted below it.
     """
     suffixes: collections.Counter[str] = collections.Counter()
     for parent, folders, files in _walk(folder):
@@ -178,6 +169,15 @@ def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
         f"every class folder must hold an image. In '{path}' {len(empty)} of {len(files)} hold none: "
         f"{first_few(empty)}. {remedy}"
     )
+
+
+def refuse_absent(key: str, value: str, folder: Path, present: Sequence[str], none: str = "none") -> None:
+    """Raises ConfigError unless `value` is one of the subfolders `present` of a folder."""
+    if value not in present:
+        raise ConfigError(
+            f"{key} must be a folder of '{folder}', which holds {', '.join(present) or none}. Got {value!r}."
+            f"{did_you_mean(value, present)}"
+        )
 
 
 def first_few(names: Sequence[str]) -> str:

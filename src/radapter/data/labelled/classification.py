@@ -20,11 +20,9 @@ class ClassificationSet:
     """N labelled images, decoded on access.
 
     Attributes:
-        name: the set's name in tables and messages.
         classnames: C distinct names; a test set may have images of only some of them.
         labels: (N,), int64, into `classnames`.
-        keys: (N,), int64, the first 8 bytes of the SHA-256 of each image's content. Augmentation, dropping and
-            splits depend on them.
+        keys: (N,), int64, from `content_keys`. Augmentation, dropping and splits depend on them.
         pictures: M >= N images.
         rows: (N,), int64, into `pictures`.
         candidates: (K, S), int64, into `classnames`, for a test set of only K classes: for each of them the up to S
@@ -100,15 +98,7 @@ class ClassificationSet:
 def array_set(
     name: str, pixels: Tensor, labels: Tensor, classnames: Sequence[str], *, keys: Tensor | None = None
 ) -> ClassificationSet:
-    """A data set of images in memory.
-
-    Args:
-        name: the set's name in tables and messages.
-        pixels: (N, 3, H, W), uint8.
-        labels: (N,), int64, into `classnames`.
-        classnames: C names.
-        keys: (N,), int64; by default hashed from the pixels.
-    """
+    """A data set in memory: pixels (N, 3, H, W) uint8, labels and keys (N,) int64; keys default to hashes."""
     pictures = ArrayPictures(pixels, name=name)
     rows = torch.arange(len(pictures))
     keys = content_keys(pictures, rows, known=keys)

@@ -22,8 +22,7 @@ from radapter.errors import ConfigError, DataError
 from radapter.given_files import read_json_file
 from radapter.zeroshot import spoken
 
-Entry = tuple[str, int, str]
-"""Path, label, class name."""
+Entry = tuple[str, int, str]  # path, label, class name
 
 
 class CoopSource(LabelledSource):
@@ -40,8 +39,7 @@ class CoopSource(LabelledSource):
 
         Raises:
             ConfigError: the file has no such split.
-            DataError: the file is missing or of another form, a label has two names or a name two labels, a path
-                leaves `images`, or images are missing.
+            DataError: the file is missing or of another form, labels and names disagree, or images are missing.
         """
         path = place(self.coop)
         splits = _entries(path)
@@ -57,7 +55,7 @@ class CoopSource(LabelledSource):
         )
 
     def coop_rows(self) -> list[int]:
-        """Return the rows of the split that CoOp draws for few-shot training.
+        """The rows of the split that CoOp draws for few-shot training.
 
         CoOp seeds Python's generator, then draws `shots` images of each class of train, then min(shots, 4) of each
         class of val, in the order of the file. A class with fewer images gives all. All classes are drawn before a
@@ -69,7 +67,6 @@ class CoopSource(LabelledSource):
 
         Raises:
             ConfigError: CoOp does not draw from the split, or the file lacks it or train.
-            DataError: the file is missing or of another form.
         """
         path = place(self.coop)
         splits = _entries(path)
@@ -77,11 +74,11 @@ class CoopSource(LabelledSource):
             raise ConfigError(
                 "shots_scheme: coop draws from train and val. Got split: test, which CoOp uses whole. Remove shots."
             )
-        for needed in ("train", self.split):
-            if needed not in splits:
-                raise ConfigError(
-                    f"shots_scheme: coop needs the split {needed}. '{path}' has {', '.join(splits)}."
-                )
+        absent = {"train", self.split} - splits.keys()
+        if absent:
+            raise ConfigError(
+                f"shots_scheme: coop needs the split {min(absent)}. '{path}' has {', '.join(splits)}."
+            )
         assert self.shots is not None
         generator = random.Random(self.shots_seed)
         train = _drawn(splits["train"], self.shots, generator)
@@ -92,11 +89,8 @@ def _drawn(entries: Sequence[Entry], shots: int, generator: random.Random) -> li
     rows: dict[int, list[int]] = {}
     for row, (_, label, _) in enumerate(entries):
         rows.setdefault(label, []).append(row)
-    return [
-        row
-        for of_class in rows.values()
-        for row in (generator.sample(of_class, shots) if len(of_class) >= shots else of_class)
-    ]
+    drawn = [generator.sample(of, shots) if len(of) >= shots else of for of in rows.values()]
+    return [row for of_class in drawn for row in of_class]
 
 
 def _entries(path: Path) -> dict[str, list[Entry]]:

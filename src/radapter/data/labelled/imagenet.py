@@ -18,7 +18,7 @@ and are made distinct here. A file of ids replaces both, for subsets and for mac
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ from radapter.data.labelled.class_folders import (
     folders_in,
     images_in,
     list_class_folders,
+    refuse_absent,
     refuse_empty,
 )
 from radapter.data.labelled.labels import refuse_duplicates
@@ -37,7 +38,7 @@ from radapter.data.labelled.source import LabelledPictures
 from radapter.data.pictures.pictures import ChangedPictures
 from radapter.data.source import Reading
 from radapter.data.wording import read_or_refuse
-from radapter.errors import ConfigError, DataError, MissingExtraError, did_you_mean
+from radapter.errors import ConfigError, DataError, MissingExtraError
 from radapter.given_files import parse_json, read_json_file, read_text
 
 SPLITS = ("train", "val")
@@ -58,41 +59,30 @@ def read_imagenet(
 ) -> LabelledPictures:
     """ImageNet: the folder that holds train/ and val/, which needs `split`, or one of these.
 
-    Raises:
-        ConfigError: a split is needed and not given, or given and does not exist.
-        DataError: as `read_wnid_folders`.
+    Raises ConfigError if a split is needed and not given or does not exist, and DataError as `read_wnid_folders`.
     """
     present = [name for name in folders_in(path) if name in SPLITS]
     if split is None and present:
         raise ConfigError(f"split must be one of {', '.join(present)}. '{path}' holds them. Give split.")
     if split is not None:
-        _refuse_absent("split", split, path, present, none="neither train nor val")
+        refuse_absent("split", split, path, present, none="neither train nor val")
     return read_wnid_folders(path if split is None else path / split, wnids=wnids, reading=reading)
 
 
 def read_imagenet_c(
     path: Path, *, corruption: str, severity: int, wnids: Path | None = None, reading: Reading
 ) -> LabelledPictures:
-    """ImageNet-C: one corruption (the name of its folder) at one severity.
-
-    Raises:
-        ConfigError: there is no such corruption or severity.
-        DataError: as `read_wnid_folders`.
-    """
+    """ImageNet-C: one corruption at one severity; raises ConfigError if they do not exist."""
     for key, value in (("corruption", corruption), ("severity", str(severity))):
-        _refuse_absent(key, value, path, folders_in(path))
+        refuse_absent(key, value, path, folders_in(path))
         path = path / value
     return read_wnid_folders(path, wnids=wnids, reading=reading)
 
 
 def read_imagenet_v2(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
-    """ImageNetV2: folders named by class numbers.
-
-    Raises:
-        DataError: a folder is missing, empty, or not named by a class number.
-    """
-    files = list_class_folders(path)
-    names = list(imagenet_classes(wnids).values())
+    """ImageNetV2: folders named by class numbers; raises DataError if a folder has another name or is empty."""
+    files, classes = list_class_folders(path), imagenet_classes(wnids)
+    names = list(classes.values())
     numbers = {name: int(name) for name in files if name.isdecimal() and int(name) < len(names)}
     strangers = [name for name in files if name not in numbers]
     if strangers:
@@ -100,21 +90,16 @@ def read_imagenet_v2(path: Path, *, wnids: Path | None = None, reading: Reading)
             f"class folders must be named 0 to {len(names) - 1}, the class numbers. In '{path}' {len(strangers)} of "
             f"{len(files)} are not: {first_few(strangers)}. Give the folder that holds them."
         )
-    in_order = sorted(files, key=numbers.__getitem__)
-    classes = {names[numbers[folder]]: files[folder] for folder in in_order}
-    return files_source(path.name, classes, reading=reading, notes=_notes_on(classes, wnids))
+    named = {names[numbers[folder]]: files[folder] for folder in sorted(files, key=numbers.__getitem__)}
+    return files_source(path.name, named, reading=reading, notes=_notes(named, classes))
 
 
 def read_wnid_folders(
     path: Path, *, wnids: Path | None = None, reading: Reading, only_these: bool = False
 ) -> LabelledPictures:
-    """Folders named by WordNet ids, in the order of the class numbers.
+    """Folders named by WordNet ids, in the order of the class numbers; for `wnids` see `imagenet_classes`.
 
-    Args:
-        path: the folder that holds them.
-        wnids: see `imagenet_classes`.
-        reading: limits of images.
-        only_these: whether evaluation chooses only among the classes that have a folder (ImageNet-R and -A).
+    With `only_these`, evaluation chooses only among the classes that have a folder (ImageNet-R and -A).
 
     Raises:
         DataError: a folder is missing, empty, or not named by a known id; or as `imagenet_classes`.
@@ -129,18 +114,15 @@ def read_wnid_folders(
         )
     named = {name: files[wnid] for wnid, name in classes.items() if wnid in files}
     candidates = dict.fromkeys(named, ()) if only_these else None
-    notes = _notes_on(named, wnids)
+    notes = _notes(named, classes)
     return files_source(path.name, named, reading=reading, candidates=candidates, notes=notes)
 
 
 def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
-    """ObjectNet's 113 classes shared with ImageNet, with its names as alternatives; borders are cut off.
+    """ObjectNet's 113 classes shared with ImageNet, with ImageNet's names as alternatives; borders are cut off.
 
     Many of these classes mean several ImageNet classes. Each of these is a right answer, and evaluation takes the
     largest of their logits (as WiSE-FT). Source: Barbu et al., NeurIPS 2019.
-
-    Raises:
-        DataError: a folder or a mapping is missing or not as released, or a class folder has no image.
     """
     of_folder = _mapping(path, "folder_to_objectnet_label.json")
     meant = _imagenet_names(path, list(imagenet_classes(wnids).values()))
@@ -164,9 +146,8 @@ def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -
 def imagenet_classes(wnids: Path | None = None) -> dict[str, str]:
     """WordNet id -> class name, in the order of the class numbers; by default those of ImageNet.
 
-    Args:
-        wnids: a text file with one id per line, in class order, followed by the name (LOC_synset_mapping.txt), or
-            JSON (imagenet_class_index.json). A list of all 1,000 classes takes the built-in names.
+    `wnids` is a text file with one id per line, in class order, followed by the name (LOC_synset_mapping.txt), or a
+    JSON file (imagenet_class_index.json). A list of all 1,000 classes takes the built-in names.
 
     Raises:
         DataError: the file is missing, has other content, or lacks names.
@@ -187,19 +168,10 @@ def imagenet_classes(wnids: Path | None = None) -> dict[str, str]:
     return named
 
 
-def _refuse_absent(key: str, value: str, folder: Path, present: list[str], none: str = "none") -> None:
-    if value not in present:
-        raise ConfigError(
-            f"{key} must be a folder of '{folder}', which holds {', '.join(present) or none}. Got {value!r}."
-            f"{did_you_mean(value, present)}"
-        )
-
-
-def _notes_on(names: Iterable[str], wnids: Path | None) -> tuple[str, ...]:
+def _notes(names: Collection[str], classes: Mapping[str, str]) -> tuple[str, ...]:
     """The note for the user if one of the names is not OpenAI's."""
-    named = imagenet_classes(wnids)
-    changed = {name for wnid, name in _DISTINCT.items() if named.get(wnid) == name}
-    return (_NOTE,) if changed.intersection(names) else ()
+    is_noted = any(name in names and classes.get(wnid) == name for wnid, name in _DISTINCT.items())
+    return (_NOTE,) if is_noted else ()
 
 
 def _with_built_in_names(wnids: list[str] | None = None) -> dict[str, str]:

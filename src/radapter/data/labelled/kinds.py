@@ -33,11 +33,7 @@ _ADAPTER: TypeAdapter[DataSource] = TypeAdapter(DataSource)
 
 
 def labelled_source(spec: Spec) -> LabelledSource:
-    """A source of labelled images, from a path, a mapping as in run.yaml, or one of the kinds.
-
-    Raises:
-        ConfigError: a key or value is unknown or out of range.
-    """
+    """A source of labelled images from a path, a mapping or one of the kinds; raises ConfigError if it is wrong."""
     source = checked(spec, _ADAPTER)
     if isinstance(source, str):
         kind = kind_of(place(source), LABELLED) or FolderSource

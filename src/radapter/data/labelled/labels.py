@@ -30,7 +30,7 @@ class Resolved:
         given: the source's classes after the map, before underscores are replaced and `data.rename` is applied.
         labels: (M,), int64, into `classnames`.
         rows: (M,), int64, ascending: the source's images that remain.
-        candidates: (K, S), int64, into `classnames`, as in `ClassificationSet`; None if all are possible.
+        candidates: as in `ClassificationSet`.
     """
 
     classnames: tuple[str, ...]
@@ -41,11 +41,7 @@ class Resolved:
 
 
 def read_classnames(names: Sequence[str] | str | os.PathLike[str]) -> tuple[str, ...]:
-    """Class names as written, from a list or a UTF-8 text file with one name per line.
-
-    Raises:
-        DataError: the file is missing or empty, or two names are equal.
-    """
+    """Class names from a list or a UTF-8 text file, one per line; raises DataError if two are equal, or for none."""
     if isinstance(names, (str, os.PathLike)):
         text = read_or_refuse(read_text, Path(names), "class names must be a list or a UTF-8 text file")
         listed, origin = tuple(line.strip() for line in text.splitlines() if line.strip()), f"'{names}'"

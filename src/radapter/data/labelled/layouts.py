@@ -9,14 +9,13 @@ DomainNet have one folder for each domain, which holds one folder for each class
 
 import dataclasses
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, final
 
 from pydantic import Field, model_validator
 
-from radapter.data.labelled.class_folders import files_source, folders_in, list_class_folders
+from radapter.data.labelled.class_folders import files_source, folders_in, list_class_folders, refuse_absent
 from radapter.data.labelled.imagenet import (
     read_imagenet,
     read_imagenet_c,
@@ -29,7 +28,7 @@ from radapter.data.paths import PATH, place
 from radapter.data.pictures.image_files import places_inside
 from radapter.data.source import Reading, among
 from radapter.data.wording import read_or_refuse
-from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.errors import ConfigError, DataError
 from radapter.given_files import read_text
 from radapter.zeroshot import spoken
 
@@ -37,14 +36,9 @@ from radapter.zeroshot import spoken
 @final
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """One layout.
+    """One layout: its reader, the number of classes if that is fixed, and the reader's options.
 
-    Attributes:
-        read: (path, reading=, options) -> LabelledPictures.
-        classes: how many the whole data set has, if that is fixed.
-        options: the options of `read`.
-        required: those that `read` needs.
-        shifted: whether it is a shifted test set of another data set, never for training.
+    `shifted` marks a shifted test set of another data set, never for training.
     """
 
     read: Callable[..., LabelledPictures]
@@ -100,6 +94,7 @@ LAYOUTS: dict[str, Layout] = {
     "domainnet": Layout(read_domains, 345, (*_DOMAINS, "split")),
     "domains": Layout(read_domains, None, _DOMAINS),
 }
+_OPTIONS = dict.fromkeys(option for layout in LAYOUTS.values() for option in layout.options)
 
 
 class LayoutSource(LabelledSource):
@@ -128,22 +123,14 @@ class LayoutSource(LabelledSource):
     )
 
     def read(self, reading: Reading) -> LabelledPictures:
-        """Reads the data set.
-
-        Raises:
-            ConfigError: an option names something that the folder lacks.
-            DataError: as the layout's reader.
-        """
+        """Reads the data set; raises ConfigError and DataError as the layout's reader."""
         options = self._options()
         if self.wnids is not None:
             options["wnids"] = place(self.wnids)
         return LAYOUTS[self.layout].read(place(self.path), reading=reading, **options)
 
     def _options(self) -> dict[str, Any]:
-        """The given options of the layout's reader."""
-        own = inspect.get_annotations(type(self)).keys() - {"layout", "path"}
-        given = {key: getattr(self, key) for key in own & self.model_fields_set}
-        return {key: value for key, value in given.items() if value is not None}
+        return {key: value for key in _OPTIONS if (value := getattr(self, key)) is not None}
 
     @model_validator(mode="after")
     def _takes_its_options(self) -> Self:
@@ -151,8 +138,7 @@ class LayoutSource(LabelledSource):
         for key in self._options():
             if key not in layout.options:
                 raise ConfigError(
-                    f"layout '{self.layout}' takes the options {', '.join(layout.options)}. Got {key!r}. "
-                    "Leave it out."
+                    f"layout '{self.layout}' takes the options {', '.join(layout.options)}. Got {key!r}. Remove it."
                 )
         for key in layout.required:
             if getattr(self, key) is None:
@@ -168,11 +154,7 @@ def _chosen(path: Path, domain: str | None, leave_out: str | Sequence[str] | Non
             f"domain and leave_out exclude each other. Got {domain!r} and {left_out}. Give one."
         )
     for name in [*left_out, *([] if domain is None else [domain])]:
-        if name not in domains:
-            raise ConfigError(
-                f"domain must be a folder of '{path}', which holds {', '.join(domains) or 'none'}. Got {name!r}."
-                f"{did_you_mean(name, domains)}"
-            )
+        refuse_absent("domain", name, path, domains)
     chosen = [name for name in domains if name not in left_out] if domain is None else [domain]
     if not chosen:
         raise ConfigError(f"a domain must be left. '{path}' holds {domains}, and {left_out} are left out.")

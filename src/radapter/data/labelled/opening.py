@@ -28,8 +28,7 @@ def open_classification(
     """Opens a labelled data set; images are decoded later, one at a time.
 
     Args:
-        spec: a path, a mapping as in run.yaml, or one of the kinds in `radapter.data.labelled.kinds`. Environment
-            variables and `~` in paths are expanded.
+        spec: a path, a mapping as in run.yaml, or one of the kinds in `radapter.data.labelled.kinds`.
         classnames: the training classes, a list or a text file; None takes the source's own.
         rename: class name to new name, as `data.rename`; names that the source lacks are ignored.
         name: the set's name in tables; None takes the source's.

@@ -20,13 +20,10 @@ class LabelledPictures:
     """N labelled images, as a source gives them.
 
     Attributes:
-        name: the source's name in messages.
-        pictures: N images.
         labels: N names or N integers; None for a row without label.
         classnames: the source's own class list, if it has one.
         keys: (N,), int64, content hashes, if the source has them; otherwise they are computed.
-        candidates: for a source that can only show some of the training classes: each of these with every name that
-            it may have among the training classes.
+        candidates: for a source that shows only some of the training classes, each of these with its other names.
         groups: N names, one per image, if the source has groups.
         notes: sentences for the user about the class names.
     """
@@ -92,12 +89,7 @@ class LabelledSource(Source):
 
     @abstractmethod
     def read(self, reading: Reading) -> LabelledPictures:
-        """Lists the images and their labels without decoding any.
-
-        Raises:
-            ConfigError: a key does not fit the content of the source.
-            DataError: the source is missing, empty, damaged or not of this kind.
-        """
+        """Lists the images and their labels without decoding any; raises ConfigError and DataError."""
 
     def coop_rows(self) -> list[int]:
         """The rows that CoOp draws as shots; only for kinds with its order."""

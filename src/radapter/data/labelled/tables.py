@@ -37,12 +37,7 @@ class CsvSource(ListedImages, LabelledSource):
     ) = Field(default=None, description="columns and the value, or list of values, of the rows to read")
 
     def read(self, reading: Reading) -> LabelledPictures:
-        """The rows of the table.
-
-        Raises:
-            ConfigError: the table has no such column, or no row has such a value.
-            DataError: as `read_table`, or a row names no image, or a relative path leaves the folder.
-        """
+        """The rows of the table; raises ConfigError for a wrong column or value, DataError for a wrong row."""
         folder, path = self.listing()
         group_columns = [self.group] if isinstance(self.group, str) else self.group or []
         conditions = {
@@ -71,12 +66,7 @@ class _LabelColumns(ColumnKeys, LabelledSource):
     label: str = Field(default="label", description="column of class names or integers")
 
     def read(self, reading: Reading) -> LabelledPictures:
-        """The rows of the table; class names come from the label column if it has them (`ClassLabel`).
-
-        Raises:
-            ConfigError: there is no such split or column.
-            DataError: as `table`, or a column holds something else.
-        """
+        """The rows of the table; class names come from the label column if it has them (`ClassLabel`)."""
         import datasets
 
         table = self.table(reading)

@@ -20,22 +20,13 @@ from radapter.zeroshot import normalised
 
 LARGEST = 100
 """Images in one class above which joining causes a warning."""
-
 _log = logging.getLogger(__name__)
 
 
 @final
 @dataclasses.dataclass(frozen=True)
 class ClassFigures:
-    """The result of joining.
-
-    Attributes:
-        images: N.
-        captions: M.
-        shared_captions: distinct captions of images in two or more groups.
-        classes: number of target classes.
-        largest: images in the largest class.
-    """
+    """Counts; `shared_captions` are distinct captions in two or more groups, `largest` is in images."""
 
     images: int
     captions: int
@@ -47,16 +38,13 @@ class ClassFigures:
 def target_classes(
     captions: Sequence[str], image_of_caption: Tensor, groups: Tensor, *, join: bool = True
 ) -> Tensor:
-    """The class of each image.
+    """The class of each image: (N,), int64, in [0, K), numbered in the order of first occurrence.
 
     Args:
         captions: M.
         image_of_caption: (M,), int64, into N images.
         groups: (N,), int64; images of one group belong to one class.
         join: whether groups that share a caption form one class; otherwise each group is a class.
-
-    Returns:
-        (N,), int64, in [0, K), numbered in the order of first occurrence.
 
     Raises:
         DataError: shapes differ, or a caption belongs to no image.

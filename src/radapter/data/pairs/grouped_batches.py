@@ -16,19 +16,13 @@ from radapter.hashing import keys as hashed
 
 @final
 class GroupedBatchSampler:
-    """Lists of pair indices, epoch by epoch.
+    """Lists of pair indices, epoch by epoch, from the target class of each pair: (M,), int64.
 
     A class with fewer than `per_group` pairs gives all. The last batch of an epoch has the remaining classes. No
     index occurs twice in an epoch.
 
-    Args:
-        targets: (M,), int64, the target class of each pair.
-        groups_per_batch: classes in a batch, at most those that exist.
-        per_group: pairs of each class, at most those of the largest class.
-        seed: seed of order and draws.
-
     Raises:
-        ConfigError: a number is out of range.
+        ConfigError: there are fewer classes than `groups_per_batch`, or no class has `per_group` pairs.
     """
 
     def __init__(self, targets: Tensor, *, groups_per_batch: int, per_group: int, seed: int) -> None:

@@ -35,11 +35,7 @@ _ADAPTER: TypeAdapter[PairDataSource] = TypeAdapter(PairDataSource)
 
 
 def pair_source(spec: Spec) -> PairSource:
-    """A source of image-text pairs, from a path, a mapping as in run.yaml, or one of the kinds.
-
-    Raises:
-        ConfigError: a key or value is unknown or out of range, or the kind of a path cannot be recognised.
-    """
+    """A source of image-text pairs from a path, a mapping or one of the kinds; raises ConfigError if it is wrong."""
     source = checked(spec, _ADAPTER)
     if isinstance(source, str):
         kind = kind_of(place(source), PAIRS)

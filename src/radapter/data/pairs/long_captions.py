@@ -1,9 +1,8 @@
 """Captions longer than a text tower's context: they are truncated, counted and reported."""
 
-import dataclasses
 import logging
 from collections.abc import Sequence
-from typing import Protocol, final
+from typing import NamedTuple, Protocol
 
 _log = logging.getLogger(__name__)
 
@@ -19,9 +18,7 @@ class TokenCounter(Protocol):
         """Tokens of each text without truncation."""
 
 
-@final
-@dataclasses.dataclass(frozen=True)
-class LongCaptions:
+class LongCaptions(NamedTuple):
     """Numbers of distinct captions and of those that are cut, tokens of the longest, and the context in tokens."""
 
     captions: int

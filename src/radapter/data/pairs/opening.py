@@ -32,8 +32,7 @@ def open_pairs(
     """Opens a set of image-text pairs; images are decoded later, one at a time.
 
     Args:
-        spec: a path, a mapping as in run.yaml, or one of the kinds in `radapter.data.pairs.kinds`. Environment
-            variables and `~` in paths are expanded.
+        spec: a path, a mapping as in run.yaml, or one of the kinds in `radapter.data.pairs.kinds`.
         name: the set's name in tables; None takes the source's.
         reading: limits of images, whether downloads are allowed, and a callback for progress while hashing. Its
             max_bad also limits images that lack a caption; both are skipped.
@@ -76,7 +75,7 @@ def open_pairs(
 
 
 def _captions(found: CaptionedPictures, rows: Tensor, source: PairSource) -> tuple[tuple[str, ...], Tensor]:
-    """The captions of the chosen images, one after the other, and the image of each."""
+    """The captions of the chosen images, and the image of each."""
     worded = paraphrase if source.paraphrase else str.strip
     kept = [
         [worded(text) for text in found.captions[row] if text.strip()][: source.captions_per_image]
@@ -96,11 +95,7 @@ def _numbers(groups: Sequence[Hashable] | None, rows: Tensor) -> Tensor:
 
 
 def _rows_with_captions(source: CaptionedPictures, *, max_bad: float) -> Tensor:
-    """The rows of the images with a caption, (N,), int64; logs what is skipped.
-
-    Raises:
-        DataError: more than the fraction `max_bad` of the images lack a caption, or have a blank one.
-    """
+    """The rows of the images with a caption, (N,), int64; logs those without, or raises DataError for too many."""
     filled = [[bool(text.strip()) for text in texts] for texts in source.captions]
     faulty = [row for row, each in enumerate(filled) if not (each and all(each))]
     shown = some([source.pictures.where(row) for row in faulty])

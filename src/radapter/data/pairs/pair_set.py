@@ -24,10 +24,8 @@ class PairSet:
     """N images, decoded on access, and their captions.
 
     Attributes:
-        name: the set's name in tables and messages.
-        pictures: at least N images.
         rows: (N,), int64, into `pictures`.
-        keys: (N,), int64, the first 8 bytes of the SHA-256 of each image's content.
+        keys: (N,), int64, from `content_keys`.
         captions: M texts; every image has at least one.
         image_of_caption: (M,), int64, into the N images.
         groups: (N,), int64, the source's group, or the image itself.
@@ -92,11 +90,7 @@ class PairSet:
         return self.pictures.where(int(self.rows[index]))
 
     def subset(self, indices: Sequence[int] | Tensor, *, name: str | None = None) -> "PairSet":
-        """The images at `indices`, (K,) int or bool, in that order, with all their captions, groups and targets.
-
-        Raises:
-            DataError: `indices` is empty.
-        """
+        """The images at `indices`, (K,) int or bool, in that order; raises DataError if `indices` is empty."""
         chosen = torch.as_tensor(indices)
         chosen = torch.arange(len(self))[chosen if chosen.dtype == torch.bool else chosen.long()]
         captions_of: list[list[int]] = [[] for _ in range(len(self))]
@@ -179,15 +173,10 @@ class PairSamples:
 
 
 def joined(sets: Sequence[PairSet], *, name: str | None = None, join: bool = True) -> PairSet:
-    """Concatenates sets. Groups and targets of different sets never get the same number.
+    """Concatenates sets; raises DataError if there are none.
 
-    Args:
-        sets: one or more.
-        name: the name in tables and messages; by default the sets' names, joined with +.
-        join: whether classes that share a caption become one class, also across sets.
-
-    Raises:
-        DataError: `sets` is empty.
+    Groups and targets of different sets never get the same number. With `join`, classes that share a caption become
+    one class, also across sets. By default the name is the names of the sets, joined with +.
     """
     if not sets:
         raise DataError("a list of data sets must hold one. Got none. Give a source.")

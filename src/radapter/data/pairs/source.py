@@ -19,11 +19,7 @@ class CaptionedPictures:
     """N captioned images, as a source gives them.
 
     Attributes:
-        name: the source's name in messages.
-        pictures: N images.
-        captions: for each image its captions, as in the source.
-        groups: N ids; captions of one group describe the same thing and are positives of all its images. None makes
-            every image a group.
+        groups: N ids; captions of one group are positives of all its images. None makes every image a group.
         keys: (N,), int64, content hashes, if the source has them; otherwise they are computed.
     """
 
@@ -48,12 +44,7 @@ class PairSource(Source):
 
     @abstractmethod
     def read(self, reading: Reading) -> CaptionedPictures:
-        """Lists the images and their captions without decoding any.
-
-        Raises:
-            ConfigError: a key does not fit the content of the source.
-            DataError: the source is missing, empty, damaged or not of this kind.
-        """
+        """Lists the images and their captions without decoding any; raises ConfigError and DataError."""
 
 
 def texts_of(value: object, where: str) -> tuple[str, ...]:

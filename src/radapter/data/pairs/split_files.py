@@ -44,12 +44,7 @@ class KarpathySource(PairSource):
     )
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """The images of the split.
-
-        Raises:
-            ConfigError: the file has no such split.
-            DataError: the file is missing or of another form, a path leaves `images`, or images are missing.
-        """
+        """The images of the split; raises ConfigError without it, DataError if the file or an image is wrong."""
         path = place(self.karpathy)
         entries = _entries(path)
         refuse_unknown("split", self.split, list(dict.fromkeys(kind for _, kind, _ in entries)), f"'{path}'")
@@ -73,12 +68,7 @@ class Flickr8kSource(PairSource):
     )
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """The images of the token file, or those in the list; skips the one name of the official file without image.
-
-        Raises:
-            DataError: a file is missing, empty or of another form, the list names an image without captions, or
-                images are missing.
-        """
+        """The images of the token file, or those in the list; skips the one name of Flickr8k without an image."""
         path = source = place(self.flickr8k)
         captions = _captions(path)
         if captions.pop(_ABSENT, None):

@@ -60,12 +60,7 @@ class PairCsvSource(_CaptionTable):
     group: str | None = Field(default=None, description="column of group ids; null makes the image the group")
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """The rows of the table.
-
-        Raises:
-            ConfigError: the table has no such column.
-            DataError: as `read_table`; a row names no image, no group or a missing image; an image has two groups.
-        """
+        """The rows of the table; raises ConfigError for a wrong column, DataError for a wrong row."""
         _, path = self.listing()
         columns = [self.image, self.caption, *([] if self.group is None else [self.group])]
         paths, captions, *groups = read_table(path, columns, beside="caption")
@@ -90,12 +85,7 @@ class PairJsonlSource(_CaptionTable):
     group: str | None = Field(default=None, description="key of the group id; null makes the image the group")
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """The lines of the file that are not blank.
-
-        Raises:
-            ConfigError: a line has no such key.
-            DataError: the file is missing or empty, a line is no such object, an image is missing or has two groups.
-        """
+        """The lines that are not blank; raises ConfigError for a missing key, DataError for a wrong line."""
         _, path = self.listing()
         entries = read_or_refuse(_entries, path, "pairs must be a UTF-8 JSON Lines file")
         if not entries:
@@ -116,12 +106,7 @@ class _CaptionColumns(ColumnKeys, PairSource):
     group: str | None = Field(default=None, description="column of group ids; null makes each row a group")
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """The rows of the table.
-
-        Raises:
-            ConfigError: there is no such split or column.
-            DataError: as `table`, or a column holds something else.
-        """
+        """The rows of the table; raises ConfigError for a wrong column, DataError if it holds something else."""
         table = self.table(reading)
         table.require(self.image, self.captions, *([] if self.group is None else [self.group]))
         pictures = table.pictures(self.image, max_pixels=reading.max_pixels)

@@ -6,7 +6,6 @@
 Source: github.com/LAION-AI/CLIP_benchmark (webdataset_builder.py), github.com/webdataset/webdataset.
 """
 
-import glob
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -15,7 +14,7 @@ import torch
 from pydantic import Field
 
 from radapter.data.pairs.source import CaptionedPictures, PairSource, group_id, texts_of
-from radapter.data.paths import PATH, Files, expanded_files, place
+from radapter.data.paths import PATH, Files, expanded_files, matching, place
 from radapter.data.pictures.decoding import SUFFIXES
 from radapter.data.shards.parts import content_key
 from radapter.data.source import Reading
@@ -26,8 +25,7 @@ from radapter.given_files import parse_json, read_text
 
 _IMAGES = sorted(suffix.lstrip(".") for suffix in SUFFIXES)
 
-Texts = tuple[tuple[str, ...], Hashable | None, int | None]
-"""The captions of a sample, its group and its stored content key."""
+Texts = tuple[tuple[str, ...], Hashable | None, int | None]  # captions, group, stored content key
 
 
 class ClipBenchmarkSource(PairSource):
@@ -47,12 +45,7 @@ class ClipBenchmarkSource(PairSource):
         return next(path.glob("*/nshards.txt"), None) is not None
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """The samples of the split.
-
-        Raises:
-            ConfigError: there is no such split.
-            DataError: shards are missing, damaged or not those that nshards.txt counts, or a sample is incomplete.
-        """
+        """The samples of the split; raises ConfigError without it, DataError if shards are missing or damaged."""
         folder = place(self.clip_benchmark)
         splits = sorted(found.parent.name for found in folder.glob("*/nshards.txt"))
         if not splits:
@@ -87,13 +80,8 @@ class WebdatasetSource(PairSource):
     )
 
     def read(self, reading: Reading) -> CaptionedPictures:
-        """The samples of the tars; without groups every image is a group.
-
-        Raises:
-            ConfigError: key.json has no such key.
-            DataError: tars are missing or damaged, or a sample is incomplete.
-        """
-        shards = [Path(file) for path in expanded_files(self.webdataset) for file in _found(path)]
+        """The samples of the tars; raises ConfigError if key.json lacks a key, and DataError if tars are damaged."""
+        shards = [Path(file) for file in matching(expanded_files(self.webdataset), "tar")]
         return _source(shards[0].stem, shards, self._texts, reading=reading)
 
     def _texts(self, parts: Mapping[str, Member], key: str) -> Texts:
@@ -166,10 +154,3 @@ def _shard_count(path: Path) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
         raise DataError(f"nshards.txt must hold a number in [1, 1000000]. '{path}' holds {text[:20]!r}.")
     return int(text)
-
-
-def _found(path: str) -> list[str]:
-    files = sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
-    if not files or not all(Path(file).is_file() for file in files):
-        raise DataError(f"tar must exist. '{path}' does not.")
-    return files

@@ -288,7 +288,7 @@ def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) ->
     if found.per_group:
         groups = [f"{name} ({count:,})" for name, count in found.per_group.items()]
         rows.append(("Groups", f"{len(groups):,}: {_some(groups, 10)}"))
-    rows.append(("Copies", f"{found.copies:,} of {found.images:,}, by content"))
+    rows.append(("Copies", f"{len(found.copy_pairs):,} of {found.images:,}, by content"))
     rows.append(("Decoded", decoded_in_words(found.decoded, found.images)))
     if found.widths is not None and found.heights is not None:
         rows.append(("Size in pixels", sizes_in_words(found.widths, found.heights)))

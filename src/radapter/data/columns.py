@@ -24,9 +24,6 @@ from radapter.data.wording import refuse_unknown
 from radapter.errors import DataError
 from radapter.given_files import open_regular, read_json_file
 
-SUFFIXES = (".parquet",)
-"""Suffixes of files that hold a table of columns."""
-
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,7 +87,7 @@ class ColumnKeys(Source):
 class ParquetKeys(ColumnKeys):
     """Kinds of source that read parquet files."""
 
-    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
 
     parquet: Files = Field(description="the file or files; a name may contain `*`")
 

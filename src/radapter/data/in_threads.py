@@ -26,12 +26,9 @@ def attempt(one: Callable[[Item], Result], item: Item) -> Result | ImageError:
 def in_threads(
     groups: Iterable[list[Item]], one: Callable[[Item], Result], workers: int
 ) -> Iterator[list[tuple[Item, Result | ImageError]]]:
-    """Yields each group with the result of `one` for its items, in order.
+    """Yields each group with the result of `one`, or its ImageError, for its items, in order.
 
-    Args:
-        groups: read a few groups ahead.
-        one: processes an item; an ImageError becomes the item's result.
-        workers: number of threads; 0 works in the calling thread.
+    Reads a few groups ahead. With 0 `workers` it works in the calling thread.
     """
     if workers == 0:
         for group in groups:

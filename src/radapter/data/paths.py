@@ -31,11 +31,7 @@ _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
 def expanded(path: str) -> str:
-    """Expands environment variables and `~` in a path.
-
-    Raises:
-        ConfigError: a variable is not set and no file has the literal name, or no file can have this name.
-    """
+    """Expands environment variables and `~`; raises ConfigError for an unset variable or an impossible name."""
     found = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
     unset = [name for name in _VARIABLE.findall(path) if name not in os.environ]
     if unset and not os.path.exists(found):  # noqa: PTH110

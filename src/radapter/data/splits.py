@@ -20,7 +20,6 @@ from radapter.data.pictures.pictures import FilePictures, Pictures
 from radapter.errors import ConfigError, ImageError
 
 UNREADABLE = 0  # the key of an image whose bytes cannot be read
-
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
@@ -31,10 +30,8 @@ def content_keys(
     """Hashes the images at `rows`. A file with unchanged path, size and time of change is hashed once per process.
 
     Args:
-        pictures: M images.
-        rows: (N,), int64, into them.
+        rows: (N,), int64, into the M images.
         known: (M,), int64, keys that the source already has; then nothing is hashed.
-        progress: called with (done, total) every 256 images.
 
     Returns:
         (N,), int64: the first 8 bytes of the SHA-256, big-endian, signed; UNREADABLE if reading failed.

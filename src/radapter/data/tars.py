@@ -4,11 +4,10 @@ A tar is listed once; each member is then read by its offset. Refused are compre
 members that are no plain files (links, devices), leave the folder by their name, or are too large.
 """
 
-import dataclasses
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PureWindowsPath
-from typing import IO, final
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -21,9 +20,7 @@ MAX_TEXT = 2**20
 _BLOCK = 512
 
 
-@final
-@dataclasses.dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A file in a tar; `offset` is where its `size` bytes begin."""
 
     tar: str
@@ -51,7 +48,12 @@ def list_tar(path: Path, *, max_member: int = MAX_MEMBER) -> list[Member]:
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", errorlevel=2) as tar:
             found = [_checked(member, path, max_member=max_member) for member in tar if not member.isdir()]
-            _refuse_cut_off(file, tar.offset, path)
+            file.seek(tar.offset)
+            rest = file.read(_BLOCK)
+            if len(rest) < _BLOCK or any(
+                rest
+            ):  # tarfile accepts a tar that is cut off between or inside headers
+                raise tarfile.ReadError(f"no end mark after byte {tar.offset}")
     except (OSError, tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise DataError(
             f"tar must be a whole, uncompressed tar file. '{path}': {error}. Copy or write it again."
@@ -60,12 +62,9 @@ def list_tar(path: Path, *, max_member: int = MAX_MEMBER) -> list[Member]:
 
 
 def samples(members: Sequence[Member]) -> dict[str, dict[str, Member]]:
-    """Groups the members of a tar by sample: sample key -> extension -> member.
+    """Groups the members of a tar by sample: sample key -> extension -> member; raises DataError for equal names.
 
     The key is the path up to the first dot of the file name, the extension what follows it.
-
-    Raises:
-        DataError: two members have the same name.
     """
     found: dict[str, dict[str, Member]] = {}
     for member in members:
@@ -129,20 +128,10 @@ def _checked(member: tarfile.TarInfo, path: Path, *, max_member: int) -> Member:
     named = f"'{path}' holds '{member.name}'"
     if not member.isreg() or member.issparse():
         raise DataError(
-            f"members of a tar must be plain files. {named}, a link or a device. Write the tar anew without it."
+            f"members of a tar must be plain files. {named}, a link or a device. Write the tar again without it."
         )
     if PureWindowsPath(member.name).anchor or ".." in PureWindowsPath(member.name).parts:
-        raise DataError(
-            f"names in a tar must stay inside it. {named}. Write the tar anew with relative names."
-        )
+        raise DataError(f"names in a tar must stay inside it. {named}. Write it again with relative names.")
     if member.size > max_member:
         raise DataError(f"members of a tar must have at most {max_member} bytes. {named} with {member.size}.")
     return Member(str(path), member.name, member.offset_data, member.size)
-
-
-def _refuse_cut_off(file: IO[bytes], end: int, path: Path) -> None:
-    # tarfile accepts a tar that is cut off between or inside two headers.
-    file.seek(end)
-    rest = file.read(_BLOCK)
-    if len(rest) < _BLOCK or any(rest):
-        raise tarfile.ReadError(f"no end mark after byte {end}")

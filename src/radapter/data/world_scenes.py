@@ -28,9 +28,7 @@ Correlation = Annotated[
     Annotated[float, Field(ge=0, le=1)] | None,
     Field(description="correlation of colour and background with the class, in the splits that have it"),
 ]
-Difficulty = Annotated[
-    Annotated[float, Field(ge=0)] | None, Field(description="of size, position and rotation")
-]
+Difficulty = Annotated[Annotated[float, Field(ge=0)] | None, Field(description="of size, place and rotation")]
 Styles = Annotated[
     str | list[str] | None,
     Field(description="for the split scenes: keep this style, or these; null keeps all"),

@@ -47,11 +47,6 @@ class Findings:
     widths: tuple[int, int] | None
     heights: tuple[int, int] | None
 
-    @property
-    def copies(self) -> int:
-        """How many images repeat an earlier one."""
-        return len(self.copy_pairs)
-
 
 def look_at(
     dataset: ClassificationSet, *, sample: int | None = SAMPLE, progress: Progress | None = None

@@ -8,12 +8,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from radapter.data import columns, text_tables
+from radapter.data.columns import ParquetKeys
 from radapter.data.labelled.source import LabelledPictures, LabelledSource
 from radapter.data.paths import PATH, place
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
+from radapter.data.text_tables import SUFFIXES
 from radapter.data.wording import some
 from radapter.errors import ConfigError, DataError, did_you_mean
 
@@ -42,11 +43,7 @@ class FolderSource(LabelledSource):
 
 
 def list_class_folders(path: Path) -> dict[str, list[str]]:
-    """Class folder -> its images at any depth, both sorted; hidden files and files that are no images are ignored.
-
-    Raises:
-        DataError: the folder is missing, has no class folders, or class folders without images.
-    """
+    """Class folder -> its images at any depth, both sorted; raises DataError if there are none or one is empty."""
     classes = folders_in(path)
     if not classes:
         raise DataError(f"data folder must hold one folder for each class. '{path}' holds none.")
@@ -68,9 +65,7 @@ def files_source(
     paths = [file for found in files.values() for file in found]
     labels = [classname for classname, found in files.items() for _ in found]
     pictures = FilePictures(paths, max_pixels=reading.max_pixels)
-    return LabelledPictures(
-        name, pictures, labels, tuple(files), candidates=candidates, groups=groups, notes=notes
-    )
+    return LabelledPictures(name, pictures, labels, tuple(files), None, candidates, groups, notes)
 
 
 def folders_in(path: Path) -> list[str]:
@@ -161,7 +156,7 @@ def refuse_empty(path: Path, files: Mapping[str, Sequence[str]]) -> None:
     remedy = "Fill or remove them."
     if others:
         remedy = f"'{empty[0]}' has other files: {suffixes_in_words(others)}. Convert them to JPEG."
-    table_suffixes = (*text_tables.SUFFIXES, *columns.SUFFIXES)
+    table_suffixes = (*SUFFIXES, *ParquetKeys.suffixes)
     tables = sorted(file for file in path.iterdir() if file.suffix.lower() in table_suffixes)
     if tables:
         remedy += f" If '{tables[0].name}' lists the images, use '{tables[0]}' as the source."

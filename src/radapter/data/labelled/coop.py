@@ -35,12 +35,7 @@ class CoopSource(LabelledSource):
     split: Literal["train", "val", "test"] = Field(default="train", description="which of its splits")
 
     def read(self, reading: Reading) -> LabelledPictures:
-        """The images of the split; the class list is that of all splits, in the order of the labels.
-
-        Raises:
-            ConfigError: the file has no such split.
-            DataError: the file is missing or of another form, labels and names disagree, or images are missing.
-        """
+        """The images of the split; the class list is that of all splits, in the order of the labels."""
         path = place(self.coop)
         splits = _entries(path)
         refuse_unknown("split", self.split, splits, f"'{path}'")

@@ -16,7 +16,6 @@ Ids come from timm, names from open_clip (extra `open-clip`): those of CLIP's au
 and are made distinct here. A file of ids replaces both, for subsets and for machines without the extra.
 """
 
-import dataclasses
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -100,9 +99,6 @@ def read_wnid_folders(
     """Folders named by WordNet ids, in the order of the class numbers; for `wnids` see `imagenet_classes`.
 
     With `only_these`, evaluation chooses only among the classes that have a folder (ImageNet-R and -A).
-
-    Raises:
-        DataError: a folder is missing, empty, or not named by a known id; or as `imagenet_classes`.
     """
     files, classes = list_class_folders(path), imagenet_classes(wnids)
     strangers = [wnid for wnid in files if wnid not in classes]
@@ -140,7 +136,7 @@ def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -
         reading=reading,
         candidates={str(of_folder[folder]): meant[of_folder[folder]] for folder in folders},
     )
-    return dataclasses.replace(source, pictures=ChangedPictures(source.pictures, _without_border))
+    return source._replace(pictures=ChangedPictures(source.pictures, _without_border))
 
 
 def imagenet_classes(wnids: Path | None = None) -> dict[str, str]:

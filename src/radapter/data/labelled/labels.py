@@ -6,10 +6,10 @@ underscores and are compared by `radapter.zeroshot.name_key`, without regard to 
 """
 
 import collections
-import dataclasses
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +21,7 @@ from radapter.given_files import read_text
 from radapter.zeroshot import equal_names, name_key, spellings, spoken
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Resolved:
+class Resolved(NamedTuple):
     """Labels in the training label space.
 
     Attributes:
@@ -199,25 +198,22 @@ def _named(
 
 
 def _numbered(labels: Sequence[str | int], listed: Sequence[str], name: str) -> list[str]:
-    numbers = [int(label) for label in labels]
-    outside = collections.Counter(str(number) for number in numbers if not 0 <= number < len(listed))
-    if outside:
-        raise DataError(
-            f"integer labels must be in [0, {len(listed) - 1}], the class list. '{name}' also has "
-            f"{_counted(outside)}. Correct the labels, or give the whole list as `classes`."
-        )
-    return [listed[number] for number in numbers]
+    names = dict(enumerate(listed))
+    rule = f"integer labels must be in [0, {len(listed) - 1}], the class list"
+    return _all_found(labels, [names.get(int(label)) for label in labels], rule, name)
 
 
 def _listed(labels: Sequence[str | int], listed: Sequence[str], name: str) -> list[str]:
     spelling = {name_key(theirs): theirs for theirs in listed} | {theirs: theirs for theirs in listed}
-    names = [str(label) for label in labels]
-    found = [spelling.get(label, spelling.get(name_key(label))) for label in names]
-    outside = collections.Counter(label for label, own in zip(names, found, strict=True) if own is None)
+    found = [spelling.get(label, spelling.get(name_key(label))) for label in map(str, labels)]
+    return _all_found(labels, found, f"labels must be in the class list of {len(listed)}", name)
+
+
+def _all_found(labels: Sequence[str | int], found: Sequence[str | None], rule: str, source: str) -> list[str]:
+    outside = collections.Counter(str(label) for label, own in zip(labels, found, strict=True) if own is None)
     if outside:
         raise DataError(
-            f"labels must be in the class list of {len(listed)}. '{name}' also has {_counted(outside)}. "
-            "Correct the labels or `classes`."
+            f"{rule}. '{source}' also has {_counted(outside)}. Correct the labels, or give the list as `classes`."
         )
     return [own for own in found if own is not None]
 

@@ -7,11 +7,10 @@ DomainNet have one folder for each domain, which holds one folder for each class
     ROOT/<domain>_train.txt, ROOT/<domain>_test.txt      DomainNet's splits: "clipart/dog/clipart_085_1.jpg 85"
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, final
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -33,9 +32,7 @@ from radapter.given_files import read_text
 from radapter.zeroshot import spoken
 
 
-@final
-@dataclasses.dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """One layout: its reader, the number of classes if that is fixed, and the reader's options.
 
     `shifted` marks a shifted test set of another data set, never for training.
@@ -58,16 +55,12 @@ def read_domains(
 ) -> LabelledPictures:
     """Reads the domain folders in `path`; the domains are the groups of the set.
 
-    Args:
-        path: the folder that holds the domains, and DomainNet's lists.
-        domain: the only domain to read.
-        leave_out: domains not to read (leave-one-domain-out: train on the others, test on it).
-        split: DomainNet's train or test, as <domain>_<split>.txt lists it; None reads all images.
-        reading: limits of images.
+    Reads one `domain`, all, or all but `leave_out` (leave-one-domain-out: train on the others, test on it). `split`
+    is DomainNet's train or test.
 
     Raises:
         ConfigError: a domain does not exist, both options are given, or no domain is left.
-        DataError: a folder or a list is missing or empty, or a line of it is not "path number".
+        DataError: a folder or a list is missing or empty, or a line of it is wrong.
     """
     chosen = _chosen(path, domain, leave_out)
     if split is None:
@@ -115,7 +108,7 @@ class LayoutSource(LabelledSource):
     )
     corruption: str | None = Field(default=None, description="imagenet-c: which corruption")
     severity: Annotated[int, Field(ge=1, le=5)] | None = Field(
-        default=None, description="imagenet-c: how severe"
+        default=None, description="imagenet-c: severity"
     )
     domain: str | None = Field(default=None, description="domain folders: the one to read; null is all")
     leave_out: str | list[str] | None = Field(

@@ -68,11 +68,9 @@ def open_classification(
             "map, half and part."
         )
     rows = resolved.rows[chosen]
-    groups, number = None, dict[str, int]()
-    if found.groups is not None:
-        of_rows = [found.groups[row] for row in rows.tolist()]
-        number = {group: index for index, group in enumerate(sorted(set(of_rows)))}
-        groups = torch.tensor([number[group] for group in of_rows], dtype=torch.int64)
+    of_rows = [] if found.groups is None else [found.groups[row] for row in rows.tolist()]
+    number = {group: index for index, group in enumerate(sorted(set(of_rows)))}
+    groups = torch.tensor([number[group] for group in of_rows], dtype=torch.int64) if of_rows else None
     pictures = found.pictures
     if source.corrupt is not None:
         pictures = corrupted_pictures(pictures, rows, keys[chosen], **source.corrupt)
@@ -107,7 +105,6 @@ def few_shots(
     Args:
         keys: (N,), int64, from `content_keys`.
         labels: (N,), int64, into `classnames`.
-        name: the set's name in messages.
 
     Returns:
         (N,), bool, with C * `shots` times True.

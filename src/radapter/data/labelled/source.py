@@ -1,9 +1,8 @@
 """The keys that all kinds of source of labelled images share, and the images that a source gives."""
 
-import dataclasses
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -14,9 +13,12 @@ from radapter.data.source import CORRUPTED, IN_PART, OTHER_PART, Corruption, Par
 from radapter.data.wording import Accepts
 from radapter.errors import ConfigError
 
+_Map = Annotated[
+    dict[str | int, str | int | None], Accepts("a mapping of class names to class names or null")
+]
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class LabelledPictures:
+
+class LabelledPictures(NamedTuple):
     """N labelled images, as a source gives them.
 
     Attributes:
@@ -62,20 +64,13 @@ class LabelledSource(Source):
         "from its split files, and at most 4 images of each class of val",
     )
     half: Literal["base", "novel"] | None = Field(
-        default=None,
-        description="keep the first half of the source's class list, the larger one, or the second half",
+        default=None, description="keep the first (larger) or the second half of the source's class list"
     )
     half_order: Literal["list", "names"] = Field(
         default="list",
-        description="order that half uses: that of the class list, as in CoOp, or alphabetical, as in R-Adapter's "
-        "release",
+        description="order for half: the class list's (CoOp) or alphabetical (R-Adapter's release)",
     )
-    labels: (
-        Annotated[
-            dict[str | int, str | int | None], Accepts("a mapping of class names to class names or null")
-        ]
-        | None
-    ) = Field(
+    labels: _Map | None = Field(
         default=None,
         description="source class: training class, many to one, for test sets with other names; null drops a class",
     )

@@ -16,6 +16,10 @@ from radapter.data.text_tables import SUFFIXES, ListedImages, read_table, refuse
 from radapter.data.wording import Accepts
 from radapter.errors import ConfigError, DataError, did_you_mean
 
+_Conditions = Annotated[
+    dict[str, str | int | list[str | int]], Accepts("a mapping of columns to values or lists of values")
+]
+
 
 class CsvSource(ListedImages, LabelledSource):
     """A table of image paths and labels with a header line; `.tsv` and `.tab` are tab-separated."""
@@ -28,13 +32,9 @@ class CsvSource(ListedImages, LabelledSource):
     group: str | list[str] | None = Field(
         default=None, description="column or columns whose values form the groups of worst_group"
     )
-    where: (
-        Annotated[
-            dict[str, str | int | list[str | int]],
-            Accepts("a mapping of columns to values or lists of values"),
-        ]
-        | None
-    ) = Field(default=None, description="columns and the value, or list of values, of the rows to read")
+    where: _Conditions | None = Field(
+        default=None, description="columns and the value, or list of values, of the rows to read"
+    )
 
     def read(self, reading: Reading) -> LabelledPictures:
         """The rows of the table; raises ConfigError for a wrong column or value, DataError for a wrong row."""
@@ -44,13 +44,12 @@ class CsvSource(ListedImages, LabelledSource):
             column: [str(value) for value in (wanted if isinstance(wanted, list) else [wanted])]
             for column, wanted in (self.where or {}).items()
         }
-        columns = read_table(path, [self.image, self.label, *group_columns, *conditions])
-        paths, labels, *rest = _selected(path, columns, conditions)
+        names = [self.image, self.label, *group_columns, *conditions]
+        table = dict(zip(names, read_table(path, names), strict=True))
+        rows = _rows(path, table, conditions)
+        paths, labels = ([table[column][row] for row in rows] for column in (self.image, self.label))
         refuse_blank(paths, "an image", path, f"Fill column {self.image!r} or remove them.")
-        groups = [
-            ", ".join(f"{column}={cell}" for column, cell in zip(group_columns, cells, strict=True))
-            for cells in zip(*rest, strict=True)
-        ]
+        groups = [", ".join(f"{column}={table[column][row]}" for column in group_columns) for row in rows]
         # "007" is a name: as a number it would lose its zeros.
         are_integers = all(cell.isdecimal() and cell == str(int(cell)) for cell in labels)
         return LabelledPictures(
@@ -58,7 +57,7 @@ class CsvSource(ListedImages, LabelledSource):
             FilePictures(files_of_table(paths, folder, origin=path), max_pixels=reading.max_pixels),
             [int(cell) for cell in labels] if are_integers else labels,
             None,
-            groups=groups or None,
+            groups=groups if group_columns else None,
         )
 
 
@@ -89,22 +88,20 @@ class HubSource(HubKeys, _LabelColumns):
     """A data set of the Hugging Face hub, with `allow_download: true`, or a folder that `save_to_disk` wrote."""
 
 
-def _selected(path: Path, columns: list[list[str]], conditions: Mapping[str, list[str]]) -> list[list[str]]:
-    """The rows that meet all conditions, without the columns of the conditions, which are the last."""
-    kept, tested = columns[: len(columns) - len(conditions)], columns[len(columns) - len(conditions) :]
-    for cells, (column, wanted) in zip(tested, conditions.items(), strict=True):
-        absent = [value for value in wanted if value not in cells]
-        if absent:
-            found = sorted(set(cells))
-            raise ConfigError(
-                f"where must give values of column {column!r}, such as {', '.join(found[:5])}. '{path}' has no "
-                f"{absent[0]!r}.{did_you_mean(absent[0], found)}"
-            )
+def _rows(path: Path, table: Mapping[str, list[str]], conditions: Mapping[str, list[str]]) -> list[int]:
+    """The rows that meet all conditions."""
+    for column, wanted in conditions.items():
+        for value in wanted:
+            if value not in table[column]:
+                found = sorted(set(table[column]))
+                raise ConfigError(
+                    f"where must give values of column {column!r}, such as {', '.join(found[:5])}. '{path}' has no "
+                    f"{value!r}.{did_you_mean(value, found)}"
+                )
+    count = len(next(iter(table.values())))
     rows = [
-        row
-        for row in range(len(columns[0]))
-        if all(cells[row] in wanted for cells, wanted in zip(tested, conditions.values(), strict=True))
+        i for i in range(count) if all(table[column][i] in wanted for column, wanted in conditions.items())
     ]
     if not rows:
-        raise ConfigError(f"where must keep a row. It keeps none of the {len(columns[0])} of '{path}'.")
-    return [[cells[row] for row in rows] for cells in kept]
+        raise ConfigError(f"where must keep a row. It keeps none of the {count} of '{path}'.")
+    return rows

@@ -7,10 +7,9 @@ joining them too would merge little but lengthen chains.
 """
 
 import collections
-import dataclasses
 import logging
 from collections.abc import Sequence
-from typing import final
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,9 +22,7 @@ LARGEST = 100
 _log = logging.getLogger(__name__)
 
 
-@final
-@dataclasses.dataclass(frozen=True)
-class ClassFigures:
+class ClassFigures(NamedTuple):
     """Counts; `shared_captions` are distinct captions in two or more groups, `largest` is in images."""
 
     images: int

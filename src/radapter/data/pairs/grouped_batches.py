@@ -40,10 +40,8 @@ class GroupedBatchSampler:
                 f"per_group must be in [1, {largest}], the pairs of the largest target class. Got {per_group}. "
                 "Give fewer, or images with more captions."
             )
-        self._sizes = sizes
-        self._groups_per_batch = groups_per_batch
-        self._per_group = per_group
-        self._seed = seed
+        self._sizes, self._seed = sizes, seed
+        self._groups_per_batch, self._per_group = groups_per_batch, per_group
 
     def __len__(self) -> int:
         """Batches in an epoch."""

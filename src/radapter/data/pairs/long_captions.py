@@ -28,11 +28,7 @@ class LongCaptions(NamedTuple):
 
 
 def long_captions(captions: Sequence[str], encoder: TokenCounter, *, name: str) -> LongCaptions:
-    """Counts the captions that the encoder cuts, and warns if there are any; `name` is the set's in the warning.
-
-    Raises:
-        ModelError: the tokenizer's files are missing, or it cannot count the tokens of an uncut text.
-    """
+    """Counts the captions that the encoder cuts, and warns of them; raises ModelError if it cannot count tokens."""
     distinct = list(dict.fromkeys(captions))
     lengths = encoder.token_counts(distinct)
     context = encoder.context_length

@@ -1,6 +1,5 @@
 """Opening a set of image-text pairs from its source."""
 
-import dataclasses
 import logging
 from collections.abc import Hashable, Sequence
 
@@ -67,7 +66,7 @@ def open_pairs(
     _log.info(
         "%s: %d images, %d captions, %d shared by several groups, %d target classes, the largest of %d images",
         name,
-        *dataclasses.astuple(figures),
+        *figures,
     )
     if join:
         warn_if_large(figures, name, limit=largest)

@@ -115,49 +115,28 @@ class PairSet:
 
 
 @final
-@dataclasses.dataclass(frozen=True, eq=False)
 class PairSamples:
-    """M training samples: sample m is caption m of the set with its image."""
+    """M training samples: sample m is caption m of the set with its image.
 
-    pairs: PairSet
+    Attributes:
+        image_of_sample: (M,), int64, into the N images.
+        targets, labels: (M,), int64, the target class of each pair's image; the loaders use the name `labels`.
+        keys, groups: (M,), int64, the content hash and the group of each pair's image.
+    """
+
+    def __init__(self, pairs: PairSet) -> None:
+        self.pairs, self.name = pairs, pairs.name
+        self.image_of_sample = images = pairs.image_of_caption
+        self.targets = self.labels = pairs.targets[images]
+        self.keys, self.groups = pairs.keys[images], pairs.groups[images]
 
     def __len__(self) -> int:
         return len(self.pairs.captions)
 
     @property
-    def name(self) -> str:
-        """The set's name."""
-        return self.pairs.name
-
-    @property
     def fingerprint(self) -> str:
         """The set's fingerprint."""
         return self.pairs.fingerprint
-
-    @property
-    def image_of_sample(self) -> Tensor:
-        """(M,), int64, into the N images."""
-        return self.pairs.image_of_caption
-
-    @property
-    def targets(self) -> Tensor:
-        """(M,), int64: the target class of each pair's image."""
-        return self.pairs.targets[self.image_of_sample]
-
-    @property
-    def labels(self) -> Tensor:
-        """(M,), int64: the targets, under the name that the loaders use."""
-        return self.targets
-
-    @property
-    def keys(self) -> Tensor:
-        """(M,), int64: the content hash of each pair's image."""
-        return self.pairs.keys[self.image_of_sample]
-
-    @property
-    def groups(self) -> Tensor:
-        """(M,), int64: the group of each pair's image."""
-        return self.pairs.groups[self.image_of_sample]
 
     def image(self, index: int) -> Image.Image:
         """Decodes the image of the pair at `index` to RGB; raises ImageError."""

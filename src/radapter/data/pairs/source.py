@@ -1,9 +1,8 @@
 """The keys that all kinds of source of image-text pairs share, and the captioned images that a source gives."""
 
-import dataclasses
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
-from typing import Annotated, Any, final
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 from torch import Tensor
@@ -13,9 +12,7 @@ from radapter.data.source import CORRUPTED, IN_PART, OTHER_PART, Corruption, Par
 from radapter.errors import DataError
 
 
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class CaptionedPictures:
+class CaptionedPictures(NamedTuple):
     """N captioned images, as a source gives them.
 
     Attributes:

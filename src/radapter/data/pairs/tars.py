@@ -34,9 +34,7 @@ class ClipBenchmarkSource(PairSource):
     Every image is a group.
     """
 
-    clip_benchmark: Annotated[str, PATH] = Field(
-        description="the folder that holds a folder of shards for each split"
-    )
+    clip_benchmark: Annotated[str, PATH] = Field(description="the folder with a folder of shards per split")
     split: str = Field(default="test", description="which of its splits")
 
     @classmethod
@@ -60,7 +58,10 @@ class ClipBenchmarkSource(PairSource):
                 f"shards must be those that nshards.txt counts, 0.tar to {len(shards) - 1}.tar. In '{inside}' "
                 f"there are {len(present)}; only one side has {some(odd)}. Complete the folder or fix the number."
             )
-        return _source(folder.name, shards, _lines_of_text, reading=reading)
+        return _source(folder.name, shards, self._texts, reading=reading)
+
+    def _texts(self, parts: Mapping[str, Member], key: str) -> Texts:
+        return tuple(text_of(parts["txt"]).strip().splitlines()) if "txt" in parts else (), None, None
 
 
 class WebdatasetSource(PairSource):
@@ -123,10 +124,6 @@ def _source(
         None if unnamed else groups,
         None if None in keys else torch.tensor(keys, dtype=torch.int64),
     )
-
-
-def _lines_of_text(parts: Mapping[str, Member], key: str) -> Texts:
-    return tuple(text_of(parts["txt"]).strip().splitlines()) if "txt" in parts else (), None, None
 
 
 def _described(member: Member, *, captions: str | None, group: str | None) -> Texts:

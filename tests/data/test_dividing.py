@@ -5,8 +5,7 @@ import pytest
 from miniatures.layouts import add_images
 
 from radapter.data import open_classification
-from radapter.data.dividing import CUTS, divided, siblings_of
-from radapter.data.labelled.class_folders import split_folders
+from radapter.data.dividing import CUTS, divided, siblings_of, split_folders
 from radapter.errors import ConfigError, DataError
 
 

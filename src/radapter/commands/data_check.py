@@ -14,9 +14,9 @@ from radapter.commands.pair_check import advising, is_paired, of_path, pair_chec
 from radapter.commands.sets import in_flow, set_in_words
 from radapter.commands.terminal import say
 from radapter.data import MAX_BAD, ClassificationSet, PairSet, open_classification
-from radapter.data.dividing import CUTS, divided, siblings_of, splits_of
+from radapter.data.dividing import CUTS, divided, siblings_of, split_folders, splits_of
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
-from radapter.data.labelled.class_folders import folders_in, passed_over, split_folders, suffixes_in_words
+from radapter.data.labelled.class_folders import folders_in, passed_over, suffixes_in_words
 from radapter.data.labelled.kinds import labelled_source
 from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.masks.checking import MaskFindings
@@ -289,7 +289,7 @@ def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) ->
     if found.per_group:
         groups = [f"{name} ({count:,})" for name, count in found.per_group.items()]
         rows.append(("Groups", f"{len(groups):,}: {_some(groups, 10)}"))
-    rows.append(("Copies", f"{len(found.copy_pairs):,} of {found.images:,}, by content"))
+    rows.append(("Copies", f"{found.copies:,} of {found.images:,}, by content"))
     rows.append(("Decoded", decoded_in_words(found.decoded, found.images)))
     if found.widths is not None and found.heights is not None:
         rows.append(("Size in pixels", sizes_in_words(found.widths, found.heights)))

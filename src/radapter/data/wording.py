@@ -73,6 +73,14 @@ def read_or_refuse(
         raise DataError(f"{requirement}. '{path}': {error}.{remedy}") from error
 
 
+def unlisted(error: OSError) -> DataError:
+    """The error for a folder that cannot be listed; without it, its images would be missing silently."""
+    return DataError(
+        f"every folder of the data must be readable. '{error.filename}': {error.strerror}. Change its permissions, "
+        "mount it again, or remove it."
+    )
+
+
 def some(items: Sequence[str]) -> str:
     """The first three items, and dots for more."""
     return ", ".join(items[:3]) + (" ..." if len(items) > 3 else "")

@@ -47,6 +47,11 @@ class Findings:
     widths: tuple[int, int] | None
     heights: tuple[int, int] | None
 
+    @property
+    def copies(self) -> int:
+        """How many images repeat an earlier one."""
+        return len(self.copy_pairs)
+
 
 def look_at(
     dataset: ClassificationSet, *, sample: int | None = SAMPLE, progress: Progress | None = None
@@ -55,7 +60,10 @@ def look_at(
 
     Images whose bytes could not be read when the set was opened are always tried.
     """
-    copies, labels = list(_copies(dataset)), dataset.labels.tolist()
+    first: dict[int, int] = {}  # content hash -> index of the first image
+    keys, labels = dataset.keys.tolist(), dataset.labels.tolist()
+    repeats = [key != UNREADABLE and first.setdefault(key, index) != index for index, key in enumerate(keys)]
+    copies = [(index, first[keys[index]]) for index, is_copy in enumerate(repeats) if is_copy]
     named = [(dataset.where(index), dataset.where(first)) for index, first in copies]
     looks = list(_looks(dataset, spread(dataset.keys, sample), progress))
     found = [look for look in looks if not isinstance(look, str)]
@@ -76,14 +84,6 @@ def look_at(
 
 def _counts(numbers: Tensor, names: tuple[str, ...]) -> dict[str, int]:
     return dict(zip(names, numbers.bincount(minlength=len(names)).tolist(), strict=True))
-
-
-def _copies(dataset: ClassificationSet) -> Iterator[tuple[int, int]]:
-    """The index of every copy and of the first image with the same content."""
-    first: dict[int, int] = {}
-    for index, key in enumerate(dataset.keys.tolist()):
-        if key != UNREADABLE and first.setdefault(key, index) != index:
-            yield index, first[key]
 
 
 def _looks(

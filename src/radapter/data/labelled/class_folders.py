@@ -2,28 +2,22 @@
 
 import collections
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from radapter.data.columns import ParquetKeys
+from radapter.data.dividing import split_folders
 from radapter.data.labelled.source import LabelledPictures, LabelledSource
 from radapter.data.paths import PATH, place
 from radapter.data.pictures.decoding import is_image_file
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
 from radapter.data.text_tables import SUFFIXES
-from radapter.data.wording import some
+from radapter.data.wording import some, unlisted
 from radapter.errors import ConfigError, DataError, did_you_mean
-
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "id_val": ("val", "valid", "validation", "dev"),
-    "id_test": ("test", "testing"),
-}
-"""Set -> the names that its split may have."""
 
 
 class FolderSource(LabelledSource):
@@ -104,30 +98,6 @@ def images_in(folder: Path) -> list[str]:
     ]
 
 
-def split_folders(folder: Path) -> dict[str, str]:
-    """Set -> the subfolder that holds its split; raises DataError if a folder cannot be listed.
-
-    A folder "train" among class folders is a class: a split needs a validation or test folder beside it and class
-    folders in it.
-    """
-    if not folder.is_dir():
-        return {}
-    try:
-        return by_set(sorted(child.name for child in folder.iterdir() if _holds_folders_alone(child)))
-    except OSError as error:
-        raise unlisted(error) from error
-
-
-def by_set(names: Iterable[str]) -> dict[str, str]:
-    """Set -> the first of these names that its split may have; empty without training and another set."""
-    found: dict[str, str] = {}
-    for role, known in SPLIT_NAMES.items():
-        for name in names:
-            if name.casefold() in known:
-                found.setdefault(role, name)
-    return found if "train" in found and len(found) > 1 else {}
-
-
 def passed_over(folder: Path, *, levels: int) -> dict[str, int]:
     """Counts the files in a folder that are not read, by suffix or "no suffix", most first; ignores hidden ones.
 
@@ -180,14 +150,6 @@ def first_few(names: Sequence[str]) -> str:
     return some([repr(name) for name in names])
 
 
-def unlisted(error: OSError) -> DataError:
-    """The error for a folder that cannot be listed; without it, its images would be missing silently."""
-    return DataError(
-        f"every folder of the data must be readable. '{error.filename}': {error.strerror}. Change its permissions, "
-        "mount it again, or remove it."
-    )
-
-
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """As os.walk, sorted and without hidden folders; raises DataError if a folder cannot be listed."""
 
@@ -201,16 +163,6 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
-
-
-def _holds_folders_alone(folder: Path) -> bool:
-    """Whether a folder holds folders and no images beside them."""
-    if not folder.is_dir():
-        return False
-    children = [child for child in folder.iterdir() if not child.name.startswith(".")]
-    return any(child.is_dir() for child in children) and not any(
-        child.is_file() and is_image_file(child) for child in children
-    )
 
 
 def _refuse_splits(path: Path) -> None:

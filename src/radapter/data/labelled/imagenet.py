@@ -187,7 +187,13 @@ def _listed(path: Path) -> dict[str, str]:
     """WordNet id -> name, or "" if the file has none."""
     text = read_or_refuse(read_text, path, "wnids must be a UTF-8 text or JSON file")
     if path.suffix.lower() == ".json":
-        lines = _of_class_index(text, path)
+        try:
+            entries = sorted((int(number), list(entry)) for number, entry in parse_json(text).items())
+            lines = [[str(wnid), str(name)] for _, (wnid, name) in entries]
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DataError(
+                f'wnids as JSON must read {{"0": ["n01440764", "tench"], ...}}. \'{path}\': {error}.'
+            ) from error
     else:
         # LOC_synset_mapping.txt gives synonyms after commas: the first is the name.
         lines = [[*line.split(maxsplit=1), ""][:2] for line in text.splitlines() if line.strip()]
@@ -199,17 +205,6 @@ def _listed(path: Path) -> dict[str, str]:
         )
     refuse_duplicates([wnid for wnid, _ in lines], f"'{path}'")
     return {wnid: name.split(",")[0].strip() for wnid, name in lines}
-
-
-def _of_class_index(text: str, path: Path) -> list[list[str]]:
-    """The entries of {"0": ["n01440764", "tench"], ...} in the order of their numbers."""
-    try:
-        entries = sorted((int(number), list(entry)) for number, entry in parse_json(text).items())
-        return [[str(wnid), str(name)] for _, (wnid, name) in entries]
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DataError(
-            f'wnids as JSON must read {{"0": ["n01440764", "tench"], ...}}. \'{path}\': {error}.'
-        ) from error
 
 
 def _without_border(image: Image.Image, index: int) -> Image.Image:

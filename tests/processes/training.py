@@ -35,7 +35,7 @@ from radapter.protocol import Bench, ClassificationSuite, Recipe, RetrievalSuite
 from radapter.protocol.trained import load_trained, save_trained
 from radapter.training import Checkpoints, Interrupted, StopSignal, fit, make_accelerator
 from radapter.training.spread import PeakRates, spread_of
-from radapter.world.clip import TINY
+from radapter.world import TINY
 from radapter.zeroshot import LinearHead
 
 RECIPE = Recipe(epochs=2, batch_size=7, learning_rate=3e-3, eval_batch_size=4)

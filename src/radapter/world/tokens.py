@@ -1,4 +1,4 @@
-"""The world's words and their numbers: a word-level tokenizer in transformers' own form."""
+"""The world's words and their numbers: a word-level tokenizer of transformers."""
 
 from collections.abc import Sequence
 
@@ -21,30 +21,16 @@ _GRAMMAR = (
 )  # fmt: skip
 
 
-def _vocabulary() -> tuple[str, ...]:
-    styles = [word for phrase in STYLE_PHRASES.values() for word in phrase.split()]
-    words = [
-        *_SPECIAL,
-        *_GRAMMAR,
-        *styles,
-        *COLOURS,
-        *PATTERNS,
-        *CLASSES,
-        *SYNONYMS.values(),
-        *HYPERNYMS.values(),
-    ]
-    return tuple(dict.fromkeys(words))
-
-
-VOCABULARY = _vocabulary()
+VOCABULARY = tuple(dict.fromkeys((
+    *_SPECIAL, *_GRAMMAR, *" ".join(STYLE_PHRASES.values()).split(), *COLOURS, *PATTERNS, *CLASSES,
+    *SYNONYMS.values(), *HYPERNYMS.values(),
+)))  # fmt: skip
 _NUMBERS = {word: number for number, word in enumerate(VOCABULARY)}
 
 
 def encode(texts: Sequence[str]) -> Tensor:
-    """Token ids (N, CONTEXT), int64, of N captions in the world's own words, without the tokenizer's cost.
-
-    Captions have lower case and no punctuation. A row holds bos, words, eos and padding; it is cut to the context.
-    """
+    """Token ids (N, CONTEXT), int64, of N captions of the world, faster than `tokenizer`: captions must have lower
+    case and no punctuation. A row holds bos, words, eos and padding, cut to the context."""
     rows = torch.full((len(texts), CONTEXT), PAD)
     for row, text in enumerate(texts):
         words = [_NUMBERS.get(word, UNK) for word in text.split()[: CONTEXT - 2]]
@@ -53,7 +39,7 @@ def encode(texts: Sequence[str]) -> Tensor:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """The same as a transformers tokenizer, which also lower-cases and drops punctuation."""
+    """A transformers tokenizer that agrees with `encode`, and also lower-cases and drops punctuation."""
     core = Tokenizer(models.WordLevel(dict(_NUMBERS), unk_token=_SPECIAL[UNK]))
     core.normalizer = normalizers.Sequence(
         [normalizers.Lowercase(), normalizers.Replace(Regex("[^a-z]+"), " ")]

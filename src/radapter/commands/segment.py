@@ -22,7 +22,7 @@ from radapter.data.pictures.decoding import decode, opened
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
 from radapter.protocol import CONFIG, read_about
-from radapter.search.indexing import images_below
+from radapter.search.index import images_below
 from radapter.search.sheet import printable
 from radapter.segmentation import (
     Ensemble,

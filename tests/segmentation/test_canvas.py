@@ -11,7 +11,7 @@ from reference import regions
 
 from radapter.segmentation import NOTHING, Proposals, Segmentation
 from radapter.segmentation.canvas import Canvas, tiles
-from radapter.segmentation.palette import colour
+from radapter.segmentation.overlay import colour
 
 NAMES = ("sky", "road", "tree")
 

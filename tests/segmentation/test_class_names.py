@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from radapter.errors import DataError
-from radapter.segmentation.class_names import class_head, names_of
+from radapter.segmentation.classifier import class_head, names_of
 from radapter.zeroshot import class_embeddings
 
 TEMPLATES = ("a photo of a {}.", "a sketch of a {}.")

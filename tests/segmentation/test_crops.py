@@ -156,7 +156,7 @@ def test_shapes_that_do_not_fit_are_refused(image, masks, wrong: str):
 
 
 def test_ovseg_compat_takes_no_fill_of_its_own():
-    with pytest.raises(ValueError, match="Leave one of them out"):
+    with pytest.raises(ValueError, match="Leave one out"):
         crops_of(
             torch.zeros(3, 2, 2),
             torch.ones(1, 2, 2),

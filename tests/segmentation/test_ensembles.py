@@ -101,7 +101,7 @@ def test_no_region_gives_no_score():
         ({"mode": "fcclip", "weight": 0.5, "seen": torch.ones(C).bool()}, "must be two"),
         ({"mode": "ovseg", "weight": (0.5, 0.5)}, "must be one number"),
         ({"mode": "ovseg", "weight": 1.5}, r"in \[0, 1\]"),
-        ({"mode": "ovseg", "seen": torch.ones(C).bool()}, "no difference"),
+        ({"mode": "ovseg", "seen": torch.ones(C).bool()}, "does not use seen"),
     ],
 )
 def test_an_argument_of_no_use_is_refused(arguments: dict, says: str):

@@ -11,7 +11,7 @@ from reference import regions
 
 from radapter.errors import DataError
 from radapter.segmentation import MaskFile, mask_file_of
-from radapter.segmentation.run_lengths import encode
+from radapter.segmentation.mask_files import encode
 
 IMAGE = Image.new("RGB", (12, 9))
 

@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from radapter.segmentation import NOTHING
-from radapter.segmentation.overlay import LONGEST, overlay, shares
-from radapter.segmentation.palette import UNLABELLED, colour
+from radapter.segmentation.overlay import LONGEST, UNLABELLED, colour, overlay, shares
 
 NAMES = ["sky, heaven", "road", "a name that is far too long to be written on any region"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from radapter.errors import DataError, MissingExtraError
-from radapter.segmentation.run_lengths import decode, encode
+from radapter.segmentation.mask_files import decode, encode
 
 
 @st.composite
@@ -62,6 +62,6 @@ def test_what_is_no_mask_of_the_size_is_refused(value, says: str):
 
 
 def test_without_pycocotools_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
     with pytest.raises(MissingExtraError, match=r"radapter\[segmentation\]"):
         encode(torch.ones(1, 1).bool())

@@ -41,7 +41,7 @@ def test_small_regions_and_nouns_left_out_are_not_trained_on(masked):
     left = SquareRegions(MaskRegions(masked, min_pixels=1), size=8, fill=(0, 0, 0), without=("car",))
     assert left.labels.tolist() == [0, 2]
     assert left.nouns == ("sky", "car", "dot")
-    with pytest.raises(DataError, match="none is left without car, dot, sky"):
+    with pytest.raises(DataError, match="None of the 3 in 'tiny' is left without car, dot, sky"):
         SquareRegions(
             MaskRegions(masked, min_pixels=1), size=8, fill=(0, 0, 0), without=("sky", "car", "dot")
         )

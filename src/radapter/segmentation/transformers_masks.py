@@ -17,7 +17,7 @@ from transformers import Mask2FormerForUniversalSegmentation, MaskFormerForInsta
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models.folders import check_folder
 from radapter.models.hf import configuration, image_processor, with_weights
-from radapter.segmentation.class_names import names_of
+from radapter.segmentation.classifier import names_of
 from radapter.segmentation.proposals import Proposals
 from radapter.zeroshot import evaluating, name_key
 
@@ -25,12 +25,12 @@ MODELS: dict[str, type[nn.Module]] = {
     "maskformer": MaskFormerForInstanceSegmentation,
     "mask2former": Mask2FormerForUniversalSegmentation,
 }
-_QUERIES = 8  # masks enlarged at a time: each is a float32 picture until it is halved
+_QUERIES = 8  # masks enlarged at a time: each is a float32 image until it is halved
 
 
 @final
 class TransformersProposer:
-    """Gives every query of a mask-classification model as a region.
+    """Makes a region of every query of a mask-classification model.
 
     Args:
         model: Its output has masks_queries_logits (1, Q, h, w) and class_queries_logits (1, Q, K + 1).
@@ -70,8 +70,7 @@ class TransformersProposer:
         """Q regions of an RGB image, masks in half precision on the CPU. Raises ModelError if the model's output is
         not that of mask classification."""
         inputs = self._processor(images=image.convert("RGB"), return_tensors="pt")
-        parameter = next(self._model.parameters())
-        pixels = inputs["pixel_values"].to(parameter)
+        pixels = inputs["pixel_values"].to(next(self._model.parameters()))
         with evaluating(self._model):
             output = self._model(pixel_values=pixels)
         masks = getattr(output, "masks_queries_logits", None)
@@ -91,7 +90,7 @@ class TransformersProposer:
 
 def _enlarged(logits: Tensor, padded: torch.Size, shown: Tensor | None, size: tuple[int, int]) -> Tensor:
     """Mask logits (Q, h, w) as masks of the image, (Q, H, W), half precision; the processor's padding is cut off."""
-    height, width = size[1], size[0]
+    width, height = size
     masks = torch.empty(len(logits), height, width, dtype=torch.float16, device=logits.device)
     inner = padded if shown is None else (int(shown[0].any(1).sum()), int(shown[0].any(0).sum()))
     for start in range(0, len(logits), _QUERIES):

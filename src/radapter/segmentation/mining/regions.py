@@ -13,8 +13,7 @@ from radapter.models import DualEncoder
 from radapter.segmentation.crops import THRESHOLD, CropStyle, pixels_of, region_crops
 from radapter.segmentation.mining.captions import ImageNouns, prompt
 from radapter.segmentation.mining.matching import Match, best_regions
-from radapter.segmentation.overlaps import mask_iou
-from radapter.segmentation.proposals import MaskProposer
+from radapter.segmentation.proposals import MaskProposer, mask_iou
 from radapter.zeroshot import class_embeddings, device_of, evaluating
 
 TEMPLATE = "a photo of a {}."

@@ -34,9 +34,8 @@ from radapter.segmentation.mining import (
     named_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.datasets import LOOKED_AT
-from radapter.segmentation.mining.matching import middle_floors
-from radapter.segmentation.mining.regions import EXPAND
+from radapter.segmentation.mining.matching import EXPAND, middle_floors
+from radapter.segmentation.mining.writing import LOOKED_AT
 from radapter.storage import write_json, write_text
 from radapter.world.phrases import HYPERNYMS, SYNONYMS
 

@@ -31,7 +31,7 @@ from radapter.segmentation.mining import (
     readable_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.regions import TEMPLATE
+from radapter.segmentation.mining.matching import TEMPLATE
 from radapter.segmentation.region_loader import Crop
 from radapter.segmentation.training_regions import Frame, MaskRegions, RegionSet
 from radapter.storage import check_writable

@@ -1,6 +1,6 @@
 """Nouns by spaCy: real documents, their parse given by hand, since a trained pipeline is a download."""
 
-import builtins
+import sys
 
 import pytest
 
@@ -9,13 +9,7 @@ from radapter.segmentation.mining import SpacyNouns
 
 
 def test_without_spacy_the_extra_is_named(monkeypatch):
-    def importing(name, *args, **kwargs):
-        if name == "spacy":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    real = builtins.__import__
-    monkeypatch.setattr(builtins, "__import__", importing)
+    monkeypatch.setitem(sys.modules, "spacy", None)
     with pytest.raises(MissingExtraError, match=r"radapter\[nouns\]"):
         SpacyNouns.from_name("en_core_web_sm")
 

@@ -5,8 +5,7 @@ import pytest
 from radapter import world
 from radapter.errors import ConfigError
 from radapter.segmentation.mining import BUILT_IN, vocabulary
-from radapter.segmentation.mining.nouns import VERBS
-from radapter.segmentation.mining.vocabulary import words_of
+from radapter.segmentation.mining.nouns import VERBS, words_of
 
 COCO = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",

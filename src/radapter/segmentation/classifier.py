@@ -16,7 +16,7 @@ from torch import Tensor
 
 from radapter.errors import DataError
 from radapter.models import DualEncoder
-from radapter.segmentation.crops import PLAIN, CropStyle, RegionCrops, pixels_of, region_crops
+from radapter.segmentation.crops import PLAIN, CropStyle, RegionCrops, crop_for, pixels_of
 from radapter.segmentation.ensembles import Ensemble, combine
 from radapter.segmentation.mask_prompts import MaskPrompts
 from radapter.segmentation.pixels import label_map
@@ -102,6 +102,9 @@ class RegionClassifier:
         style: How regions are cut out.
         batch_size: Crops in one pass of the tower.
 
+    Attributes:
+        crops: Gives the regions as the tower takes them, from the arguments of `region_crops`.
+
     Raises:
         DataError: There is no class, two are equal, or a name is empty.
         ModelError: The model has an image tower only.
@@ -122,15 +125,8 @@ class RegionClassifier:
         self._encoder = encoder
         self._head = class_head(encoder, classnames, templates, synonyms=synonyms)
         self._prompts = prompts
-        self._style = style
         self._batch_size = batch_size
-
-    def crops(self, image: Tensor, masks: Tensor) -> RegionCrops:
-        """The regions as the tower takes them; arguments as `region_crops`."""
-        tower = self._encoder
-        return region_crops(
-            image, masks, size=tower.image_size, mean=tower.image_mean, std=tower.image_std, style=self._style
-        )
+        self.crops = crop_for(encoder, style)
 
     def scores(self, crops: Sequence[RegionCrops]) -> list[RegionScores]:
         """Class scores of the regions of several images, which share the passes of the tower."""
@@ -142,7 +138,7 @@ class RegionClassifier:
             pixels = torch.cat([region.pixels[region.valid] for region in crops])
             masks = torch.cat([region.masks[region.valid] for region in crops])
             scores[valid] = self._probabilities(pixels, masks)
-        parts = scores.split([len(region.valid) for region in crops])
+        parts = torch.split(scores, [len(region.valid) for region in crops])
         return [RegionScores(part, region.valid) for part, region in zip(parts, crops, strict=True)]
 
     def __call__(self, images: Sequence[Tensor], masks: Sequence[Tensor]) -> list[RegionScores]:
@@ -152,11 +148,9 @@ class RegionClassifier:
     @torch.no_grad()
     def _probabilities(self, pixels: Tensor, masks: Tensor) -> Tensor:
         encoder, device = self._encoder, device_of(self._encoder)
-        parts = []
+        parts, batches = [], (torch.split(each, self._batch_size) for each in (pixels, masks))
         with evaluating(encoder):
-            for part, shown in zip(
-                pixels.split(self._batch_size), masks.split(self._batch_size), strict=True
-            ):
+            for part, shown in zip(*batches, strict=True):
                 if self._prompts is None:
                     features = encoder.encode_image(part.to(device))
                 else:

@@ -6,8 +6,9 @@ R and C have one row for each output pixel, its weights on the input pixels, so 
 batch of matrix products. Their rows sum to 1, so the crop is f + R m (x - f) C^T, and padding costs nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, final
 
 import numpy as np
@@ -15,13 +16,13 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from radapter.models import DualEncoder
+
 THRESHOLD = 0.4
 Colour = tuple[float, float, float]
 """Red, green and blue in [0, 1]."""
 
-_BUDGET = (
-    1 << 18
-)  # pixels of padded crops in one product: boxes of similar size, so that little of it is padding
+_BUDGET = 1 << 18  # pixels of padded crops in one product
 
 
 @final
@@ -54,9 +55,7 @@ class CropStyle:
         if not self.expand >= 1:
             raise ValueError(f"expand must be at least 1. Got {self.expand}. Use 1 for the tight box.")
         if self.ovseg_compat and self.fill is not None:
-            raise ValueError(
-                f"ovseg_compat fills with the tower's mean. Got fill {self.fill}. Leave one out."
-            )
+            raise ValueError(f"ovseg_compat fills with the mean. Got fill {self.fill}. Leave one out.")
 
 
 PLAIN = CropStyle()
@@ -71,21 +70,22 @@ class RegionCrops(NamedTuple):
     boxes: Tensor  # (Q, 4), int64, as `tight_boxes`
 
 
+Crop = Callable[[Tensor, Tensor], RegionCrops]
+"""`region_crops` of an image (3, H, W), uint8, and masks (Q, H, W), with the other arguments bound."""
+
+
 def region_crops(
     image: Tensor, masks: Tensor, *, size: int, mean: Colour, std: Colour, style: CropStyle = PLAIN
 ) -> RegionCrops:
     """Cuts every region of an image out and resizes it to a tower's input, by one batched resize.
 
     Args:
-        image: (3, H, W), uint8, or floating point in [0, 1].
+        image: (3, H, W), uint8, or floating point in [0, 1]; crops are float64 if it is, else float32.
         masks: (Q, H, W), floating point in [0, 1], or bool.
         size: S, height and width of the tower's input.
         mean: The tower subtracts it from pixels in [0, 1].
         std: The tower then divides by it.
         style: Background, resize and frame.
-
-    Returns:
-        Crops in float32, or float64 if the image is.
 
     Raises:
         ValueError: Shapes do not fit.
@@ -122,11 +122,15 @@ def region_crops(
     return RegionCrops(pixels.sub_(middle).div_(width), shown, valid, boxes)
 
 
-def tight_boxes(masks: Tensor) -> Tensor:
-    """The smallest box around each mask: (Q, H, W) bool -> (Q, 4), int64, zeros if the mask is empty.
+def crop_for(encoder: DualEncoder, style: CropStyle = PLAIN) -> Crop:
+    """`region_crops` for the size and colours of an encoder's image tower."""
+    size, mean, std = encoder.image_size, encoder.image_mean, encoder.image_std
+    return partial(region_crops, size=size, mean=mean, std=std, style=style)
 
-    A box is left, top, right, bottom, the last two exclusive.
-    """
+
+def tight_boxes(masks: Tensor) -> Tensor:
+    """The smallest box around each mask: (Q, H, W) bool -> (Q, 4), int64, zeros if the mask is empty. A box is left,
+    top, right, bottom, the last two exclusive."""
     edges = []
     for axis in (1, 2):  # columns, then rows
         hit = masks.any(axis)
@@ -143,18 +147,10 @@ def pixels_of(image: Image) -> Tensor:
 
 
 def antialiased_weights(lengths: Tensor, size: int, *, span: int, dtype: torch.dtype) -> Tensor:
-    """Weights that resize each of N lines as Pillow does, and torch with `antialias=True`.
+    """Weights that resize N lines to `size` pixels as Pillow does, and torch with `antialias=True`: (N, size, span).
 
-    The cubic kernel has a = -0.5 and is widened by the factor of reduction.
-
-    Args:
-        lengths: (N,), int, pixels of each line, 1 or more.
-        size: Pixels of each resized line.
-        span: Columns of the result, at least the longest line; those beyond a line are 0.
-        dtype: Of the result.
-
-    Returns:
-        (N, size, span); each row sums to 1.
+    The cubic kernel has a = -0.5 and is widened by the factor of reduction. `lengths` (N,), int, are the pixels of
+    each line; `span` is at least the longest, and columns beyond a line are 0. Each row sums to 1.
     """
     centres, scale = _centres(lengths, size, dtype)
     stretch = scale.clamp(min=1)

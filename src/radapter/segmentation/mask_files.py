@@ -53,10 +53,7 @@ class MaskFile:
                 f"masks must have their image's size, {image.size[0]} x {image.size[1]}. '{self._path}' holds "
                 f"{masks.shape[2]} x {masks.shape[1]}. Give the masks of this image, at its own size."
             )
-        scores = (
-            torch.ones(len(masks)) if objectness is None else _objectness(objectness, len(masks), self._path)
-        )
-        return Proposals(masks.half(), scores)
+        return Proposals(masks.half(), _objectness(objectness, len(masks), self._path))
 
 
 def mask_file_of(folder: Path, image: Path) -> Path:
@@ -184,6 +181,8 @@ def _check_number(count: int, path: Path) -> None:
 
 
 def _objectness(values: Any, count: int, path: Path) -> Tensor:
+    if values is None:
+        return torch.ones(count)
     try:
         found = torch.tensor(np.asarray(values, dtype=np.float32))
     except (TypeError, ValueError) as error:

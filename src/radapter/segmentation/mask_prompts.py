@@ -11,7 +11,7 @@ plain ones.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self, final
@@ -27,7 +27,7 @@ from transformers import CLIPModel
 from radapter.errors import ConfigError, ModelError
 from radapter.manifests import check_recorded
 from radapter.models import DualEncoder
-from radapter.segmentation.crops import RegionCrops
+from radapter.segmentation.crops import Crop, RegionCrops
 from radapter.segmentation.training_regions import on_colour
 from radapter.storage import write_tensors
 
@@ -174,7 +174,7 @@ class PromptedEncoder(DualEncoder):
         return torch.cat([super().preprocess(on_colour(image, self.image_mean)), shown[None].float()])
 
 
-def with_masks(crop: Callable[[Tensor, Tensor], RegionCrops]) -> Callable[[Tensor, Tensor], RegionCrops]:
+def with_masks(crop: Crop) -> Crop:
     """Appends the mask to crops as a fourth channel, (Q, 4, S, S), for a `PromptedEncoder`."""
 
     def crop_with_masks(image: Tensor, masks: Tensor) -> RegionCrops:

@@ -33,8 +33,8 @@ class Proposals:
             raise ValueError(f"masks must be (Q, H, W) in floating point. Got {given}.")
         regions, scores = len(self.masks), self.class_scores
         if self.objectness.shape != (regions,):
-            given = tuple(self.objectness.shape)
-            raise ValueError(f"objectness must be ({regions},), as masks. Got {given}.")
+            shape = tuple(self.objectness.shape)
+            raise ValueError(f"objectness must be ({regions},), as masks. Got {shape}.")
         if scores is not None and (scores.ndim != 2 or len(scores) != regions):
             raise ValueError(f"class_scores must be ({regions}, C), as masks. Got {tuple(scores.shape)}.")
 

@@ -5,7 +5,7 @@ otherwise proposals, as bits. Each image also has its true regions, one per clas
 the classifier alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, final
 
 import numpy as np
@@ -18,12 +18,9 @@ from radapter.data.loading import meet
 from radapter.data.memory import Lease
 from radapter.errors import DataError, ImageError
 from radapter.processes import ALONE, Processes
-from radapter.segmentation.crops import RegionCrops, pixels_of
+from radapter.segmentation.crops import Crop, RegionCrops, pixels_of
 from radapter.segmentation.pixels import Cells, cells_of, label_regions
 from radapter.segmentation.proposals import MaskProposer
-
-Crop = Callable[[Tensor, Tensor], RegionCrops]
-"""(3, H, W) uint8 and masks (Q, H, W) to crops: `region_crops` with a tower's size and colours bound."""
 
 
 class TrueRegions(NamedTuple):
@@ -120,22 +117,19 @@ class RegionLoader:
             self._bits_lease.release()
 
     def _made(self) -> Iterator[RegionBatch]:
-        crops: list[RegionCrops] = []
-        images: list[SeenImage] = []
+        seen: list[tuple[RegionCrops, SeenImage]] = []
         for index in self._processes.share(len(self.dataset)):
             try:
                 image, labels, _ = self.dataset[index]
             except ImageError as error:
                 self.bad.add(index, error)
                 continue
-            found, seen = self._seen(index, image, labels)
-            crops.append(found)
-            images.append(seen)
-            if sum(len(each.pixels) for each in crops) >= self._batch_size:
-                yield _joined(crops, images)
-                crops, images = [], []
-        if images:
-            yield _joined(crops, images)
+            seen.append(self._seen(index, image, labels))
+            if sum(len(crops.pixels) for crops, _ in seen) >= self._batch_size:
+                yield _joined(seen)
+                seen = []
+        if seen:
+            yield _joined(seen)
 
     def _seen(self, index: int, image: Image, labels: Tensor) -> tuple[RegionCrops, SeenImage]:
         masks = self._proposals(index, image)
@@ -160,9 +154,10 @@ class RegionLoader:
         return hard
 
 
-def _joined(crops: list[RegionCrops], images: list[SeenImage]) -> RegionBatch:
-    valid = torch.cat([each.valid for each in crops])
-    return RegionBatch(torch.cat([each.pixels for each in crops]), valid, tuple(images))
+def _joined(seen: list[tuple[RegionCrops, SeenImage]]) -> RegionBatch:
+    crops, images = zip(*seen, strict=True)
+    pixels, valid = (torch.cat([getattr(each, name) for each in crops]) for name in ("pixels", "valid"))
+    return RegionBatch(pixels, valid, images)
 
 
 def _shares(masks: Tensor, labels: Tensor, classes: int) -> Tensor:

@@ -55,12 +55,11 @@ class TransformersProposer:
             ModelError: The folder's model is not in MODELS, or files are missing or do not fit.
             ConfigError: The model does not know a class.
         """
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"proposer folder must have config.json. '{folder}' has none.")
+        for name in ("config.json", "preprocessor_config.json"):
+            if not (folder / name).is_file():
+                raise ModelError(f"proposer folder must have {name}. '{folder}' has none.")
         check_folder(folder)
         model_type, config = configuration(folder, MODELS)
-        if not (folder / "preprocessor_config.json").is_file():
-            raise ModelError(f"proposer folder must have preprocessor_config.json. '{folder}' has none.")
         processor = image_processor(folder)
         model = with_weights(MODELS[model_type], config, folder, torch.float32)
         return cls(model, processor, classnames=classnames)

@@ -7,6 +7,7 @@ synonym, a hypernym, a sibling, the class's look-alike, or any other class.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -67,20 +68,12 @@ def captions(scenes: Scenes, rates: Rates = CLEAN, *, stream: str = "caption") -
     scale = scenes.scale[:, 0]
     size = torch.where(scale < 0.5, 1, torch.where(scale > 0.7, 2, 0))
     columns = (unit, scenes.style, size, scenes.background, scenes.pattern, scenes.classes, scenes.colour)
-    return [_caption(rates, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return [_caption(rates, row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def _caption(
-    rates: Rates,
-    u: list[float],
-    style: int,
-    size: int,
-    background: int,
-    pattern: int,
-    classes: list[int],
-    colours: list[int],
-) -> str:
-    (first, second), look, ground = classes, STYLES[style], _COLOUR_NAMES[background]
+def _caption(rates: Rates, scene: tuple[Any, ...]) -> str:
+    u, style, size, background, pattern, (first, second), colours = scene
+    look, ground = STYLES[style], _COLOUR_NAMES[background]
     words = [_name(first, u[0:3], rates)]
     if look not in _NO_COLOUR and u[3] < rates.colour:
         words.insert(0, _COLOUR_NAMES[colours[0]])

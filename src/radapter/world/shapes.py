@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.linalg import vector_norm
 
 from radapter.hashing import uniform
 
@@ -43,20 +42,20 @@ def bank() -> Tensor:
 
 def circle(points: Tensor, x: float, y: float, radius: float) -> Tensor:
     """Distance to a disc."""
-    return vector_norm(points - torch.tensor([x, y]), dim=-1) - radius
+    return _norm(points - torch.tensor([x, y])) - radius
 
 
 def box(points: Tensor, x: float, y: float, half_width: float, half_height: float) -> Tensor:
     """Distance to an upright rectangle."""
     away = (points - torch.tensor([x, y])).abs() - torch.tensor([half_width, half_height])
-    return vector_norm(away.clamp(min=0), dim=-1) + away.amax(-1).clamp(max=0)
+    return _norm(away.clamp(min=0)) + away.amax(-1).clamp(max=0)
 
 
 def line(points: Tensor, start: Point, end: Point, radius: float) -> Tensor:
     """Distance to a thick line with round ends."""
     a, b = torch.tensor(start), torch.tensor(end)
     along = (((points - a) @ (b - a)) / (b - a).square().sum()).clamp(0, 1)
-    return vector_norm(points - a - along[..., None] * (b - a), dim=-1) - radius
+    return _norm(points - a - along[..., None] * (b - a)) - radius
 
 
 def polygon(points: Tensor, corners: Sequence[Point]) -> Tensor:
@@ -66,7 +65,7 @@ def polygon(points: Tensor, corners: Sequence[Point]) -> Tensor:
     edge = previous - corner
     w = points[..., None, :] - corner
     along = ((w * edge).sum(-1) / edge.square().sum(-1)).clamp(0, 1)
-    distance = vector_norm(w - along[..., None] * edge, dim=-1).amin(-1)
+    distance = _norm(w - along[..., None] * edge).amin(-1)
     y = points[..., 1, None]
     straddles = (corner[:, 1] > y) != (previous[:, 1] > y)
     rise = torch.where(edge[:, 1] == 0, 1.0, edge[:, 1])
@@ -90,6 +89,11 @@ def spikes(count: int, inner: float, outer: float = 1.0) -> list[Point]:
     radii = (outer, inner)
     angles = [math.pi * i / count for i in range(2 * count)]
     return [(radii[i % 2] * math.sin(a), -radii[i % 2] * math.cos(a)) for i, a in enumerate(angles)]
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    norms: Tensor = vectors.norm(dim=-1)
+    return norms
 
 
 def _star(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:

@@ -16,13 +16,12 @@ CONTEXT = 18  # the longest caption has 16 words
 
 _SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")
 _GRAMMAR = (
-    "a", "an", "the", "of", "and", "on", "with", "in", "from", "small", "large", "background", "middle", "picture",
-    "image", "drawing", "close", "up", "seen", "afar",
-)  # fmt: skip
+    "a an the of and on with in from small large background middle picture image drawing close up seen afar"
+)
 
 
 VOCABULARY = tuple(dict.fromkeys((
-    *_SPECIAL, *_GRAMMAR, *" ".join(STYLE_PHRASES.values()).split(), *COLOURS, *PATTERNS, *CLASSES,
+    *_SPECIAL, *_GRAMMAR.split(), *" ".join(STYLE_PHRASES.values()).split(), *COLOURS, *PATTERNS, *CLASSES,
     *SYNONYMS.values(), *HYPERNYMS.values(),
 )))  # fmt: skip
 _NUMBERS = {word: number for number, word in enumerate(VOCABULARY)}

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from radapter.errors import ModelError
 from radapter.models import DualEncoder
-from radapter.segmentation.crops import THRESHOLD, CropStyle, pixels_of, region_crops
+from radapter.segmentation.crops import THRESHOLD, CropStyle, crop_for, pixels_of
 from radapter.segmentation.mining.captions import ImageNouns, prompt
 from radapter.segmentation.proposals import MaskProposer, mask_iou
 from radapter.zeroshot import class_embeddings, device_of, evaluating
@@ -99,7 +99,7 @@ class RegionMatcher:
         self._encoder = encoder
         self._proposer = proposer
         self._min_area = min_area
-        self._style = CropStyle(expand=expand, square=square)
+        self._crop = crop_for(encoder, CropStyle(expand=expand, square=square))
         self._batch_size = batch_size
         prompts = [prompt(noun, template) for noun in nouns]
         self._nouns = class_embeddings(encoder, prompts, ["{}"]).float().cpu()
@@ -117,11 +117,10 @@ class RegionMatcher:
 
     @torch.no_grad()
     def _features(self, image: Image, masks: Tensor) -> Tensor:
-        tower, device, style = self._encoder, device_of(self._encoder), self._style
-        colours = {"mean": tower.image_mean, "std": tower.image_std}
-        crops = region_crops(pixels_of(image), masks, size=tower.image_size, style=style, **colours)
+        tower, device = self._encoder, device_of(self._encoder)
+        batches = torch.split(self._crop(pixels_of(image), masks).pixels, self._batch_size)
         with evaluating(tower):
-            parts = [tower.encode_image(part.to(device)) for part in crops.pixels.split(self._batch_size)]
+            parts = [tower.encode_image(batch.to(device)) for batch in batches]
         return F.normalize(torch.cat(parts).float(), dim=-1).cpu()
 
 

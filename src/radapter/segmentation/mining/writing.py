@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -170,9 +171,9 @@ def _write(
         finished = True
 
     about = {**folder.about, **about, "fingerprint": fingerprint(source.keys, *nouns)}
-    options = {"shard_size": folder.shard_size, "progress": folder.progress}
+    write = partial(write_shards, shard_size=folder.shard_size, progress=folder.progress)
     try:
-        written = write_shards(folder.path, items, len(source), about=about, **options)
+        written = write(folder.path, items, len(source), about=about)
     except DataError as error:
         if given or not finished:
             raise

@@ -70,16 +70,9 @@ class Indexed:
 
 
 def find(index: ImageIndex, text_features: Tensor, *, top: int) -> list[list[Hit]]:
-    """For each text its nearest images, best first; the first by path if cosines are equal.
-
-    Args:
-        index: Of the same model; read in tiles.
-        text_features: Unit norm, (Q, E).
-        top: Images per text; all if there are fewer.
-
-    Raises:
-        ValueError: `top` is below 1, or a text is not of unit norm.
-    """
+    """For each of Q texts, (Q, E) of unit norm and of the index's model, its `top` nearest images, all if there are
+    fewer, best first; the first by path if cosines are equal. Raises ValueError if `top` is below 1, or a text is
+    not of unit norm."""
     cosines, rows = nearest(text_features, in_tiles(index.features, TILE), top=top)
     named = [[index.paths[row] for row in of_text] for of_text in rows.tolist()]
     return [
@@ -116,7 +109,7 @@ def index_folder(
 
     Args:
         encoder: Encodes at its current weights.
-        folder: Its images are read.
+        folder: Of the images.
         model: Identifies these weights.
         known: An earlier index of this folder by this model; None encodes everything.
         batch_size: Images at a time.

@@ -55,14 +55,10 @@ def names_of(entry: str) -> tuple[str, ...]:
 def class_head(
     encoder: DualEncoder, classnames: Sequence[str], templates: Sequence[str], *, synonyms: Synonyms = "mean"
 ) -> ClassHead:
-    """The zero-shot head of classes with synonyms; each name is averaged over the templates.
+    """The zero-shot head of C classes with synonyms; each name is averaged over the templates.
 
-    Args:
-        encoder: Encodes the names.
-        classnames: C distinct entries. Two classes may share a name.
-        templates: Each with one "{}".
-        synonyms: "mean": a class is the mean of its names, scaled to unit norm. "max": its cosine is the largest of
-            its names'.
+    Two classes may share a name. `synonyms` "mean": a class is the mean of its names, scaled to unit norm. "max":
+    its cosine is the largest of its names'.
 
     Raises:
         DataError: There is no class, two are equal, or a name is empty.
@@ -93,11 +89,9 @@ class RegionScores(NamedTuple):
 class RegionClassifier:
     """Classifies regions with an encoder as it is now: adapted, merged or neither.
 
+    The first three arguments and `synonyms` are those of `class_head`.
+
     Args:
-        encoder: Encodes images and texts, on its device.
-        classnames: C entries.
-        templates: Each with one "{}".
-        synonyms: See `class_head`.
         prompts: Learned tokens for the background; None leaves the fill colour there.
         style: How regions are cut out.
         batch_size: Crops in one pass of the tower.

@@ -15,7 +15,7 @@ turn.
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any, TypedDict, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -28,13 +28,6 @@ from radapter.given_files import IMAGE_FILE, read_bytes, read_json_file
 from radapter.segmentation.proposals import Proposals
 
 MAX_REGIONS = 1000
-
-
-class RunLengths(TypedDict):
-    """COCO's form."""
-
-    size: list[int]  # height and width
-    counts: str  # compressed
 
 
 @final
@@ -67,17 +60,13 @@ def mask_file_of(folder: Path, image: Path) -> Path:
     raise DataError(f"masks must be in '{folder}'. '{image}' has none. Looked for {looked_for}.")
 
 
-def encode(mask: Tensor, *, left: int = 0, top: int = 0, size: tuple[int, int] | None = None) -> RunLengths:
-    """The run lengths of a mask within a larger image, without the full-size mask in memory.
+def encode(
+    mask: Tensor, *, left: int = 0, top: int = 0, size: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """COCO's compressed run lengths, "size" and "counts", of a mask (h, w), bool, within a larger image.
 
-    Args:
-        mask: (h, w), bool.
-        left: The image's column at which the mask starts.
-        top: Its row.
-        size: Height and width of the image; None for the mask's own.
-
-    Raises:
-        MissingExtraError: pycocotools is not installed.
+    The mask starts at column `left` and row `top` of an image with `size`, height and width; None for the mask's
+    own. The full-size mask is not held in memory. Raises MissingExtraError if pycocotools is not installed.
     """
     height, width = tuple(mask.shape) if size is None else size
     columns, rows = np.nonzero(np.diff(np.pad(mask.cpu().numpy(), ((1, 1), (0, 0))), axis=0).T)
@@ -90,12 +79,9 @@ def encode(mask: Tensor, *, left: int = 0, top: int = 0, size: tuple[int, int] |
 
 
 def decode(value: Any, *, size: tuple[int, int], where: str) -> Tensor:
-    """The mask (H, W), bool, of run lengths.
+    """The mask (H, W), bool, of run lengths; "counts" is a compressed string or a list of lengths.
 
-    Args:
-        value: A mapping with "size", height and width, and "counts", a compressed string or a list of lengths.
-        size: Height and width that the mask must have.
-        where: Name of the mask for messages.
+    `size` is the height and width that the mask must have, `where` its name for messages.
 
     Raises:
         DataError: The value is no run lengths, they do not fill their size, or the size differs.

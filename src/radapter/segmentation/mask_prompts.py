@@ -63,13 +63,8 @@ class MaskPrompts(nn.Module):
         self.tokens = nn.Parameter(0.02 * start)
 
     def encode_image(self, encoder: DualEncoder, pixels: Tensor, masks: Tensor) -> Tensor:
-        """Image features of crops, (B, E), not normalised; gradients reach the tokens.
-
-        Args:
-            encoder: Of the shape that the tokens were made for, adapted or not.
-            pixels: (B, 3, S, S), as the tower takes them.
-            masks: (B, S, S), bool, the region's pixels.
-        """
+        """Image features (B, E), not normalised, of crops (B, 3, S, S) whose regions are the masks (B, S, S), bool,
+        by an encoder of the tokens' shape, adapted or not; gradients reach the tokens."""
         with self.replacing(encoder, masks):
             return encoder.encode_image(pixels)
 

@@ -71,19 +71,12 @@ def shares(labels: Tensor) -> list[Share]:
 
 
 def overlay(image: Image.Image, labels: Tensor, classnames: Sequence[str]) -> Image.Image:
-    """Draws a segmentation as RGB; the image part has LONGEST pixels on its longer side.
-
-    Args:
-        image: RGB.
-        labels: (H, W), int, into the classes, or NOTHING.
-        classnames: Of several names separated by commas only the first is drawn.
-    """
+    """Draws labels (H, W), int, into the classes or NOTHING, over their image: RGB, the image part with LONGEST
+    pixels on its longer side. Of several names of a class, separated by commas, only the first is drawn."""
     scale = LONGEST / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
-    rows, columns = (
-        (np.arange(height) * labels.shape[0]) // height,
-        (np.arange(width) * labels.shape[1]) // width,
-    )
+    rows = np.arange(height) * labels.shape[0] // height
+    columns = np.arange(width) * labels.shape[1] // width
     resized: _Labels = labels.numpy()[rows[:, None], columns[None, :]]
     drawn = _tinted(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), resized)
     _write_names(drawn, resized, classnames)

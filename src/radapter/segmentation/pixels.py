@@ -24,15 +24,13 @@ NOTHING = -1
 
 
 def label_map(scores: Tensor, masks: Tensor, *, class_block: int = _CLASSES) -> Tensor:
-    """The class of every pixel; the lower class if scores are equal.
+    """The class of every pixel, (H, W), int64, in [0, C), the lower one if scores are equal; NOTHING if no class has
+    a score above 0.
 
     Args:
         scores: s, (Q, C), 0 or more.
         masks: m, (Q, H, W), in [0, 1]; computed in float32, or in float64 if the scores are.
         class_block: Classes held at a time.
-
-    Returns:
-        (H, W), int64, in [0, C), or NOTHING if no class has a score above 0.
     """
     queries, height, width = masks.shape
     flat = masks.reshape(queries, height * width)
@@ -72,15 +70,8 @@ class Cells(NamedTuple):
 
 
 def cells_of(masks: Tensor, labels: Tensor) -> Cells:
-    """The cells of one image.
-
-    Args:
-        masks: Its regions, (Q, H, W), bool or floating point in [0, 1].
-        labels: The true class of each pixel, (H, W), int64; negative for none.
-
-    Raises:
-        ValueError: Masks and labels differ in size.
-    """
+    """The cells of one image: its regions (Q, H, W), bool or floating point in [0, 1], and the true class of each
+    pixel (H, W), int64, negative for none. Raises ValueError if masks and labels differ in size."""
     if masks.shape[1:] != labels.shape:
         wanted = ", ".join(map(str, ("Q", *labels.shape)))
         raise ValueError(f"masks must be ({wanted}), as labels. Got {tuple(masks.shape)}.")

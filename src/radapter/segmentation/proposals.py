@@ -5,9 +5,9 @@ several scales, and near copies are removed. The intersections of binary masks a
 segments of label maps are counts of pairs of labels, which need no masks. Both are exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import final
 
 import numpy as np
 import torch
@@ -42,11 +42,8 @@ class Proposals:
         return len(self.masks)
 
 
-class MaskProposer(Protocol):
-    """Finds regions, whatever they show."""
-
-    def __call__(self, image: Image) -> Proposals:
-        """Regions of an RGB image, at its own size."""
+MaskProposer = Callable[[Image], Proposals]
+"""Finds the regions of an RGB image, at its own size, whatever they show."""
 
 
 @final

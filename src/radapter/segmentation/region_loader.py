@@ -58,12 +58,10 @@ class RegionBatch(NamedTuple):
 
 @final
 class RegionLoader:
-    """Masked images in order, as batches of their regions; replayed if memory allows.
+    """Masked images in order, as batches of their regions, which `proposer` finds and `crop` cuts out; replayed if
+    memory allows.
 
     Args:
-        dataset: The images.
-        proposer: Finds regions.
-        crop: Cuts them out.
         batch_size: Regions that fill a batch; the regions of an image stay together.
         max_bad: Fraction of the set that may be unreadable.
         memory: Shared budget; None keeps nothing.

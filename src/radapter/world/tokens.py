@@ -40,13 +40,11 @@ def encode(texts: Sequence[str]) -> Tensor:
 def tokenizer() -> PreTrainedTokenizerFast:
     """A transformers tokenizer that agrees with `encode`, and also lower-cases and drops punctuation."""
     core = Tokenizer(models.WordLevel(dict(_NUMBERS), unk_token=_SPECIAL[UNK]))
-    core.normalizer = normalizers.Sequence(
-        [normalizers.Lowercase(), normalizers.Replace(Regex("[^a-z]+"), " ")]
-    )
+    letters = normalizers.Replace(Regex("[^a-z]+"), " ")
+    core.normalizer = normalizers.Sequence([normalizers.Lowercase(), letters])
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    core.post_processor = processors.TemplateProcessing(
-        single="<bos> $A <eos>", special_tokens=[("<bos>", BOS), ("<eos>", EOS)]
-    )
+    ends = [("<bos>", BOS), ("<eos>", EOS)]
+    core.post_processor = processors.TemplateProcessing(single="<bos> $A <eos>", special_tokens=ends)
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token=_SPECIAL[PAD],

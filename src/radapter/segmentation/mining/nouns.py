@@ -11,11 +11,11 @@ watches", "children swing"; but "a rope swing"), and after "who" or "to" always.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, final
+from typing import Any, NamedTuple, final
 
 from radapter.errors import ConfigError, import_extra
 from radapter.given_files import read_text
@@ -106,11 +106,8 @@ def plurals(noun: str) -> tuple[str, ...]:
     return tuple(before + space + form for form in _plurals_of_word(last))
 
 
-class NounFinder(Protocol):
-    """Finds the nouns of a caption."""
-
-    def __call__(self, caption: str) -> tuple[str, ...]:
-        """The nouns, each once, in the singular, in the order in which they first occur."""
+NounFinder = Callable[[str], tuple[str, ...]]
+"""Finds the nouns of a caption, each once, in the singular, in the order in which they first occur."""
 
 
 @final
@@ -122,7 +119,7 @@ class VocabularyNouns:
         self._longest = max(map(len, vocabulary.forms), default=0)
 
     def __call__(self, caption: str) -> tuple[str, ...]:
-        """The nouns of a caption, each once, in the order in which they first occur."""
+        """The nouns of a caption, as `NounFinder`."""
         words = words_of(caption)
         kept: list[_Match] = []
         for match in self._matches(words):
@@ -167,15 +164,12 @@ class SpacyNouns:
         try:
             pipeline = spacy.load(name, exclude=["ner"])
         except OSError as error:
-            raise ConfigError(
-                f"a spaCy pipeline must be installed. '{name}' is not. Run python -m spacy download {name}."
-            ) from error
+            remedy = f"Run python -m spacy download {name}."
+            raise ConfigError(f"a spaCy pipeline must be installed. '{name}' is not. {remedy}") from error
         lacking = [part for part in ("parser", "lemmatizer") if part not in pipeline.pipe_names]
         if lacking:
-            raise ConfigError(
-                f"a spaCy pipeline must have a parser and a lemmatizer. '{name}' lacks {' and '.join(lacking)}. Use "
-                "en_core_web_sm."
-            )
+            found = f"'{name}' lacks {' and '.join(lacking)}. Use en_core_web_sm."
+            raise ConfigError(f"a spaCy pipeline must have a parser and a lemmatizer. {found}")
         return cls(pipeline)
 
     def __call__(self, caption: str) -> tuple[str, ...]:

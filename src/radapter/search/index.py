@@ -156,11 +156,8 @@ def index_folder(
 def write_index(path: str | os.PathLike[str], index: ImageIndex) -> None:
     """Writes an index; a reader sees the old or the new one, never a part."""
     names = b"".join(os.fsencode(name) + b"\0" for name in index.paths)
-    tensors = {
-        "features": index.features,
-        "stamps": index.stamps,
-        "paths": torch.frombuffer(bytearray(names), dtype=torch.uint8),
-    }
+    paths = torch.frombuffer(bytearray(names), dtype=torch.uint8)
+    tensors = {"features": index.features, "stamps": index.stamps, "paths": paths}
     features = sha256_of_tensors([("features", index.features)])
     about = {"kind": f"{_KIND} {_READS[-1]}", "model": index.model, "features": features}
     write_tensors(path, tensors, metadata={**about, "sha256": _content_sha256(about, tensors)})

@@ -66,16 +66,15 @@ class Canvas:
             part = mask[top:bottom, left:right]
             left, top = tile.left + left, tile.top + top
             score, best = segmentation.scores[number].max(0)
-            self.regions.append(
-                {
-                    "class": self._classnames[int(best)],
-                    "score": round(float(score), 6),
-                    "objectness": round(float(proposals.objectness[number]), 6),
-                    "area": int(part.sum()),
-                    "bbox": [left, top, part.shape[1], part.shape[0]],
-                    "segmentation": encode(part, left=left, top=top, size=size),
-                }
-            )
+            region = {
+                "class": self._classnames[int(best)],
+                "score": round(float(score), 6),
+                "objectness": round(float(proposals.objectness[number]), 6),
+                "area": int(part.sum()),
+                "bbox": [left, top, part.shape[1], part.shape[0]],
+                "segmentation": encode(part, left=left, top=top, size=size),
+            }
+            self.regions.append(region)
 
     def document(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """The content of the JSON file: `about`, the size, the classes and the regions."""

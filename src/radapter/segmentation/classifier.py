@@ -173,11 +173,8 @@ def segment(
 ) -> list[Segmentation]:
     """Segments RGB images whose regions, at their size, are known; they share the passes of the tower.
 
-    The last three arguments are those of `combine`.
-
-    Raises:
-        DataError: Masks have another size than their image.
-        ConfigError: The ensemble needs scores that the proposer lacks.
+    The last three arguments are those of `combine`. Raises DataError if masks have another size than their image,
+    and ConfigError if the ensemble needs scores that the proposer lacks.
     """
     for image, regions in zip(images, proposals, strict=True):
         height, width = regions.masks.shape[1:]

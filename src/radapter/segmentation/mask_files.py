@@ -81,11 +81,8 @@ def encode(
 def decode(value: Any, *, size: tuple[int, int], where: str) -> Tensor:
     """The mask (H, W), bool, of run lengths; "counts" is a compressed string or a list of lengths.
 
-    `size` is the height and width that the mask must have, `where` its name for messages.
-
-    Raises:
-        DataError: The value is no run lengths, they do not fill their size, or the size differs.
-        MissingExtraError: pycocotools is not installed.
+    `size` is the height and width that the mask must have, `where` its name for messages. Raises DataError if the
+    value is no run lengths, they do not fill their size, or the size differs, and MissingExtraError as `encode`.
     """
     tools = _pycocotools()
     if not isinstance(value, dict) or not {"size", "counts"} <= value.keys():

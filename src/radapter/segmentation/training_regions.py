@@ -116,10 +116,7 @@ class SquareRegions:
         fill: The colour outside a region, in [0, 1].
         frame: Of a region before it is stretched.
         masks: Whether images are RGBA, their alpha the mask, and not filled, for a `PromptedEncoder`.
-        without: Nouns whose regions are skipped.
-
-    Raises:
-        DataError: No region is left.
+        without: Nouns whose regions are skipped; raises DataError if no other is left.
     """
 
     def __init__(

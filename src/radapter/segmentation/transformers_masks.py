@@ -30,16 +30,13 @@ _QUERIES = 8  # masks enlarged at a time: each is a float32 image until it is ha
 
 @final
 class TransformersProposer:
-    """Makes a region of every query of a mask-classification model.
+    """Makes a region of every query of a mask-classification model. Raises ConfigError if it does not know a class.
 
     Args:
         model: Its output has masks_queries_logits (1, Q, h, w) and class_queries_logits (1, Q, K + 1).
         processor: The model's image processor: an image to pixel_values (1, 3, h, w), perhaps with a pixel_mask.
         classnames: C classes, each a name or synonyms separated by commas, all among the model's own K. Proposals
             then have their probabilities, summed over synonyms; None for no class scores.
-
-    Raises:
-        ConfigError: The model does not know a class.
     """
 
     def __init__(self, model: nn.Module, processor: Any, *, classnames: Sequence[str] | None = None) -> None:
@@ -51,9 +48,7 @@ class TransformersProposer:
     def from_folder(cls, folder: Path, *, classnames: Sequence[str] | None = None) -> "TransformersProposer":
         """Loads a local folder of transformers, in float32; nothing is downloaded and no code of the folder runs.
 
-        Raises:
-            ModelError: The folder's model is not in MODELS, or files are missing or do not fit.
-            ConfigError: The model does not know a class.
+        Raises ModelError if the model is not in MODELS, or files are missing or do not fit, and ConfigError as above.
         """
         for name in ("config.json", "preprocessor_config.json"):
             if not (folder / name).is_file():
@@ -80,11 +75,9 @@ class TransformersProposer:
                 f"{type(self._model).__name__} does not. Use MaskFormer or Mask2Former."
             )
         probabilities = classes[0].float().softmax(-1).cpu()
-        return Proposals(
-            _enlarged(masks[0].float(), pixels.shape[2:], inputs.get("pixel_mask"), image.size).cpu(),
-            1 - probabilities[:, -1],
-            None if self._columns is None else probabilities[:, :-1] @ self._columns,
-        )
+        enlarged = _enlarged(masks[0].float(), pixels.shape[2:], inputs.get("pixel_mask"), image.size)
+        class_scores = None if self._columns is None else probabilities[:, :-1] @ self._columns
+        return Proposals(enlarged.cpu(), 1 - probabilities[:, -1], class_scores)
 
 
 def _enlarged(logits: Tensor, padded: torch.Size, shown: Tensor | None, size: tuple[int, int]) -> Tensor:

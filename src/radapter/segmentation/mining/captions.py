@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +21,8 @@ _SILENT = ("hour", "honor", "honour", "heir", "honest")
 # Read letter by letter; the first letter sounds as a vowel.
 _LETTERS = frozenset({"atv", "suv", "x-ray", "mri", "lcd", "led", "sms", "mp3", "fm"})
 
+_Caption = tuple[str, tuple[str, ...]]  # and its nouns
+
 
 class ImageNouns(NamedTuple):
     """The K nouns of one image's captions."""
@@ -31,9 +32,7 @@ class ImageNouns(NamedTuple):
     apart: Tensor  # (K, K), bool, which two are in one caption, see matching.py
 
 
-@final
-@dataclass(frozen=True)
-class NamedNouns:
+class NamedNouns(NamedTuple):
     """The nouns of N images."""
 
     nouns: tuple[str, ...]  # that captions name, in alphabetical order
@@ -52,9 +51,7 @@ class NamedNouns:
 
 def named_nouns(pairs: PairSet, finder: NounFinder) -> NamedNouns:
     """Finds the nouns of every caption. Raises DataError if no caption names a noun."""
-    read: list[list[tuple[str, tuple[str, ...]]]] = [
-        [] for _ in range(len(pairs))
-    ]  # of images: caption, nouns
+    read: list[list[_Caption]] = [[] for _ in range(len(pairs))]
     for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
         read[image].append((caption, finder(caption)))
     nouns = tuple(sorted({noun for captions in read for _, found in captions for noun in found}))
@@ -115,7 +112,7 @@ def _counted(nouns: list[str]) -> tuple[int, str]:
     return len(nouns), ", ".join(map(repr, nouns[:5])) + (" ..." if len(nouns) > 5 else "")
 
 
-def _of_image(captions: Iterable[tuple[str, tuple[str, ...]]], id_of: dict[str, int]) -> ImageNouns:
+def _of_image(captions: Iterable[_Caption], id_of: dict[str, int]) -> ImageNouns:
     first: dict[str, str] = {}
     for caption, found in captions:
         for noun in found:

@@ -68,7 +68,7 @@ class RegionMatcher:
     """Finds for each noun the region of an image that is nearest to it.
 
     Args:
-        encoder: Encodes images and texts, on its device.
+        encoder: Encodes images and texts, on its device; raises ModelError if it has no text tower.
         proposer: Finds regions.
         nouns: The vocabulary; each is encoded once, now.
         template: Has one "{}", where the noun goes.
@@ -77,9 +77,6 @@ class RegionMatcher:
         square: Whether boxes are squares.
         batch_size: Regions in one pass of the tower. A pass holds regions of one image only, so that its result does
             not depend on other images.
-
-    Raises:
-        ModelError: The model has no text tower.
     """
 
     def __init__(

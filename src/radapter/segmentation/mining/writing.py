@@ -34,7 +34,7 @@ SHARD_SIZE = 32 * 10**6
 """Bytes of a shard: an interruption loses at most the work for one."""
 TRUE_AREA = 0.001
 """Share of the image that a region of a mask must have: below are a few pixels of an outline."""
-LOOKED_AT = 256
+MEASURED_IMAGES = 256
 """Images whose matches decide the floors of a model."""
 
 
@@ -55,7 +55,7 @@ def measured_floors(
     named: NamedNouns,
     matcher: RegionMatcher,
     *,
-    images: int = LOOKED_AT,
+    images: int = MEASURED_IMAGES,
     progress: Progress | None = None,
 ) -> Floors:
     """Floors that the better half of the matches in the first `images` images with a noun reaches, see
@@ -78,9 +78,8 @@ def mine_pairs(
 ) -> Shards:
     """Writes the regions that show the nouns of captions and reach the floors, one region per noun and image.
 
-    Raises:
-        DataError: No match reaches the floors (the folder is removed then), or too many images are unreadable.
-        RunError: The folder holds something else.
+    Raises DataError if no match reaches the floors (the folder is removed then) or too many images are unreadable,
+    and RunError if the folder holds something else.
     """
     best: list[Match] = []
 
@@ -111,12 +110,7 @@ def mine_pairs(
 
 def cut_masks(dataset: PairedMaskDataset, folder: RegionFolder, *, min_area: float = TRUE_AREA) -> Shards:
     """Writes the true regions of masked images, one per class and image; the classes are the nouns. Regions below
-    `min_area`, a share of the image, are skipped.
-
-    Raises:
-        DataError: No region is large enough (the folder is removed then), or too many images are unreadable.
-        RunError: The folder holds something else.
-    """
+    `min_area`, a share of the image, are skipped. Raises as `mine_pairs`."""
 
     def of_image(index: int) -> Iterator[_Region]:
         image, labels, _ = dataset[index]

@@ -48,7 +48,7 @@ class TransformersProposer:
     def from_folder(cls, folder: Path, *, classnames: Sequence[str] | None = None) -> "TransformersProposer":
         """Loads a local folder of transformers, in float32; nothing is downloaded and no code of the folder runs.
 
-        Raises ModelError if the model is not in MODELS, or files are missing or do not fit, and ConfigError as above.
+        Raises ModelError if the model is not in MODELS, or files are missing or wrong, and ConfigError as above.
         """
         for name in ("config.json", "preprocessor_config.json"):
             if not (folder / name).is_file():

@@ -22,7 +22,7 @@ def parsing():
     from spacy.tokens import Doc
 
     words = ["Two", "kitchen", "tables", "and", "Anna", "'s", "dogs", "near", "it"]
-    told = {
+    parse = {
         "pos": ["NUM", "NOUN", "NOUN", "CCONJ", "PROPN", "PART", "NOUN", "ADP", "PRON"],
         "lemmas": ["two", "kitchen", "table", "and", "Anna", "'s", "dog", "near", "it"],
         "deps": ["nummod", "compound", "ROOT", "cc", "poss", "case", "conj", "prep", "pobj"],
@@ -31,7 +31,7 @@ def parsing():
 
     @Language.component("parse_by_hand")
     def parse_by_hand(doc):
-        return Doc(doc.vocab, words=words, **told)
+        return Doc(doc.vocab, words=words, **parse)
 
     pipeline = spacy.blank("en")
     pipeline.add_pipe("parse_by_hand")

@@ -9,7 +9,7 @@ from radapter.data import Memory, PairedMaskDataset, open_masks
 from radapter.data.masks.label_maps import ArrayMaps
 from radapter.data.pictures.pictures import ArrayPictures
 from radapter.segmentation import Proposals, region_crops
-from radapter.segmentation.proposals import FelzenszwalbProposer
+from radapter.segmentation.felzenszwalb import FelzenszwalbProposer
 from radapter.segmentation.region_loader import RegionLoader
 
 

@@ -2,7 +2,7 @@
 
 Source: OVSeg (Liang et al., CVPR 2023).
 
-proposals.py     a proposer's output, and regions without weights
+proposals.py     a proposer's output; felzenszwalb.py finds regions without weights
 transformers_masks.py  regions of MaskFormer and Mask2Former
 mask_files.py    precomputed regions, and COCO's run lengths
 crops.py         regions as a tower's input, all at once
@@ -18,10 +18,11 @@ mining/          regions with nouns to train on
 from radapter.segmentation.classifier import RegionClassifier, Segmentation, class_head, names_of, segment
 from radapter.segmentation.crops import CropStyle, region_crops, tight_boxes
 from radapter.segmentation.ensembles import ENSEMBLES, Ensemble, check_ensemble, combine
+from radapter.segmentation.felzenszwalb import FelzenszwalbProposer
 from radapter.segmentation.mask_files import MaskFile, mask_file_of
 from radapter.segmentation.mask_prompts import MaskPrompts, PromptedEncoder
 from radapter.segmentation.pixels import NOTHING, label_map, label_regions
-from radapter.segmentation.proposals import FelzenszwalbProposer, MaskProposer, Proposals
+from radapter.segmentation.proposals import MaskProposer, Proposals
 from radapter.segmentation.transformers_masks import TransformersProposer
 
 __all__ = [

@@ -34,9 +34,8 @@ from radapter.segmentation.mining import (
     named_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.datasets import LOOKED_AT
-from radapter.segmentation.mining.matching import middle_floors
-from radapter.segmentation.mining.regions import EXPAND
+from radapter.segmentation.mining.matching import EXPAND, middle_floors
+from radapter.segmentation.mining.writing import MEASURED_IMAGES
 from radapter.storage import write_json, write_text
 from radapter.world.phrases import HYPERNYMS, SYNONYMS
 
@@ -152,7 +151,7 @@ def main() -> None:
     for wording in ("clean", "web"):
         spec = {"world": "scenes", "seed": arguments.seed, "size": arguments.size, "wording": wording}
         judged, facts = mined(spec)
-        first = sorted({each.scene for each in judged})[:LOOKED_AT]
+        first = sorted({each.scene for each in judged})[:MEASURED_IMAGES]
         auto = middle_floors([each.match for each in judged if each.scene <= first[-1]])
         rows = [
             row("none", judged, NONE),

@@ -30,7 +30,7 @@ from transformers import CLIPModel
 
 from radapter.hashing import uniform
 from radapter.losses import mpm_nce
-from radapter.world import clip, tokens
+from radapter.world import normalised, tokens
 from radapter.world.drawing import SIZE, draw
 from radapter.world.phrases import captions
 from radapter.world.scenes import CLASSES, sample
@@ -136,7 +136,7 @@ def _train_step(
         scenes = sample(seed, index, difficulty=difficulty)
         texts = captions(scenes, stage.noise)
     images, masks = draw(scenes)
-    loss, figures = _loss(trainee, stage, done, clip.normalised(images), masks, scenes.classes[:, 0], texts)
+    loss, figures = _loss(trainee, stage, done, normalised(images), masks, scenes.classes[:, 0], texts)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_([p for p in trainee.parameters() if p.grad is not None], 1.0)
     optimizer.step()

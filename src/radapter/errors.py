@@ -24,7 +24,9 @@ the command line prints its traceback, asks for a report and exits with 1.
 """
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class RAdapterError(Exception):
@@ -111,3 +113,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known names, with a leading space; empty where none is near."""
     names = nearest(name, known)
     return f" Did you mean {' or '.join(repr(n) for n in names)}?" if names else ""
+
+
+def import_extra(module: str, need: str, *, extra: str) -> Any:
+    """Imports an optional dependency. Raises MissingExtraError if it is not installed; the message starts with
+    `need`, such as "an overlay needs scipy"."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{need}, which is not installed. Run pip install 'radapter[{extra}]'."
+        ) from error

@@ -13,8 +13,7 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import CLIPModel
 
 from radapter.models import load
-from radapter.world import TINY, split
-from radapter.world.clip import normalised
+from radapter.world import TINY, normalised, split
 
 SKETCHES = "sketch={world: sketch, size: 40}"
 

@@ -10,7 +10,7 @@ from PIL import Image
 from segmentation import small_proposers
 
 from radapter.segmentation import MaskPrompts, label_regions
-from radapter.segmentation.run_lengths import decode, encode
+from radapter.segmentation.mask_files import decode, encode
 from radapter.storage import read_json, write_json
 from radapter.world import draw, sample
 

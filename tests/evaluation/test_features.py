@@ -6,8 +6,7 @@ import torch
 from radapter.errors import DataError
 from radapter.evaluation import retrieval_features, retrieval_metrics, retrieval_ranks
 from radapter.evaluation.features import encode_texts
-from radapter.world import split
-from radapter.world.clip import normalised
+from radapter.world import normalised, split
 
 CAPTIONS = ["a red star", "a blue moon", "a red star", "a green car", "a blue moon"]
 

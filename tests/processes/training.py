@@ -40,7 +40,7 @@ from radapter.tasks.recipe import Recipe
 from radapter.tasks.retrieval import RetrievalSuite
 from radapter.training import Checkpoints, Interrupted, StopSignal, fit, make_accelerator
 from radapter.training.spread import PeakRates, spread_of
-from radapter.world.clip import TINY
+from radapter.world import TINY
 from radapter.zeroshot import LinearHead
 
 RECIPE = Recipe(epochs=2, batch_size=7, learning_rate=3e-3, eval_batch_size=4)

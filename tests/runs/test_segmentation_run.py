@@ -25,7 +25,7 @@ from radapter.segmentation import (
     label_regions,
     region_crops,
 )
-from radapter.segmentation.segmenting import segment
+from radapter.segmentation.classifier import segment
 from radapter.segmentation.training_regions import MaskRegions
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.recipe import Recipe

@@ -1,4 +1,4 @@
-"""The index file: whole, mapped, and refused where it is something else."""
+"""The index file: complete, memory-mapped, and refused if it is something else."""
 
 import os
 
@@ -53,7 +53,7 @@ def test_a_write_that_fails_leaves_the_old_index(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"features": torch.eye(4)[:2]}, "for 3 paths"),
         ({"features": torch.eye(4)[:3].double()}, "float64"),
@@ -62,9 +62,9 @@ def test_a_write_that_fails_leaves_the_old_index(tmp_path):
         ({"paths": ("a", "a", "b")}, "a path occurs twice"),
     ],
 )
-def test_an_index_that_contradicts_itself_is_refused(tmp_path, changed, said):
+def test_an_index_that_contradicts_itself_is_refused(tmp_path, changed, message):
     write_index(tmp_path / "i.safetensors", an_index(**changed))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read_index(tmp_path / "i.safetensors")
 
 

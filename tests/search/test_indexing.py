@@ -1,4 +1,4 @@
-"""An index follows its folder: what is new or changed is encoded, and nothing else."""
+"""An index follows its folder: only new and changed images are encoded."""
 
 import os
 
@@ -82,16 +82,18 @@ def test_an_index_of_another_folder_is_refused(encoder, photos):
         index_folder(encoder, photos / "b", model="m", known=known)
 
 
-def test_unreadable_images_are_told_and_the_others_done(encoder, photos):
+def test_unreadable_images_are_reported_and_the_others_indexed(encoder, photos):
     (photos / "a" / "1.png").write_bytes(b"no picture")
     (photos / "a" / "3.png").symlink_to(photos / "nowhere.png")
-    told = []
-    indexed = index_folder(encoder, photos, model="m", batch_size=2, progress=lambda *done: told.append(done))
+    calls = []
+    indexed = index_folder(
+        encoder, photos, model="m", batch_size=2, progress=lambda *done: calls.append(done)
+    )
     first, second = indexed.unreadable
     assert str(photos / "a" / "1.png") in first
     assert str(photos / "a" / "3.png") in second
     assert len(indexed.index) == 5
-    assert told == [(2, 7), (4, 7), (6, 7), (7, 7)]
+    assert calls == [(2, 7), (4, 7), (6, 7), (7, 7)]
 
 
 def test_a_folder_without_a_readable_image_is_refused(encoder, tmp_path):

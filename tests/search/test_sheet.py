@@ -1,4 +1,4 @@
-"""The page of hits: self-contained, escaped, with a picture for every hit."""
+"""The page of hits: self-contained, escaped, with an image for every hit."""
 
 import base64
 import io
@@ -55,7 +55,7 @@ def test_thumbnails_keep_their_shape_and_are_small(page):
     assert Image.open(io.BytesIO(base64.b64decode(source))).size == (320, 107)
 
 
-def test_hits_tell_rank_and_cosine_and_whether_they_are_gone(page):
+def test_hits_show_rank_cosine_and_missing_files(page):
     assert "<span>1</span><span>0.500</span>" in page
     assert "width:50%" in page
     assert "no longer readable" in page
@@ -63,7 +63,7 @@ def test_hits_tell_rank_and_cosine_and_whether_they_are_gone(page):
     assert "<small>1 hit</small>" in page
 
 
-def test_light_and_dark_are_the_readers_choice(page):
+def test_the_page_follows_the_browser_s_colour_scheme(page):
     assert "prefers-color-scheme: dark" in page
     assert "color-scheme: light dark" in page
 

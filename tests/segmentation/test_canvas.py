@@ -1,4 +1,4 @@
-"""A picture put together from tiles, and its files."""
+"""An image assembled from tiles, and its files."""
 
 import io
 
@@ -11,12 +11,12 @@ from reference import regions
 
 from radapter.segmentation import NOTHING, Proposals, Segmentation
 from radapter.segmentation.canvas import Canvas, tiles
-from radapter.segmentation.palette import colour
+from radapter.segmentation.overlay import colour
 
 NAMES = ("sky", "road", "tree")
 
 
-def picture(width: int, height: int) -> Image.Image:
+def random_image(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
@@ -24,7 +24,7 @@ def picture(width: int, height: int) -> Image.Image:
     ("width", "height", "side"), [(100, 70, 40), (7, 5, 64), (64, 64, 32), (1, 1, 32), (9, 9, None)]
 )
 def test_tiles_make_up_the_image(width: int, height: int, side: int | None):
-    image = picture(width, height)
+    image = random_image(width, height)
     joined, seen = Image.new("RGB", image.size), np.zeros((height, width), int)
     for tile in tiles(image, side):
         assert side is None or max(tile.image.size) <= side
@@ -37,7 +37,7 @@ def test_tiles_make_up_the_image(width: int, height: int, side: int | None):
 def filled(side: int | None) -> tuple[Canvas, list[torch.Tensor]]:
     """A canvas of 30 x 20 with three random regions a tile, and their masks at full size."""
     canvas, masks = Canvas((30, 20), NAMES), []
-    for number, tile in enumerate(tiles(picture(30, 20), side)):
+    for number, tile in enumerate(tiles(random_image(30, 20), side)):
         width, height = tile.image.size
         found = regions.random_masks(3, height, width, seed=number)
         found[1] = False
@@ -55,7 +55,7 @@ def filled(side: int | None) -> tuple[Canvas, list[torch.Tensor]]:
 
 
 @pytest.mark.parametrize("side", [None, 12])
-def test_regions_are_coco_s_annotations_of_the_whole_picture(side: int | None):
+def test_regions_are_coco_s_annotations_of_the_whole_image(side: int | None):
     canvas, masks = filled(side)
     assert len(canvas.regions) == len(masks)
     for region, mask in zip(canvas.regions, masks, strict=True):
@@ -70,7 +70,7 @@ def test_regions_are_coco_s_annotations_of_the_whole_picture(side: int | None):
 
 def test_tiles_are_labelled_in_their_place():
     canvas, _ = filled(12)
-    for number, tile in enumerate(tiles(picture(30, 20), 12)):
+    for number, tile in enumerate(tiles(random_image(30, 20), 12)):
         width, height = tile.image.size
         assert canvas.labels[tile.top : tile.top + height, tile.left : tile.left + width].eq(number % 3).all()
 
@@ -101,7 +101,7 @@ def test_more_classes_than_eight_bits_hold_take_sixteen(classes: int, mode: str,
     assert np.asarray(image).tolist() == [[classes - 1, none]]
 
 
-def test_the_document_says_what_the_picture_holds():
+def test_the_document_describes_the_image():
     canvas, _ = filled(None)
     document = canvas.document({"image": "a.jpg"})
     assert list(document) == ["image", "size", "classes", "regions"]

@@ -5,8 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radapter.segmentation.cells import cells_of
-from radapter.segmentation.pixels import label_map
+from radapter.segmentation.pixels import cells_of, label_map
 
 
 def counted(truth, predicted, pixels, classes):

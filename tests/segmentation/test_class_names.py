@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from radapter.errors import DataError
-from radapter.segmentation.class_names import class_head, names_of
+from radapter.segmentation.classifier import class_head, names_of
 from radapter.zeroshot import class_embeddings
 
 TEMPLATES = ("a photo of a {}.", "a sketch of a {}.")
@@ -40,7 +40,7 @@ def test_synonyms_are_averaged(encoder):
     torch.testing.assert_close(head.embeddings, expected, rtol=0, atol=1e-6)
 
 
-def test_of_synonyms_the_nearest_counts(encoder):
+def test_max_takes_the_nearest_synonym(encoder):
     one = class_embeddings(encoder, ["car", "boat", "star"], TEMPLATES)
     head = class_head(encoder, ["star", "car, boat"], TEMPLATES, synonyms="max")
     features = F.normalize(torch.randn(6, 128, generator=torch.Generator().manual_seed(0)), dim=-1)

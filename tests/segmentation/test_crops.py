@@ -17,7 +17,7 @@ def crops_of(image, masks, *, size, mean, std, **style):
     return region_crops(image, masks, size=size, mean=mean, std=std, style=CropStyle(**style))
 
 
-def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
+def random_image(height: int, width: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(3, height, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
@@ -36,7 +36,7 @@ def test_boxes_equal_looking_at_every_pixel():
 @pytest.mark.parametrize("antialias", [True, False])
 @pytest.mark.parametrize("size", [8, 48])
 def test_crops_equal_one_region_at_a_time(size: int, antialias: bool):
-    image, masks = picture(70, 90), regions.random_masks(25, 70, 90, seed=4)
+    image, masks = random_image(70, 90), regions.random_masks(25, 70, 90, seed=4)
     fill = (0.1, 0.9, 0.5)
     crops = crops_of(image, masks, size=size, mean=MEAN, std=STD, fill=fill, antialias=antialias)
     for number in crops.valid.nonzero()[:, 0].tolist():
@@ -49,7 +49,7 @@ def test_crops_equal_one_region_at_a_time(size: int, antialias: bool):
 
 
 def test_batches_of_regions_change_nothing(monkeypatch: pytest.MonkeyPatch):
-    image, masks = picture(50, 60), regions.random_masks(30, 50, 60, seed=5)
+    image, masks = random_image(50, 60), regions.random_masks(30, 50, 60, seed=5)
     whole = crops_of(image, masks, size=16, mean=MEAN, std=STD)
     monkeypatch.setattr("radapter.segmentation.crops._BUDGET", 500)
     parts = crops_of(image, masks, size=16, mean=MEAN, std=STD)
@@ -117,7 +117,7 @@ def test_no_region_gives_no_crop():
 
 
 def test_ovseg_compat_is_what_its_release_computes():
-    image, masks = picture(60, 80, 1), regions.random_masks(12, 60, 80, seed=6)
+    image, masks = random_image(60, 80, 1), regions.random_masks(12, 60, 80, seed=6)
     crops = crops_of(image, masks, size=16, mean=MEAN, std=STD, ovseg_compat=True)
     mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (MEAN, STD))
     for number in crops.valid.nonzero()[:, 0].tolist():
@@ -129,7 +129,7 @@ def test_ovseg_compat_is_what_its_release_computes():
 
 
 def test_half_precision_masks_give_the_same_crops():
-    image, masks = picture(40, 30), regions.random_masks(8, 40, 30, seed=7)
+    image, masks = random_image(40, 30), regions.random_masks(8, 40, 30, seed=7)
     one, other = (crops_of(image, m, size=12, mean=MEAN, std=STD) for m in (masks, masks.half()))
     assert torch.equal(one.pixels, other.pixels)
 
@@ -156,7 +156,7 @@ def test_shapes_that_do_not_fit_are_refused(image, masks, wrong: str):
 
 
 def test_ovseg_compat_takes_no_fill_of_its_own():
-    with pytest.raises(ValueError, match="Leave one of them out"):
+    with pytest.raises(ValueError, match="Leave one out"):
         crops_of(
             torch.zeros(3, 2, 2),
             torch.ones(1, 2, 2),
@@ -170,7 +170,7 @@ def test_ovseg_compat_takes_no_fill_of_its_own():
 
 @pytest.mark.parametrize(("expand", "square"), [(1.0, True), (1.25, True), (1.5, False), (1.0, False)])
 def test_frames_equal_one_region_at_a_time(expand: float, square: bool):
-    image, masks = picture(30, 41, 2), regions.random_masks(12, 30, 41, seed=8)
+    image, masks = random_image(30, 41, 2), regions.random_masks(12, 30, 41, seed=8)
     masks = masks[masks.flatten(1).any(1)]
     fill = (0.2, 0.4, 0.6)
     crops = crops_of(image, masks, size=16, fill=fill, expand=expand, square=square, **AS_IS)

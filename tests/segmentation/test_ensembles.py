@@ -27,7 +27,7 @@ def close(ours, expected):
 
 
 @given(st.integers(0, 10_000))
-def test_region_is_clip_alone_and_an_invalid_region_has_no_say(seed: int):
+def test_region_is_clip_alone_and_an_invalid_region_is_ignored(seed: int):
     _, a, c, valid, _ = case(seed)
     close(combine(a, c, mode="region", valid=valid), reference.region(a.tolist(), c.tolist(), valid.tolist()))
     assert torch.equal(
@@ -93,7 +93,7 @@ def test_no_region_gives_no_score():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ({"mode": "ovsge"}, "Did you mean 'ovseg'"),
         ({"mode": "region", "weight": 0.5}, "takes no weight"),
@@ -101,12 +101,12 @@ def test_no_region_gives_no_score():
         ({"mode": "fcclip", "weight": 0.5, "seen": torch.ones(C).bool()}, "must be two"),
         ({"mode": "ovseg", "weight": (0.5, 0.5)}, "must be one number"),
         ({"mode": "ovseg", "weight": 1.5}, r"in \[0, 1\]"),
-        ({"mode": "ovseg", "seen": torch.ones(C).bool()}, "no difference"),
+        ({"mode": "ovseg", "seen": torch.ones(C).bool()}, "does not use seen"),
     ],
 )
-def test_an_argument_of_no_use_is_refused(arguments: dict, says: str):
+def test_a_wrong_or_unused_argument_is_refused(arguments: dict, message: str):
     _, a, c, _, _ = case(0)
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=message):
         combine(a, c, **arguments)
 
 

@@ -1,4 +1,4 @@
-"""Masks from files: three forms give the same regions; damage is said."""
+"""Masks from files: three forms give the same regions; damage is reported."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from reference import regions
 
 from radapter.errors import DataError
 from radapter.segmentation import MaskFile, mask_file_of
-from radapter.segmentation.run_lengths import encode
+from radapter.segmentation.mask_files import encode
 
 IMAGE = Image.new("RGB", (12, 9))
 
@@ -85,7 +85,7 @@ def write(path: Path, content: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("a.npz", {"other": np.zeros(3)}, "array 'masks'"),
         ("a.npz", {"masks": np.zeros((9, 12))}, r"must be \(Q, H, W\)"),
@@ -102,8 +102,8 @@ def write(path: Path, content: object) -> Path:
         ("a.png", b"no picture", "whole file"),
     ],
 )
-def test_what_is_no_mask_file_is_refused(tmp_path: Path, name: str, content: object, says: str):
-    with pytest.raises(DataError, match=says):
+def test_what_is_no_mask_file_is_refused(tmp_path: Path, name: str, content: object, message: str):
+    with pytest.raises(DataError, match=message):
         MaskFile(write(tmp_path / name, content))(IMAGE)
 
 

@@ -133,7 +133,7 @@ def test_prompts_of_another_tower_or_file_are_refused(encoder, open_clip_encoder
 
 
 @pytest.mark.parametrize("depth", [0, 5])
-def test_a_depth_that_the_tower_has_not_is_refused(encoder, depth: int):
+def test_a_depth_above_the_tower_s_is_refused(encoder, depth: int):
     with pytest.raises(ConfigError, match=r"in \[1, 4\]"):
         MaskPrompts(encoder, depth=depth)
 

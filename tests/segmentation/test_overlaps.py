@@ -4,7 +4,7 @@ import pytest
 import torch
 from reference import regions
 
-from radapter.segmentation.overlaps import mask_iou, segment_iou, suppress
+from radapter.segmentation.proposals import mask_iou, segment_iou, suppress
 
 
 def test_mask_iou_equals_counting_pixels():
@@ -27,8 +27,14 @@ def test_more_pixels_than_a_block_are_counted_exactly():
 
 def test_segment_iou_equals_mask_iou_of_the_segments():
     generator = torch.Generator().manual_seed(1)
-    maps = [torch.randint(-1, count, (20, 30), generator=generator) for count in (3, 5, 2)]
-    masks = torch.cat([labels[None] == torch.arange(labels.max() + 1)[:, None, None] for labels in maps])
+    maps = torch.stack(
+        [
+            torch.where(labels < 0, -1, labels + first)
+            for first, count in ((0, 3), (3, 5), (8, 2))
+            for labels in [torch.randint(-1, count, (20, 30), generator=generator)]
+        ]
+    )
+    masks = (maps[None] == torch.arange(10)[:, None, None, None]).any(1)
     torch.testing.assert_close(segment_iou(maps), mask_iou(masks), rtol=0, atol=0)
 
 

@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from radapter.segmentation import NOTHING
-from radapter.segmentation.overlay import LONGEST, overlay, shares
-from radapter.segmentation.palette import UNLABELLED, colour
+from radapter.segmentation.overlay import LONGEST, UNLABELLED, colour, overlay, shares
 
 NAMES = ["sky, heaven", "road", "a name that is far too long to be written on any region"]
 
@@ -39,9 +38,9 @@ def test_regions_show_their_class_s_colour_and_lines_between_them():
 
 
 def test_the_name_lies_on_its_region():
-    picture = Image.new("RGB", (40, 20), "black")
-    named = np.asarray(overlay(picture, halves(), NAMES), dtype=int)
-    other = np.asarray(overlay(picture, halves(), ["", *NAMES[1:]]), dtype=int)
+    image = Image.new("RGB", (40, 20), "black")
+    named = np.asarray(overlay(image, halves(), NAMES), dtype=int)
+    other = np.asarray(overlay(image, halves(), ["", *NAMES[1:]]), dtype=int)
     y, x = np.nonzero((named != other).any(-1)[:, :LONGEST])
     assert len(x)
     assert x.max() < LONGEST // 2
@@ -63,7 +62,7 @@ def test_images_of_any_shape_are_drawn(size: tuple[int, int]):
     assert drawn.height >= round(size[1] * LONGEST / max(size))
 
 
-def test_more_classes_than_the_legend_has_room_for_are_counted():
+def test_classes_that_do_not_fit_in_the_legend_are_counted():
     labels = torch.arange(200).view(10, 20)
     drawn = overlay(Image.new("RGB", (20, 10)), labels, [f"class {number}" for number in range(200)])
     assert drawn.height == LONGEST // 2

@@ -47,7 +47,7 @@ def test_random_float64_scores_equal_the_brute_force():
     assert torch.equal(label_map(scores, masks), brute_force(scores, masks))
 
 
-def test_of_equal_classes_the_first_wins_across_blocks():
+def test_the_first_of_equal_classes_wins_across_blocks():
     scores = torch.tensor([[0.25, 0.5, 0.5, 0.5, 0.25]])
     assert label_map(scores, torch.ones(1, 1, 1), class_block=2).item() == 1
 

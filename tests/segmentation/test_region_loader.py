@@ -21,7 +21,7 @@ CROP = partial(region_crops, size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.2
 
 
 class Counting:
-    """A proposer that says how often it was asked."""
+    """A proposer that counts its calls."""
 
     def __init__(self) -> None:
         self.asked, self._proposer = 0, FelzenszwalbProposer(min_size=60)

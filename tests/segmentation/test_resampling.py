@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from radapter.segmentation.resampling import antialiased_weights, nearest_index, plain_weights
+from radapter.segmentation.crops import antialiased_weights, nearest_index, plain_weights
 
 LENGTHS = torch.tensor([1, 2, 3, 7, 16, 17, 50, 301])
 

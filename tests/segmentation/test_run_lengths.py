@@ -1,4 +1,4 @@
-"""Run lengths are pycocotools', also of a mask that is a part of a picture."""
+"""Run lengths are pycocotools', also for a mask of a part of an image."""
 
 import sys
 
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from radapter.errors import DataError, MissingExtraError
-from radapter.segmentation.run_lengths import decode, encode
+from radapter.segmentation.mask_files import decode, encode
 
 
 @st.composite
 def parts(draw):
-    """A mask, where it starts, and the picture's size."""
+    """A mask, where it starts, and the image's size."""
     height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
     bits = draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width))
     left, top, right, bottom = (draw(st.integers(0, 3)) for _ in range(4))
@@ -44,7 +44,7 @@ def test_lengths_that_are_not_compressed_are_read():
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "message"),
     [
         (None, "size and counts"),
         ([1, 2], "size and counts"),
@@ -56,12 +56,12 @@ def test_lengths_that_are_not_compressed_are_read():
         ({"size": 4, "counts": "141"}, "size"),
     ],
 )
-def test_what_is_no_mask_of_the_size_is_refused(value, says: str):
-    with pytest.raises(DataError, match=says):
+def test_what_is_no_mask_of_the_size_is_refused(value, message: str):
+    with pytest.raises(DataError, match=message):
         decode(value, size=(2, 3), where="region 0")
 
 
 def test_without_pycocotools_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
     with pytest.raises(MissingExtraError, match=r"radapter\[segmentation\]"):
         encode(torch.ones(1, 1).bool())

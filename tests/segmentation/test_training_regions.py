@@ -36,12 +36,12 @@ def test_a_region_is_its_tight_box_and_its_mask(masked):
     assert np.asarray(regions.image(0))[1, 1].tolist() == [0, 0, 0]
 
 
-def test_small_regions_and_nouns_left_out_are_not_trained_on(masked):
+def test_small_regions_and_excluded_nouns_are_not_trained_on(masked):
     assert MaskRegions(masked, min_pixels=2).labels.tolist() == [0, 1]
     left = SquareRegions(MaskRegions(masked, min_pixels=1), size=8, fill=(0, 0, 0), without=("car",))
     assert left.labels.tolist() == [0, 2]
     assert left.nouns == ("sky", "car", "dot")
-    with pytest.raises(DataError, match="none is left without car, dot, sky"):
+    with pytest.raises(DataError, match="None of the 3 in 'tiny' is left without car, dot, sky"):
         SquareRegions(
             MaskRegions(masked, min_pixels=1), size=8, fill=(0, 0, 0), without=("sky", "car", "dot")
         )

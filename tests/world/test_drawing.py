@@ -9,7 +9,7 @@ from radapter.world import drawing, shapes
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 128])
-def test_picture_is_bitwise_the_same_whatever_it_is_drawn_with(chunk, monkeypatch):
+def test_an_image_is_bitwise_the_same_in_every_batch(chunk, monkeypatch):
     scenes = world.sample(2, torch.arange(150))
     images, masks = world.draw(scenes)
     monkeypatch.setattr(drawing, "CHUNK", chunk)
@@ -55,12 +55,12 @@ def test_class_masks_hold_the_classes():
 
 
 def test_styles_look_different():
-    pictures = []
+    drawn = []
     for style in world.STYLES:
         scenes = world.sample(0, torch.arange(40), styles=[style], two_objects=0.0)
-        pictures.append(world.draw(scenes)[0].float())
-    for i, first in enumerate(pictures):
-        for second in pictures[i + 1 :]:
+        drawn.append(world.draw(scenes)[0].float())
+    for i, first in enumerate(drawn):
+        for second in drawn[i + 1 :]:
             assert (first - second).abs().mean() > 10
 
 

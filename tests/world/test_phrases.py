@@ -1,4 +1,4 @@
-"""Captions and tokens: what is said about a scene, and its numbers."""
+"""Captions and tokens: the words for a scene, and their numbers."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Scenes: the description behind every picture."""
+"""Scenes: the description of every image."""
 
 import pytest
 import torch

@@ -23,16 +23,16 @@ def test_splits_share_no_scene():
 
 
 def test_labels_are_balanced_and_name_the_first_object():
-    pictures = world.split("id_val", size=100)
-    assert torch.bincount(pictures.labels).tolist() == [5] * 20
-    assert all(world.CLASSES[y] in text for y, text in zip(pictures.labels, pictures.captions, strict=True))
-    assert pictures.classnames == world.CLASSES
+    drawn = world.split("id_val", size=100)
+    assert torch.bincount(drawn.labels).tolist() == [5] * 20
+    assert all(world.CLASSES[y] in text for y, text in zip(drawn.labels, drawn.captions, strict=True))
+    assert drawn.classnames == world.CLASSES
 
 
 @pytest.mark.parametrize("name", ["train", "id_val", "id_test", "photo", "corrupted", "sketch"])
 def test_only_id_splits_are_correlated(name):
-    pictures = world.split(name, size=600, correlation=0.8)
-    own = own_attributes(pictures.labels)[0] == pictures.scenes.colour[:, 0]
+    drawn = world.split(name, size=600, correlation=0.8)
+    own = own_attributes(drawn.labels)[0] == drawn.scenes.colour[:, 0]
     expected = 0.82 if name in ("train", "id_val", "id_test") else 0.1
     assert own.float().mean().item() == pytest.approx(expected, abs=0.06)
 
@@ -43,29 +43,29 @@ def test_ood_splits_show_their_style():
         assert set(world.split(name, size=20).scenes.style.tolist()) == {world.STYLES.index(style)}
 
 
-def test_corrupted_pictures_differ_from_plain_ones_and_keep_their_masks():
-    pictures = world.split("corrupted", size=300)
-    clean, masks = world.draw(pictures.scenes)
-    assert torch.equal(masks, pictures.masks)
-    assert ((clean.float() - pictures.images).abs().flatten(1).mean(1) > 0.5).float().mean() > 0.95
-    assert torch.equal(world.split("corrupted", size=30).images, pictures.images[:30])
+def test_corrupted_images_differ_from_plain_ones_and_keep_their_masks():
+    drawn = world.split("corrupted", size=300)
+    clean, masks = world.draw(drawn.scenes)
+    assert torch.equal(masks, drawn.masks)
+    assert ((clean.float() - drawn.images).abs().flatten(1).mean(1) > 0.5).float().mean() > 0.95
+    assert torch.equal(world.split("corrupted", size=30).images, drawn.images[:30])
 
 
 def test_scenes_split_has_two_objects_and_class_masks():
-    pictures = world.split("scenes", size=100)
-    assert pictures.scenes.has_two.sum() > 10
-    assert pictures.class_masks.max() <= len(world.CLASSES)
-    assert len(set(pictures.scenes.style.tolist())) == len(world.STYLES)
+    drawn = world.split("scenes", size=100)
+    assert drawn.scenes.has_two.sum() > 10
+    assert drawn.class_masks.max() <= len(world.CLASSES)
+    assert len(set(drawn.scenes.style.tolist())) == len(world.STYLES)
 
 
 @pytest.mark.parametrize("name", list(world.KEPT))
 def test_kept_tasks_are_photos_and_cartoons_of_every_class_at_ordinary_difficulty(name):
-    pictures = world.split(name, size=80)
-    photos = pictures.scenes.style == world.STYLES.index("photo")
-    assert (photos.sum().item(), pictures.scenes.has_two.any().item()) == (40, False)
-    assert set(pictures.scenes.style[~photos].tolist()) == {world.STYLES.index("cartoon")}
-    assert torch.bincount(pictures.scenes.classes[photos, 0]).tolist() == [2] * 20
-    assert torch.equal(pictures.images, world.split(name, size=80, difficulty=1.0).images)
+    drawn = world.split(name, size=80)
+    photos = drawn.scenes.style == world.STYLES.index("photo")
+    assert (photos.sum().item(), drawn.scenes.has_two.any().item()) == (40, False)
+    assert set(drawn.scenes.style[~photos].tolist()) == {world.STYLES.index("cartoon")}
+    assert torch.bincount(drawn.scenes.classes[photos, 0]).tolist() == [2] * 20
+    assert torch.equal(drawn.images, world.split(name, size=80, difficulty=1.0).images)
 
 
 def test_kept_tasks_are_labelled_by_colour_and_by_pattern():
@@ -75,7 +75,7 @@ def test_kept_tasks_are_labelled_by_colour_and_by_pattern():
     assert torch.equal(pattern.labels, pattern.scenes.pattern)
 
 
-def test_later_splits_move_no_scene_of_earlier_ones():
+def test_later_splits_leave_the_scenes_of_earlier_ones_unchanged():
     first = {name: world.split(name, size=1).keys.item() for name in ("train", "neon", "scenes")}
     assert first == FIRST_KEYS  # of the published figures
 
@@ -115,6 +115,6 @@ def test_scenes_of_chosen_styles_are_those_of_all_scenes():
         ("train", ["photo"], "Leave"),
     ],
 )
-def test_styles_that_do_not_fit_are_refused(name, styles, message):
+def test_wrong_styles_are_refused(name, styles, message):
     with pytest.raises(DataError, match=message):
         world.split(name, size=1, styles=styles)

@@ -6,8 +6,7 @@ import torch
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from radapter.world import tokens
-from radapter.world.clip import MEAN, STD
-from radapter.world.drawing import SIZE
+from radapter.world.drawing import MEAN, SIZE, STD
 
 PATCH = 8
 

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPModel
 
-from radapter.world import tokens
-from radapter.world.clip import normalised
+from radapter.world import normalised, tokens
 from radapter.world.phrases import FULL, captions
 from radapter.world.task import OOD, WorldSplit, split
 

@@ -35,9 +35,9 @@ from radapter.segmentation.mining import (
     readable_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.datasets import TRUE_AREA
+from radapter.segmentation.mining.matching import MIN_AREA, TEMPLATE
 from radapter.segmentation.mining.nouns import SCHEME
-from radapter.segmentation.mining.regions import MIN_AREA, TEMPLATE
+from radapter.segmentation.mining.writing import TRUE_AREA
 from radapter.storage import check_writable, whole_file
 from radapter.zeroshot import templates
 

@@ -20,7 +20,7 @@ from radapter.search import (
     sheet_html,
     write_index,
 )
-from radapter.search.indexing import images_below
+from radapter.search.index import images_below
 from radapter.search.sheet import printable
 from radapter.storage import check_destination, write_text
 

@@ -24,7 +24,7 @@ from radapter.given_files import read_text
 from radapter.progress import counting
 from radapter.runs.directory import CONFIG
 from radapter.runs.outcome import read_about
-from radapter.search.indexing import images_below
+from radapter.search.index import images_below
 from radapter.search.sheet import printable
 from radapter.segmentation import (
     Ensemble,
@@ -42,7 +42,7 @@ from radapter.segmentation import (
 )
 from radapter.segmentation import segment as segment_images
 from radapter.segmentation.canvas import Canvas, tiles
-from radapter.segmentation.class_names import Synonyms
+from radapter.segmentation.classifier import Synonyms
 from radapter.segmentation.crops import CropStyle
 from radapter.segmentation.overlay import overlay, shares
 from radapter.storage import check_destination, check_writable, whole_file, write_json

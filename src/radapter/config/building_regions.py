@@ -19,7 +19,7 @@ from radapter.models import DualEncoder, fingerprint
 from radapter.processes import join
 from radapter.progress import counting
 from radapter.segmentation import FelzenszwalbProposer, region_crops
-from radapter.segmentation.crops import CropStyle
+from radapter.segmentation.crops import Crop, CropStyle
 from radapter.segmentation.mining import (
     Floors,
     RegionFolder,
@@ -31,8 +31,7 @@ from radapter.segmentation.mining import (
     readable_nouns,
     vocabulary,
 )
-from radapter.segmentation.mining.regions import TEMPLATE
-from radapter.segmentation.region_loader import Crop
+from radapter.segmentation.mining.matching import TEMPLATE
 from radapter.segmentation.training_regions import Frame, MaskRegions, RegionSet
 from radapter.storage import check_writable
 from radapter.tasks.segmentation import SegmentationSuite

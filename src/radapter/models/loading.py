@@ -17,7 +17,7 @@ from radapter.models.encoder import DualEncoder
 from radapter.models.folders import LARGEST_SIDE, check_folder, read_config, reading
 from radapter.models.openclip_files import WEIGHT_FILES, import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
-from radapter.world.clip import TINY
+from radapter.world import TINY
 
 FORMS = ", ".join((
     "a local folder", "hf:OWNER/NAME", "open_clip:NAME[/TAG or /PATH]", "open_clip:hf-hub:OWNER/NAME", "timm:NAME",

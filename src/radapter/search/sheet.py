@@ -12,7 +12,7 @@ from radapter.data.pictures.decoding import decode
 from radapter.errors import ImageError
 from radapter.search.index import Hit
 
-_SIDE = 320  # pixels of a thumbnail's longer side; a card shows it at half of that or a little more
+_SIDE = 320  # pixels of a thumbnail's longer side; a card shows it at half that size or a little more
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -56,38 +56,33 @@ figcaption {{ padding: .55rem .7rem .7rem; font-size: .8rem; }}
 
 
 def sheet_html(found: Mapping[str, Sequence[Hit]], folder: Path, *, about: str) -> str:
-    """A page with a section for each query and a card for each hit.
+    """A page with a section for each query of `found` and a card for each hit; every text is escaped.
 
-    Every text is escaped. The bar under a hit is its cosine as a share of the query's best.
-
-    Args:
-        found: Query -> hits.
-        folder: Folder of the hits' paths.
-        about: A line below the title.
+    The bar under a hit is its cosine as a share of the query's best. `about` is a line below the title.
     """
-    pictures = {hit.path: _picture(folder / hit.path) for hits in found.values() for hit in hits}
-    sections = "\n".join(_section(query, hits, pictures) for query, hits in found.items())
+    images = {hit.path: _thumbnail(folder / hit.path) for hits in found.values() for hit in hits}
+    sections = "\n".join(_section(query, hits, images) for query, hits in found.items())
     title = f"Search in {printable(folder.name or str(folder.resolve()))}"
     return _PAGE.format(title=escape(title), about=escape(printable(about)), sections=sections)
 
 
 def printable(text: str) -> str:
-    """A file's name as one line of printable characters; others become escapes."""
+    """The text as one line of printable characters; others become escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _section(query: str, hits: Sequence[Hit], pictures: Mapping[str, str]) -> str:
+def _section(query: str, hits: Sequence[Hit], images: Mapping[str, str]) -> str:
     best = max(hits[0].cosine, 0)
-    cards = "\n".join(_card(hit, pictures[hit.path], best) for hit in hits)
+    cards = "\n".join(_card(hit, images[hit.path], best) for hit in hits)
     count = f"{len(hits)} hit{'s' if len(hits) > 1 else ''}"
     heading = f"<h2>{escape(printable(query))}<small>{count}</small></h2>"
     return f"<section>{heading}\n<ol>\n{cards}\n</ol></section>"
 
 
-def _card(hit: Hit, picture: str, best: float) -> str:
+def _card(hit: Hit, source: str, best: float) -> str:
     share = 100 * max(hit.cosine, 0) / best if best else 0
     path = escape(printable(hit.path))
-    image = f'<img src="{picture}" alt="{path}">' if picture else "no longer readable"
+    image = f'<img src="{source}" alt="{path}">' if source else "no longer readable"
     return (
         f'<li><figure><div class="mat">{image}</div><figcaption>'
         f'<div class="score"><span>{hit.rank}</span><span>{hit.cosine:.3f}</span></div>'
@@ -96,7 +91,7 @@ def _card(hit: Hit, picture: str, best: float) -> str:
     )
 
 
-def _picture(path: Path) -> str:
+def _thumbnail(path: Path) -> str:
     try:
         image = decode(path, where=str(path))
     except ImageError:

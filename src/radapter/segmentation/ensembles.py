@@ -2,15 +2,15 @@
 
 With a the proposer's probabilities and c CLIP's, for each region and class:
 
-    region  c; a region without a pixel is ignored. OVSeg with its ensemble switched off.
+    region  c; a region without a pixel is ignored. OVSeg without its ensemble.
     ovseg   a^(1-w) c^w. Liang et al., CVPR 2023; `open_vocab_seg/ovseg_model.py` of facebookresearch/ov-seg.
-    zsseg   that for classes the proposer was not trained on; for those it was, a^w c^(1-w). Xu et al., ECCV 2022;
-            `mask_former/zero_shot_mask_former_model.py` of MendelXu/zsseg.baseline, from which ov-seg's is made.
+    zsseg   as ovseg for classes the proposer was not trained on; a^w c^(1-w) for the others. Xu et al., ECCV 2022;
+            `mask_former/zero_shot_mask_former_model.py` of MendelXu/zsseg.baseline, the basis of ov-seg's.
     fcclip  a^(1-w) c^w with one w for classes the proposer was trained on and a larger one for the others, scaled
-            to the sum that a has: what is missing from 1 is "no object". Yu et al., NeurIPS 2023;
-            `fcclip/fcclip.py` of bytedance/fc-clip, after ODISE.
+            to the sum of a: the rest up to 1 is "no object". Yu et al., NeurIPS 2023; `fcclip/fcclip.py` of
+            bytedance/fc-clip, after ODISE.
 
-A region without a pixel has no crop: c counts as 1, as in the releases; fcclip then leaves a alone
+A region without a pixel has no crop: c counts as 1, as in the releases; fcclip then leaves a unchanged
 (`ensemble_on_valid_mask`).
 """
 
@@ -39,7 +39,7 @@ def combine(
     valid: Tensor | None = None,
     seen: Tensor | None = None,
 ) -> Tensor:
-    """One score for each region and class.
+    """One score for each region and class, (Q, C), in [0, 1].
 
     Args:
         proposal_scores: a, (Q, C), in [0, 1]; not read in mode "region".
@@ -49,9 +49,6 @@ def combine(
         mode: One of ENSEMBLES.
         valid: (Q,), bool, which regions have a pixel; None for all.
         seen: (C,), bool, the classes that the proposer was trained on, for zsseg and fcclip.
-
-    Returns:
-        (Q, C), in [0, 1].
 
     Raises:
         ConfigError: The mode is unknown, or an argument is missing, out of range or not used by the mode.
@@ -66,14 +63,9 @@ def combine(
     if mode == "region":
         return region_scores * has_crop[:, None]
     if proposal_scores is None:
-        raise ConfigError(
-            f"ensemble '{mode}' needs the proposer's own class scores. It has none. Use 'region'."
-        )
-    if proposal_scores.shape != region_scores.shape:
-        raise ValueError(
-            f"proposal_scores must be {tuple(region_scores.shape)}, as region_scores. Got "
-            f"{tuple(proposal_scores.shape)}."
-        )
+        raise ConfigError(f"ensemble '{mode}' needs the proposer's own class scores, got none. Use 'region'.")
+    if (given := tuple(proposal_scores.shape)) != (queries, classes):
+        raise ValueError(f"proposal_scores must be {(queries, classes)}, as region_scores. Got {given}.")
     crop = torch.where(has_crop[:, None], region_scores, 1)
     first, second = _weights(mode, weight)
     share = torch.full((classes,), second, dtype=crop.dtype, device=crop.device)
@@ -90,9 +82,8 @@ def combine(
 def check_ensemble(mode: Ensemble, weight: float | tuple[float, float] | None) -> None:
     """Raises ConfigError if an ensemble is unknown or its weight is of the wrong kind or out of range."""
     if mode not in ENSEMBLES:
-        raise ConfigError(
-            f"ensemble must be one of {', '.join(ENSEMBLES)}. Got '{mode}'.{did_you_mean(mode, ENSEMBLES)}"
-        )
+        known = did_you_mean(mode, ENSEMBLES)
+        raise ConfigError(f"ensemble must be one of {', '.join(ENSEMBLES)}. Got '{mode}'.{known}")
     if mode != "region":
         _weights(mode, weight)
     elif weight is not None:
@@ -116,14 +107,10 @@ def _weights(mode: Ensemble, weight: float | tuple[float, float] | None) -> tupl
 
 
 def _check_seen(mode: Ensemble, seen: Tensor | None, classes: int) -> None:
-    if mode in ("zsseg", "fcclip"):
-        if seen is None:
-            raise ConfigError(
-                f"ensemble '{mode}' needs to know the classes that the proposer was trained on."
-            )
-        if seen.shape != (classes,):
-            raise ValueError(f"seen must be ({classes},), one a class. Got {tuple(seen.shape)}.")
-    elif seen is not None:
-        raise ConfigError(
-            f"ensemble '{mode}' makes no difference between seen and unseen classes. Leave it out."
-        )
+    if mode not in ("zsseg", "fcclip"):
+        if seen is not None:
+            raise ConfigError(f"ensemble '{mode}' does not use seen. Leave it out.")
+    elif seen is None:
+        raise ConfigError(f"ensemble '{mode}' needs seen, the classes that the proposer was trained on.")
+    elif seen.shape != (classes,):
+        raise ValueError(f"seen must be ({classes},), one value per class. Got {tuple(seen.shape)}.")

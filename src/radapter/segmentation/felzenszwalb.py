@@ -4,21 +4,19 @@ Source: Felzenszwalb and Huttenlocher, IJCV 2004, as scikit-image computes it.
 """
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
 from PIL.Image import Image
-from torch import Tensor
 
-from radapter.errors import ConfigError, MissingExtraError
-from radapter.segmentation.overlaps import segment_iou, suppress
-from radapter.segmentation.proposals import Proposals
+from radapter.errors import ConfigError, import_extra
+from radapter.segmentation.proposals import Proposals, segment_iou, suppress
 
 
 @final
 class FelzenszwalbProposer:
-    """Segments of every scale, largest first, near copies dropped; together they cover the image.
+    """Segments of every scale, largest first, without near copies; together they cover the image.
 
     Args:
         scales: Larger ones give larger segments.
@@ -48,64 +46,32 @@ class FelzenszwalbProposer:
         if not 0.5 <= max_overlap <= 1:
             raise ConfigError(f"max_overlap must be in [0.5, 1]. Got {max_overlap}. Use 0.8.")
         self._scales = tuple(scales)
-        self._sigma = sigma
-        self._min_size = min_size
+        self._options = {"sigma": sigma, "min_size": min_size, "channel_axis": -1}
         self._max_overlap = max_overlap
         self._max_regions = max_regions
-        self._segment = _felzenszwalb()
+        need = "the Felzenszwalb proposer needs scikit-image"
+        self._segment = import_extra("skimage.segmentation", need, extra="segmentation").felzenszwalb
 
     def __call__(self, image: Image) -> Proposals:
         """Regions of an RGB image: masks of 0 and 1 in half precision, objectness 1."""
         pixels = np.asarray(image.convert("RGB"))
-        maps = [self._labels(pixels, scale) for scale in self._scales]
-        # A segment that is kept drops at most one of each other scale, so no more candidates are ever looked at.
-        candidates = _largest(maps, len(maps) * self._max_regions)
-        kept = candidates[suppress(_overlaps(maps, candidates), threshold=self._max_overlap)]
-        places = kept[: self._max_regions].tolist()
-        masks = torch.stack([maps[scale] == label for scale, label in places])
-        masks = _covering(masks, self._max_regions)
+        maps, total = [], 0
+        for scale in self._scales:
+            labels = np.asarray(self._segment(pixels, scale=scale, **self._options), dtype=np.int64)
+            maps.append(torch.from_numpy(labels + total))
+            total += int(labels.max()) + 1
+        numbers = torch.stack(maps)  # a number for each segment of each scale
+        # A segment that is kept drops at most one of each other scale, so more candidates are not needed.
+        areas = torch.bincount(numbers.flatten(), minlength=total)
+        largest = areas.argsort(descending=True, stable=True)[: len(maps) * self._max_regions]
+        place = torch.full((total,), -1)
+        place[largest] = torch.arange(len(largest))
+        candidates = place[numbers]
+        kept = suppress(segment_iou(candidates), threshold=self._max_overlap).nonzero()[
+            : self._max_regions, 0
+        ]
+        masks = torch.stack([(candidates == number).any(0) for number in kept.tolist()])
+        if not masks.any(0).all():
+            masks = masks[: self._max_regions - 1]
+            masks = torch.cat([masks, ~masks.any(0, keepdim=True)])
         return Proposals(masks.half(), torch.ones(len(masks)))
-
-    def _labels(self, pixels: np.ndarray, scale: float) -> Tensor:
-        labels = self._segment(
-            pixels, scale=scale, sigma=self._sigma, min_size=self._min_size, channel_axis=-1
-        )
-        return torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
-
-
-def _largest(maps: Sequence[Tensor], count: int) -> Tensor:
-    areas = [torch.bincount(labels.flatten()) for labels in maps]
-    places = torch.cat(
-        [torch.stack([torch.full_like(a, s), torch.arange(len(a))], 1) for s, a in enumerate(areas)]
-    )
-    return places[torch.cat(areas).argsort(descending=True, stable=True)[:count]]
-
-
-def _overlaps(maps: Sequence[Tensor], candidates: Tensor) -> Tensor:
-    chosen, numbers = [], []
-    for scale, labels in enumerate(maps):
-        rows = torch.nonzero(candidates[:, 0] == scale)[:, 0]
-        table = torch.full((int(labels.max()) + 1,), -1)
-        table[candidates[rows, 1]] = torch.arange(len(rows))
-        chosen.append(table[labels])
-        numbers.append(rows)
-    back = torch.cat(numbers).argsort()
-    return segment_iou(chosen)[back][:, back]
-
-
-def _covering(masks: Tensor, max_regions: int) -> Tensor:
-    if masks.any(0).all():
-        return masks
-    masks = masks[: max_regions - 1]
-    return torch.cat([masks, ~masks.any(0, keepdim=True)])
-
-
-def _felzenszwalb() -> Any:
-    try:
-        from skimage.segmentation import felzenszwalb
-    except ImportError as error:
-        raise MissingExtraError(
-            "the Felzenszwalb proposer needs scikit-image, which is not installed. "
-            "Run pip install 'radapter[segmentation]', or give another proposer."
-        ) from error
-    return felzenszwalb

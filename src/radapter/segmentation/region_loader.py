@@ -5,7 +5,7 @@ otherwise proposals, as bits. Each image also has its true regions, one per clas
 the classifier alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, final
 
 import numpy as np
@@ -18,43 +18,32 @@ from radapter.data.loading import meet
 from radapter.data.memory import Lease
 from radapter.errors import DataError, ImageError
 from radapter.processes import ALONE, Processes
-from radapter.segmentation.cells import Cells, cells_of
-from radapter.segmentation.crops import RegionCrops, pixels_of
-from radapter.segmentation.pixels import label_regions
+from radapter.segmentation.crops import Crop, RegionCrops, pixels_of
+from radapter.segmentation.pixels import Cells, cells_of, label_regions
 from radapter.segmentation.proposals import MaskProposer
-
-Crop = Callable[[Tensor, Tensor], RegionCrops]
-"""(3, H, W) uint8 and masks (Q, H, W) to crops: `region_crops` with a tower's size and colours bound."""
 
 
 class TrueRegions(NamedTuple):
-    """The T classes that an image shows: classes (T,), int64, and their pixels (T,), int64."""
+    """The T classes that an image shows."""
 
-    classes: Tensor
-    pixels: Tensor
+    classes: Tensor  # (T,), int64
+    pixels: Tensor  # (T,), int64, their number
 
 
 class SeenImage(NamedTuple):
-    """One image without its crops.
+    """One image without its crops."""
 
-    number: its index in the data set. cells: of its Q proposals. true: its T true regions. shares: (Q, C), float32,
-    the share of each class in a proposal's pixels; a row sums to less than 1 if some have none.
-    """
-
-    number: int
-    cells: Cells
+    number: int  # its index in the data set
+    cells: Cells  # of its Q proposals
     true: TrueRegions
-    shares: Tensor
+    shares: Tensor  # (Q, C), float32, of each class in a proposal's pixels; the rest has no class
 
 
 class RegionBatch(NamedTuple):
-    """The regions of some images: pixels (R, 3, S, S), float; for each image its proposals, then its true regions.
+    """The R regions of some images: for each image its proposals, then its true regions."""
 
-    valid: (R,), bool, whether a region has a pixel.
-    """
-
-    pixels: Tensor
-    valid: Tensor
+    pixels: Tensor  # (R, 3, S, S), float
+    valid: Tensor  # (R,), bool, whether a region has a pixel
     images: tuple[SeenImage, ...]
 
     def of_images(self) -> Iterator[tuple[SeenImage, slice, slice]]:
@@ -69,16 +58,14 @@ class RegionBatch(NamedTuple):
 
 @final
 class RegionLoader:
-    """Masked images in order, as batches of their regions; replayed if memory allows.
+    """Masked images in order, as batches of their regions, which `proposer` finds and `crop` cuts out; replayed if
+    memory allows.
 
     Args:
-        dataset: The images.
-        proposer: Finds regions.
-        crop: Cuts them out.
         batch_size: Regions that fill a batch; the regions of an image stay together.
         max_bad: Fraction of the set that may be unreadable.
         memory: Shared budget; None keeps nothing.
-        processes: Split the images into neighbouring ranges, in order of rank. Each must take a whole pass.
+        processes: Each takes a whole pass over its range of the images, in order of rank.
     """
 
     def __init__(
@@ -108,7 +95,7 @@ class RegionLoader:
         except Exception as error:
             if self._processes.size == 1:
                 raise
-            failure = error  # other processes are still working: it is raised below, in all
+            failure = error  # other processes are still working: `meet` raises it in all
         meet(self.bad, failure, self._processes)
         if len(self.bad) == len(self.dataset):
             raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")
@@ -128,30 +115,27 @@ class RegionLoader:
             self._bits_lease.release()
 
     def _made(self) -> Iterator[RegionBatch]:
-        crops: list[RegionCrops] = []
-        images: list[SeenImage] = []
+        seen: list[tuple[RegionCrops, SeenImage]] = []
         for index in self._processes.share(len(self.dataset)):
             try:
                 image, labels, _ = self.dataset[index]
             except ImageError as error:
                 self.bad.add(index, error)
                 continue
-            found, seen = self._seen(index, image, labels)
-            crops.append(found)
-            images.append(seen)
-            if sum(len(each.pixels) for each in crops) >= self._batch_size:
-                yield _joined(crops, images)
-                crops, images = [], []
-        if images:
-            yield _joined(crops, images)
+            seen.append(self._seen(index, image, labels))
+            if sum(len(crops.pixels) for crops, _ in seen) >= self._batch_size:
+                yield _joined(seen)
+                seen = []
+        if seen:
+            yield _joined(seen)
 
     def _seen(self, index: int, image: Image, labels: Tensor) -> tuple[RegionCrops, SeenImage]:
         masks = self._proposals(index, image)
         true_masks, classes = label_regions(labels, ignored=(IGNORE,))
         found = self._crop(pixels_of(image), torch.cat([masks, true_masks.to(masks.dtype)]))
-        areas = true_masks.flatten(1).sum(1)
+        true = TrueRegions(classes, true_masks.flatten(1).sum(1))
         shares = _shares(masks, labels, len(self.dataset.classnames))
-        return found, SeenImage(index, cells_of(masks, labels), TrueRegions(classes, areas), shares)
+        return found, SeenImage(index, cells_of(masks, labels), true, shares)
 
     def _proposals(self, index: int, image: Image) -> Tensor:
         if index in self._bits:
@@ -168,10 +152,10 @@ class RegionLoader:
         return hard
 
 
-def _joined(crops: list[RegionCrops], images: list[SeenImage]) -> RegionBatch:
-    return RegionBatch(
-        torch.cat([each.pixels for each in crops]), torch.cat([each.valid for each in crops]), tuple(images)
-    )
+def _joined(seen: list[tuple[RegionCrops, SeenImage]]) -> RegionBatch:
+    crops, images = zip(*seen, strict=True)
+    pixels, valid = (torch.cat([getattr(each, name) for each in crops]) for name in ("pixels", "valid"))
+    return RegionBatch(pixels, valid, images)
 
 
 def _shares(masks: Tensor, labels: Tensor, classes: int) -> Tensor:

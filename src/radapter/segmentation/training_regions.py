@@ -1,7 +1,7 @@
 """Regions with a noun each as a training set: cut out of masked images, or read from the output of `radapter mine`.
 
-An evaluated region is stretched from its box to the tower's square (crops.py). A trained one is too, before it is
-augmented; otherwise a crop that is nearly a square would cut thin regions to pieces.
+As in evaluation (crops.py), a region is stretched from its box to the tower's square. This happens before it is
+augmented: the augmentation's nearly square crop would show only a fragment of a thin region.
 """
 
 from collections.abc import Collection
@@ -26,7 +26,7 @@ class Frame(NamedTuple):
     square: bool = False
 
     def around(self, cutout: Image.Image) -> Image.Image:
-        """Centres an RGBA region in its frame, which is transparent."""
+        """Centres an RGBA region in its transparent frame."""
         width, height = (max(1, round(side * self.expand)) for side in cutout.size)
         if self.square:
             width = height = max(width, height)
@@ -36,14 +36,13 @@ class Frame(NamedTuple):
 
 
 TIGHT = Frame()
-"""A region's own box."""
 
 
 class RegionSet(ImageSet, Protocol):
     """N regions with a noun each, such as `MinedRegions`.
 
-    nouns: C texts that labels index. keys: (N,), int64; in `MaskRegions` those of the images, so that regions of one
-    image share theirs. groups: (N,), int64, the image each was cut from.
+    keys: (N,), int64; in `MaskRegions` those of the images, so that regions of one image share theirs. groups: (N,),
+    int64, the image that each was cut from.
     """
 
     @property
@@ -60,7 +59,7 @@ class MaskRegions:
 
     Args:
         dataset: Decoded once here to find the classes, and again whenever a region is read.
-        min_pixels: Smaller regions are left out.
+        min_pixels: Smaller regions are skipped.
 
     Raises:
         DataError: No region is left.
@@ -71,20 +70,16 @@ class MaskRegions:
         self.name = dataset.name
         self.nouns = dataset.classnames
         self._dataset = dataset
-        images: list[int] = []
-        classes: list[int] = []
+        found: list[tuple[int, int]] = []
         for index in range(len(dataset)):
             labels = dataset[index].labels
-            shown, pixels = torch.unique(labels[labels != IGNORE], return_counts=True)
-            kept = shown[pixels >= min_pixels].tolist()
-            images += [index] * len(kept)
-            classes += kept
-        if not images:
+            classes, pixels = torch.unique(labels[labels != IGNORE], return_counts=True)
+            found += [(index, label) for label in classes[pixels >= min_pixels].tolist()]
+        if not found:
             raise DataError(
                 f"a training set must hold a region. '{self.name}' has none of {min_pixels} pixels or more."
             )
-        self.groups: Tensor = torch.tensor(images)
-        self.labels = torch.tensor(classes)
+        self.groups, self.labels = torch.tensor(found).unbind(1)
         self.keys = dataset.keys[self.groups]
 
     def __len__(self) -> int:
@@ -102,12 +97,7 @@ class MaskRegions:
     def cutout(self, index: int) -> Image.Image:
         """The region at `index`, RGBA, its alpha the mask; raises ImageError."""
         image, labels, _ = self._dataset[int(self.groups[index])]
-        mask = labels == self.labels[index]
-        box = tuple(tight_boxes(mask[None])[0].tolist())
-        alpha = Image.fromarray(mask.numpy().astype(np.uint8) * 255)
-        region = image.convert("RGB")
-        region.putalpha(alpha)
-        return region.crop(box)
+        return cut_out(image, labels == self.labels[index])
 
     def where(self, index: int) -> str:
         """The image and the noun."""
@@ -124,12 +114,9 @@ class SquareRegions:
         regions: With a noun each.
         size: Height and width, in pixels.
         fill: The colour outside a region, in [0, 1].
-        frame: The frame of a region before it is stretched.
-        masks: Whether pictures are RGBA, their alpha the mask, and not filled, for a `PromptedEncoder`.
-        without: Nouns whose regions are left out.
-
-    Raises:
-        DataError: No region is left.
+        frame: Of a region before it is stretched.
+        masks: Whether images are RGBA, their alpha the mask, and not filled, for a `PromptedEncoder`.
+        without: Nouns whose regions are skipped; raises DataError if no other is left.
     """
 
     def __init__(
@@ -142,26 +129,20 @@ class SquareRegions:
         masks: bool = False,
         without: Collection[str] = (),
     ) -> None:
-        self._regions, self._size, self._fill, self._frame = regions, size, fill, frame
-        self._masks = masks
-        self._rows = [
-            row for row, label in enumerate(regions.labels.tolist()) if regions.nouns[label] not in without
-        ]
+        self._regions, self._size, self._fill, self._frame, self._masks = regions, size, fill, frame, masks
+        kept = {label for label, noun in enumerate(regions.nouns) if noun not in without}
+        self._rows = [row for row, label in enumerate(regions.labels.tolist()) if label in kept]
         if not self._rows:
             raise DataError(
-                f"a training set must hold a region. Of the {len(regions)} in '{regions.name}' none is left without "
+                f"a training set must hold a region. None of the {len(regions)} in '{regions.name}' is left without "
                 f"{', '.join(sorted(without))}."
             )
         self.name = regions.name
         self.nouns = regions.nouns
         self.labels = regions.labels[self._rows]
-        # Loaders keep and augment pictures by key: regions of one image must not pass for one another.
-        self.keys = torch.tensor(
-            [
-                key_of(f"{key} {label}".encode())
-                for key, label in zip(regions.keys[self._rows].tolist(), self.labels.tolist(), strict=True)
-            ]
-        )
+        # Loaders keep and augment images by key: regions of one image need different ones.
+        pairs = zip(regions.keys[self._rows].tolist(), self.labels.tolist(), strict=True)
+        self.keys = torch.tensor([key_of(f"{key} {label}".encode()) for key, label in pairs])
         self.groups = None if regions.groups is None else regions.groups[self._rows]
 
     def __len__(self) -> int:
@@ -181,6 +162,14 @@ class SquareRegions:
     def where(self, index: int) -> str:
         """The set's name for the region."""
         return self._regions.where(self._rows[index])
+
+
+def cut_out(image: Image.Image, mask: Tensor) -> Image.Image:
+    """The pixels of a mask (H, W), bool, in their tight box: RGBA, its alpha the mask."""
+    left, top, right, bottom = tight_boxes(mask[None])[0].tolist()
+    region = image.convert("RGB").crop((left, top, right, bottom))
+    region.putalpha(Image.fromarray(mask[top:bottom, left:right].numpy().astype(np.uint8) * 255))
+    return region
 
 
 def on_colour(cutout: Image.Image, colour: Colour) -> Image.Image:

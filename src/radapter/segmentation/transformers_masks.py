@@ -17,7 +17,7 @@ from transformers import Mask2FormerForUniversalSegmentation, MaskFormerForInsta
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models.folders import check_folder
 from radapter.models.hf import configuration, image_processor, with_weights
-from radapter.segmentation.class_names import names_of
+from radapter.segmentation.classifier import names_of
 from radapter.segmentation.proposals import Proposals
 from radapter.zeroshot import evaluating, name_key
 
@@ -25,21 +25,18 @@ MODELS: dict[str, type[nn.Module]] = {
     "maskformer": MaskFormerForInstanceSegmentation,
     "mask2former": Mask2FormerForUniversalSegmentation,
 }
-_QUERIES = 8  # masks enlarged at a time: each is a float32 picture until it is halved
+_QUERIES = 8  # masks enlarged at a time: each is a float32 image until it is halved
 
 
 @final
 class TransformersProposer:
-    """Gives every query of a mask-classification model as a region.
+    """Makes a region of every query of a mask-classification model. Raises ConfigError if it does not know a class.
 
     Args:
         model: Its output has masks_queries_logits (1, Q, h, w) and class_queries_logits (1, Q, K + 1).
         processor: The model's image processor: an image to pixel_values (1, 3, h, w), perhaps with a pixel_mask.
         classnames: C classes, each a name or synonyms separated by commas, all among the model's own K. Proposals
             then have their probabilities, summed over synonyms; None for no class scores.
-
-    Raises:
-        ConfigError: The model does not know a class.
     """
 
     def __init__(self, model: nn.Module, processor: Any, *, classnames: Sequence[str] | None = None) -> None:
@@ -51,16 +48,13 @@ class TransformersProposer:
     def from_folder(cls, folder: Path, *, classnames: Sequence[str] | None = None) -> "TransformersProposer":
         """Loads a local folder of transformers, in float32; nothing is downloaded and no code of the folder runs.
 
-        Raises:
-            ModelError: The folder's model is not in MODELS, or files are missing or do not fit.
-            ConfigError: The model does not know a class.
+        Raises ModelError if the model is not in MODELS, or files are missing or wrong, and ConfigError as above.
         """
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"proposer folder must have config.json. '{folder}' has none.")
+        for name in ("config.json", "preprocessor_config.json"):
+            if not (folder / name).is_file():
+                raise ModelError(f"proposer folder must have {name}. '{folder}' has none.")
         check_folder(folder)
         model_type, config = configuration(folder, MODELS)
-        if not (folder / "preprocessor_config.json").is_file():
-            raise ModelError(f"proposer folder must have preprocessor_config.json. '{folder}' has none.")
         processor = image_processor(folder)
         model = with_weights(MODELS[model_type], config, folder, torch.float32)
         return cls(model, processor, classnames=classnames)
@@ -70,8 +64,7 @@ class TransformersProposer:
         """Q regions of an RGB image, masks in half precision on the CPU. Raises ModelError if the model's output is
         not that of mask classification."""
         inputs = self._processor(images=image.convert("RGB"), return_tensors="pt")
-        parameter = next(self._model.parameters())
-        pixels = inputs["pixel_values"].to(parameter)
+        pixels = inputs["pixel_values"].to(next(self._model.parameters()))
         with evaluating(self._model):
             output = self._model(pixel_values=pixels)
         masks = getattr(output, "masks_queries_logits", None)
@@ -82,16 +75,14 @@ class TransformersProposer:
                 f"{type(self._model).__name__} does not. Use MaskFormer or Mask2Former."
             )
         probabilities = classes[0].float().softmax(-1).cpu()
-        return Proposals(
-            _enlarged(masks[0].float(), pixels.shape[2:], inputs.get("pixel_mask"), image.size).cpu(),
-            1 - probabilities[:, -1],
-            None if self._columns is None else probabilities[:, :-1] @ self._columns,
-        )
+        enlarged = _enlarged(masks[0].float(), pixels.shape[2:], inputs.get("pixel_mask"), image.size)
+        class_scores = None if self._columns is None else probabilities[:, :-1] @ self._columns
+        return Proposals(enlarged.cpu(), 1 - probabilities[:, -1], class_scores)
 
 
 def _enlarged(logits: Tensor, padded: torch.Size, shown: Tensor | None, size: tuple[int, int]) -> Tensor:
     """Mask logits (Q, h, w) as masks of the image, (Q, H, W), half precision; the processor's padding is cut off."""
-    height, width = size[1], size[0]
+    width, height = size
     masks = torch.empty(len(logits), height, width, dtype=torch.float16, device=logits.device)
     inner = padded if shown is None else (int(shown[0].any(1).sum()), int(shown[0].any(0).sum()))
     for start in range(0, len(logits), _QUERIES):

@@ -17,9 +17,10 @@ from radapter.evaluation import SegmentationMeasure
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.segmentation import MaskProposer, class_head
-from radapter.segmentation.class_names import names_of
-from radapter.segmentation.prompted import with_masks
-from radapter.segmentation.region_loader import Crop, RegionLoader
+from radapter.segmentation.classifier import names_of
+from radapter.segmentation.crops import Crop
+from radapter.segmentation.mask_prompts import with_masks
+from radapter.segmentation.region_loader import RegionLoader
 from radapter.segmentation.training_regions import TIGHT, Frame, RegionSet, SquareRegions
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import EvaluationBatches, Sealed, sets_of_roles, train_loader

@@ -1,13 +1,12 @@
-"""The content of each picture: the latent description of a scene, a pure function of (seed, index).
+"""The content of each image: the latent description of a scene, a pure function of (seed, index).
 
 A scene has a style, a background and one or two objects. Drawing, captions, labels and masks all read the same
 description, so they cannot disagree.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -31,60 +30,41 @@ _NOTHING = -1  # the second object's class where there is none
 
 @dataclasses.dataclass(frozen=True)
 class Scenes:
-    """N scenes; slot 0 is the object that names the scene, slot 1 the other one.
-
-    Attributes:
-        seed: the world's seed.
-        index: (N,), int64; with the seed, everything else follows from it.
-        style: (N,), into STYLES.
-        background: (N,), into COLOURS.
-        pattern: (N,), into PATTERNS.
-        background_rgb: (N, 3).
-        classes: (N, 2), into CLASSES; -1 where there is no second object.
-        variant: (N, 2).
-        colour: (N, 2), into COLOURS.
-        rgb: (N, 2, 3).
-        scale: (N, 2), half the object's size over half the image's.
-        rotation: (N, 2), radians.
-        offset: (N, 2, 2), x and y of the centre, half images.
-        aspect: (N, 2), log of width over height.
-        flip: (N, 2), +1 or -1.
-        warp: (N,), amplitude of the outline's low-frequency distortion, in object units.
-    """
+    """N scenes; slot 0 is the object that names the scene, slot 1 the other one."""
 
     seed: int
-    index: Tensor
-    style: Tensor
-    background: Tensor
-    pattern: Tensor
-    background_rgb: Tensor
-    classes: Tensor
-    variant: Tensor
-    colour: Tensor
-    rgb: Tensor
-    scale: Tensor
-    rotation: Tensor
-    offset: Tensor
-    aspect: Tensor
-    flip: Tensor
-    warp: Tensor
+    index: Tensor  # (N,), int64; with the seed, everything else follows from it
+    style: Tensor  # (N,), into STYLES
+    background: Tensor  # (N,), into COLOURS
+    pattern: Tensor  # (N,), into PATTERNS
+    background_rgb: Tensor  # (N, 3)
+    classes: Tensor  # (N, 2), into CLASSES; -1 if there is no second object
+    variant: Tensor  # (N, 2)
+    colour: Tensor  # (N, 2), into COLOURS
+    rgb: Tensor  # (N, 2, 3)
+    scale: Tensor  # (N, 2), half the object's size over half the image's
+    rotation: Tensor  # (N, 2), radians
+    offset: Tensor  # (N, 2, 2), x and y of the centre, half images
+    aspect: Tensor  # (N, 2), log of width over height
+    flip: Tensor  # (N, 2), +1 or -1
+    warp: Tensor  # (N,), amplitude of the outline's low-frequency distortion, in object units
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def rows(self, rows: Tensor | slice) -> Scenes:
+    def rows(self, rows: Tensor | slice) -> Self:
         """The scenes at `rows`, (M,) int64 or a slice."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return Scenes(**{name: value if name == "seed" else value[rows] for name, value in fields.items()})
+        tensors = {name: value[rows] for name, value in vars(self).items() if name != "seed"}
+        return dataclasses.replace(self, **tensors)
 
     @property
     def keys(self) -> Tensor:
-        """A 64-bit name of each scene, (N,), int64: the hash of its seed and index."""
+        """The hash of each scene's seed and index, (N,), int64."""
         return keys(self.seed, self.index, "key")
 
     @property
     def has_two(self) -> Tensor:
-        """Which scenes hold a second object, (N,), bool."""
+        """Whether a scene has a second object, (N,), bool."""
         return self.classes[:, 1] != _NOTHING
 
 
@@ -104,10 +84,10 @@ def sample(
     Args:
         seed: Any integer.
         index: (N,), int64.
-        styles: Drawn from uniformly.
+        styles: Each is equally likely.
         classes: (N,), the first objects' classes; None draws them with frequency rank ** -rank_exponent.
-        correlation: Probability, for each of object colour, background colour and pattern, that it is the class's
-            own; otherwise it is uniform.
+        correlation: Probability of the class's own object colour, background colour and pattern, each by itself;
+            otherwise they are uniform.
         two_objects: Probability of a second object.
         difficulty: 0 gives large, upright, centred objects, 1 the ordinary ones, above 1 smaller and more turned.
         rank_exponent: 0 gives balanced classes.
@@ -124,8 +104,8 @@ def sample(
     colour, background, pattern = _colours(seed, index, first, correlation)
     shape = uniform(seed, index, "shape", 12).reshape(-1, 2, 6)
     scale = between(*_scale_range(difficulty), shape[:, :, 0])
-    room = ((1 - 0.85 * scale) * min(difficulty, 1.0)).clamp(min=0)[..., None]
-    offset = between(-room, room, uniform(seed, index, "offset", 4).reshape(-1, 2, 2))
+    reach = ((1 - 0.85 * scale) * min(difficulty, 1.0)).clamp(min=0)[..., None]
+    offset = between(-reach, reach, uniform(seed, index, "offset", 4).reshape(-1, 2, 2))
     # Two objects stand side by side, each at most half the image wide.
     beside = torch.where(two[:, None], torch.tensor([[-0.48, 0.48]]), torch.zeros(1, 2))
     scale = torch.where(two[:, None], (scale * 0.72).clamp(max=0.48), scale)
@@ -153,15 +133,10 @@ def sample(
 
 
 def own_attributes(classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The colour, background colour and pattern that a correlated world ties to each class (N,): three (N,)
-    tensors.
-    """
+    """The colour, background colour and pattern, each (N,), that a correlated world ties to classes (N,)."""
     # Each colour serves two classes, whose backgrounds differ; no class has the colour of its background.
-    return (
-        classes % 10,
-        (3 * classes + 2 * (classes // 10) + 5) % 10,
-        (classes + classes // 7) % len(PATTERNS),
-    )
+    background = (3 * classes + 2 * (classes // 10) + 5) % 10
+    return classes % 10, background, (classes + classes // 7) % len(PATTERNS)
 
 
 def _colours(seed: int, index: Tensor, first: Tensor, correlation: float) -> tuple[Tensor, Tensor, Tensor]:

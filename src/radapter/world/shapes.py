@@ -1,8 +1,11 @@
 """The twenty objects of the world as signed distance fields: negative inside, in units of half the object's size.
 
 Each class has six variants (proportions differ) and two channels: the body, and the inner detail (a door, an eye,
-spots). They are built once from distances to circles, boxes and polygons on a 64 x 64 grid over
-[-1.35, 1.35] x [-1.35, 1.35], x to the right and y down; drawing only samples the grid.
+spots). They are built once on a 64 x 64 grid over [-1.35, 1.35] x [-1.35, 1.35], x to the right and y down; drawing
+only samples the grid.
+
+The distances to circles, boxes, lines and polygons are exact outside of combinations. Source: Inigo Quilez, "2D
+distance functions". They take points (..., 2) and return (...).
 """
 
 import functools
@@ -13,21 +16,18 @@ import torch
 from torch import Tensor
 
 from radapter.hashing import uniform
-from radapter.world.distances import box, circle, cut, line, polygon, spikes, union
 
 VARIANTS = 6
 GRID = 64
 EXTENT = 1.35
 
+Point = tuple[float, float]
 Jitter = Sequence[float]  # four numbers in [-1, 1]
 
 
 @functools.cache
 def bank() -> Tensor:
-    """The distance fields of every class and variant: (classes, VARIANTS, 2, GRID, GRID), float32.
-
-    Channel 0 is the body, channel 1 the inner detail.
-    """
+    """The bodies and inner details of every class and variant: (classes, VARIANTS, 2, GRID, GRID), float32."""
     axis = torch.linspace(-EXTENT, EXTENT, GRID)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     points = torch.stack([x, y], -1)
@@ -38,6 +38,62 @@ def bank() -> Tensor:
             body, detail = build(points, (2 * unit - 1).tolist())
             fields.append(torch.stack([body, torch.maximum(detail, body)]))
     return torch.stack(fields).reshape(len(SHAPES), VARIANTS, 2, GRID, GRID)
+
+
+def circle(points: Tensor, x: float, y: float, radius: float) -> Tensor:
+    """Distance to a disc."""
+    return _norm(points - torch.tensor([x, y])) - radius
+
+
+def box(points: Tensor, x: float, y: float, half_width: float, half_height: float) -> Tensor:
+    """Distance to an upright rectangle."""
+    away = (points - torch.tensor([x, y])).abs() - torch.tensor([half_width, half_height])
+    return _norm(away.clamp(min=0)) + away.amax(-1).clamp(max=0)
+
+
+def line(points: Tensor, start: Point, end: Point, radius: float) -> Tensor:
+    """Distance to a thick line with round ends."""
+    a, b = torch.tensor(start), torch.tensor(end)
+    along = (((points - a) @ (b - a)) / (b - a).square().sum()).clamp(0, 1)
+    return _norm(points - a - along[..., None] * (b - a)) - radius
+
+
+def polygon(points: Tensor, corners: Sequence[Point]) -> Tensor:
+    """Distance to a simple polygon, corners in either order."""
+    corner = torch.tensor(corners)
+    previous = corner.roll(1, 0)
+    edge = previous - corner
+    w = points[..., None, :] - corner
+    along = ((w * edge).sum(-1) / edge.square().sum(-1)).clamp(0, 1)
+    distance = _norm(w - along[..., None] * edge).amin(-1)
+    y = points[..., 1, None]
+    straddles = (corner[:, 1] > y) != (previous[:, 1] > y)
+    rise = torch.where(edge[:, 1] == 0, 1.0, edge[:, 1])
+    crosses = straddles & (points[..., 0, None] < corner[:, 0] + (y - corner[:, 1]) * edge[:, 0] / rise)
+    inside = crosses.sum(-1) % 2 == 1
+    return torch.where(inside, -distance, distance)
+
+
+def union(*fields: Tensor) -> Tensor:
+    """Everything inside any of the fields."""
+    return torch.stack(fields).amin(0)
+
+
+def cut(field: Tensor, hole: Tensor) -> Tensor:
+    """`field` without `hole`."""
+    return torch.maximum(field, -hole)
+
+
+def spikes(count: int, inner: float, outer: float = 1.0) -> list[Point]:
+    """Corners of a star with `count` points, the first pointing up."""
+    radii = (outer, inner)
+    angles = [math.pi * i / count for i in range(2 * count)]
+    return [(radii[i % 2] * math.sin(a), -radii[i % 2] * math.cos(a)) for i, a in enumerate(angles)]
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    norms: Tensor = vectors.norm(dim=-1)
+    return norms
 
 
 def _star(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
@@ -54,8 +110,7 @@ def _sun(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
 def _heart(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
     wide = 0.95 + 0.08 * j[0]
     corners = []
-    for i in range(36):
-        t = 2 * math.pi * i / 36
+    for t in _turn(36):
         height = 13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)
         corners.append((wide * math.sin(t) ** 3, -(height + 2.5) / 15.5))
     return polygon(p, corners), circle(p, -0.45 * wide, -0.42, 0.17 + 0.04 * j[1])
@@ -139,12 +194,15 @@ def _bottle(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
     wide = 0.36 + 0.05 * j[0]
     shoulder = -0.2 + 0.1 * j[1]
     body = box(p, 0, (shoulder + 1.05) / 2, wide, (1.05 - shoulder) / 2)
-    slope = polygon(
-        p,
-        [(-wide, shoulder + 0.02), (wide, shoulder + 0.02), (0.14, shoulder - 0.3), (-0.14, shoulder - 0.3)],
-    )
+    slope = [
+        (-wide, shoulder + 0.02),
+        (wide, shoulder + 0.02),
+        (0.14, shoulder - 0.3),
+        (-0.14, shoulder - 0.3),
+    ]
     neck = box(p, 0, -0.75, 0.14, 0.35)
-    return union(body, slope, neck, box(p, 0, -1.0, 0.19, 0.09)), box(p, 0, 0.45, wide, 0.22 + 0.05 * j[2])
+    bottle = union(body, polygon(p, slope), neck, box(p, 0, -1.0, 0.19, 0.09))
+    return bottle, box(p, 0, 0.45, wide, 0.22 + 0.05 * j[2])
 
 
 def _key(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
@@ -185,9 +243,8 @@ def _car(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:
     wheels = union(circle(p, -0.56, 0.38, 0.25), circle(p, 0.56, 0.38, 0.25))
     middle = (cabin_left + cabin_right) / 2
     windows = union(box(p, middle - 0.2, -0.3, 0.15, 0.14), box(p, middle + 0.2, -0.3, 0.15, 0.14))
-    return union(body, cabin, wheels), union(
-        windows, circle(p, -0.56, 0.38, 0.13), circle(p, 0.56, 0.38, 0.13)
-    )
+    hubs = union(circle(p, -0.56, 0.38, 0.13), circle(p, 0.56, 0.38, 0.13))
+    return union(body, cabin, wheels), union(windows, hubs)
 
 
 def _boat(p: Tensor, j: Jitter) -> tuple[Tensor, Tensor]:

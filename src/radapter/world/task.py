@@ -1,22 +1,26 @@
 """The fine-tuning task: photos whose colours and backgrounds reveal the class, and shifts in which they do not.
 
-Training, validation and ID test pictures are photos in which object colour, background colour and background pattern
+Training, validation and ID test images are photos in which object colour, background colour and background pattern
 are each the class's own with probability `CORRELATION`. The OOD sets break that correlation: plain photos, corrupted
 photos and the six other styles. A model that learns the shortcut gains ID and loses OOD.
 
 Two more splits measure what fine-tuning keeps: zero-shot tasks that it never trains on. In "colour" the label is
-the colour of the object, in "pattern" the pattern of the background. Half of their pictures are photos, half
+the colour of the object, in "pattern" the pattern of the background. Half of their images are photos, half
 cartoons, at ordinary difficulty.
+
+The six corruptions are those of Hendrycks and Dietterich, "Benchmarking neural network robustness to common
+corruptions and perturbations", ICLR 2019, at one strength range and at the world's size.
 """
 
 import dataclasses
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from radapter.errors import DataError, did_you_mean
-from radapter.world.corruptions import corrupted
+from radapter.hashing import uniform
 from radapter.world.drawing import class_masks, draw
 from radapter.world.phrases import captions
 from radapter.world.scenes import CLASSES, COLOURS, PATTERNS, STYLES, Scenes, sample
@@ -25,7 +29,7 @@ CORRELATION = 0.7
 DIFFICULTY = 1.4
 
 CORRELATED = ("train", "id_val", "id_test")
-"""Splits whose colours and backgrounds go with the class."""
+"""Splits whose colours and backgrounds are correlated with the class."""
 OOD = ("photo", "corrupted", "cartoon", "sketch", "painting", "silhouette", "pixel", "neon")
 KEPT: dict[str, tuple[str, ...]] = {"colour": tuple(COLOURS), "pattern": PATTERNS}
 """Splits of tasks that nothing is trained on, and the names of their classes."""
@@ -43,36 +47,29 @@ SPLITS: dict[str, int] = {
     "scenes": 1000,
     **dict.fromkeys(KEPT, 800),
 }
-"""Every split and its usual size; "scenes" holds all styles and often two objects. A split's number is its position
-here, and its scenes follow from the number: add new ones at the end."""
+"""Every split and its default size; "scenes" holds all styles and often two objects. A split's scenes follow from
+its position here: add new ones at the end."""
 
+_CORRUPTIONS = ("grain", "blur", "low contrast", "fog", "blocks", "occlusion")
 # index = split number << 32 | position, so that no two splits share a scene; number 0 is pre-training.
 _SPLIT_BITS = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class WorldSplit:
-    """Pictures of the world with everything the world knows about them.
+    """N images of the world with their full description.
 
-    Attributes:
-        name: Of the split.
-        classnames: The class names: `CLASSES`, or those of a split in `KEPT`.
-        images: (N, 3, 48, 48), uint8.
-        labels: (N,), int64, into `classnames`: the class of each scene's first object; in `KEPT` its colour, or the
-            pattern of the background.
-        captions: N clean captions.
-        masks: (N, 48, 48), uint8: 0 background, 1 the first object, 2 the second.
-        keys: (N,), int64, the hash of (seed, index).
-        scenes: The full description.
+    labels: Into `classnames`: the class of each scene's first object; in `KEPT` its colour, or the pattern of the
+    background.
     """
 
     name: str
-    classnames: tuple[str, ...]
-    images: Tensor
-    labels: Tensor
-    captions: tuple[str, ...]
-    masks: Tensor
-    keys: Tensor
+    classnames: tuple[str, ...]  # CLASSES, or those of a split in KEPT
+    images: Tensor  # (N, 3, 48, 48), uint8
+    labels: Tensor  # (N,), int64
+    captions: tuple[str, ...]  # N, clean
+    masks: Tensor  # (N, 48, 48), uint8: 0 background, 1 the first object, 2 the second
+    keys: Tensor  # (N,), int64, the hash of (seed, index)
     scenes: Scenes
 
     def __len__(self) -> int:
@@ -80,7 +77,7 @@ class WorldSplit:
 
     @property
     def class_masks(self) -> Tensor:
-        """(N, 48, 48), int64: 0 background, 1 + class elsewhere."""
+        """(N, 48, 48), int64: 0 background, 1 + class on objects."""
         return class_masks(self.scenes, self.masks)
 
 
@@ -97,11 +94,10 @@ def split(
 
     Args:
         name: One of `SPLITS`.
-        seed: Of the world; every seed is another set of pictures of the same kind.
-        size: Number of pictures; None for the split's usual size.
-        correlation: Of the training, validation and ID test pictures, in [0, 1]; the others have none.
-        difficulty: Of size, place and rotation; 1 is ordinary, above 1 smaller and more turned. None for
-            `KEPT_DIFFICULTY` in the splits of `KEPT`, else `DIFFICULTY`.
+        seed: Of the world; each seed gives different images of the same kind.
+        size: Number of images; None for the split's default size.
+        correlation: In [0, 1], of the splits in `CORRELATED`; the others have none.
+        difficulty: See `sample`. None for `KEPT_DIFFICULTY` in the splits of `KEPT`, else `DIFFICULTY`.
         styles: Restricts "scenes" to these styles; sets of disjoint styles share no scene. None for all.
 
     Raises:
@@ -109,18 +105,13 @@ def split(
             or styles are given for another split than "scenes".
     """
     if name not in SPLITS:
-        raise DataError(
-            f"world split must be one of {', '.join(SPLITS)}. Got {name!r}.{did_you_mean(str(name), SPLITS)}"
-        )
+        known = did_you_mean(str(name), SPLITS)
+        raise DataError(f"world split must be one of {', '.join(SPLITS)}. Got {name!r}.{known}")
     count = SPLITS[name] if size is None else size
     if count < 0:
-        raise DataError(
-            f"size of a world split must be at least 0. Got {size}. Leave it out for the usual size."
-        )
+        raise DataError(f"size of a world split must be >= 0, got {size}. Omit it for the default size.")
     if not 0 <= correlation <= 1:
-        raise DataError(
-            f"correlation must be in [0, 1]. Got {correlation}. The usual value is {CORRELATION}."
-        )
+        raise DataError(f"correlation must be in [0, 1], got {correlation}. The default is {CORRELATION}.")
     if styles is not None:
         _check_styles(name, styles)
     if difficulty is None:
@@ -129,7 +120,6 @@ def split(
     index = first + torch.arange(count)
     if name == "scenes":
         scenes = _styled(seed, first, count, STYLES if styles is None else styles)
-        index = scenes.index
     elif name in KEPT:
         scenes = _photos_and_cartoons(seed, index, difficulty)
     else:
@@ -144,12 +134,13 @@ def split(
         )
     images, masks = draw(scenes)
     if name == "corrupted":
-        images = corrupted(images, seed, index)
+        images = _corrupted(images, seed, index)
+    kept = {"colour": scenes.colour[:, 0], "pattern": scenes.pattern}
     return WorldSplit(
         name=name,
         classnames=KEPT.get(name, CLASSES),
         images=images,
-        labels=_labels(name, scenes),
+        labels=kept.get(name, scenes.classes[:, 0]),
         captions=tuple(captions(scenes)),
         masks=masks,
         keys=scenes.keys,
@@ -157,14 +148,8 @@ def split(
     )
 
 
-def _labels(name: str, scenes: Scenes) -> Tensor:
-    if name == "colour":
-        return scenes.colour[:, 0]
-    return scenes.pattern if name == "pattern" else scenes.classes[:, 0]
-
-
 def _photos_and_cartoons(seed: int, index: Tensor, difficulty: float) -> Scenes:
-    """Photos and cartoons by turns, with one object each; every class is as often in both styles."""
+    """Alternates photos and cartoons with one object each; every class is as often in both styles."""
     position = torch.arange(len(index))
     scenes = sample(seed, index, classes=position // 2 % len(CLASSES), two_objects=0.0, difficulty=difficulty)
     styles = torch.tensor([STYLES.index("photo"), STYLES.index("cartoon")])
@@ -173,13 +158,11 @@ def _photos_and_cartoons(seed: int, index: Tensor, difficulty: float) -> Scenes:
 
 def _check_styles(name: str, styles: Sequence[str]) -> None:
     if name != "scenes":
-        raise DataError(f"styles choose among scenes. Split {name!r} has one style. Leave styles out.")
+        raise DataError(f"styles are for the split 'scenes', got them with {name!r}. Leave styles out.")
     unknown = [style for style in styles if style not in STYLES]
     if unknown or not styles:
-        raise DataError(
-            f"styles must be among {', '.join(STYLES)}. Got {list(styles)}."
-            f"{did_you_mean(str(unknown[0]), STYLES) if unknown else ''}"
-        )
+        known = did_you_mean(str(unknown[0]), STYLES) if unknown else ""
+        raise DataError(f"styles must be among {', '.join(STYLES)}. Got {list(styles)}.{known}")
 
 
 def _styled(seed: int, first: int, count: int, styles: Sequence[str]) -> Scenes:
@@ -191,3 +174,48 @@ def _styled(seed: int, first: int, count: int, styles: Sequence[str]) -> Scenes:
         if len(rows) == count:
             return scenes.rows(rows)
         looked_at *= 2
+
+
+def _corrupted(images: Tensor, seed: int, index: Tensor) -> Tensor:
+    """Corrupts each image (N, 3, H, W), uint8, by one kind; kind and strength follow from (seed, index)."""
+    unit = uniform(seed, index, "corruption", 4)
+    kind = (unit[:, 0] * len(_CORRUPTIONS)).long()
+    result = torch.empty_like(images)
+    for number, name in enumerate(_CORRUPTIONS):
+        chosen = torch.nonzero(kind == number)[:, 0]
+        for rows in torch.split(chosen, 128) if len(chosen) else ():
+            strength = unit[rows, 1:, None, None, None]
+            changed = _corrupted_by(name, images[rows] / 255, strength, seed, index[rows])
+            result[rows] = (changed.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    return result
+
+
+def _corrupted_by(name: str, images: Tensor, unit: Tensor, seed: int, index: Tensor) -> Tensor:
+    match name:
+        case "grain":
+            pixels = images[0].numel()
+            noise = uniform(seed, index, "grain", pixels) + uniform(seed, index, "grain 2", pixels) - 1
+            return images + (0.4 + 0.4 * unit[:, 0]) * noise.view(images.shape)
+        case "blur":
+            for _ in range(2):
+                images = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
+            softer = F.avg_pool2d(F.pad(images, (2, 2, 2, 2), mode="replicate"), 5, 1)
+            return images + unit[:, 0] * (softer - images)
+        case "low contrast":
+            mean = images.flatten(1).double().mean(1).float()[:, None, None, None]
+            return mean + (0.15 + 0.25 * unit[:, 0]) * (images - mean)
+        case "fog":
+            knots = uniform(seed, index, "fog", 16).view(-1, 1, 4, 4)
+            veil = F.interpolate(knots, size=images.shape[-2:], mode="bilinear", align_corners=True)
+            thickness = (0.35 + 0.25 * unit[:, 0]) + 0.5 * (veil - 0.5)
+            return images + thickness.clamp(0, 1) * (0.85 - images)
+        case "blocks":
+            return F.avg_pool2d(images, 3).repeat_interleave(3, 2).repeat_interleave(3, 3)
+        case _:  # occlusion
+            size = images.shape[-1]
+            axis = torch.arange(size)
+            width = 0.3 * size
+            left, top = unit[:, 0] * (size - width), unit[:, 1] * (size - width)
+            across = (axis >= left) & (axis < left + width)
+            down = (axis[:, None] >= top) & (axis[:, None] < top + width)
+            return torch.where(across & down, 0.2 + 0.6 * unit[:, 2], images)

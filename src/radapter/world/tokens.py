@@ -1,4 +1,4 @@
-"""The world's words and their numbers: a word-level tokenizer in transformers' own form."""
+"""The world's words and their numbers: a word-level tokenizer of transformers."""
 
 from collections.abc import Sequence
 
@@ -16,35 +16,20 @@ CONTEXT = 18  # the longest caption has 16 words
 
 _SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")
 _GRAMMAR = (
-    "a", "an", "the", "of", "and", "on", "with", "in", "from", "small", "large", "background", "middle", "picture",
-    "image", "drawing", "close", "up", "seen", "afar",
-)  # fmt: skip
+    "a an the of and on with in from small large background middle picture image drawing close up seen afar"
+)
 
 
-def _vocabulary() -> tuple[str, ...]:
-    styles = [word for phrase in STYLE_PHRASES.values() for word in phrase.split()]
-    words = [
-        *_SPECIAL,
-        *_GRAMMAR,
-        *styles,
-        *COLOURS,
-        *PATTERNS,
-        *CLASSES,
-        *SYNONYMS.values(),
-        *HYPERNYMS.values(),
-    ]
-    return tuple(dict.fromkeys(words))
-
-
-VOCABULARY = _vocabulary()
+VOCABULARY = tuple(dict.fromkeys((
+    *_SPECIAL, *_GRAMMAR.split(), *" ".join(STYLE_PHRASES.values()).split(), *COLOURS, *PATTERNS, *CLASSES,
+    *SYNONYMS.values(), *HYPERNYMS.values(),
+)))  # fmt: skip
 _NUMBERS = {word: number for number, word in enumerate(VOCABULARY)}
 
 
 def encode(texts: Sequence[str]) -> Tensor:
-    """Token ids (N, CONTEXT), int64, of N captions in the world's own words, without the tokenizer's cost.
-
-    Captions have lower case and no punctuation. A row holds bos, words, eos and padding; it is cut to the context.
-    """
+    """Token ids (N, CONTEXT), int64, of N captions of the world, faster than `tokenizer`: captions must have lower
+    case and no punctuation. A row holds bos, words, eos and padding, cut to the context."""
     rows = torch.full((len(texts), CONTEXT), PAD)
     for row, text in enumerate(texts):
         words = [_NUMBERS.get(word, UNK) for word in text.split()[: CONTEXT - 2]]
@@ -53,15 +38,13 @@ def encode(texts: Sequence[str]) -> Tensor:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """The same as a transformers tokenizer, which also lower-cases and drops punctuation."""
+    """A transformers tokenizer that agrees with `encode`, and also lower-cases and drops punctuation."""
     core = Tokenizer(models.WordLevel(dict(_NUMBERS), unk_token=_SPECIAL[UNK]))
-    core.normalizer = normalizers.Sequence(
-        [normalizers.Lowercase(), normalizers.Replace(Regex("[^a-z]+"), " ")]
-    )
+    letters = normalizers.Replace(Regex("[^a-z]+"), " ")
+    core.normalizer = normalizers.Sequence([normalizers.Lowercase(), letters])
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    core.post_processor = processors.TemplateProcessing(
-        single="<bos> $A <eos>", special_tokens=[("<bos>", BOS), ("<eos>", EOS)]
-    )
+    ends = [("<bos>", BOS), ("<eos>", EOS)]
+    core.post_processor = processors.TemplateProcessing(single="<bos> $A <eos>", special_tokens=ends)
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token=_SPECIAL[PAD],

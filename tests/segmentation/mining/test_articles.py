@@ -1,4 +1,4 @@
-"""Prompts say "an" where a vowel is heard."""
+"""Prompts have "an" before a vowel sound."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from radapter.segmentation.mining.captions import prompt
 
 
 @pytest.mark.parametrize(
-    ("noun", "said"),
+    ("noun", "expected"),
     [
         ("dog", "a dog"), ("apple", "an apple"), ("ice cream", "an ice cream"), ("umbrella", "an umbrella"),
         ("unicycle", "a unicycle"), ("uniform", "a uniform"), ("utensil", "a utensil"), ("ukulele", "a ukulele"),
@@ -14,8 +14,8 @@ from radapter.segmentation.mining.captions import prompt
         ("one-way sign", "a one-way sign"), ("Owl", "an Owl"),
     ],
 )  # fmt: skip
-def test_the_article_fits_the_noun(noun, said):
-    assert prompt(noun, "a photo of a {}.") == f"a photo of {said}."
+def test_the_article_fits_the_noun(noun, expected):
+    assert prompt(noun, "a photo of a {}.") == f"a photo of {expected}."
 
 
 def test_only_the_article_before_the_noun_is_changed():

@@ -1,4 +1,4 @@
-"""Mining captioned scenes: what is written, and that it is the same however often it was stopped."""
+"""Mining captioned scenes: what is written, and that it is the same however often it was interrupted."""
 
 import dataclasses
 
@@ -33,8 +33,8 @@ def test_every_noun_of_every_image_has_a_region(whole, captioned, named):
     assert len(regions) == named.total
     assert regions.nouns == named.nouns
     assert len(list(folder.glob("*.tar"))) > 2
-    told = [record["noun_id"] for record in regions.records]
-    assert told == [noun for of_one in named.of_images for noun in of_one.ids]
+    noun_ids = [record["noun_id"] for record in regions.records]
+    assert noun_ids == [noun for of_one in named.of_images for noun in of_one.ids]
     assert {record["caption"] for record in regions.records} <= set(captioned.captions)
     assert set(regions.keys.tolist()) == set(captioned.keys.tolist())
 
@@ -99,7 +99,7 @@ def test_a_folder_of_something_else_is_refused(whole, captioned, named, matcher,
     assert contents(whole[1]) == before
 
 
-def test_where_no_match_reaches_the_floors_the_folder_is_as_new(tmp_path, captioned, named, matcher):
+def test_the_folder_is_removed_if_no_match_reaches_the_floors(tmp_path, captioned, named, matcher):
     with pytest.raises(DataError, match=r"scores go up to 0\.\d+, margins to .*Lower --floor"):
         mined(tmp_path / "mined", captioned, named, matcher, Floors(1.0, -2.0))
     assert len(mined(tmp_path / "mined", captioned, named, matcher)) == named.total
@@ -107,7 +107,7 @@ def test_where_no_match_reaches_the_floors_the_folder_is_as_new(tmp_path, captio
 
 @dataclasses.dataclass
 class WithDamage:
-    """Pictures of which one cannot be read."""
+    """Images of which one cannot be read."""
 
     pictures: object
 
@@ -123,7 +123,7 @@ class WithDamage:
         return self.pictures.where(index)
 
 
-def test_an_unreadable_image_is_left_out_up_to_the_rate(tmp_path, captioned, named, matcher, caplog):
+def test_unreadable_images_are_skipped_up_to_max_bad(tmp_path, captioned, named, matcher, caplog):
     damaged = dataclasses.replace(captioned, pictures=WithDamage(captioned.pictures))
     regions = mined(tmp_path / "some", damaged, named, matcher, max_bad=0.05)
     assert len(regions) == named.total - len(named.of_images[1].ids)

@@ -24,7 +24,7 @@ def test_the_vocabulary_is_what_captions_name(found):
     assert (found.total, found.without) == (5, 1)
 
 
-def test_the_first_caption_that_names_a_noun_stands_for_it(found):
+def test_a_noun_keeps_the_first_caption_that_names_it(found):
     assert found.of_images[0].captions == (CAPTIONS[0], CAPTIONS[0], CAPTIONS[1], CAPTIONS[1])
 
 
@@ -40,7 +40,7 @@ def test_captions_without_any_noun_are_refused():
         named_nouns(pairs(["Hm"], [0]), VocabularyNouns(vocabulary()))
 
 
-def test_nouns_that_the_model_reads_alike_are_left_out_with_a_warning(encoder, caplog):
+def test_nouns_with_equal_tokens_are_skipped_with_a_warning(encoder, caplog):
     captions = ["a dog with a star", "grass and a moon by a zebra"]  # world:tiny knows the star and the moon
     named = named_nouns(pairs(captions, [0, 1]), VocabularyNouns(vocabulary()))
     left = readable_nouns(named, encoder, "a photo of a {}.")
@@ -50,7 +50,7 @@ def test_nouns_that_the_model_reads_alike_are_left_out_with_a_warning(encoder, c
     assert "'dog', 'grass', 'zebra'" in caplog.text
 
 
-def test_nouns_that_are_all_read_alike_are_refused(encoder):
+def test_nouns_that_all_have_equal_tokens_are_refused(encoder):
     named = named_nouns(pairs(["a dog on grass"], [0]), VocabularyNouns(vocabulary()))
     with pytest.raises(DataError, match=r"reads all 2 .* 'dog', 'grass'\. Use another --model"):
         readable_nouns(named, encoder, "a photo of a {}.")

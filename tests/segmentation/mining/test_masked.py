@@ -33,14 +33,14 @@ def test_every_class_of_an_image_is_a_region(tmp_path, scenes):
         assert record["score"] is record["margin"] is record["caption"] is None
 
 
-def test_regions_below_the_area_are_left_out(tmp_path, scenes):
+def test_regions_below_the_area_are_skipped(tmp_path, scenes):
     every = cut(tmp_path / "every", scenes, min_area=0.0)
     large = cut(tmp_path / "large", scenes, min_area=0.1)
     assert [r for r in every.records if r["area"] >= 0.1 * 48 * 48] == list(large.records)
     assert 0 < len(large) < len(every)
 
 
-def test_where_every_region_is_too_small_the_folder_is_as_new(tmp_path, scenes):
+def test_the_folder_is_removed_if_every_region_is_too_small(tmp_path, scenes):
     with pytest.raises(DataError, match="at least 99"):
         cut(tmp_path / "cut", scenes, min_area=0.99)
     assert len(cut(tmp_path / "cut", scenes)) > 0

@@ -20,13 +20,13 @@ def test_scores_are_cosines_of_square_crops_and_prompts(captioned, named, truth,
         pixels_of(image), masks, size=48, mean=tiny.image_mean, std=tiny.image_std, style=style
     )
     with torch.no_grad():
-        looked_at = F.normalize(tiny.encode_image(crops.pixels), dim=-1)
+        image_features = F.normalize(tiny.encode_image(crops.pixels), dim=-1)
         texts = [f"a photo of a{'n' * (noun[0] in 'aeiou')} {noun}." for noun in named.nouns]
-        said = F.normalize(tiny.encode_text(tiny.tokenize(texts)), dim=-1)
+        text_features = F.normalize(tiny.encode_text(tiny.tokenize(texts)), dim=-1)
     found = matcher(image, nouns)
     assert len(found) == len(nouns.ids) > 0
     for place, (mask, match) in enumerate(found):
-        cosines = looked_at @ said[nouns.ids[place]]
+        cosines = image_features @ text_features[nouns.ids[place]]
         assert match.noun == place
         assert match.score == pytest.approx(float(cosines.max()), abs=1e-5)  # other batches round otherwise
         assert torch.equal(mask, masks[match.region])
@@ -45,13 +45,13 @@ def test_most_nouns_find_their_object(captioned, named, truth, matcher):
 
 
 @pytest.mark.parametrize("option", [{"expand": 1.0}, {"square": False}, {"template": "a sketch of a {}."}])
-def test_every_option_is_seen_in_the_scores(captioned, named, truth, tiny, matcher, option):
+def test_every_option_changes_the_scores(captioned, named, truth, tiny, matcher, option):
     other = RegionMatcher(tiny, TrueRegions(truth), named.nouns, **option)
     image, nouns = captioned.image(0), named.of_images[0]
     assert [m.score for _, m in other(image, nouns)] != [m.score for _, m in matcher(image, nouns)]
 
 
-def test_regions_below_the_area_are_not_looked_at(captioned, named, truth, tiny):
+def test_regions_below_the_area_are_ignored(captioned, named, truth, tiny):
     large = RegionMatcher(tiny, TrueRegions(truth), named.nouns, min_area=0.5)
     assert all(mask.float().mean() >= 0.5 for mask, _ in large(captioned.image(0), named.of_images[0]))
     none = RegionMatcher(tiny, TrueRegions(truth), named.nouns, min_area=0.999)

@@ -66,11 +66,11 @@ def test_middle_floors_are_reached_by_half():
     assert sum(match.score >= floors.score for match in matches) == 3
 
 
-def test_without_matches_the_floors_hold_nothing_back():
+def test_without_matches_the_floors_admit_everything():
     assert middle_floors([]) == (-2.0, -2.0)
 
 
-def test_a_tie_is_no_lead_unless_less_than_none_is_asked_for():
+def test_a_tie_is_no_lead_unless_the_margin_is_negative():
     tie = Match(0, 0, 0.4, 0.0)
     assert not Floors(0.3, 0.0).admit(tie)
     assert Floors(0.3, -1.0).admit(tie)

@@ -1,6 +1,6 @@
 """Nouns by spaCy: real documents, their parse given by hand, since a trained pipeline is a download."""
 
-import builtins
+import sys
 
 import pytest
 
@@ -9,13 +9,7 @@ from radapter.segmentation.mining import SpacyNouns
 
 
 def test_without_spacy_the_extra_is_named(monkeypatch):
-    def importing(name, *args, **kwargs):
-        if name == "spacy":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    real = builtins.__import__
-    monkeypatch.setattr(builtins, "__import__", importing)
+    monkeypatch.setitem(sys.modules, "spacy", None)
     with pytest.raises(MissingExtraError, match=r"radapter\[nouns\]"):
         SpacyNouns.from_name("en_core_web_sm")
 
@@ -28,7 +22,7 @@ def parsing():
     from spacy.tokens import Doc
 
     words = ["Two", "kitchen", "tables", "and", "Anna", "'s", "dogs", "near", "it"]
-    told = {
+    parse = {
         "pos": ["NUM", "NOUN", "NOUN", "CCONJ", "PROPN", "PART", "NOUN", "ADP", "PRON"],
         "lemmas": ["two", "kitchen", "table", "and", "Anna", "'s", "dog", "near", "it"],
         "deps": ["nummod", "compound", "ROOT", "cc", "poss", "case", "conj", "prep", "pobj"],
@@ -37,7 +31,7 @@ def parsing():
 
     @Language.component("parse_by_hand")
     def parse_by_hand(doc):
-        return Doc(doc.vocab, words=words, **told)
+        return Doc(doc.vocab, words=words, **parse)
 
     pipeline = spacy.blank("en")
     pipeline.add_pipe("parse_by_hand")

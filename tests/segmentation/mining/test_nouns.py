@@ -3,7 +3,7 @@
 import pytest
 
 from radapter.segmentation.mining import VocabularyNouns, vocabulary
-from radapter.segmentation.mining.vocabulary import words_of
+from radapter.segmentation.mining.nouns import words_of
 
 FLICKR8K = {
     "A child in a pink dress is climbing up a set of stairs in an entry way .": "child, dress, stairs",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from radapter.segmentation.mining.vocabulary import plurals
+from radapter.segmentation.mining.nouns import plurals
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The contact sheet shows every region where it says it does."""
+"""The contact sheet shows every region in its place."""
 
 import numpy as np
 import pytest

@@ -5,8 +5,7 @@ import pytest
 from radapter import world
 from radapter.errors import ConfigError
 from radapter.segmentation.mining import BUILT_IN, vocabulary
-from radapter.segmentation.mining.nouns import VERBS
-from radapter.segmentation.mining.vocabulary import words_of
+from radapter.segmentation.mining.nouns import VERBS, words_of
 
 COCO = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -39,7 +38,7 @@ def test_verbs_are_words_of_the_built_in_list():
     assert singulars >= VERBS
 
 
-def test_other_words_stand_for_the_first_of_their_line(tmp_path):
+def test_synonyms_map_to_the_first_word_of_their_line(tmp_path):
     words = vocabulary([listed(tmp_path, "# rooms\n\nCouch, Sofa , settee\nT-shirt\n")])
     assert words.nouns == ("couch", "t-shirt")
     assert {words.forms[(word,)].noun for word in ("couch", "sofas", "settee")} == {"couch"}
@@ -72,7 +71,7 @@ def test_a_word_of_the_list_is_no_plural_of_another():
         ("! only this\n", "must hold one"),
     ],
 )
-def test_a_list_that_says_something_twice_or_nothing_is_refused(tmp_path, text, why):
+def test_a_list_with_a_repeated_or_empty_noun_is_refused(tmp_path, text, why):
     with pytest.raises(ConfigError, match=why):
         vocabulary([listed(tmp_path, text)])
 

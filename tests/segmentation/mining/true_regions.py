@@ -7,7 +7,7 @@ from radapter.segmentation import Proposals
 
 
 class TrueRegions:
-    """The objects of scenes and their background, found by the picture's content."""
+    """The objects of scenes and their background, found by the image's content."""
 
     def __init__(self, split: world.WorldSplit) -> None:
         self._masks = {

@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,32 +21,22 @@ _SILENT = ("hour", "honor", "honour", "heir", "honest")
 # Read letter by letter; the first letter sounds as a vowel.
 _LETTERS = frozenset({"atv", "suv", "x-ray", "mri", "lcd", "led", "sms", "mp3", "fm"})
 
+_Caption = tuple[str, tuple[str, ...]]  # and its nouns
+
 
 class ImageNouns(NamedTuple):
-    """The nouns of one image's captions.
+    """The K nouns of one image's captions."""
 
-    ids: K places in the vocabulary, in the order in which captions name them. captions: for each the first caption
-    that names it. apart: (K, K), bool, which two are in one caption: these are different things, while two captions
-    may call one thing a man and a person.
-    """
-
-    ids: tuple[int, ...]
-    captions: tuple[str, ...]
-    apart: Tensor
+    ids: tuple[int, ...]  # places in the vocabulary, in the order in which captions name them
+    captions: tuple[str, ...]  # for each the first caption that names it
+    apart: Tensor  # (K, K), bool, which two are in one caption, see matching.py
 
 
-@final
-@dataclass(frozen=True)
-class NamedNouns:
-    """The nouns of N images.
+class NamedNouns(NamedTuple):
+    """The nouns of N images."""
 
-    Attributes:
-        nouns: The nouns that captions name, in alphabetical order.
-        of_images: N.
-    """
-
-    nouns: tuple[str, ...]
-    of_images: tuple[ImageNouns, ...]
+    nouns: tuple[str, ...]  # that captions name, in alphabetical order
+    of_images: tuple[ImageNouns, ...]  # N
 
     @property
     def total(self) -> int:
@@ -62,7 +51,7 @@ class NamedNouns:
 
 def named_nouns(pairs: PairSet, finder: NounFinder) -> NamedNouns:
     """Finds the nouns of every caption. Raises DataError if no caption names a noun."""
-    read: list[list[tuple[str, tuple[str, ...]]]] = [[] for _ in range(len(pairs))]
+    read: list[list[_Caption]] = [[] for _ in range(len(pairs))]
     for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
         read[image].append((caption, finder(caption)))
     nouns = tuple(sorted({noun for captions in read for _, found in captions for noun in found}))
@@ -76,46 +65,37 @@ def named_nouns(pairs: PairSet, finder: NounFinder) -> NamedNouns:
 
 
 def readable_nouns(named: NamedNouns, encoder: DualEncoder, template: str) -> NamedNouns:
-    """Leaves out the nouns that a text tower reads as the tokens of another noun, and warns of unknown words.
+    """Drops the nouns that a text tower reads as the tokens of another noun, and warns of unknown words.
 
     Such nouns would be nearest to the same region of an image, with no lead over each other. The `template` has one
-    "{}".
-
-    Raises:
-        DataError: No noun is left.
+    "{}". Raises DataError if no noun remains.
     """
     groups = equal_texts(encoder, [[prompt(noun, template)] for noun in named.nouns])
     equal = sorted(named.nouns[place] for group in groups for place in group)
     unknown = [noun for noun in unknown_words(encoder, named.nouns) if noun not in equal]
     if unknown:
-        _log.warning("the model does not know %d of the nouns that captions name: %s.", *_counted(unknown))
+        _log.warning("the model does not know %d of the nouns in the captions: %s.", *_counted(unknown))
     if not equal:
         return named
     count, shown = _counted(equal)
     if len(equal) == len(named.nouns):
         raise DataError(
-            f"mining needs nouns that the model tells apart. It reads all {count} that captions name as the tokens "
+            f"mining needs nouns that the model can tell apart. It reads all {count} in the captions as the tokens "
             f"of another, such as words that it does not know: {shown}. Use another --model."
         )
     _log.warning(
-        "the model should tell the nouns apart. It reads %d of the %d that captions name as the tokens of another, "
-        "such as words that it does not know: %s. They are left out. Use another model to mine them.",
-        count,
-        len(named.nouns),
-        shown,
+        "the model should tell the nouns apart. It reads %d of the %d in the captions as the tokens of another, "
+        "such as words that it does not know: %s. They are skipped. Use another model to mine them.",
+        *(count, len(named.nouns), shown),
     )
     kept = [noun for noun in named.nouns if noun not in equal]
     place = {named.nouns.index(noun): number for number, noun in enumerate(kept)}
-
-    def of(image: ImageNouns) -> ImageNouns:
-        rows = [row for row, noun in enumerate(image.ids) if noun in place]
-        return ImageNouns(
-            tuple(place[image.ids[row]] for row in rows),
-            tuple(image.captions[row] for row in rows),
-            image.apart[rows][:, rows],
-        )
-
-    return NamedNouns(tuple(kept), tuple(map(of, named.of_images)))
+    of_images = []
+    for ids, captions, apart in named.of_images:
+        rows = [row for row, noun in enumerate(ids) if noun in place]
+        new_ids, new_captions = tuple(place[ids[row]] for row in rows), tuple(captions[row] for row in rows)
+        of_images.append(ImageNouns(new_ids, new_captions, apart[rows][:, rows]))
+    return NamedNouns(tuple(kept), tuple(of_images))
 
 
 def prompt(noun: str, template: str) -> str:
@@ -132,19 +112,18 @@ def _counted(nouns: list[str]) -> tuple[int, str]:
     return len(nouns), ", ".join(map(repr, nouns[:5])) + (" ..." if len(nouns) > 5 else "")
 
 
-def _of_image(captions: Iterable[tuple[str, tuple[str, ...]]], id_of: dict[str, int]) -> ImageNouns:
+def _of_image(captions: Iterable[_Caption], id_of: dict[str, int]) -> ImageNouns:
     first: dict[str, str] = {}
     for caption, found in captions:
         for noun in found:
             first.setdefault(noun, caption)
-    place = {noun: number for number, noun in enumerate(first)}
+    row_of = {noun: row for row, noun in enumerate(first)}
     apart = torch.zeros(len(first), len(first), dtype=torch.bool)
     for _, found in captions:
-        rows = torch.tensor([place[noun] for noun in found], dtype=torch.int64)
+        rows = torch.tensor([row_of[noun] for noun in found], dtype=torch.int64)
         apart[rows[:, None], rows] = True
-    return ImageNouns(
-        tuple(id_of[noun] for noun in first), tuple(first.values()), apart.fill_diagonal_(False)
-    )
+    ids = tuple(id_of[noun] for noun in first)
+    return ImageNouns(ids, tuple(first.values()), apart.fill_diagonal_(False))
 
 
 def _starts_with_vowel(noun: str) -> bool:

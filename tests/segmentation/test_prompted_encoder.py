@@ -12,7 +12,7 @@ from radapter.data import open_masks
 from radapter.methods import METHODS
 from radapter.runs.mask_prompts import tune_prompts
 from radapter.segmentation import FelzenszwalbProposer, MaskPrompts, PromptedEncoder, region_crops
-from radapter.segmentation.prompted import with_masks
+from radapter.segmentation.mask_prompts import with_masks
 from radapter.segmentation.training_regions import MaskRegions
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.segmentation import SegmentationSuite
@@ -56,12 +56,12 @@ def test_without_its_prompts_it_is_the_encoder_as_it_was(encoder):
     assert not torch.equal(plain, shown)
 
 
-def test_a_picture_brings_its_mask_as_the_fourth_channel(encoder):
+def test_preprocess_adds_the_mask_as_the_fourth_channel(encoder):
     alpha = np.zeros((48, 48), np.uint8)
     alpha[10:20, 5:40] = 255
-    picture = Image.new("RGB", (48, 48), (200, 30, 60))
-    picture.putalpha(Image.fromarray(alpha))
-    pixels = PromptedEncoder(encoder, MaskPrompts(encoder)).preprocess(picture)
+    region = Image.new("RGB", (48, 48), (200, 30, 60))
+    region.putalpha(Image.fromarray(alpha))
+    pixels = PromptedEncoder(encoder, MaskPrompts(encoder)).preprocess(region)
     assert torch.equal(pixels[3], torch.from_numpy(alpha > 0).float())
     mean, std = (torch.tensor(value) for value in (encoder.image_mean, encoder.image_std))
     assert pixels[:3, 0, 0] == pytest.approx(torch.zeros(3), abs=0.01)  # the fill: the tower's mean
@@ -69,7 +69,7 @@ def test_a_picture_brings_its_mask_as_the_fourth_channel(encoder):
     assert torch.allclose(pixels[:3, 15, 20], inside, atol=1e-5)
 
 
-def test_crops_bring_their_masks(encoder):
+def test_crops_include_their_masks(encoder):
     image = torch.randint(0, 256, (3, 30, 40), dtype=torch.uint8)
     masks = torch.zeros(2, 30, 40, dtype=torch.bool)
     masks[0, 5:20, 3:30] = True

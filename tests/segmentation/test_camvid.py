@@ -36,11 +36,11 @@ def streets(real_data):
     """Two street scenes of 240 x 180 and their label maps."""
     table = pyarrow.parquet.read_table(real_data / "camvid" / "val.parquet").slice(0, 2)
 
-    def pictures(column):
+    def images_of(column):
         return [Image.open(io.BytesIO(entry["bytes"])) for entry in table[column].to_pylist()]
 
-    images = [image.convert("RGB") for image in pictures("image")]
-    return images, [torch.from_numpy(np.asarray(mask).astype(np.int64)) for mask in pictures("mask")]
+    images = [image.convert("RGB") for image in images_of("image")]
+    return images, [torch.from_numpy(np.asarray(mask).astype(np.int64)) for mask in images_of("mask")]
 
 
 def test_oracle_regions_of_true_classes_are_the_ground_truth(streets, encoder):

@@ -1,16 +1,18 @@
-"""One batch out of the parts that several processes hold: rows in the order of the ranks, ragged parts allowed.
+"""One batch whose rows several processes hold, in the order of their ranks; processes may hold different numbers.
 
-`Parts.joined` is differentiated and makes any loss of a batch one of many processes; `gather_rows` and what it is
-made of are not: a loss that uses them writes its own backward pass.
+`Parts.joined` is differentiable and turns any loss of a batch into a loss over many processes. `gather_rows` and
+`gather_equal` are not: a loss that uses them defines its own backward pass.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Literal, Self, final
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
+
+from radapter.errors import ConfigError
 
 
 @final
@@ -19,32 +21,49 @@ class Parts:
     """How the rows of one batch are spread over processes.
 
     Attributes:
-        group: the processes, this one among them.
-        sizes: rows of each, by rank, at least 1.
+        group: The processes, this one among them.
+        sizes: Rows of each process, by rank, at least 1.
+        gradient_reduction: What the caller does with the processes' gradients: "mean" (DDP, FSDP) or "sum".
+
+    Raises:
+        ConfigError: `gradient_reduction` is neither.
     """
 
     group: dist.ProcessGroup
     sizes: tuple[int, ...]
+    gradient_reduction: Literal["mean", "sum"] = "mean"
+
+    def __post_init__(self) -> None:
+        if self.gradient_reduction not in ("mean", "sum"):
+            raise ConfigError(
+                f"gradient_reduction must be 'mean' or 'sum', got {self.gradient_reduction!r}. DDP takes the mean."
+            )
+
+    @classmethod
+    def of(
+        cls, rows: Tensor, group: dist.ProcessGroup, gradient_reduction: Literal["mean", "sum"] = "mean"
+    ) -> Self:
+        """Asks every process of `group` for its number of rows; `rows` are those of this one. Waits for the GPU."""
+        size = torch.full((1,), len(rows), dtype=torch.long, device=rows.device)
+        return cls(group, tuple(gather_equal(size, group).tolist()), gradient_reduction)
 
     @property
     def own(self) -> slice:
-        """Which rows of the whole batch this process holds."""
+        """The rows of the whole batch that this process holds."""
         rank = dist.get_rank(self.group)
         first = sum(self.sizes[:rank])
         return slice(first, first + self.sizes[rank])
 
+    @property
+    def factor(self) -> int:
+        """The factor on gradients: a mean over the processes divides by their number where their sum is needed."""
+        return len(self.sizes) if self.gradient_reduction == "mean" else 1
+
     def joined(self, rows: Tensor) -> Tensor:
-        """The rows of the whole batch, of which this process's own carry its graph.
+        """The rows of the whole batch, from (sizes[rank], ...); only this process's own carry a graph.
 
-        Every process computes the whole loss L of them, so own rows get dL/d(row) times the number of processes: a
-        distributed wrapper averages gradients where their sum over processes is meant. What the loss reads besides,
-        such as a head, has the whole gradient in every process already, and the average leaves it.
-
-        Args:
-            rows: of this process, (sizes[rank], ...).
-
-        Returns:
-            (sum of sizes, ...).
+        Every process computes the whole loss L of them, so own rows get dL/d(row) times `factor`. What else the loss
+        reads, such as a head, has the whole gradient in every process already, and the mean does not change it.
         """
         joined: Tensor = _Joined.apply(rows, self)
         return joined
@@ -58,49 +77,26 @@ class _Joined(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, outward: Tensor) -> tuple[Tensor, None]:
-        return outward[ctx.parts.own] * len(ctx.parts.sizes), None
+        return outward[ctx.parts.own] * ctx.parts.factor, None
 
 
-def exchange_batch_sizes(rows: int, device: torch.device, group: dist.ProcessGroup) -> tuple[int, ...]:
-    """How many rows each process of `group` holds, by rank. Waits for the device.
+def gather_rows(rows: Tensor, sizes: Sequence[int], group: dist.ProcessGroup) -> Tensor:
+    """The rows of every process, (sum of sizes, ...), from (sizes[rank], ...); does not wait for the device.
 
-    Args:
-        rows: of this process.
-        device: where the group's backend reads tensors (NCCL: the GPU).
-        group: of which this process is a member.
-
-    Returns:
-        One size a process.
+    Collectives need one shape everywhere, so shorter parts are padded to the longest.
     """
-    sizes = gather_equal(torch.full((1,), rows, dtype=torch.long, device=device), group)
-    return tuple(int(size) for size in sizes.tolist())
-
-
-def gather_rows(rows: Tensor, batch_sizes: Sequence[int], group: dist.ProcessGroup) -> Tensor:
-    """The rows of every process, in the order of the ranks; does not wait for the device.
-
-    Collectives want one shape everywhere, so shorter parts travel padded to the longest.
-
-    Args:
-        rows: of this process, (batch_sizes[rank], ...).
-        batch_sizes: rows of each process, by rank; the same on every process.
-        group: of which this process is a member.
-
-    Returns:
-        (sum of batch_sizes, ...), dtype of `rows`.
-    """
-    longest = max(batch_sizes)
+    longest = max(sizes)
     padded = rows.new_zeros((longest, *rows.shape[1:]))
     padded[: len(rows)] = rows
     gathered = gather_equal(padded, group)
-    if min(batch_sizes) == longest:
+    if min(sizes) == longest:
         return gathered
-    parts = gathered.view(len(batch_sizes), longest, *rows.shape[1:])
-    return torch.cat([part[:size] for part, size in zip(parts, batch_sizes, strict=True)])
+    parts = gathered.view(len(sizes), longest, *rows.shape[1:])
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
 
 def gather_equal(rows: Tensor, group: dist.ProcessGroup) -> Tensor:
-    """As `gather_rows`, where every process holds (N, ...): returns (processes * N, ...)."""
+    """As `gather_rows`, if every process holds (N, ...): returns (processes * N, ...)."""
     gathered = rows.new_empty((dist.get_world_size(group) * len(rows), *rows.shape[1:]))
     dist.all_gather_into_tensor(gathered, rows.contiguous(), group=group)
     return gathered

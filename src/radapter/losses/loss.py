@@ -14,18 +14,11 @@ class FeatureLoss(Protocol):
     """A loss with its settings bound, as `bound_loss` returns it."""
 
     def __call__(
-        self,
-        image_features: Tensor,
-        others: Any,
-        targets: Tensor,
-        logit_scale: Tensor,
-        parts: Parts | None = None,
-        /,
+        self, images: Tensor, others: Any, targets: Tensor, scale: Tensor, parts: Parts | None = None, /
     ) -> Tensor:
-        """The scalar loss of image features (B, E) against text features (B, E), or a `LinearHead`.
+        """The scalar loss of image features (B, E) and text features (B, E), or a `LinearHead`.
 
-        With `parts` these are rows of a batch that several processes hold, and the loss is that of the whole batch;
-        gradients are meant to be averaged over the processes.
+        With `parts` these are this process's rows of a batch, and the loss is that of the whole batch.
         """
 
 
@@ -35,9 +28,9 @@ class Loss:
 
     Attributes:
         name: `loss.name` in run.yaml.
-        function: a `FeatureLoss` that takes the settings as further keyword arguments.
-        settings: the settings that it reads, `margin` or `label_smoothing`, and their defaults.
-        reads_logit_bias: whether it takes the model's logit bias too.
+        function: A `FeatureLoss` that takes the settings as further keyword arguments.
+        settings: Those of `margin` and `label_smoothing` that it reads, with their defaults.
+        reads_logit_bias: Whether it takes the model's logit bias too.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The sigmoid loss of SigLIP: every image-text pair is a yes-or-no question of its own.
+"""The sigmoid loss of SigLIP: every image-text pair is a separate binary classification.
 
 Source: Zhai et al., ICCV 2023 (arXiv 2303.15343), with one extension: pairs that share a target are
 positives, as in `mpm_nce`, where the paper has one positive per row. With unique targets it is the paper's loss.
@@ -32,17 +32,17 @@ def siglip_loss(
         z_ij = +1 where i and j share a target, else -1
 
     Args:
-        image_features: unit norm, (B, E), float; computed in float32 or wider, also under autocast.
-        text_features: unit norm, (B, E), float.
+        image_features: Unit norm, (B, E), float; computed in float32 or wider, also under autocast.
+        text_features: Unit norm, (B, E), float.
         targets: (B,), int; equal values are positives of each other.
-        logit_scale: scalar > 0, already exponentiated (SigLIP starts at 10).
-        logit_bias: scalar (SigLIP starts at -10); None is 0.
+        logit_scale: Scalar > 0, already exponentiated (SigLIP starts at 10).
+        logit_bias: Scalar (SigLIP starts at -10); None is 0.
 
     Returns:
         Scalar, nats, sum over the pairs divided by B, float32 or wider.
 
     Raises:
-        ValueError: shapes differ, or targets is not (B,) of integers.
+        ValueError: Shapes differ, or targets is not (B,) of integers.
     """
     check_features(image_features, text_features)
     check_targets(targets, len(image_features))

@@ -79,7 +79,7 @@ class PrefixSource(LabelledSource):
         return files_source("prefixes", files, reading=reading)
 '''
 ADDITIONS = {  # new file -> its text, the file of the list, a line there and the line that is added before it
-    "methods/biases.py": (METHOD, "methods/__init__.py", "        flyp.METHOD,", "        biases.METHOD,"),
+    "methods/biases.py": (METHOD, "methods/__init__.py", "    flyp.METHOD,", "    biases.METHOD,"),
     "losses/cosine.py": (LOSS, "losses/__init__.py", "    loss.name: loss for loss in (MPM_NCE,", None),
     "data/labelled/prefixes.py": (SOURCE, "data/labelled/kinds.py", "    CsvSource,", "    PrefixSource,"),
 }

@@ -1,4 +1,4 @@
-"""L2-SP: full fine-tuning with a penalty on the distance to where it started.
+"""L2-SP: full fine-tuning with a penalty on the distance from its start.
 
 Source: Li et al., "Explicit inductive bias for transfer learning with convolutional networks", ICML 2018. w0 are the
 pre-trained weights, alpha is `WEIGHT`:
@@ -14,19 +14,17 @@ steps, default rate), the matrices of the image tower end at these distances fro
     top-1 ID validation    85.0       84.5   81.8
     top-1 mean OOD         58.6       60.1   64.5
 
-At 0.01, the value before, the row could not be told from `full`. The paper searched alpha for each data set.
-
-The paper's second, plain L2 term is for a new last layer that has no starting point; the zero-shot head is one, so
-the distance of its weight to it is in the sum. Biases and norms are free, as in the released code.
+The paper searched alpha for each data set. Its second, plain L2 term is for a new last layer without a starting
+point; the zero-shot head is one, so the distance of the head's weight to it is in the sum. Biases and norms are
+free, as in the released code.
 """
 
 import torch
 from torch import Tensor, nn
 
 from radapter.losses import FeatureLoss
-from radapter.methods.learner import HeadLearner, LabelledPairs, trained_parameters
+from radapter.methods.learner import HeadLearner, LabelledPairs, tower_and_head, trained_parameters
 from radapter.methods.method import Built, Method, MethodSettings
-from radapter.methods.tower_and_head import tower_and_head
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
@@ -34,14 +32,7 @@ WEIGHT = 0.1
 
 
 class StartingPoint(nn.Module):
-    """alpha / 2 * ||w - w0||^2 over the trained matrices, w0 being the weights when this is made.
-
-    Biases, norms and other vectors are free, as in the released code.
-
-    Args:
-        learner: its trained parameters.
-        weight: alpha.
-    """
+    """weight / 2 * ||w - w0||^2 over the trained matrices, w0 being the weights when this is created."""
 
     def __init__(self, learner: HeadLearner, weight: float = WEIGHT) -> None:
         super().__init__()
@@ -50,7 +41,7 @@ class StartingPoint(nn.Module):
             self.register_buffer(str(number), parameter.detach().clone(), persistent=False)
 
     def forward(self, learner: HeadLearner, pairs: LabelledPairs) -> Tensor:
-        """A scalar. The batch is not read."""
+        """A scalar; the batch is ignored."""
         pairs_of = zip(_matrices(learner), self.buffers(), strict=True)
         distances = [(now - start).square().sum() for now, start in pairs_of]
         return self.weight / 2 * torch.stack(distances).sum()
@@ -61,7 +52,7 @@ def _matrices(learner: HeadLearner) -> list[nn.Parameter]:
 
 
 def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
-    """Trains the image tower and the head near their start. `settings` is not used."""
+    """Trains the image tower and the head near their start. `settings` is ignored."""
     learner = tower_and_head(encoder, head, loss)
     learner.regulariser = StartingPoint(learner)
     return Built(learner, adapters=None)

@@ -34,7 +34,7 @@ class Mlp(nn.Module):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"r": 0}, r"r must be None or an int of at least 1. Got 0"),
+        ({"r": 0}, "r must be None, for the full matrix, or an int >= 1. Got 0"),
         ({"r": 2.0}, r"r must be None or an int"),
         ({"alpha": 1.5}, r"alpha must be in \[0, 1\]. Got 1.5"),
         ({"alpha": -0.1}, r"alpha must be in \[0, 1\]"),

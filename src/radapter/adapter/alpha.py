@@ -3,33 +3,17 @@
 Source: Kim et al., ECCV 2024. W(alpha) = alpha W_adapted + (1 - alpha) W_base, which is WiSE-FT's interpolation.
 """
 
-from collections.abc import Mapping
-from types import TracebackType
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from torch import nn
 
-from radapter.adapter.config import RAdapterConfig, check_alpha
+from radapter.adapter.config import check_alpha
 from radapter.adapter.layer import RAdapterLayer
 from radapter.errors import ConfigError, MergeError
 
 
-class AlphaSetting:
-    """The result of `set_alpha`: leaving it as a context manager restores the former values."""
-
-    def __init__(self, former: list[tuple[RAdapterConfig, float]]) -> None:
-        self._former = former
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for config, alpha in self._former:
-            config.alpha = alpha
-
-
-def set_alpha(model: Any, value: float) -> AlphaSetting:
+def set_alpha(model: Any, value: float) -> AbstractContextManager[object]:
     """Sets alpha of the active adapters, at once; `with set_alpha(model, 0.5): ...` restores it at the end.
 
     It acts in evaluation mode and in later merges, and is saved with the adapter. Training always uses 1.
@@ -44,25 +28,22 @@ def set_alpha(model: Any, value: float) -> AlphaSetting:
     """
     alpha = check_alpha(value)
     layers = adapter_layers(model)
-    configs: Mapping[int, RAdapterConfig] = {
-        id(layer.configs[name]): layer.configs[name]
-        for layer in layers
-        for name in layer.active_adapters
-        if name in layer.configs
-    }
-    if not configs:
+    active = [
+        layer.configs[name] for layer in layers for name in layer.active_adapters if name in layer.configs
+    ]
+    if not active:
         raise ConfigError(
             f"model must have an active R-Adapter. Got a {type(model).__name__} with {len(layers)} adapter layers. "
             "Adapt it by peft.get_peft_model(module, RAdapterConfig())."
         )
-    merged = sorted({name for layer in layers for name in layer.merged_adapters})
-    if merged:
+    if merged := merged_adapters(layers):
         raise MergeError(
             f"alpha must be set before merging. Merged are {merged}. Nothing was changed. "
             "Call unmerge_adapter(), set alpha and merge again."
         )
-    setting = AlphaSetting([(config, config.alpha) for config in configs.values()])
-    for config in configs.values():
+    setting = ExitStack()
+    for config in {id(config): config for config in active}.values():
+        setting.callback(setattr, config, "alpha", config.alpha)
         config.alpha = alpha
     return setting
 
@@ -73,3 +54,8 @@ def adapter_layers(model: Any) -> list[RAdapterLayer]:
     if not isinstance(module, nn.Module):
         raise ConfigError(f"model must be an nn.Module or have one as .module. Got {type(model).__name__}.")
     return [part for part in module.modules() if isinstance(part, RAdapterLayer)]
+
+
+def merged_adapters(layers: list[RAdapterLayer]) -> list[str]:
+    """The names of the adapters that are merged in any of the layers."""
+    return sorted({name for layer in layers for name in layer.merged_adapters})

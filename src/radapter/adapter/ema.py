@@ -4,9 +4,9 @@ Source: Kim et al., ECCV 2024. m is `decay`; after every optimizer step
 
     average <- m average + (1 - m) trained
 
-The average of an adapter is a second adapter, named "ema", so PEFT provides switching, saving and merging. Other
-trained parameters (a head, a whole tower in full fine-tuning) have their average in tensors kept here. Buffers are
-not averaged.
+The average of an adapter is a second adapter, named "ema", so PEFT provides switching, saving and merging. Averages
+of other trained parameters (a head, a whole tower in full fine-tuning) are tensors kept here. Buffers are not
+averaged.
 """
 
 import copy
@@ -20,7 +20,7 @@ from peft.tuners.tuners_utils import BaseTuner
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
-from radapter.adapter.alpha import adapter_layers
+from radapter.adapter.alpha import adapter_layers, merged_adapters
 from radapter.adapter.layer import RAdapterLayer
 from radapter.errors import ConfigError, MergeError
 
@@ -28,7 +28,7 @@ EMA_ADAPTER = "ema"
 
 
 class Ema:
-    """The moving average of everything in `model` that is trained when this is made; it starts as a copy.
+    """The moving average of everything in `model` that is trainable now; it starts as a copy.
 
     For a model with R-Adapters the average of the active one becomes the adapter "ema": never trained, not active
     unless `applied`, removed by PEFT's `delete_adapter("ema")`. Averages are float32 or wider.
@@ -46,15 +46,13 @@ class Ema:
         if not 0.0 <= decay <= 1.0:
             raise ConfigError(f"decay must be in [0, 1]. Got {decay!r}. The paper uses 0.999.")
         self.decay = decay
-        self._module: nn.Module = model if isinstance(model, nn.Module) else model.module
         self._layers = adapter_layers(model)
+        self._module: nn.Module = model if isinstance(model, nn.Module) else model.module
         self._wrappers = [part for part in self._module.modules() if isinstance(part, ModulesToSaveWrapper)]
         self._applied = False
         trained = {name: value for name, value in self._module.named_parameters() if value.requires_grad}
         if not trained:
-            raise ConfigError(
-                "model must have trainable parameters. Got none. Make the average before freezing it."
-            )
+            raise ConfigError("model has no trainable parameters. Make the average before freezing it.")
         averages = self._add_ema_adapter()
         self._names = list(trained)
         self._trained: list[Tensor] = list(trained.values())
@@ -64,19 +62,16 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        """One step of the average; call it after each optimizer step that was not skipped.
-
-        Raises:
-            RuntimeError: Inside `applied()`, where the average replaces what is trained.
-        """
-        if self._applied:
-            raise RuntimeError("update() must be called outside applied(). Leave the block first.")
-        for i, (average, value) in enumerate(zip(self._averages, self._trained, strict=True)):
-            if average.device != value.device:
-                self._averages[i] = average.to(value.device)  # the model has moved since
-        values = [
-            value.to(average.dtype) for value, average in zip(self._trained, self._averages, strict=True)
+        """One step of the average; call it after each optimizer step that was not skipped. Raises RuntimeError in a
+        block of `applied()`."""
+        self._check_outside("update")
+        pairs = list(zip(self._averages, self._trained, strict=True))
+        # the model may have moved since
+        self._averages = [
+            average if average.device == value.device else average.to(value.device)
+            for average, value in pairs
         ]
+        values = [value.to(average.dtype) for average, value in pairs]
         torch._foreach_lerp_(self._averages, values, 1.0 - self.decay)
 
     @contextmanager
@@ -84,21 +79,14 @@ class Ema:
         """A block in which the model runs with its averages; afterwards the trained values are restored bitwise.
 
         The active adapter and requires_grad are restored too, and merges inside the block are undone. Inside another
-        `applied()` of the same object it does nothing.
-
-        Raises:
-            MergeError: Adapters are merged already.
+        `applied()` of the same object it does nothing. Raises MergeError if adapters are merged already.
         """
         if self._applied:
             yield
             return
-        merged = sorted({name for layer in self._layers for name in layer.merged_adapters})
-        if merged:
-            raise MergeError(
-                f"adapters must not be merged for applied(). Merged are {merged}. Call unmerge_adapter()."
-            )
-        requires_grad = [(value, value.requires_grad) for value in self._module.parameters()]
-        with self._ema_active(), self._swapped_in():
+        if merged := merged_adapters(self._layers):
+            raise MergeError(f"adapters must not be merged. Got {merged}. Call unmerge_adapter() first.")
+        with self._ema_active(), self._swapped_in(), self._same_requires_grad():
             self._applied = True
             try:
                 yield
@@ -107,27 +95,18 @@ class Ema:
                 for layer in self._layers:
                     if layer.merged:
                         layer.unmerge()
-                for value, flag in requires_grad:
-                    value.requires_grad_(flag)
 
     @torch.no_grad()
     def adopt(self) -> None:
         """Ends the accumulation: the trained parameters take the averages for good, and the adapter "ema" is
-        removed.
-
-        Raises:
-            RuntimeError: Inside `applied()`.
-        """
-        if self._applied:
-            raise RuntimeError("adopt() must be called outside applied(). Leave the block first.")
+        removed. Raises RuntimeError inside `applied()`."""
+        self._check_outside("adopt")
         for value, average in zip(self._trained, self._averages, strict=True):
             value.copy_(average)
         for part in (*self._layers, *self._wrappers):
             part.delete_adapter(EMA_ADAPTER)
-        for part in self._module.modules():
-            configs = vars(part).get("peft_config")
-            if isinstance(configs, dict):
-                configs.pop(EMA_ADAPTER, None)
+        for configs in self._tuner_configs():
+            configs.pop(EMA_ADAPTER, None)
         self._layers, self._wrappers, self._beside = [], [], list(range(len(self._trained)))
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -136,11 +115,8 @@ class Ema:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continues from a `state_dict` of the same model.
-
-        Raises:
-            ConfigError: Names or shapes differ; nothing was loaded.
-        """
+        """Continues from a `state_dict` of the same model. Raises ConfigError if names or shapes differ; nothing is
+        loaded."""
         missing, unknown = sorted(set(self._names) - set(state)), sorted(set(state) - set(self._names))
         if missing or unknown:
             raise ConfigError(
@@ -150,7 +126,7 @@ class Ema:
         for name, average in zip(self._names, self._averages, strict=True):
             if state[name].shape != average.shape:
                 raise ConfigError(
-                    f"state[{name!r}] must have shape {tuple(average.shape)}. Got {tuple(state[name].shape)}."
+                    f"{name!r} must have shape {tuple(average.shape)}, got {tuple(state[name].shape)}."
                 )
         for name, average in zip(self._names, self._averages, strict=True):
             average.copy_(state[name])
@@ -160,45 +136,52 @@ class Ema:
         source = self._source()
         if source is None:
             return {}
-        flags = [(value, value.requires_grad) for value in self._module.parameters()]
-        config = copy.deepcopy(
-            next(layer.configs[source] for layer in self._layers if source in layer.configs)
-        )
+        layers = [layer for layer in self._layers if source in layer.configs]
+        config = copy.deepcopy(layers[0].configs[source])
+        for configs in self._tuner_configs():
+            configs[EMA_ADAPTER] = config  # from here on PEFT knows the adapter
+        averages: dict[int, Tensor] = {}
+        with self._same_requires_grad():  # adding an adapter resets it
+            for layer in layers:
+                layer.update_layer(EMA_ADAPTER, config)
+                averages.update(_copied(layer, source))
+            for wrapper in self._wrappers:
+                if source in wrapper.modules_to_save:
+                    wrapper.update(EMA_ADAPTER)
+                    trained, mean = (wrapper.modules_to_save[name] for name in (source, EMA_ADAPTER))
+                    for value, average in zip(trained.parameters(), mean.parameters(), strict=True):
+                        average.data = _wide_copy(value)
+                        average.requires_grad_(False)
+                        averages[id(value)] = average
+        return averages
+
+    def _check_outside(self, method: str) -> None:
+        if self._applied:
+            raise RuntimeError(f"{method}() must be called outside applied(). Leave the block first.")
+
+    def _tuner_configs(self) -> Iterator[dict[str, Any]]:
         for part in self._module.modules():
             configs = vars(part).get("peft_config")
             if isinstance(configs, dict):
-                configs[EMA_ADAPTER] = config  # the tuner's dictionary: PEFT knows the adapter from here on
-        averages: dict[int, Tensor] = {}
-        for layer in self._layers:
-            if source in layer.configs:
-                layer.update_layer(EMA_ADAPTER, config)
-                averages.update(_copied(layer, source))
-        for wrapper in self._wrappers:
-            if source in wrapper.modules_to_save:
-                wrapper.update(EMA_ADAPTER)
-                mean = wrapper.modules_to_save[EMA_ADAPTER]
-                for value, average in zip(
-                    wrapper.modules_to_save[source].parameters(), mean.parameters(), strict=True
-                ):
-                    average.data = _wide_copy(value)
-                    average.requires_grad_(False)
-                    averages[id(value)] = average
-        for value, flag in flags:
-            value.requires_grad_(flag)  # adding an adapter resets them
-        return averages
+                yield configs
+
+    @contextmanager
+    def _same_requires_grad(self) -> Iterator[None]:
+        flags = [(value, value.requires_grad) for value in self._module.parameters()]
+        try:
+            yield
+        finally:
+            for value, flag in flags:
+                value.requires_grad_(flag)
 
     def _source(self) -> str | None:
         active = {tuple(layer.active_adapters) for layer in self._layers}
         if not active:
             return None
         if len(active) > 1 or len(next(iter(active))) != 1:
-            raise ConfigError(
-                f"one adapter must be active for an average. Active are {sorted(active)}. Set one."
-            )
+            raise ConfigError(f"one adapter must be active for an average, got {sorted(active)}. Set one.")
         if any(EMA_ADAPTER in layer.configs for layer in self._layers):
-            raise ConfigError(
-                'the model must not have an adapter "ema" yet. Remove it by delete_adapter("ema").'
-            )
+            raise ConfigError('model has an adapter "ema" already. Remove it by delete_adapter("ema").')
         name: str = next(iter(active))[0]
         return name
 
@@ -207,24 +190,20 @@ class Ema:
         # not PEFT's set_adapter: it would make "ema" trainable and freeze what is trained
         with_ema = [layer for layer in self._layers if EMA_ADAPTER in layer.configs]
         wrappers = [part for part in self._wrappers if EMA_ADAPTER in part.modules_to_save]
-        tuners = (
-            [part for part in self._module.modules() if isinstance(part, BaseTuner | PeftModel)]
-            if with_ema
-            else []
-        )
-        inner = [(part, ("_active_adapter", part._active_adapter)) for part in (*with_ema, *wrappers)]
-        outer = [(part, ("active_adapter", part.active_adapter)) for part in tuners]
+        tuners = [part for part in self._module.modules() if isinstance(part, BaseTuner | PeftModel)]
+        switches: list[tuple[Any, str, Any]] = [
+            *((layer, "_active_adapter", [EMA_ADAPTER]) for layer in with_ema),
+            *((wrapper, "_active_adapter", EMA_ADAPTER) for wrapper in wrappers),
+            *((tuner, "active_adapter", EMA_ADAPTER) for tuner in tuners if with_ema),
+        ]
+        before = [(part, name, getattr(part, name)) for part, name, _ in switches]
         try:
-            for layer in with_ema:
-                layer._active_adapter = [EMA_ADAPTER]  # type: ignore[assignment]
-            for wrapper in wrappers:
-                wrapper._active_adapter = EMA_ADAPTER
-            for tuner in tuners:
-                tuner.active_adapter = EMA_ADAPTER
+            for switch in switches:
+                setattr(*switch)
             yield
         finally:
-            for part, before in (*inner, *outer):
-                setattr(part, *before)
+            for switch in before:
+                setattr(*switch)
 
     @contextmanager
     def _swapped_in(self) -> Iterator[None]:

@@ -1,9 +1,9 @@
 """Running statistics stay those of the pre-trained model.
 
-BatchNorm in training mode normalises by the batch and moves its running mean and variance. Neither an adapter nor
-a file of trained weights holds them. A model whose statistics moved is therefore not the one that is saved, and
-alpha 0 is not the base model. A batch in chunks, or over several processes, would also give other statistics than
-the batch at once. In evaluation mode none of this happens, and affine weights still get their gradients.
+BatchNorm in training mode normalises by the batch and updates its running mean and variance, which neither an
+adapter nor a file of trained weights holds. The saved model would then differ from the trained one, and alpha 0 from
+the base model; a batch in chunks, or over several processes, would also give other statistics than the whole batch.
+In evaluation mode none of this happens, and affine weights still get their gradients.
 """
 
 from peft.utils.other import AuxiliaryTrainingWrapper

@@ -1,8 +1,7 @@
 """R-Adapter as a PEFT method: the tuner, and its registration.
 
 PEFT accepts only names in its `PeftType` enumeration, so importing this file extends the enumeration and PEFT's
-tables; it is the only import in radapter with a side effect. After it, `peft.get_peft_model` and
-`PeftModel.from_pretrained` know R-Adapters.
+tables. After it, `peft.get_peft_model` and `PeftModel.from_pretrained` know R-Adapters.
 """
 
 import copy
@@ -23,15 +22,20 @@ from radapter.errors import ConfigError, did_you_mean
 
 _NAME = "radapter"
 
+
+def _moved(reason: object) -> ImportError:
+    return ImportError(
+        f"radapter cannot register with peft {peft.__version__}, whose internals have moved: {reason}. "
+        "Install a tested version: pip install -c constraints.txt peft"
+    )
+
+
 try:
     from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
     from peft.tuners.tuners_utils import _ExcludedModule
     from peft.utils import register_peft_method
 except ImportError as error:  # pragma: no cover - a PEFT of the future
-    raise ImportError(
-        f"radapter cannot register with peft {peft.__version__}, whose internals have moved: {error}. "
-        "Install a tested version: pip install -c constraints.txt peft"
-    ) from error
+    raise _moved(error) from error
 
 
 class RAdapterModel(BaseTuner):  # type: ignore[misc]
@@ -47,8 +51,8 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
     target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 - PEFT's declaration
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
-        """PEFT's entry for every new adapter: the sites are chosen and checked before anything changes. Raises
-        SiteError if the configuration and the model do not fit, and ConfigError if r exceeds the narrowest width."""
+        """PEFT's entry for every new adapter; selects and checks the sites before anything changes. Raises SiteError
+        if the configuration and the model do not fit, and ConfigError if r exceeds the narrowest width."""
         config = self.peft_config[adapter_name]
         # A new adapter gets a copy: alpha belongs to it, and the user may use the configuration again. A loaded one
         # keeps the object that `from_pretrained` was given, as in PEFT.
@@ -87,7 +91,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
             if name not in self.peft_config:
                 known = list(self.peft_config)
                 raise ConfigError(
-                    f"adapter_names must be among {known}. Got {name!r}.{did_you_mean(name, known)}"
+                    f"adapter_names must be in {known}. Got {name!r}.{did_you_mean(name, known)}"
                 )
         if safe_merge:
             for layer in self.model.modules():
@@ -177,16 +181,9 @@ def _extend(enumeration: type[enum.Enum], name: str) -> None:
             and getattr(enumeration, name) is member
         )
     except Exception as error:
-        raise ImportError(_moved(str(error))) from error
+        raise _moved(error) from error
     if not known:
-        raise ImportError(_moved("its PeftType does not keep the new member"))
-
-
-def _moved(reason: str) -> str:
-    return (
-        f"radapter cannot register with peft {peft.__version__}, whose internals have moved: {reason}. "
-        "Install a tested version: pip install -c constraints.txt peft"
-    )
+        raise _moved("its PeftType does not keep the new member")
 
 
 _register()

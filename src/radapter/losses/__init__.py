@@ -68,13 +68,11 @@ def bound_loss(
     for key, value in given.items():
         if key not in loss.settings:
             readers = ", ".join(other.name for other in LOSSES.values() if key in other.settings)
-            raise ConfigError(
-                f"loss.{key} is for {readers}. Got {value} with '{name}'. Leave it out, or set loss.{key}=null."
-            )
+            raise ConfigError(f"loss.{key} is for {readers}. Got {value} with '{name}'. Set loss.{key}=null.")
     if loss.reads_logit_bias:
         if logit_bias is None:
             raise ConfigError(
-                f"loss.name {name} needs a model with a logit bias. This one has none. Use mpm-nce."
+                f"loss.name {name} needs a model with a logit bias; this has none. Use mpm-nce."
             )
         given["logit_bias"] = logit_bias.detach()  # frozen, as the temperature
     return partial(loss.function, **{**loss.settings, **given})

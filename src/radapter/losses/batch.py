@@ -35,9 +35,7 @@ def check_targets(targets: Tensor, rows: int) -> None:
     if tuple(targets.shape) != (rows,):
         raise ValueError(f"targets must be (B,) = ({rows},). Got {tuple(targets.shape)}.")
     if targets.is_floating_point() or targets.is_complex():
-        raise ValueError(
-            f"targets must be integers (class or image ids). Got {targets.dtype}. Convert them by .long()."
-        )
+        raise ValueError(f"targets must be integers. Got {targets.dtype}. Convert them by .long().")
 
 
 def check_label_smoothing(label_smoothing: float) -> None:

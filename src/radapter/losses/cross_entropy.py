@@ -46,9 +46,7 @@ def head_cross_entropy(
             f"Got {tuple(weight.shape)}. Make the head with the text tower of the same model."
         )
     if tuple(bias.shape) != (len(weight),):
-        raise ValueError(
-            f"bias must be (C,) = ({len(weight)},) of weight. Got {tuple(bias.shape)}. Give one number a class."
-        )
+        raise ValueError(f"bias must be (C,) = ({len(weight)},) of weight. Got {tuple(bias.shape)}.")
     check_targets(targets, len(image_features))
     check_label_smoothing(label_smoothing)
     logits = linear_logits(image_features, weight, bias)  # (B, C), float32 or wider

@@ -35,9 +35,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         if self.gradient_reduction not in ("mean", "sum"):
-            raise ConfigError(
-                f"gradient_reduction must be 'mean' or 'sum', got {self.gradient_reduction!r}. DDP takes the mean."
-            )
+            raise ConfigError(f"gradient_reduction must be 'mean' or 'sum', got {self.gradient_reduction!r}.")
 
     @classmethod
     def of(

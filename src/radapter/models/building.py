@@ -1,6 +1,4 @@
-"""Weights against the module that a configuration describes: their names, and their size before memory is
-allocated.
-"""
+"""Weights and the module that a configuration describes: names that differ, and sizes that cannot be right."""
 
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,34 +13,22 @@ from radapter.errors import ModelError
 from radapter.models.folders import reading
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "clip.")
-"""Of distributed wrappers, torch.compile, and programs that keep the model as a part of theirs."""
+"""Of distributed wrappers, torch.compile, and programs whose model is a part of theirs."""
+# A float16 file has half a number for each byte; an encoder that was saved without its decoder is built with it.
 _NUMBERS_PER_BYTE, _SPARE_NUMBERS = 4, 10_000_000
-"""A float16 file has half a number for each byte; an encoder that is kept without its decoder is built with it."""
 _MODULES_PER_TENSOR, _SPARE_MODULES = 20, 10_000
 
 
 def described(build: Callable[[], nn.Module], config: Path, weights: Mapping[str, Tensor]) -> nn.Module:
-    """Builds a module on torch's meta device, where it takes no memory, as far as the weights allow.
-
-    Args:
-        build: Makes the module.
-        config: The file that describes it, named in errors.
-        weights: The weights that were read.
-
-    Raises:
-        ModelError: The module is larger than weights of this size can be.
-    """
+    """Builds a module, described by the file `config`, on torch's meta device, where it takes no memory. Raises
+    ModelError if it is larger than these weights can be."""
     with reading(config), torch.device("meta"), _bounded(weights, config):
         return build()
 
 
 def without_prefixes(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
-    """Strips those of `PREFIXES` that all names start with, one after the other.
-
-    Args:
-        weights: A state dict.
-        names: The model's own names. If one of them is among the weights, nothing is stripped.
-    """
+    """Strips those of `PREFIXES` that all names in `weights` start with, one after the other, unless one of the
+    model's own `names` is among them."""
     found = dict(weights)
     while found and found.keys().isdisjoint(names):
         prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in found)), None)
@@ -53,7 +39,7 @@ def without_prefixes(weights: Mapping[str, Tensor], names: Collection[str]) -> d
 
 
 def prefix_note(names: Collection[str]) -> str:
-    """A sentence, with a leading space, that names the prefix which all names share; empty if they share none."""
+    """A sentence, with a leading space, about the prefix that all names share; empty if they share none."""
     paths = [name.split(".")[:-1] for name in names]
     shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
     prefix = ".".join(part for part, *_ in shared)

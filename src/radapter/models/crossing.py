@@ -7,12 +7,12 @@ and pooled at the end-of-text token, and both towers share one activation, GELU 
   `pool_type` "eos" (with `eos_id`) and "argmax".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPVisionConfig
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from radapter.errors import ModelError
 
@@ -28,7 +28,7 @@ _PLAIN_TEXT = {
 }  # fmt: skip
 _PLAIN_MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
 
-# transformers' name to open_clip's, for what is neither fused nor transposed
+# transformers' names and open_clip's of tensors that are neither fused nor transposed
 _BLOCK_NAMES = (
     ("self_attn.out_proj", "attn.out_proj"),
     ("layer_norm1", "ln_1"),
@@ -56,11 +56,11 @@ _TOWERS = (("vision_model.encoder.layers", "visual.transformer.resblocks"),
 
 
 def open_clip_config(config: Any) -> dict[str, Any]:
-    """open_clip's `model_cfg` for a transformers CLIP configuration; the folder's own tokenizer makes the tokens.
-    Raises ModelError if open_clip has no such architecture; names the difference."""
+    """open_clip's `model_cfg` for a transformers CLIP configuration, with the folder's own tokenizer. Raises
+    ModelError if open_clip has no such architecture; names the difference."""
     if config.model_type != "clip":
         raise ModelError(
-            f"only CLIP crosses to open_clip. Got '{config.model_type}'. Use format='transformers'."
+            f"only CLIP crosses to open_clip, not '{config.model_type}'. Use format='transformers'."
         )
     text, vision = config.text_config, config.vision_config
     if text.hidden_act != vision.hidden_act or text.hidden_act not in _ACTIVATIONS:
@@ -111,9 +111,7 @@ def transformers_config(config: Mapping[str, Any]) -> CLIPConfig:
                 "Use format='open_clip'."
             )
     if not isinstance(vision.get("layers", 12), int):
-        raise ModelError(
-            "transformers' CLIP has a ViT as image tower. This one is a ResNet. Use format='open_clip'."
-        )
+        raise ModelError("transformers' CLIP has a ViT, this model a ResNet. Use format='open_clip'.")
     pool_type, eos_id = text.get("pool_type", "argmax"), text.get("eos_id", 2)
     if pool_type not in ("argmax", "eos") or (pool_type == "eos" and eos_id == _ARGMAX_EOS):
         raise ModelError(
@@ -155,36 +153,37 @@ def transformers_config(config: Mapping[str, Any]) -> CLIPConfig:
 
 def open_clip_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A transformers CLIPModel's state dict under open_clip's names."""
-    crossed = {theirs: weights[ours] for ours, theirs in _NAMES}
+    blocks = _blocks(weights, 0, "layer_norm1.weight")
+    crossed = {theirs: weights[ours] for ours, theirs in _plain_names(blocks)}
     crossed |= {theirs: weights[ours].T for ours, theirs in _TRANSPOSED}
-    for ours, theirs in _TOWERS:
-        for block in range(_depth(weights, ours, "layer_norm1.weight")):
-            for kind in ("weight", "bias"):
-                fused = [weights[f"{ours}.{block}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
-                crossed[f"{theirs}.{block}.attn.in_proj_{kind}"] = torch.cat(fused)
-                for name, their_name in _BLOCK_NAMES:
-                    crossed[f"{theirs}.{block}.{their_name}.{kind}"] = weights[
-                        f"{ours}.{block}.{name}.{kind}"
-                    ]
+    for ours, theirs in blocks:
+        for kind in ("weight", "bias"):
+            fused = [weights[f"{ours}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            crossed[f"{theirs}.attn.in_proj_{kind}"] = torch.cat(fused)
     return {name: tensor.contiguous() for name, tensor in crossed.items()}
 
 
 def transformers_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """An open_clip CLIP's state dict under transformers' names."""
-    crossed = {ours: weights[theirs] for ours, theirs in _NAMES}
+    blocks = _blocks(weights, 1, "ln_1.weight")
+    crossed = {ours: weights[theirs] for ours, theirs in _plain_names(blocks)}
     crossed["logit_scale"] = crossed["logit_scale"].reshape(())
     crossed |= {ours: weights[theirs].T for ours, theirs in _TRANSPOSED}
-    for ours, theirs in _TOWERS:
-        for block in range(_depth(weights, theirs, "ln_1.weight")):
-            for kind in ("weight", "bias"):
-                parts = weights[f"{theirs}.{block}.attn.in_proj_{kind}"].chunk(3)
-                for part, tensor in zip("qkv", parts, strict=True):
-                    crossed[f"{ours}.{block}.self_attn.{part}_proj.{kind}"] = tensor
-                for name, their_name in _BLOCK_NAMES:
-                    crossed[f"{ours}.{block}.{name}.{kind}"] = weights[
-                        f"{theirs}.{block}.{their_name}.{kind}"
-                    ]
+    for ours, theirs in blocks:
+        for kind in ("weight", "bias"):
+            for part, tensor in zip("qkv", weights[f"{theirs}.attn.in_proj_{kind}"].chunk(3), strict=True):
+                crossed[f"{ours}.self_attn.{part}_proj.{kind}"] = tensor
     return {name: tensor.contiguous() for name, tensor in crossed.items()}
+
+
+def transformers_model(weights: Mapping[str, Tensor], config: CLIPConfig) -> nn.Module:
+    """transformers' CLIPModel, in evaluation mode, with the weights of an open_clip CLIP."""
+    crossed = transformers_weights(weights)
+    with torch.device("meta"):
+        model: nn.Module = CLIPModel(config)
+    model = model.to_empty(device="cpu").to(crossed["logit_scale"].dtype)
+    model.load_state_dict(crossed)
+    return model.eval()
 
 
 def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
@@ -202,9 +201,7 @@ def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
             f"processor resizes to {size}, cropping: {crops}. Use format='transformers'."
         )
     if int(processor.resample) not in names:
-        raise ModelError(
-            f"open_clip resizes bicubic or bilinear. This model uses resample={processor.resample}."
-        )
+        raise ModelError(f"open_clip resizes bicubic or bilinear, this model by {processor.resample}.")
     return {
         "size": image_size,
         "mode": "RGB",
@@ -238,8 +235,7 @@ def transformers_processor(preprocess: Mapping[str, Any]) -> CLIPImageProcessorP
 
 def check_plain(module: nn.Module) -> None:
     """Raises ModelError if an open_clip module has no counterpart in transformers: CustomTextCLIP, CoCa, a logit
-    bias.
-    """
+    bias."""
     import open_clip
 
     if not isinstance(module, open_clip.CLIP) or module.logit_bias is not None:
@@ -249,8 +245,21 @@ def check_plain(module: nn.Module) -> None:
         )
 
 
-def _depth(weights: Mapping[str, Tensor], prefix: str, last: str) -> int:
-    depth = 0
-    while f"{prefix}.{depth}.{last}" in weights:
-        depth += 1
-    return depth
+def _blocks(weights: Mapping[str, Tensor], side: int, last: str) -> list[tuple[str, str]]:
+    """The names of all blocks in transformers and in open_clip; `weights` have those of one side."""
+    found = []
+    for tower in _TOWERS:
+        depth = 0
+        while f"{tower[side]}.{depth}.{last}" in weights:
+            found.append((f"{tower[0]}.{depth}", f"{tower[1]}.{depth}"))
+            depth += 1
+    return found
+
+
+def _plain_names(blocks: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """transformers' name and open_clip's of every tensor that is neither fused nor transposed."""
+    yield from _NAMES
+    for ours, theirs in blocks:
+        for name, their_name in _BLOCK_NAMES:
+            for kind in ("weight", "bias"):
+                yield f"{ours}.{name}.{kind}", f"{theirs}.{their_name}.{kind}"

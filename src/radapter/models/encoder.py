@@ -19,13 +19,14 @@ from radapter.models.tokenizing import LazyTokenizer
 
 Channels = tuple[float, float, float]
 """One value for each of red, green and blue, of pixels in [0, 1]."""
+TowerParts = tuple[nn.Module | nn.Parameter, ...]
+"""The parts of a tower, its projection included; empty if there is no such tower."""
 
 
 class Towers(Protocol):
     """Runs one library's module.
 
-    library: "transformers", "open_clip" or "timm". embed_dim: E. image_size: height and width from `preprocess`.
-    context_length: L. vocab_size and eos_id: of the text tower. The last three are 0 without a text tower.
+    The fields are those of `DualEncoder`; `vocab_size` and `eos_id` are the text tower's, 0 without one.
     """
 
     library: str
@@ -50,11 +51,11 @@ class Towers(Protocol):
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
         """Switches gradient checkpointing of both towers by the library's own function."""
 
-    def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
-        """The parts of the image tower, its projection included."""
+    def image_parts(self, module: nn.Module) -> TowerParts:
+        """The image tower."""
 
-    def text_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
-        """The parts of the text tower, its projection included; empty if there is none."""
+    def text_parts(self, module: nn.Module) -> TowerParts:
+        """The text tower."""
 
     def image_width(self, module: nn.Module) -> int:
         """D, the width of the image tower's last features before their projection."""
@@ -63,13 +64,10 @@ class Towers(Protocol):
 class DualEncoder(nn.Module):
     """An image tower and a text tower into one space, whatever library they come from.
 
-    Args:
-        name: The name given to `load`.
-        module: The library's own model; its parameters are this module's only ones.
-        towers: Runs it.
-
     Attributes:
-        module: Input of `peft.get_peft_model`; adapters injected there act here.
+        name: The name given to `load`.
+        module: The library's own model and input of `peft.get_peft_model`; adapters injected there act here.
+        towers: Runs it.
         library: "transformers", "open_clip" or "timm".
         embed_dim: E, the width of the joint space.
         image_size: Height and width of preprocessed images, in pixels.
@@ -91,15 +89,13 @@ class DualEncoder(nn.Module):
         self.revision = 0
 
     def weights_changed(self) -> None:
-        """Reports that weights may have changed, so that features kept of them are checked before they are used."""
+        """Reports that weights may have changed, so that cached features are checked before they are used."""
         self.revision += 1
 
     @property
     def image_width(self) -> int:
-        """D, the width of a transformer, or the channels after the last stage of a convolutional image tower.
-
-        It is 768 for ViT-B, 1024 for ViT-L and 2048 for RN50. Default learning rates depend on it.
-        """
+        """D, the width of a transformer, or the channels after the last stage of a convolutional image tower: 768
+        for ViT-B, 2048 for RN50. Default learning rates depend on it."""
         return self.towers.image_width(self.module)
 
     @property
@@ -115,28 +111,22 @@ class DualEncoder(nn.Module):
         return None if bias is None else bias.reshape(())
 
     def encode_image(self, pixels: Tensor) -> Tensor:
-        """Image features of preprocessed pixels: (B, 3, H, W), cast to the weights' dtype, to (B, E), not
-        normalised.
-        """
+        """Image features (B, E), not normalised, of preprocessed pixels (B, 3, H, W), cast to the weights' dtype."""
         return self.towers.encode_image(self.module, pixels)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
-        """Text features of token ids: (B, L), int64, to (B, E), not normalised. Raises ModelError if the model has
-        no text tower."""
+        """Text features (B, E), not normalised, of token ids (B, L), int64. Raises ModelError if the model has no
+        text tower."""
         return self.towers.encode_text(self.module, tokens)
 
     def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Encodes images (B, 3, H, W) and tokens (U, L) in one call, which the hooks of distributed wrappers need.
-
-        Returns:
-            Image features (B, E) and text features (U, E), unit norm.
-        """
+        """Unit-norm features (B, E) of images (B, 3, H, W) and (U, E) of tokens (U, L), in one call, which the hooks
+        of distributed wrappers need."""
         return (F.normalize(self.encode_image(images), dim=-1), F.normalize(self.encode_text(tokens), dim=-1))
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """Prepares an image as the model's library does for evaluation, with Pillow: (3, image_size, image_size),
-        float32.
-        """
+        float32."""
         return self.towers.preprocess(image)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
@@ -146,35 +136,28 @@ class DualEncoder(nn.Module):
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each of N uncut texts, begin and end included; `tokenize` cuts texts above
-        `context_length`. Raises ModelError if the tokenizer's files are missing, it cannot count uncut tokens, or
-        there is no text tower."""
+        `context_length`. Raises ModelError as `tokenize`, or if the tokenizer cannot count uncut tokens."""
         return self.towers.tokenizer.token_counts(texts)
 
     def unknown_id(self) -> int | None:
         """The token id of words that the vocabulary lacks; None if the tokenizer can read every word. Raises
-        ModelError if the tokenizer's files are missing, or there is no text tower."""
+        ModelError as `tokenize`."""
         return self.towers.tokenizer.unknown_id()
 
-    def image_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:
+    def image_tower(self) -> TowerParts:
         """The parts of the image tower, its projection included."""
         return self.towers.image_parts(self.module)
 
-    def text_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:
+    def text_tower(self) -> TowerParts:
         """The parts of the text tower, its projection included; empty if there is none."""
         return self.towers.text_parts(self.module)
 
     @contextmanager
     def checkpointing(self, towers: Sequence[str] = ("image", "text")) -> Iterator[None]:
-        """A block in which blocks keep only their inputs and run again in the backward pass.
+        """A block in which the towers' blocks keep only their inputs and run again in the backward pass.
 
         The backward pass must be inside too, and inside `use_coins`, so that adapters drop the same samples both
-        times.
-
-        Args:
-            towers: "image", "text": those that must have the switch; the others are switched if they have it.
-
-        Raises:
-            ModelError: One of them has no switch.
+        times. Raises ModelError if one of `towers` has no switch; other towers are switched if they have one.
         """
         self.towers.set_checkpointing(self.module, True)
         try:
@@ -190,11 +173,8 @@ class DualEncoder(nn.Module):
             self.towers.set_checkpointing(self.module, False)
 
 
-def _checkpoints(parts: Sequence[nn.Module | nn.Parameter]) -> bool:
+def _checkpoints(parts: TowerParts) -> bool:
     modules = [module for part in parts if isinstance(part, nn.Module) for module in part.modules()]
     # transformers calls it gradient_checkpointing, open_clip and timm grad_checkpointing
-    return any(
-        getattr(module, name, False)
-        for module in modules
-        for name in ("gradient_checkpointing", "grad_checkpointing")
-    )
+    names = ("gradient_checkpointing", "grad_checkpointing")
+    return any(getattr(module, name, False) for module in modules for name in names)

@@ -1,4 +1,4 @@
-"""Checks of a model's directory, which may come from anyone, and errors that name the faulty file.
+"""Checks of a model's directory, which may come from anyone.
 
 Libraries trust the configuration of a directory. This file checks it before they read it, and turns whatever they
 raise into one error that names the file.
@@ -15,12 +15,9 @@ from radapter.errors import DamagedError, ModelError, RAdapterError
 from radapter.models import hub
 from radapter.storage import read_json
 
-LARGEST_NUMBER = 10_000_000
-"""No configuration has a larger one; a list of so many numbers is still made at once."""
-LARGEST_SIDE = 8192
-"""Pixels of an image that a model or its preparation of images may ask for."""
-LARGEST_TEXT_FILE = 256 * 2**20
-"""Bytes. The largest tokenizers have 35 MB."""
+LARGEST_NUMBER = 10_000_000  # in a configuration; a list of so many numbers still fits in memory
+LARGEST_SIDE = 8192  # of an image that a model or its preparation of images may ask for, in pixels
+LARGEST_TEXT_FILE = 256 * 2**20  # bytes; the largest tokenizers have 35 MB
 _TEXT_FILES = {".json", ".txt", ".jinja"}
 _READ = {*_TEXT_FILES, ".safetensors", ".bin", ".model"}
 _PLACE = re.compile(r"(hf[-_]hub|local-dir):", re.IGNORECASE)
@@ -29,11 +26,8 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 @contextmanager
 def reading(place: Path) -> Iterator[None]:
-    """A block in which a library reads `place`, a file or a directory, and may not ask the hub.
-
-    Raises:
-        ModelError: For whatever the library raises.
-    """
+    """A block in which a library reads `place`, a file or a directory, and cannot ask the hub. Raises ModelError for
+    whatever the library raises."""
     try:
         with hub.offline():
             yield
@@ -42,10 +36,9 @@ def reading(place: Path) -> Iterator[None]:
     except (RAdapterError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a panic of a library in Rust is no Exception
-        said = " ".join(str(error).split())[:500]
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
         raise ModelError(
-            f"'{place}' cannot be used. {type(error).__name__}: {said} Correct the value, or copy the directory "
-            "again."
+            f"'{place}' cannot be used. {reason} Correct it, or copy the directory again."
         ) from error
 
 
@@ -68,9 +61,7 @@ def check_folder(folder: Path) -> None:
         if not file.is_file():
             raise ModelError(f"files of a model must be regular files. '{file}' is not one. Remove it.")
         if file.suffix in _TEXT_FILES and (size := file.stat().st_size) > LARGEST_TEXT_FILE:
-            raise ModelError(
-                f"'{file}' must have at most {LARGEST_TEXT_FILE} bytes, got {size}. Copy the directory again."
-            )
+            raise ModelError(f"'{file}' must have at most {LARGEST_TEXT_FILE} bytes, got {size}.")
 
 
 def read_config(file: Path, *, largest: float = LARGEST_NUMBER) -> dict[str, Any]:
@@ -79,15 +70,13 @@ def read_config(file: Path, *, largest: float = LARGEST_NUMBER) -> dict[str, Any
     with reading(file):
         value = read_json(file)
         if not isinstance(value, dict):
-            raise ModelError(
-                f"'{file}' must hold a JSON object, got {type(value).__name__}. Copy the directory again."
-            )
+            raise ModelError(f"'{file}' must hold a JSON object, got {type(value).__name__}. Copy it again.")
         for key, found in _values(value, ""):
             if isinstance(found, int | float) and not abs(found) <= largest:
-                raise ModelError(
-                    f"{key} in '{file}' must be a finite number of at most {largest:g}, got {found}. Correct it."
-                )
-            if isinstance(found, str) and _refers_elsewhere(key, found):
+                raise ModelError(f"{key} in '{file}' must be finite and at most {largest:g}, got {found}.")
+            if isinstance(found, str) and (
+                _PLACE.match(found) or ("/" in found and key.endswith("attn_implementation"))
+            ):
                 raise ModelError(
                     f"{key} in '{file}' must not refer to another place, got '{found}'. Name a model that the "
                     "library has built in."
@@ -96,7 +85,7 @@ def read_config(file: Path, *, largest: float = LARGEST_NUMBER) -> dict[str, Any
 
 
 def table_of(config: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
-    """The object at `key`. Raises ModelError if there is none."""
+    """The object at `key` of a configuration. Raises ModelError if there is none."""
     found = config.get(key)
     if not isinstance(found, dict):
         raise ModelError(f"{key} in '{file}' must be an object, got {found!r}. Copy the directory again.")
@@ -106,9 +95,7 @@ def table_of(config: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
 def check_hub_name(key: str, name: object, file: Path) -> None:
     """Raises ModelError unless a value names a repository of the hub and neither a path nor another place."""
     if not isinstance(name, str) or not _HUB_NAME.fullmatch(name) or ".." in name:
-        raise ModelError(
-            f"{key} in '{file}' must be a hub name such as 'owner/name', got {name!r}. Correct it."
-        )
+        raise ModelError(f"{key} in '{file}' must be a hub name such as 'owner/name', got {name!r}.")
 
 
 def shards_of(index: Path) -> list[Path]:
@@ -117,14 +104,8 @@ def shards_of(index: Path) -> list[Path]:
     names = table_of(read_config(index, largest=math.inf), "weight_map", index).values()
     for name in names:
         if not isinstance(name, str) or name in ("", ".", "..") or re.search(r"[/\\:\0]", name):
-            raise ModelError(
-                f"weight_map in '{index}' must name files beside it, got {name!r}. Copy the directory again."
-            )
+            raise ModelError(f"weight_map in '{index}' must name files beside it, got {name!r}.")
     return [index.parent / name for name in sorted(set(names))]
-
-
-def _refers_elsewhere(key: str, text: str) -> bool:
-    return bool(_PLACE.match(text)) or ("/" in text and key.endswith("attn_implementation"))
 
 
 def _values(value: object, key: str) -> Iterator[tuple[str, object]]:

@@ -9,9 +9,8 @@ Three defaults of transformers are overridden here:
 
 import logging
 import math
-import os
 import pickle
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
+    AutoModel,
     CLIPImageProcessorPil,
     CLIPModel,
     GemmaTokenizer,
@@ -35,50 +35,56 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from radapter.adapter.sites import Block, Family
 from radapter.errors import ModelError, did_you_mean
 from radapter.models.building import PREFIXES, described, prefix_note, without_prefixes
-from radapter.models.encoder import Channels, DualEncoder
+from radapter.models.encoder import Channels, DualEncoder, TowerParts
 from radapter.models.folders import LARGEST_SIDE, read_config, reading, shards_of
-from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer, tokenizer_from_folder
+from radapter.models.library import Batch, Features, Request
+from radapter.models.openclip_files import hub_folder
+from radapter.models.token_crossing import write_tokenizer
+from radapter.models.tokenizing import lazy_tokenizer, tokenizer_from_folder
 from radapter.storage import load_weights
 
 logger = logging.getLogger(__name__)
 
 MODELS: dict[str, type[nn.Module]] = {"clip": CLIPModel, "siglip": SiglipModel, "siglip2": Siglip2Model}
-_PROCESSORS = {
-    "clip": CLIPImageProcessorPil,
-    "siglip": SiglipImageProcessorPil,
-    "siglip2": Siglip2ImageProcessorPil,
-}
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
+NAME, SCHEME = "transformers", "hf"
+_TYPES = [
+    f"transformers.models.{name}.modeling_{name}:{model.__name__.removesuffix('Model')}"
+    for name, model in MODELS.items()
+]
+FAMILY = Family(
+    "transformers CLIP, SigLIP, SigLIP2",
+    tuple(Block(f"{kind}EncoderLayer", ("self_attn.out_proj",), "mlp.fc2") for kind in _TYPES),
+    {f"{kind}VisionModel": "image" for kind in _TYPES} | {f"{kind}TextModel": "text" for kind in _TYPES},
+    {f"{kind}Model": ("vision_model", "text_model") for kind in _TYPES},
+)
 
 
 class HfTowers:
-    """Runs a transformers dual encoder.
+    """Runs a transformers dual encoder; `processor` is its image processor, of the Pillow backend."""
 
-    Args:
-        config: The model's configuration.
-        processor: Its image processor, of the Pillow backend.
-        tokenizer: Its tokenizer.
-    """
+    library = NAME
 
-    library = "transformers"
-
-    def __init__(self, config: Any, processor: Any, tokenizer: LazyTokenizer) -> None:
+    def __init__(self, config: Any, processor: Any, tokenizer: Any) -> None:
         text, vision = config.text_config, config.vision_config
         self.config = config
         self.processor = processor
         self.tokenizer = tokenizer
         self.embed_dim = config.projection_dim if config.model_type == "clip" else text.projection_size
-        self.image_mean = channels(processor.image_mean)
-        self.image_std = channels(processor.image_std)
+        self.image_mean = _channels(processor.image_mean)
+        self.image_std = _channels(processor.image_std)
         self.context_length: int = text.max_position_embeddings
         self.vocab_size: int = text.vocab_size
         # An eos id of 2 is a legacy mark: transformers then pools at the largest id, which is the vocabulary's last.
         self.eos_id: int = text.vocab_size - 1 if text.eos_token_id in (2, None) else text.eos_token_id
         self.patch_size: int | None = None
-        self._prepare = processor
+        self.image_size, self._prepare = getattr(vision, "image_size", 0), processor
         if config.model_type == "siglip2":
             self.patch_size = vision.patch_size
             self.image_size = math.isqrt(processor.max_num_patches) * vision.patch_size
@@ -90,20 +96,17 @@ class HfTowers:
                 image_mean=processor.image_mean,
                 image_std=processor.image_std,
             )
-        else:
-            self.image_size = vision.image_size
 
     def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, E), not normalised."""
-        inputs = {"pixel_values": pixels} if self.patch_size is None else patches_of(pixels, self.patch_size)
-        return pooled(module.get_image_features(**inputs))  # type: ignore[operator]
+        """See `Towers`."""
+        return _image_features(module, pixels, self.patch_size)
 
     def encode_text(self, module: nn.Module, tokens: Tensor) -> Tensor:
-        """(B, L) to (B, E), not normalised. Padding needs no mask: CLIP is causal, SigLIP was trained without."""
-        return pooled(module.get_text_features(input_ids=tokens))  # type: ignore[operator]
+        """See `Towers`. Padding needs no mask: CLIP is causal, SigLIP was trained without."""
+        return _pooled(module.get_text_features(input_ids=tokens))  # type: ignore[operator]
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """(3, H, W), float32, by the folder's own image processor."""
+        """See `Towers`."""
         pixels: Tensor = self._prepare(images=image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
         return pixels
 
@@ -119,26 +122,22 @@ class HfTowers:
         getattr(module, name)({"use_reentrant": False})
         module.disable_input_require_grads()  # type: ignore[operator]
 
-    def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
+    def image_parts(self, module: nn.Module) -> TowerParts:
         """The vision model and, for CLIP, its projection."""
         return _children(module, "vision_model", "visual_projection")
 
-    def text_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
+    def text_parts(self, module: nn.Module) -> TowerParts:
         """The text model and, for CLIP, its projection."""
         return _children(module, "text_model", "text_projection")
 
     def image_width(self, module: nn.Module) -> int:
-        """D of the vision model."""
+        """See `Towers`."""
         width: int = self.config.vision_config.hidden_size
         return width
 
 
 def patches_of(pixels: Tensor, patch_size: int) -> dict[str, Tensor]:
-    """The inputs of Siglip2Model in place of pixels: patches, their mask, and the numbers of rows and columns.
-
-    Args:
-        pixels: (B, 3, H, W); H and W multiples of the patch.
-        patch_size: P, pixels.
+    """The inputs of Siglip2Model in place of pixels (B, 3, H, W): patches, their mask, and their rows and columns.
 
     Returns:
         pixel_values (B, N, 3 P P) with N = H W / P P, row by row, channels last; pixel_attention_mask (B, N), all
@@ -160,9 +159,17 @@ def patches_of(pixels: Tensor, patch_size: int) -> dict[str, Tensor]:
     }
 
 
-def load_folder(
-    folder: Path, *, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None = None
-) -> DualEncoder:
+def load_named(rest: str, request: Request) -> Path:
+    """The folder of OWNER/NAME in the hub's cache, of any library."""
+    return hub_folder(rest, request.allow_download)
+
+
+def owns(folder: Path) -> bool:
+    """See `Library`; asked last."""
+    return (folder / "config.json").is_file()
+
+
+def load_folder(folder: Path, request: Request) -> DualEncoder:
     """Loads a transformers dual encoder from a local folder, in evaluation mode.
 
     Raises:
@@ -170,22 +177,17 @@ def load_folder(
         UnsafeFileError: The weights are a pickle of more than tensors.
     """
     model_type, config = configuration(folder, MODELS)
-    module = with_weights(MODELS[model_type], config, folder, dtype)
-    given = folder if tokenizer is None else tokenizer
-    make: Callable[[], Any]
-    if isinstance(given, str | os.PathLike):
-        make = partial(_tokenizer, Path(given).expanduser(), model_type)
-    else:
-        make = given_tokenizer(given)
-    text = config.text_config
-    lazy = LazyTokenizer(
-        make,
-        text.max_position_embeddings,
-        folder=folder if tokenizer is None else None,
-        vocab_size=text.vocab_size if tokenizer is None else 0,
+    module = with_weights(MODELS[model_type], config, folder, request.dtype)
+    tokenizer = lazy_tokenizer(
+        request.tokenizer,
+        partial(_tokenizer, folder, model_type=model_type),
+        config.text_config.max_position_embeddings,
+        folder=folder,
+        vocab_size=config.text_config.vocab_size,
+        from_folder=partial(_tokenizer, model_type=model_type),
     )
     with reading(folder):
-        return DualEncoder(name, module, HfTowers(config, _processor(folder, config), lazy))
+        return DualEncoder(request.name, module, HfTowers(config, _processor(folder, config), tokenizer))
 
 
 def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
@@ -199,8 +201,7 @@ def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
             f"{did_you_mean(str(model_type), models)}"
         )
     with reading(file):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return model_type, config
+        return model_type, AutoConfig.from_pretrained(folder, **_LOCAL)
 
 
 def image_processor(folder: Path) -> Any:
@@ -210,38 +211,13 @@ def image_processor(folder: Path) -> Any:
         if (file := folder / name).is_file():
             read_config(file, largest=LARGEST_SIDE)
             with reading(file):
-                return AutoImageProcessor.from_pretrained(
-                    folder, local_files_only=True, trust_remote_code=False, backend="pil"
-                )
+                return AutoImageProcessor.from_pretrained(folder, backend="pil", **_LOCAL)
     raise ModelError(f"'{folder}' must have {PROCESSOR_FILES[0]} and has none. Copy the directory again.")
-
-
-def _tokenizer(folder: Path, model_type: str) -> Any:
-    """SigLIP2 was trained on lower-cased text. Its fixed-resolution checkpoints are saved as a SiglipModel with
-    Gemma's tokenizer, which keeps the case; transformers' Siglip2Tokenizer reads the same files and lower-cases.
-    """
-    tokenizer = tokenizer_from_folder(folder)
-    if model_type == "siglip" and isinstance(tokenizer, GemmaTokenizer):
-        with reading(folder):
-            return Siglip2Tokenizer.from_pretrained(folder, local_files_only=True)
-    return tokenizer
-
-
-def pooled(output: Any) -> Tensor:
-    """The features (B, E): transformers 5 wraps them in an output object, transformers 4 did not."""
-    features: Tensor = output if isinstance(output, Tensor) else output.pooler_output
-    return features
-
-
-def channels(values: Sequence[float]) -> Channels:
-    """Three floats."""
-    red, green, blue = values
-    return float(red), float(green), float(blue)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """A block without transformers' progress bars, made for downloads, and its table of unfitting weights."""
+    """A block without transformers' progress bars, made for downloads, and its table of weights that do not fit."""
     was_on, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
@@ -277,12 +253,62 @@ def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch
     if unexpected := sorted(info["unexpected_keys"]):
         logger.warning(
             "'%s' has %d tensors that are no part of the model and were ignored: %s.",
-            folder,
-            len(unexpected),
-            ", ".join(unexpected[:3]),
+            *(folder, len(unexpected), ", ".join(unexpected[:3])),
         )
     loaded: nn.Module = module.eval()
     return loaded
+
+
+def write(plain: nn.Module, towers: HfTowers, folder: Path) -> bool:
+    """See `Library`."""
+    save(plain, towers.processor, folder)
+    return write_tokenizer(towers.tokenizer, folder)
+
+
+def save(plain: Any, processor: Any, folder: Path) -> None:
+    """Writes a model of transformers and its image processor."""
+    with quiet():
+        plain.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def features(folder: Path, batch: Batch, dtype: torch.dtype) -> Features:
+    """See `Library`."""
+    pixels, tokens = batch
+    with quiet():
+        model = AutoModel.from_pretrained(folder, dtype=dtype, **_LOCAL).eval()
+    config = model.config
+    patch_size = config.vision_config.patch_size if config.model_type == "siglip2" else None
+    return {
+        "image": _image_features(model, pixels, patch_size),
+        "text": _pooled(model.get_text_features(input_ids=tokens)),
+    }
+
+
+def _image_features(module: Any, pixels: Tensor, patch_size: int | None) -> Tensor:
+    inputs = {"pixel_values": pixels} if patch_size is None else patches_of(pixels, patch_size)
+    return _pooled(module.get_image_features(**inputs))
+
+
+def _pooled(output: Any) -> Tensor:
+    """The features (B, E): transformers 5 wraps them in an output object, transformers 4 did not."""
+    features: Tensor = output if isinstance(output, Tensor) else output.pooler_output
+    return features
+
+
+def _channels(values: Sequence[float]) -> Channels:
+    red, green, blue = values
+    return float(red), float(green), float(blue)
+
+
+def _tokenizer(folder: Path, model_type: str) -> Any:
+    """SigLIP2 was trained on lower-cased text. Its fixed-resolution checkpoints are saved as a SiglipModel with
+    Gemma's tokenizer, which keeps the case; transformers' Siglip2Tokenizer reads the same files and lower-cases."""
+    tokenizer = tokenizer_from_folder(folder)
+    if model_type == "siglip" and isinstance(tokenizer, GemmaTokenizer):
+        with reading(folder):
+            return Siglip2Tokenizer.from_pretrained(folder, local_files_only=True)
+    return tokenizer
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -292,9 +318,7 @@ def _weight_files(folder: Path) -> list[Path]:
         index = folder / f"{name}.index.json"
         if index.is_file():
             return shards_of(index)
-    raise ModelError(
-        f"weights must be in '{folder}'. Looked for {', '.join(_WEIGHTS)} and their index files."
-    )
+    raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(_WEIGHTS)} and their indices.")
 
 
 def _processor(folder: Path, config: Any) -> Any:

@@ -13,8 +13,6 @@ ALLOWING = (
     "Allow downloads by allow_download: true in run.yaml, --allow-download on the command line or "
     "allow_download=True in Python"
 )
-"""How users let the hub be asked, by the interface that they have."""
-
 _SMALL_FILES = ("*.json", "*.txt", "*.model")
 _SUBFOLDERS = "*/*"
 _ABSENT = (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, OSError, ValueError)
@@ -34,16 +32,11 @@ def offline() -> Iterator[None]:
 def folder_of(
     repository: str, weights: Callable[[Path], Sequence[Sequence[str]]], *, allow_download: bool
 ) -> Path:
-    """The local folder of a model on the hub.
+    """The local folder of a model on the hub, "owner/name", from the cache or, if allowed, downloaded.
 
-    Args:
-        repository: "owner/name".
-        weights: From a folder that holds the configuration to groups of patterns of weights files. Only the first
-            group of which the repository has a file is downloaded.
-        allow_download: Whether the hub may be asked; otherwise only the local cache is read.
-
-    Raises:
-        ModelError: It is not in the cache, or cannot be downloaded.
+    `weights` maps a folder with the configuration to groups of patterns of weights files; only the first group of
+    which the repository has a file is downloaded. Raises ModelError if the model is not in the cache, or cannot be
+    downloaded.
     """
     folder = _snapshot(repository, _SMALL_FILES, allow_download)
     for patterns in weights(folder) if allow_download else ():
@@ -87,9 +80,7 @@ def _snapshot(repository: str, patterns: Sequence[str], allow_download: bool) ->
 
 def _missing(repository: str, files: str, allow_download: bool, error: Exception | None) -> ModelError:
     if allow_download:
-        return ModelError(
-            f"'{repository}' cannot be downloaded from the hub: {error}. Check name and network."
-        )
+        return ModelError(f"'{repository}' cannot be downloaded: {error}. Check name and network.")
     return ModelError(
         f"'{repository}' must be in the local hub cache{files}, because downloads are not allowed. {ALLOWING}, or "
         "download it once with 'hf download' and try again."

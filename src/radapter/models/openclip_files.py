@@ -3,6 +3,7 @@
 open_clip's own download functions are never called, because they ask the network first.
 """
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from radapter.models.building import prefix_note, without_prefixes
 from radapter.models.folders import check_folder, check_hub_name, read_config, reading
 from radapter.models.tokenizing import tokenizer_from_folder
 
+CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 WEIGHT_FILES = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 OPENAI_BUFFERS = {"input_resolution", "context_length", "vocab_size"}
@@ -32,12 +34,22 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def import_open_clip() -> ModuleType:
-    """Imports the library. Raises MissingExtraError if it is not installed, or torchvision does not fit torch."""
+    """Imports open_clip. Raises MissingExtraError if it is not installed, or torchvision does not fit torch."""
+    return _imported("open_clip")
+
+
+def import_timm() -> ModuleType:
+    """Imports timm, which comes with open_clip's extra. Raises MissingExtraError as `import_open_clip`."""
+    import_open_clip()
+    return _imported("timm")
+
+
+def _imported(library: str) -> ModuleType:
     try:
-        import open_clip
+        return importlib.import_module(library)
     except ImportError as error:
         raise MissingExtraError(
-            "this model needs open_clip, which is not installed. Run pip install 'radapter[open-clip]'."
+            f"this model needs {library}, which is not installed. Run pip install 'radapter[open-clip]'."
         ) from error
     except RuntimeError as error:
         if "torchvision::" not in str(error):
@@ -46,21 +58,22 @@ def import_open_clip() -> ModuleType:
             f"torchvision does not fit torch: {error}. They were installed from different places: reinstall both "
             "in one command, pip install --force-reinstall torch torchvision."
         ) from error
-    module: ModuleType = open_clip
-    return module
+
+
+def hub_folder(repository: str, allow_download: bool) -> Path:
+    """The local folder of a model on the hub, of any library, with the weights that its library reads."""
+
+    def weights(folder: Path) -> tuple[tuple[str, ...], ...]:
+        if (folder / CONFIG).is_file():
+            return tuple((name,) for name in WEIGHT_FILES)
+        return (("*.safetensors",), ("*.bin",))
+
+    return hub.folder_of(repository, weights, allow_download=allow_download)
 
 
 def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[Path, dict[str, Any]]:
-    """The weights file that a tag or a path names, and open_clip's description of the tag.
-
-    Args:
-        architecture: open_clip's name.
-        weights: A pretrained tag of it, or a path; an existing file wins.
-        allow_download: Whether the hub may be asked for a tag's file.
-
-    Raises:
-        ModelError: It is neither, or the tag's file is not here.
-    """
+    """The weights file that a tag or a path names, and open_clip's description of the tag; an existing file wins.
+    Raises ModelError if it is neither, or the tag's file is not here."""
     open_clip = import_open_clip()
     if (tag := open_clip.get_pretrained_cfg(architecture, weights)) and not Path(weights).is_file():
         repository, _, file = tag.get("hf_hub", "").rpartition("/")
@@ -83,14 +96,10 @@ def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[P
 def shared_preprocess(architecture: str) -> dict[str, Any]:
     """The preparation of images on which all pretrained tags of an architecture agree, for weights from a path."""
     open_clip = import_open_clip()
-    tags = [
-        open_clip.get_pretrained_cfg(architecture, tag)
-        for tag in open_clip.list_pretrained_tags_by_model(architecture)
-    ]
-    keys = ("mean", "std", "interpolation", "resize_mode")
-    return {
-        key: tags[0][key] for key in keys if tags and all(t.get(key, ...) == tags[0].get(key) for t in tags)
-    }
+    known = open_clip.list_pretrained_tags_by_model(architecture)
+    tags = [open_clip.get_pretrained_cfg(architecture, tag) for tag in known]
+    keys = ("mean", "std", "interpolation", "resize_mode") if tags else ()
+    return {key: tags[0][key] for key in keys if all(t.get(key, ...) == tags[0].get(key) for t in tags)}
 
 
 def is_from_openai(weights: Mapping[str, Tensor]) -> bool:
@@ -102,21 +111,12 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], file: Path) -> N
     """Loads weights in any form that open_clip reads, except pickles and numpy archives.
 
     The steps are those of open_clip's `load_checkpoint`, which opens the file itself. The usual prefixes and
-    OpenAI's three buffers are removed.
-
-    Args:
-        module: Changed in place.
-        weights: The content of `file`.
-        file: Named in errors.
-
-    Raises:
-        ModelError: They do not fit the architecture.
+    OpenAI's three buffers are removed. Raises ModelError if the weights do not fit the architecture.
     """
     factory = import_open_clip().factory
     named = without_prefixes(weights, module.state_dict().keys())
-    named = factory.convert_state_dict(
-        module, {name: tensor for name, tensor in named.items() if name not in OPENAI_BUFFERS}
-    )
+    named = {name: tensor for name, tensor in named.items() if name not in OPENAI_BUFFERS}
+    named = factory.convert_state_dict(module, named)
     if "positional_embedding" in named and not hasattr(module, "positional_embedding"):
         named = factory.convert_to_custom_text_state_dict(named)
     for key in ("logit_scale", "logit_bias"):
@@ -137,12 +137,9 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], file: Path) -> N
 
 
 def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source: Path | None = None) -> None:
-    """Points a text tower from transformers to its configuration on disk: open_clip would ask the hub.
+    """Points a text tower from transformers to its configuration on disk, because open_clip would ask the hub.
 
-    Args:
-        config: open_clip's `model_cfg`, changed in place.
-        allow_download: Whether the hub may be asked.
-        source: The file that `config` comes from; None for open_clip's own.
+    `config`, open_clip's `model_cfg`, is changed; `source` is its file, None for open_clip's own.
 
     Raises:
         ModelError: The name is neither of the hub nor a directory in the model's own or in the hub's cache, or the
@@ -165,22 +162,17 @@ def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source:
 
 
 def check_tokenizer_options(config: dict[str, Any], source: Path) -> None:
-    """Checks that a configuration gives a tokenizer only options that are known to be harmless.
-
-    Raises:
-        ModelError: Names another option.
-    """
-    options = config["text_cfg"].get("tokenizer_kwargs") or {}
-    for name, value in options.items():
+    """Raises ModelError if a configuration gives a tokenizer options that are not known to be harmless."""
+    for name, value in (config["text_cfg"].get("tokenizer_kwargs") or {}).items():
         if name not in _TOKENIZER_OPTIONS or value not in _TOKENIZER_OPTIONS[name]:
             raise ModelError(
-                f"tokenizer_kwargs in '{source}' may set {_TOKENIZER_OPTIONS}, got {name}={value!r}. Remove it."
+                f"tokenizer_kwargs in '{source}' may set {_TOKENIZER_OPTIONS}, not {name}={value!r}."
             )
 
 
 def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
-    """The tokenizer of an architecture: built in, or from the hub's cache. Raises ModelError if its files are not
-    here; names them."""
+    """The tokenizer of an architecture: built in, or from the hub's cache. Raises ModelError if its files are
+    missing."""
     repository = config["text_cfg"].get("hf_tokenizer_name")
     if not repository:
         return simple_tokenizer(config)
@@ -218,7 +210,7 @@ def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
     """open_clip's wrapper of the transformers tokenizer in a local folder. Raises ModelError if the folder has
     none."""
     text = config["text_cfg"]
-    tokenizer_from_folder(folder)  # says which files are missing
+    tokenizer_from_folder(folder)  # its error names the missing files
     with reading(folder / "tokenizer_config.json"):
         return import_open_clip().tokenizer.HFTokenizer(
             str(folder),

@@ -6,6 +6,7 @@ entities are decoded. transformers does neither. A folder of open_clip always ha
 crosses there from transformers gets it. In the other direction the commonest repairs are written into the tokenizer.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from tokenizers import Regex, decoders, normalizers
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPTokenizer, PreTrainedTokenizerFast
 
+from radapter.errors import ModelError
+from radapter.models.openclip_files import import_open_clip
+from radapter.models.tokenizing import LazyTokenizer
+
+logger = logging.getLogger(__name__)
+
 AWKWARD = (
     "a photo of a dog.", "A PHOTO of Two  Dogs!", "it's the dog's life, isn't it", "it’s the dog’s life",
     "“quoted” words", "‘single’ quotes", "rock &amp; roll", "3 &lt; 5 &gt; 2", "a &quot;quoted&quot; word",
@@ -22,7 +29,7 @@ AWKWARD = (
     "ＦＵＬＬ width", "1,000.50 € – a lot…", "a_b/c#d @e", "😀 smile", "一只狗", "собака", "new\nline and\ttab",
     "itâ€™s broken", "zero\u200bwidth", "<b>bold</b>",
 )  # fmt: skip
-"""Captions as the web has them. The same for every export."""
+"""Captions as on the web. The same for every export."""
 
 _CLEANING = (
     (r"&(amp|#38);", "&"),
@@ -42,7 +49,25 @@ _CLEANING = (
 )
 
 
-def clip_tokenizer(simple: Any, context_length: int) -> PreTrainedTokenizerFast:
+def write_tokenizer(lazy: LazyTokenizer, folder: Path) -> bool:
+    """Writes a tokenizer in transformers' form. If it has none, logs a warning and returns False."""
+    try:
+        tokenizer = lazy.get()
+    except ModelError as error:
+        logger.warning("exported without a tokenizer: %s", error)
+        return False
+    if not hasattr(tokenizer, "save_pretrained") and isinstance(
+        tokenizer, import_open_clip().SimpleTokenizer
+    ):
+        tokenizer = _clip_tokenizer(tokenizer, lazy.context_length)
+    if not hasattr(tokenizer, "save_pretrained"):
+        logger.warning("exported without a tokenizer: a callable given to load() cannot be written.")
+        return False
+    tokenizer.save_pretrained(str(folder))
+    return True
+
+
+def _clip_tokenizer(simple: Any, context_length: int) -> PreTrainedTokenizerFast:
     """open_clip's own tokenizer for transformers: the same ids up to the end of text, except after rare repairs."""
     renamed = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     vocabulary = {renamed.get(token, token): number for token, number in simple.encoder.items()}
@@ -52,8 +77,7 @@ def clip_tokenizer(simple: Any, context_length: int) -> PreTrainedTokenizerFast:
     backend.decoder = decoders.Sequence(
         [decoders.ByteLevel(), decoders.Replace("</w>", " "), decoders.Strip(" ", 0, 1)]
     )
-    # A folder of a CLIPTokenizer is read back with CLIPTokenizer's own normalizer, in place of the one it was saved
-    # with; this class keeps it.
+    # A folder of a CLIPTokenizer is read back with CLIPTokenizer's own normalizer; this class keeps the saved one.
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         bos_token="<|startoftext|>",
@@ -81,11 +105,8 @@ def rows_that_differ(before: Tensor, after: Tensor, *, eos_id: int | None) -> li
 
     Ids behind the first `eos_id` are ignored, as text towers pooled there do not read them; None compares all.
     """
-    return [
-        row
-        for row, (ours, theirs) in enumerate(zip(before.tolist(), after.tolist(), strict=True))
-        if _up_to(ours, eos_id) != _up_to(theirs, eos_id)
-    ]
+    rows = zip(before.tolist(), after.tolist(), strict=True)
+    return [i for i, (ours, theirs) in enumerate(rows) if _up_to(ours, eos_id) != _up_to(theirs, eos_id)]
 
 
 def _up_to(ids: list[int], eos_id: int | None) -> list[int]:

@@ -20,8 +20,7 @@ Tokenizer: TypeAlias = Callable[[list[str]], Tensor]
 TokenizerSpec: TypeAlias = Tokenizer | PreTrainedTokenizerBase | str | os.PathLike[str]
 """What users may give: a callable, a transformers tokenizer, or a folder with one's files."""
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json and merges.txt", "spiece.model", "tokenizer.model")
-
+_Made: TypeAlias = Tokenizer | PreTrainedTokenizerBase
 _TRIED = ("a photo of a dog.", "")
 _ENDS = 8  # more than the tokens that a tokenizer puts around a text
 
@@ -38,7 +37,7 @@ class LazyTokenizer:
 
     def __init__(
         self,
-        make: Callable[[], Tokenizer | PreTrainedTokenizerBase],
+        make: Callable[[], _Made],
         context_length: int,
         *,
         folder: Path | None = None,
@@ -48,23 +47,20 @@ class LazyTokenizer:
         self.context_length = context_length
         self._folder = folder
         self._vocab_size = vocab_size
-        self._made: Tokenizer | PreTrainedTokenizerBase | None = None
+        self._made: _Made | None = None
 
-    def get(self) -> Tokenizer | PreTrainedTokenizerBase:
+    def get(self) -> _Made:
         """The tokenizer itself. Raises ModelError if its files are missing."""
         if self._made is None:
             made = self._make()
             if self._folder is not None:
                 with reading(self._folder):
-                    self._try(made)
+                    trial = LazyTokenizer(partial(_itself, made), self.context_length)
+                    trial(_TRIED)
+                    trial.token_counts(_TRIED)
+                    trial.unknown_id()
             self._made = made
         return self._made
-
-    def _try(self, made: Tokenizer | PreTrainedTokenizerBase) -> None:
-        trial = LazyTokenizer(partial(_itself, made), self.context_length)
-        trial(_TRIED)
-        trial.token_counts(_TRIED)
-        trial.unknown_id()
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Token ids (N, L), int64, of N texts. Raises ModelError if the files are missing, or a given callable
@@ -102,7 +98,7 @@ class LazyTokenizer:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each uncut text, begin and end included. Raises ModelError if the files are missing,
-        or a given callable cannot be asked for another length."""
+        or a given callable takes no other length."""
         tokenizer = self.get()
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             if not texts:
@@ -118,17 +114,6 @@ class LazyTokenizer:
         return [_used(uncut([text], context_length=len(text.encode()) + _ENDS)[0]) for text in texts]
 
 
-def given_tokenizer(spec: TokenizerSpec) -> Callable[[], Tokenizer | PreTrainedTokenizerBase]:
-    """Returns the function that makes the tokenizer a user gave."""
-    if isinstance(spec, PreTrainedTokenizerBase) or callable(spec):
-        return partial(_itself, spec)
-    return partial(tokenizer_from_folder, Path(spec).expanduser())
-
-
-def _itself(made: Tokenizer | PreTrainedTokenizerBase) -> Tokenizer | PreTrainedTokenizerBase:
-    return made
-
-
 def has_tokenizer(folder: Path) -> bool:
     """Whether a folder holds a transformers tokenizer's files."""
     known = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
@@ -140,12 +125,34 @@ def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
     none."""
     if not has_tokenizer(folder):
         raise ModelError(
-            f"tokenizer files must be in '{folder}'. Looked for {', '.join(TOKENIZER_FILES)}. "
-            "Copy them there, or in Python give load(..., tokenizer=) a folder or a callable."
+            f"tokenizer files must be in '{folder}'. Looked for tokenizer.json, vocab.json and merges.txt, "
+            "spiece.model, tokenizer.model. Copy them there, or in Python give load(..., tokenizer=) a folder or a "
+            "callable."
         )
     check_folder(folder)
     with reading(folder / "tokenizer_config.json"):
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def lazy_tokenizer(
+    given: TokenizerSpec | None,
+    own: Callable[[], _Made],
+    context_length: int,
+    *,
+    folder: Path | None,
+    vocab_size: int,
+    from_folder: Callable[[Path], _Made] = tokenizer_from_folder,
+) -> LazyTokenizer:
+    """The tokenizer that a user gave, or the model's own, which `folder` and `vocab_size` check."""
+    if given is None:
+        return LazyTokenizer(own, context_length, folder=folder, vocab_size=vocab_size)
+    if isinstance(given, str | os.PathLike):
+        return LazyTokenizer(partial(from_folder, Path(given).expanduser()), context_length)
+    return LazyTokenizer(partial(_itself, given), context_length)
+
+
+def _itself(made: _Made) -> _Made:
+    return made
 
 
 def _used(row: Tensor) -> int:

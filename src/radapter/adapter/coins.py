@@ -24,10 +24,8 @@ class CoinSource(Protocol):
 
 
 class TorchCoins:
-    """Independent coins from `generator`, a CPU generator; None is torch's global one.
-
-    Gradient checkpointing replays only the global one: leave it None there, or use `HashCoins`.
-    """
+    """Independent coins from a CPU generator; None is torch's global one, the only one that gradient checkpointing
+    replays."""
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
         self.generator = generator

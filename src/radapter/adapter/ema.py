@@ -11,7 +11,7 @@ averaged.
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -21,7 +21,6 @@ from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
 from radapter.adapter.alpha import adapter_layers, merged_adapters
-from radapter.adapter.layer import RAdapterLayer
 from radapter.errors import ConfigError, MergeError
 
 EMA_ADAPTER = "ema"
@@ -54,25 +53,21 @@ class Ema:
         if not trained:
             raise ConfigError("model has no trainable parameters. Make the average before freezing it.")
         averages = self._add_ema_adapter()
-        self._names = list(trained)
-        self._trained: list[Tensor] = list(trained.values())
-        self._averages = [averages.get(id(value), _wide_copy(value)) for value in self._trained]
-        # positions of what has no adapter to live in
-        self._beside = [i for i, value in enumerate(self._trained) if id(value) not in averages]
+        self._trained: Mapping[str, Tensor] = trained
+        self._averages = {name: averages.get(id(value), _wide_copy(value)) for name, value in trained.items()}
+        # the names of what has no adapter for its average
+        self._beside = [name for name, value in trained.items() if id(value) not in averages]
 
     @torch.no_grad()
     def update(self) -> None:
-        """One step of the average; call it after each optimizer step that was not skipped. Raises RuntimeError in a
-        block of `applied()`."""
+        """One step of the average, after each optimizer step that was not skipped; not inside `applied()`."""
         self._check_outside("update")
-        pairs = list(zip(self._averages, self._trained, strict=True))
-        # the model may have moved since
-        self._averages = [
-            average if average.device == value.device else average.to(value.device)
-            for average, value in pairs
-        ]
-        values = [value.to(average.dtype) for average, value in pairs]
-        torch._foreach_lerp_(self._averages, values, 1.0 - self.decay)
+        for name, value in self._trained.items():
+            if self._averages[name].device != value.device:  # the model has moved since
+                self._averages[name] = self._averages[name].to(value.device)
+        averages = list(self._averages.values())
+        values = [self._trained[name].to(average.dtype) for name, average in self._averages.items()]
+        torch._foreach_lerp_(averages, values, 1.0 - self.decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -86,7 +81,13 @@ class Ema:
             return
         if merged := merged_adapters(self._layers):
             raise MergeError(f"adapters must not be merged. Got {merged}. Call unmerge_adapter() first.")
-        with self._ema_active(), self._swapped_in(), self._same_requires_grad():
+        with ExitStack() as restored:
+            self._activate_ema(restored)
+            for name in self._beside:
+                value = self._trained[name]
+                restored.callback(_assign, value, value.detach().clone())
+                _assign(value, self._averages[name])
+            self._keep_requires_grad(restored)
             self._applied = True
             try:
                 yield
@@ -96,60 +97,64 @@ class Ema:
                     if layer.merged:
                         layer.unmerge()
 
-    @torch.no_grad()
     def adopt(self) -> None:
-        """Ends the accumulation: the trained parameters take the averages for good, and the adapter "ema" is
-        removed. Raises RuntimeError inside `applied()`."""
+        """Ends the accumulation: the trained parameters take the averages, and the adapter "ema" is removed."""
         self._check_outside("adopt")
-        for value, average in zip(self._trained, self._averages, strict=True):
-            value.copy_(average)
+        for name, average in self._averages.items():
+            _assign(self._trained[name], average)
         for part in (*self._layers, *self._wrappers):
             part.delete_adapter(EMA_ADAPTER)
         for configs in self._tuner_configs():
             configs.pop(EMA_ADAPTER, None)
-        self._layers, self._wrappers, self._beside = [], [], list(range(len(self._trained)))
+        self._layers, self._wrappers, self._beside = [], [], list(self._trained)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages under the names of what they average, for a checkpoint; not copied."""
-        return {name: average.detach() for name, average in zip(self._names, self._averages, strict=True)}
+        return {name: average.detach() for name, average in self._averages.items()}
 
-    @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continues from a `state_dict` of the same model. Raises ConfigError if names or shapes differ; nothing is
-        loaded."""
-        missing, unknown = sorted(set(self._names) - set(state)), sorted(set(state) - set(self._names))
+        """Continues from a `state_dict`. Raises ConfigError if names or shapes differ; nothing is loaded."""
+        missing, unknown = sorted(set(self._averages) - set(state)), sorted(set(state) - set(self._averages))
         if missing or unknown:
             raise ConfigError(
                 f"state must hold the averages of this model. Missing: {missing[:3]}, unknown: {unknown[:3]}. "
                 "Make the model and the average as in the run that saved them."
             )
-        for name, average in zip(self._names, self._averages, strict=True):
+        for name, average in self._averages.items():
             if state[name].shape != average.shape:
-                raise ConfigError(
-                    f"{name!r} must have shape {tuple(average.shape)}, got {tuple(state[name].shape)}."
-                )
-        for name, average in zip(self._names, self._averages, strict=True):
-            average.copy_(state[name])
+                wanted, found = tuple(average.shape), tuple(state[name].shape)
+                raise ConfigError(f"state[{name!r}] must have shape {wanted}, got {found}.")
+        for name, average in self._averages.items():
+            _assign(average, state[name])
 
     def _add_ema_adapter(self) -> dict[int, Tensor]:
         """Adds the adapter "ema" as a copy of the active one; its tensors by the id of what they average."""
-        source = self._source()
-        if source is None:
+        active = {tuple(layer.active_adapters) for layer in self._layers}
+        if not active:
             return {}
+        if len(active) > 1 or len(next(iter(active))) != 1:
+            raise ConfigError(f"one adapter must be active for an average, got {sorted(active)}. Set one.")
+        if any(EMA_ADAPTER in layer.configs for layer in self._layers):
+            raise ConfigError('model has an adapter "ema" already. Remove it by delete_adapter("ema").')
+        source: str = next(iter(active))[0]
         layers = [layer for layer in self._layers if source in layer.configs]
         config = copy.deepcopy(layers[0].configs[source])
         for configs in self._tuner_configs():
             configs[EMA_ADAPTER] = config  # from here on PEFT knows the adapter
         averages: dict[int, Tensor] = {}
-        with self._same_requires_grad():  # adding an adapter resets it
+        with ExitStack() as restored:
+            self._keep_requires_grad(restored)  # adding an adapter resets it
             for layer in layers:
                 layer.update_layer(EMA_ADAPTER, config)
-                averages.update(_copied(layer, source))
+                stores = (getattr(layer, attribute) for attribute in layer.adapter_layer_names)
+                for store in (store for store in stores if source in store):
+                    store[EMA_ADAPTER] = nn.Parameter(_wide_copy(store[source]), requires_grad=False)
+                    averages[id(store[source])] = store[EMA_ADAPTER]
             for wrapper in self._wrappers:
                 if source in wrapper.modules_to_save:
                     wrapper.update(EMA_ADAPTER)
-                    trained, mean = (wrapper.modules_to_save[name] for name in (source, EMA_ADAPTER))
-                    for value, average in zip(trained.parameters(), mean.parameters(), strict=True):
+                    tuned, mean = (wrapper.modules_to_save[name] for name in (source, EMA_ADAPTER))
+                    for value, average in zip(tuned.parameters(), mean.parameters(), strict=True):
                         average.data = _wide_copy(value)
                         average.requires_grad_(False)
                         averages[id(value)] = average
@@ -165,77 +170,35 @@ class Ema:
             if isinstance(configs, dict):
                 yield configs
 
-    @contextmanager
-    def _same_requires_grad(self) -> Iterator[None]:
-        flags = [(value, value.requires_grad) for value in self._module.parameters()]
-        try:
-            yield
-        finally:
-            for value, flag in flags:
-                value.requires_grad_(flag)
+    def _keep_requires_grad(self, restored: ExitStack) -> None:
+        for value in self._module.parameters():
+            restored.callback(value.requires_grad_, value.requires_grad)
 
-    def _source(self) -> str | None:
-        active = {tuple(layer.active_adapters) for layer in self._layers}
-        if not active:
-            return None
-        if len(active) > 1 or len(next(iter(active))) != 1:
-            raise ConfigError(f"one adapter must be active for an average, got {sorted(active)}. Set one.")
-        if any(EMA_ADAPTER in layer.configs for layer in self._layers):
-            raise ConfigError('model has an adapter "ema" already. Remove it by delete_adapter("ema").')
-        name: str = next(iter(active))[0]
-        return name
-
-    @contextmanager
-    def _ema_active(self) -> Iterator[None]:
+    def _activate_ema(self, restored: ExitStack) -> None:
         # not PEFT's set_adapter: it would make "ema" trainable and freeze what is trained
-        with_ema = [layer for layer in self._layers if EMA_ADAPTER in layer.configs]
+        layers = [layer for layer in self._layers if EMA_ADAPTER in layer.configs]
         wrappers = [part for part in self._wrappers if EMA_ADAPTER in part.modules_to_save]
         tuners = [part for part in self._module.modules() if isinstance(part, BaseTuner | PeftModel)]
         switches: list[tuple[Any, str, Any]] = [
-            *((layer, "_active_adapter", [EMA_ADAPTER]) for layer in with_ema),
+            *((layer, "_active_adapter", [EMA_ADAPTER]) for layer in layers),
             *((wrapper, "_active_adapter", EMA_ADAPTER) for wrapper in wrappers),
-            *((tuner, "active_adapter", EMA_ADAPTER) for tuner in tuners if with_ema),
+            *((tuner, "active_adapter", EMA_ADAPTER) for tuner in tuners if layers),
         ]
-        before = [(part, name, getattr(part, name)) for part, name, _ in switches]
-        try:
-            for switch in switches:
-                setattr(*switch)
-            yield
-        finally:
-            for switch in before:
-                setattr(*switch)
-
-    @contextmanager
-    def _swapped_in(self) -> Iterator[None]:
-        pairs = [(self._trained[i], self._averages[i]) for i in self._beside]
-        with torch.no_grad():
-            kept = [value.detach().clone() for value, _ in pairs]
-            for value, average in pairs:
-                value.copy_(average)
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for (value, _), before in zip(pairs, kept, strict=True):
-                    value.copy_(before)
+        for part, name, value in switches:
+            restored.callback(setattr, part, name, getattr(part, name))
+            setattr(part, name, value)
 
 
 def auto_decay(steps: int) -> float:
-    """The decay that fits a run: clamp(1 - 25 / steps, 0, 0.999), so that the average spans 4 % of the run. Raises
-    ConfigError if there is fewer than 1 optimizer step."""
+    """clamp(1 - 25 / steps, 0, 0.999): the average spans 4 % of the run. Raises ConfigError for steps < 1."""
     if steps < 1:
         raise ConfigError(f"steps must be at least 1. Got {steps}.")
     return min(max(1.0 - 25.0 / steps, 0.0), 0.999)
 
 
-def _copied(layer: RAdapterLayer, source: str) -> dict[int, Tensor]:
-    averages: dict[int, Tensor] = {}
-    for attribute in layer.adapter_layer_names:
-        store = getattr(layer, attribute)
-        if source in store:
-            store[EMA_ADAPTER] = nn.Parameter(_wide_copy(store[source]), requires_grad=False)
-            averages[id(store[source])] = store[EMA_ADAPTER]
-    return averages
+@torch.no_grad()
+def _assign(target: Tensor, value: Tensor) -> None:
+    target.copy_(value)
 
 
 def _wide_copy(value: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ merge in that order. All the arithmetic of the method is in this file, and every
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -82,8 +82,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The wrapped module's output, or its first element (attention output, attention weights), with the active
-        adapters applied; shapes and dtypes do not change."""
+        """The wrapped module's output, or its first element, with the active adapters applied, in the same shape."""
         if self.disable_adapters and self.merged:
             self.unmerge()
         output = self.base_layer(*args, **kwargs)
@@ -94,8 +93,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         return self._adapted(output)
 
     def affine(self, adapter_name: str | None = None) -> Tensor:
-        """M = I + alpha s A, (D, D), float32 or wider, without gradient: an adapter's whole effect in evaluation.
-        None composes the active adapters, in their order."""
+        """M = I + alpha s A of an adapter, or of the active ones in order: (D, D), float32 or wider, no gradient."""
         names = self._own(self.active_adapters) if adapter_name is None else [adapter_name]
         weight = self._linear.weight
         dtype = torch.promote_types(weight.dtype, torch.float32)
@@ -304,13 +302,10 @@ def _no_autocast(output: Tensor) -> Any:
 @contextmanager
 def use_coins(module: nn.Module, source: CoinSource) -> Iterator[None]:
     """A block in which every adapter in `module` draws its coins from `source`. With gradient checkpointing the
-    backward pass recomputes the towers, so call it inside the block too."""
-    layers = [part for part in module.modules() if isinstance(part, RAdapterLayer)]
-    before = [layer.coin_source for layer in layers]
-    for layer in layers:
-        layer.coin_source = source
-    try:
+    backward pass draws again, so call it inside the block too."""
+    with ExitStack() as restored:
+        for part in module.modules():
+            if isinstance(part, RAdapterLayer):
+                restored.callback(setattr, part, "coin_source", part.coin_source)
+                part.coin_source = source
         yield
-    finally:
-        for layer, previous in zip(layers, before, strict=True):
-            layer.coin_source = previous

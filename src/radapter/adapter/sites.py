@@ -22,61 +22,36 @@ Tower = Literal["image", "text"]
 
 @dataclass(frozen=True)
 class Site:
-    """One place for an adapter.
+    """One place for an adapter."""
 
-    Attributes:
-        name: Of the wrapped module, relative to the searched module.
-        tower: "image" or "text".
-        kind: "attention" or "ffn"; "other" for a module that the user named in an unknown block.
-        width: D, the size of the output that is adapted.
-        sample_axis: The axis of the output that counts samples: 0 if the batch comes first, 1 in blocks that see
-            (L, B, D).
-        block: Number of the block within its tower, from 0; None outside of numbered blocks.
-        obstacle: What makes an exact merge impossible here, for an error; "" if nothing does.
-    """
-
-    name: str
+    name: str  # of the wrapped module, relative to the searched module
     tower: Tower
-    kind: Literal["attention", "ffn", "other"]
-    width: int
-    sample_axis: int
-    block: int | None = None
-    obstacle: str = field(default="", repr=False)
+    kind: Literal["attention", "ffn", "other"]  # "other" for a module that the user named in an unknown block
+    width: int  # D, the size of the output that is adapted
+    sample_axis: int  # of the output: 0 if the batch comes first, 1 in blocks that see (L, B, D)
+    block: int | None = None  # its number within the tower, from 0; None outside of numbered blocks
+    obstacle: str = field(default="", repr=False)  # what makes an exact merge impossible here, for an error
 
 
 class Block(NamedTuple):
-    """A residual block: its type, its two outputs, and the norms that may follow them.
+    """A residual block: its type, its two outputs, and the norms that may follow them, by their names in it."""
 
-    Attributes:
-        kind: The type, "module:Name".
-        attention: Names to try, since versions of a library differ; the first that can carry an adapter is used.
-        ffn: Name of the FFN's output layer.
-        attention_norm: Name of a norm behind the attention; "" without one.
-        ffn_norm: Name of a norm behind the FFN.
-    """
-
-    kind: str
-    attention: tuple[str, ...]
+    kind: str  # "module:Type"
+    attention: tuple[str, ...]  # versions of a library differ: the first that can carry an adapter is used
     ffn: str
     attention_norm: str = ""
     ffn_norm: str = ""
 
 
 class Family(NamedTuple):
-    """What a library's models look like; types are written "module:Name".
+    """What a library's models look like; types are "module:Type"."""
 
-    Attributes:
-        name: For errors.
-        blocks: Its residual blocks.
-        towers: The tower of each type. A tower inside another (TimmModel's trunk) belongs to the outer one.
-        pairs: The names of the image and the text tower in each type of dual encoder. What else it holds (CoCa's
-            decoder) has no sites.
-    """
-
-    name: str
+    name: str  # for errors
     blocks: tuple[Block, ...]
-    towers: Mapping[str, Tower]
-    pairs: Mapping[str, tuple[str, str]]
+    towers: Mapping[
+        str, Tower
+    ]  # by type; a tower inside another (TimmModel's trunk) belongs to the outer one
+    pairs: Mapping[str, tuple[str, str]]  # image and text tower of dual encoders; decoders have no sites
 
 
 FAMILIES: list[Family] = []
@@ -86,14 +61,10 @@ _READS_WEIGHT_OF = {"torch.nn:MultiheadAttention": "out_proj", "timm.models.eva:
 
 
 def find_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[Site]:
-    """The sites of the known families inside `module`, in the order of its modules.
+    """The sites of the known families in these towers of `module`, in the order of its modules.
 
-    Args:
-        module: A dual encoder, a tower, or a module that contains one; adapted already or not.
-        towers: The towers to search.
-
-    Returns:
-        At least one site for every requested tower that is present; an absent tower has none.
+    `module` is a dual encoder, a tower, or contains one; adapted already or not. Every requested tower that is
+    present has at least one site.
 
     Raises:
         SiteError: No site at all, a present tower without sites, or a norm between a site and its residual addition.
@@ -106,8 +77,7 @@ def find_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[Site]:
 
 
 def block_names(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
-    """The names of the residual blocks of these towers, each once, in the order of the module. Raises SiteError as
-    `find_sites`."""
+    """The names of these towers' residual blocks, in the module's order. Raises SiteError as `find_sites`."""
     sites = find_sites(module, towers)
     of_kind = ([site.name for site in sites if site.kind == kind] for kind in ("attention", "ffn"))
     return list(dict.fromkeys(_common_parent(*pair) for pair in zip(*of_kind, strict=True)))
@@ -176,10 +146,8 @@ def inert_reason(module: nn.Module, name: str) -> str:
 
 
 def is_packed_attention(module: nn.Module) -> bool:
-    """Whether it is an attention with one matrix for queries, keys and values, the parameter `in_proj_weight`.
-
-    `nn.MultiheadAttention` and open_clip's own `Attention` are; they read the matrix and call no layer for it.
-    """
+    """Whether it is an attention that reads one matrix for queries, keys and values, `in_proj_weight`, as
+    `nn.MultiheadAttention` and open_clip's own `Attention` do."""
     return (
         not isinstance(module, BaseTunerLayer)
         and isinstance(getattr(module, "in_proj_weight", None), nn.Parameter)

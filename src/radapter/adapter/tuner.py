@@ -11,13 +11,14 @@ from typing import Any, Self
 import peft
 from peft.tuners.tuners_utils import BaseTuner
 from peft.utils import PeftType
+from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from radapter.adapter.config import RAdapterConfig
 from radapter.adapter.layer import RAdapterLayer
 from radapter.adapter.selection import named_sites, select_sites
 from radapter.adapter.sites import Site
-from radapter.adapter.statistics import hold_statistics
 from radapter.errors import ConfigError, did_you_mean
 
 _NAME = "radapter"
@@ -41,9 +42,8 @@ except ImportError as error:  # pragma: no cover - a PEFT of the future
 class RAdapterModel(BaseTuner):  # type: ignore[misc]
     """Puts adapters into a module; `peft.get_peft_model(module, RAdapterConfig())` makes one.
 
-    All of PEFT's methods work. Two things differ: `merge_adapter(safe_merge=True)` and
-    `merge_and_unload(safe_merge=True)` check every layer before they change any, and sites are found by type if
-    `target_modules` is None.
+    All of PEFT's methods work. Two differ: merging with `safe_merge=True` checks every layer before it changes any,
+    and sites are found by type if `target_modules` is None.
     """
 
     prefix = f"{_NAME}_"
@@ -51,8 +51,8 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
     target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 - PEFT's declaration
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
-        """PEFT's entry for every new adapter; selects and checks the sites before anything changes. Raises SiteError
-        if the configuration and the model do not fit, and ConfigError if r exceeds the narrowest width."""
+        """PEFT's entry for every new adapter; checks the sites before anything changes. Raises SiteError if
+        configuration and model do not fit, and ConfigError if r exceeds the narrowest width."""
         config = self.peft_config[adapter_name]
         # A new adapter gets a copy: alpha belongs to it, and the user may use the configuration again. A loaded one
         # keeps the object that `from_pretrained` was given, as in PEFT.
@@ -77,11 +77,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         return self
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
-        """Merges adapters into the base weights; `unmerge_adapter` restores them bitwise.
-
-        Args:
-            adapter_names: None merges the active adapters; several are composed in their order.
-            safe_merge: Look for non-finite results in all layers before the first is changed.
+        """Merges adapters, by default the active ones, in order; `unmerge_adapter` restores the weights bitwise.
 
         Raises:
             MergeError: `safe_merge`, and a merged weight would not be finite; nothing was merged.
@@ -155,6 +151,29 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
     ) -> None:
         # PEFT's own copies `child.weight`, which nn.MultiheadAttention lacks; layers place their own parameters
         setattr(parent, child_name, new_module)
+
+
+def hold_statistics(module: nn.Module) -> None:
+    """Puts every layer with running statistics inside `module` into evaluation mode; other layers keep their mode.
+
+    BatchNorm in training mode updates statistics that neither an adapter nor a file of trained weights holds, so the
+    saved model would differ from the trained one, and alpha 0 from the base model. Modules that PEFT saves whole
+    (`modules_to_save`) are skipped.
+    """
+    if isinstance(module, AuxiliaryTrainingWrapper):
+        module = module.original_module
+    if _has_statistics(module):
+        module.training = False
+    for child in module.children():
+        hold_statistics(child)
+
+
+def _has_statistics(module: nn.Module) -> bool:
+    """BatchNorm and InstanceNorm, and layers of other libraries with buffers of the same names (EvoNorm, ABN)."""
+    if isinstance(module, _NormBase):
+        return module.track_running_stats
+    buffers = dict(module.named_buffers(recurse=False))
+    return any(name in buffers for name in ("running_mean", "running_var"))
 
 
 def _register() -> None:

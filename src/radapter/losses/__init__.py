@@ -51,13 +51,7 @@ else:
 def bound_loss(
     name: LossName, *, margin: float | None, label_smoothing: float | None, logit_bias: Tensor | None
 ) -> FeatureLoss:
-    """Returns a loss with its settings bound.
-
-    Args:
-        name: A key of `LOSSES`.
-        margin: delta; None for the loss's default.
-        label_smoothing: eps; None for the loss's default.
-        logit_bias: Scalar, for SigLIP's loss; None for models without one.
+    """Returns a loss with its settings bound; None is the loss's default. SigLIP's needs the model's logit bias.
 
     Raises:
         ConfigError: A setting that this loss does not have, or SigLIP's loss for a model without a logit bias.

@@ -13,9 +13,9 @@ from torch import Tensor
 from radapter.errors import ConfigError
 
 
-def check_features(image_features: Tensor, text_features: Tensor) -> None:
-    """Raises ValueError unless the two feature matrices have one shape (B, E) with at least one row."""
-    check_rows(image_features)
+def check_pairs(image_features: Tensor, text_features: Tensor, targets: Tensor | None = None) -> None:
+    """Raises ValueError unless the features have one shape (B, E), B at least 1, and targets are (B,) integers."""
+    check_images(image_features, targets)
     if text_features.shape != image_features.shape:
         raise ValueError(
             f"text_features must have the shape of image_features, {tuple(image_features.shape)}. "
@@ -23,29 +23,23 @@ def check_features(image_features: Tensor, text_features: Tensor) -> None:
         )
 
 
-def check_rows(image_features: Tensor) -> None:
-    """Raises ValueError unless the features are (B, E) with at least one row."""
-    if image_features.ndim != 2 or len(image_features) == 0:
-        shape = tuple(image_features.shape)
+def check_images(image_features: Tensor, targets: Tensor | None) -> None:
+    """Raises ValueError unless the features are (B, E), B at least 1, and targets are (B,) integers."""
+    shape = tuple(image_features.shape)
+    if len(shape) != 2 or shape[0] == 0:
         raise ValueError(f"image_features must be (B, E) with B at least 1. Got {shape}.")
-
-
-def check_targets(targets: Tensor, rows: int) -> None:
-    """Raises ValueError unless `targets` is one integer per row."""
-    if tuple(targets.shape) != (rows,):
-        raise ValueError(f"targets must be (B,) = ({rows},). Got {tuple(targets.shape)}.")
+    if targets is None:
+        return
+    if tuple(targets.shape) != shape[:1]:
+        raise ValueError(f"targets must be (B,) = ({shape[0]},). Got {tuple(targets.shape)}.")
     if targets.is_floating_point() or targets.is_complex():
         raise ValueError(f"targets must be integers. Got {targets.dtype}. Convert them by .long().")
 
 
-def check_label_smoothing(label_smoothing: float) -> None:
-    """Raises ConfigError unless `label_smoothing` is in [0, 1)."""
+def check_settings(label_smoothing: float, margin: float = 0.0) -> None:
+    """Raises ConfigError unless `label_smoothing` is in [0, 1), and `margin` finite and at least 0."""
     if not 0.0 <= label_smoothing < 1.0:
         raise ConfigError(f"label_smoothing must be in [0, 1). Got {label_smoothing}. The paper uses 0.02.")
-
-
-def check_margin(margin: float) -> None:
-    """Raises ConfigError unless `margin` is a finite number of at least 0."""
     if not (margin >= 0.0 and math.isfinite(margin)):
         raise ConfigError(f"margin must be a finite number >= 0. Got {margin}. The paper uses 0.05.")
 
@@ -87,8 +81,7 @@ def same_target(targets: Tensor) -> Tensor:
 def number_classes(targets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """A number in [0, G) for each row's class, and the size of that class, (G,) each, in `dtype`.
 
-    Not by `torch.unique`: the shape of its result depends on the data, so it waits for a GPU. As floats, classes
-    compare straight into a buffer of the logits; they are exact below 2^24.
+    `torch.unique` would wait for a GPU. As floats, classes compare into a buffer of the logits; exact below 2^24.
     """
     ordered = targets.sort().values
     first = torch.searchsorted(ordered, targets)
@@ -106,12 +99,8 @@ def class_dots(queries: Tensor, keys: Tensor, classes: Tensor) -> Tensor:
 def target_weights(class_sizes: Tensor, label_smoothing: float) -> tuple[Tensor, Tensor]:
     """The weights of a positive and of a negative, (B,) each, in a row of the smoothed target distribution.
 
-    For row i with |P(i)| = n_i positives among B columns, (1 - eps) / n_i and eps / (B - n_i). A row without a
-    negative has 1 / B and no eps term, so it sums to 1 too.
-
-    Args:
-        class_sizes: n_i, (B,), float: the number of rows that share row i's target, itself included.
-        label_smoothing: eps.
+    With n_i = `class_sizes`, (B,), the rows that share row i's target, (1 - eps) / n_i and eps / (B - n_i). A row
+    without a negative has 1 / B and no eps term, so it sums to 1 too.
     """
     batch = class_sizes.shape[0]
     has_negative = class_sizes < batch

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from radapter.losses.batch import check_features, full_precision, scaled_cosines
+from radapter.losses.batch import check_pairs, full_precision, scaled_cosines
 from radapter.losses.gather import Parts
 from radapter.losses.loss import Loss, own_targets
 from radapter.losses.tiled import mpm_nce_tiled
@@ -30,7 +30,7 @@ def clip_loss(image_features: Tensor, text_features: Tensor, logit_scale: Tensor
     Raises:
         ValueError: Shapes differ.
     """
-    check_features(image_features, text_features)
+    check_pairs(image_features, text_features)
     with full_precision(image_features):
         logits = scaled_cosines(image_features, text_features, logit_scale)  # (B, B)
         own = torch.arange(len(logits), device=logits.device)

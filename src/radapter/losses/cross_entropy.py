@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from radapter.losses.batch import check_label_smoothing, check_rows, check_targets, linear_logits
+from radapter.losses.batch import check_images, check_settings, linear_logits
 from radapter.losses.gather import Parts
 from radapter.losses.loss import Loss
 
@@ -39,7 +39,7 @@ def head_cross_entropy(
         ValueError: Shapes do not fit each other, or targets is not (B,) of integers.
         ConfigError: label_smoothing is out of range.
     """
-    check_rows(image_features)
+    check_images(image_features, targets)
     if weight.ndim != 2 or weight.shape[1] != image_features.shape[1]:
         raise ValueError(
             f"weight must be (C, E) with E = {image_features.shape[1]} of image_features. "
@@ -47,8 +47,7 @@ def head_cross_entropy(
         )
     if tuple(bias.shape) != (len(weight),):
         raise ValueError(f"bias must be (C,) = ({len(weight)},) of weight. Got {tuple(bias.shape)}.")
-    check_targets(targets, len(image_features))
-    check_label_smoothing(label_smoothing)
+    check_settings(label_smoothing)
     logits = linear_logits(image_features, weight, bias)  # (B, C), float32 or wider
     return F.cross_entropy(logits, targets.long(), label_smoothing=label_smoothing)
 

@@ -18,20 +18,13 @@ from radapter.errors import ConfigError
 @final
 @dataclass(frozen=True)
 class Parts:
-    """How the rows of one batch are spread over processes.
+    """How the rows of one batch are spread over processes."""
 
-    Attributes:
-        group: The processes, this one among them.
-        sizes: Rows of each process, by rank, at least 1.
-        gradient_reduction: What the caller does with the processes' gradients: "mean" (DDP, FSDP) or "sum".
-
-    Raises:
-        ConfigError: `gradient_reduction` is neither.
-    """
-
-    group: dist.ProcessGroup
-    sizes: tuple[int, ...]
-    gradient_reduction: Literal["mean", "sum"] = "mean"
+    group: dist.ProcessGroup  # this process among them
+    sizes: tuple[int, ...]  # rows of each process, by rank, at least 1
+    gradient_reduction: Literal["mean", "sum"] = (
+        "mean"  # of the processes' gradients by the caller; DDP's is "mean"
+    )
 
     def __post_init__(self) -> None:
         if self.gradient_reduction not in ("mean", "sum"):

@@ -24,18 +24,11 @@ class FeatureLoss(Protocol):
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss that a method can be trained with.
+    """A loss that a method can be trained with."""
 
-    Attributes:
-        name: `loss.name` in run.yaml.
-        function: A `FeatureLoss` that takes the settings as further keyword arguments.
-        settings: Those of `margin` and `label_smoothing` that it reads, with their defaults.
-        reads_logit_bias: Whether it takes the model's logit bias too.
-    """
-
-    name: str
-    function: Callable[..., Tensor]
-    settings: Mapping[str, float] = field(default_factory=dict)
+    name: str  # `loss.name` in run.yaml
+    function: Callable[..., Tensor]  # a `FeatureLoss` that takes the settings as further keyword arguments
+    settings: Mapping[str, float] = field(default_factory=dict)  # `margin`, `label_smoothing`: defaults
     reads_logit_bias: bool = False
 
 

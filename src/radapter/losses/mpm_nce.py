@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from radapter.losses.batch import (
-    check_features,
-    check_label_smoothing,
-    check_margin,
-    check_targets,
+    check_pairs,
+    check_settings,
     full_precision,
     same_target,
     scaled_cosines,
@@ -62,11 +60,8 @@ def mpm_nce(
         ValueError: Shapes differ, or targets is not (B,) of integers.
         ConfigError: margin or label_smoothing is out of range.
     """
-    check_features(image_features, text_features)
-    check_targets(targets, len(image_features))
-    check_label_smoothing(label_smoothing)
-    check_margin(margin)
-
+    check_pairs(image_features, text_features, targets)
+    check_settings(label_smoothing, margin)
     with full_precision(image_features):
         positive = same_target(targets)  # (B, B)
         logits = scaled_cosines(image_features, text_features, logit_scale)  # (B, B), rows are images

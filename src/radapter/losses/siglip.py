@@ -7,14 +7,7 @@ positives, as in `mpm_nce`, where the paper has one positive per row. With uniqu
 from torch import Tensor
 from torch.nn import functional as F
 
-from radapter.losses.batch import (
-    check_features,
-    check_targets,
-    full_precision,
-    same_target,
-    scaled_cosines,
-    widen,
-)
+from radapter.losses.batch import check_pairs, full_precision, same_target, scaled_cosines, widen
 from radapter.losses.gather import Parts
 from radapter.losses.loss import Loss
 
@@ -44,8 +37,7 @@ def siglip_loss(
     Raises:
         ValueError: Shapes differ, or targets is not (B,) of integers.
     """
-    check_features(image_features, text_features)
-    check_targets(targets, len(image_features))
+    check_pairs(image_features, text_features, targets)
     with full_precision(image_features):
         logits = scaled_cosines(image_features, text_features, logit_scale)  # (B, B)
         if logit_bias is not None:

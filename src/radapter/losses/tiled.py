@@ -25,10 +25,8 @@ from torch.autograd.function import once_differentiable
 
 from radapter.errors import ConfigError
 from radapter.losses.batch import (
-    check_features,
-    check_label_smoothing,
-    check_margin,
-    check_targets,
+    check_pairs,
+    check_settings,
     class_dots,
     full_precision,
     number_classes,
@@ -73,10 +71,8 @@ def mpm_nce_tiled(
         ValueError: Shapes differ, targets is not (B,) of integers, or the sizes of `parts` do not fit.
         ConfigError: margin, label_smoothing or tile is out of range.
     """
-    check_features(image_features, text_features)
-    check_targets(targets, len(image_features))
-    check_label_smoothing(label_smoothing)
-    check_margin(margin)
+    check_pairs(image_features, text_features, targets)
+    check_settings(label_smoothing, margin)
     if tile is not None and tile < 1:
         raise ConfigError(f"tile must be None or an int >= 1, got {tile}. None selects it by the device.")
     if parts is not None:

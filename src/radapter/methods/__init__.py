@@ -147,7 +147,7 @@ def _check_known(names: Sequence[str], known: Iterable[str], task: str, requirem
 
 
 def unknown_method(name: str, task: str) -> str:
-    """A sentence for an error, with a leading space: the new name of a method or the nearest one; may be empty."""
+    """A sentence for an error: the new name of a method or the nearest one, with a leading space, or empty."""
     if name in RENAMED.get(task, {}):
         return f" In {task}, '{name}' is now '{RENAMED[task][name]}'."
     return did_you_mean(name, (*TABLES[task], *groups_of(task)))

@@ -39,7 +39,6 @@ METHOD = Method(
     learning_rate=1e-5,
     rate_source="FLYP's release",
     build=build,
-    runs="flyp",
 )
 BOTH_TOWERS = replace(
     METHOD,

@@ -20,7 +20,6 @@ ZERO_SHOT = Method(
     rate_source="nothing is trained",
     alpha=0.0,
     build=None,
-    runs="zero-shot",
     towers=(),
 )
 
@@ -43,5 +42,4 @@ LINEAR_PROBE = Method(
     head_learning_rate=0.1,
     towers=(),
     build=build_probe,
-    runs="linear-probe",
 )

@@ -36,7 +36,6 @@ METHOD = Method(
     head_learning_rate=3e-5,
     alpha=1.0,
     build=build,
-    runs="full",
     towers=("image",),
 )
 WISE_FT = replace(METHOD, name="wise-ft", summary="full, interpolated with zero-shot", alpha="auto")

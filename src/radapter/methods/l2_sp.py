@@ -67,6 +67,5 @@ METHOD = Method(
     rate_source="WiSE-FT's release: L2-SP has none for CLIP",
     head_learning_rate=3e-5,
     build=build,
-    runs="l2-sp",
     towers=("image",),
 )

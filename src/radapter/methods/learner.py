@@ -20,23 +20,14 @@ from radapter.zeroshot import LinearHead
 
 @dataclass(frozen=True)
 class LabelledPairs:
-    """One batch of (image, caption) pairs, each distinct caption once.
+    """One batch of (image, caption) pairs, each distinct caption once."""
 
-    Attributes:
-        pixels: (B, 3, H, W).
-        tokens: (U, L), the U distinct captions.
-        caption_of_image: (B,), indices of the U captions.
-        targets: (B,), int; equal values are positives of each other.
-        parts: The processes that share the batch, if these are this process's rows; None for a whole batch.
-        text_features: (U, E), unit norm, of the captions, if they are known; None to run the text tower.
-    """
-
-    pixels: Tensor
-    tokens: Tensor
-    caption_of_image: Tensor
-    targets: Tensor
-    parts: Parts | None = None
-    text_features: Tensor | None = None
+    pixels: Tensor  # (B, 3, H, W)
+    tokens: Tensor  # (U, L), the U distinct captions
+    caption_of_image: Tensor  # (B,), indices of the U captions
+    targets: Tensor  # (B,), int; equal values are positives of each other
+    parts: Parts | None = None  # the processes that share the batch, if these are this process's rows
+    text_features: Tensor | None = None  # (U, E), unit norm, of the captions; None runs the text tower
 
 
 class _Learner(nn.Module):
@@ -48,9 +39,7 @@ class _Learner(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Sets the mode, but keeps in evaluation mode what training must not change: frozen towers, and statistics.
 
-        A tower in which nothing is trained computes as in evaluation, without dropout. In a tower with adapters the
-        library's own dropout stays active, as in PEFT. BatchNorm keeps its statistics in every method, also if its
-        weights are trained: see `adapter.statistics`.
+        A frozen tower thus has no dropout; in a tower with adapters the library's own stays active, as in PEFT.
         """
         super().train(mode)
         for tower in (self.encoder.image_tower(), self.encoder.text_tower()):

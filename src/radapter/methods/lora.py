@@ -51,8 +51,8 @@ def build(
 
 
 def lora_targets(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
-    """The names of the matrices in the residual blocks of these towers; an attention with one matrix for queries,
-    keys and values is named whole (see `lora_attention`). Raises SiteError if there is no block."""
+    """The matrices in these towers' residual blocks, by name; an attention with one matrix for queries, keys and
+    values is named whole (see `lora_attention`). Raises SiteError if there is no block."""
     in_blocks = tuple(f"{block}." for block in block_names(module, towers))
     attentions = [name for name, part in module.named_modules() if is_packed_attention(part)]
     in_attentions = tuple(f"{attention}." for attention in attentions)
@@ -73,7 +73,6 @@ METHOD = Method(
     learning_rate=2e-4,
     rate_source="CLIP-LoRA's release",
     build=build,
-    runs="lora",
     settings_type=LoraSettings,
 )
 RANK_STABILISED = replace(

@@ -100,6 +100,5 @@ METHOD = Method(
     rate_source="Mask-Fill's release",
     head_learning_rate=3e-5,
     build=build,
-    runs="mask-fill",
     towers=("image",),
 )

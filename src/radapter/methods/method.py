@@ -38,47 +38,28 @@ class Build(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """A way of fine-tuning.
+    """A way of fine-tuning."""
 
-    Attributes:
-        name: As users write it.
-        summary: What it trains, in a few words.
-        source: The paper.
-        losses: The losses it can be trained with; the first is the default.
-        learning_rate: The source's peak rate of the towers for CLIP ViT-B, whose image tower is 768 wide (see
-            `rates`); the head's if only a head is trained.
-        rate_source: Where that rate was published.
-        build: Makes an encoder trainable; None if nothing is trained.
-        runs: The method whose training it shares: `full` for WiSE-FT, itself for most.
-        alpha: Of its row: a number, or "auto" for `select.alpha`.
-        settings_type: What users set of it. Methods with one type of settings are a family.
-        fixed: The settings that it fixes; users cannot set them.
-        fixed_recipe: What it fixes of the recipe.
-        after: The method that is trained first, on half of the epochs, and whose head this one starts from.
-        averages: Its weights are this average of the trainings of `runs` at every learning rate of a grid.
-        head_learning_rate: The trained head's peak rate at that of the towers; None if no head is trained.
-        part_of: The method of which it changes one part; None for a method of its own.
-        towers: The towers that it trains, unless its settings name others; empty if only a head is trained, whose
-            rate does not depend on the tower's width.
-    """
+    name: str  # as users write it
+    summary: str  # what it trains, in a few words
+    source: str  # the paper
+    losses: tuple[LossName, ...]  # what it can be trained with; the first is the default
+    learning_rate: float  # the source's peak rate for CLIP ViT-B (see `rates`): the towers', or a lone head's
+    rate_source: str  # where that rate was published
+    build: Build | None  # makes an encoder trainable; None if nothing is trained
+    runs: str = ""  # the method whose training it shares, by default itself: `full` for WiSE-FT
+    alpha: float | Literal["auto"] = "auto"  # of its row; "auto" is `select.alpha`
+    settings_type: type[MethodSettings] = MethodSettings  # methods with one type of settings are a family
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # settings that users cannot set
+    fixed_recipe: Mapping[str, Any] = field(default_factory=dict)  # what it fixes of the recipe
+    after: str | None = None  # trained first, on half of the epochs; its head is this one's start
+    averages: Literal["uniform", "greedy"] | None = None  # of the trainings of `runs` at all rates of a grid
+    head_learning_rate: float | None = None  # the trained head's peak rate at that of the towers
+    part_of: str | None = None  # the method of which it changes one part
+    towers: tuple[str, ...] = TOWERS  # what it trains, unless its settings name others
 
-    name: str
-    summary: str
-    source: str
-    losses: tuple[LossName, ...]
-    learning_rate: float
-    rate_source: str
-    build: Build | None
-    runs: str
-    alpha: float | Literal["auto"] = "auto"
-    settings_type: type[MethodSettings] = MethodSettings
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    fixed_recipe: Mapping[str, Any] = field(default_factory=dict)
-    after: str | None = None
-    averages: Literal["uniform", "greedy"] | None = None
-    head_learning_rate: float | None = None
-    part_of: str | None = None
-    towers: tuple[str, ...] = TOWERS
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", self.runs or self.name)
 
     @property
     def keys(self) -> tuple[str, ...]:

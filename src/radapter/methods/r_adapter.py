@@ -95,7 +95,6 @@ METHOD = Method(
     learning_rate=5e-4,
     rate_source="R-Adapter's release",
     build=build,
-    runs="r-adapter",
     settings_type=RAdapterSettings,
 )
 
@@ -108,7 +107,6 @@ WITH_HEAD = Method(
     rate_source=METHOD.rate_source,
     head_learning_rate=HEAD_RATE,
     build=build_under_head,
-    runs="r-adapter+head",
     settings_type=RAdapterSettings,
     fixed={"towers": ["image"]},
     towers=("image",),

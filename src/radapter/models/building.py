@@ -20,15 +20,13 @@ _MODULES_PER_TENSOR, _SPARE_MODULES = 20, 10_000
 
 
 def described(build: Callable[[], nn.Module], config: Path, weights: Mapping[str, Tensor]) -> nn.Module:
-    """Builds a module, described by the file `config`, on torch's meta device, where it takes no memory. Raises
-    ModelError if it is larger than these weights can be."""
+    """Builds a module on the meta device, without memory. Raises ModelError if it is too large for these weights."""
     with reading(config), torch.device("meta"), _bounded(weights, config):
         return build()
 
 
 def without_prefixes(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
-    """Strips those of `PREFIXES` that all names in `weights` start with, one after the other, unless one of the
-    model's own `names` is among them."""
+    """Strips those of `PREFIXES` that all weights share, unless the model's own `names` are among them."""
     found = dict(weights)
     while found and found.keys().isdisjoint(names):
         prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in found)), None)
@@ -69,13 +67,9 @@ def _bounded(weights: Mapping[str, Tensor], config: Path) -> Iterator[None]:
     def on_module(_: nn.Module, __: str, ___: nn.Module | None) -> None:
         take("modules", 1)
 
-    handles = [
+    with (
         registration.register_module_parameter_registration_hook(on_tensor),
         registration.register_module_buffer_registration_hook(on_tensor),
         registration.register_module_module_registration_hook(on_module),
-    ]
-    try:
+    ):  # each hook is removed at the end
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

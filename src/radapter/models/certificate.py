@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from radapter.errors import ExportError
 from radapter.manifests import MANIFEST, check, check_recorded, compared, hashes_of
-from radapter.models.encoder import Towers
-from radapter.models.library import Batch, Features
+from radapter.models.encoder import Batch, Features, Towers
 from radapter.storage import read_json, sha256
 
 CERTIFICATE = "certificate.json"
@@ -24,8 +23,7 @@ _PACKAGES = ("torch", "transformers", "open_clip_torch", "timm", "peft", "safete
 
 
 def fixed_batch(towers: Towers, dtype: torch.dtype) -> Batch:
-    """Images of normal noise, and token ids of random words up to an end-of-text id; the same in every call with
-    equal sizes."""
+    """Images of normal noise, and token ids of random words up to an end-of-text id; the same in every call."""
     generator = torch.Generator().manual_seed(SEED)
     size = towers.image_size
     pixels = torch.randn(SAMPLES, 3, size, size, generator=generator).to(dtype)
@@ -90,8 +88,7 @@ def certificate(
 
 
 def check_certified(folder: Path) -> None:
-    """Checks the files of a folder that `export` wrote; ignores any other folder. Raises DamagedError if a file is
-    missing, or differs from the manifest or, in older folders, from the certificate."""
+    """Raises DamagedError if a folder of `export` differs from its manifest or, if older, its certificate."""
     file = folder / CERTIFICATE
     if (folder / MANIFEST).is_file() and file.is_file():
         check_recorded(folder)

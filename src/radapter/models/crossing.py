@@ -28,6 +28,16 @@ _PLAIN_TEXT = {
 }  # fmt: skip
 _PLAIN_MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
 
+# transformers' names of sizes, open_clip's and open_clip's defaults
+_VISION_SIZES = (
+    ("hidden_size", "width", 768), ("num_hidden_layers", "layers", 12), ("image_size", "image_size", 224),
+    ("patch_size", "patch_size", 16),
+)  # fmt: skip
+_TEXT_SIZES = (
+    ("hidden_size", "width", 512), ("num_hidden_layers", "layers", 12), ("num_attention_heads", "heads", 8),
+    ("vocab_size", "vocab_size", 49408), ("max_position_embeddings", "context_length", 77),
+)  # fmt: skip
+
 # transformers' names and open_clip's of tensors that are neither fused nor transposed
 _BLOCK_NAMES = (
     ("self_attn.out_proj", "attn.out_proj"),
@@ -56,8 +66,7 @@ _TOWERS = (("vision_model.encoder.layers", "visual.transformer.resblocks"),
 
 
 def open_clip_config(config: Any) -> dict[str, Any]:
-    """open_clip's `model_cfg` for a transformers CLIP configuration, with the folder's own tokenizer. Raises
-    ModelError if open_clip has no such architecture; names the difference."""
+    """open_clip's `model_cfg` for transformers' CLIP. Raises ModelError if open_clip has no such architecture."""
     if config.model_type != "clip":
         raise ModelError(
             f"only CLIP crosses to open_clip, not '{config.model_type}'. Use format='transformers'."
@@ -70,37 +79,29 @@ def open_clip_config(config: Any) -> dict[str, Any]:
         raise ModelError(f"open_clip's CLIP takes 3 channels. This model takes {vision.num_channels}.")
     if text.eos_token_id is None:
         raise ModelError("the eos_token_id of the text tower must be set to cross to open_clip. It is None.")
-    by_largest = text.eos_token_id == _ARGMAX_EOS
+    towers = [
+        {theirs: getattr(tower, ours) for ours, theirs, _ in sizes}
+        | {
+            "mlp_ratio": tower.intermediate_size / tower.hidden_size,
+            "norm_kwargs": {"eps": tower.layer_norm_eps},
+        }
+        for tower, sizes in ((vision, _VISION_SIZES), (text, _TEXT_SIZES))
+    ]
+    pooling = {
+        "hf_tokenizer_name": HERE,
+        "pool_type": "argmax" if text.eos_token_id == _ARGMAX_EOS else "eos",
+        "eos_id": text.eos_token_id,
+    }
     return {
         "embed_dim": config.projection_dim,
         "quick_gelu": _ACTIVATIONS[text.hidden_act],
-        "vision_cfg": {
-            "image_size": vision.image_size,
-            "patch_size": vision.patch_size,
-            "layers": vision.num_hidden_layers,
-            "width": vision.hidden_size,
-            "head_width": vision.hidden_size // vision.num_attention_heads,
-            "mlp_ratio": vision.intermediate_size / vision.hidden_size,
-            "norm_kwargs": {"eps": vision.layer_norm_eps},
-        },
-        "text_cfg": {
-            "context_length": text.max_position_embeddings,
-            "vocab_size": text.vocab_size,
-            "hf_tokenizer_name": HERE,
-            "width": text.hidden_size,
-            "heads": text.num_attention_heads,
-            "layers": text.num_hidden_layers,
-            "mlp_ratio": text.intermediate_size / text.hidden_size,
-            "pool_type": "argmax" if by_largest else "eos",
-            "eos_id": text.eos_token_id,
-            "norm_kwargs": {"eps": text.layer_norm_eps},
-        },
+        "vision_cfg": towers[0] | {"head_width": vision.hidden_size // vision.num_attention_heads},
+        "text_cfg": towers[1] | pooling,
     }
 
 
 def transformers_config(config: Mapping[str, Any]) -> CLIPConfig:
-    """transformers' CLIP configuration for open_clip's `model_cfg`. Raises ModelError if transformers' CLIP has no
-    such architecture; names the difference."""
+    """transformers' CLIP for open_clip's `model_cfg`. Raises ModelError if it has no such architecture."""
     vision, text = dict(config["vision_cfg"]), dict(config["text_cfg"])
     for part, given, plain in (
         ("model", config, _PLAIN_MODEL), ("vision_cfg", vision, _PLAIN_VISION), ("text_cfg", text, _PLAIN_TEXT)
@@ -118,35 +119,23 @@ def transformers_config(config: Mapping[str, Any]) -> CLIPConfig:
             f"transformers' CLIP pools text at an eos id other than 2, or at the largest id. This model has "
             f"pool_type '{pool_type}' and eos_id {eos_id}. Use format='open_clip'."
         )
-    activation = "quick_gelu" if config.get("quick_gelu") else "gelu"
-    width, text_width = vision.get("width", 768), text.get("width", 512)
-    shared = {"projection_dim": config["embed_dim"], "hidden_act": activation}
-    vision_config = CLIPVisionConfig(
-        **shared,
-        hidden_size=width,
-        intermediate_size=int(width * vision.get("mlp_ratio", 4.0)),
-        num_hidden_layers=vision.get("layers", 12),
-        num_attention_heads=width // vision.get("head_width", 64),
-        image_size=vision.get("image_size", 224),
-        patch_size=vision.get("patch_size", 16),
-        layer_norm_eps=(vision.get("norm_kwargs") or {}).get("eps", 1e-5),
-    )
-    text_config = CLIPTextConfig(
-        **shared,
-        hidden_size=text_width,
-        intermediate_size=int(text_width * text.get("mlp_ratio", 4.0)),
-        num_hidden_layers=text.get("layers", 12),
-        num_attention_heads=text.get("heads", 8),
-        vocab_size=text.get("vocab_size", 49408),
-        max_position_embeddings=text.get("context_length", 77),
-        layer_norm_eps=(text.get("norm_kwargs") or {}).get("eps", 1e-5),
-        bos_token_id=0,
-        pad_token_id=text.get("pad_id", 0),
-        eos_token_id=_ARGMAX_EOS if pool_type == "argmax" else eos_id,
-    )
+    towers = []
+    for tower, sizes in ((vision, _VISION_SIZES), (text, _TEXT_SIZES)):
+        of_tower = {ours: tower.get(theirs, default) for ours, theirs, default in sizes}
+        of_tower["intermediate_size"] = int(of_tower["hidden_size"] * tower.get("mlp_ratio", 4.0))
+        of_tower["layer_norm_eps"] = (tower.get("norm_kwargs") or {}).get("eps", 1e-5)
+        of_tower["hidden_act"] = "quick_gelu" if config.get("quick_gelu") else "gelu"
+        of_tower["projection_dim"] = config["embed_dim"]
+        towers.append(of_tower)
+    heads = towers[0]["hidden_size"] // vision.get("head_width", 64)
+    ids = {
+        "bos_token_id": 0,
+        "pad_token_id": text.get("pad_id", 0),
+        "eos_token_id": _ARGMAX_EOS if pool_type == "argmax" else eos_id,
+    }
     return CLIPConfig(
-        text_config=text_config.to_dict(),
-        vision_config=vision_config.to_dict(),
+        vision_config=CLIPVisionConfig(**towers[0], num_attention_heads=heads).to_dict(),
+        text_config=CLIPTextConfig(**towers[1], **ids).to_dict(),
         projection_dim=config["embed_dim"],
     )
 
@@ -187,8 +176,7 @@ def transformers_model(weights: Mapping[str, Tensor], config: CLIPConfig) -> nn.
 
 
 def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
-    """open_clip's `preprocess_cfg` for a transformers image processor. Raises ModelError if open_clip cannot prepare
-    images like this."""
+    """open_clip's `preprocess_cfg` for an image processor. Raises ModelError if there is none like it."""
     size, names = dict(processor.size), {number: name for name, number in _PILLOW.items()}
     crops = bool(getattr(processor, "do_center_crop", False))
     if crops and size.get("shortest_edge") == image_size:
@@ -214,8 +202,7 @@ def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
 
 
 def transformers_processor(preprocess: Mapping[str, Any]) -> CLIPImageProcessorPil:
-    """transformers' image processor for open_clip's `preprocess_cfg`. Raises ModelError if transformers' CLIP cannot
-    prepare images like this."""
+    """transformers' CLIP processor for a `preprocess_cfg`. Raises ModelError if there is none like it."""
     square = {"height": preprocess["size"], "width": preprocess["size"]}
     mode = preprocess["resize_mode"]
     if mode not in ("shortest", "squash") or preprocess["interpolation"] not in _PILLOW:
@@ -234,8 +221,7 @@ def transformers_processor(preprocess: Mapping[str, Any]) -> CLIPImageProcessorP
 
 
 def check_plain(module: nn.Module) -> None:
-    """Raises ModelError if an open_clip module has no counterpart in transformers: CustomTextCLIP, CoCa, a logit
-    bias."""
+    """Raises ModelError for open_clip modules without a counterpart: CustomTextCLIP, CoCa, a logit bias."""
     import open_clip
 
     if not isinstance(module, open_clip.CLIP) or module.logit_bias is not None:

@@ -1,21 +1,24 @@
-"""One dual encoder over the image-text models of transformers, open_clip and timm.
+"""One dual encoder over the image-text models of transformers, open_clip and timm, and what it needs of a library.
 
 `DualEncoder` owns the library's own module and never replaces it: PEFT injects adapters into `module` in place, and
-the encoder then runs the adapted towers. `Towers` hides the differences between libraries, one file per library. It
-holds no module, so a copy of the module can run through the same code.
+the encoder then runs the adapted towers. `Towers` hides the differences between libraries. It holds no module, so a
+copy of the module can run through the same code. A new family of towers is one file with its `Towers` and the names
+of `Library`, and one entry in `loading.LIBRARIES`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from radapter.adapter.sites import Family
 from radapter.errors import ModelError
-from radapter.models.tokenizing import LazyTokenizer
+from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec
 
 Channels = tuple[float, float, float]
 """One value for each of red, green and blue, of pixels in [0, 1]."""
@@ -24,10 +27,7 @@ TowerParts = tuple[nn.Module | nn.Parameter, ...]
 
 
 class Towers(Protocol):
-    """Runs one library's module.
-
-    The fields are those of `DualEncoder`; `vocab_size` and `eos_id` are the text tower's, 0 without one.
-    """
+    """Runs one library's module. The fields are `DualEncoder`'s, and the text tower's `vocab_size` and `eos_id`."""
 
     library: str
     embed_dim: int
@@ -94,8 +94,7 @@ class DualEncoder(nn.Module):
 
     @property
     def image_width(self) -> int:
-        """D, the width of a transformer, or the channels after the last stage of a convolutional image tower: 768
-        for ViT-B, 2048 for RN50. Default learning rates depend on it."""
+        """D, or the channels after a convolutional tower's last stage; default learning rates depend on it."""
         return self.towers.image_width(self.module)
 
     @property
@@ -115,18 +114,15 @@ class DualEncoder(nn.Module):
         return self.towers.encode_image(self.module, pixels)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
-        """Text features (B, E), not normalised, of token ids (B, L), int64. Raises ModelError if the model has no
-        text tower."""
+        """Text features (B, E), not normalised, of token ids (B, L). Raises ModelError without a text tower."""
         return self.towers.encode_text(self.module, tokens)
 
     def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit-norm features (B, E) of images (B, 3, H, W) and (U, E) of tokens (U, L), in one call, which the hooks
-        of distributed wrappers need."""
+        """Unit-norm features (B, E) and (U, E) in one call, which the hooks of distributed wrappers need."""
         return (F.normalize(self.encode_image(images), dim=-1), F.normalize(self.encode_text(tokens), dim=-1))
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """Prepares an image as the model's library does for evaluation, with Pillow: (3, image_size, image_size),
-        float32."""
+        """Prepares an image as the library does for evaluation: (3, image_size, image_size), float32."""
         return self.towers.preprocess(image)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
@@ -140,8 +136,7 @@ class DualEncoder(nn.Module):
         return self.towers.tokenizer.token_counts(texts)
 
     def unknown_id(self) -> int | None:
-        """The token id of words that the vocabulary lacks; None if the tokenizer can read every word. Raises
-        ModelError as `tokenize`."""
+        """The id of words that the vocabulary lacks; None if all can be read. Raises ModelError as `tokenize`."""
         return self.towers.tokenizer.unknown_id()
 
     def image_tower(self) -> TowerParts:
@@ -178,3 +173,45 @@ def _checkpoints(parts: TowerParts) -> bool:
     # transformers calls it gradient_checkpointing, open_clip and timm grad_checkpointing
     names = ("gradient_checkpointing", "grad_checkpointing")
     return any(getattr(module, name, False) for module in modules for name in names)
+
+
+Batch = tuple[Tensor, Tensor | None]
+"""Images (B, 3, H, W), and token ids (B, L) or None without a text tower."""
+Features = dict[str, Tensor]
+"""(B, E) features by tower, "image" and, if there is one, "text"."""
+
+
+class Request(NamedTuple):
+    """The arguments of `load`; see there."""
+
+    name: str
+    dtype: torch.dtype = torch.float32
+    allow_download: bool = False
+    tokenizer: TokenizerSpec | None = None
+    seed: int = 0
+
+
+class Library(Protocol):
+    """A module that loads, describes and writes the models of one library.
+
+    NAME is the format of `export`; SCHEME:REST names its models; FAMILY says where their adapter sites are.
+    """
+
+    NAME: str
+    SCHEME: str
+    FAMILY: Family
+
+    def load_named(self, rest: str, request: Request) -> DualEncoder | Path:
+        """Loads SCHEME:REST, in evaluation mode, or returns the local folder that holds it."""
+
+    def owns(self, folder: Path) -> bool:
+        """Whether a folder is one of its models."""
+
+    def load_folder(self, folder: Path, request: Request) -> DualEncoder:
+        """Loads such a folder, in evaluation mode."""
+
+    def write(self, plain: nn.Module, towers: Any, folder: Path) -> bool:
+        """Writes a merged module with these `Towers`; returns whether the folder has the tokenizer."""
+
+    def features(self, folder: Path, batch: Batch, dtype: torch.dtype) -> Features:
+        """The features of a folder that the library alone has loaded, with none of radapter's loaders."""

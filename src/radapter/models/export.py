@@ -40,20 +40,14 @@ CLASSIFIER, CLASSES = "classifier.safetensors", "classes.json"
 
 @dataclass(frozen=True)
 class ClassHead:
-    """A classifier over the image features: logits = logit_scale * normalise(f(pixels)) @ weight.T + bias
+    """A classifier over the image features: logits = logit_scale * normalise(f(pixels)) @ weight.T + bias"""
 
-    Attributes:
-        weight: (C, E), zero-shot class embeddings or a trained head.
-        classnames: C names, in the order of the rows.
-        bias: (C,); None for zeros.
-        logit_scale: None for the model's own, which class embeddings of unit norm need; 1 for a weight that includes
-            the scale, as trained heads do.
-    """
-
-    weight: Tensor
-    classnames: Sequence[str]
-    bias: Tensor | None = None
-    logit_scale: float | None = None
+    weight: Tensor  # (C, E), zero-shot class embeddings or a trained head
+    classnames: Sequence[str]  # in the order of the rows
+    bias: Tensor | None = None  # (C,); None for zeros
+    logit_scale: float | None = (
+        None  # None is the model's own, for unit-norm rows; trained heads include theirs: 1
+    )
 
 
 def export(
@@ -128,8 +122,7 @@ def export(
 
 
 def _crossing(model: DualEncoder, library: str) -> Callable[[nn.Module, Path], bool]:
-    """Returns what writes the model in the other library's form. Raises ModelError if that has no such
-    architecture."""
+    """Returns what writes the other library's form. Raises ModelError if that has no such architecture."""
     towers = model.towers
     if isinstance(towers, hf.HfTowers) and library == "open_clip":
         import_open_clip()

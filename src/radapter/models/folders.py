@@ -26,8 +26,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 @contextmanager
 def reading(place: Path) -> Iterator[None]:
-    """A block in which a library reads `place`, a file or a directory, and cannot ask the hub. Raises ModelError for
-    whatever the library raises."""
+    """A block in which a library reads `place` and cannot ask the hub. Raises ModelError for all that it raises."""
     try:
         with hub.offline():
             yield
@@ -43,8 +42,7 @@ def reading(place: Path) -> Iterator[None]:
 
 
 def check_folder(folder: Path) -> None:
-    """Checks that the files of a model are regular files in its own directory. Raises ModelError if one is a link
-    that leaves the directory, a pipe or a device, or a text file is too large."""
+    """Raises ModelError if a model's file is a link that leaves its directory, no regular file, or a huge text."""
     root = folder.resolve()
     if (
         root.parent.name == "snapshots"
@@ -65,8 +63,7 @@ def check_folder(folder: Path) -> None:
 
 
 def read_config(file: Path, *, largest: float = LARGEST_NUMBER) -> dict[str, Any]:
-    """Reads a JSON object whose numbers are finite and at most `largest`. Raises ModelError if the file is missing
-    or no such object, or it asks for an implementation from the hub."""
+    """Reads a JSON object. Raises ModelError for other files, numbers above `largest`, and references elsewhere."""
     with reading(file):
         value = read_json(file)
         if not isinstance(value, dict):
@@ -99,8 +96,7 @@ def check_hub_name(key: str, name: object, file: Path) -> None:
 
 
 def shards_of(index: Path) -> list[Path]:
-    """The weights files that an index lists, all of them beside it. Raises ModelError if one is elsewhere, or the
-    file is no index."""
+    """The weights files that an index lists. Raises ModelError if one is not beside it, or the file is no index."""
     names = table_of(read_config(index, largest=math.inf), "weight_map", index).values()
     for name in names:
         if not isinstance(name, str) or name in ("", ".", "..") or re.search(r"[/\\:\0]", name):

@@ -38,9 +38,8 @@ from transformers.utils import logging as transformers_logging
 from radapter.adapter.sites import Block, Family
 from radapter.errors import ModelError, did_you_mean
 from radapter.models.building import PREFIXES, described, prefix_note, without_prefixes
-from radapter.models.encoder import Channels, DualEncoder, TowerParts
+from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
 from radapter.models.folders import LARGEST_SIDE, read_config, reading, shards_of
-from radapter.models.library import Batch, Features, Request
 from radapter.models.openclip_files import hub_folder
 from radapter.models.token_crossing import write_tokenizer
 from radapter.models.tokenizing import lazy_tokenizer, tokenizer_from_folder
@@ -139,12 +138,8 @@ class HfTowers:
 def patches_of(pixels: Tensor, patch_size: int) -> dict[str, Tensor]:
     """The inputs of Siglip2Model in place of pixels (B, 3, H, W): patches, their mask, and their rows and columns.
 
-    Returns:
-        pixel_values (B, N, 3 P P) with N = H W / P P, row by row, channels last; pixel_attention_mask (B, N), all
-        ones; spatial_shapes (B, 2).
-
-    Raises:
-        ValueError: H or W is not a multiple of the patch.
+    With N = H W / P P, pixel_values are (B, N, 3 P P), row by row, channels last; pixel_attention_mask (B, N), all
+    ones; spatial_shapes (B, 2). Raises ValueError if H or W is not a multiple of P.
     """
     batch, _, height, width = pixels.shape
     down, across = height // patch_size, width // patch_size
@@ -170,12 +165,7 @@ def owns(folder: Path) -> bool:
 
 
 def load_folder(folder: Path, request: Request) -> DualEncoder:
-    """Loads a transformers dual encoder from a local folder, in evaluation mode.
-
-    Raises:
-        ModelError: The folder's model is not in `MODELS`, or weights are missing, truncated or do not fit.
-        UnsafeFileError: The weights are a pickle of more than tensors.
-    """
+    """Loads a dual encoder. Raises ModelError if it is not in `MODELS`, or weights are missing or do not fit."""
     model_type, config = configuration(folder, MODELS)
     module = with_weights(MODELS[model_type], config, folder, request.dtype)
     tokenizer = lazy_tokenizer(
@@ -191,8 +181,7 @@ def load_folder(folder: Path, request: Request) -> DualEncoder:
 
 
 def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
-    """The model_type and the configuration of a local folder; no code of the folder runs. Raises ModelError if the
-    type is not in `models`, or a value cannot be used."""
+    """model_type and configuration of a folder, none of whose code runs. Raises ModelError for other types."""
     file = folder / "config.json"
     model_type = read_config(file).get("model_type")
     if not isinstance(model_type, str) or model_type not in models:
@@ -205,8 +194,7 @@ def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
 
 
 def image_processor(folder: Path) -> Any:
-    """The image processor of a folder, of the Pillow backend; no code of the folder runs. Raises ModelError if a
-    value cannot be used."""
+    """The image processor of a folder, of the Pillow backend. Raises ModelError if a value cannot be used."""
     for name in PROCESSOR_FILES:
         if (file := folder / name).is_file():
             read_config(file, largest=LARGEST_SIDE)
@@ -230,8 +218,8 @@ def quiet() -> Iterator[None]:
 
 
 def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
-    """A model of transformers with a folder's weights, in evaluation mode. Raises ModelError if weights are missing,
-    truncated or do not fit the configuration, and UnsafeFileError if they are a pickle of more than tensors."""
+    """A model with a folder's weights, in evaluation mode. Raises ModelError if they are missing, truncated or do
+    not fit the configuration, and UnsafeFileError if they are a pickle of more than tensors."""
     weights: dict[str, Tensor] = {}
     for file in _weight_files(folder):
         weights |= load_weights(file)
@@ -302,8 +290,8 @@ def _channels(values: Sequence[float]) -> Channels:
 
 
 def _tokenizer(folder: Path, model_type: str) -> Any:
-    """SigLIP2 was trained on lower-cased text. Its fixed-resolution checkpoints are saved as a SiglipModel with
-    Gemma's tokenizer, which keeps the case; transformers' Siglip2Tokenizer reads the same files and lower-cases."""
+    """SigLIP2 was trained on lower-cased text, but its fixed-resolution checkpoints are saved with Gemma's
+    tokenizer, which keeps the case; Siglip2Tokenizer reads the same files."""
     tokenizer = tokenizer_from_folder(folder)
     if model_type == "siglip" and isinstance(tokenizer, GemmaTokenizer):
         with reading(folder):

@@ -32,11 +32,10 @@ def offline() -> Iterator[None]:
 def folder_of(
     repository: str, weights: Callable[[Path], Sequence[Sequence[str]]], *, allow_download: bool
 ) -> Path:
-    """The local folder of a model on the hub, "owner/name", from the cache or, if allowed, downloaded.
+    """The folder of a model on the hub, cached or, if allowed, downloaded. Raises ModelError if it is not there.
 
     `weights` maps a folder with the configuration to groups of patterns of weights files; only the first group of
-    which the repository has a file is downloaded. Raises ModelError if the model is not in the cache, or cannot be
-    downloaded.
+    which the repository has a file is downloaded.
     """
     folder = _snapshot(repository, _SMALL_FILES, allow_download)
     for patterns in weights(folder) if allow_download else ():
@@ -47,8 +46,7 @@ def folder_of(
 
 
 def file_of(repository: str, names: Sequence[str], *, allow_download: bool) -> Path:
-    """The local path of the first of `names` that a hub repository has. Raises ModelError if none is in the cache,
-    or none can be downloaded."""
+    """The first of `names` that a hub repository has. Raises ModelError if none is cached or can be downloaded."""
     failure: Exception | None = None
     for name in names:
         # The hub's own hf_hub_download asks the network who calls it, even when told to use local files only.

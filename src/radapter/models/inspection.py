@@ -16,33 +16,20 @@ from radapter.models.merging import base_parameters
 
 @dataclass(frozen=True)
 class TowerFacts:
-    """One tower, "image" or "text".
-
-    Attributes:
-        tower: Its name.
-        blocks: Residual blocks, each with an attention and an FFN site.
-        width: D of the sites, the widest if they differ.
-        activation: The FFNs' activation, by class name, such as "GELU" or "QuickGELU".
-        sites: Number of sites.
-        parameters: Of the tower, its embeddings and projection included.
-        trained_parameters: Of the adapters in it.
-    """
+    """One tower, "image" or "text"."""
 
     tower: str
-    blocks: int
-    width: int
-    activation: str
+    blocks: int  # residual blocks, each with an attention and an FFN site
+    width: int  # D of the sites, the widest if they differ
+    activation: str  # the FFNs', by class name, such as "GELU" or "QuickGELU"
     sites: int
-    parameters: int
-    trained_parameters: int
+    parameters: int  # embeddings and projection included
+    trained_parameters: int  # of the adapters
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """A model and its possible adapters.
-
-    `sites` are in the model's order; `merged_into` names the tensors that merging changes; a `rank` of None is full.
-    """
+    """A model and its possible adapters."""
 
     name: str
     library: str
@@ -51,16 +38,15 @@ class Inspection:
     image_size: int
     context_length: int
     parameters: int
-    rank: int | None
+    rank: int | None  # None is full
     trained_parameters: int
     towers: tuple[TowerFacts, ...]
-    sites: tuple[Site, ...]
-    merged_into: tuple[str, ...]
+    sites: tuple[Site, ...]  # in the model's order
+    merged_into: tuple[str, ...]  # the names of the tensors that merging changes
 
 
 def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str] = TOWERS) -> Inspection:
-    """Describes what an R-Adapter of rank `r`, None for full rank, would train in these towers, and where it would
-    merge.
+    """Describes what an R-Adapter of rank `r`, None for full rank, would train in `towers`, and where it merges.
 
     Raises:
         SiteError: R-Adapter does not support the model: a tower has no site, or none with an exact merge.

@@ -14,9 +14,8 @@ from radapter.adapter import sites
 from radapter.errors import ModelError, did_you_mean
 from radapter.models import hf, openclip, timm_vit
 from radapter.models.certificate import check_certified
-from radapter.models.encoder import DualEncoder
+from radapter.models.encoder import DualEncoder, Library, Request
 from radapter.models.folders import LARGEST_SIDE, check_folder, reading
-from radapter.models.library import Library, Request
 from radapter.models.openclip_files import CONFIG, import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
 from radapter.world.clip import TINY

@@ -24,8 +24,7 @@ from radapter.storage import sha256_of_tensors
 def fingerprint(encoder: DualEncoder | nn.Module) -> str:
     """SHA-256 over names, dtypes, shapes and bytes of the base parameters, sorted by name: 64 hexadecimal digits.
 
-    It is the same on every device, and with or without adapters, active or not. Raises ModelError if an adapter is
-    merged into the weights.
+    It depends on neither device nor adapters. Raises ModelError if an adapter is merged into the weights.
     """
     module = _base(encoder.module if isinstance(encoder, DualEncoder) else encoder)
     return sha256_of_tensors(sorted(base_parameters(module), key=lambda item: item[0]))
@@ -48,12 +47,7 @@ def base_parameters(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, 
 
 
 def adapted_copy(module: nn.Module, *, alpha: float | None = None) -> nn.Module:
-    """A copy on the CPU, in evaluation mode, with its adapters; None keeps the alpha of its R-Adapters.
-
-    Raises:
-        ConfigError: alpha is given and out of range, or there is no R-Adapter that could take it.
-        MergeError: alpha is given and adapters are merged already.
-    """
+    """A copy on the CPU, in evaluation mode, with its adapters, at `alpha`. Raises as `set_alpha`."""
     twin: nn.Module = copy.deepcopy(_base(module)).cpu().eval()
     if alpha is not None:
         set_alpha(twin, alpha)
@@ -64,11 +58,8 @@ def adapted_copy(module: nn.Module, *, alpha: float | None = None) -> nn.Module:
 def merge_in_place(module: nn.Module) -> nn.Module:
     """Merges the active adapters of every PEFT layer of any tuner, removes PEFT's layers and returns the module.
 
-    Disabled adapters are left out of the weights.
-
-    Raises:
-        MergeError: Merging would give non-finite weights.
-        ModelError: A kind of adapter cannot be merged.
+    Disabled adapters are left out. Raises MergeError if that gives non-finite weights, and ModelError for a kind of
+    adapter that cannot be merged.
     """
     if _is_wrapper(module):
         raise ModelError(f"adapters must lie inside the model, got a {type(module).__name__} around it.")

@@ -19,9 +19,8 @@ from radapter.adapter.sites import Block, Family
 from radapter.errors import ModelError, did_you_mean
 from radapter.models.building import described
 from radapter.models.crossing import HERE
-from radapter.models.encoder import Channels, DualEncoder, TowerParts
+from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
 from radapter.models.folders import check_hub_name, read_config, reading, table_of
-from radapter.models.library import Batch, Features, Request
 from radapter.models.openclip_files import (
     CONFIG,
     WEIGHT_FILES,
@@ -137,12 +136,7 @@ def load_named(rest: str, request: Request) -> DualEncoder | Path:
     """Loads an open_clip model by architecture, in evaluation mode, or returns its folder.
 
     `rest` is "NAME" (random weights from the seed), "NAME/TAG" (a pretrained tag), "NAME/PATH" (a weights file) or
-    "hf-hub:OWNER/NAME".
-
-    Raises:
-        MissingExtraError: open_clip is not installed.
-        ModelError: Architecture or tag is unknown, or weights are missing, truncated or do not fit.
-        UnsafeFileError: The weights are a pickle of more than tensors.
+    "hf-hub:OWNER/NAME". Raises ModelError if it is unknown, or weights are missing, truncated or do not fit.
     """
     if repository := rest.removeprefix("hf-hub:") if rest.startswith("hf-hub:") else "":
         folder = hub_folder(repository, request.allow_download)
@@ -196,8 +190,7 @@ def owns(folder: Path) -> bool:
 
 
 def load_folder(folder: Path, request: Request) -> DualEncoder:
-    """Loads an open_clip model from a folder that `open_clip.create_model('local-dir:...')` loads, in evaluation
-    mode."""
+    """Loads a folder that `open_clip.create_model('local-dir:...')` loads, in evaluation mode."""
     import_open_clip()
     source = folder / CONFIG
     config, preprocess = _configuration(source)
@@ -235,8 +228,7 @@ def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
-    """An open_clip module for a `model_cfg`, of the class that open_clip would choose, with random weights from a
-    seed; torch's global generator is not used."""
+    """A module for a `model_cfg`, of the class that open_clip would choose, with random weights from a seed."""
     open_clip = import_open_clip()
     arguments = copy.deepcopy(config)
     custom = arguments.pop("custom_text", False) or "hf_model_name" in arguments["text_cfg"]
@@ -256,10 +248,8 @@ def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
 
 
 def initialise_captioner(module: nn.Module) -> None:
-    """Draws the one matrix of CoCa that open_clip 3.3 leaves uninitialised; does nothing for others.
-
-    Its captioner never runs here, but weights that differ between loads would make two models of one.
-    """
+    """Draws the one matrix of CoCa's captioner that open_clip 3.3 leaves uninitialised: it never runs here, but
+    random weights would differ between loads."""
     if isinstance(module, import_open_clip().CoCa):
         projection = module.text_decoder.text_projection
         nn.init.normal_(projection, std=projection.shape[0] ** -0.5)

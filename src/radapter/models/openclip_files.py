@@ -72,8 +72,7 @@ def hub_folder(repository: str, allow_download: bool) -> Path:
 
 
 def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[Path, dict[str, Any]]:
-    """The weights file that a tag or a path names, and open_clip's description of the tag; an existing file wins.
-    Raises ModelError if it is neither, or the tag's file is not here."""
+    """The weights file of a path or tag, and open_clip's entry for the tag. Raises ModelError if it is neither."""
     open_clip = import_open_clip()
     if (tag := open_clip.get_pretrained_cfg(architecture, weights)) and not Path(weights).is_file():
         repository, _, file = tag.get("hf_hub", "").rpartition("/")
@@ -139,11 +138,8 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], file: Path) -> N
 def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source: Path | None = None) -> None:
     """Points a text tower from transformers to its configuration on disk, because open_clip would ask the hub.
 
-    `config`, open_clip's `model_cfg`, is changed; `source` is its file, None for open_clip's own.
-
-    Raises:
-        ModelError: The name is neither of the hub nor a directory in the model's own or in the hub's cache, or the
-            configuration needs code that is not in transformers.
+    `config`, open_clip's `model_cfg`, is changed; `source` is its file, None for open_clip's own. Raises ModelError
+    if the name is neither of the hub nor a directory in the model's own or the hub's cache, or needs its own code.
     """
     text = config["text_cfg"]
     if not (name := text.get("hf_model_name")):
@@ -171,8 +167,7 @@ def check_tokenizer_options(config: dict[str, Any], source: Path) -> None:
 
 
 def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
-    """The tokenizer of an architecture: built in, or from the hub's cache. Raises ModelError if its files are
-    missing."""
+    """An architecture's tokenizer, built in or from the cache. Raises ModelError if its files are missing."""
     repository = config["text_cfg"].get("hf_tokenizer_name")
     if not repository:
         return simple_tokenizer(config)
@@ -207,8 +202,7 @@ def simple_tokenizer(config: dict[str, Any]) -> Any:
 
 
 def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
-    """open_clip's wrapper of the transformers tokenizer in a local folder. Raises ModelError if the folder has
-    none."""
+    """open_clip's wrapper of the tokenizer in a local folder. Raises ModelError if the folder has none."""
     text = config["text_cfg"]
     tokenizer_from_folder(folder)  # its error names the missing files
     with reading(folder / "tokenizer_config.json"):

@@ -8,8 +8,7 @@ from radapter.models.encoder import DualEncoder
 def equal_texts(reader: DualEncoder, texts: Sequence[Sequence[str]]) -> list[list[int]]:
     """Groups of two or more classes whose texts all have the same token ids, so that no text tower separates them.
 
-    `texts` are those of each class, at least one, in the same order, such as its name in every template. Texts that
-    the context cuts are compared as cut.
+    `texts` are those of each class, at least one, in the same order; texts that the context cuts are compared cut.
     """
     # Most classes differ in their first text, so the others are only read for those that do not.
     candidates = _grouped(range(len(texts)), reader, lambda place: texts[place][:1])

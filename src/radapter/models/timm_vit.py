@@ -13,9 +13,8 @@ from radapter.adapter.sites import Block, Family
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models import hub
 from radapter.models.building import described, prefix_note, without_prefixes
-from radapter.models.encoder import Channels, DualEncoder, TowerParts
+from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
 from radapter.models.folders import read_config, reading
-from radapter.models.library import Batch, Features, Request
 from radapter.models.openclip_files import import_timm
 from radapter.models.tokenizing import LazyTokenizer
 from radapter.storage import load_weights
@@ -135,8 +134,7 @@ def load_folder(folder: Path, request: Request) -> DualEncoder:
 
 
 def build(architecture: str, *, seed: int = 0) -> Any:
-    """A timm ViT with random weights; torch's global generator is not used. Raises ModelError if the architecture is
-    no plain vision transformer."""
+    """A timm ViT with random weights from a seed. Raises ModelError if it is no plain vision transformer."""
     timm = import_timm()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -101,10 +101,7 @@ def plain_tokens(folder: Path, library: str, texts: Sequence[str], context_lengt
 
 
 def rows_that_differ(before: Tensor, after: Tensor, *, eos_id: int | None) -> list[int]:
-    """The rows of two matrices of token ids (N, L) that differ.
-
-    Ids behind the first `eos_id` are ignored, as text towers pooled there do not read them; None compares all.
-    """
+    """The rows that differ between token ids (N, L), up to the first `eos_id`, where towers stop; None: all."""
     rows = zip(before.tolist(), after.tolist(), strict=True)
     return [i for i, (ours, theirs) in enumerate(rows) if _up_to(ours, eos_id) != _up_to(theirs, eos_id)]
 

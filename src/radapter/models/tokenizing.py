@@ -26,10 +26,10 @@ _ENDS = 8  # more than the tokens that a tokenizer puts around a text
 
 
 class LazyTokenizer:
-    """A tokenizer that `make` creates on first use.
+    """A tokenizer that `make`, picklable for reader processes, creates on first use.
 
     Args:
-        make: Returns a callable, or a transformers tokenizer. Reader processes receive it, so it must be picklable.
+        make: Returns a callable, or a transformers tokenizer.
         context_length: L; kept as an attribute.
         folder: The directory that `make` reads, whose values are tried out; None if the tokenizer is given.
         vocab_size: Of the text tower; 0 allows any id.
@@ -63,8 +63,7 @@ class LazyTokenizer:
         return self._made
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Token ids (N, L), int64, of N texts. Raises ModelError if the files are missing, or a given callable
-        returns another shape."""
+        """Token ids (N, L), int64, of N texts. Raises ModelError if files are missing, or ids have another shape."""
         tokenizer, length = self.get(), self.context_length
         if not texts:
             return torch.empty(0, length, dtype=torch.long)
@@ -86,8 +85,7 @@ class LazyTokenizer:
         return tokens
 
     def unknown_id(self) -> int | None:
-        """The id of words that the vocabulary lacks; None if the tokenizer can read every word. Raises ModelError if
-        the files are missing."""
+        """See `DualEncoder.unknown_id`."""
         tokenizer = self.get()
         inner = getattr(tokenizer, "tokenizer", tokenizer)  # open_clip wraps those of transformers
         if not isinstance(inner, PreTrainedTokenizerBase) or inner.unk_token_id is None:
@@ -97,8 +95,7 @@ class LazyTokenizer:
         return None if inner.unk_token_id in used else int(inner.unk_token_id)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each uncut text, begin and end included. Raises ModelError if the files are missing,
-        or a given callable takes no other length."""
+        """See `DualEncoder.token_counts`."""
         tokenizer = self.get()
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             if not texts:
@@ -121,8 +118,7 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
-    """The transformers tokenizer in a local folder; nothing is downloaded. Raises ModelError if the folder has
-    none."""
+    """The transformers tokenizer in a local folder. Raises ModelError if the folder has none."""
     if not has_tokenizer(folder):
         raise ModelError(
             f"tokenizer files must be in '{folder}'. Looked for tokenizer.json, vocab.json and merges.txt, "

@@ -94,7 +94,7 @@ from radapter.storage import load_weights, save_tensors
 
 NAME = SCHEME = "toy"
 FAMILY = Family(
-    "toy", (Block(f"{__name__}:ToyBlock", ("mix",), "down"),), {}, {f"{__name__}:Toy": ("image", "text")}
+    "toy", (Block(f"{__name__}:ToyBlock", ("mix",), "down"),), pairs={f"{__name__}:Toy": ("image", "text")}
 )
 FILE = "toy.safetensors"
 
@@ -273,4 +273,4 @@ def test_a_tower_family_is_a_file_and_a_line_and_merges_exactly(extended):
     certificate = read_json(folder / "merged" / "certificate.json")
     assert certificate["format"] == "toy"
     assert certificate["max_relative_difference"] < 1e-5  # float32
-    assert certificate["weights_fingerprint"] != read_json(folder / "adapted" / "trained.json")["base"]
+    assert certificate["weights_fingerprint"] != read_json(folder / "adapted" / "trained.json")["fingerprint"]

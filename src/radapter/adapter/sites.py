@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -48,10 +49,11 @@ class Family(NamedTuple):
 
     name: str  # for errors
     blocks: tuple[Block, ...]
-    towers: Mapping[
-        str, Tower
-    ]  # by type; a tower inside another (TimmModel's trunk) belongs to the outer one
-    pairs: Mapping[str, tuple[str, str]]  # image and text tower of dual encoders; decoders have no sites
+    # a tower inside another (TimmModel's trunk) belongs to the outer one
+    images: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    # the names of image and text tower in dual encoders, whose other parts (CoCa's decoder) have no sites
+    pairs: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 
 FAMILIES: list[Family] = []
@@ -114,8 +116,9 @@ def present_towers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.
                 yield _joined(name, image), module.get_submodule(image), "image"
                 yield _joined(name, text), module.get_submodule(text), "text"
                 return
-        for kind, tower in family.towers.items():
-            if _is(module, kind):
+        towers: tuple[tuple[Tower, tuple[str, ...]], ...] = (("image", family.images), ("text", family.texts))
+        for tower, kinds in towers:
+            if any(_is(module, kind) for kind in kinds):
                 yield name, module, tower
                 return
     for child_name, child in module.named_children():

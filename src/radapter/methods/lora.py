@@ -2,8 +2,7 @@
 
 Source: Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022; rsLoRA: Kalajdzievski, "A rank
 stabilization scaling factor for fine-tuning with LoRA", 2023. Both have R-Adapter's loss, so that the rows differ
-only in the adapter. lora_alpha equals the rank, so LoRA's updates are scaled by 1 and
-rsLoRA's by sqrt(r).
+only in the adapter. lora_alpha equals the rank, so LoRA's updates are scaled by 1 and rsLoRA's by sqrt(r).
 """
 
 from collections.abc import Sequence

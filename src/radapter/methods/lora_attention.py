@@ -37,17 +37,13 @@ class AttentionLora(nn.Module, LoraLayer):  # type: ignore[misc]
 
         def __getattr__(self, name: str) -> Any: ...
 
-    def __init__(
-        self, base_layer: Any, adapter_name: str, r: int = 0, lora_alpha: int = 1, **options: Any
-    ) -> None:
+    def __init__(self, base_layer: Any, adapter_name: str, r: int = 0, **options: Any) -> None:
         super().__init__()
         LoraLayer.__init__(self, base_layer)
-        base_layer.out_proj = lora.Linear(
-            base_layer.out_proj, adapter_name, r=r, lora_alpha=lora_alpha, **options
-        )
+        base_layer.out_proj = lora.Linear(base_layer.out_proj, adapter_name, r=r, **options)
         self._active_adapter = adapter_name
         self._original: Tensor | None = None
-        self._add_pairs(adapter_name, r, lora_alpha=lora_alpha, **options)
+        self._add_pairs(adapter_name, r, **options)
 
     def update_layer(self, adapter_name: str, r: int, **options: Any) -> None:
         """PEFT's hook for a further adapter."""

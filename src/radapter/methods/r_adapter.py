@@ -116,7 +116,7 @@ WITH_HEAD = Method(
 def _changed(
     part: str, summary: str, fixed: Mapping[str, Any] | None = None, /, **fixed_recipe: Any
 ) -> Method:
-    own = {"name": f"r-adapter:{part}", "runs": f"r-adapter:{part}", "part_of": METHOD.name}
+    own: dict[str, Any] = {"name": f"r-adapter:{part}", "runs": f"r-adapter:{part}", "part_of": METHOD.name}
     return replace(METHOD, summary=summary, fixed=fixed or {}, fixed_recipe=fixed_recipe, **own)
 
 

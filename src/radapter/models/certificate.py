@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from radapter.errors import ExportError
+from radapter.errors import ExportError, ModelError
 from radapter.manifests import MANIFEST, check, check_recorded, compared, hashes_of
 from radapter.models.encoder import Batch, Features, Towers
 from radapter.storage import read_json, sha256
@@ -20,6 +20,14 @@ TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-5, torch.bfloat16: 1e-2, to
 SAMPLES = 4
 SEED = 0
 _PACKAGES = ("torch", "transformers", "open_clip_torch", "timm", "peft", "safetensors", "radapter")
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """The dtype of the weights. Raises ModelError if no tolerance is known for it."""
+    dtype = next(p.dtype for p in module.parameters() if p.is_floating_point())
+    if dtype not in TOLERANCES:
+        raise ModelError(f"dtype of the weights must be in {', '.join(map(str, TOLERANCES))}. Got {dtype}.")
+    return dtype
 
 
 def fixed_batch(towers: Towers, dtype: torch.dtype) -> Batch:
@@ -65,7 +73,7 @@ def certify(before: Features, after: Features, dtype: torch.dtype) -> dict[str, 
     return differences
 
 
-def certificate(
+def content(
     folder: Path, differences: dict[str, float], dtype: torch.dtype, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """The content of `certificate.json`."""

@@ -17,15 +17,7 @@ from torch import Tensor, nn
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.manifests import write_manifest
-from radapter.models import crossing, hf, openclip
-from radapter.models.certificate import (
-    CERTIFICATE,
-    TOLERANCES,
-    certificate,
-    certify,
-    features_of,
-    fixed_batch,
-)
+from radapter.models import certificate, crossing, hf, openclip
 from radapter.models.encoder import DualEncoder
 from radapter.models.loading import LIBRARIES
 from radapter.models.merging import adapted_copy, fingerprint, merge_in_place
@@ -90,23 +82,21 @@ def export(
             f"format must be one of {', '.join(libraries)}. Got '{name}'.{did_you_mean(name, libraries)}"
         )
     library = libraries[name]
-    dtype = next(p.dtype for p in model.module.parameters() if p.is_floating_point())
-    if dtype not in TOLERANCES:
-        raise ModelError(f"dtype of the weights must be in {', '.join(map(str, TOLERANCES))}. Got {dtype}.")
-    crosses = name != model.library
+    dtype = certificate.dtype_of(model.module)
     with whole_folder(to) as draft:
-        write = _crossing(model, name) if crosses else None
+        write = library.write if name == model.library else _crossing(model, name)
         twin = adapted_copy(model.module, alpha=alpha)
         # Measured in float32 or wider: a 16-bit forward differs from itself by as much as the weights' rounding.
         wide = torch.promote_types(dtype, torch.float32)
-        batch = fixed_batch(model.towers, wide)
-        before = features_of(twin if dtype == wide else copy.deepcopy(twin).to(wide), model.towers, batch)
+        batch = certificate.fixed_batch(model.towers, wide)
+        adapted = twin if dtype == wide else copy.deepcopy(twin).to(wide)
+        before = certificate.features_of(adapted, model.towers, batch)
         plain = merge_in_place(twin)
-        has_tokenizer = library.write(plain, model.towers, draft) if write is None else write(plain, draft)
+        has_tokenizer = write(plain, model.towers, draft)
         if head is not None:
             _write_head(head, model, draft)
         with torch.no_grad():
-            differences = certify(before, library.features(draft, batch, wide), dtype)
+            differences = certificate.certify(before, library.features(draft, batch, wide), dtype)
         facts = {
             "model": model.name,
             "format": name,
@@ -116,20 +106,20 @@ def export(
             "weights_fingerprint": fingerprint(plain),
             **(about or {}),
         }
-        write_json(draft / CERTIFICATE, certificate(draft, differences, dtype, facts))
+        write_json(draft / certificate.CERTIFICATE, certificate.content(draft, differences, dtype, facts))
         write_manifest(draft)
     return Path(to)
 
 
-def _crossing(model: DualEncoder, library: str) -> Callable[[nn.Module, Path], bool]:
-    """Returns what writes the other library's form. Raises ModelError if that has no such architecture."""
+def _crossing(model: DualEncoder, library: str) -> Callable[[nn.Module, Any, Path], bool]:
+    """`Library.write` for another library's form. Raises ModelError if that has no such architecture."""
     towers = model.towers
     if isinstance(towers, hf.HfTowers) and library == "open_clip":
         import_open_clip()
         config = crossing.open_clip_config(towers.config)
         preprocess = crossing.open_clip_preprocess(towers.processor, towers.image_size)
 
-        def write(plain: nn.Module, folder: Path) -> bool:
+        def write(plain: nn.Module, towers: Any, folder: Path) -> bool:
             openclip.save(crossing.open_clip_weights(plain.state_dict()), config, preprocess, folder)
             return write_tokenizer(towers.tokenizer, folder)
 
@@ -138,7 +128,7 @@ def _crossing(model: DualEncoder, library: str) -> Callable[[nn.Module, Path], b
         config = crossing.transformers_config(towers.model_config)
         processor = crossing.transformers_processor(towers.preprocess_config)
 
-        def write(plain: nn.Module, folder: Path) -> bool:
+        def write(plain: nn.Module, towers: Any, folder: Path) -> bool:
             hf.save(crossing.transformers_model(plain.state_dict(), config), processor, folder)
             return write_tokenizer(towers.tokenizer, folder)
 
@@ -157,7 +147,7 @@ def _compared_tokens(model: DualEncoder, library: str, folder: Path) -> dict[str
         logger.warning(
             "%d of %d test captions have other tokens in the written folder, such as %s. For these texts features "
             "differ too; %s lists them.",
-            *(len(differ), len(AWKWARD), " and ".join(map(repr, differ[:2])), CERTIFICATE),
+            *(len(differ), len(AWKWARD), " and ".join(map(repr, differ[:2])), certificate.CERTIFICATE),
         )
     return {"captions": len(AWKWARD), "differ": differ}
 

@@ -50,7 +50,6 @@ logger = logging.getLogger(__name__)
 MODELS: dict[str, type[nn.Module]] = {"clip": CLIPModel, "siglip": SiglipModel, "siglip2": Siglip2Model}
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 NAME, SCHEME = "transformers", "hf"
 _TYPES = [
@@ -60,8 +59,9 @@ _TYPES = [
 FAMILY = Family(
     "transformers CLIP, SigLIP, SigLIP2",
     tuple(Block(f"{kind}EncoderLayer", ("self_attn.out_proj",), "mlp.fc2") for kind in _TYPES),
-    {f"{kind}VisionModel": "image" for kind in _TYPES} | {f"{kind}TextModel": "text" for kind in _TYPES},
-    {f"{kind}Model": ("vision_model", "text_model") for kind in _TYPES},
+    images=tuple(f"{kind}VisionModel" for kind in _TYPES),
+    texts=tuple(f"{kind}TextModel" for kind in _TYPES),
+    pairs={f"{kind}Model": ("vision_model", "text_model") for kind in _TYPES},
 )
 
 
@@ -190,7 +190,7 @@ def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
             f"{did_you_mean(str(model_type), models)}"
         )
     with reading(file):
-        return model_type, AutoConfig.from_pretrained(folder, **_LOCAL)
+        return model_type, AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def image_processor(folder: Path) -> Any:
@@ -199,7 +199,9 @@ def image_processor(folder: Path) -> Any:
         if (file := folder / name).is_file():
             read_config(file, largest=LARGEST_SIDE)
             with reading(file):
-                return AutoImageProcessor.from_pretrained(folder, backend="pil", **_LOCAL)
+                return AutoImageProcessor.from_pretrained(
+                    folder, backend="pil", local_files_only=True, trust_remote_code=False
+                )
     raise ModelError(f"'{folder}' must have {PROCESSOR_FILES[0]} and has none. Copy the directory again.")
 
 
@@ -264,7 +266,9 @@ def features(folder: Path, batch: Batch, dtype: torch.dtype) -> Features:
     """See `Library`."""
     pixels, tokens = batch
     with quiet():
-        model = AutoModel.from_pretrained(folder, dtype=dtype, **_LOCAL).eval()
+        model = AutoModel.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, trust_remote_code=False
+        ).eval()
     config = model.config
     patch_size = config.vision_config.patch_size if config.model_type == "siglip2" else None
     return {

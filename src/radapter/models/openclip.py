@@ -17,26 +17,12 @@ from torch import Tensor, nn
 
 from radapter.adapter.sites import Block, Family
 from radapter.errors import ModelError, did_you_mean
+from radapter.models import openclip_files as files
 from radapter.models.building import described
 from radapter.models.crossing import HERE
 from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
 from radapter.models.folders import check_hub_name, read_config, reading, table_of
-from radapter.models.openclip_files import (
-    CONFIG,
-    WEIGHT_FILES,
-    WEIGHTS,
-    check_tokenizer_options,
-    hf_tokenizer,
-    hub_folder,
-    import_open_clip,
-    is_from_openai,
-    load_into,
-    named_tokenizer,
-    resolve_text_config,
-    shared_preprocess,
-    simple_tokenizer,
-    weights_of,
-)
+from radapter.models.openclip_files import CONFIG, import_open_clip
 from radapter.models.token_crossing import write_tokenizer
 from radapter.models.tokenizing import LazyTokenizer, has_tokenizer, lazy_tokenizer
 from radapter.storage import load_weights, save_tensors, write_json
@@ -51,14 +37,13 @@ FAMILY = Family(
         Block(f"{_BLOCKS}:ResidualAttentionBlock", ("attn", "attn.out_proj"), "mlp.c_proj"),
         Block(f"{_BLOCKS}:CustomResidualAttentionBlock", ("attn.out_proj",), "mlp.c_proj", "ln_attn"),
     ),
-    {
-        f"{_BLOCKS}:VisionTransformer": "image",
-        f"{_BLOCKS}:TextTransformer": "text",
-        "open_clip.timm_model:TimmModel": "image",
-        "open_clip.modified_resnet:ModifiedResNet": "image",
-        "open_clip.hf_model:HFTextEncoder": "text",
-    },
-    {
+    images=(
+        f"{_BLOCKS}:VisionTransformer",
+        "open_clip.timm_model:TimmModel",
+        "open_clip.modified_resnet:ModifiedResNet",
+    ),
+    texts=(f"{_BLOCKS}:TextTransformer", "open_clip.hf_model:HFTextEncoder"),
+    pairs={
         f"{_MODELS}:CLIP": ("visual", "transformer"),
         f"{_MODELS}:CustomTextCLIP": ("visual", "text"),
         "open_clip.coca_model:CoCa": ("visual", "text"),
@@ -139,7 +124,7 @@ def load_named(rest: str, request: Request) -> DualEncoder | Path:
     "hf-hub:OWNER/NAME". Raises ModelError if it is unknown, or weights are missing, truncated or do not fit.
     """
     if repository := rest.removeprefix("hf-hub:") if rest.startswith("hf-hub:") else "":
-        folder = hub_folder(repository, request.allow_download)
+        folder = files.hub_folder(repository, request.allow_download)
         if not owns(folder):
             raise ModelError(f"'{repository}' must have {CONFIG} and lacks it. Use hf:{repository}.")
         return folder
@@ -150,18 +135,18 @@ def load_named(rest: str, request: Request) -> DualEncoder | Path:
             f"open_clip has no architecture '{architecture}'.{did_you_mean(architecture, known)}"
         )
     config = open_clip.get_model_config(architecture)
-    file, tag = weights_of(architecture, weights, request.allow_download) if weights else (None, {})
+    file, tag = files.weights_of(architecture, weights, request.allow_download) if weights else (None, {})
     tensors = {} if file is None else load_weights(file)
     if file is not None and not tag:
         config["quick_gelu"] = _quick_gelu_of_path(architecture, config, tensors, weights)
     # The openai weights were trained with QuickGELU; their architecture's name does not say so.
     config["quick_gelu"] = bool(config.get("quick_gelu") or tag.get("quick_gelu"))
-    preprocess = tag or shared_preprocess(architecture)
-    resolve_text_config(config, request.allow_download)
+    preprocess = tag or files.shared_preprocess(architecture)
+    files.resolve_text_config(config, request.allow_download)
     module = build(config, seed=request.seed)
     if file is not None:
-        load_into(module, tensors, file)
-    make = partial(named_tokenizer, config, request.allow_download)
+        files.load_into(module, tensors, file)
+    make = partial(files.named_tokenizer, config, request.allow_download)
     return _encoder(request, module, config, preprocess, make)
 
 
@@ -172,7 +157,7 @@ def _quick_gelu_of_path(
     quick = f"{architecture}-quickgelu"
     if config.get("quick_gelu"):
         return True
-    if is_from_openai(weights):
+    if files.is_from_openai(weights):
         logger.info("'%s' was taken from an archive of OpenAI's and runs with QuickGELU.", path)
         return True
     if quick in import_open_clip().list_models():
@@ -194,25 +179,25 @@ def load_folder(folder: Path, request: Request) -> DualEncoder:
     import_open_clip()
     source = folder / CONFIG
     config, preprocess = _configuration(source)
-    file = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    file = next((folder / name for name in files.WEIGHT_FILES if (folder / name).is_file()), None)
     if file is None:
-        raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(WEIGHT_FILES)}.")
-    resolve_text_config(config, request.allow_download, source=source)
+        raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(files.WEIGHT_FILES)}.")
+    files.resolve_text_config(config, request.allow_download, source=source)
     weights = load_weights(file)
     described(lambda: build(config), source, weights)
     make = partial(_tokenizer_of_folder, config, folder, request.allow_download)
     with reading(source):
         module = build(config)
-        load_into(module, weights, file)
+        files.load_into(module, weights, file)
         return _encoder(request, module, config, preprocess, make, folder)
 
 
 def _tokenizer_of_folder(config: dict[str, Any], folder: Path, allow_download: bool) -> Any:
     source = config["text_cfg"].get("hf_tokenizer_name")
     if not source or has_tokenizer(folder) or source == HERE:
-        return hf_tokenizer(config, folder) if source else simple_tokenizer(config)
+        return files.hf_tokenizer(config, folder) if source else files.simple_tokenizer(config)
     check_hub_name("model_cfg.text_cfg.hf_tokenizer_name", source, folder / CONFIG)
-    return named_tokenizer(config, allow_download)
+    return files.named_tokenizer(config, allow_download)
 
 
 def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -223,7 +208,7 @@ def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for tower in ("vision_cfg", "text_cfg"):
         table_of(config, tower, file)
     with reading(file):
-        check_tokenizer_options(config, file)
+        files.check_tokenizer_options(config, file)
     return config, table_of(about, "preprocess_cfg", file) if "preprocess_cfg" in about else {}
 
 
@@ -289,7 +274,7 @@ def save(
     weights: dict[str, Tensor], config: dict[str, Any], preprocess: dict[str, Any], folder: Path
 ) -> None:
     """Writes weights and configuration as open_clip reads them."""
-    save_tensors(folder / WEIGHTS, weights)
+    save_tensors(folder / files.WEIGHTS, weights)
     write_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess})
 
 

@@ -29,8 +29,7 @@ FAMILY = Family(
         Block(f"{_EVA}:EvaBlock", ("attn.proj",), "mlp.fc2"),
         Block(f"{_EVA}:EvaBlockPostNorm", ("attn.proj",), "mlp.fc2", "norm1", "norm2"),
     ),
-    {f"{_VIT}:VisionTransformer": "image", f"{_EVA}:Eva": "image"},
-    {},
+    images=(f"{_VIT}:VisionTransformer", f"{_EVA}:Eva"),
 )
 WEIGHTS = "model.safetensors"
 

@@ -94,7 +94,9 @@ from radapter.storage import load_weights, save_tensors
 
 NAME = SCHEME = "toy"
 FAMILY = Family(
-    "toy", (Block(f"{__name__}:ToyBlock", ("mix",), "down"),), pairs={f"{__name__}:Toy": ("image", "text")}
+    "toy",
+    (Block(f"{__name__}:ToyBlock", ("mix",), "down"),),
+    {f"{__name__}:Toy": {"image": "image", "text": "text"}},
 )
 FILE = "toy.safetensors"
 

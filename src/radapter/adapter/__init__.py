@@ -14,16 +14,6 @@ from radapter.adapter.sites import Site, block_names, find_sites
 from radapter.adapter.tuner import RAdapterModel, hold_statistics
 
 __all__ = [
-    "Ema",
-    "RAdapterConfig",
-    "RAdapterLayer",
-    "RAdapterModel",
-    "Site",
-    "auto_decay",
-    "block_names",
-    "coins",
-    "find_sites",
-    "hold_statistics",
-    "set_alpha",
-    "use_coins",
-]
+    "Ema", "RAdapterConfig", "RAdapterLayer", "RAdapterModel", "Site", "auto_decay", "block_names", "coins",
+    "find_sites", "hold_statistics", "set_alpha", "use_coins",
+]  # fmt: skip

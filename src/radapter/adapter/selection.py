@@ -11,19 +11,10 @@ from collections.abc import Iterable
 from peft.tuners.tuners_utils import BaseTunerLayer, _maybe_include_all_linear_layers
 from torch import nn
 
+from radapter.adapter import sites as rules
 from radapter.adapter.config import RAdapterConfig
 from radapter.adapter.layer import RAdapterLayer
-from radapter.adapter.sites import (
-    Site,
-    Tower,
-    base_of,
-    candidate_sites,
-    inert_reason,
-    numbered_block,
-    output_width,
-    present_towers,
-    sample_axis,
-)
+from radapter.adapter.sites import Site, Tower, base_of
 from radapter.errors import ConfigError, SiteError, did_you_mean
 
 
@@ -73,10 +64,10 @@ def select_sites(module: nn.Module, config: RAdapterConfig) -> list[Site]:
 def named_sites(module: nn.Module, names: Iterable[str], towers: tuple[str, ...]) -> list[Site]:
     """Sites at the modules `names` of these towers: of a known family, or derived from the module alone."""
     try:
-        known = {site.name: site for site in candidate_sites(module)}
+        known = {site.name: site for site in rules.candidate_sites(module)}
     except SiteError:
         known = {}  # an unknown family, which is what target_modules is for
-    roots = [(name, tower) for name, _, tower in present_towers(module)]
+    roots = [(name, tower) for name, _, tower in rules.present_towers(module)]
     sites = [known.get(name) or _site_from_module(module, name, roots, towers) for name in names]
     sites = [site for site in sites if site.tower in towers]
     if not sites:
@@ -87,14 +78,14 @@ def named_sites(module: nn.Module, names: Iterable[str], towers: tuple[str, ...]
 def _check_carries(module: nn.Module, name: str) -> None:
     """Raises SiteError if the submodule `name` cannot carry an adapter, or would ignore it."""
     target = module.get_submodule(name)
-    if reason := inert_reason(module, name):
+    if reason := rules.inert_reason(module, name):
         raise SiteError(f"an adapter at {name!r} would do nothing. {reason[0].upper()}{reason[1:]}.")
     if isinstance(target, BaseTunerLayer) and not isinstance(target, RAdapterLayer):
         raise SiteError(
             f"{name!r} carries an adapter of another kind, {type(target).__module__}.{type(target).__name__}. "
             "Merge or unload it first."
         )
-    if output_width(base_of(target)) is None:
+    if rules.output_width(base_of(target)) is None:
         raise SiteError(
             f"{name!r} must be an nn.Linear or nn.MultiheadAttention with a floating-point weight. "
             f"Got {type(base_of(target)).__name__}. Leave it out of target_modules."
@@ -104,7 +95,7 @@ def _check_carries(module: nn.Module, name: str) -> None:
 def _candidates(module: nn.Module, config: RAdapterConfig) -> list[Site]:
     patterns = config.target_modules
     if patterns is None:
-        return candidate_sites(module, config.towers)
+        return rules.candidate_sites(module, config.towers)
     if isinstance(patterns, str):
         # "all-linear" is PEFT's shorthand, expanded on a copy: the model and the configuration are not changed yet
         expanded = _maybe_include_all_linear_layers(copy.copy(config), module).target_modules
@@ -120,11 +111,11 @@ def _site_from_module(
 ) -> Site:
     _check_carries(module, name)
     target = base_of(module.get_submodule(name))
-    width = output_width(target)
+    width = rules.output_width(target)
     assert width is not None
     inside = [tower for root, tower in roots if not root or name == root or name.startswith(f"{root}.")]
     tower: Tower = inside[0] if inside else ("text" if towers == ("text",) else "image")
-    return Site(name, tower, "other", width, sample_axis(target), numbered_block(name))
+    return Site(name, tower, "other", width, rules.sample_axis(target), rules.numbered_block(name))
 
 
 def _in_layers(sites: list[Site], layers: list[int] | int | None) -> list[Site]:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -49,11 +48,9 @@ class Family(NamedTuple):
 
     name: str  # for errors
     blocks: tuple[Block, ...]
-    # a tower inside another (TimmModel's trunk) belongs to the outer one
-    images: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-    # the names of image and text tower in dual encoders, whose other parts (CoCa's decoder) have no sites
-    pairs: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    # The towers in each type, "" being itself; other parts (CoCa's decoder) have no sites. A tower inside another
+    # (TimmModel's trunk) belongs to the outer one.
+    towers: Mapping[str, Mapping[str, Tower]]
 
 
 FAMILIES: list[Family] = []
@@ -111,15 +108,10 @@ def candidate_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[S
 def present_towers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module, Tower]]:
     """Name, module and kind of every known tower inside `module`; only the outermost of nested ones."""
     for family in FAMILIES:
-        for kind, (image, text) in family.pairs.items():
+        for kind, towers in family.towers.items():
             if _is(module, kind):
-                yield _joined(name, image), module.get_submodule(image), "image"
-                yield _joined(name, text), module.get_submodule(text), "text"
-                return
-        towers: tuple[tuple[Tower, tuple[str, ...]], ...] = (("image", family.images), ("text", family.texts))
-        for tower, kinds in towers:
-            if any(_is(module, kind) for kind in kinds):
-                yield name, module, tower
+                for path, tower in towers.items():
+                    yield _joined(name, path), module.get_submodule(path), tower
                 return
     for child_name, child in module.named_children():
         yield from present_towers(child, _joined(name, child_name))

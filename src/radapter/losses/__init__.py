@@ -24,18 +24,9 @@ from radapter.losses.siglip import siglip_loss
 from radapter.losses.tiled import mpm_nce_tiled
 
 __all__ = [
-    "LOSSES",
-    "FeatureLoss",
-    "Loss",
-    "LossName",
-    "Parts",
-    "bound_loss",
-    "clip_loss",
-    "head_cross_entropy",
-    "mpm_nce",
-    "mpm_nce_tiled",
-    "siglip_loss",
-]
+    "LOSSES", "FeatureLoss", "Loss", "LossName", "Parts", "bound_loss", "clip_loss", "head_cross_entropy",
+    "mpm_nce", "mpm_nce_tiled", "siglip_loss",
+]  # fmt: skip
 
 LOSSES: dict[str, Loss] = {
     loss.name: loss for loss in (MPM_NCE, SINGLE_POSITIVE, CLIP, SIGLIP, CROSS_ENTROPY)

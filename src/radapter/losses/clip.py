@@ -25,10 +25,7 @@ def clip_loss(image_features: Tensor, text_features: Tensor, logit_scale: Tensor
         logit_scale: Scalar > 0, already exponentiated (CLIP: about 100).
 
     Returns:
-        Scalar, nats, mean over 2B queries, float32 or wider.
-
-    Raises:
-        ValueError: Shapes differ.
+        Scalar, nats, mean over 2B queries, float32 or wider. Raises ValueError if shapes differ.
     """
     check_pairs(image_features, text_features)
     with full_precision(image_features):

@@ -19,23 +19,15 @@ def siglip_loss(
     logit_scale: Tensor | float,
     logit_bias: Tensor | float | None,
 ) -> Tensor:
-    """Pairwise sigmoid loss over one batch.
+    """Pairwise sigmoid loss over one batch; arguments and errors as for `mpm_nce`.
 
         loss = -1/B sum_ij log_sigmoid(z_ij (logit_scale * x_i . y_j + logit_bias))
         z_ij = +1 where i and j share a target, else -1
 
-    Args:
-        image_features: Unit norm, (B, E), float; computed in float32 or wider, also under autocast.
-        text_features: Unit norm, (B, E), float.
-        targets: (B,), int; equal values are positives of each other.
-        logit_scale: Scalar > 0, already exponentiated (SigLIP starts at 10).
-        logit_bias: Scalar (SigLIP starts at -10); None is 0.
+    SigLIP's logit_scale starts at 10 and its logit_bias, a scalar, at -10; None is 0.
 
     Returns:
         Scalar, nats, sum over the pairs divided by B, float32 or wider.
-
-    Raises:
-        ValueError: Shapes differ, or targets is not (B,) of integers.
     """
     check_pairs(image_features, text_features, targets)
     with full_precision(image_features):

@@ -65,11 +65,7 @@ def mpm_nce_tiled(
         parts: The processes that share the batch, such as `Parts.of(image_features, group)`; None is this one alone.
 
     Returns:
-        Scalar, nats, mean over 2G queries, float32 or wider.
-
-    Raises:
-        ValueError: Shapes differ, targets is not (B,) of integers, or the sizes of `parts` do not fit.
-        ConfigError: margin, label_smoothing or tile is out of range.
+        Scalar, nats, mean over 2G queries, float32 or wider. Raises as `mpm_nce`, and if `parts` or `tile` is wrong.
     """
     check_pairs(image_features, text_features, targets)
     check_settings(label_smoothing, margin)

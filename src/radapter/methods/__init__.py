@@ -20,32 +20,11 @@ from radapter.methods.r_adapter import RAdapterSettings
 from radapter.methods.soups import greedy_soup, uniform_soup
 
 __all__ = [
-    "GROUPS",
-    "METHODS",
-    "RENAMED",
-    "RETRIEVAL",
-    "SEGMENTATION",
-    "TABLES",
-    "Built",
-    "ContrastiveLearner",
-    "HeadLearner",
-    "LabelledPairs",
-    "Learner",
-    "LoraSettings",
-    "Method",
-    "MethodSettings",
-    "RAdapterSettings",
-    "count_trained",
-    "find_method",
-    "find_methods",
-    "greedy_soup",
-    "groups_of",
-    "learns",
-    "trained_parameters",
-    "trained_towers",
-    "uniform_soup",
-    "unknown_method",
-]
+    "GROUPS", "METHODS", "RENAMED", "RETRIEVAL", "SEGMENTATION", "TABLES", "Built", "ContrastiveLearner",
+    "HeadLearner", "LabelledPairs", "Learner", "LoraSettings", "Method", "MethodSettings", "RAdapterSettings",
+    "count_trained", "find_method", "find_methods", "greedy_soup", "groups_of", "learns",
+    "trained_parameters", "trained_towers", "uniform_soup", "unknown_method",
+]  # fmt: skip
 
 
 def _by_name(*methods: Method) -> dict[str, Method]:

@@ -9,7 +9,7 @@ from functools import partial
 
 from radapter.adapter.config import TOWERS
 from radapter.losses import FeatureLoss
-from radapter.methods.learner import ContrastiveLearner
+from radapter.methods.learner import ContrastiveLearner, train_towers
 from radapter.methods.method import Built, Method, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
@@ -24,10 +24,7 @@ def build(
     towers: Sequence[str] = TOWERS,
 ) -> Built:
     """Trains every parameter of these towers. `head` and `settings` are ignored."""
-    encoder.requires_grad_(False)
-    for name, parts in (("image", encoder.image_tower()), ("text", encoder.text_tower())):
-        for part in parts:
-            part.requires_grad_(name in towers)
+    train_towers(encoder, towers)
     return Built(ContrastiveLearner(encoder, loss), adapters=None)
 
 

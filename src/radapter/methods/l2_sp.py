@@ -5,18 +5,17 @@ pre-trained weights, alpha is `WEIGHT`:
 
     loss = cross-entropy + alpha / 2 * sum_i (w_i - w0_i)^2
 
-alpha is the 0.1 of the released code (holyseven/TransferLearningClassification), which trains with SGD. AdamW
-divides by the gradient's size, so the same alpha pulls by another amount. On the embedded world (seed 100, 100
-steps, default rate), the matrices of the image tower end at these distances from the start:
+alpha is the 0.1 of the released code (holyseven/TransferLearningClassification), which trains with SGD; under AdamW
+its effect differs. On the embedded world (seed 100, 100 steps, default rate), the matrices of the image tower end at
+these distances from the start:
 
     alpha                  0 (full)   0.1    1
     distance               1.28       1.07   0.52
     top-1 ID validation    85.0       84.5   81.8
     top-1 mean OOD         58.6       60.1   64.5
 
-The paper searched alpha for each data set. Its second, plain L2 term is for a new last layer without a starting
-point; the zero-shot head is one, so the distance of the head's weight to it is in the sum. Biases and norms are
-free, as in the released code.
+The paper searched alpha for each data set. Its plain L2 term for a new last layer is not needed: the head starts as
+the zero-shot head and is in the sum. Biases and norms are free, as in the released code.
 """
 
 import torch

@@ -77,9 +77,8 @@ class HeadLearner(_Learner):
 
     Args:
         encoder: Its parameters that require a gradient are trained.
-        head: The head's start; copied.
+        head: The head's start; copied, and trained unless `train_head` is False.
         loss: Of image features and head.
-        train_head: False keeps the head as it is.
         regulariser: A module whose result is added to the loss.
     """
 
@@ -119,13 +118,19 @@ class Regulariser(Protocol):
 Learner = ContrastiveLearner | HeadLearner
 
 
+def train_towers(encoder: DualEncoder, towers: Sequence[str]) -> None:
+    """Makes the parameters of these towers trainable, and no others."""
+    encoder.requires_grad_(False)
+    for name, parts in (("image", encoder.image_tower()), ("text", encoder.text_tower())):
+        for part in parts:
+            part.requires_grad_(name in towers)
+
+
 def tower_and_head(
     encoder: DualEncoder, head: LinearHead, loss: FeatureLoss, regulariser: Regulariser | None = None
 ) -> HeadLearner:
     """A learner of every parameter of the image tower, and of the head: full fine-tuning and its relatives."""
-    encoder.requires_grad_(False)
-    for part in encoder.image_tower():
-        part.requires_grad_(True)
+    train_towers(encoder, ("image",))
     return HeadLearner(encoder, head, loss, regulariser=regulariser)
 
 

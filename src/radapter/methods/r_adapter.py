@@ -61,9 +61,8 @@ class RAdapterSettings(MethodSettings):
         )
 
 
+# Ours: the adapters' 5e-4 times CLIP's logit scale of 100; a stored head is 100 times as long as a unit-norm one.
 HEAD_RATE = 0.05
-"""Ours: the adapters' 5e-4 times CLIP's logit scale of 100, since a stored head is 100 times as long as a unit-norm
-one; relative to its length it moves as fast as a unit-norm head at the adapters' rate."""
 
 
 def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:

@@ -2,20 +2,17 @@
 
     default = published * 768 / D        D is the width of the image tower
 
-AdamW moves every entry of a weight by about the learning rate in a step, whatever the gradient. The output of a
-matrix sums D such moves, so features move by about rate * D, and the rate that suits a tower falls with its width
-(Yang et al., "Tensor programs V: tuning large neural networks via zero-shot hyperparameter transfer", 2022). A head
-reads the joint space, not the tower, so its rate is not scaled.
-
-A rate other than the default moves all rates of a method together, by the factor
+AdamW moves every entry of a weight by about the learning rate in a step. The output of a matrix sums D such moves,
+so the rate that suits a tower falls with its width (Yang et al., "Tensor programs V: tuning large neural networks
+via zero-shot hyperparameter transfer", 2022). A head reads the joint space, so its rate is not scaled. Another rate
+than the default scales all rates of a method by the factor
 
     m = rate / default        head = head_learning_rate * m
 """
 
 from radapter.methods.method import Method
 
-CLIP_WIDTH = 768
-"""D of CLIP ViT-B's image tower."""
+CLIP_WIDTH = 768  # D of CLIP ViT-B's image tower
 
 
 def default_rate(method: Method, image_width: int) -> float:
@@ -36,10 +33,7 @@ def head_rate(method: Method, image_width: int, learning_rate: float | None) -> 
 
 
 def in_words(method: Method, image_width: int, learning_rate: float | None) -> str:
-    """One line on the rates of a training and their source.
-
-    Such as "learning rate 0.003: 5e-4 for CLIP ViT-B (R-Adapter's release) x 768 / 128, the image tower's width".
-    """
+    """The rates of a training and their source: "learning rate 0.003: 5e-4 for CLIP ViT-B (LoRA's release) ..."."""
     default = default_rate(method, image_width)
     head = head_rate(method, image_width, learning_rate) if method.towers else None
     rate = f"{default if learning_rate is None else learning_rate:.4g}"

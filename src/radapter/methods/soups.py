@@ -31,11 +31,9 @@ def uniform_soup(ingredients: Sequence[Weights]) -> dict[str, Tensor]:
 def greedy_soup(
     ingredients: Sequence[Weights], score: Callable[[Weights], float]
 ) -> tuple[dict[str, Tensor], tuple[int, ...]]:
-    """Adds ingredients from the best to the worst, and keeps each that makes the soup better.
+    """Adds ingredients from the best `score`, accuracy on ID validation, to the worst; keeps each that raises it.
 
-    Sorts by `score`, accuracy on ID validation, and adds the next one if score(mean of soup and it) > score(soup),
-    as the released code does (mlfoundations/model-soups d5398f1). The paper's Recipe 1 also adds an ingredient that
-    changes nothing (>=). Ties go to the earlier ingredient.
+    The released code (mlfoundations/model-soups d5398f1) keeps only gains (>); the paper's Recipe 1 also keeps ties.
 
     Returns:
         The soup, and the positions of its ingredients, in the order of adding.

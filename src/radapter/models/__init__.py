@@ -1,6 +1,6 @@
 """Models: one dual encoder over transformers, open_clip and timm, loaded by name and exported as plain folders.
 
-Reading order: `encoder` (the public class), `loading` (names), `folders` and `building` (checks of a directory),
+Reading order: `encoder` (the public class), `loading` (names), `folders` (checks of a directory),
 `hf`, `openclip`, `timm_vit` (one library each), `tokenizing`, `merging`, `crossing`, `token_crossing`,
 `certificate`, `export`, `inspection`.
 """

@@ -113,8 +113,8 @@ def export(
 
 def _crossing(model: DualEncoder, library: str) -> Callable[[nn.Module, Any, Path], bool]:
     """`Library.write` for another library's form. Raises ModelError if that has no such architecture."""
-    towers = model.towers
-    if isinstance(towers, hf.HfTowers) and library == "open_clip":
+    towers: Any = model.towers
+    if (model.library, library) == (hf.NAME, openclip.NAME):
         import_open_clip()
         config = crossing.open_clip_config(towers.config)
         preprocess = crossing.open_clip_preprocess(towers.processor, towers.image_size)
@@ -123,7 +123,7 @@ def _crossing(model: DualEncoder, library: str) -> Callable[[nn.Module, Any, Pat
             openclip.save(crossing.open_clip_weights(plain.state_dict()), config, preprocess, folder)
             return write_tokenizer(towers.tokenizer, folder)
 
-    elif isinstance(towers, openclip.OpenClipTowers) and library == "transformers":
+    elif (model.library, library) == (openclip.NAME, hf.NAME):
         crossing.check_plain(model.module)
         config = crossing.transformers_config(towers.model_config)
         processor = crossing.transformers_processor(towers.preprocess_config)

@@ -1,15 +1,20 @@
 """Checks of a model's directory, which may come from anyone.
 
-Libraries trust the configuration of a directory. This file checks it before they read it, and turns whatever they
-raise into one error that names the file.
+Libraries trust the configuration of a directory. This file checks it before they read it, compares it with the
+weights before memory is allocated, and turns whatever a library raises into one error that names the file.
 """
 
+import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as registration
 
 from radapter.errors import DamagedError, ModelError, RAdapterError
 from radapter.models import hub
@@ -20,6 +25,11 @@ LARGEST_SIDE = 8192  # of an image that a model or its preparation of images may
 LARGEST_TEXT_FILE = 256 * 2**20  # bytes; the largest tokenizers have 35 MB
 _TEXT_FILES = {".json", ".txt", ".jinja"}
 _READ = {*_TEXT_FILES, ".safetensors", ".bin", ".model"}
+PREFIXES = ("module.", "_orig_mod.", "model.", "clip.")
+"""Of distributed wrappers, torch.compile, and programs whose model is a part of theirs."""
+# A float16 file has half a number for each byte; an encoder that was saved without its decoder is built with it.
+_NUMBERS_PER_BYTE, _SPARE_NUMBERS = 4, 10_000_000
+_MODULES_PER_TENSOR, _SPARE_MODULES = 20, 10_000
 _PLACE = re.compile(r"(hf[-_]hub|local-dir):", re.IGNORECASE)
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
@@ -36,26 +46,20 @@ def reading(place: Path) -> Iterator[None]:
         raise
     except BaseException as error:  # a panic of a library in Rust is no Exception
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        raise ModelError(
-            f"'{place}' cannot be used. {reason} Correct it, or copy the directory again."
-        ) from error
+        raise ModelError(f"'{place}' cannot be used. {reason} Correct it or copy it again.") from error
 
 
 def check_folder(folder: Path) -> None:
     """Raises ModelError if a model's file is a link that leaves its directory, no regular file, or a huge text."""
     root = folder.resolve()
-    if (
-        root.parent.name == "snapshots"
-    ):  # of the hub's cache, whose files are links into a directory beside it
+    if root.parent.name == "snapshots":  # the hub's cache: files are links into a directory beside it
         root = root.parents[1]
     for file in sorted(folder.iterdir()):
         if file.suffix not in _READ or file.is_dir():
             continue
         if not file.resolve().is_relative_to(root):
-            raise ModelError(
-                f"files of a model must lie in its directory. '{file}' is a link to '{file.resolve()}'. Copy the "
-                "file in place of the link."
-            )
+            place = f"'{file}' is a link to '{file.resolve()}'"
+            raise ModelError(f"files of a model must lie in its directory. {place}. Copy the file there.")
         if not file.is_file():
             raise ModelError(f"files of a model must be regular files. '{file}' is not one. Remove it.")
         if file.suffix in _TEXT_FILES and (size := file.stat().st_size) > LARGEST_TEXT_FILE:
@@ -71,13 +75,9 @@ def read_config(file: Path, *, largest: float = LARGEST_NUMBER) -> dict[str, Any
         for key, found in _values(value, ""):
             if isinstance(found, int | float) and not abs(found) <= largest:
                 raise ModelError(f"{key} in '{file}' must be finite and at most {largest:g}, got {found}.")
-            if isinstance(found, str) and (
-                _PLACE.match(found) or ("/" in found and key.endswith("attn_implementation"))
-            ):
-                raise ModelError(
-                    f"{key} in '{file}' must not refer to another place, got '{found}'. Name a model that the "
-                    "library has built in."
-                )
+            is_path = isinstance(found, str) and "/" in found and key.endswith("attn_implementation")
+            if is_path or (isinstance(found, str) and _PLACE.match(found)):
+                raise ModelError(f"{key} in '{file}' must be built into the library, got '{found}'.")
         return value
 
 
@@ -111,3 +111,59 @@ def _values(value: object, key: str) -> Iterator[tuple[str, object]]:
             yield from _values(inner, f"{key}.{name}" if key else str(name))
     else:
         yield key, value
+
+
+def described(build: Callable[[], nn.Module], config: Path, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Builds a module on the meta device, without memory. Raises ModelError if it is too large for these weights."""
+    with reading(config), torch.device("meta"), _bounded(weights, config):
+        return build()
+
+
+def without_prefixes(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
+    """Strips those of `PREFIXES` that all weights share, unless the model's own `names` are among them."""
+    found = dict(weights)
+    while found and found.keys().isdisjoint(names):
+        prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in found)), None)
+        if prefix is None:
+            break
+        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    return found
+
+
+def prefix_note(names: Collection[str]) -> str:
+    """A sentence, with a leading space, about the prefix that all names share; empty if they share none."""
+    paths = [name.split(".")[:-1] for name in names]
+    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
+    prefix = ".".join(part for part, *_ in shared)
+    return f" All its names start with '{prefix}.': save the weights without it." if prefix else ""
+
+
+@contextmanager
+def _bounded(weights: Mapping[str, Tensor], config: Path) -> Iterator[None]:
+    stored = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in weights.values()}
+    size = sum(storage.nbytes() for storage in stored.values())
+    left = {
+        "numbers": _SPARE_NUMBERS + _NUMBERS_PER_BYTE * size,
+        "modules": _SPARE_MODULES + _MODULES_PER_TENSOR * len(weights),
+    }
+
+    def take(kind: str, count: int) -> None:
+        left[kind] -= count
+        if left[kind] < 0:
+            raise ModelError(
+                f"'{config}' must fit its {len(weights)} tensors of {size:,} bytes, got more {kind} than they can "
+                "hold. Correct the sizes there, or copy the directory again."
+            )
+
+    def on_tensor(_: nn.Module, __: str, tensor: Tensor | None) -> None:
+        take("numbers", 0 if tensor is None else tensor.numel())
+
+    def on_module(_: nn.Module, __: str, ___: nn.Module | None) -> None:
+        take("modules", 1)
+
+    with (
+        registration.register_module_parameter_registration_hook(on_tensor),
+        registration.register_module_buffer_registration_hook(on_tensor),
+        registration.register_module_module_registration_hook(on_module),
+    ):  # each hook is removed at the end
+        yield

@@ -17,29 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
-    AutoModel,
-    CLIPImageProcessorPil,
-    CLIPModel,
-    GemmaTokenizer,
-    Siglip2ImageProcessorPil,
-    Siglip2Model,
-    Siglip2Tokenizer,
-    SiglipImageProcessorPil,
-    SiglipModel,
-)
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, CLIPModel, Siglip2Model, SiglipModel
 from transformers.utils import logging as transformers_logging
 
-from radapter.adapter.sites import Block, Family
+from radapter.adapter.sites import Block, Family, Tower
 from radapter.errors import ModelError, did_you_mean
-from radapter.models.building import PREFIXES, described, prefix_note, without_prefixes
+from radapter.models import folders
 from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
-from radapter.models.folders import LARGEST_SIDE, read_config, reading, shards_of
+from radapter.models.folders import reading
 from radapter.models.openclip_files import hub_folder
 from radapter.models.token_crossing import write_tokenizer
 from radapter.models.tokenizing import lazy_tokenizer, tokenizer_from_folder
@@ -56,16 +45,19 @@ _TYPES = [
     f"transformers.models.{name}.modeling_{name}:{model.__name__.removesuffix('Model')}"
     for name, model in MODELS.items()
 ]
+_TOWERS: dict[str, dict[str, Tower]] = {
+    "Model": {"vision_model": "image", "text_model": "text"},
+    "VisionModel": {"": "image"},
+    "TextModel": {"": "text"},
+}
 FAMILY = Family(
     "transformers CLIP, SigLIP, SigLIP2",
     tuple(Block(f"{kind}EncoderLayer", ("self_attn.out_proj",), "mlp.fc2") for kind in _TYPES),
-    images=tuple(f"{kind}VisionModel" for kind in _TYPES),
-    texts=tuple(f"{kind}TextModel" for kind in _TYPES),
-    pairs={f"{kind}Model": ("vision_model", "text_model") for kind in _TYPES},
+    {f"{kind}{name}": towers for kind in _TYPES for name, towers in _TOWERS.items()},
 )
 
 
-class HfTowers:
+class _HfTowers:
     """Runs a transformers dual encoder; `processor` is its image processor, of the Pillow backend."""
 
     library = NAME
@@ -89,7 +81,7 @@ class HfTowers:
             self.image_size = math.isqrt(processor.max_num_patches) * vision.patch_size
             # Its own processor keeps each image's shape, which a batch (B, 3, H, W) cannot: images are made square,
             # as SigLIP's fixed-size processor does.
-            self._prepare = SiglipImageProcessorPil(
+            self._prepare = transformers.SiglipImageProcessorPil(
                 size={"height": self.image_size, "width": self.image_size},
                 resample=processor.resample,
                 image_mean=processor.image_mean,
@@ -97,20 +89,17 @@ class HfTowers:
             )
 
     def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """See `Towers`."""
         return _image_features(module, pixels, self.patch_size)
 
     def encode_text(self, module: nn.Module, tokens: Tensor) -> Tensor:
-        """See `Towers`. Padding needs no mask: CLIP is causal, SigLIP was trained without."""
+        # padding needs no mask: CLIP is causal, SigLIP was trained without
         return _pooled(module.get_text_features(input_ids=tokens))  # type: ignore[operator]
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """See `Towers`."""
         pixels: Tensor = self._prepare(images=image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
         return pixels
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
-        """Switches every layer, by the name of the function in this version of transformers."""
         new = hasattr(module, "activation_checkpointing_enable")
         name = f"{'activation' if new else 'gradient'}_checkpointing_{'enable' if enabled else 'disable'}"
         if not enabled:
@@ -122,15 +111,12 @@ class HfTowers:
         module.disable_input_require_grads()  # type: ignore[operator]
 
     def image_parts(self, module: nn.Module) -> TowerParts:
-        """The vision model and, for CLIP, its projection."""
         return _children(module, "vision_model", "visual_projection")
 
     def text_parts(self, module: nn.Module) -> TowerParts:
-        """The text model and, for CLIP, its projection."""
         return _children(module, "text_model", "text_projection")
 
     def image_width(self, module: nn.Module) -> int:
-        """See `Towers`."""
         width: int = self.config.vision_config.hidden_size
         return width
 
@@ -177,13 +163,13 @@ def load_folder(folder: Path, request: Request) -> DualEncoder:
         from_folder=partial(_tokenizer, model_type=model_type),
     )
     with reading(folder):
-        return DualEncoder(request.name, module, HfTowers(config, _processor(folder, config), tokenizer))
+        return DualEncoder(request.name, module, _HfTowers(config, _processor(folder, config), tokenizer))
 
 
 def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
     """model_type and configuration of a folder, none of whose code runs. Raises ModelError for other types."""
     file = folder / "config.json"
-    model_type = read_config(file).get("model_type")
+    model_type = folders.read_config(file).get("model_type")
     if not isinstance(model_type, str) or model_type not in models:
         raise ModelError(
             f"model_type in '{file}' must be one of {', '.join(models)}. Got {model_type!r}."
@@ -197,7 +183,7 @@ def image_processor(folder: Path) -> Any:
     """The image processor of a folder, of the Pillow backend. Raises ModelError if a value cannot be used."""
     for name in PROCESSOR_FILES:
         if (file := folder / name).is_file():
-            read_config(file, largest=LARGEST_SIDE)
+            folders.read_config(file, largest=folders.LARGEST_SIDE)
             with reading(file):
                 return AutoImageProcessor.from_pretrained(
                     folder, backend="pil", local_files_only=True, trust_remote_code=False
@@ -225,9 +211,9 @@ def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch
     weights: dict[str, Tensor] = {}
     for file in _weight_files(folder):
         weights |= load_weights(file)
-    names = described(lambda: model(config), folder / "config.json", weights).state_dict().keys()
-    if any(name.startswith(PREFIXES) for name in weights):
-        weights = without_prefixes(weights, names)
+    names = folders.described(lambda: model(config), folder / "config.json", weights).state_dict().keys()
+    if any(name.startswith(folders.PREFIXES) for name in weights):
+        weights = folders.without_prefixes(weights, names)
     with quiet(), reading(folder / "config.json"):
         try:
             module, info = model.from_pretrained(  # type: ignore[attr-defined]
@@ -238,7 +224,7 @@ def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch
     if missing := sorted(info["missing_keys"]):
         raise ModelError(
             f"weights in '{folder}' must be complete. {len(missing)} tensors are missing: "
-            f"{', '.join(missing[:3])}.{prefix_note(weights) or ' Copy the folder again.'}"
+            f"{', '.join(missing[:3])}.{folders.prefix_note(weights) or ' Copy the folder again.'}"
         )
     if unexpected := sorted(info["unexpected_keys"]):
         logger.warning(
@@ -249,7 +235,7 @@ def with_weights(model: type[nn.Module], config: Any, folder: Path, dtype: torch
     return loaded
 
 
-def write(plain: nn.Module, towers: HfTowers, folder: Path) -> bool:
+def write(plain: nn.Module, towers: _HfTowers, folder: Path) -> bool:
     """See `Library`."""
     save(plain, towers.processor, folder)
     return write_tokenizer(towers.tokenizer, folder)
@@ -297,9 +283,9 @@ def _tokenizer(folder: Path, model_type: str) -> Any:
     """SigLIP2 was trained on lower-cased text, but its fixed-resolution checkpoints are saved with Gemma's
     tokenizer, which keeps the case; Siglip2Tokenizer reads the same files."""
     tokenizer = tokenizer_from_folder(folder)
-    if model_type == "siglip" and isinstance(tokenizer, GemmaTokenizer):
+    if model_type == "siglip" and isinstance(tokenizer, transformers.GemmaTokenizer):
         with reading(folder):
-            return Siglip2Tokenizer.from_pretrained(folder, local_files_only=True)
+            return transformers.Siglip2Tokenizer.from_pretrained(folder, local_files_only=True)
     return tokenizer
 
 
@@ -309,7 +295,7 @@ def _weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.is_file():
-            return shards_of(index)
+            return folders.shards_of(index)
     raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(_WEIGHTS)} and their indices.")
 
 
@@ -319,11 +305,12 @@ def _processor(folder: Path, config: Any) -> Any:
     logger.warning("'%s' has no preprocessor_config.json: transformers' defaults are used.", folder)
     vision = config.vision_config
     if config.model_type == "siglip2":
-        return Siglip2ImageProcessorPil(patch_size=vision.patch_size, max_num_patches=vision.num_patches)
+        sizes = {"patch_size": vision.patch_size, "max_num_patches": vision.num_patches}
+        return transformers.Siglip2ImageProcessorPil(**sizes)
     size = {"height": vision.image_size, "width": vision.image_size}
     if config.model_type == "siglip":
-        return SiglipImageProcessorPil(size=size)
-    return CLIPImageProcessorPil(size={"shortest_edge": vision.image_size}, crop_size=size)
+        return transformers.SiglipImageProcessorPil(size=size)
+    return transformers.CLIPImageProcessorPil(size={"shortest_edge": vision.image_size}, crop_size=size)
 
 
 def _children(module: nn.Module, *names: str) -> tuple[nn.Module, ...]:

@@ -68,7 +68,8 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
                 activation=_activation(encoder.module, own),
                 sites=len(own),
                 parameters=sum(_size(part) for part in parts[tower]),
-                trained_parameters=sum(_adapter_size(site.width, r) for site in own),
+                # A (D x D), or B and C (D x r, r x D), and the scalar s
+                trained_parameters=sum(site.width * (site.width if r is None else 2 * r) + 1 for site in own),
             )
         )
     dtype = next(p.dtype for p in encoder.module.parameters() if p.is_floating_point())
@@ -96,11 +97,6 @@ def _activation(module: nn.Module, sites: Sequence[Site]) -> str:
             name = type(part).__name__.removesuffix("Activation")
             found[f"{name} (tanh)" if getattr(part, "approximate", "none") == "tanh" else name] = True
     return ", ".join(found)
-
-
-def _adapter_size(width: int, r: int | None) -> int:
-    """Numbers in one adapter: A (D x D), or B and C (D x r, r x D), and the scalar s."""
-    return (width * width if r is None else 2 * width * r) + 1
 
 
 def _merged_tensors(module: nn.Module, site: Site) -> list[str]:

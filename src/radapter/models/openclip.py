@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from radapter.adapter.sites import Block, Family
 from radapter.errors import ModelError, did_you_mean
 from radapter.models import openclip_files as files
-from radapter.models.building import described
 from radapter.models.crossing import HERE
 from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
-from radapter.models.folders import check_hub_name, read_config, reading, table_of
+from radapter.models.folders import check_hub_name, described, read_config, reading, table_of
 from radapter.models.openclip_files import CONFIG, import_open_clip
 from radapter.models.token_crossing import write_tokenizer
 from radapter.models.tokenizing import LazyTokenizer, has_tokenizer, lazy_tokenizer
@@ -37,21 +36,20 @@ FAMILY = Family(
         Block(f"{_BLOCKS}:ResidualAttentionBlock", ("attn", "attn.out_proj"), "mlp.c_proj"),
         Block(f"{_BLOCKS}:CustomResidualAttentionBlock", ("attn.out_proj",), "mlp.c_proj", "ln_attn"),
     ),
-    images=(
-        f"{_BLOCKS}:VisionTransformer",
-        "open_clip.timm_model:TimmModel",
-        "open_clip.modified_resnet:ModifiedResNet",
-    ),
-    texts=(f"{_BLOCKS}:TextTransformer", "open_clip.hf_model:HFTextEncoder"),
-    pairs={
-        f"{_MODELS}:CLIP": ("visual", "transformer"),
-        f"{_MODELS}:CustomTextCLIP": ("visual", "text"),
-        "open_clip.coca_model:CoCa": ("visual", "text"),
+    {
+        f"{_MODELS}:CLIP": {"visual": "image", "transformer": "text"},
+        f"{_MODELS}:CustomTextCLIP": {"visual": "image", "text": "text"},
+        "open_clip.coca_model:CoCa": {"visual": "image", "text": "text"},
+        f"{_BLOCKS}:VisionTransformer": {"": "image"},
+        f"{_BLOCKS}:TextTransformer": {"": "text"},
+        "open_clip.timm_model:TimmModel": {"": "image"},
+        "open_clip.modified_resnet:ModifiedResNet": {"": "image"},
+        "open_clip.hf_model:HFTextEncoder": {"": "text"},
     },
 )
 
 
-class OpenClipTowers:
+class _OpenClipTowers:
     """Runs an open_clip dual encoder, described by open_clip's `model_cfg` and `preprocess_cfg`."""
 
     library = NAME
@@ -76,38 +74,31 @@ class OpenClipTowers:
         self._transform = open_clip.transform.image_transform_v2(settings, is_train=False)
 
     def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """See `Towers`; CoCa normalises by default."""
         dtype = next(module.visual.parameters()).dtype  # type: ignore[union-attr]
         features: Tensor = module.encode_image(pixels.to(dtype), normalize=False)  # type: ignore[operator]
         return features
 
     def encode_text(self, module: nn.Module, tokens: Tensor) -> Tensor:
-        """See `Towers`."""
         features: Tensor = module.encode_text(tokens, normalize=False)  # type: ignore[operator]
         return features
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """See `Towers`."""
         pixels: Tensor = self._transform(image.convert("RGB"))
         return pixels
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
-        """See `Towers`; open_clip silently skips a tower that it cannot switch."""
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]
 
     def image_parts(self, module: nn.Module) -> TowerParts:
-        """See `Towers`."""
         return (module.visual,)  # type: ignore[return-value]
 
     def text_parts(self, module: nn.Module) -> TowerParts:
-        """The text tower: one child of CustomTextCLIP and CoCa, spread over the root of CLIP."""
-        if hasattr(module, "text"):
+        if hasattr(module, "text"):  # one child of CustomTextCLIP and CoCa, spread over the root of CLIP
             return (module.text,)  # type: ignore[return-value]
         names = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
         return tuple(part for name in names if (part := getattr(module, name)) is not None)
 
     def image_width(self, module: nn.Module) -> int:
-        """D of a transformer, the channels after the last stage of a ResNet or of a tower of timm."""
         vision = import_open_clip().CLIPVisionCfg(**self.model_config["vision_cfg"])
         if vision.timm_model_name:
             width: int = module.visual.trunk.num_features  # type: ignore[union-attr, assignment]
@@ -259,10 +250,10 @@ def _encoder(
     length = config["text_cfg"].get("context_length", 77)
     tokenizer = lazy_tokenizer(request.tokenizer, make, length, folder=folder, vocab_size=vocab_size)
     module = module.to(request.dtype).eval()
-    return DualEncoder(request.name, module, OpenClipTowers(config, merged, tokenizer))
+    return DualEncoder(request.name, module, _OpenClipTowers(config, merged, tokenizer))
 
 
-def write(plain: nn.Module, towers: OpenClipTowers, folder: Path) -> bool:
+def write(plain: nn.Module, towers: _OpenClipTowers, folder: Path) -> bool:
     """See `Library`."""
     save(plain.state_dict(), towers.model_config, towers.preprocess_config, folder)
     if not towers.model_config["text_cfg"].get("hf_tokenizer_name"):

@@ -16,8 +16,14 @@ from transformers import AutoConfig
 
 from radapter.errors import MissingExtraError, ModelError, did_you_mean
 from radapter.models import hub
-from radapter.models.building import prefix_note, without_prefixes
-from radapter.models.folders import check_folder, check_hub_name, read_config, reading
+from radapter.models.folders import (
+    check_folder,
+    check_hub_name,
+    prefix_note,
+    read_config,
+    reading,
+    without_prefixes,
+)
 from radapter.models.tokenizing import tokenizer_from_folder
 
 CONFIG = "open_clip_config.json"

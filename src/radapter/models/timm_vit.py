@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from radapter.adapter.sites import Block, Family
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models import hub
-from radapter.models.building import described, prefix_note, without_prefixes
 from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
-from radapter.models.folders import read_config, reading
+from radapter.models.folders import described, prefix_note, read_config, reading, without_prefixes
 from radapter.models.openclip_files import import_timm
 from radapter.models.tokenizing import LazyTokenizer
 from radapter.storage import load_weights
@@ -29,12 +28,12 @@ FAMILY = Family(
         Block(f"{_EVA}:EvaBlock", ("attn.proj",), "mlp.fc2"),
         Block(f"{_EVA}:EvaBlockPostNorm", ("attn.proj",), "mlp.fc2", "norm1", "norm2"),
     ),
-    images=(f"{_VIT}:VisionTransformer", f"{_EVA}:Eva"),
+    {f"{_VIT}:VisionTransformer": {"": "image"}, f"{_EVA}:Eva": {"": "image"}},
 )
 WEIGHTS = "model.safetensors"
 
 
-class TimmTowers:
+class _TimmTowers:
     """Runs a timm ViT up to the features before its classifier; `module` is read for its sizes, not kept."""
 
     library = NAME
@@ -58,32 +57,25 @@ class TimmTowers:
         self._transform = create_transform(**data, is_training=False)
 
     def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """See `Towers`."""
         return _features(module, pixels.to(next(module.parameters()).dtype))
 
     def encode_text(self, module: nn.Module, tokens: Tensor) -> NoReturn:
-        """Raises ModelError: there is no text tower."""
         _no_text(self.architecture)
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """See `Towers`."""
         pixels: Tensor = self._transform(image.convert("RGB"))
         return pixels
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
-        """See `Towers`."""
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]
 
     def image_parts(self, module: nn.Module) -> TowerParts:
-        """The whole module."""
         return (module,)
 
     def text_parts(self, module: nn.Module) -> TowerParts:
-        """Empty."""
         return ()
 
     def image_width(self, module: nn.Module) -> int:
-        """See `Towers`."""
         width: int = module.num_features  # type: ignore[assignment]
         return width
 
@@ -108,7 +100,7 @@ def load_named(rest: str, request: Request) -> DualEncoder:
         file = hub.file_of(about.hf_hub_id, (WEIGHTS,), allow_download=request.allow_download)
         load_into(module, load_weights(file), file)
         module.pretrained_cfg = about.to_dict()
-    return DualEncoder(request.name, module.to(request.dtype).eval(), TimmTowers(module, tagged))
+    return DualEncoder(request.name, module.to(request.dtype).eval(), _TimmTowers(module, tagged))
 
 
 def owns(folder: Path) -> bool:
@@ -129,7 +121,7 @@ def load_folder(folder: Path, request: Request) -> DualEncoder:
     with reading(file):
         module = make()
         load_into(module, weights, folder / WEIGHTS)
-        return DualEncoder(request.name, module.to(request.dtype).eval(), TimmTowers(module, architecture))
+        return DualEncoder(request.name, module.to(request.dtype).eval(), _TimmTowers(module, architecture))
 
 
 def build(architecture: str, *, seed: int = 0) -> Any:
@@ -156,7 +148,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> N
         raise ModelError(f"'{file}' must fit the architecture: {error}{prefix_note(weights)}") from error
 
 
-def write(plain: nn.Module, towers: TimmTowers, folder: Path) -> bool:
+def write(plain: nn.Module, towers: _TimmTowers, folder: Path) -> bool:
     """See `Library`."""
     from timm.models import save_for_hf
 

@@ -32,21 +32,12 @@ AWKWARD = (
 """Captions as on the web. The same for every export."""
 
 _CLEANING = (
-    (r"&(amp|#38);", "&"),
-    (r"&(amp|#38);", "&"),  # open_clip decodes twice
-    (r"&(lt|#60);", "<"),
-    (r"&(gt|#62);", ">"),
-    (r"&(quot|#34|ldquo|rdquo|#8220|#8221);", '"'),
-    (r"&(apos|#39|#x27|lsquo|rsquo|#8216|#8217);", "'"),
-    (r"&(nbsp|#160);", " "),
-    ("[\u02bc\u2018-\u201b]", "'"),  # ftfy's single and double quotation marks
-    ("[\u201c-\u201f]", '"'),
-    ("\ufb00", "ff"),
-    ("\ufb01", "fi"),
-    ("\ufb02", "fl"),
-    ("\ufb03", "ffi"),
-    ("\ufb04", "ffl"),
-)
+    (r"&(amp|#38);", "&"), (r"&(amp|#38);", "&"),  # open_clip decodes twice
+    (r"&(lt|#60);", "<"), (r"&(gt|#62);", ">"), (r"&(nbsp|#160);", " "),
+    (r"&(quot|#34|ldquo|rdquo|#8220|#8221);", '"'), (r"&(apos|#39|#x27|lsquo|rsquo|#8216|#8217);", "'"),
+    ("[\u02bc\u2018-\u201b]", "'"), ("[\u201c-\u201f]", '"'),  # ftfy's single and double quotation marks
+    ("\ufb00", "ff"), ("\ufb01", "fi"), ("\ufb02", "fl"), ("\ufb03", "ffi"), ("\ufb04", "ffl"),
+)  # fmt: skip
 
 
 def write_tokenizer(lazy: LazyTokenizer, folder: Path) -> bool:

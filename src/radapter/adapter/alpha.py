@@ -38,8 +38,7 @@ def set_alpha(model: Any, value: float) -> AbstractContextManager[object]:
         )
     if merged := merged_adapters(layers):
         raise MergeError(
-            f"alpha must be set before merging. Merged are {merged}. Nothing was changed. "
-            "Call unmerge_adapter(), set alpha and merge again."
+            f"alpha must be set before merging {merged}. Call unmerge_adapter(), set alpha and merge again."
         )
     setting = ExitStack()
     for config in {id(config): config for config in active}.values():

@@ -67,11 +67,9 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
             raise ConfigError(f"r must be None, for the full matrix, or an int >= 1. Got {self.r!r}.")
         if not _is_number(self.adapter_drop) or not 0.0 <= self.adapter_drop < 1.0:
             raise ConfigError(f"adapter_drop must be in [0, 1). Got {self.adapter_drop!r}. 0 turns it off.")
-        if self.drop_kind not in DROP_KINDS:
-            raise ConfigError(
-                f"drop_kind must be one of {', '.join(DROP_KINDS)}. Got {self.drop_kind!r}."
-                f"{did_you_mean(str(self.drop_kind), DROP_KINDS)}"
-            )
+        if (kind := self.drop_kind) not in DROP_KINDS:
+            hint = did_you_mean(str(kind), DROP_KINDS)
+            raise ConfigError(f"drop_kind must be one of {', '.join(DROP_KINDS)}. Got {kind!r}.{hint}")
         check_alpha(self.alpha)
         if not _is_number(self.init_scale) or not math.isfinite(self.init_scale) or self.init_scale == 0:
             raise ConfigError(f"init_scale must be finite and not 0. Got {self.init_scale!r}. Use 0.1.")

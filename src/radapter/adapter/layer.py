@@ -147,9 +147,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self._originals = {}
         self.merged_adapters = []
 
-    def unload_and_optionally_merge_module(
-        self, merge: bool, safe_merge: bool, adapter_names: list[str] | None
-    ) -> nn.Module:
+    def unload_and_optionally_merge_module(self, **unused: Any) -> nn.Module:
         """PEFT's hook for unloading: the wrapped module, which the tuner has merged before if asked to."""
         # unloading is final: nothing may unmerge it later through this layer
         self._originals = {}
@@ -237,8 +235,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         coins = self.coin_source.draw(site, self.site.tower, samples, keep, torch.device("cpu"))
         if tuple(coins.shape) != (samples,):
             raise ConfigError(
-                f"a coin source must give one coin per sample, ({samples},) at site {site!r}. "
-                f"Got {tuple(coins.shape)}."
+                f"coins at site {site!r} must be one per sample, ({samples},). Got {tuple(coins.shape)}."
             )
         return None if bool(coins.all()) else coins.nonzero().squeeze(1)
 

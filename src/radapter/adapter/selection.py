@@ -29,9 +29,8 @@ def select_sites(module: nn.Module, config: RAdapterConfig) -> list[Site]:
     names = [name for name, _ in module.named_modules() if name]
     for wanted in saved:
         if not any(name.endswith(wanted) for name in names):
-            raise SiteError(
-                f"modules_to_save must end a module's name. Got {wanted!r}.{did_you_mean(wanted, names)}"
-            )
+            hint = did_you_mean(wanted, names)
+            raise SiteError(f"modules_to_save must end a module's name. Got {wanted!r}.{hint}")
     inside_saved = [re.compile(rf"(^|.*\.){name}($|\..*)") for name in saved]
     sites = [
         site
@@ -49,8 +48,7 @@ def select_sites(module: nn.Module, config: RAdapterConfig) -> list[Site]:
         _check_carries(module, site.name)
     if not sites:
         raise SiteError(
-            f"exclude_modules, layers_to_transform and modules_to_save leave no adapter site in "
-            f"{type(module).__name__!r}. Narrow them."
+            "exclude_modules, layers_to_transform and modules_to_save leave no adapter site. Narrow them."
         )
     narrowest = min(site.width for site in sites)
     if config.r is not None and config.r > narrowest:
@@ -68,7 +66,7 @@ def named_sites(module: nn.Module, names: Iterable[str], towers: tuple[str, ...]
     except SiteError:
         known = {}  # an unknown family, which is what target_modules is for
     roots = [(name, tower) for name, _, tower in rules.present_towers(module)]
-    sites = [known.get(name) or _site_from_module(module, name, roots, towers) for name in names]
+    sites = [known.get(name) or _own_site(module, name, roots, towers) for name in names]
     sites = [site for site in sites if site.tower in towers]
     if not sites:
         raise SiteError(f"target_modules matches no module of {towers} in {type(module).__name__!r}.")
@@ -81,10 +79,8 @@ def _check_carries(module: nn.Module, name: str) -> None:
     if reason := rules.inert_reason(module, name):
         raise SiteError(f"an adapter at {name!r} would do nothing. {reason[0].upper()}{reason[1:]}.")
     if isinstance(target, BaseTunerLayer) and not isinstance(target, RAdapterLayer):
-        raise SiteError(
-            f"{name!r} carries an adapter of another kind, {type(target).__module__}.{type(target).__name__}. "
-            "Merge or unload it first."
-        )
+        kind = f"{type(target).__module__}.{type(target).__name__}"
+        raise SiteError(f"{name!r} carries an adapter of another kind, {kind}. Merge or unload it first.")
     if rules.output_width(base_of(target)) is None:
         raise SiteError(
             f"{name!r} must be an nn.Linear or nn.MultiheadAttention with a floating-point weight. "
@@ -106,9 +102,7 @@ def _candidates(module: nn.Module, config: RAdapterConfig) -> list[Site]:
     return named_sites(module, _matched("target_modules", patterns, names, of="module"), config.towers)
 
 
-def _site_from_module(
-    module: nn.Module, name: str, roots: list[tuple[str, Tower]], towers: tuple[str, ...]
-) -> Site:
+def _own_site(module: nn.Module, name: str, roots: list[tuple[str, Tower]], towers: tuple[str, ...]) -> Site:
     _check_carries(module, name)
     target = base_of(module.get_submodule(name))
     width = rules.output_width(target)
@@ -137,9 +131,7 @@ def _matched(option: str, patterns: list[str] | str, names: list[str], *, of: st
         compiled = re.compile(pattern if is_regular else rf"(.*\.)?{re.escape(pattern)}")
         hits = {name for name in names if compiled.fullmatch(name)}
         if not hits:
-            raise SiteError(
-                f"{option} must match at least one {of}. {pattern!r} matches none of {len(names)}."
-                f"{did_you_mean(pattern, names)}"
-            )
+            none = f"{pattern!r} matches none of {len(names)}.{did_you_mean(pattern, names)}"
+            raise SiteError(f"{option} must match at least one {of}. {none}")
         found |= hits
     return [name for name in names if name in found]

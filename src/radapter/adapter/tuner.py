@@ -85,10 +85,8 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         """
         for name in adapter_names or ():
             if name not in self.peft_config:
-                known = list(self.peft_config)
-                raise ConfigError(
-                    f"adapter_names must be in {known}. Got {name!r}.{did_you_mean(name, known)}"
-                )
+                ours = list(self.peft_config)
+                raise ConfigError(f"adapter_names must be in {ours}. Got {name!r}.{did_you_mean(name, ours)}")
         if safe_merge:
             for layer in self.model.modules():
                 if isinstance(layer, RAdapterLayer):
@@ -117,9 +115,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         )
         return module
 
-    def _prepare_adapter_config(
-        self, peft_config: RAdapterConfig, model_config: dict[str, Any]
-    ) -> RAdapterConfig:
+    def _prepare_adapter_config(self, peft_config: RAdapterConfig, model_config: Any) -> RAdapterConfig:
         return peft_config  # target_modules stays None: the sites are found again when the adapter is loaded
 
     def _check_target_module_exists(self, config: RAdapterConfig, key: str) -> Any:
@@ -146,9 +142,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         layer.update_layer(adapter_name, peft_config)
         self._replace_module(parent, target_name, layer, target)
 
-    def _replace_module(
-        self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module
-    ) -> None:
+    def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: Any) -> None:
         # PEFT's own copies `child.weight`, which nn.MultiheadAttention lacks; layers place their own parameters
         setattr(parent, child_name, new_module)
 

@@ -56,8 +56,6 @@ def bound_loss(
             raise ConfigError(f"loss.{key} is for {readers}. Got {value} with '{name}'. Set loss.{key}=null.")
     if loss.reads_logit_bias:
         if logit_bias is None:
-            raise ConfigError(
-                f"loss.name {name} needs a model with a logit bias; this has none. Use mpm-nce."
-            )
+            raise ConfigError(f"loss.name {name} needs a model with a logit bias; it has none. Use mpm-nce.")
         given["logit_bias"] = logit_bias.detach()  # frozen, as the temperature
     return partial(loss.function, **{**loss.settings, **given})

@@ -17,10 +17,8 @@ def check_pairs(image_features: Tensor, text_features: Tensor, targets: Tensor |
     """Raises ValueError unless the features have one shape (B, E), B at least 1, and targets are (B,) integers."""
     check_images(image_features, targets)
     if text_features.shape != image_features.shape:
-        raise ValueError(
-            f"text_features must have the shape of image_features, {tuple(image_features.shape)}. "
-            f"Got {tuple(text_features.shape)}. Give one text per image."
-        )
+        shapes = f"{tuple(image_features.shape)}. Got {tuple(text_features.shape)}"
+        raise ValueError(f"text_features must have the shape of image_features, {shapes}.")
 
 
 def check_images(image_features: Tensor, targets: Tensor | None) -> None:

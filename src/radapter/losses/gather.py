@@ -14,6 +14,9 @@ from torch import distributed as dist
 
 from radapter.errors import ConfigError
 
+Reduction = Literal["mean", "sum"]
+"""DistributedDataParallel and FSDP take the mean."""
+
 
 @final
 @dataclass(frozen=True)
@@ -22,18 +25,14 @@ class Parts:
 
     group: dist.ProcessGroup  # this process among them
     sizes: tuple[int, ...]  # rows of each process, by rank, at least 1
-    gradient_reduction: Literal["mean", "sum"] = (
-        "mean"  # of the processes' gradients by the caller; DDP's is "mean"
-    )
+    gradient_reduction: Reduction = "mean"  # of the processes' gradients by the caller
 
     def __post_init__(self) -> None:
         if self.gradient_reduction not in ("mean", "sum"):
             raise ConfigError(f"gradient_reduction must be 'mean' or 'sum', got {self.gradient_reduction!r}.")
 
     @classmethod
-    def of(
-        cls, rows: Tensor, group: dist.ProcessGroup, gradient_reduction: Literal["mean", "sum"] = "mean"
-    ) -> Self:
+    def of(cls, rows: Tensor, group: dist.ProcessGroup, gradient_reduction: Reduction = "mean") -> Self:
         """Asks every process of `group` for its number of rows; `rows` are those of this one. Waits for the GPU."""
         size = torch.full((1,), len(rows), dtype=torch.long, device=rows.device)
         return cls(group, tuple(gather_equal(size, group).tolist()), gradient_reduction)

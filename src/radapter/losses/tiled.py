@@ -113,9 +113,8 @@ class _TiledMpmNce(torch.autograd.Function):
         with full_precision(image_features):
             images, texts, scale = _widened(image_features, text_features, logit_scale)
             classes, class_sizes = number_classes(targets, images.dtype)
-            row_lse, column_lse = _log_sum_exps(
-                _Tiles(images[own], texts, classes[own], classes, scale, options)
-            )
+            tiles = _Tiles(images[own], texts, classes[own], classes, scale, options)
+            row_lse, column_lse = _log_sum_exps(tiles)
             if parts is not None:
                 row_lse = gather_rows(row_lse, parts.sizes, parts.group)
                 # each over the process's own images, (processes, G)
@@ -141,21 +140,19 @@ class _TiledMpmNce(torch.autograd.Function):
         image_features, text_features, logit_scale, classes, class_sizes, row_lse, column_lse = (
             ctx.saved_tensors
         )
-        own, margin = ctx.own, ctx.options.margin
+        own, options = ctx.own, ctx.options
         for_images, for_texts, for_scale = ctx.needs_input_grad[:3]
         with full_precision(image_features):
             images, texts, scale = _widened(image_features, text_features, logit_scale)
-            on_positive, on_negative = target_weights(class_sizes, ctx.options.label_smoothing)
+            on_positive, on_negative = target_weights(class_sizes, options.label_smoothing)
             twice = 2 * (on_positive - on_negative)
             by_image = torch.zeros_like(images[own]) if for_images or for_scale else None
             by_text = torch.zeros_like(texts[own]) if for_texts else None
             on_same = images.new_zeros(())  # sum of dloss / dZ over own rows' positives, times 2 G
 
             def add(rows: slice, columns: slice, to_images: Tensor | None, to_texts: Tensor | None) -> None:
-                tiles = _Tiles(
-                    images[rows], texts[columns], classes[rows], classes[columns], scale, ctx.options
-                )
-                same = on_same if for_scale and margin else None
+                tiles = _Tiles(images[rows], texts[columns], classes[rows], classes[columns], scale, options)
+                same = on_same if for_scale and options.margin else None
                 log_sums = row_lse[rows], column_lse[columns]
                 _add_gradients(tiles, *log_sums, twice[rows], to_images, to_texts, same)
 
@@ -174,7 +171,7 @@ class _TiledMpmNce(torch.autograd.Function):
                 by_image.addcmul_(on_negative[own, None], texts.sum(0), value=-1)
                 if for_scale:
                     on_same -= 2 * (on_negative * class_sizes)[own].sum()
-                    slope = torch.linalg.vecdot(images[own], by_image).sum() - margin * on_same
+                    slope = torch.linalg.vecdot(images[own], by_image).sum() - options.margin * on_same
                     scale_gradient = (slope * unit).to(logit_scale.dtype).reshape(logit_scale.shape)
                 by_image = by_image.mul_(scale * unit).to(image_features.dtype) if for_images else None
             if by_text is not None:

@@ -120,9 +120,8 @@ def find_methods(names: Sequence[str], task: str = "classification") -> list[Met
 def _check_known(names: Sequence[str], known: Iterable[str], task: str, requirement: str) -> None:
     for name in names:
         if name not in known:
-            raise ConfigError(
-                f"{requirement} {', '.join(known)} for {task}. Got '{name}'.{unknown_method(name, task)}"
-            )
+            hint = unknown_method(name, task)
+            raise ConfigError(f"{requirement} {', '.join(known)} for {task}. Got '{name}'.{hint}")
 
 
 def unknown_method(name: str, task: str) -> str:

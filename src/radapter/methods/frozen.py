@@ -24,9 +24,7 @@ ZERO_SHOT = Method(
 )
 
 
-def build_probe(
-    encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings
-) -> Built:
+def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
     """Trains only the head. `settings` is ignored."""
     encoder.requires_grad_(False)
     return Built(HeadLearner(encoder, head, loss), adapters=None)
@@ -41,5 +39,5 @@ LINEAR_PROBE = Method(
     rate_source="LP-FT's probe, with AdamW in place of SGD",
     head_learning_rate=0.1,
     towers=(),
-    build=build_probe,
+    build=build,
 )

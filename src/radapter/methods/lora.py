@@ -82,15 +82,14 @@ RANK_STABILISED = replace(
     build=partial(build, rank_stabilised=True),
     runs="rslora",
 )
+_IMAGE = ("image",)
 IMAGE_TOWER = (
     replace(
         METHOD,
         summary="rank-8 updates of the image tower, MPM-NCE",
-        towers=("image",),
-        build=partial(build, towers=("image",)),
+        towers=_IMAGE,
+        build=partial(build, towers=_IMAGE),
     ),
-    replace(
-        RANK_STABILISED, towers=("image",), build=partial(build, towers=("image",), rank_stabilised=True)
-    ),
+    replace(RANK_STABILISED, towers=_IMAGE, build=partial(build, towers=_IMAGE, rank_stabilised=True)),
 )
 """The same in the image tower alone."""

@@ -112,11 +112,9 @@ WITH_HEAD = Method(
 )
 
 
-def _changed(
-    part: str, summary: str, fixed: Mapping[str, Any] | None = None, /, **fixed_recipe: Any
-) -> Method:
+def _changed(part: str, summary: str, fixed: Mapping[str, Any] | None = None, /, **recipe: Any) -> Method:
     own: dict[str, Any] = {"name": f"r-adapter:{part}", "runs": f"r-adapter:{part}", "part_of": METHOD.name}
-    return replace(METHOD, summary=summary, fixed=fixed or {}, fixed_recipe=fixed_recipe, **own)
+    return replace(METHOD, summary=summary, fixed=fixed or {}, fixed_recipe=recipe, **own)
 
 
 PARTS = (

@@ -39,27 +39,24 @@ _TEXT_SIZES = (
 )  # fmt: skip
 
 # transformers' names and open_clip's of tensors that are neither fused nor transposed
-_BLOCK_NAMES = (
-    ("self_attn.out_proj", "attn.out_proj"),
-    ("layer_norm1", "ln_1"),
-    ("layer_norm2", "ln_2"),
-    ("mlp.fc1", "mlp.c_fc"),
-    ("mlp.fc2", "mlp.c_proj"),
-)
 _NAMES = (
     ("logit_scale", "logit_scale"),
     ("text_model.embeddings.token_embedding.weight", "token_embedding.weight"),
     ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
-    ("text_model.final_layer_norm.weight", "ln_final.weight"),
-    ("text_model.final_layer_norm.bias", "ln_final.bias"),
     ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
     ("vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"),
     ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
-    ("vision_model.pre_layrnorm.weight", "visual.ln_pre.weight"),
-    ("vision_model.pre_layrnorm.bias", "visual.ln_pre.bias"),
-    ("vision_model.post_layernorm.weight", "visual.ln_post.weight"),
-    ("vision_model.post_layernorm.bias", "visual.ln_post.bias"),
 )
+# the same of layers with a weight and a bias: in the towers, and in each block
+_NORMS = (
+    ("text_model.final_layer_norm", "ln_final"),
+    ("vision_model.pre_layrnorm", "visual.ln_pre"),
+    ("vision_model.post_layernorm", "visual.ln_post"),
+)
+_BLOCK_LAYERS = (
+    ("self_attn.out_proj", "attn.out_proj"), ("layer_norm1", "ln_1"), ("layer_norm2", "ln_2"),
+    ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj"),
+)  # fmt: skip
 _TRANSPOSED = (("text_projection.weight", "text_projection"), ("visual_projection.weight", "visual.proj"))
 _TOWERS = (("vision_model.encoder.layers", "visual.transformer.resblocks"),
            ("text_model.encoder.layers", "transformer.resblocks"))  # fmt: skip
@@ -68,9 +65,7 @@ _TOWERS = (("vision_model.encoder.layers", "visual.transformer.resblocks"),
 def open_clip_config(config: Any) -> dict[str, Any]:
     """open_clip's `model_cfg` for transformers' CLIP. Raises ModelError if open_clip has no such architecture."""
     if config.model_type != "clip":
-        raise ModelError(
-            f"only CLIP crosses to open_clip, not '{config.model_type}'. Use format='transformers'."
-        )
+        raise ModelError(f"only CLIP crosses to open_clip, not '{config.model_type}'. Use transformers.")
     text, vision = config.text_config, config.vision_config
     if text.hidden_act != vision.hidden_act or text.hidden_act not in _ACTIVATIONS:
         acts = f"{vision.hidden_act} and {text.hidden_act}"
@@ -79,24 +74,18 @@ def open_clip_config(config: Any) -> dict[str, Any]:
         raise ModelError(f"open_clip's CLIP takes 3 channels. This model takes {vision.num_channels}.")
     if text.eos_token_id is None:
         raise ModelError("the eos_token_id of the text tower must be set to cross to open_clip. It is None.")
-    towers = [
-        {theirs: getattr(tower, ours) for ours, theirs, _ in sizes}
-        | {
-            "mlp_ratio": tower.intermediate_size / tower.hidden_size,
-            "norm_kwargs": {"eps": tower.layer_norm_eps},
-        }
-        for tower, sizes in ((vision, _VISION_SIZES), (text, _TEXT_SIZES))
-    ]
-    pooling = {
-        "hf_tokenizer_name": HERE,
-        "pool_type": "argmax" if text.eos_token_id == _ARGMAX_EOS else "eos",
-        "eos_id": text.eos_token_id,
-    }
+    towers: list[dict[str, Any]] = []
+    for tower, sizes in ((vision, _VISION_SIZES), (text, _TEXT_SIZES)):
+        towers.append({theirs: getattr(tower, ours) for ours, theirs, _ in sizes})
+        towers[-1]["mlp_ratio"] = tower.intermediate_size / tower.hidden_size
+        towers[-1]["norm_kwargs"] = {"eps": tower.layer_norm_eps}
+    pool_type = "argmax" if text.eos_token_id == _ARGMAX_EOS else "eos"
     return {
         "embed_dim": config.projection_dim,
         "quick_gelu": _ACTIVATIONS[text.hidden_act],
         "vision_cfg": towers[0] | {"head_width": vision.hidden_size // vision.num_attention_heads},
-        "text_cfg": towers[1] | pooling,
+        "text_cfg": towers[1]
+        | {"hf_tokenizer_name": HERE, "pool_type": pool_type, "eos_id": text.eos_token_id},
     }
 
 
@@ -107,10 +96,8 @@ def transformers_config(config: Mapping[str, Any]) -> CLIPConfig:
         ("model", config, _PLAIN_MODEL), ("vision_cfg", vision, _PLAIN_VISION), ("text_cfg", text, _PLAIN_TEXT)
     ):  # fmt: skip
         if strange := sorted(key for key, value in given.items() if key not in plain and value):
-            raise ModelError(
-                f"transformers' CLIP has no counterpart of {', '.join(strange)} in open_clip's {part}. "
-                "Use format='open_clip'."
-            )
+            keys = f"{', '.join(strange)} in open_clip's {part}"
+            raise ModelError(f"transformers' CLIP has no counterpart of {keys}. Use format='open_clip'.")
     if not isinstance(vision.get("layers", 12), int):
         raise ModelError("transformers' CLIP has a ViT, this model a ResNet. Use format='open_clip'.")
     pool_type, eos_id = text.get("pool_type", "argmax"), text.get("eos_id", 2)
@@ -245,7 +232,6 @@ def _blocks(weights: Mapping[str, Tensor], side: int, last: str) -> list[tuple[s
 def _plain_names(blocks: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """transformers' name and open_clip's of every tensor that is neither fused nor transposed."""
     yield from _NAMES
-    for ours, theirs in blocks:
-        for name, their_name in _BLOCK_NAMES:
-            for kind in ("weight", "bias"):
-                yield f"{ours}.{name}.{kind}", f"{theirs}.{their_name}.{kind}"
+    inside = ((f"{ours}.{name}", f"{theirs}.{its}") for ours, theirs in blocks for name, its in _BLOCK_LAYERS)
+    for ours, theirs in (*_NORMS, *inside):
+        yield from ((f"{ours}.{kind}", f"{theirs}.{kind}") for kind in ("weight", "bias"))

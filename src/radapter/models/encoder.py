@@ -62,31 +62,21 @@ class Towers(Protocol):
 
 
 class DualEncoder(nn.Module):
-    """An image tower and a text tower into one space, whatever library they come from.
-
-    Attributes:
-        name: The name given to `load`.
-        module: The library's own model and input of `peft.get_peft_model`; adapters injected there act here.
-        towers: Runs it.
-        library: "transformers", "open_clip" or "timm".
-        embed_dim: E, the width of the joint space.
-        image_size: Height and width of preprocessed images, in pixels.
-        context_length: L, tokens per text; 0 without a text tower.
-        image_mean: `preprocess` subtracts it from pixels in [0, 1].
-        image_std: `preprocess` then divides by it.
-        revision: Number of calls of `weights_changed`.
-    """
+    """An image tower and a text tower into one space, whatever library they come from."""
 
     def __init__(self, name: str, module: nn.Module, towers: Towers) -> None:
         super().__init__()
-        self.name = name
-        self.module = module
+        self.name = name  # the name given to `load`
+        self.module = module  # the library's own model; adapters that PEFT injects there act here
         self.towers = towers
-        self.library, self.embed_dim = towers.library, towers.embed_dim
-        self.image_size, self.context_length = towers.image_size, towers.context_length
+        self.library = towers.library  # "transformers", "open_clip" or "timm"
+        self.embed_dim = towers.embed_dim  # E, the width of the joint space
+        self.image_size = towers.image_size  # height and width of preprocessed images, in pixels
+        self.context_length = towers.context_length  # L, tokens per text; 0 without a text tower
+        # `preprocess` subtracts the mean from pixels in [0, 1] and divides by std
         self.image_mean, self.image_std = towers.image_mean, towers.image_std
         self.training = module.training
-        self.revision = 0
+        self.revision = 0  # the number of calls of `weights_changed`
 
     def weights_changed(self) -> None:
         """Reports that weights may have changed, so that cached features are checked before they are used."""

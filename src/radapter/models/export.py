@@ -37,9 +37,7 @@ class ClassHead:
     weight: Tensor  # (C, E), zero-shot class embeddings or a trained head
     classnames: Sequence[str]  # in the order of the rows
     bias: Tensor | None = None  # (C,); None for zeros
-    logit_scale: float | None = (
-        None  # None is the model's own, for unit-norm rows; trained heads include theirs: 1
-    )
+    logit_scale: float | None = None  # None is the model's own; trained heads, which include theirs, have 1
 
 
 def export(
@@ -64,24 +62,20 @@ def export(
         about: JSON that is added to `certificate.json`, such as the method.
 
     Returns:
-        `to`, which holds the weights in the model's dtype, the configuration, the preparation of images, the
-        tokenizer if its files are here, and `certificate.json`, which also lists fixed captions that the library
-        tokenises differently.
+        `to`, with the weights in the model's dtype, the configuration, the preparation of images, the tokenizer if
+        its files are here, and `certificate.json`, which lists captions that the library tokenises differently.
 
     Raises:
         ConfigError: `format` or `alpha` is invalid, or `alpha` is given and there is no R-Adapter.
         ModelError: The other library has no such architecture; names the difference.
         RunError: `to` exists.
         MergeError: Merging would give non-finite weights.
-        ExportError: The reloaded folder's features, computed in float32, differ by more than 1e-5, or 1e-2 for
-            weights of 16 bits.
+        ExportError: The reloaded folder's features differ by more than 1e-5, or 1e-2 for weights of 16 bits.
     """
-    name, libraries = format or model.library, {library.NAME: library for library in LIBRARIES}
-    if name not in libraries:
-        raise ConfigError(
-            f"format must be one of {', '.join(libraries)}. Got '{name}'.{did_you_mean(name, libraries)}"
-        )
-    library = libraries[name]
+    name, known = format or model.library, {library.NAME: library for library in LIBRARIES}
+    if name not in known:
+        raise ConfigError(f"format must be in {', '.join(known)}. Got '{name}'.{did_you_mean(name, known)}")
+    library = known[name]
     dtype = certificate.dtype_of(model.module)
     with whole_folder(to) as draft:
         write = library.write if name == model.library else _crossing(model, name)

@@ -171,10 +171,8 @@ def configuration(folder: Path, models: Collection[str]) -> tuple[str, Any]:
     file = folder / "config.json"
     model_type = folders.read_config(file).get("model_type")
     if not isinstance(model_type, str) or model_type not in models:
-        raise ModelError(
-            f"model_type in '{file}' must be one of {', '.join(models)}. Got {model_type!r}."
-            f"{did_you_mean(str(model_type), models)}"
-        )
+        known = f"{', '.join(models)}. Got {model_type!r}.{did_you_mean(str(model_type), models)}"
+        raise ModelError(f"model_type in '{file}' must be one of {known}")
     with reading(file):
         return model_type, AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
@@ -252,10 +250,8 @@ def features(folder: Path, batch: Batch, dtype: torch.dtype) -> Features:
     """See `Library`."""
     pixels, tokens = batch
     with quiet():
-        model = AutoModel.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, trust_remote_code=False
-        ).eval()
-    config = model.config
+        model = AutoModel.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)
+    config = model.eval().config
     patch_size = config.vision_config.patch_size if config.model_type == "siglip2" else None
     return {
         "image": _image_features(model, pixels, patch_size),

@@ -84,7 +84,7 @@ def _load_folder(folder: Path, request: Request) -> DualEncoder:
     library = next((library for library in reversed(LIBRARIES) if library.owns(folder)), None)
     if library is None:
         raise ModelError(
-            f"model folder must have config.json or {CONFIG}. '{request.name}' has neither.{_hint(folder)}"
+            f"'{request.name}' must have config.json or {CONFIG}; it has neither.{_hint(folder)}"
         )
     encoder = library.load_folder(folder, request)
     with reading(folder), torch.no_grad():

@@ -20,6 +20,8 @@ from radapter.errors import ModelError
 from radapter.models.encoder import DualEncoder
 from radapter.storage import sha256_of_tensors
 
+_SAFELY = {"safe_merge": True, "adapter_names": None}
+
 
 def fingerprint(encoder: DualEncoder | nn.Module) -> str:
     """SHA-256 over names, dtypes, shapes and bytes of the base parameters, sorted by name: 64 hexadecimal digits.
@@ -67,8 +69,7 @@ def merge_in_place(module: nn.Module) -> nn.Module:
         if isinstance(child, BaseTunerLayer):
             setattr(module, name, _without_adapter(child, name))
         elif isinstance(child, AuxiliaryTrainingWrapper):
-            options = {"merge": True, "safe_merge": True, "adapter_names": None}
-            setattr(module, name, child.unload_and_optionally_merge_module(**options))
+            setattr(module, name, child.unload_and_optionally_merge_module(merge=True, **_SAFELY))
         else:
             merge_in_place(child)
     if hasattr(module, "peft_config"):
@@ -94,9 +95,7 @@ def _without_adapter(layer: Any, name: str) -> nn.Module:
         warnings.filterwarnings("ignore", message="(Already following|All) adapters .*merged")
         if not isinstance(layer, RAdapterLayer) and hasattr(layer, "unload_and_optionally_merge_module"):
             # LoRA of nn.MultiheadAttention: its parameters must be put back before it is whole
-            return merge_in_place(
-                layer.unload_and_optionally_merge_module(merge=merge, safe_merge=True, adapter_names=None)
-            )
+            return merge_in_place(layer.unload_and_optionally_merge_module(merge=merge, **_SAFELY))
         if not hasattr(layer, "base_layer"):
             raise ModelError(f"adapter at '{name}', a {type(layer).__name__}, cannot be merged.")
         if merge:

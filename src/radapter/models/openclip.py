@@ -28,6 +28,7 @@ from radapter.storage import load_weights, save_tensors, write_json
 
 logger = logging.getLogger(__name__)
 
+_Config = dict[str, Any]
 NAME = SCHEME = "open_clip"
 _BLOCKS, _MODELS = "open_clip.transformer", "open_clip.model"
 FAMILY = Family(
@@ -54,9 +55,7 @@ class _OpenClipTowers:
 
     library = NAME
 
-    def __init__(
-        self, model_config: dict[str, Any], preprocess_config: dict[str, Any], tokenizer: LazyTokenizer
-    ) -> None:
+    def __init__(self, model_config: _Config, preprocess_config: _Config, tokenizer: LazyTokenizer) -> None:
         open_clip = import_open_clip()
         self.model_config = model_config
         self.preprocess_config = preprocess_config
@@ -122,9 +121,7 @@ def load_named(rest: str, request: Request) -> DualEncoder | Path:
     open_clip = import_open_clip()
     architecture, _, weights = rest.partition("/")
     if architecture not in (known := open_clip.list_models()):  # for other names open_clip asks the network
-        raise ModelError(
-            f"open_clip has no architecture '{architecture}'.{did_you_mean(architecture, known)}"
-        )
+        raise ModelError(f"open_clip has no '{architecture}'.{did_you_mean(architecture, known)}")
     config = open_clip.get_model_config(architecture)
     file, tag = files.weights_of(architecture, weights, request.allow_download) if weights else (None, {})
     tensors = {} if file is None else load_weights(file)
@@ -141,9 +138,7 @@ def load_named(rest: str, request: Request) -> DualEncoder | Path:
     return _encoder(request, module, config, preprocess, make)
 
 
-def _quick_gelu_of_path(
-    architecture: str, config: dict[str, Any], weights: Mapping[str, Tensor], path: str
-) -> bool:
+def _quick_gelu_of_path(architecture: str, config: _Config, weights: Mapping[str, Tensor], path: str) -> bool:
     """A file rarely says which activation it was trained with. OpenAI's archives do, by the buffers in them."""
     quick = f"{architecture}-quickgelu"
     if config.get("quick_gelu"):
@@ -183,7 +178,7 @@ def load_folder(folder: Path, request: Request) -> DualEncoder:
         return _encoder(request, module, config, preprocess, make, folder)
 
 
-def _tokenizer_of_folder(config: dict[str, Any], folder: Path, allow_download: bool) -> Any:
+def _tokenizer_of_folder(config: _Config, folder: Path, allow_download: bool) -> Any:
     source = config["text_cfg"].get("hf_tokenizer_name")
     if not source or has_tokenizer(folder) or source == HERE:
         return files.hf_tokenizer(config, folder) if source else files.simple_tokenizer(config)
@@ -191,7 +186,7 @@ def _tokenizer_of_folder(config: dict[str, Any], folder: Path, allow_download: b
     return files.named_tokenizer(config, allow_download)
 
 
-def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _configuration(file: Path) -> tuple[_Config, _Config]:
     about = read_config(file)
     if "model_cfg" not in about:
         raise ModelError(f"'{file}' must have the key 'model_cfg' and lacks it.")
@@ -203,7 +198,7 @@ def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return config, table_of(about, "preprocess_cfg", file) if "preprocess_cfg" in about else {}
 
 
-def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
+def build(config: _Config, *, seed: int = 0) -> nn.Module:
     """A module for a `model_cfg`, of the class that open_clip would choose, with random weights from a seed."""
     open_clip = import_open_clip()
     arguments = copy.deepcopy(config)
@@ -234,8 +229,8 @@ def initialise_captioner(module: nn.Module) -> None:
 def _encoder(
     request: Request,
     module: nn.Module,
-    config: dict[str, Any],
-    preprocess: dict[str, Any],
+    config: _Config,
+    preprocess: _Config,
     make: Callable[[], Any],
     folder: Path | None = None,
 ) -> DualEncoder:
@@ -261,9 +256,7 @@ def write(plain: nn.Module, towers: _OpenClipTowers, folder: Path) -> bool:
     return write_tokenizer(towers.tokenizer, folder)
 
 
-def save(
-    weights: dict[str, Tensor], config: dict[str, Any], preprocess: dict[str, Any], folder: Path
-) -> None:
+def save(weights: dict[str, Tensor], config: _Config, preprocess: _Config, folder: Path) -> None:
     """Writes weights and configuration as open_clip reads them."""
     save_tensors(folder / files.WEIGHTS, weights)
     write_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess})

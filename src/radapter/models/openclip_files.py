@@ -31,7 +31,7 @@ WEIGHTS = "open_clip_model.safetensors"
 WEIGHT_FILES = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 OPENAI_BUFFERS = {"input_resolution", "context_length", "vocab_size"}
 """What OpenAI's archives hold beside the tensors of the model."""
-_TOKENIZER_OPTIONS: dict[str, tuple[Any, ...]] = {
+_OPTIONS: dict[str, tuple[Any, ...]] = {
     "clean": ("canonicalize", "lower", "whitespace"),
     "strip_sep_token": (True, False),
 }
@@ -83,10 +83,8 @@ def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[P
     if (tag := open_clip.get_pretrained_cfg(architecture, weights)) and not Path(weights).is_file():
         repository, _, file = tag.get("hf_hub", "").rpartition("/")
         if not repository:
-            raise ModelError(
-                f"weights '{weights}' of {architecture} are not on the hub. Download {tag.get('url')} and give "
-                f"open_clip:{architecture}/PATH."
-            )
+            remedy = f"Download {tag.get('url')} and give open_clip:{architecture}/PATH."
+            raise ModelError(f"weights '{weights}' of {architecture} are not on the hub. {remedy}")
         names = (Path(file).with_suffix(".safetensors").name, file) if file else (WEIGHTS, WEIGHT_FILES[-1])
         return hub.file_of(repository, names, allow_download=allow_download), dict(tag)
     if (path := Path(weights).expanduser()).is_file():
@@ -166,10 +164,8 @@ def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source:
 def check_tokenizer_options(config: dict[str, Any], source: Path) -> None:
     """Raises ModelError if a configuration gives a tokenizer options that are not known to be harmless."""
     for name, value in (config["text_cfg"].get("tokenizer_kwargs") or {}).items():
-        if name not in _TOKENIZER_OPTIONS or value not in _TOKENIZER_OPTIONS[name]:
-            raise ModelError(
-                f"tokenizer_kwargs in '{source}' may set {_TOKENIZER_OPTIONS}, not {name}={value!r}."
-            )
+        if name not in _OPTIONS or value not in _OPTIONS[name]:
+            raise ModelError(f"tokenizer_kwargs in '{source}' may set {_OPTIONS}, not {name}={value!r}.")
 
 
 def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:

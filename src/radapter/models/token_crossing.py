@@ -47,13 +47,11 @@ def write_tokenizer(lazy: LazyTokenizer, folder: Path) -> bool:
     except ModelError as error:
         logger.warning("exported without a tokenizer: %s", error)
         return False
-    if not hasattr(tokenizer, "save_pretrained") and isinstance(
-        tokenizer, import_open_clip().SimpleTokenizer
-    ):
-        tokenizer = _clip_tokenizer(tokenizer, lazy.context_length)
     if not hasattr(tokenizer, "save_pretrained"):
-        logger.warning("exported without a tokenizer: a callable given to load() cannot be written.")
-        return False
+        if not isinstance(tokenizer, import_open_clip().SimpleTokenizer):
+            logger.warning("exported without a tokenizer: a callable given to load() cannot be written.")
+            return False
+        tokenizer = _clip_tokenizer(tokenizer, lazy.context_length)
     tokenizer.save_pretrained(str(folder))
     return True
 
@@ -65,18 +63,12 @@ def _clip_tokenizer(simple: Any, context_length: int) -> PreTrainedTokenizerFast
     backend = CLIPTokenizer(vocab=vocabulary, merges=list(simple.bpe_ranks)).backend_tokenizer
     repairs = [normalizers.Replace(Regex(pattern), repaired) for pattern, repaired in _CLEANING]
     backend.normalizer = normalizers.Sequence([*repairs, backend.normalizer])
-    backend.decoder = decoders.Sequence(
-        [decoders.ByteLevel(), decoders.Replace("</w>", " "), decoders.Strip(" ", 0, 1)]
-    )
+    steps = [decoders.ByteLevel(), decoders.Replace("</w>", " "), decoders.Strip(" ", 0, 1)]
+    backend.decoder = decoders.Sequence(steps)
+    tokens = {"bos_token": "<|startoftext|>"}
+    tokens |= dict.fromkeys(("eos_token", "unk_token", "pad_token"), "<|endoftext|>")
     # A folder of a CLIPTokenizer is read back with CLIPTokenizer's own normalizer; this class keeps the saved one.
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        bos_token="<|startoftext|>",
-        eos_token="<|endoftext|>",
-        unk_token="<|endoftext|>",
-        pad_token="<|endoftext|>",
-        model_max_length=context_length,
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=context_length, **tokens)
 
 
 def plain_tokens(folder: Path, library: str, texts: Sequence[str], context_length: int) -> Tensor:

@@ -73,10 +73,8 @@ class LazyTokenizer:
         else:
             tokens = tokenizer(list(texts)).long()
         if tokens.shape != (len(texts), length):
-            raise ModelError(
-                f"tokenizer must give ids of shape ({len(texts)}, {length}). Got {tuple(tokens.shape)}. "
-                "Give a tokenizer with the model's context length."
-            )
+            shapes = f"({len(texts)}, {length}), got {tuple(tokens.shape)}"
+            raise ModelError(f"tokenizer must give ids of shape {shapes}. Give one with this context length.")
         if self._vocab_size and not (largest := int(tokens.max())) < self._vocab_size:
             raise ModelError(
                 f"token ids must be below the text tower's vocab_size, {self._vocab_size}, got {largest}. Copy the "
@@ -103,8 +101,7 @@ class LazyTokenizer:
             return [len(ids) for ids in tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
         if "context_length" not in inspect.signature(tokenizer).parameters:
             raise ModelError(
-                f"tokenizer must take context_length to count tokens. {tokenizer!r} does not. Give a "
-                "transformers or open_clip tokenizer."
+                f"tokenizer must take context_length to count tokens. Give another tokenizer than {tokenizer!r}."
             )
         # Every byte gives at most one token, so that nothing is cut here, and the last column is padding.
         uncut: Callable[..., Tensor] = tokenizer

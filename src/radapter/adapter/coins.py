@@ -50,9 +50,7 @@ class HashCoins:
         for tower, key in keys.items():
             if key.dtype != torch.int64 or key.ndim != 1:
                 raise ConfigError(f"keys[{tower!r}] must be int64 (B,), got {key.dtype} {tuple(key.shape)}.")
-        self.seed = seed
-        self.step = step
-        self.keys = keys
+        self.seed, self.step, self.keys = seed, step, keys
 
     def draw(self, site: str, tower: str, samples: int, keep: float, device: torch.device) -> Tensor:
         """See `CoinSource.draw`. Raises ConfigError if the tower has no keys, or not one per sample."""
@@ -60,10 +58,8 @@ class HashCoins:
             raise ConfigError(f"keys must hold the tower {tower!r}, which was run. Got {sorted(self.keys)}.")
         key = self.keys[tower]
         if len(key) != samples:
-            raise ConfigError(
-                f"keys[{tower!r}] must hold one key per sample, {samples} at site {site!r}. Got {len(key)}. "
-                "Give the keys of the batch that the tower is run on."
-            )
+            counts = f"one key per sample, {samples} at site {site!r}. Got {len(key)}"
+            raise ConfigError(f"keys[{tower!r}] must hold {counts}. Give the keys of this batch.")
         # multiples of 2^-24 from integers: the coin is the same bit on every device
         drawn = uniform(self.seed, key.to(device), f"dropping at {site} in step {self.step}")
         return drawn.squeeze(1) < keep

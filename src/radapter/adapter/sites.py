@@ -93,8 +93,8 @@ def candidate_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[S
         if not inside:
             others = tuple(other for other in TOWERS if other != tower)
             raise SiteError(
-                f"no adapter site in the {tower} tower {name or 'itself'!r}, a {_type_of(root)}. {_looked_for()} "
-                f"Leave the tower out by towers={others!r}, or give target_modules."
+                f"no adapter site in the {tower} tower {name or 'itself'!r}, a {type(root).__name__}. "
+                f"{_looked_for()} Leave the tower out by towers={others!r}, or give target_modules."
             )
         found.extend(inside)
     if not found:
@@ -136,7 +136,9 @@ def inert_reason(module: nn.Module, name: str) -> str:
             )
     for kind, child in _READS_WEIGHT_OF.items():
         if _is(ancestor, kind) and parts[-1] == child:
-            return f"{path!r}, a {_type_of(ancestor)}, reads its weight and never calls it; target {path!r}"
+            return (
+                f"{path!r}, a {type(ancestor).__name__}, reads its weight and never calls it; target {path!r}"
+            )
     return ""
 
 
@@ -203,7 +205,7 @@ def _checked_width(block: nn.Module, path: str, target: str) -> int:
     if (width := _width(block, target)) is not None:
         return width
     try:
-        kind = _type_of(base_of(block.get_submodule(target)))
+        kind = type(base_of(block.get_submodule(target))).__name__
         what = f"It is a {kind}. Give target_modules, or load the model without quantisation."
     except AttributeError:
         what = "It is missing: the block has an unknown form. Give target_modules."
@@ -217,8 +219,8 @@ def _norm_obstacle(block: nn.Module, path: str, target: str, norm: str) -> str:
     if behind is None or isinstance(behind, nn.Identity):
         return ""
     return (
-        f"{_joined(path, norm)} ({_type_of(behind)}) is between {_joined(path, target)} and the residual addition: "
-        "an adapter there has no exact merge. Leave it out by exclude_modules."
+        f"{_joined(path, norm)} ({type(behind).__name__}) is between {_joined(path, target)} and the residual "
+        "addition: an adapter there has no exact merge. Leave it out by exclude_modules."
     )
 
 
@@ -239,10 +241,6 @@ def _is(module: nn.Module, kind: str) -> bool:
     library, _, name = kind.partition(":")
     known = getattr(sys.modules.get(library), name, None)
     return known is not None and isinstance(module, known)
-
-
-def _type_of(module: nn.Module) -> str:
-    return type(module).__name__
 
 
 def _joined(name: str, child: str) -> str:

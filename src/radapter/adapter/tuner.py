@@ -105,7 +105,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         merge: bool = True,
         progressbar: bool = False,
         safe_merge: bool = False,
-        adapter_names: list[str] | None = None,
+        adapter_names: Any = None,
     ) -> nn.Module:
         if merge:
             # every layer is merged before the first is unloaded, so that an error leaves the model as it was
@@ -188,11 +188,8 @@ def _extend(enumeration: type[enum.Enum], name: str) -> None:
         enumeration._member_names_.append(name)
         enumeration._member_map_[name] = member
         enumeration._value2member_map_[name] = member
-        known = (
-            enumeration(name) is member
-            and member in list(enumeration)
-            and getattr(enumeration, name) is member
-        )
+        places = (enumeration(name), enumeration[name], getattr(enumeration, name))
+        known = member in list(enumeration) and all(place is member for place in places)
     except Exception as error:
         raise _moved(error) from error
     if not known:

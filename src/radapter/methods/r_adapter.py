@@ -97,16 +97,15 @@ METHOD = Method(
     settings_type=RAdapterSettings,
 )
 
-WITH_HEAD = Method(
+WITH_HEAD = replace(
+    METHOD,
     name="r-adapter+head",
+    runs="r-adapter+head",
     summary="linear adapters in the image tower and head, cross-entropy",
     source="Kim et al. 2024 + head",
     losses=("cross-entropy",),
-    learning_rate=METHOD.learning_rate,
-    rate_source=METHOD.rate_source,
     head_learning_rate=HEAD_RATE,
     build=build_under_head,
-    settings_type=RAdapterSettings,
     fixed={"towers": ["image"]},
     towers=("image",),
 )

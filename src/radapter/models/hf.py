@@ -117,8 +117,7 @@ class _HfTowers:
         return _children(module, "text_model", "text_projection")
 
     def image_width(self, module: nn.Module) -> int:
-        width: int = self.config.vision_config.hidden_size
-        return width
+        return int(self.config.vision_config.hidden_size)
 
 
 def patches_of(pixels: Tensor, patch_size: int) -> dict[str, Tensor]:

@@ -83,9 +83,7 @@ def _load_folder(folder: Path, request: Request) -> DualEncoder:
     check_folder(folder)
     library = next((library for library in reversed(LIBRARIES) if library.owns(folder)), None)
     if library is None:
-        raise ModelError(
-            f"'{request.name}' must have config.json or {CONFIG}; it has neither.{_hint(folder)}"
-        )
+        raise ModelError(f"'{request.name}' must have config.json or {CONFIG}.{_hint(folder)}")
     encoder = library.load_folder(folder, request)
     with reading(folder), torch.no_grad():
         _try(encoder)
@@ -99,10 +97,8 @@ def _try(encoder: DualEncoder) -> None:
         raise ModelError(f"image size of '{encoder.name}' must be in [1, {LARGEST_SIDE}] pixels, got {size}.")
     pixels = encoder.preprocess(Image.new("RGB", (size, size // 2 + 1)))
     if pixels.shape != (3, size, size):
-        raise ModelError(
-            f"'{encoder.name}' must prepare images as (3, {size}, {size}), as its image tower takes them, got "
-            f"{tuple(pixels.shape)}. Correct its preparation of images."
-        )
+        shapes = f"(3, {size}, {size}), as its image tower needs, got {tuple(pixels.shape)}"
+        raise ModelError(f"'{encoder.name}' must prepare images as {shapes}.")
     encoder.encode_image(pixels[None])
     if encoder.context_length:
         encoder.encode_text(torch.zeros(1, encoder.context_length, dtype=torch.long))
@@ -113,10 +109,8 @@ def _hint(folder: Path) -> str:
         merge = f"radapter merge {shlex.quote(str(folder))} --to MERGED"
         return f" It is a run folder. Write its plain checkpoint by '{merge}' and give MERGED."
     if (folder / PEFT_CONFIG).is_file():
-        return (
-            " It holds PEFT's adapters. Load the base model and call "
-            f"PeftModel.from_pretrained(encoder.module, {str(folder)!r})."
-        )
+        call = f"PeftModel.from_pretrained(encoder.module, {str(folder)!r})"
+        return f" It holds PEFT's adapters. Load the base model and call {call}."
     return ""
 
 

@@ -20,6 +20,7 @@ from radapter.errors import ModelError
 from radapter.models.encoder import DualEncoder
 from radapter.storage import sha256_of_tensors
 
+_WRAPPERS = BaseTunerLayer | AuxiliaryTrainingWrapper  # what PEFT puts in the place of a module
 _SAFELY = {"safe_merge": True, "adapter_names": None}
 
 
@@ -63,7 +64,7 @@ def merge_in_place(module: nn.Module) -> nn.Module:
     Disabled adapters are left out. Raises MergeError if that gives non-finite weights, and ModelError for a kind of
     adapter that cannot be merged.
     """
-    if _is_wrapper(module):
+    if isinstance(module, _WRAPPERS):
         raise ModelError(f"adapters must lie inside the model, got a {type(module).__name__} around it.")
     for name, child in module.named_children():
         if isinstance(child, BaseTunerLayer):
@@ -82,11 +83,6 @@ def _base(module: nn.Module) -> nn.Module:
     return base
 
 
-def _is_wrapper(module: nn.Module) -> bool:
-    """Whether PEFT put this module in the place of another."""
-    return isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)
-
-
 def _without_adapter(layer: Any, name: str) -> nn.Module:
     merge = not layer.disable_adapters and bool(layer.active_adapters)
     if layer.merged and not merge:
@@ -101,4 +97,4 @@ def _without_adapter(layer: Any, name: str) -> nn.Module:
         if merge:
             layer.merge(safe_merge=True, adapter_names=None)
     base: nn.Module = layer.base_layer
-    return base if not _is_wrapper(base) else _without_adapter(base, name)
+    return base if not isinstance(base, _WRAPPERS) else _without_adapter(base, name)

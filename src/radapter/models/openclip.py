@@ -100,8 +100,7 @@ class _OpenClipTowers:
     def image_width(self, module: nn.Module) -> int:
         vision = import_open_clip().CLIPVisionCfg(**self.model_config["vision_cfg"])
         if vision.timm_model_name:
-            width: int = module.visual.trunk.num_features  # type: ignore[union-attr, assignment]
-            return width
+            return int(module.visual.trunk.num_features)  # type: ignore[union-attr, arg-type]
         # A ResNet has one entry per stage here; its stem's width doubles four times and each block ends four times
         # as wide: 64 becomes 2048.
         return int(vision.width) * (32 if isinstance(vision.layers, list | tuple) else 1)
@@ -113,7 +112,8 @@ def load_named(rest: str, request: Request) -> DualEncoder | Path:
     `rest` is "NAME" (random weights from the seed), "NAME/TAG" (a pretrained tag), "NAME/PATH" (a weights file) or
     "hf-hub:OWNER/NAME". Raises ModelError if it is unknown, or weights are missing, truncated or do not fit.
     """
-    if repository := rest.removeprefix("hf-hub:") if rest.startswith("hf-hub:") else "":
+    source, _, repository = rest.partition(":")
+    if source == "hf-hub" and repository:
         folder = files.hub_folder(repository, request.allow_download)
         if not owns(folder):
             raise ModelError(f"'{repository}' must have {CONFIG} and lacks it. Use hf:{repository}.")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig
 
 from radapter.errors import MissingExtraError, ModelError, did_you_mean
-from radapter.models import hub
+from radapter.models import folders
 from radapter.models.folders import (
     check_folder,
     check_hub_name,
@@ -74,7 +74,7 @@ def hub_folder(repository: str, allow_download: bool) -> Path:
             return tuple((name,) for name in WEIGHT_FILES)
         return (("*.safetensors",), ("*.bin",))
 
-    return hub.folder_of(repository, weights, allow_download=allow_download)
+    return folders.folder_of(repository, weights, allow_download=allow_download)
 
 
 def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[Path, dict[str, Any]]:
@@ -86,7 +86,7 @@ def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[P
             remedy = f"Download {tag.get('url')} and give open_clip:{architecture}/PATH."
             raise ModelError(f"weights '{weights}' of {architecture} are not on the hub. {remedy}")
         names = (Path(file).with_suffix(".safetensors").name, file) if file else (WEIGHTS, WEIGHT_FILES[-1])
-        return hub.file_of(repository, names, allow_download=allow_download), dict(tag)
+        return folders.file_of(repository, names, allow_download=allow_download), dict(tag)
     if (path := Path(weights).expanduser()).is_file():
         return path, {}
     tags = open_clip.list_pretrained_tags_by_model(architecture)
@@ -153,7 +153,7 @@ def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source:
     else:
         if source is not None:
             check_hub_name("model_cfg.text_cfg.hf_model_name", name, source)
-        folder = hub.file_of(name, ("config.json",), allow_download=allow_download).parent
+        folder = folders.file_of(name, ("config.json",), allow_download=allow_download).parent
     check_folder(folder)
     read_config(folder / "config.json")
     with reading(folder / "config.json"):  # open_clip's own call asks on the terminal whether to run code
@@ -175,11 +175,11 @@ def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
         return simple_tokenizer(config)
     try:
         for file in _TOKENIZER_FILES:
-            found = hub.file_of(repository, (file,), allow_download=allow_download)
+            found = folders.file_of(repository, (file,), allow_download=allow_download)
     except ModelError as error:
         raise ModelError(
             f"tokenizer files {' and '.join(_TOKENIZER_FILES)} of '{repository}' must be in the local hub cache. "
-            f"{hub.ALLOWING}, or in Python give load(..., tokenizer=) a folder or a callable."
+            f"{folders.ALLOWING}, or in Python give load(..., tokenizer=) a folder or a callable."
         ) from error
     return hf_tokenizer(config, found.parent)
 

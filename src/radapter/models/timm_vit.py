@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from radapter.adapter.sites import Block, Family
 from radapter.errors import ConfigError, ModelError, did_you_mean
-from radapter.models import hub
 from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
-from radapter.models.folders import described, prefix_note, read_config, reading, without_prefixes
+from radapter.models.folders import described, file_of, prefix_note, read_config, reading, without_prefixes
 from radapter.models.openclip_files import import_timm
 from radapter.models.tokenizing import LazyTokenizer
 from radapter.storage import load_weights
@@ -76,8 +75,7 @@ class _TimmTowers:
         return ()
 
     def image_width(self, module: nn.Module) -> int:
-        width: int = module.num_features  # type: ignore[assignment]
-        return width
+        return int(module.num_features)  # type: ignore[arg-type]
 
 
 def load_named(rest: str, request: Request) -> DualEncoder:
@@ -97,7 +95,7 @@ def load_named(rest: str, request: Request) -> DualEncoder:
         if tagged not in known:
             raise ModelError(f"timm has no weights '{tag}' of {architecture}.{did_you_mean(tagged, known)}")
         about = timm.get_pretrained_cfg(tagged)
-        file = hub.file_of(about.hf_hub_id, (WEIGHTS,), allow_download=request.allow_download)
+        file = file_of(about.hf_hub_id, (WEIGHTS,), allow_download=request.allow_download)
         load_into(module, load_weights(file), file)
         module.pretrained_cfg = about.to_dict()
     return DualEncoder(request.name, module.to(request.dtype).eval(), _TimmTowers(module, tagged))

@@ -33,15 +33,14 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
             model, 1 the fine-tuned one; `radapter.set_alpha` changes it.
         init_scale: First value of s, finite and not 0 (with s = 0 and a zero matrix nothing would ever train).
         init_weights: True starts as the base model, bitwise; False draws random adapters, for tests.
-        target_modules: None finds the sites of the known families. A list of names or endings of names, or a regular
-            expression for the whole name, as in PEFT, selects others: `nn.Linear` or `nn.MultiheadAttention`.
+        target_modules: None finds the sites of the known families. Names, endings of names, or a regular expression,
+            as in PEFT, select others: `nn.Linear` or `nn.MultiheadAttention`.
         exclude_modules: Sites to leave out, matched as `target_modules`.
         layers_to_transform: Numbers of the blocks to adapt, in every tower; None adapts all.
         modules_to_save: Further modules to train and save, by their name's ending (a head).
         towers: Which of "image" and "text" to adapt.
-        drop_kind: What `adapter_drop` drops in training, for the paper's ablation: "adapter" the adapter branch of a
-            sample; "dropout" single elements of that branch; "drop-path" a sample's whole residual branch,
-            pre-trained part included. The rest is divided by 1 - p in all three.
+        drop_kind: What `adapter_drop` drops in training, the rest divided by 1 - p: "adapter" a sample's adapter
+            branch; "dropout" elements of it; "drop-path" a sample's whole residual branch, pre-trained part too.
 
     Raises:
         ConfigError: A value is out of range.

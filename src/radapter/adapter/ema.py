@@ -27,14 +27,13 @@ EMA_ADAPTER = "ema"
 
 
 class Ema:
-    """The moving average of everything in `model` that is trainable now; it starts as a copy.
+    """The moving average of everything in `model` that is trainable now; it starts as a copy, float32 or wider.
 
     For a model with R-Adapters the average of the active one becomes the adapter "ema": never trained, not active
-    unless `applied`, removed by PEFT's `delete_adapter("ema")`. Averages are float32 or wider.
+    unless `applied`, removed by PEFT's `delete_adapter("ema")`.
 
     Args:
-        model: A PeftModel, any nn.Module (adapted or not, with or without a head), or an object with one as
-            `.module`.
+        model: A PeftModel, any nn.Module (adapted or not, with or without a head), or an object with a `.module`.
         decay: m, in [0, 1]; taken literally. `auto_decay` fits it to the number of steps.
 
     Raises:

@@ -71,11 +71,6 @@ def linear_logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return features.to(dtype) @ weight.to(dtype).T + bias.to(dtype)
 
 
-def same_target(targets: Tensor) -> Tensor:
-    """Whether two rows are positives of each other: (B,) int -> (B, B) bool."""
-    return targets[:, None] == targets[None, :]
-
-
 def number_classes(targets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """A number in [0, G) for each row's class, and the size of that class, (G,) each, in `dtype`.
 

@@ -3,7 +3,7 @@
 Training uses this form for small batches, and `mpm_nce_tiled`, the same value in tiles, for large or shared ones.
 
 Source: Kim et al., ECCV 2024 (arXiv 2408.05749). Symbols: delta is `margin`, eps is `label_smoothing`,
-tau is 1 / `logit_scale`, y_ij is `same_target`, y~_ij is `weights`, P(i) are the rows that share i's target.
+tau is 1 / `logit_scale`, y_ij is `positive`, y~_ij is `weights`, P(i) are the rows that share i's target.
 """
 
 import torch
@@ -13,7 +13,6 @@ from radapter.losses.batch import (
     check_pairs,
     check_settings,
     full_precision,
-    same_target,
     scaled_cosines,
     target_weights,
     widen,
@@ -63,7 +62,7 @@ def mpm_nce(
     check_pairs(image_features, text_features, targets)
     check_settings(label_smoothing, margin)
     with full_precision(image_features):
-        positive = same_target(targets)  # (B, B)
+        positive = targets[:, None] == targets  # (B, B)
         logits = scaled_cosines(image_features, text_features, logit_scale)  # (B, B), rows are images
         scale = widen(logit_scale) if isinstance(logit_scale, Tensor) else logit_scale
         logits = logits + scale * margin * (~positive).to(logits.dtype)

@@ -7,7 +7,7 @@ positives, as in `mpm_nce`, where the paper has one positive per row. With uniqu
 from torch import Tensor
 from torch.nn import functional as F
 
-from radapter.losses.batch import check_pairs, full_precision, same_target, scaled_cosines, widen
+from radapter.losses.batch import check_pairs, full_precision, scaled_cosines, widen
 from radapter.losses.gather import Parts
 from radapter.losses.loss import Loss
 
@@ -34,7 +34,7 @@ def siglip_loss(
         logits = scaled_cosines(image_features, text_features, logit_scale)  # (B, B)
         if logit_bias is not None:
             logits = logits + (widen(logit_bias) if isinstance(logit_bias, Tensor) else logit_bias)
-        signs = same_target(targets).to(logits.dtype) * 2 - 1
+        signs = (targets[:, None] == targets).to(logits.dtype) * 2 - 1
         return -F.logsigmoid(signs * logits).sum() / len(logits)
 
 

@@ -7,7 +7,7 @@ with one call per step.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ class HeadLearner(_Learner):
         encoder: Its parameters that require a gradient are trained.
         head: The head's start; copied, and trained unless `train_head` is False.
         loss: Of image features and head.
-        regulariser: A module whose result is added to the loss.
+        regulariser: A module; forward(learner, pairs), of the whole batch, is added to the loss.
     """
 
     reads_texts = False
@@ -91,7 +91,7 @@ class HeadLearner(_Learner):
         loss: FeatureLoss,
         *,
         train_head: bool = True,
-        regulariser: "Regulariser | None" = None,
+        regulariser: nn.Module | None = None,
     ) -> None:
         super().__init__(encoder, loss)
         self.head = LinearHead(head.weight, head.bias).requires_grad_(train_head)
@@ -108,13 +108,6 @@ class HeadLearner(_Learner):
         return loss if self.regulariser is None else loss + self.regulariser(self, pairs)
 
 
-class Regulariser(Protocol):
-    """An `nn.Module` whose forward gives a term of a `HeadLearner`'s loss."""
-
-    def __call__(self, learner: HeadLearner, pairs: LabelledPairs, /) -> Tensor:
-        """A scalar, of the whole batch if `pairs` are a part of one."""
-
-
 Learner = ContrastiveLearner | HeadLearner
 
 
@@ -127,7 +120,7 @@ def train_towers(encoder: DualEncoder, towers: Sequence[str]) -> None:
 
 
 def tower_and_head(
-    encoder: DualEncoder, head: LinearHead, loss: FeatureLoss, regulariser: Regulariser | None = None
+    encoder: DualEncoder, head: LinearHead, loss: FeatureLoss, regulariser: nn.Module | None = None
 ) -> HeadLearner:
     """A learner of every parameter of the image tower, and of the head: full fine-tuning and its relatives."""
     train_towers(encoder, ("image",))

@@ -73,8 +73,7 @@ class AttentionLora(nn.Module, LoraLayer):  # type: ignore[misc]
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Adds the updates of q, k and v to `in_proj_weight`; PEFT merges the output projection by itself. Raises
-        MergeError if `safe_merge` and a merged weight would not be finite; nothing is changed."""
+        """Adds the updates of q, k and v to `in_proj_weight`. Raises MergeError as `RAdapterLayer.merge`."""
         names = [name for name in check_adapters_to_merge(self, adapter_names) if name in self.lora_A]
         if not names:
             return

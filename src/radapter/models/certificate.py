@@ -61,14 +61,13 @@ def certify(before: Features, after: Features, dtype: torch.dtype) -> dict[str, 
     worst, tolerance = max(differences.values()), TOLERANCES[dtype]
     if math.isinf(worst):
         raise ExportError(
-            "features of the exported model must be finite. Some are NaN or infinite. Nothing was written. Look for "
-            "NaN in the weights of the base model and of the run."
+            "features of the exported model must be finite. Look for NaN in the weights of base model and run."
         )
     if not worst <= tolerance:
+        found = f"{worst:.2g} ({', '.join(f'{t} {d:.2g}' for t, d in differences.items())})"
         raise ExportError(
             f"features of the exported folder must equal those in memory to {tolerance:g} in {dtype}. They differ "
-            f"by {worst:.2g} ({', '.join(f'{t} {d:.2g}' for t, d in differences.items())}). Nothing was written. "
-            "Export in float32, or into the model's own library."
+            f"by {found}. Nothing was written. Export in float32, or into the model's own library."
         )
     return differences
 

@@ -31,10 +31,7 @@ WEIGHTS = "open_clip_model.safetensors"
 WEIGHT_FILES = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 OPENAI_BUFFERS = {"input_resolution", "context_length", "vocab_size"}
 """What OpenAI's archives hold beside the tensors of the model."""
-_OPTIONS: dict[str, tuple[Any, ...]] = {
-    "clean": ("canonicalize", "lower", "whitespace"),
-    "strip_sep_token": (True, False),
-}
+_SAFE: dict[str, Any] = {"clean": ("canonicalize", "lower", "whitespace"), "strip_sep_token": (True, False)}
 _LONG_WORD = 256
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
@@ -164,8 +161,8 @@ def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source:
 def check_tokenizer_options(config: dict[str, Any], source: Path) -> None:
     """Raises ModelError if a configuration gives a tokenizer options that are not known to be harmless."""
     for name, value in (config["text_cfg"].get("tokenizer_kwargs") or {}).items():
-        if name not in _OPTIONS or value not in _OPTIONS[name]:
-            raise ModelError(f"tokenizer_kwargs in '{source}' may set {_OPTIONS}, not {name}={value!r}.")
+        if name not in _SAFE or value not in _SAFE[name]:
+            raise ModelError(f"tokenizer_kwargs in '{source}' may set {_SAFE}, not {name}={value!r}.")
 
 
 def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:

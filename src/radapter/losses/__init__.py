@@ -15,8 +15,7 @@ from radapter.losses.clip import LOSS as CLIP
 from radapter.losses.clip import clip_loss
 from radapter.losses.cross_entropy import LOSS as CROSS_ENTROPY
 from radapter.losses.cross_entropy import head_cross_entropy
-from radapter.losses.gather import Parts
-from radapter.losses.loss import FeatureLoss, Loss
+from radapter.losses.loss import FeatureLoss, Loss, Parts
 from radapter.losses.mpm_nce import LOSS as MPM_NCE
 from radapter.losses.mpm_nce import SINGLE_POSITIVE, mpm_nce
 from radapter.losses.siglip import LOSS as SIGLIP
@@ -31,7 +30,6 @@ __all__ = [
 LOSSES: dict[str, Loss] = {
     loss.name: loss for loss in (MPM_NCE, SINGLE_POSITIVE, CLIP, SIGLIP, CROSS_ENTROPY)
 }
-"""The losses that training can use, by name."""
 
 if TYPE_CHECKING:
     LossName = str

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.losses.batch import check_pairs, full_precision, scaled_cosines
-from radapter.losses.gather import Parts
-from radapter.losses.loss import Loss, own_targets
+from radapter.losses.loss import Loss, Parts, own_targets
 from radapter.losses.tiled import mpm_nce_tiled
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.losses.batch import check_images, check_settings, linear_logits
-from radapter.losses.gather import Parts
-from radapter.losses.loss import Loss
+from radapter.losses.loss import Loss, Parts
 
 
 def head_cross_entropy(

@@ -17,8 +17,7 @@ from radapter.losses.batch import (
     target_weights,
     widen,
 )
-from radapter.losses.gather import Parts
-from radapter.losses.loss import Loss, own_targets
+from radapter.losses.loss import Loss, Parts, own_targets
 from radapter.losses.tiled import mpm_nce_tiled
 
 TILED_FROM = 2048  # rows of a batch; benchmarks/loss: below it the dense form is as fast

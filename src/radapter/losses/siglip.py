@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.losses.batch import check_pairs, full_precision, scaled_cosines, widen
-from radapter.losses.gather import Parts
-from radapter.losses.loss import Loss
+from radapter.losses.loss import Loss, Parts
 
 
 def siglip_loss(
@@ -39,17 +38,11 @@ def siglip_loss(
 
 
 def _of_batch(
-    images: Tensor,
-    texts: Tensor,
-    targets: Tensor,
-    scale: Tensor,
-    parts: Parts | None = None,
-    *,
-    logit_bias: Tensor,
+    images: Tensor, texts: Tensor, targets: Tensor, scale: Tensor, parts: Parts | None = None, **bias: Tensor
 ) -> Tensor:
     if parts is not None:
         images, texts, targets = parts.joined(images), parts.joined(texts), parts.joined(targets)
-    return siglip_loss(images, texts, targets, scale, logit_bias)
+    return siglip_loss(images, texts, targets, scale, **bias)
 
 
 LOSS = Loss("siglip", _of_batch, reads_logit_bias=True)

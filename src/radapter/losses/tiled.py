@@ -33,7 +33,7 @@ from radapter.losses.batch import (
     target_weights,
     wide_dtype,
 )
-from radapter.losses.gather import Parts, gather_equal, gather_rows
+from radapter.losses.loss import Parts, gather_equal, gather_rows
 
 CPU_TILE = 2048  # two of 16 MiB in float32; smaller ones spend their time starting threads
 GPU_TILE = 4096  # two of 64 MiB

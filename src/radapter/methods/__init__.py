@@ -87,7 +87,6 @@ SEGMENTATION = _by_name(
 )
 """The image tower learns regions, the text tower keeps the class names; all have R-Adapter's loss."""
 TABLES = {"classification": METHODS, "retrieval": RETRIEVAL, "segmentation": SEGMENTATION}
-"""The methods of each task."""
 RENAMED = {"retrieval": {"full": "full-both-towers"}, "segmentation": {"full": "full-image-tower"}}
 """Former names of methods: `full`, image tower and head by cross-entropy, exists only in classification."""
 GROUPS: dict[str, tuple[str, ...]] = {

@@ -92,4 +92,3 @@ IMAGE_TOWER = (
     ),
     replace(RANK_STABILISED, towers=_IMAGE, build=partial(build, towers=_IMAGE, rank_stabilised=True)),
 )
-"""The same in the image tower alone."""

@@ -141,4 +141,3 @@ PARTS = (
     _changed("r-16", "rank 16", {"r": 16}),
     replace(METHOD, name="r-adapter:no-rescaling", summary="at alpha 1", alpha=1.0, part_of=METHOD.name),
 )
-"""R-Adapter with one part changed at a time."""

@@ -17,8 +17,7 @@ from radapter.storage import read_json, sha256
 
 CERTIFICATE = "certificate.json"
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
-SAMPLES = 4
-SEED = 0
+SAMPLES, SEED = 4, 0
 _PACKAGES = ("torch", "transformers", "open_clip_torch", "timm", "peft", "safetensors", "radapter")
 
 

@@ -20,10 +20,8 @@ from radapter.adapter.sites import Family
 from radapter.errors import ModelError
 from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec
 
-Channels = tuple[float, float, float]
-"""One value for each of red, green and blue, of pixels in [0, 1]."""
-TowerParts = tuple[nn.Module | nn.Parameter, ...]
-"""The parts of a tower, its projection included; empty if there is no such tower."""
+Channels = tuple[float, float, float]  # of red, green and blue, for pixels in [0, 1]
+TowerParts = tuple[nn.Module | nn.Parameter, ...]  # with its projection; empty if there is no such tower
 
 
 class Towers(Protocol):
@@ -165,10 +163,8 @@ def _checkpoints(parts: TowerParts) -> bool:
     return any(getattr(module, name, False) for module in modules for name in names)
 
 
-Batch = tuple[Tensor, Tensor | None]
-"""Images (B, 3, H, W), and token ids (B, L) or None without a text tower."""
-Features = dict[str, Tensor]
-"""(B, E) features by tower, "image" and, if there is one, "text"."""
+Batch = tuple[Tensor, Tensor | None]  # images (B, 3, H, W), and token ids (B, L) or None without a text tower
+Features = dict[str, Tensor]  # (B, E) by tower, "image" and, if there is one, "text"
 
 
 class Request(NamedTuple):

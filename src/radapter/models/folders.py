@@ -33,8 +33,7 @@ LARGEST_SIDE = 8192  # of an image that a model or its preparation of images may
 LARGEST_TEXT_FILE = 256 * 2**20  # bytes; the largest tokenizers have 35 MB
 _TEXT_FILES = {".json", ".txt", ".jinja"}
 _READ = {*_TEXT_FILES, ".safetensors", ".bin", ".model"}
-PREFIXES = ("module.", "_orig_mod.", "model.", "clip.")
-"""Of distributed wrappers, torch.compile, and programs whose model is a part of theirs."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "clip.")  # of wrappers, torch.compile, and larger programs
 # A float16 file has half a number for each byte; an encoder that was saved without its decoder is built with it.
 _NUMBERS_PER_BYTE, _SPARE_NUMBERS = 4, 10_000_000
 _MODULES_PER_TENSOR, _SPARE_MODULES = 20, 10_000

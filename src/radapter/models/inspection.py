@@ -73,13 +73,10 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
             )
         )
     dtype = next(p.dtype for p in encoder.module.parameters() if p.is_floating_point())
+    sizes = ("embed_dim", "image_size", "context_length")
     return Inspection(
-        name=encoder.name,
-        library=encoder.library,
+        **{name: getattr(encoder, name) for name in ("name", "library", *sizes)},
         dtype=str(dtype).removeprefix("torch."),
-        embed_dim=encoder.embed_dim,
-        image_size=encoder.image_size,
-        context_length=encoder.context_length,
         parameters=_size(encoder.module),
         rank=r,
         trained_parameters=sum(tower.trained_parameters for tower in facts),

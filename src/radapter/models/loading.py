@@ -31,8 +31,7 @@ LIBRARIES: tuple[Library, ...] = (
 )
 """The libraries; `load` asks the last one first whether a folder is its own."""
 sites.FAMILIES.extend(library.FAMILY for library in LIBRARIES)
-TRAINED = "trained.json"
-"""The file that a run folder has when it is finished."""
+TRAINED = "trained.json"  # in the folder of a finished run
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 

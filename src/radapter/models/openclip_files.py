@@ -29,8 +29,11 @@ from radapter.models.tokenizing import tokenizer_from_folder
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 WEIGHT_FILES = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-OPENAI_BUFFERS = {"input_resolution", "context_length", "vocab_size"}
-"""What OpenAI's archives hold beside the tensors of the model."""
+OPENAI_BUFFERS = {
+    "input_resolution",
+    "context_length",
+    "vocab_size",
+}  # beside the tensors in OpenAI's archives
 _SAFE: dict[str, Any] = {"clean": ("canonicalize", "lower", "whitespace"), "strip_sep_token": (True, False)}
 _LONG_WORD = 256
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -145,9 +148,9 @@ def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source:
     text = config["text_cfg"]
     if not (name := text.get("hf_model_name")):
         return
-    if source is not None and isinstance(name, str) and _is_own_folder(Path(name), source.parent):
-        folder = Path(name)
-    else:
+    folder = Path(str(name))
+    own = () if source is None else (source.parent, Path(huggingface_hub.constants.HF_HUB_CACHE))
+    if not folder.is_dir() or not any(folder.resolve().is_relative_to(root.resolve()) for root in own):
         if source is not None:
             check_hub_name("model_cfg.text_cfg.hf_model_name", name, source)
         folder = folders.file_of(name, ("config.json",), allow_download=allow_download).parent
@@ -213,8 +216,3 @@ def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
             trust_remote_code=False,
             **(text.get("tokenizer_kwargs") or {}),
         )
-
-
-def _is_own_folder(place: Path, folder: Path) -> bool:
-    cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
-    return place.is_dir() and any(place.resolve().is_relative_to(root.resolve()) for root in (folder, cache))

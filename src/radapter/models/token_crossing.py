@@ -22,14 +22,13 @@ from radapter.models.tokenizing import LazyTokenizer
 
 logger = logging.getLogger(__name__)
 
-AWKWARD = (
+AWKWARD = (  # captions as on the web, the same for every export
     "a photo of a dog.", "A PHOTO of Two  Dogs!", "it's the dog's life, isn't it", "it’s the dog’s life",
     "“quoted” words", "‘single’ quotes", "rock &amp; roll", "3 &lt; 5 &gt; 2", "a &quot;quoted&quot; word",
     "the dog&#39;s&nbsp;bone", "twice &amp;amp; encoded", "caf&eacute;", "café", "cafe\u0301", "ﬁre and ﬂoor",
     "ＦＵＬＬ width", "1,000.50 € – a lot…", "a_b/c#d @e", "😀 smile", "一只狗", "собака", "new\nline and\ttab",
     "itâ€™s broken", "zero\u200bwidth", "<b>bold</b>",
 )  # fmt: skip
-"""Captions as on the web. The same for every export."""
 
 _CLEANING = (
     (r"&(amp|#38);", "&"), (r"&(amp|#38);", "&"),  # open_clip decodes twice

@@ -14,13 +14,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from radapter.errors import ModelError
 from radapter.models.folders import check_folder, reading
 
-Tokenizer: TypeAlias = Callable[[list[str]], Tensor]
-"""N texts to (N, L) int64 token ids."""
-
+Tokenizer: TypeAlias = Callable[[list[str]], Tensor]  # N texts to (N, L) int64 token ids
 TokenizerSpec: TypeAlias = Tokenizer | PreTrainedTokenizerBase | str | os.PathLike[str]
 """What users may give: a callable, a transformers tokenizer, or a folder with one's files."""
 
-_Made: TypeAlias = Tokenizer | PreTrainedTokenizerBase
+Made: TypeAlias = Tokenizer | PreTrainedTokenizerBase
 _TRIED = ("a photo of a dog.", "")
 _ENDS = 8  # more than the tokens that a tokenizer puts around a text
 
@@ -37,7 +35,7 @@ class LazyTokenizer:
 
     def __init__(
         self,
-        make: Callable[[], _Made],
+        make: Callable[[], Made],
         context_length: int,
         *,
         folder: Path | None = None,
@@ -47,9 +45,9 @@ class LazyTokenizer:
         self.context_length = context_length
         self._folder = folder
         self._vocab_size = vocab_size
-        self._made: _Made | None = None
+        self._made: Made | None = None
 
-    def get(self) -> _Made:
+    def get(self) -> Made:
         """The tokenizer itself. Raises ModelError if its files are missing."""
         if self._made is None:
             made = self._make()
@@ -129,12 +127,12 @@ def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
 
 def lazy_tokenizer(
     given: TokenizerSpec | None,
-    own: Callable[[], _Made],
+    own: Callable[[], Made],
     context_length: int,
     *,
     folder: Path | None,
     vocab_size: int,
-    from_folder: Callable[[Path], _Made] = tokenizer_from_folder,
+    from_folder: Callable[[Path], Made] = tokenizer_from_folder,
 ) -> LazyTokenizer:
     """The tokenizer that a user gave, or the model's own, which `folder` and `vocab_size` check."""
     if given is None:
@@ -144,7 +142,7 @@ def lazy_tokenizer(
     return LazyTokenizer(partial(_itself, given), context_length)
 
 
-def _itself(made: _Made) -> _Made:
+def _itself(made: Made) -> Made:
     return made
 
 

@@ -43,11 +43,9 @@ ROOMS = (
 FREE = {PACKAGE / "__init__.py"}
 COLLECTIONS = {
     "methods": (
-        "zero_shot",
-        "linear_probe",
+        "frozen",
         "full",
         "flyp",
-        "lp_ft",
         "l2_sp",
         "mask_fill",
         "lora",

@@ -175,8 +175,8 @@ def test_half_precision_parameters_have_a_float32_average():
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda model: model.requires_grad_(False), "must have trainable parameters"),
-        (lambda model: Ema(model), 'must not have an adapter "ema" yet'),
+        (lambda model: model.requires_grad_(False), "has no trainable parameters"),
+        (lambda model: Ema(model), 'has an adapter "ema" already'),
     ],
 )
 def test_a_model_that_cannot_be_averaged_is_an_error(prepare, message):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from processes import tiled_loss
 from processes.start import start
 from reference import mpm_nce as reference
+from torch import distributed as dist
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -20,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from radapter import mpm_nce, mpm_nce_tiled
 from radapter.errors import ConfigError
+from radapter.losses import Parts
 
 TARGETS = {
     "unique": torch.arange(13),
@@ -234,10 +236,7 @@ def test_a_fake_tensor_tells_of_a_fetched_value(fetch):
         ({"targets": torch.zeros(4)}, "targets must be integers"),
         ({"margin": -0.1}, "margin must be a finite number >= 0. Got -0.1"),
         ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\). Got 1.0"),
-        ({"tile": 0}, "tile must be None or an int >= 1. Got 0"),
-        ({"gradient_reduction": "none"}, "gradient_reduction must be 'mean' or 'sum'. Got 'none'"),
-        ({"batch_sizes": (3,)}, r"batch_sizes must hold the rows.*4 at rank 0. Got \[3\]"),
-        ({"batch_sizes": (4, 4)}, r"batch_sizes must hold the rows.*of each of 1 process"),
+        ({"tile": 0}, "tile must be None or an int >= 1, got 0"),
     ],
 )
 def test_wrong_input_is_named(change, words):
@@ -245,8 +244,29 @@ def test_wrong_input_is_named(change, words):
     right = {"image_features": images, "text_features": texts, "targets": torch.arange(4), "logit_scale": 1.0}
     with pytest.raises(ValueError, match=words) as raised:
         mpm_nce_tiled(**(right | change))
-    own = {"margin", "label_smoothing", "tile", "gradient_reduction"}
+    own = {"margin", "label_smoothing", "tile"}
     assert isinstance(raised.value, ConfigError) == bool(own & set(change))
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    yield dist.group.WORLD
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [((3,), r"4 at rank 0. Got \[3\]"), ((4, 4), "of each of 1 processes"), ((0,), "at least 1")],
+)
+def test_sizes_of_parts_that_do_not_fit_the_rows_are_refused(one_process, sizes, words):
+    with pytest.raises(ValueError, match=f"sizes must hold the rows.*{words}"):
+        mpm_nce_tiled(*features(4), torch.arange(4), 1.0, parts=Parts(one_process, sizes))
+
+
+def test_an_unknown_reduction_of_gradients_is_refused():
+    with pytest.raises(ConfigError, match="gradient_reduction must be 'mean' or 'sum', got 'none'"):
+        Parts(None, (4,), gradient_reduction="none")
 
 
 @pytest.fixture(scope="module")

@@ -311,7 +311,7 @@ def test_an_open_clip_model_that_transformers_lacks_says_why(
 
 
 def test_siglip_does_not_cross(siglip: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"only CLIP crosses to open_clip\. Got 'siglip'"):
+    with pytest.raises(ModelError, match=r"only CLIP crosses to open_clip, not 'siglip'"):
         export(load(siglip), to=tmp_path / "there", format="open_clip")
 
 

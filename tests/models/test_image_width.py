@@ -38,13 +38,13 @@ def test_a_vit_of_timm_has_its_width():
 )  # fmt: skip
 def test_full_size_towers_of_open_clip_have_the_width_before_their_projection(architecture, width):
     open_clip = pytest.importorskip("open_clip")
-    from radapter.models.openclip import OpenClipTowers
+    from radapter.models.openclip import _OpenClipTowers
 
     config = open_clip.get_model_config(architecture)
     with torch.device("meta"):
         module = build(config)
     preprocess = {"size": 224, "mean": (0.0,) * 3, "std": (1.0,) * 3}
-    assert OpenClipTowers(config, preprocess, tokenizer=None).image_width(module) == width
+    assert _OpenClipTowers(config, preprocess, tokenizer=None).image_width(module) == width
 
 
 def test_an_adapted_model_has_the_same_width(tiny_architecture):

@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import CLIPConfig, CLIPModel
 
 from radapter import RAdapterConfig, mpm_nce_tiled
+from radapter.losses import Parts
 
 WORLDS = (1, 2, 4)
 PARTS = {1: (11,), 2: (7, 4), 4: (4, 3, 3, 1)}  # rows of each process of a world
@@ -110,10 +111,13 @@ def in_world(world, rank):
 
     def case(targets, dtype, options, reduction):
         numbers = torch.tensor(TARGETS[targets])[own]
-        together = {"process_group": group, "batch_sizes": parts if reduction == "sum" else None}
-        together |= {"gradient_reduction": reduction}
+        together = (
+            Parts(group, parts, "sum")
+            if reduction == "sum"
+            else Parts.of(numbers, group, gradient_reduction="mean")
+        )
         return gradients(
-            lambda x, y, scale: mpm_nce_tiled(x, y, numbers, scale, tile=3, **together, **options),
+            lambda x, y, scale: mpm_nce_tiled(x, y, numbers, scale, tile=3, parts=together, **options),
             own,
             dtype,
         )
@@ -121,6 +125,6 @@ def in_world(world, rank):
     found = {name: case(*settings) for name, settings in CASES.items()}
     model = DistributedDataParallel(Pair(), process_group=group)
     found["trained"] = trained(
-        model, lambda x, y, t, s: mpm_nce_tiled(x, y, t, s, process_group=group), parts, within
+        model, lambda x, y, t, s: mpm_nce_tiled(x, y, t, s, parts=Parts.of(x, group)), parts, within
     )
     return found

@@ -18,8 +18,7 @@ import radapter
 from radapter.adapter import Ema, coins, use_coins
 from radapter.data import ClassificationSet, EvalLoader, TrainLoader, open_classification, open_pairs
 from radapter.errors import DataError, ImageError, RAdapterError
-from radapter.losses import LossName, bound_loss
-from radapter.losses.gather import Parts
+from radapter.losses import LossName, Parts, bound_loss
 from radapter.methods import (
     METHODS,
     LabelledPairs,

@@ -1,30 +1,18 @@
 """The method: a linear adapter after every attention and FFN output, as a PEFT tuner.
 
 Read in this order: `layer` (the algebra), `sites` (where), `selection` (which of them), `config`, `tuner` (PEFT),
-`coins` (adapter dropping), `alpha` (re-scaling), `ema` (accumulation), `statistics` (BatchNorm stays frozen).
+`coins` (adapter dropping), `ensembles` (re-scaling and accumulation).
 Importing this package registers the tuner with PEFT.
 """
 
 from radapter.adapter import coins
-from radapter.adapter.alpha import set_alpha
 from radapter.adapter.config import RAdapterConfig
-from radapter.adapter.ema import Ema, auto_decay
+from radapter.adapter.ensembles import Ema, auto_decay, set_alpha
 from radapter.adapter.layer import RAdapterLayer, use_coins
 from radapter.adapter.sites import Site, block_names, find_sites
-from radapter.adapter.statistics import hold_statistics
-from radapter.adapter.tuner import RAdapterModel
+from radapter.adapter.tuner import RAdapterModel, hold_statistics
 
 __all__ = [
-    "Ema",
-    "RAdapterConfig",
-    "RAdapterLayer",
-    "RAdapterModel",
-    "Site",
-    "auto_decay",
-    "block_names",
-    "coins",
-    "find_sites",
-    "hold_statistics",
-    "set_alpha",
-    "use_coins",
-]
+    "Ema", "RAdapterConfig", "RAdapterLayer", "RAdapterModel", "Site", "auto_decay", "block_names", "coins",
+    "find_sites", "hold_statistics", "set_alpha", "use_coins",
+]  # fmt: skip

@@ -6,7 +6,7 @@ it belongs to the adapter and is saved with it.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from peft import PeftConfig
@@ -33,70 +33,58 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
             model, 1 the fine-tuned one; `radapter.set_alpha` changes it.
         init_scale: First value of s, finite and not 0 (with s = 0 and a zero matrix nothing would ever train).
         init_weights: True starts as the base model, bitwise; False draws random adapters, for tests.
-        target_modules: None finds the sites of the known families. A list of names or endings of names, or a regular
-            expression for the whole name, as in PEFT, selects others: `nn.Linear` or `nn.MultiheadAttention`.
+        target_modules: None finds the sites of the known families. Names, endings of names, or a regular expression,
+            as in PEFT, select others: `nn.Linear` or `nn.MultiheadAttention`.
         exclude_modules: Sites to leave out, matched as `target_modules`.
         layers_to_transform: Numbers of the blocks to adapt, in every tower; None adapts all.
         modules_to_save: Further modules to train and save, by their name's ending (a head).
         towers: Which of "image" and "text" to adapt.
-        drop_kind: What `adapter_drop` drops in training, for the paper's ablation: "adapter" the adapter branch of a
-            sample; "dropout" single elements of that branch; "drop-path" a sample's whole residual branch,
-            pre-trained part included. What is kept is divided by 1 - p in all three.
+        drop_kind: What `adapter_drop` drops in training, the rest divided by 1 - p: "adapter" a sample's adapter
+            branch; "dropout" elements of it; "drop-path" a sample's whole residual branch, pre-trained part too.
 
     Raises:
         ConfigError: A value is out of range.
     """
 
-    r: int | None = field(default=None, metadata={"help": "Rank; None is the full matrix."})
-    adapter_drop: float = field(default=0.2, metadata={"help": "Probability that a sample skips a branch."})
-    alpha: float = field(default=1.0, metadata={"help": "Re-scaling of the branch, in [0, 1]."})
-    init_scale: float = field(default=0.1, metadata={"help": "First value of the learned scalar s."})
-    init_weights: bool = field(default=True, metadata={"help": "Start as the base model; False: random."})
-    target_modules: list[str] | str | None = field(default=None, metadata={"help": "None finds the sites."})
-    exclude_modules: list[str] | str | None = field(default=None, metadata={"help": "Sites to leave out."})
-    layers_to_transform: list[int] | int | None = field(default=None, metadata={"help": "Blocks to adapt."})
-    modules_to_save: list[str] | None = field(default=None, metadata={"help": "Further modules to train."})
-    towers: tuple[str, ...] = field(default=TOWERS, metadata={"help": "Towers to adapt."})
-    drop_kind: DropKind = field(default="adapter", metadata={"help": "What adapter_drop drops."})
+    r: int | None = None
+    adapter_drop: float = 0.2
+    alpha: float = 1.0
+    init_scale: float = 0.1
+    init_weights: bool = True
+    target_modules: list[str] | str | None = None
+    exclude_modules: list[str] | str | None = None
+    layers_to_transform: list[int] | int | None = None
+    modules_to_save: list[str] | None = None
+    towers: tuple[str, ...] = TOWERS
+    drop_kind: DropKind = "adapter"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         # a member since tuner.py extended PEFT's enumeration, which importing radapter.adapter does
         self.peft_type = PeftType("RADAPTER")
-        if self.r is not None and (not _is_int(self.r) or self.r < 1):
-            raise ConfigError(
-                f"r must be None or an int of at least 1. Got {self.r!r}. Use r=None for the full matrix."
-            )
+        if self.r is not None and not _is_int(self.r, at_least=1):
+            raise ConfigError(f"r must be None, for the full matrix, or an int >= 1. Got {self.r!r}.")
         if not _is_number(self.adapter_drop) or not 0.0 <= self.adapter_drop < 1.0:
-            raise ConfigError(
-                f"adapter_drop must be in [0, 1). Got {self.adapter_drop!r}. The paper uses 0.2; 0 turns it off."
-            )
-        if self.drop_kind not in DROP_KINDS:
-            raise ConfigError(
-                f"drop_kind must be one of {', '.join(DROP_KINDS)}. Got {self.drop_kind!r}."
-                f"{did_you_mean(str(self.drop_kind), DROP_KINDS)}"
-            )
+            raise ConfigError(f"adapter_drop must be in [0, 1). Got {self.adapter_drop!r}. 0 turns it off.")
+        if (kind := self.drop_kind) not in DROP_KINDS:
+            hint = did_you_mean(str(kind), DROP_KINDS)
+            raise ConfigError(f"drop_kind must be one of {', '.join(DROP_KINDS)}. Got {kind!r}.{hint}")
         check_alpha(self.alpha)
         if not _is_number(self.init_scale) or not math.isfinite(self.init_scale) or self.init_scale == 0:
-            raise ConfigError(
-                f"init_scale must be finite and not 0. Got {self.init_scale!r}. The released code uses 0.1."
-            )
+            raise ConfigError(f"init_scale must be finite and not 0. Got {self.init_scale!r}. Use 0.1.")
         self.target_modules = _patterns("target_modules", self.target_modules)
         self.exclude_modules = _patterns("exclude_modules", self.exclude_modules)
         if isinstance(self.modules_to_save, str):
-            raise ConfigError(
-                f"modules_to_save must be a list of names. Got {self.modules_to_save!r}. Put it in brackets."
-            )
+            raise ConfigError(f"modules_to_save must be a list of names. Got {self.modules_to_save!r}.")
         self.towers = check_towers(self.towers)
-        self.layers_to_transform = _layers(self.layers_to_transform)
+        if self.layers_to_transform is not None:
+            self.layers_to_transform = _layers(self.layers_to_transform)
 
 
 def check_alpha(alpha: object) -> float:
     """`alpha` as a float. Raises ConfigError if it is outside [0, 1]."""
     if not _is_number(alpha) or not 0.0 <= alpha <= 1.0:  # type: ignore[operator]
-        raise ConfigError(
-            f"alpha must be in [0, 1]. Got {alpha!r}. 0 is the base model, 1 the fine-tuned one."
-        )
+        raise ConfigError(f"alpha must be in [0, 1]. Got {alpha!r}. 0 is the base model, 1 the tuned one.")
     return float(alpha)  # type: ignore[arg-type]
 
 
@@ -105,9 +93,7 @@ def check_towers(towers: Sequence[str]) -> tuple[str, ...]:
     names = (towers,) if isinstance(towers, str) else tuple(towers)
     for name in names:
         if name not in TOWERS:
-            raise ConfigError(
-                f"towers must be among {TOWERS}. Got {name!r}.{did_you_mean(str(name), TOWERS)}"
-            )
+            raise ConfigError(f"towers must be in {TOWERS}. Got {name!r}.{did_you_mean(str(name), TOWERS)}")
     if not names:
         raise ConfigError(f"towers must name at least one of {TOWERS}. Got {towers!r}.")
     return names
@@ -122,19 +108,15 @@ def _patterns(name: str, patterns: Any) -> list[str] | str | None:
     return names
 
 
-def _layers(layers: Any) -> list[int] | None:
-    if layers is None:
-        return None
+def _layers(layers: Any) -> list[int]:
     numbers = [layers] if isinstance(layers, int) else list(layers)
-    if not numbers or not all(_is_int(number) and number >= 0 for number in numbers):
-        raise ConfigError(
-            f"layers_to_transform must hold ints of at least 0. Got {layers!r}. Use None to adapt all blocks."
-        )
+    if not numbers or not all(_is_int(number, at_least=0) for number in numbers):
+        raise ConfigError(f"layers_to_transform must hold ints >= 0. Got {layers!r}. None adapts all blocks.")
     return numbers
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_int(value: object, *, at_least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
 
 
 def _is_number(value: object) -> bool:

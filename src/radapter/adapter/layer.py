@@ -14,7 +14,7 @@ merge in that order. All the arithmetic of the method is in this file, and every
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -33,14 +33,8 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
     adapted.
 
     `nn.MultiheadAttention` is wrapped whole, because it reads `out_proj.weight` and never calls `out_proj`.
-    Attributes that the layer lacks are those of the wrapped module.
-
-    Merging keeps the original tensors beside the merged ones, so that unmerging restores them bitwise; until then
-    a merged site takes its Linear's memory twice.
-
-    Args:
-        base_layer: The module of the site.
-        site: Its place, and which axis of its output holds the samples.
+    Attributes that the layer lacks are those of the wrapped module. Merging keeps the original tensors, so that
+    unmerging restores them bitwise; until then a merged site takes its Linear's memory twice.
     """
 
     adapter_layer_names = ("radapter_A", "radapter_B", "radapter_C", "radapter_s")
@@ -59,16 +53,12 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self.merged_adapters: list[str] = []
         self._originals: dict[str, Tensor] = {}
         # as PEFT's layers have them; nn.MultiheadAttention does not
-        linear = _output_linear(self.get_base_layer())
+        linear = self._linear
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        # a model in evaluation mode stays in it
-        self.training = base_layer.training
+        self.training = base_layer.training  # a model in evaluation mode stays in it
 
     def update_layer(self, adapter_name: str, config: RAdapterConfig) -> None:
-        """Adds the adapter `adapter_name`, initialised as `config` says.
-
-        The config is kept, not copied: a change of its alpha acts at once.
-        """
+        """Adds an adapter. The config is kept, not copied: a change of its alpha acts at once."""
         self.configs[adapter_name] = config
         width, rank = self.site.width, config.r
         if rank is None:
@@ -86,16 +76,13 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
             self.radapter_B[adapter_name] = nn.Parameter(down)
             self.radapter_C[adapter_name] = nn.Parameter(up)
         # float32 would round the scalar of a float64 model
-        dtype = torch.promote_types(_output_linear(self.get_base_layer()).weight.dtype, torch.float32)
+        dtype = torch.promote_types(self._linear.weight.dtype, torch.float32)
         self.radapter_s[adapter_name] = nn.Parameter(torch.full((1,), config.init_scale, dtype=dtype))
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The wrapped module's output with the active adapters applied; shapes and dtypes do not change.
-
-        Only the first element of a tuple (attention output, attention weights) is adapted.
-        """
+        """The wrapped module's output, or its first element, with the active adapters applied, in the same shape."""
         if self.disable_adapters and self.merged:
             self.unmerge()
         output = self.base_layer(*args, **kwargs)
@@ -106,24 +93,15 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         return self._adapted(output)
 
     def affine(self, adapter_name: str | None = None) -> Tensor:
-        """M = I + alpha s A, the whole effect of an adapter in evaluation.
-
-        Args:
-            adapter_name: None composes the active adapters, in their order.
-
-        Returns:
-            (D, D), float32 or wider, on the adapter's device, without gradient.
-        """
+        """M = I + alpha s A of an adapter, or of the active ones in order: (D, D), float32 or wider, no gradient."""
         names = self._own(self.active_adapters) if adapter_name is None else [adapter_name]
-        weight = _output_linear(self.get_base_layer()).weight
+        weight = self._linear.weight
         dtype = torch.promote_types(weight.dtype, torch.float32)
         total = torch.eye(self.site.width, device=weight.device, dtype=dtype)
         with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
             for name in names:
                 alpha = self.configs[name].alpha
-                if (
-                    alpha == 0.0
-                ):  # the base model, also where an adapter is not finite: 0 * inf is not a number
+                if alpha == 0.0:  # the base model, even if an adapter is not finite: 0 * inf is not a number
                     continue
                 factors = [factor.to(weight.device, dtype) for factor in self._factors(name)]
                 matrix = factors[0] if len(factors) == 1 else factors[0] @ factors[1]
@@ -133,19 +111,12 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Merges adapters into the Linear before them; merged ones are skipped with PEFT's warning.
-
-        Args:
-            safe_merge: Look for non-finite values first.
-            adapter_names: None merges the active adapters.
-
-        Raises:
-            MergeError: `safe_merge`, and a merged value would not be finite; nothing is changed.
-        """
+        """Merges adapters, by default the active ones, into the Linear before them; skips merged ones with PEFT's
+        warning. Raises MergeError if `safe_merge` and a merged value would not be finite; nothing is changed."""
         names = self._own(check_adapters_to_merge(self, adapter_names))
         if not names:
             return
-        linear = _output_linear(self.get_base_layer())
+        linear = self._linear
         merged = self._merged_tensors(names)
         if safe_merge:
             self._check_finite(merged, names)
@@ -168,7 +139,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         if not self.merged:
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
-        linear = _output_linear(self.get_base_layer())
+        linear = self._linear
         for part, original in self._originals.items():
             parameter = getattr(linear, part)
             # the model may have moved, or changed its dtype, while it was merged
@@ -176,11 +147,9 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self._originals = {}
         self.merged_adapters = []
 
-    def unload_and_optionally_merge_module(
-        self, merge: bool, safe_merge: bool, adapter_names: list[str] | None
-    ) -> nn.Module:
-        """PEFT's hook for unloading: the wrapped module, which the tuner has merged beforehand if asked to."""
-        # what is unloaded is final: nothing may unmerge it later through this layer
+    def unload_and_optionally_merge_module(self, **unused: Any) -> nn.Module:
+        """PEFT's hook for unloading: the wrapped module, which the tuner has merged before if asked to."""
+        # unloading is final: nothing may unmerge it later through this layer
         self._originals = {}
         self.merged_adapters = []
         base_layer: nn.Module = self.base_layer
@@ -197,6 +166,13 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
     def __repr__(self) -> str:
         return "radapter." + super().__repr__()
 
+    @property
+    def _linear(self) -> nn.Linear:
+        base = self.get_base_layer()
+        linear = base.out_proj if isinstance(base, nn.MultiheadAttention) else base
+        assert isinstance(linear, nn.Linear)
+        return linear
+
     def _own(self, names: list[str]) -> list[str]:
         return [name for name in names if name in self.radapter_s]
 
@@ -206,17 +182,11 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         return [self.radapter_B[name], self.radapter_C[name]]
 
     def _adapted(self, output: Tensor) -> Tensor:
-        names = self._own(self.active_adapters)
-        # an unbatched call: all tokens are one sample
-        missing = self._batched_dims() - output.ndim
-        if missing > 0 and names:
-            return self._adapted_batch(output.unsqueeze(self.site.sample_axis), names).squeeze(
-                self.site.sample_axis
-            )
+        names, axis = self._own(self.active_adapters), self.site.sample_axis
+        batched_dims = 3 if isinstance(self.get_base_layer(), nn.MultiheadAttention) else axis + 2
+        if names and output.ndim < batched_dims:  # all tokens are one sample
+            return self._adapted_batch(output.unsqueeze(axis), names).squeeze(axis)
         return self._adapted_batch(output, names)
-
-    def _batched_dims(self) -> int:
-        return 3 if isinstance(self.get_base_layer(), nn.MultiheadAttention) else self.site.sample_axis + 2
 
     def _adapted_batch(self, output: Tensor, names: list[str]) -> Tensor:
         for position, name in enumerate(names):
@@ -226,7 +196,7 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
             scale = 1.0 if self.training else config.alpha
             if scale == 0.0:
                 continue
-            # mixed in here, autocast would turn a float32 `output` into half precision
+            # autocast would turn a float32 `output` into half precision
             with _no_autocast(output):
                 drop = config.adapter_drop if self.training else 0.0
                 if not drop:
@@ -260,18 +230,17 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _kept(self, site: str, samples: int, keep: float) -> Tensor | None:
-        """Positions of the samples whose branch is kept, (K,), on the CPU; None where all are."""
+        """Positions of the samples whose branch is kept, (K,), on the CPU; None if all are."""
         # on the CPU, because the number of kept samples sizes the product and is needed by the host
         coins = self.coin_source.draw(site, self.site.tower, samples, keep, torch.device("cpu"))
         if tuple(coins.shape) != (samples,):
             raise ConfigError(
-                f"a coin source must give one coin per sample, ({samples},) at site {site!r}. "
-                f"Got {tuple(coins.shape)}."
+                f"coins at site {site!r} must be one per sample, ({samples},). Got {tuple(coins.shape)}."
             )
         return None if bool(coins.all()) else coins.nonzero().squeeze(1)
 
     def _merged_tensors(self, names: list[str]) -> dict[str, Tensor]:
-        linear = _output_linear(self.get_base_layer())
+        linear = self._linear
         weight, bias = linear.weight.data, linear.bias
         # in float32 or wider throughout; rounded once
         wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
@@ -294,12 +263,6 @@ class RAdapterLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
             )
 
 
-def _output_linear(module: nn.Module) -> nn.Linear:
-    linear = module.out_proj if isinstance(module, nn.MultiheadAttention) else module
-    assert isinstance(linear, nn.Linear)
-    return linear
-
-
 def _plus_branch(output: Tensor, factors: list[Tensor]) -> Tensor:
     """y + y A, for y (..., D); keeps y's memory layout."""
     if output.ndim == 3 and not output.is_contiguous() and output.transpose(0, 1).is_contiguous():
@@ -314,7 +277,7 @@ def _plus_branch(output: Tensor, factors: list[Tensor]) -> Tensor:
 
 
 def _plus_branch_of_kept(output: Tensor, axis: int, kept: Tensor, factors: list[Tensor]) -> Tensor:
-    """y + y A for the samples `kept` (K,) along `axis`, y for the others, on which nothing is computed."""
+    """y + y A for the samples `kept` (K,) along `axis`, y for the others, which cost nothing."""
     branch = output.index_select(axis, kept)
     for factor in factors:
         branch = branch @ factor
@@ -322,7 +285,7 @@ def _plus_branch_of_kept(output: Tensor, axis: int, kept: Tensor, factors: list[
 
 
 def _only_kept(output: Tensor, axis: int, kept: Tensor | None) -> Tensor:
-    """The samples `kept` (K,) along `axis`, zeros for the others; all where `kept` is None."""
+    """The samples `kept` (K,) along `axis`, zeros for the others; all samples if `kept` is None."""
     if kept is None:
         return output
     return torch.zeros_like(output).index_add(axis, kept, output.index_select(axis, kept))
@@ -335,16 +298,11 @@ def _no_autocast(output: Tensor) -> Any:
 
 @contextmanager
 def use_coins(module: nn.Module, source: CoinSource) -> Iterator[None]:
-    """Makes every adapter in `module` draw its coins from `source` within the block.
-
-    With gradient checkpointing the backward pass recomputes the towers, so call backward inside the block too.
-    """
-    layers = [part for part in module.modules() if isinstance(part, RAdapterLayer)]
-    before = [layer.coin_source for layer in layers]
-    for layer in layers:
-        layer.coin_source = source
-    try:
+    """A block in which every adapter in `module` draws its coins from `source`. With gradient checkpointing the
+    backward pass draws again, so call it inside the block too."""
+    with ExitStack() as restored:
+        for part in module.modules():
+            if isinstance(part, RAdapterLayer):
+                restored.callback(setattr, part, "coin_source", part.coin_source)
+                part.coin_source = source
         yield
-    finally:
-        for layer, previous in zip(layers, before, strict=True):
-            layer.coin_source = previous

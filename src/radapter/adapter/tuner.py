@@ -1,8 +1,7 @@
 """R-Adapter as a PEFT method: the tuner, and its registration.
 
 PEFT accepts only names in its `PeftType` enumeration, so importing this file extends the enumeration and PEFT's
-tables; it is the only import in radapter with a side effect. After it, `peft.get_peft_model` and
-`PeftModel.from_pretrained` know R-Adapters.
+tables. After it, `peft.get_peft_model` and `PeftModel.from_pretrained` know R-Adapters.
 """
 
 import copy
@@ -12,34 +11,39 @@ from typing import Any, Self
 import peft
 from peft.tuners.tuners_utils import BaseTuner
 from peft.utils import PeftType
+from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from radapter.adapter.config import RAdapterConfig
 from radapter.adapter.layer import RAdapterLayer
 from radapter.adapter.selection import named_sites, select_sites
 from radapter.adapter.sites import Site
-from radapter.adapter.statistics import hold_statistics
 from radapter.errors import ConfigError, did_you_mean
 
 _NAME = "radapter"
+
+
+def _moved(reason: object) -> ImportError:
+    return ImportError(
+        f"radapter cannot register with peft {peft.__version__}, whose internals have moved: {reason}. "
+        "Install a tested version: pip install -c constraints.txt peft"
+    )
+
 
 try:
     from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
     from peft.tuners.tuners_utils import _ExcludedModule
     from peft.utils import register_peft_method
 except ImportError as error:  # pragma: no cover - a PEFT of the future
-    raise ImportError(
-        f"radapter cannot register with peft {peft.__version__}, whose internals have moved: {error}. "
-        "Install a tested version: pip install -c constraints.txt peft"
-    ) from error
+    raise _moved(error) from error
 
 
 class RAdapterModel(BaseTuner):  # type: ignore[misc]
     """Puts adapters into a module; `peft.get_peft_model(module, RAdapterConfig())` makes one.
 
-    All of PEFT's methods work. Two things differ: `merge_adapter(safe_merge=True)` and
-    `merge_and_unload(safe_merge=True)` check every layer before they change any, and sites are found by type if
-    `target_modules` is None.
+    All of PEFT's methods work. Two differ: merging with `safe_merge=True` checks every layer before it changes any,
+    and sites are found by type if `target_modules` is None.
     """
 
     prefix = f"{_NAME}_"
@@ -47,8 +51,8 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
     target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 - PEFT's declaration
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
-        """PEFT's entry for every new adapter: the sites are chosen and checked before anything changes. Raises
-        SiteError if the configuration and the model do not fit, and ConfigError if r exceeds the narrowest width."""
+        """PEFT's entry for every new adapter; checks the sites before anything changes. Raises SiteError if
+        configuration and model do not fit, and ConfigError if r exceeds the narrowest width."""
         config = self.peft_config[adapter_name]
         # A new adapter gets a copy: alpha belongs to it, and the user may use the configuration again. A loaded one
         # keeps the object that `from_pretrained` was given, as in PEFT.
@@ -73,11 +77,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         return self
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
-        """Merges adapters into the base weights; `unmerge_adapter` restores them bitwise.
-
-        Args:
-            adapter_names: None merges the active adapters; several are composed in their order.
-            safe_merge: Look for non-finite results in all layers before the first is changed.
+        """Merges adapters, by default the active ones, in order; `unmerge_adapter` restores the weights bitwise.
 
         Raises:
             MergeError: `safe_merge`, and a merged weight would not be finite; nothing was merged.
@@ -85,10 +85,8 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         """
         for name in adapter_names or ():
             if name not in self.peft_config:
-                known = list(self.peft_config)
-                raise ConfigError(
-                    f"adapter_names must be among {known}. Got {name!r}.{did_you_mean(name, known)}"
-                )
+                ours = list(self.peft_config)
+                raise ConfigError(f"adapter_names must be in {ours}. Got {name!r}.{did_you_mean(name, ours)}")
         if safe_merge:
             for layer in self.model.modules():
                 if isinstance(layer, RAdapterLayer):
@@ -107,7 +105,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         merge: bool = True,
         progressbar: bool = False,
         safe_merge: bool = False,
-        adapter_names: list[str] | None = None,
+        adapter_names: Any = None,
     ) -> nn.Module:
         if merge:
             # every layer is merged before the first is unloaded, so that an error leaves the model as it was
@@ -117,9 +115,7 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         )
         return module
 
-    def _prepare_adapter_config(
-        self, peft_config: RAdapterConfig, model_config: dict[str, Any]
-    ) -> RAdapterConfig:
+    def _prepare_adapter_config(self, peft_config: RAdapterConfig, model_config: Any) -> RAdapterConfig:
         return peft_config  # target_modules stays None: the sites are found again when the adapter is loaded
 
     def _check_target_module_exists(self, config: RAdapterConfig, key: str) -> Any:
@@ -146,11 +142,32 @@ class RAdapterModel(BaseTuner):  # type: ignore[misc]
         layer.update_layer(adapter_name, peft_config)
         self._replace_module(parent, target_name, layer, target)
 
-    def _replace_module(
-        self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module
-    ) -> None:
+    def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: Any) -> None:
         # PEFT's own copies `child.weight`, which nn.MultiheadAttention lacks; layers place their own parameters
         setattr(parent, child_name, new_module)
+
+
+def hold_statistics(module: nn.Module) -> None:
+    """Puts every layer with running statistics inside `module` into evaluation mode; other layers keep their mode.
+
+    BatchNorm in training mode updates statistics that neither an adapter nor a file of trained weights holds, so the
+    saved model would differ from the trained one, and alpha 0 from the base model. Modules that PEFT saves whole
+    (`modules_to_save`) are skipped.
+    """
+    if isinstance(module, AuxiliaryTrainingWrapper):
+        module = module.original_module
+    if _has_statistics(module):
+        module.training = False
+    for child in module.children():
+        hold_statistics(child)
+
+
+def _has_statistics(module: nn.Module) -> bool:
+    """BatchNorm and InstanceNorm, and layers of other libraries with buffers of the same names (EvoNorm, ABN)."""
+    if isinstance(module, _NormBase):
+        return module.track_running_stats
+    buffers = dict(module.named_buffers(recurse=False))
+    return any(name in buffers for name in ("running_mean", "running_var"))
 
 
 def _register() -> None:
@@ -171,22 +188,12 @@ def _extend(enumeration: type[enum.Enum], name: str) -> None:
         enumeration._member_names_.append(name)
         enumeration._member_map_[name] = member
         enumeration._value2member_map_[name] = member
-        known = (
-            enumeration(name) is member
-            and member in list(enumeration)
-            and getattr(enumeration, name) is member
-        )
+        places = (enumeration(name), enumeration[name], getattr(enumeration, name))
+        known = member in list(enumeration) and all(place is member for place in places)
     except Exception as error:
-        raise ImportError(_moved(str(error))) from error
+        raise _moved(error) from error
     if not known:
-        raise ImportError(_moved("its PeftType does not keep the new member"))
-
-
-def _moved(reason: str) -> str:
-    return (
-        f"radapter cannot register with peft {peft.__version__}, whose internals have moved: {reason}. "
-        "Install a tested version: pip install -c constraints.txt peft"
-    )
+        raise _moved("its PeftType does not keep the new member")
 
 
 _register()

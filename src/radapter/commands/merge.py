@@ -121,5 +121,8 @@ def merged_steps(
     towers = f"load the towers (radapter's README, 'Deploy', applies {CLASSIFIER})"
     return [
         ("measure it", f"radapter evaluate {shlex.quote(str(folder))} --data {EXAMPLE_DATA[task]}"),
-        (towers if has_classifier else "load it", _LOADING[library].format(to=folder)),
+        (
+            towers if has_classifier else "load it",
+            _LOADING.get(library, "radapter.load('{to}')").format(to=folder),
+        ),
     ]

@@ -6,7 +6,7 @@ a scalar in nats: `mpm_nce` (the paper's; `mpm_nce_tiled` is the same without th
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from radapter.losses.clip import LOSS as CLIP
 from radapter.losses.clip import clip_loss
 from radapter.losses.cross_entropy import LOSS as CROSS_ENTROPY
 from radapter.losses.cross_entropy import head_cross_entropy
-from radapter.losses.loss import FeatureLoss, Loss
+from radapter.losses.loss import FeatureLoss, Loss, Parts
 from radapter.losses.mpm_nce import LOSS as MPM_NCE
 from radapter.losses.mpm_nce import SINGLE_POSITIVE, mpm_nce
 from radapter.losses.siglip import LOSS as SIGLIP
@@ -23,22 +23,13 @@ from radapter.losses.siglip import siglip_loss
 from radapter.losses.tiled import mpm_nce_tiled
 
 __all__ = [
-    "LOSSES",
-    "FeatureLoss",
-    "Loss",
-    "LossName",
-    "bound_loss",
-    "clip_loss",
-    "head_cross_entropy",
-    "mpm_nce",
-    "mpm_nce_tiled",
-    "siglip_loss",
-]
+    "LOSSES", "FeatureLoss", "Loss", "LossName", "Parts", "bound_loss", "clip_loss", "head_cross_entropy",
+    "mpm_nce", "mpm_nce_tiled", "siglip_loss",
+]  # fmt: skip
 
 LOSSES: dict[str, Loss] = {
     loss.name: loss for loss in (MPM_NCE, SINGLE_POSITIVE, CLIP, SIGLIP, CROSS_ENTROPY)
 }
-"""The losses that training can use, by name."""
 
 if TYPE_CHECKING:
     LossName = str
@@ -49,32 +40,20 @@ else:
 def bound_loss(
     name: LossName, *, margin: float | None, label_smoothing: float | None, logit_bias: Tensor | None
 ) -> FeatureLoss:
-    """Returns a loss with its settings bound.
-
-    Args:
-        name: a key of `LOSSES`.
-        margin: delta of MPM-NCE; None for the loss's default, the paper's 0.05.
-        label_smoothing: eps; None for the loss's default, the paper's 0.02 for MPM-NCE and 0 for cross-entropy.
-        logit_bias: scalar, for SigLIP's loss; None for models without one.
+    """Returns a loss with its settings bound; None is the loss's default. SigLIP's needs the model's logit bias.
 
     Raises:
-        ConfigError: a setting that this loss does not have, or SigLIP's loss for a model without a logit bias.
+        ConfigError: A setting that this loss does not have, or SigLIP's loss for a model without a logit bias.
     """
     loss = LOSSES[name]
-    given = {"margin": margin, "label_smoothing": label_smoothing}
+    given: dict[str, Any] = {"margin": margin, "label_smoothing": label_smoothing}
     given = {key: value for key, value in given.items() if value is not None}
     for key, value in given.items():
         if key not in loss.settings:
             readers = ", ".join(other.name for other in LOSSES.values() if key in other.settings)
-            raise ConfigError(
-                f"loss.{key} is for {readers}. Got {value} with '{name}'. Leave it out, or set "
-                f"loss.{key}=null."
-            )
-    bias = {}
+            raise ConfigError(f"loss.{key} is for {readers}. Got {value} with '{name}'. Set loss.{key}=null.")
     if loss.reads_logit_bias:
         if logit_bias is None:
-            raise ConfigError(
-                f"loss.name {name} needs a model with a logit bias. This one has none. Use mpm-nce."
-            )
-        bias = {"logit_bias": logit_bias.detach()}  # frozen, as the temperature
-    return partial(loss.function, **{**loss.settings, **given, **bias})
+            raise ConfigError(f"loss.name {name} needs a model with a logit bias; it has none. Use mpm-nce.")
+        given["logit_bias"] = logit_bias.detach()  # frozen, as the temperature
+    return partial(loss.function, **{**loss.settings, **given})

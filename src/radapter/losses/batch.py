@@ -1,7 +1,7 @@
-"""What every loss over a batch of features shares: checks, positives, and arithmetic in float32 or wider.
+"""What all losses over a batch of features share: checks, positives, and arithmetic in float32 or wider.
 
-A cosine times a logit scale of 100 has steps of 0.5 in bfloat16, which is larger than most differences a loss
-acts on. So every loss leaves autocast and computes in float32, or in float64 where the features are.
+A cosine times a logit scale of 100 has steps of 0.5 in bfloat16, more than most differences that matter to a loss.
+So every loss leaves autocast and computes in float32, or in float64 if the features are.
 """
 
 import math
@@ -13,113 +13,68 @@ from torch import Tensor
 from radapter.errors import ConfigError
 
 
-def check_features(image_features: Tensor, text_features: Tensor) -> None:
-    """Raises where the two feature matrices are not one (B, E) shape with at least one row.
+def check_pairs(image_features: Tensor, text_features: Tensor, targets: Tensor | None = None) -> None:
+    """Raises ValueError unless the features have one shape (B, E), B at least 1, and targets are (B,) integers."""
+    check_images(image_features, targets)
+    if text_features.shape != image_features.shape:
+        shapes = f"{tuple(image_features.shape)}. Got {tuple(text_features.shape)}"
+        raise ValueError(f"text_features must have the shape of image_features, {shapes}.")
 
-    Raises:
-        ValueError: the shapes, with what they must be.
-    """
+
+def check_images(image_features: Tensor, targets: Tensor | None) -> None:
+    """Raises ValueError unless the features are (B, E), B at least 1, and targets are (B,) integers."""
     shape = tuple(image_features.shape)
-    if image_features.ndim != 2 or shape[0] == 0:
+    if len(shape) != 2 or shape[0] == 0:
         raise ValueError(f"image_features must be (B, E) with B at least 1. Got {shape}.")
-    if tuple(text_features.shape) != shape:
-        raise ValueError(
-            f"text_features must have the shape of image_features, {shape}. "
-            f"Got {tuple(text_features.shape)}. Give one text per image."
-        )
-
-
-def check_targets(targets: Tensor, rows: int) -> None:
-    """Raises where `targets` is not one integer per row.
-
-    Raises:
-        ValueError: the shape or dtype, with what it must be.
-    """
-    if tuple(targets.shape) != (rows,):
-        raise ValueError(f"targets must be (B,) = ({rows},). Got {tuple(targets.shape)}.")
+    if targets is None:
+        return
+    if tuple(targets.shape) != shape[:1]:
+        raise ValueError(f"targets must be (B,) = ({shape[0]},). Got {tuple(targets.shape)}.")
     if targets.is_floating_point() or targets.is_complex():
-        raise ValueError(
-            f"targets must be integers (class or image ids). Got {targets.dtype}. Convert them by .long()."
-        )
+        raise ValueError(f"targets must be integers. Got {targets.dtype}. Convert them by .long().")
 
 
-def check_label_smoothing(label_smoothing: float) -> None:
-    """Raises where `label_smoothing` is outside [0, 1).
-
-    Raises:
-        ConfigError: the value and the range.
-    """
+def check_settings(label_smoothing: float, margin: float = 0.0) -> None:
+    """Raises ConfigError unless `label_smoothing` is in [0, 1), and `margin` finite and at least 0."""
     if not 0.0 <= label_smoothing < 1.0:
         raise ConfigError(f"label_smoothing must be in [0, 1). Got {label_smoothing}. The paper uses 0.02.")
-
-
-def check_margin(margin: float) -> None:
-    """Raises where `margin` is not a finite number of at least 0.
-
-    Raises:
-        ConfigError: the value and the range.
-    """
     if not (margin >= 0.0 and math.isfinite(margin)):
         raise ConfigError(f"margin must be a finite number >= 0. Got {margin}. The paper uses 0.05.")
 
 
 def full_precision(features: Tensor) -> AbstractContextManager[object]:
-    """A block where autocast does not turn matrix products back into half precision."""
+    """A block without autocast, which would compute matrix products in half precision."""
     return torch.autocast(features.device.type, enabled=False)
 
 
 def widen(tensor: Tensor) -> Tensor:
-    """`tensor` in float32, or unchanged where it is wider already."""
+    """`tensor` in float32, or unchanged if it is wider."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def wide_dtype(image_features: Tensor, text_features: Tensor) -> torch.dtype:
-    """What both features are computed in: float32, or float64 where one of them is."""
+    """The dtype to compute in: float32, or float64 if one of the features is."""
     return torch.promote_types(torch.promote_types(image_features.dtype, text_features.dtype), torch.float32)
 
 
 def scaled_cosines(image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float) -> Tensor:
-    """logit_scale * image_features @ text_features.T, in float32 or wider; call inside `full_precision`.
-
-    Args:
-        image_features: unit norm, (B, E).
-        text_features: unit norm, (K, E).
-        logit_scale: scalar, already exponentiated.
-
-    Returns:
-        (B, K).
-    """
+    """logit_scale * image_features @ text_features.T, (B, K), in float32 or wider; call inside `full_precision`."""
     dtype = wide_dtype(image_features, text_features)
     cosines = image_features.to(dtype) @ text_features.to(dtype).T
     return cosines * (widen(logit_scale) if isinstance(logit_scale, Tensor) else logit_scale)
 
 
 def linear_logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """features @ weight.T + bias, in float32 or wider, also under autocast.
-
-    Args:
-        features: (B, E).
-        weight: (C, E).
-        bias: (C,).
-
-    Returns:
-        (B, C).
-    """
+    """features (B, E) @ weight.T (C, E) + bias (C,), in float32 or wider, also under autocast: (B, C)."""
     dtype = wide_dtype(features, weight)
     with full_precision(features):
         return features.to(dtype) @ weight.to(dtype).T + bias.to(dtype)
 
 
-def same_target(targets: Tensor) -> Tensor:
-    """Whether two rows are positives of each other: (B,) int -> (B, B) bool."""
-    return targets[:, None] == targets[None, :]
-
-
 def number_classes(targets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """A number in [0, G) for each row's class, and the size of that class, (G,) each, in `dtype`.
 
-    Not by `torch.unique`: the shape of its result depends on the data, for which a GPU would have to be waited.
-    As floats, classes compare straight into a buffer of the logits; they are exact below 2^24.
+    `torch.unique` would wait for a GPU. As floats, classes compare into a buffer of the logits; exact below 2^24.
     """
     ordered = targets.sort().values
     first = torch.searchsorted(ordered, targets)
@@ -135,19 +90,12 @@ def class_dots(queries: Tensor, keys: Tensor, classes: Tensor) -> Tensor:
 
 
 def target_weights(class_sizes: Tensor, label_smoothing: float) -> tuple[Tensor, Tensor]:
-    """The two values that a row of the smoothed target distribution takes.
+    """The weights of a positive and of a negative, (B,) each, in a row of the smoothed target distribution.
 
-    For row i with |P(i)| = n_i positives among B columns: (1 - eps) / n_i on each positive and
-    eps / (B - n_i) on each negative. A row without a negative has 1 / B and no eps term, so it sums to 1 too.
-
-    Args:
-        class_sizes: n_i, (B,), float; how many rows of the batch share row i's target, itself included.
-        label_smoothing: eps.
-
-    Returns:
-        The weight of a positive, (B,), and the weight of a negative, (B,).
+    With n_i = `class_sizes`, (B,), the rows that share row i's target, (1 - eps) / n_i and eps / (B - n_i). A row
+    without a negative has 1 / B and no eps term, so it sums to 1 too.
     """
     batch = class_sizes.shape[0]
     has_negative = class_sizes < batch
-    smoothing = label_smoothing * has_negative.to(class_sizes.dtype)  # 0 where there is nothing to smooth to
+    smoothing = label_smoothing * has_negative.to(class_sizes.dtype)  # 0 without negatives
     return (1 - smoothing) / class_sizes, smoothing / (batch - class_sizes).clamp(min=1)

@@ -3,25 +3,21 @@
 Training uses this form for small batches, and `mpm_nce_tiled`, the same value in tiles, for large or shared ones.
 
 Source: Kim et al., ECCV 2024 (arXiv 2408.05749). Symbols: delta is `margin`, eps is `label_smoothing`,
-tau is 1 / `logit_scale`, y_ij is `same_target`, y~_ij is `weights`, P(i) are the rows that share i's target.
+tau is 1 / `logit_scale`, y_ij is `positive`, y~_ij is `weights`, P(i) are the rows that share i's target.
 """
 
 import torch
 from torch import Tensor
 
 from radapter.losses.batch import (
-    check_features,
-    check_label_smoothing,
-    check_margin,
-    check_targets,
+    check_pairs,
+    check_settings,
     full_precision,
-    same_target,
     scaled_cosines,
     target_weights,
     widen,
 )
-from radapter.losses.gather import Parts
-from radapter.losses.loss import Loss, own_targets
+from radapter.losses.loss import Loss, Parts, own_targets
 from radapter.losses.tiled import mpm_nce_tiled
 
 TILED_FROM = 2048  # rows of a batch; benchmarks/loss: below it the dense form is as fast
@@ -38,7 +34,6 @@ def mpm_nce(
 ) -> Tensor:
     """Multi-positive margin NCE over one batch.
 
-    Source: Kim et al., ECCV 2024. delta is `margin`, eps is `label_smoothing`, tau is 1 / `logit_scale`.
     Two differences from the released code: log_softmax instead of log(exp / sum), and a row without a negative is
     defined (target 1 / B, no eps term); see docs/faithfulness.md.
 
@@ -49,10 +44,10 @@ def mpm_nce(
     With unique targets, margin 0 and smoothing 0 it is CLIP's loss.
 
     Args:
-        image_features: unit norm, (B, E), float; computed in float32 or wider, also under autocast.
-        text_features: unit norm, (B, E), float.
+        image_features: Unit norm, (B, E), float; computed in float32 or wider, also under autocast.
+        text_features: Unit norm, (B, E), float.
         targets: (B,), int; equal values are positives of each other.
-        logit_scale: scalar > 0, already exponentiated (CLIP: about 100).
+        logit_scale: Scalar > 0, already exponentiated (CLIP: about 100).
         margin: delta >= 0, added to the cosine of negatives; 0 gives plain multi-positive NCE.
         label_smoothing: eps in [0, 1), the target's mass on negatives.
 
@@ -60,16 +55,13 @@ def mpm_nce(
         Scalar, nats, mean over 2B queries, float32 or wider.
 
     Raises:
-        ValueError: shapes differ, or targets is not (B,) of integers.
+        ValueError: Shapes differ, or targets is not (B,) of integers.
         ConfigError: margin or label_smoothing is out of range.
     """
-    check_features(image_features, text_features)
-    check_targets(targets, len(image_features))
-    check_label_smoothing(label_smoothing)
-    check_margin(margin)
-
+    check_pairs(image_features, text_features, targets)
+    check_settings(label_smoothing, margin)
     with full_precision(image_features):
-        positive = same_target(targets)  # (B, B)
+        positive = targets[:, None] == targets  # (B, B)
         logits = scaled_cosines(image_features, text_features, logit_scale)  # (B, B), rows are images
         scale = widen(logit_scale) if isinstance(logit_scale, Tensor) else logit_scale
         logits = logits + scale * margin * (~positive).to(logits.dtype)
@@ -88,12 +80,11 @@ def _of_batch(
     targets: Tensor,
     scale: Tensor,
     parts: Parts | None = None,
-    **settings: float,
+    **options: float,
 ) -> Tensor:
     if parts is None and len(images) < TILED_FROM:
-        return mpm_nce(images, texts, targets, scale, **settings)
-    spread = {} if parts is None else {"process_group": parts.group, "batch_sizes": parts.sizes}
-    return mpm_nce_tiled(images, texts, targets, scale, **settings, **spread)  # type: ignore[arg-type]
+        return mpm_nce(images, texts, targets, scale, **options)
+    return mpm_nce_tiled(images, texts, targets, scale, parts=parts, **options)  # type: ignore[arg-type]
 
 
 def _single_positive(
@@ -102,9 +93,9 @@ def _single_positive(
     targets: Tensor,
     scale: Tensor,
     parts: Parts | None = None,
-    **settings: float,
+    **options: float,
 ) -> Tensor:
-    return _of_batch(images, texts, own_targets(targets, parts), scale, parts, **settings)
+    return _of_batch(images, texts, own_targets(targets, parts), scale, parts, **options)
 
 
 LOSS = Loss("mpm-nce", _of_batch, {"margin": 0.05, "label_smoothing": 0.02})

@@ -1,4 +1,4 @@
-"""The sigmoid loss of SigLIP: every image-text pair is a yes-or-no question of its own.
+"""The sigmoid loss of SigLIP: every image-text pair is a separate binary classification.
 
 Source: Zhai et al., ICCV 2023 (arXiv 2303.15343), with one extension: pairs that share a target are
 positives, as in `mpm_nce`, where the paper has one positive per row. With unique targets it is the paper's loss.
@@ -7,16 +7,8 @@ positives, as in `mpm_nce`, where the paper has one positive per row. With uniqu
 from torch import Tensor
 from torch.nn import functional as F
 
-from radapter.losses.batch import (
-    check_features,
-    check_targets,
-    full_precision,
-    same_target,
-    scaled_cosines,
-    widen,
-)
-from radapter.losses.gather import Parts
-from radapter.losses.loss import Loss
+from radapter.losses.batch import check_pairs, full_precision, scaled_cosines, widen
+from radapter.losses.loss import Loss, Parts
 
 
 def siglip_loss(
@@ -26,46 +18,31 @@ def siglip_loss(
     logit_scale: Tensor | float,
     logit_bias: Tensor | float | None,
 ) -> Tensor:
-    """Pairwise sigmoid loss over one batch.
+    """Pairwise sigmoid loss over one batch; arguments and errors as for `mpm_nce`.
 
         loss = -1/B sum_ij log_sigmoid(z_ij (logit_scale * x_i . y_j + logit_bias))
         z_ij = +1 where i and j share a target, else -1
 
-    Args:
-        image_features: unit norm, (B, E), float; computed in float32 or wider, also under autocast.
-        text_features: unit norm, (B, E), float.
-        targets: (B,), int; equal values are positives of each other.
-        logit_scale: scalar > 0, already exponentiated (SigLIP starts at 10).
-        logit_bias: scalar (SigLIP starts at -10); None is 0.
+    SigLIP's logit_scale starts at 10 and its logit_bias, a scalar, at -10; None is 0.
 
     Returns:
         Scalar, nats, sum over the pairs divided by B, float32 or wider.
-
-    Raises:
-        ValueError: shapes differ, or targets is not (B,) of integers.
     """
-    check_features(image_features, text_features)
-    check_targets(targets, len(image_features))
+    check_pairs(image_features, text_features, targets)
     with full_precision(image_features):
         logits = scaled_cosines(image_features, text_features, logit_scale)  # (B, B)
         if logit_bias is not None:
             logits = logits + (widen(logit_bias) if isinstance(logit_bias, Tensor) else logit_bias)
-        signs = same_target(targets).to(logits.dtype) * 2 - 1
+        signs = (targets[:, None] == targets).to(logits.dtype) * 2 - 1
         return -F.logsigmoid(signs * logits).sum() / len(logits)
 
 
 def _of_batch(
-    images: Tensor,
-    texts: Tensor,
-    targets: Tensor,
-    scale: Tensor,
-    parts: Parts | None = None,
-    *,
-    logit_bias: Tensor,
+    images: Tensor, texts: Tensor, targets: Tensor, scale: Tensor, parts: Parts | None = None, **bias: Tensor
 ) -> Tensor:
     if parts is not None:
         images, texts, targets = parts.joined(images), parts.joined(texts), parts.joined(targets)
-    return siglip_loss(images, texts, targets, scale, logit_bias)
+    return siglip_loss(images, texts, targets, scale, **bias)
 
 
 LOSS = Loss("siglip", _of_batch, reads_logit_bias=True)

@@ -1,22 +1,10 @@
-"""What to train and how: one file a method, one row in this table."""
+"""What to train and how: one file per method or family, one row per method in this table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from radapter.errors import ConfigError, did_you_mean
-from radapter.methods import (
-    flyp,
-    full,
-    l2_sp,
-    linear_probe,
-    lora,
-    lp_ft,
-    mask_fill,
-    r_adapter,
-    soups,
-    wise_ft,
-    zero_shot,
-)
+from radapter.methods import flyp, frozen, full, l2_sp, lora, mask_fill, r_adapter, soups
 from radapter.methods.learner import (
     ContrastiveLearner,
     HeadLearner,
@@ -32,109 +20,75 @@ from radapter.methods.r_adapter import RAdapterSettings
 from radapter.methods.soups import greedy_soup, uniform_soup
 
 __all__ = [
-    "GROUPS",
-    "METHODS",
-    "RENAMED",
-    "RETRIEVAL",
-    "SEGMENTATION",
-    "TABLES",
-    "Built",
-    "ContrastiveLearner",
-    "HeadLearner",
-    "LabelledPairs",
-    "Learner",
-    "LoraSettings",
-    "Method",
-    "MethodSettings",
-    "RAdapterSettings",
-    "count_trained",
-    "find_method",
-    "find_methods",
-    "greedy_soup",
-    "groups_of",
-    "learns",
-    "trained_parameters",
-    "trained_towers",
-    "uniform_soup",
-    "unknown_method",
-]
-
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        zero_shot.METHOD,
-        linear_probe.METHOD,
-        full.METHOD,
-        flyp.METHOD,
-        lp_ft.METHOD,
-        l2_sp.METHOD,
-        mask_fill.METHOD,
-        soups.UNIFORM,
-        soups.GREEDY,
-        lora.METHOD,
-        lora.RANK_STABILISED,
-        wise_ft.METHOD,
-        r_adapter.METHOD,
-        r_adapter.WITH_HEAD,
-        *r_adapter.PARTS,
-    )
-}
+    "GROUPS", "METHODS", "RENAMED", "RETRIEVAL", "SEGMENTATION", "TABLES", "Built", "ContrastiveLearner",
+    "HeadLearner", "LabelledPairs", "Learner", "LoraSettings", "Method", "MethodSettings", "RAdapterSettings",
+    "count_trained", "find_method", "find_methods", "greedy_soup", "groups_of", "learns",
+    "trained_parameters", "trained_towers", "uniform_soup", "unknown_method",
+]  # fmt: skip
 
 
-def _trained_as(full: Method, method: Method) -> Method:
-    return replace(
-        method,
-        summary=method.summary.replace("full", full.name),
-        runs=full.name,
-        losses=full.losses,
-        build=full.build,
-        towers=full.towers,
-        learning_rate=full.learning_rate,
-        rate_source=full.rate_source,
-        head_learning_rate=full.head_learning_rate,
+def _by_name(*methods: Method) -> dict[str, Method]:
+    return {method.name: method for method in methods}
+
+
+METHODS = _by_name(
+    frozen.ZERO_SHOT,
+    frozen.LINEAR_PROBE,
+    full.METHOD,
+    flyp.METHOD,
+    full.LP_FT,
+    l2_sp.METHOD,
+    mask_fill.METHOD,
+    soups.UNIFORM,
+    soups.GREEDY,
+    lora.METHOD,
+    lora.RANK_STABILISED,
+    full.WISE_FT,
+    r_adapter.METHOD,
+    r_adapter.WITH_HEAD,
+    *r_adapter.PARTS,
+)
+
+_HEADLESS_PARTS = tuple(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses)
+
+
+def _averaged(whole: Method) -> tuple[Method, ...]:
+    """WiSE-FT and the soups of `whole`, which takes the place of `full` in tasks without a head."""
+    return tuple(
+        replace(
+            whole,
+            name=method.name,
+            summary=method.summary.replace("full", whole.name),
+            source=method.source,
+            alpha=method.alpha,
+            averages=method.averages,
+        )
+        for method in (full.WISE_FT, soups.UNIFORM, soups.GREEDY)
     )
 
 
-RETRIEVAL: dict[str, Method] = {
-    method.name: method
-    for method in (
-        replace(zero_shot.METHOD, summary="nothing"),
-        flyp.BOTH_TOWERS,
-        lora.METHOD,
-        lora.RANK_STABILISED,
-        *(_trained_as(flyp.BOTH_TOWERS, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
-        r_adapter.METHOD,
-        *(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses),
-    )
-}
+RETRIEVAL = _by_name(
+    replace(frozen.ZERO_SHOT, summary="nothing"),
+    flyp.BOTH_TOWERS,
+    lora.METHOD,
+    lora.RANK_STABILISED,
+    *_averaged(flyp.BOTH_TOWERS),
+    r_adapter.METHOD,
+    *_HEADLESS_PARTS,
+)
 """Without a head there is one way of fine-tuning everything: both towers, contrastively."""
-SEGMENTATION: dict[str, Method] = {
-    method.name: method
-    for method in (
-        zero_shot.METHOD,
-        flyp.IMAGE_TOWER,
-        *lora.IMAGE_TOWER,
-        *(_trained_as(flyp.IMAGE_TOWER, method) for method in (wise_ft.METHOD, soups.UNIFORM, soups.GREEDY)),
-        replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE", towers=("image",)),
-        *(
-            replace(part, towers=("image",))
-            for part in r_adapter.PARTS
-            if part.losses == r_adapter.METHOD.losses and "towers" not in part.fixed
-        ),
-    )
-}
+SEGMENTATION = _by_name(
+    frozen.ZERO_SHOT,
+    flyp.IMAGE_TOWER,
+    *lora.IMAGE_TOWER,
+    *_averaged(flyp.IMAGE_TOWER),
+    replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE", towers=("image",)),
+    *(replace(part, towers=("image",)) for part in _HEADLESS_PARTS if "towers" not in part.fixed),
+)
 """The image tower learns regions, the text tower keeps the class names; all have R-Adapter's loss."""
-TABLES: dict[str, dict[str, Method]] = {
-    "classification": METHODS,
-    "retrieval": RETRIEVAL,
-    "segmentation": SEGMENTATION,
-}
-"""The methods of each task."""
-RENAMED = {
-    "retrieval": {"full": "full-both-towers"},
-    "segmentation": {"full": "full-image-tower"},
-}
-"""Former names of methods: `full` is the method of classification alone, image tower and head by cross-entropy."""
+TABLES = {"classification": METHODS, "retrieval": RETRIEVAL, "segmentation": SEGMENTATION}
+RENAMED = {"retrieval": {"full": "full-both-towers"}, "segmentation": {"full": "full-image-tower"}}
+"""Former names of methods: `full`, image tower and head by cross-entropy, exists only in classification."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "foundation": (
         *("zero-shot", "full", "full-both-towers", "full-image-tower"),
@@ -149,39 +103,28 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 def find_method(name: str, task: str = "classification") -> Method:
-    """The row of that name in the table of a task.
-
-    Raises:
-        ConfigError: there is none; the message proposes the nearest.
-    """
-    table = TABLES[task]
-    if name not in table:
-        known = ", ".join(table)
-        raise ConfigError(
-            f"method must be one of {known} for {task}. Got '{name}'.{unknown_method(name, task)}"
-        )
-    return table[name]
+    """The method of that name in a task. Raises ConfigError if there is none; it proposes the nearest."""
+    _check_known([name], TABLES[task], task, "method must be one of")
+    return TABLES[task][name]
 
 
 def find_methods(names: Sequence[str], task: str = "classification") -> list[Method]:
-    """The rows of those names, or of the groups of the task, each once, in the order given.
-
-    Raises:
-        ConfigError: there is no such method or group for the task; the message proposes the nearest.
-    """
+    """The methods of those names, or of the task's groups, each once, in the order given. Raises ConfigError for an
+    unknown name; it proposes the nearest."""
     table, groups = TABLES[task], groups_of(task)
-    known = (*table, *groups)
-    for name in names:
-        if name not in known:
-            raise ConfigError(
-                f"methods must be among {', '.join(known)} for {task}. Got '{name}'."
-                f"{unknown_method(name, task)}"
-            )
+    _check_known(names, (*table, *groups), task, "methods must be among")
     return [table[row] for row in dict.fromkeys(row for name in names for row in groups.get(name, (name,)))]
 
 
+def _check_known(names: Sequence[str], known: Iterable[str], task: str, requirement: str) -> None:
+    for name in names:
+        if name not in known:
+            hint = unknown_method(name, task)
+            raise ConfigError(f"{requirement} {', '.join(known)} for {task}. Got '{name}'.{hint}")
+
+
 def unknown_method(name: str, task: str) -> str:
-    """Returns a sentence for an error: the new name or the nearest one in a task; empty where none is near."""
+    """A sentence for an error: the new name of a method or the nearest one, with a leading space, or empty."""
     if name in RENAMED.get(task, {}):
         return f" In {task}, '{name}' is now '{RENAMED[task][name]}'."
     return did_you_mean(name, (*TABLES[task], *groups_of(task)))
@@ -193,7 +136,7 @@ def groups_of(task: str) -> dict[str, tuple[str, ...]]:
 
 
 def trained_towers(method: Method, settings: MethodSettings) -> tuple[str, ...]:
-    """Returns the towers that a method trains with these settings."""
+    """The towers that a method trains with these settings."""
     if isinstance(settings, RAdapterSettings) and settings.towers is not None:
         return tuple(settings.towers)
     return method.towers

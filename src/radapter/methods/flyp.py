@@ -1,6 +1,6 @@
-"""FLYP: both towers, fine-tuned with the contrastive loss they were pre-trained with.
+"""FLYP: both towers, fine-tuned with the contrastive loss of their pre-training.
 
-Source: Goyal et al., "Finetune like you pretrain", CVPR 2023. The temperature stays frozen, as everywhere here.
+Source: Goyal et al., "Finetune like you pretrain", CVPR 2023. The temperature stays frozen, as in all methods.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from functools import partial
 
 from radapter.adapter.config import TOWERS
 from radapter.losses import FeatureLoss
-from radapter.methods.learner import ContrastiveLearner
+from radapter.methods.learner import ContrastiveLearner, train_towers
 from radapter.methods.method import Built, Method, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
@@ -23,11 +23,8 @@ def build(
     settings: MethodSettings,
     towers: Sequence[str] = TOWERS,
 ) -> Built:
-    """Trains every parameter of these towers. Neither `head` nor `settings` is used."""
-    encoder.requires_grad_(False)
-    for name, parts in (("image", encoder.image_tower()), ("text", encoder.text_tower())):
-        for part in parts:
-            part.requires_grad_(name in towers)
+    """Trains every parameter of these towers. `head` and `settings` are ignored."""
+    train_towers(encoder, towers)
     return Built(ContrastiveLearner(encoder, loss), adapters=None)
 
 
@@ -39,7 +36,6 @@ METHOD = Method(
     learning_rate=1e-5,
     rate_source="FLYP's release",
     build=build,
-    runs="flyp",
 )
 BOTH_TOWERS = replace(
     METHOD,
@@ -48,7 +44,7 @@ BOTH_TOWERS = replace(
     runs="full-both-towers",
     alpha=1.0,
 )
-"""The same training at alpha 1: full fine-tuning where there is no head."""
+"""The same training at alpha 1: full fine-tuning without a head."""
 IMAGE_TOWER = replace(
     BOTH_TOWERS,
     name="full-image-tower",
@@ -61,4 +57,4 @@ IMAGE_TOWER = replace(
     runs="full-image-tower",
     towers=("image",),
 )
-"""The image tower alone: the text tower keeps the place of every class name, as in Liang et al. 2023."""
+"""Only the image tower: the text tower keeps the embedding of every class name, as in Liang et al. 2023."""

@@ -1,58 +1,61 @@
-"""What a method trains: the encoder, perhaps a classification head, and the loss of one batch.
+"""What a method trains: the encoder, possibly a classification head, and the loss of one batch.
 
-Two kinds, by objective. `ContrastiveLearner` matches images to captions with both towers; `HeadLearner` classifies
-images with a `LinearHead` that starts as the zero-shot head. Their `forward` returns the loss itself, so that
-a distributed wrapper sees one module with one call a step.
+`ContrastiveLearner` matches images to captions with both towers. `HeadLearner` classifies images with a `LinearHead`
+that starts as the zero-shot head. Their `forward` returns the loss, so that a distributed wrapper sees one module
+with one call per step.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radapter.adapter import hold_statistics
-from radapter.losses import FeatureLoss
-from radapter.losses.gather import Parts
+from radapter.losses import FeatureLoss, Parts
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
 
 @dataclass(frozen=True)
 class LabelledPairs:
-    """One batch of (image, caption) pairs, each distinct caption once.
+    """One batch of (image, caption) pairs, each distinct caption once."""
 
-    pixels: (B, 3, H, W). tokens: (U, L), the U distinct captions. caption_of_image: (B,), into the U captions.
-    targets: (B,), int; equal values are positives of each other. parts: the processes that hold the whole batch
-    together, where this is this process's part of it; None for a whole batch. text_features: (U, E), unit norm, of
-    the captions, where they are known beforehand; None where the text tower is to be asked.
-    """
-
-    pixels: Tensor
-    tokens: Tensor
-    caption_of_image: Tensor
-    targets: Tensor
-    parts: Parts | None = None
-    text_features: Tensor | None = None
+    pixels: Tensor  # (B, 3, H, W)
+    tokens: Tensor  # (U, L), the U distinct captions
+    caption_of_image: Tensor  # (B,), indices of the U captions
+    targets: Tensor  # (B,), int; equal values are positives of each other
+    parts: Parts | None = None  # the processes that share the batch, if these are this process's rows
+    text_features: Tensor | None = None  # (U, E), unit norm, of the captions; None runs the text tower
 
 
-class ContrastiveLearner(nn.Module):
-    """Both towers, trained to match images and captions; it classifies with the zero-shot head of its text tower."""
-
-    head: None = None
-    reads_texts = True
-
+class _Learner(nn.Module):
     def __init__(self, encoder: DualEncoder, loss: FeatureLoss) -> None:
         super().__init__()
         self.encoder = encoder
         self.loss = loss
 
     def train(self, mode: bool = True) -> Self:
-        """Sets the mode of what learns; see `hold_frozen` for what stays in evaluation mode."""
+        """Sets the mode, but keeps in evaluation mode what training must not change: frozen towers, and statistics.
+
+        A frozen tower thus has no dropout; in a tower with adapters the library's own stays active, as in PEFT.
+        """
         super().train(mode)
-        hold_frozen(self.encoder)
+        for tower in (self.encoder.image_tower(), self.encoder.text_tower()):
+            if not learns(tower):
+                for part in tower:
+                    if isinstance(part, nn.Module):
+                        part.eval()
+        hold_statistics(self.encoder)
         return self
+
+
+class ContrastiveLearner(_Learner):
+    """Both towers, trained to match images and captions; it classifies with the zero-shot head of its text tower."""
+
+    head: None = None
+    reads_texts = True
 
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar."""
@@ -69,15 +72,14 @@ class ContrastiveLearner(nn.Module):
         return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale, pairs.parts)
 
 
-class HeadLearner(nn.Module):
+class HeadLearner(_Learner):
     """The image tower under a head, by cross-entropy; the text tower only gives the head's start.
 
     Args:
-        encoder: its parameters that require a gradient are trained.
-        head: where the head starts; copied.
-        loss: of image features and head.
-        train_head: False keeps the head as it is.
-        regulariser: a module that gives a further term of the loss, added to it.
+        encoder: Its parameters that require a gradient are trained.
+        head: The head's start; copied, and trained unless `train_head` is False.
+        loss: Of image features and head.
+        regulariser: A module; forward(learner, pairs), of the whole batch, is added to the loss.
     """
 
     reads_texts = False
@@ -89,22 +91,14 @@ class HeadLearner(nn.Module):
         loss: FeatureLoss,
         *,
         train_head: bool = True,
-        regulariser: "Regulariser | None" = None,
+        regulariser: nn.Module | None = None,
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder, loss)
         self.head = LinearHead(head.weight, head.bias).requires_grad_(train_head)
-        self.loss = loss
         self.regulariser = regulariser
 
-    def train(self, mode: bool = True) -> Self:
-        """Sets the mode of what learns; see `hold_frozen` for what stays in evaluation mode."""
-        super().train(mode)
-        hold_frozen(self.encoder)
-        return self
-
     def forward(self, pairs: LabelledPairs) -> Tensor:
-        """The loss of one batch, a scalar. The captions are not read."""
+        """The loss of one batch, a scalar; captions are ignored."""
         image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
         return self.loss_of(image_features, None, pairs)
 
@@ -114,38 +108,31 @@ class HeadLearner(nn.Module):
         return loss if self.regulariser is None else loss + self.regulariser(self, pairs)
 
 
-class Regulariser(Protocol):
-    """An `nn.Module` whose forward gives a term of a `HeadLearner`'s loss."""
-
-    def __call__(self, learner: HeadLearner, pairs: LabelledPairs, /) -> Tensor:
-        """A scalar, of the whole batch where `pairs` are a part of one."""
-
-
 Learner = ContrastiveLearner | HeadLearner
 
 
-def hold_frozen(encoder: DualEncoder) -> None:
-    """Puts into evaluation mode what training must not change: frozen towers, and all running statistics.
+def train_towers(encoder: DualEncoder, towers: Sequence[str]) -> None:
+    """Makes the parameters of these towers trainable, and no others."""
+    encoder.requires_grad_(False)
+    for name, parts in (("image", encoder.image_tower()), ("text", encoder.text_tower())):
+        for part in parts:
+            part.requires_grad_(name in towers)
 
-    A tower in which nothing is trained computes as it is evaluated, without dropout. In a tower with adapters the
-    library's own dropout stays active, as PEFT has it. BatchNorm keeps its statistics in every method, also where
-    its weights are trained: see `adapter.statistics`.
-    """
-    for tower in (encoder.image_tower(), encoder.text_tower()):
-        if not learns(tower):
-            for part in tower:
-                if isinstance(part, nn.Module):
-                    part.eval()
-    hold_statistics(encoder)
+
+def tower_and_head(
+    encoder: DualEncoder, head: LinearHead, loss: FeatureLoss, regulariser: nn.Module | None = None
+) -> HeadLearner:
+    """A learner of every parameter of the image tower, and of the head: full fine-tuning and its relatives."""
+    train_towers(encoder, ("image",))
+    return HeadLearner(encoder, head, loss, regulariser=regulariser)
 
 
 def learns(tower: Sequence[nn.Module | nn.Parameter]) -> bool:
     """Whether anything in the parts of a tower is trained."""
     return any(
-        part.requires_grad
-        if isinstance(part, nn.Parameter)
-        else any(p.requires_grad for p in part.parameters())
+        parameter.requires_grad
         for part in tower
+        for parameter in ([part] if isinstance(part, nn.Parameter) else part.parameters())
     )
 
 
@@ -155,5 +142,5 @@ def trained_parameters(learner: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def count_trained(learner: nn.Module) -> int:
-    """How many numbers the optimizer moves."""
+    """The number of values that the optimizer moves."""
     return sum(p.numel() for p in trained_parameters(learner).values())

@@ -1,9 +1,8 @@
 """LoRA by PEFT: low-rank updates of every attention and FFN matrix of both towers.
 
 Source: Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022; rsLoRA: Kalajdzievski, "A rank
-stabilization scaling factor for fine-tuning with LoRA", 2023. Both are trained with the same loss as R-Adapter, so
-that the rows differ in the adapter alone. lora_alpha equals the rank, so LoRA's updates are scaled by 1 and
-rsLoRA's by sqrt(r).
+stabilization scaling factor for fine-tuning with LoRA", 2023. Both have R-Adapter's loss, so that the rows differ
+only in the adapter. lora_alpha equals the rank, so LoRA's updates are scaled by 1 and rsLoRA's by sqrt(r).
 """
 
 from collections.abc import Sequence
@@ -40,7 +39,7 @@ def build(
     rank_stabilised: bool = False,
     towers: Sequence[str] = TOWERS,
 ) -> Built:
-    """Trains rank-r updates of these towers, r being the settings' rank. `head` is not used."""
+    """Trains updates of these towers, of the settings' rank. `head` is ignored."""
     assert isinstance(settings, LoraSettings)
     rank, targets = settings.r, lora_targets(encoder.module, towers)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets, use_rslora=rank_stabilised)
@@ -51,21 +50,17 @@ def build(
 
 
 def lora_targets(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
-    """The names of the matrices in the residual blocks of these towers.
-
-    An attention with one matrix for queries, keys and values is named whole (see `lora_attention`).
-
-    Raises:
-        SiteError: no block was found.
-    """
-    blocks = block_names(module, towers)
-    attentions = [n for n, m in module.named_modules() if is_packed_attention(m)]
+    """The matrices in these towers' residual blocks, by name; an attention with one matrix for queries, keys and
+    values is named whole (see `lora_attention`). Raises SiteError if there is no block."""
+    in_blocks = tuple(f"{block}." for block in block_names(module, towers))
+    attentions = [name for name, part in module.named_modules() if is_packed_attention(part)]
+    in_attentions = tuple(f"{attention}." for attention in attentions)
     return [
         name
-        for name, child in module.named_modules()
-        if any(name.startswith(block + ".") for block in blocks)
-        and (isinstance(child, nn.Linear) or name in attentions)
-        and not any(name.startswith(attention + ".") for attention in attentions)
+        for name, part in module.named_modules()
+        if name.startswith(in_blocks)
+        and (isinstance(part, nn.Linear) or name in attentions)
+        and not name.startswith(in_attentions)
     ]
 
 
@@ -77,7 +72,6 @@ METHOD = Method(
     learning_rate=2e-4,
     rate_source="CLIP-LoRA's release",
     build=build,
-    runs="lora",
     settings_type=LoraSettings,
 )
 RANK_STABILISED = replace(
@@ -88,16 +82,13 @@ RANK_STABILISED = replace(
     build=partial(build, rank_stabilised=True),
     runs="rslora",
 )
-IMAGE_TOWER = tuple(
+_IMAGE = ("image",)
+IMAGE_TOWER = (
     replace(
-        each,
-        summary=summary,
-        towers=("image",),
-        build=partial(build, towers=("image",), rank_stabilised=stabilised),
-    )
-    for each, summary, stabilised in (
-        (METHOD, "rank-8 updates of the image tower, MPM-NCE", False),
-        (RANK_STABILISED, RANK_STABILISED.summary, True),
-    )
+        METHOD,
+        summary="rank-8 updates of the image tower, MPM-NCE",
+        towers=_IMAGE,
+        build=partial(build, towers=_IMAGE),
+    ),
+    replace(RANK_STABILISED, towers=_IMAGE, build=partial(build, towers=_IMAGE, rank_stabilised=True)),
 )
-"""The same in the image tower alone."""

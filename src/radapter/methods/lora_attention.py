@@ -1,13 +1,13 @@
-"""LoRA on an attention whose projections of queries, keys and values are one matrix, `in_proj_weight` (3D, D).
+"""LoRA on an attention with one matrix for queries, keys and values, `in_proj_weight` (3D, D).
 
-q, k and v get a pair (A, B) each, as separate projections do in transformers' layout and in CLIP-LoRA (Zanella and
-Ben Ayed, "Low-rank few-shot adaptation of vision-language models", CVPR workshops 2024); PEFT's own layer has one A
-for all three. The output projection is PEFT's `lora.Linear`.
+q, k and v get a pair (A, B) each, like the separate projections of transformers and CLIP-LoRA (Zanella and Ben Ayed,
+"Low-rank few-shot adaptation of vision-language models", CVPR workshops 2024); PEFT's own layer has one A for all
+three. The output projection is PEFT's `lora.Linear`.
 
     W_q' = W_q + scaling B_q A_q, and the same for k and v        A: (3r, D) and B: (3D, r), rows of q, k, v in turn
 
 PEFT's own layer also adds the update to the weights for each forward pass and subtracts it again, which rounds the
-frozen weights a little in every step. Here they are never touched: a forward pass computes with a sum of its own.
+frozen weights a little in every step. This layer never changes them: a forward pass computes its own sum.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -29,32 +29,21 @@ _PROJECTIONS = 3
 class AttentionLora(nn.Module, LoraLayer):  # type: ignore[misc]
     """An `nn.MultiheadAttention`, or open_clip's `Attention`, with low-rank updates of its four projections.
 
-    PEFT makes it where a configuration has passed through `use_separate_pairs`. Merging keeps the original matrix,
-    so that unmerging restores it bitwise.
-
-    Args:
-        base_layer: the attention.
-        adapter_name: of the first adapter.
-        r: rank of each of the four updates.
-        lora_alpha: as in PEFT.
-        options: PEFT's, for the update of the output projection too.
+    PEFT creates it for configurations that passed through `use_separate_pairs`. All four updates have rank `r`; the
+    other arguments are PEFT's. Merging keeps the original matrix, so that unmerging restores it bitwise.
     """
 
     if TYPE_CHECKING:  # LoraLayer sets its attributes without types
 
         def __getattr__(self, name: str) -> Any: ...
 
-    def __init__(
-        self, base_layer: Any, adapter_name: str, r: int = 0, lora_alpha: int = 1, **options: Any
-    ) -> None:
+    def __init__(self, base_layer: Any, adapter_name: str, r: int = 0, **options: Any) -> None:
         super().__init__()
         LoraLayer.__init__(self, base_layer)
-        base_layer.out_proj = lora.Linear(
-            base_layer.out_proj, adapter_name, r=r, lora_alpha=lora_alpha, **options
-        )
+        base_layer.out_proj = lora.Linear(base_layer.out_proj, adapter_name, r=r, **options)
         self._active_adapter = adapter_name
         self._original: Tensor | None = None
-        self._add_pairs(adapter_name, r, lora_alpha=lora_alpha, **options)
+        self._add_pairs(adapter_name, r, **options)
 
     def update_layer(self, adapter_name: str, r: int, **options: Any) -> None:
         """PEFT's hook for a further adapter."""
@@ -77,19 +66,14 @@ class AttentionLora(nn.Module, LoraLayer):  # type: ignore[misc]
     def get_delta_weight(self, adapter: str) -> Tensor:
         """The update of `in_proj_weight`, (3D, D)."""
         down, up = self.lora_A[adapter].weight, self.lora_B[adapter].weight
-        pairs: Tensor = up.unflatten(0, (_PROJECTIONS, -1)) @ down.unflatten(
-            0, (_PROJECTIONS, -1)
-        )  # (3, D, D)
+        up, down = (factor.unflatten(0, (_PROJECTIONS, -1)) for factor in (up, down))
+        pairs: Tensor = up @ down  # (3, D, D)
         scaling: float = self.scaling[adapter]
         return pairs.flatten(0, 1) * scaling
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Adds the updates of q, k and v to `in_proj_weight`; PEFT merges the output projection by itself.
-
-        Raises:
-            MergeError: `safe_merge`, and a merged weight would not be finite; nothing is changed.
-        """
+        """Adds the updates of q, k and v to `in_proj_weight`. Raises MergeError as `RAdapterLayer.merge`."""
         names = [name for name in check_adapters_to_merge(self, adapter_names) if name in self.lora_A]
         if not names:
             return
@@ -152,11 +136,9 @@ class AttentionLora(nn.Module, LoraLayer):  # type: ignore[misc]
 
 
 def use_separate_pairs(config: LoraConfig, module: nn.Module) -> None:
-    """Makes PEFT put an `AttentionLora` at each attention with one matrix for q, k and v.
+    """Makes PEFT put an `AttentionLora` at each attention of `module` with one matrix for q, k and v.
 
-    Args:
-        config: changed; PEFT does not save this, so it is called again before an adapter is loaded.
-        module: what PEFT will wrap.
+    `config` is changed. PEFT does not save this, so call it again before an adapter is loaded.
     """
     attentions = {type(part) for part in module.modules() if is_packed_attention(part)}
     if attentions:

@@ -13,8 +13,6 @@ from radapter.methods.learner import Learner
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead
 
-Average = Literal["uniform", "greedy"]
-
 
 class MethodSettings(BaseModel):
     """What users set of a method, `method: {name: NAME, KEY: VALUE}` in run.yaml. Most methods have no settings."""
@@ -23,7 +21,7 @@ class MethodSettings(BaseModel):
 
 
 class Built(NamedTuple):
-    """A learner ready to train, and PEFT's handle on its adapters where it has some."""
+    """A learner ready to train, and the PeftModel of its adapters if it has some."""
 
     learner: Learner
     adapters: PeftModel | None
@@ -40,48 +38,28 @@ class Build(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """A way of fine-tuning.
+    """A way of fine-tuning."""
 
-    Attributes:
-        name: as users write it.
-        summary: what it trains, in a few words.
-        source: the paper.
-        losses: what it can be trained with; the first is its own.
-        learning_rate: the source's peak rate of the towers for CLIP ViT-B, whose image tower is 768 wide; see
-            `rates`. The head's where nothing else is trained.
-        rate_source: where that rate was published.
-        alpha: of its row: a number, or "auto" for `select.alpha`, by default the rule of one paired standard error
-            on ID validation.
-        build: how an encoder is made trainable; None where nothing is trained.
-        runs: the method whose training it shares, where that is another (WiSE-FT interpolates `full`).
-        settings_type: what users set of it. Methods with one type of settings are a family.
-        fixed: the settings that it fixes; users cannot set them.
-        fixed_recipe: what it fixes of the recipe.
-        after: the method that is trained first, on half of the epochs, and whose head this one starts from.
-        averages: its weights are this average of the trainings of `runs` at every learning rate of a grid.
-        head_learning_rate: the trained head's peak rate at that of the towers; None where no head is trained.
-        part_of: the method of which it changes one part; None for a method of its own.
-        towers: the towers that it trains, unless its settings name others; none where the head alone is trained,
-            whose rate does not depend on the tower's width.
-    """
+    name: str  # as users write it
+    summary: str  # what it trains, in a few words
+    source: str  # the paper
+    losses: tuple[LossName, ...]  # what it can be trained with; the first is the default
+    learning_rate: float  # the source's peak rate for CLIP ViT-B (see `rates`): the towers', or a lone head's
+    rate_source: str  # where that rate was published
+    build: Build | None  # makes an encoder trainable; None if nothing is trained
+    runs: str = ""  # the method whose training it shares, by default itself: `full` for WiSE-FT
+    alpha: float | Literal["auto"] = "auto"  # of its row; "auto" is `select.alpha`
+    settings_type: type[MethodSettings] = MethodSettings  # methods with one type of settings are a family
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # settings that users cannot set
+    fixed_recipe: Mapping[str, Any] = field(default_factory=dict)  # what it fixes of the recipe
+    after: str | None = None  # trained first, on half of the epochs; its head is this one's start
+    averages: Literal["uniform", "greedy"] | None = None  # of the trainings of `runs` at all rates of a grid
+    head_learning_rate: float | None = None  # the trained head's peak rate at that of the towers
+    part_of: str | None = None  # the method of which it changes one part
+    towers: tuple[str, ...] = TOWERS  # what it trains, unless its settings name others
 
-    name: str
-    summary: str
-    source: str
-    losses: tuple[LossName, ...]
-    learning_rate: float
-    rate_source: str
-    build: Build | None
-    runs: str
-    alpha: float | Literal["auto"] = "auto"
-    settings_type: type[MethodSettings] = MethodSettings
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    fixed_recipe: Mapping[str, Any] = field(default_factory=dict)
-    after: str | None = None
-    averages: Average | None = None
-    head_learning_rate: float | None = None
-    part_of: str | None = None
-    towers: tuple[str, ...] = TOWERS
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", self.runs or self.name)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -90,15 +68,12 @@ class Method:
 
     @property
     def trains_head(self) -> bool:
-        """Whether it trains a classification head, which tells apart classes that the text tower does not."""
+        """Whether it trains a classification head, which can separate classes with the same text features."""
         return self.head_learning_rate is not None
 
     def settings(self, given: MethodSettings) -> MethodSettings:
-        """Returns its own settings: what it fixes, then what was given for its family, then defaults.
-
-        Args:
-            given: the settings of any method; those of another family are ignored.
-        """
+        """Its own settings: what it fixes, then what was given for its family, then defaults. `given` may be those
+        of any method; those of another family are ignored."""
         settings = {"towers": list(self.towers)} if "towers" in self.keys else {}
         if type(given) is self.settings_type:
             own = {key: getattr(given, key) for key in given.model_fields_set if key in self.keys}

@@ -1,13 +1,12 @@
 """R-Adapter: linear adapters in both towers, three self-ensembles, MPM-NCE; and its variant with a trained head.
 
 Source: Kim et al., "Efficient and versatile robust fine-tuning of zero-shot models", ECCV 2024. The variant is
-ours: adapters in the image tower alone under a head that starts as the zero-shot head, interpolated by the same
+ours: adapters only in the image tower, under a head that starts as the zero-shot head, interpolated by the same
 alpha. The head repairs class names that the text tower understands badly.
 
-`PARTS` changes one part at a time: the rows of the paper's ablation. `r-adapter:cross-entropy` is the exception.
-Cross-entropy needs class weights that stay in place, so three parts differ from `r-adapter`: the loss, the frozen
-text tower, and a head that averages all templates instead of one drawn caption a sample. `r-adapter:image-tower`
-freezes the text tower and changes nothing else: compare `r-adapter:cross-entropy` with it.
+`PARTS` changes one part at a time: the rows of the paper's ablation. `r-adapter:cross-entropy` is the exception:
+cross-entropy needs fixed class weights, so it also freezes the text tower, and its head averages all templates
+instead of one drawn caption per sample. Compare it with `r-adapter:image-tower`, which only freezes the text tower.
 """
 
 from collections.abc import Mapping
@@ -31,32 +30,27 @@ class RAdapterSettings(MethodSettings):
     """What users set of R-Adapter; the defaults are those of `RAdapterConfig`."""
 
     r: Annotated[int, Field(ge=1)] | None = Field(
-        default=RAdapterConfig.r, description="rank; null is the full matrix"
+        RAdapterConfig.r, description="rank; null is the full matrix"
     )
     drop: float = Field(
-        default=RAdapterConfig.adapter_drop,
-        ge=0,
-        lt=1,
-        description="probability of dropping an adapter for a sample",
+        RAdapterConfig.adapter_drop, ge=0, lt=1, description="probability of dropping an adapter for a sample"
     )
     drop_kind: DropKind = Field(
-        default=RAdapterConfig.drop_kind,
+        RAdapterConfig.drop_kind,
         description="what drop drops: a sample's adapter, elements of it, or a sample's whole residual branch",
     )
     init_scale: float = Field(
-        default=RAdapterConfig.init_scale, gt=0, description="initial value of the learned scale s"
+        RAdapterConfig.init_scale, gt=0, description="initial value of the learned scale s"
     )
     layers_to_transform: list[int] | None = Field(
-        default=None,
-        description="indices of the blocks that get adapters; null is all",
+        None, description="indices of the blocks that get adapters; null is all"
     )
     towers: list[Literal["image", "text"]] | None = Field(
-        default=None,
-        description="towers that get adapters; null is both, and the image tower in segmentation",
+        None, description="towers that get adapters; null is both, and the image tower in segmentation"
     )
 
     def adapter(self) -> RAdapterConfig:
-        """Returns the configuration of its adapters for PEFT."""
+        """The configuration of its adapters for PEFT."""
         return RAdapterConfig(
             r=self.r,
             adapter_drop=self.drop,
@@ -67,13 +61,12 @@ class RAdapterSettings(MethodSettings):
         )
 
 
+# Ours: the adapters' 5e-4 times CLIP's logit scale of 100; a stored head is 100 times as long as a unit-norm one.
 HEAD_RATE = 0.05
-"""Ours: the adapters' 5e-4 times CLIP's logit scale of 100. A stored head is 100 times a unit-norm one, and so moves
-relative to its length as fast as a unit-norm head would at the adapters' rate."""
 
 
 def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
-    """Trains one adapter after each attention and FFN of the settings' towers. `head` is not used."""
+    """Trains one adapter after each attention and FFN of the settings' towers. `head` is ignored."""
     assert isinstance(settings, RAdapterSettings)
     encoder.requires_grad_(False)
     adapters = get_peft_model(encoder.module, settings.adapter())
@@ -88,7 +81,7 @@ def build_under_head(
     settings: MethodSettings,
     train_head: bool = True,
 ) -> Built:
-    """Trains the adapters of the image tower, and the head unless it is to stay the zero-shot head."""
+    """Trains the adapters of the image tower and, unless `train_head` is False, the head."""
     adapters = build(encoder, head=head, loss=loss, settings=settings).adapters
     return Built(HeadLearner(encoder, head, loss, train_head=train_head), adapters)
 
@@ -101,39 +94,26 @@ METHOD = Method(
     learning_rate=5e-4,
     rate_source="R-Adapter's release",
     build=build,
-    runs="r-adapter",
     settings_type=RAdapterSettings,
 )
 
-WITH_HEAD = Method(
+WITH_HEAD = replace(
+    METHOD,
     name="r-adapter+head",
+    runs="r-adapter+head",
     summary="linear adapters in the image tower and head, cross-entropy",
     source="Kim et al. 2024 + head",
     losses=("cross-entropy",),
-    learning_rate=METHOD.learning_rate,
-    rate_source=METHOD.rate_source,
     head_learning_rate=HEAD_RATE,
     build=build_under_head,
-    runs="r-adapter+head",
-    settings_type=RAdapterSettings,
     fixed={"towers": ["image"]},
     towers=("image",),
 )
 
 
-def _changed(
-    part: str, summary: str, fixed: Mapping[str, Any] | None = None, /, **fixed_recipe: Any
-) -> Method:
-    name = f"r-adapter:{part}"
-    return replace(
-        METHOD,
-        name=name,
-        summary=summary,
-        runs=name,
-        fixed=fixed or {},
-        fixed_recipe=fixed_recipe,
-        part_of=METHOD.name,
-    )
+def _changed(part: str, summary: str, fixed: Mapping[str, Any] | None = None, /, **recipe: Any) -> Method:
+    own: dict[str, Any] = {"name": f"r-adapter:{part}", "runs": f"r-adapter:{part}", "part_of": METHOD.name}
+    return replace(METHOD, summary=summary, fixed=fixed or {}, fixed_recipe=recipe, **own)
 
 
 PARTS = (
@@ -161,4 +141,3 @@ PARTS = (
     _changed("r-16", "rank 16", {"r": 16}),
     replace(METHOD, name="r-adapter:no-rescaling", summary="at alpha 1", alpha=1.0, part_of=METHOD.name),
 )
-"""R-Adapter with one part changed at a time."""

@@ -1,30 +1,22 @@
-"""Peak learning rates: those that a method's source published for CLIP ViT-B, carried over to another width.
+"""Peak learning rates: those that a method's source published for CLIP ViT-B, scaled to another width.
 
     default = published * 768 / D        D is the width of the image tower
 
-AdamW moves every entry of a weight by about the learning rate in a step, whatever the gradient. The output of a
-matrix sums D such moves, so features move by about rate * D, and the rate that suits a tower falls with its width
-(Yang et al., "Tensor programs V: tuning large neural networks via zero-shot hyperparameter transfer", 2022). A head
-reads the joint space, not the tower, so its rate is not scaled.
-
-A rate other than the default moves all rates of a method together, by the factor
+AdamW moves every entry of a weight by about the learning rate in a step. The output of a matrix sums D such moves,
+so the rate that suits a tower falls with its width (Yang et al., "Tensor programs V: tuning large neural networks
+via zero-shot hyperparameter transfer", 2022). A head reads the joint space, so its rate is not scaled. Another rate
+than the default scales all rates of a method by the factor
 
     m = rate / default        head = head_learning_rate * m
 """
 
 from radapter.methods.method import Method
 
-CLIP_WIDTH = 768
-"""D of CLIP ViT-B's image tower, for which rates are published."""
+CLIP_WIDTH = 768  # D of CLIP ViT-B's image tower
 
 
 def default_rate(method: Method, image_width: int) -> float:
-    """The default of `train.lr`: the towers' peak rate, or the head's where nothing else is trained.
-
-    Args:
-        method: a row of the table.
-        image_width: D of the image tower.
-    """
+    """The default of `train.lr`: the towers' peak rate, or the head's if nothing else is trained."""
     return method.learning_rate * (CLIP_WIDTH / image_width if method.towers else 1.0)
 
 
@@ -34,22 +26,14 @@ def multiplier(method: Method, image_width: int, learning_rate: float | None) ->
 
 
 def head_rate(method: Method, image_width: int, learning_rate: float | None) -> float | None:
-    """The head's peak rate at `train.lr`; None where no head is trained."""
+    """The head's peak rate at `train.lr`; None if no head is trained."""
     if method.head_learning_rate is None:
         return None
     return method.head_learning_rate * multiplier(method, image_width, learning_rate)
 
 
 def in_words(method: Method, image_width: int, learning_rate: float | None) -> str:
-    """One line on the rates that a training uses and where they come from.
-
-    Such as "learning rate 0.003: 5e-4 for CLIP ViT-B (R-Adapter's release) x 768 / 128, the image tower's width".
-
-    Args:
-        method: a row that trains something.
-        image_width: D of the image tower.
-        learning_rate: `train.lr`; None for the default.
-    """
+    """The rates of a training and their source: "learning rate 0.003: 5e-4 for CLIP ViT-B (LoRA's release) ..."."""
     default = default_rate(method, image_width)
     head = head_rate(method, image_width, learning_rate) if method.towers else None
     rate = f"{default if learning_rate is None else learning_rate:.4g}"

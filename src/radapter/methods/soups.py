@@ -12,20 +12,14 @@ import torch
 from torch import Tensor
 
 from radapter.errors import ConfigError
-from radapter.methods.full import METHOD as FULL
+from radapter.methods.full import WISE_FT
 
 Weights = Mapping[str, Tensor]
 
 
 def uniform_soup(ingredients: Sequence[Weights]) -> dict[str, Tensor]:
-    """The mean of every tensor, computed in float32 or wider; integer tensors are the first ingredient's.
-
-    Args:
-        ingredients: state dicts of one architecture.
-
-    Raises:
-        ConfigError: there is none, or their names or shapes differ.
-    """
+    """The mean of every tensor of several state dicts, computed in float32 or wider; integer tensors are the first
+    dict's. Raises ConfigError if there is none, or their names or shapes differ."""
     if not ingredients:
         raise ConfigError("a soup needs at least one ingredient. Got none.")
     shapes = [{name: tuple(tensor.shape) for name, tensor in weights.items()} for weights in ingredients]
@@ -37,19 +31,14 @@ def uniform_soup(ingredients: Sequence[Weights]) -> dict[str, Tensor]:
 def greedy_soup(
     ingredients: Sequence[Weights], score: Callable[[Weights], float]
 ) -> tuple[dict[str, Tensor], tuple[int, ...]]:
-    """Adds ingredients from the best to the worst, and keeps each that makes the soup better.
+    """Adds ingredients from the best `score`, accuracy on ID validation, to the worst; keeps each that raises it.
 
-    Sorts by `score` and adds the next one if score(mean of soup and it) > score(soup), as the released code does
-    (mlfoundations/model-soups d5398f1). The paper's Recipe 1 also adds an ingredient that changes nothing (>=).
-
-    Args:
-        ingredients: state dicts of one architecture.
-        score: accuracy on ID validation of a model with these weights; ties go to the earlier ingredient.
+    The released code (mlfoundations/model-soups d5398f1) keeps only gains (>); the paper's Recipe 1 also keeps ties.
 
     Returns:
-        The soup, and the positions of what is in it, in the order of their adding.
+        The soup, and the positions of its ingredients, in the order of adding.
     """
-    uniform_soup(ingredients)  # raises where they cannot be mixed
+    uniform_soup(ingredients)  # raises if they cannot be mixed
     alone = [score(weights) for weights in ingredients]
     order = sorted(range(len(ingredients)), key=lambda number: -alone[number])
     chosen, best = [order[0]], alone[order[0]]
@@ -69,10 +58,9 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 
 UNIFORM = replace(
-    FULL,
+    WISE_FT,
     name="uniform-soup",
     summary="the mean of full at every learning rate of the grid",
-    alpha="auto",
     averages="uniform",
 )
 GREEDY = replace(

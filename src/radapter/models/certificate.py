@@ -1,10 +1,8 @@
-"""Proof of an exported folder: its library alone loads it and gives the features of the model in memory.
-
-The folder is reloaded with the library's own function, through no code of radapter's, and fed a fixed batch.
-"""
+"""Proof of an exported folder: its library alone loads it and gives the same features for a fixed batch."""
 
 import math
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,27 +10,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from radapter.errors import ExportError
+from radapter.errors import ExportError, ModelError
 from radapter.manifests import MANIFEST, check, check_recorded, compared, hashes_of
-from radapter.models.encoder import Towers
-from radapter.models.hf import patches_of, pooled, quiet
+from radapter.models.encoder import Batch, Features, Towers
 from radapter.storage import read_json, sha256
 
 CERTIFICATE = "certificate.json"
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
-SAMPLES = 4
-SEED = 0
+SAMPLES, SEED = 4, 0
 _PACKAGES = ("torch", "transformers", "open_clip_torch", "timm", "peft", "safetensors", "radapter")
 
-Features = dict[str, Tensor]
-"""(B, E) features by tower, "image" and, where there is one, "text"."""
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """The dtype of the weights. Raises ModelError if no tolerance is known for it."""
+    dtype = next(p.dtype for p in module.parameters() if p.is_floating_point())
+    if dtype not in TOLERANCES:
+        raise ModelError(f"dtype of the weights must be in {', '.join(map(str, TOLERANCES))}. Got {dtype}.")
+    return dtype
 
 
-def fixed_batch(towers: Towers, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-    """Images (B, 3, H, W) of normal noise, and token ids (B, L) of random words up to an end-of-text id.
-
-    The same for every call with equal sizes; no tokens if there is no text tower.
-    """
+def fixed_batch(towers: Towers, dtype: torch.dtype) -> Batch:
+    """Images of normal noise, and token ids of random words up to an end-of-text id; the same in every call."""
     generator = torch.Generator().manual_seed(SEED)
     size = towers.image_size
     pixels = torch.randn(SAMPLES, 3, size, size, generator=generator).to(dtype)
@@ -47,7 +45,7 @@ def fixed_batch(towers: Towers, dtype: torch.dtype) -> tuple[Tensor, Tensor | No
 
 
 @torch.no_grad()
-def features_of(module: nn.Module, towers: Towers, batch: tuple[Tensor, Tensor | None]) -> Features:
+def features_of(module: nn.Module, towers: Towers, batch: Batch) -> Features:
     """The features of a module in memory."""
     pixels, tokens = batch
     features = {"image": towers.encode_image(module, pixels)}
@@ -56,70 +54,32 @@ def features_of(module: nn.Module, towers: Towers, batch: tuple[Tensor, Tensor |
     return features
 
 
-@torch.no_grad()
-def plain_features(
-    folder: Path, library: str, batch: tuple[Tensor, Tensor | None], dtype: torch.dtype
-) -> Features:
-    """The features of a folder that its library alone has loaded."""
-    pixels, tokens = batch
-    if library == "timm":
-        import timm
-
-        vit = timm.create_model(f"local-dir:{folder}", pretrained=True).to(dtype).eval()
-        return {"image": vit.forward_head(vit.forward_features(pixels), pre_logits=True)}
-    assert tokens is not None
-    if library == "open_clip":
-        import open_clip
-
-        clip = open_clip.create_model(f"local-dir:{folder}").to(dtype).eval()
-        return {
-            "image": clip.encode_image(pixels, normalize=False),
-            "text": clip.encode_text(tokens, normalize=False),
-        }
-    from transformers import AutoModel
-
-    with quiet():
-        model = AutoModel.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, trust_remote_code=False
-        ).eval()
-    images = {"pixel_values": pixels}
-    if model.config.model_type == "siglip2":
-        images = patches_of(pixels, model.config.vision_config.patch_size)
-    return {
-        "image": pooled(model.get_image_features(**images)),
-        "text": pooled(model.get_text_features(input_ids=tokens)),
-    }
-
-
-def relative_difference(before: Tensor, after: Tensor) -> float:
-    """max_b |after_b - before_b| / |before_b| over the rows of (B, E) features; infinite if one is not finite."""
-    gap = (after.double() - before.double()).norm(dim=-1) / before.double().norm(dim=-1)
-    return float(gap.max()) if bool(torch.isfinite(gap).all()) else float("inf")
-
-
 def certify(before: Features, after: Features, dtype: torch.dtype) -> dict[str, float]:
     """The difference per tower. Raises ExportError if one is above the tolerance of the dtype."""
-    differences = {tower: relative_difference(before[tower], after[tower]) for tower in before}
+    differences = {tower: _relative_difference(before[tower], after[tower]) for tower in before}
     worst, tolerance = max(differences.values()), TOLERANCES[dtype]
     if math.isinf(worst):
         raise ExportError(
-            "features of the exported model must be finite. Some are NaN or infinite. Nothing was written. Look for "
-            "NaN in the weights of the base model and of the run."
+            "features of the exported model must be finite. Look for NaN in the weights of base model and run."
         )
     if not worst <= tolerance:
+        found = f"{worst:.2g} ({', '.join(f'{t} {d:.2g}' for t, d in differences.items())})"
         raise ExportError(
             f"features of the exported folder must equal those in memory to {tolerance:g} in {dtype}. They differ "
-            f"by {worst:.2g} ({', '.join(f'{t} {d:.2g}' for t, d in differences.items())}). Nothing was written. "
-            "Export in float32, or into the model's own library."
+            f"by {found}. Nothing was written. Export in float32, or into the model's own library."
         )
     return differences
 
 
-def certificate(
+def content(
     folder: Path, differences: dict[str, float], dtype: torch.dtype, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """The content of `certificate.json`."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
     return {
         "schema": 1,
         **facts,
@@ -128,14 +88,13 @@ def certificate(
         "differences": differences,
         "tolerance": TOLERANCES[dtype],
         "measured_on": {"samples": SAMPLES, "seed": SEED, "device": "cpu", "arithmetic": "float32 or wider"},
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions,
         "sha256": {str(file.relative_to(folder)): sha256(file) for file in files},
     }
 
 
 def check_certified(folder: Path) -> None:
-    """Checks the files of a folder that `export` wrote; ignores any other folder. Raises DamagedError if a file is
-    missing, or differs from the manifest or, in older folders, from the certificate."""
+    """Raises DamagedError if a folder of `export` differs from its manifest or, if older, its certificate."""
     file = folder / CERTIFICATE
     if (folder / MANIFEST).is_file() and file.is_file():
         check_recorded(folder)
@@ -143,11 +102,7 @@ def check_certified(folder: Path) -> None:
         check(compared(folder, hashes_of(read_json(file), file), CERTIFICATE), file)
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+def _relative_difference(before: Tensor, after: Tensor) -> float:
+    """max_b |after_b - before_b| / |before_b| over the rows of (B, E) features; infinite if one is not finite."""
+    gap = (after.double() - before.double()).norm(dim=-1) / before.double().norm(dim=-1)
+    return float(gap.max()) if bool(torch.isfinite(gap).all()) else float("inf")

@@ -7,12 +7,12 @@ and pooled at the end-of-text token, and both towers share one activation, GELU 
   `pool_type` "eos" (with `eos_id`) and "argmax".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPVisionConfig
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from radapter.errors import ModelError
 
@@ -28,40 +28,44 @@ _PLAIN_TEXT = {
 }  # fmt: skip
 _PLAIN_MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
 
-# transformers' name to open_clip's, for what is neither fused nor transposed
-_BLOCK_NAMES = (
-    ("self_attn.out_proj", "attn.out_proj"),
-    ("layer_norm1", "ln_1"),
-    ("layer_norm2", "ln_2"),
-    ("mlp.fc1", "mlp.c_fc"),
-    ("mlp.fc2", "mlp.c_proj"),
-)
+# transformers' names of sizes, open_clip's and open_clip's defaults
+_VISION_SIZES = (
+    ("hidden_size", "width", 768), ("num_hidden_layers", "layers", 12), ("image_size", "image_size", 224),
+    ("patch_size", "patch_size", 16),
+)  # fmt: skip
+_TEXT_SIZES = (
+    ("hidden_size", "width", 512), ("num_hidden_layers", "layers", 12), ("num_attention_heads", "heads", 8),
+    ("vocab_size", "vocab_size", 49408), ("max_position_embeddings", "context_length", 77),
+)  # fmt: skip
+
+# transformers' names and open_clip's of tensors that are neither fused nor transposed
 _NAMES = (
     ("logit_scale", "logit_scale"),
     ("text_model.embeddings.token_embedding.weight", "token_embedding.weight"),
     ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
-    ("text_model.final_layer_norm.weight", "ln_final.weight"),
-    ("text_model.final_layer_norm.bias", "ln_final.bias"),
     ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
     ("vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"),
     ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
-    ("vision_model.pre_layrnorm.weight", "visual.ln_pre.weight"),
-    ("vision_model.pre_layrnorm.bias", "visual.ln_pre.bias"),
-    ("vision_model.post_layernorm.weight", "visual.ln_post.weight"),
-    ("vision_model.post_layernorm.bias", "visual.ln_post.bias"),
 )
+# the same of layers with a weight and a bias: in the towers, and in each block
+_NORMS = (
+    ("text_model.final_layer_norm", "ln_final"),
+    ("vision_model.pre_layrnorm", "visual.ln_pre"),
+    ("vision_model.post_layernorm", "visual.ln_post"),
+)
+_BLOCK_LAYERS = (
+    ("self_attn.out_proj", "attn.out_proj"), ("layer_norm1", "ln_1"), ("layer_norm2", "ln_2"),
+    ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj"),
+)  # fmt: skip
 _TRANSPOSED = (("text_projection.weight", "text_projection"), ("visual_projection.weight", "visual.proj"))
 _TOWERS = (("vision_model.encoder.layers", "visual.transformer.resblocks"),
            ("text_model.encoder.layers", "transformer.resblocks"))  # fmt: skip
 
 
 def open_clip_config(config: Any) -> dict[str, Any]:
-    """open_clip's `model_cfg` for a transformers CLIP configuration; the folder's own tokenizer makes the tokens.
-    Raises ModelError if open_clip has no such architecture; names the difference."""
+    """open_clip's `model_cfg` for transformers' CLIP. Raises ModelError if open_clip has no such architecture."""
     if config.model_type != "clip":
-        raise ModelError(
-            f"only CLIP crosses to open_clip. Got '{config.model_type}'. Use format='transformers'."
-        )
+        raise ModelError(f"only CLIP crosses to open_clip, not '{config.model_type}'. Use transformers.")
     text, vision = config.text_config, config.vision_config
     if text.hidden_act != vision.hidden_act or text.hidden_act not in _ACTIVATIONS:
         acts = f"{vision.hidden_act} and {text.hidden_act}"
@@ -70,126 +74,96 @@ def open_clip_config(config: Any) -> dict[str, Any]:
         raise ModelError(f"open_clip's CLIP takes 3 channels. This model takes {vision.num_channels}.")
     if text.eos_token_id is None:
         raise ModelError("the eos_token_id of the text tower must be set to cross to open_clip. It is None.")
-    by_largest = text.eos_token_id == _ARGMAX_EOS
+    towers: list[dict[str, Any]] = []
+    for tower, sizes in ((vision, _VISION_SIZES), (text, _TEXT_SIZES)):
+        towers.append({theirs: getattr(tower, ours) for ours, theirs, _ in sizes})
+        towers[-1]["mlp_ratio"] = tower.intermediate_size / tower.hidden_size
+        towers[-1]["norm_kwargs"] = {"eps": tower.layer_norm_eps}
+    pool_type = "argmax" if text.eos_token_id == _ARGMAX_EOS else "eos"
     return {
         "embed_dim": config.projection_dim,
         "quick_gelu": _ACTIVATIONS[text.hidden_act],
-        "vision_cfg": {
-            "image_size": vision.image_size,
-            "patch_size": vision.patch_size,
-            "layers": vision.num_hidden_layers,
-            "width": vision.hidden_size,
-            "head_width": vision.hidden_size // vision.num_attention_heads,
-            "mlp_ratio": vision.intermediate_size / vision.hidden_size,
-            "norm_kwargs": {"eps": vision.layer_norm_eps},
-        },
-        "text_cfg": {
-            "context_length": text.max_position_embeddings,
-            "vocab_size": text.vocab_size,
-            "hf_tokenizer_name": HERE,
-            "width": text.hidden_size,
-            "heads": text.num_attention_heads,
-            "layers": text.num_hidden_layers,
-            "mlp_ratio": text.intermediate_size / text.hidden_size,
-            "pool_type": "argmax" if by_largest else "eos",
-            "eos_id": text.eos_token_id,
-            "norm_kwargs": {"eps": text.layer_norm_eps},
-        },
+        "vision_cfg": towers[0] | {"head_width": vision.hidden_size // vision.num_attention_heads},
+        "text_cfg": towers[1]
+        | {"hf_tokenizer_name": HERE, "pool_type": pool_type, "eos_id": text.eos_token_id},
     }
 
 
 def transformers_config(config: Mapping[str, Any]) -> CLIPConfig:
-    """transformers' CLIP configuration for open_clip's `model_cfg`. Raises ModelError if transformers' CLIP has no
-    such architecture; names the difference."""
+    """transformers' CLIP for open_clip's `model_cfg`. Raises ModelError if it has no such architecture."""
     vision, text = dict(config["vision_cfg"]), dict(config["text_cfg"])
     for part, given, plain in (
         ("model", config, _PLAIN_MODEL), ("vision_cfg", vision, _PLAIN_VISION), ("text_cfg", text, _PLAIN_TEXT)
     ):  # fmt: skip
         if strange := sorted(key for key, value in given.items() if key not in plain and value):
-            raise ModelError(
-                f"transformers' CLIP has no counterpart of {', '.join(strange)} in open_clip's {part}. "
-                "Use format='open_clip'."
-            )
+            keys = f"{', '.join(strange)} in open_clip's {part}"
+            raise ModelError(f"transformers' CLIP has no counterpart of {keys}. Use format='open_clip'.")
     if not isinstance(vision.get("layers", 12), int):
-        raise ModelError(
-            "transformers' CLIP has a ViT as image tower. This one is a ResNet. Use format='open_clip'."
-        )
+        raise ModelError("transformers' CLIP has a ViT, this model a ResNet. Use format='open_clip'.")
     pool_type, eos_id = text.get("pool_type", "argmax"), text.get("eos_id", 2)
     if pool_type not in ("argmax", "eos") or (pool_type == "eos" and eos_id == _ARGMAX_EOS):
         raise ModelError(
             f"transformers' CLIP pools text at an eos id other than 2, or at the largest id. This model has "
             f"pool_type '{pool_type}' and eos_id {eos_id}. Use format='open_clip'."
         )
-    activation = "quick_gelu" if config.get("quick_gelu") else "gelu"
-    width, text_width = vision.get("width", 768), text.get("width", 512)
-    shared = {"projection_dim": config["embed_dim"], "hidden_act": activation}
-    vision_config = CLIPVisionConfig(
-        **shared,
-        hidden_size=width,
-        intermediate_size=int(width * vision.get("mlp_ratio", 4.0)),
-        num_hidden_layers=vision.get("layers", 12),
-        num_attention_heads=width // vision.get("head_width", 64),
-        image_size=vision.get("image_size", 224),
-        patch_size=vision.get("patch_size", 16),
-        layer_norm_eps=(vision.get("norm_kwargs") or {}).get("eps", 1e-5),
-    )
-    text_config = CLIPTextConfig(
-        **shared,
-        hidden_size=text_width,
-        intermediate_size=int(text_width * text.get("mlp_ratio", 4.0)),
-        num_hidden_layers=text.get("layers", 12),
-        num_attention_heads=text.get("heads", 8),
-        vocab_size=text.get("vocab_size", 49408),
-        max_position_embeddings=text.get("context_length", 77),
-        layer_norm_eps=(text.get("norm_kwargs") or {}).get("eps", 1e-5),
-        bos_token_id=0,
-        pad_token_id=text.get("pad_id", 0),
-        eos_token_id=_ARGMAX_EOS if pool_type == "argmax" else eos_id,
-    )
+    towers = []
+    for tower, sizes in ((vision, _VISION_SIZES), (text, _TEXT_SIZES)):
+        of_tower = {ours: tower.get(theirs, default) for ours, theirs, default in sizes}
+        of_tower["intermediate_size"] = int(of_tower["hidden_size"] * tower.get("mlp_ratio", 4.0))
+        of_tower["layer_norm_eps"] = (tower.get("norm_kwargs") or {}).get("eps", 1e-5)
+        of_tower["hidden_act"] = "quick_gelu" if config.get("quick_gelu") else "gelu"
+        of_tower["projection_dim"] = config["embed_dim"]
+        towers.append(of_tower)
+    heads = towers[0]["hidden_size"] // vision.get("head_width", 64)
+    ids = {
+        "bos_token_id": 0,
+        "pad_token_id": text.get("pad_id", 0),
+        "eos_token_id": _ARGMAX_EOS if pool_type == "argmax" else eos_id,
+    }
     return CLIPConfig(
-        text_config=text_config.to_dict(),
-        vision_config=vision_config.to_dict(),
+        vision_config=CLIPVisionConfig(**towers[0], num_attention_heads=heads).to_dict(),
+        text_config=CLIPTextConfig(**towers[1], **ids).to_dict(),
         projection_dim=config["embed_dim"],
     )
 
 
 def open_clip_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A transformers CLIPModel's state dict under open_clip's names."""
-    crossed = {theirs: weights[ours] for ours, theirs in _NAMES}
+    blocks = _blocks(weights, 0, "layer_norm1.weight")
+    crossed = {theirs: weights[ours] for ours, theirs in _plain_names(blocks)}
     crossed |= {theirs: weights[ours].T for ours, theirs in _TRANSPOSED}
-    for ours, theirs in _TOWERS:
-        for block in range(_depth(weights, ours, "layer_norm1.weight")):
-            for kind in ("weight", "bias"):
-                fused = [weights[f"{ours}.{block}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
-                crossed[f"{theirs}.{block}.attn.in_proj_{kind}"] = torch.cat(fused)
-                for name, their_name in _BLOCK_NAMES:
-                    crossed[f"{theirs}.{block}.{their_name}.{kind}"] = weights[
-                        f"{ours}.{block}.{name}.{kind}"
-                    ]
+    for ours, theirs in blocks:
+        for kind in ("weight", "bias"):
+            fused = [weights[f"{ours}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            crossed[f"{theirs}.attn.in_proj_{kind}"] = torch.cat(fused)
     return {name: tensor.contiguous() for name, tensor in crossed.items()}
 
 
 def transformers_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """An open_clip CLIP's state dict under transformers' names."""
-    crossed = {ours: weights[theirs] for ours, theirs in _NAMES}
+    blocks = _blocks(weights, 1, "ln_1.weight")
+    crossed = {ours: weights[theirs] for ours, theirs in _plain_names(blocks)}
     crossed["logit_scale"] = crossed["logit_scale"].reshape(())
     crossed |= {ours: weights[theirs].T for ours, theirs in _TRANSPOSED}
-    for ours, theirs in _TOWERS:
-        for block in range(_depth(weights, theirs, "ln_1.weight")):
-            for kind in ("weight", "bias"):
-                parts = weights[f"{theirs}.{block}.attn.in_proj_{kind}"].chunk(3)
-                for part, tensor in zip("qkv", parts, strict=True):
-                    crossed[f"{ours}.{block}.self_attn.{part}_proj.{kind}"] = tensor
-                for name, their_name in _BLOCK_NAMES:
-                    crossed[f"{ours}.{block}.{name}.{kind}"] = weights[
-                        f"{theirs}.{block}.{their_name}.{kind}"
-                    ]
+    for ours, theirs in blocks:
+        for kind in ("weight", "bias"):
+            for part, tensor in zip("qkv", weights[f"{theirs}.attn.in_proj_{kind}"].chunk(3), strict=True):
+                crossed[f"{ours}.self_attn.{part}_proj.{kind}"] = tensor
     return {name: tensor.contiguous() for name, tensor in crossed.items()}
 
 
+def transformers_model(weights: Mapping[str, Tensor], config: CLIPConfig) -> nn.Module:
+    """transformers' CLIPModel, in evaluation mode, with the weights of an open_clip CLIP."""
+    crossed = transformers_weights(weights)
+    with torch.device("meta"):
+        model: nn.Module = CLIPModel(config)
+    model = model.to_empty(device="cpu").to(crossed["logit_scale"].dtype)
+    model.load_state_dict(crossed)
+    return model.eval()
+
+
 def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
-    """open_clip's `preprocess_cfg` for a transformers image processor. Raises ModelError if open_clip cannot prepare
-    images like this."""
+    """open_clip's `preprocess_cfg` for an image processor. Raises ModelError if there is none like it."""
     size, names = dict(processor.size), {number: name for name, number in _PILLOW.items()}
     crops = bool(getattr(processor, "do_center_crop", False))
     if crops and size.get("shortest_edge") == image_size:
@@ -202,9 +176,7 @@ def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
             f"processor resizes to {size}, cropping: {crops}. Use format='transformers'."
         )
     if int(processor.resample) not in names:
-        raise ModelError(
-            f"open_clip resizes bicubic or bilinear. This model uses resample={processor.resample}."
-        )
+        raise ModelError(f"open_clip resizes bicubic or bilinear, this model by {processor.resample}.")
     return {
         "size": image_size,
         "mode": "RGB",
@@ -217,8 +189,7 @@ def open_clip_preprocess(processor: Any, image_size: int) -> dict[str, Any]:
 
 
 def transformers_processor(preprocess: Mapping[str, Any]) -> CLIPImageProcessorPil:
-    """transformers' image processor for open_clip's `preprocess_cfg`. Raises ModelError if transformers' CLIP cannot
-    prepare images like this."""
+    """transformers' CLIP processor for a `preprocess_cfg`. Raises ModelError if there is none like it."""
     square = {"height": preprocess["size"], "width": preprocess["size"]}
     mode = preprocess["resize_mode"]
     if mode not in ("shortest", "squash") or preprocess["interpolation"] not in _PILLOW:
@@ -237,9 +208,7 @@ def transformers_processor(preprocess: Mapping[str, Any]) -> CLIPImageProcessorP
 
 
 def check_plain(module: nn.Module) -> None:
-    """Raises ModelError if an open_clip module has no counterpart in transformers: CustomTextCLIP, CoCa, a logit
-    bias.
-    """
+    """Raises ModelError for open_clip modules without a counterpart: CustomTextCLIP, CoCa, a logit bias."""
     import open_clip
 
     if not isinstance(module, open_clip.CLIP) or module.logit_bias is not None:
@@ -249,8 +218,20 @@ def check_plain(module: nn.Module) -> None:
         )
 
 
-def _depth(weights: Mapping[str, Tensor], prefix: str, last: str) -> int:
-    depth = 0
-    while f"{prefix}.{depth}.{last}" in weights:
-        depth += 1
-    return depth
+def _blocks(weights: Mapping[str, Tensor], side: int, last: str) -> list[tuple[str, str]]:
+    """The names of all blocks in transformers and in open_clip; `weights` have those of one side."""
+    found = []
+    for tower in _TOWERS:
+        depth = 0
+        while f"{tower[side]}.{depth}.{last}" in weights:
+            found.append((f"{tower[0]}.{depth}", f"{tower[1]}.{depth}"))
+            depth += 1
+    return found
+
+
+def _plain_names(blocks: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """transformers' name and open_clip's of every tensor that is neither fused nor transposed."""
+    yield from _NAMES
+    inside = ((f"{ours}.{name}", f"{theirs}.{its}") for ours, theirs in blocks for name, its in _BLOCK_LAYERS)
+    for ours, theirs in (*_NORMS, *inside):
+        yield from ((f"{ours}.{kind}", f"{theirs}.{kind}") for kind in ("weight", "bias"))

@@ -1,32 +1,31 @@
-"""One dual encoder over the image-text models of transformers, open_clip and timm.
+"""One dual encoder over the image-text models of transformers, open_clip and timm, and what it needs of a library.
 
 `DualEncoder` owns the library's own module and never replaces it: PEFT injects adapters into `module` in place, and
-the encoder then runs the adapted towers. `Towers` hides the differences between libraries, one file per library. It
-holds no module, so a copy of the module can run through the same code.
+the encoder then runs the adapted towers. `Towers` hides the differences between libraries. It holds no module, so a
+copy of the module can run through the same code. A new family of towers is one file with its `Towers` and the names
+of `Library`, and one entry in `loading.LIBRARIES`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from radapter.adapter.sites import Family
 from radapter.errors import ModelError
-from radapter.models.tokenizing import LazyTokenizer
+from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec
 
-Channels = tuple[float, float, float]
-"""One value for each of red, green and blue, of pixels in [0, 1]."""
+Channels = tuple[float, float, float]  # of red, green and blue, for pixels in [0, 1]
+TowerParts = tuple[nn.Module | nn.Parameter, ...]  # with its projection; empty if there is no such tower
 
 
 class Towers(Protocol):
-    """Runs one library's module.
-
-    library: "transformers", "open_clip" or "timm". embed_dim: E. image_size: height and width from `preprocess`.
-    context_length: L. vocab_size and eos_id: of the text tower. The last three are 0 without a text tower.
-    """
+    """Runs one library's module. The fields are `DualEncoder`'s, and the text tower's `vocab_size` and `eos_id`."""
 
     library: str
     embed_dim: int
@@ -50,56 +49,40 @@ class Towers(Protocol):
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
         """Switches gradient checkpointing of both towers by the library's own function."""
 
-    def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
-        """The parts of the image tower, its projection included."""
+    def image_parts(self, module: nn.Module) -> TowerParts:
+        """The image tower."""
 
-    def text_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
-        """The parts of the text tower, its projection included; empty if there is none."""
+    def text_parts(self, module: nn.Module) -> TowerParts:
+        """The text tower."""
 
     def image_width(self, module: nn.Module) -> int:
         """D, the width of the image tower's last features before their projection."""
 
 
 class DualEncoder(nn.Module):
-    """An image tower and a text tower into one space, whatever library they come from.
-
-    Args:
-        name: The name given to `load`.
-        module: The library's own model; its parameters are this module's only ones.
-        towers: Runs it.
-
-    Attributes:
-        module: Input of `peft.get_peft_model`; adapters injected there act here.
-        library: "transformers", "open_clip" or "timm".
-        embed_dim: E, the width of the joint space.
-        image_size: Height and width of preprocessed images, in pixels.
-        context_length: L, tokens per text; 0 without a text tower.
-        image_mean: `preprocess` subtracts it from pixels in [0, 1].
-        image_std: `preprocess` then divides by it.
-        revision: Number of calls of `weights_changed`.
-    """
+    """An image tower and a text tower into one space, whatever library they come from."""
 
     def __init__(self, name: str, module: nn.Module, towers: Towers) -> None:
         super().__init__()
-        self.name = name
-        self.module = module
+        self.name = name  # the name given to `load`
+        self.module = module  # the library's own model; adapters that PEFT injects there act here
         self.towers = towers
-        self.library, self.embed_dim = towers.library, towers.embed_dim
-        self.image_size, self.context_length = towers.image_size, towers.context_length
+        self.library = towers.library  # "transformers", "open_clip" or "timm"
+        self.embed_dim = towers.embed_dim  # E, the width of the joint space
+        self.image_size = towers.image_size  # height and width of preprocessed images, in pixels
+        self.context_length = towers.context_length  # L, tokens per text; 0 without a text tower
+        # `preprocess` subtracts the mean from pixels in [0, 1] and divides by std
         self.image_mean, self.image_std = towers.image_mean, towers.image_std
         self.training = module.training
-        self.revision = 0
+        self.revision = 0  # the number of calls of `weights_changed`
 
     def weights_changed(self) -> None:
-        """Reports that weights may have changed, so that features kept of them are checked before they are used."""
+        """Reports that weights may have changed, so that cached features are checked before they are used."""
         self.revision += 1
 
     @property
     def image_width(self) -> int:
-        """D, the width of a transformer, or the channels after the last stage of a convolutional image tower.
-
-        It is 768 for ViT-B, 1024 for ViT-L and 2048 for RN50. Default learning rates depend on it.
-        """
+        """D, or the channels after a convolutional tower's last stage; default learning rates depend on it."""
         return self.towers.image_width(self.module)
 
     @property
@@ -115,28 +98,19 @@ class DualEncoder(nn.Module):
         return None if bias is None else bias.reshape(())
 
     def encode_image(self, pixels: Tensor) -> Tensor:
-        """Image features of preprocessed pixels: (B, 3, H, W), cast to the weights' dtype, to (B, E), not
-        normalised.
-        """
+        """Image features (B, E), not normalised, of preprocessed pixels (B, 3, H, W), cast to the weights' dtype."""
         return self.towers.encode_image(self.module, pixels)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
-        """Text features of token ids: (B, L), int64, to (B, E), not normalised. Raises ModelError if the model has
-        no text tower."""
+        """Text features (B, E), not normalised, of token ids (B, L). Raises ModelError without a text tower."""
         return self.towers.encode_text(self.module, tokens)
 
     def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Encodes images (B, 3, H, W) and tokens (U, L) in one call, which the hooks of distributed wrappers need.
-
-        Returns:
-            Image features (B, E) and text features (U, E), unit norm.
-        """
+        """Unit-norm features (B, E) and (U, E) in one call, which the hooks of distributed wrappers need."""
         return (F.normalize(self.encode_image(images), dim=-1), F.normalize(self.encode_text(tokens), dim=-1))
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """Prepares an image as the model's library does for evaluation, with Pillow: (3, image_size, image_size),
-        float32.
-        """
+        """Prepares an image as the library does for evaluation: (3, image_size, image_size), float32."""
         return self.towers.preprocess(image)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
@@ -146,35 +120,27 @@ class DualEncoder(nn.Module):
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each of N uncut texts, begin and end included; `tokenize` cuts texts above
-        `context_length`. Raises ModelError if the tokenizer's files are missing, it cannot count uncut tokens, or
-        there is no text tower."""
+        `context_length`. Raises ModelError as `tokenize`, or if the tokenizer cannot count uncut tokens."""
         return self.towers.tokenizer.token_counts(texts)
 
     def unknown_id(self) -> int | None:
-        """The token id of words that the vocabulary lacks; None if the tokenizer can read every word. Raises
-        ModelError if the tokenizer's files are missing, or there is no text tower."""
+        """The id of words that the vocabulary lacks; None if all can be read. Raises ModelError as `tokenize`."""
         return self.towers.tokenizer.unknown_id()
 
-    def image_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:
+    def image_tower(self) -> TowerParts:
         """The parts of the image tower, its projection included."""
         return self.towers.image_parts(self.module)
 
-    def text_tower(self) -> tuple[nn.Module | nn.Parameter, ...]:
+    def text_tower(self) -> TowerParts:
         """The parts of the text tower, its projection included; empty if there is none."""
         return self.towers.text_parts(self.module)
 
     @contextmanager
     def checkpointing(self, towers: Sequence[str] = ("image", "text")) -> Iterator[None]:
-        """A block in which blocks keep only their inputs and run again in the backward pass.
+        """A block in which the towers' blocks keep only their inputs and run again in the backward pass.
 
         The backward pass must be inside too, and inside `use_coins`, so that adapters drop the same samples both
-        times.
-
-        Args:
-            towers: "image", "text": those that must have the switch; the others are switched if they have it.
-
-        Raises:
-            ModelError: One of them has no switch.
+        times. Raises ModelError if one of `towers` has no switch; other towers are switched if they have one.
         """
         self.towers.set_checkpointing(self.module, True)
         try:
@@ -190,11 +156,48 @@ class DualEncoder(nn.Module):
             self.towers.set_checkpointing(self.module, False)
 
 
-def _checkpoints(parts: Sequence[nn.Module | nn.Parameter]) -> bool:
+def _checkpoints(parts: TowerParts) -> bool:
     modules = [module for part in parts if isinstance(part, nn.Module) for module in part.modules()]
     # transformers calls it gradient_checkpointing, open_clip and timm grad_checkpointing
-    return any(
-        getattr(module, name, False)
-        for module in modules
-        for name in ("gradient_checkpointing", "grad_checkpointing")
-    )
+    names = ("gradient_checkpointing", "grad_checkpointing")
+    return any(getattr(module, name, False) for module in modules for name in names)
+
+
+Batch = tuple[Tensor, Tensor | None]  # images (B, 3, H, W), and token ids (B, L) or None without a text tower
+Features = dict[str, Tensor]  # (B, E) by tower, "image" and, if there is one, "text"
+
+
+class Request(NamedTuple):
+    """The arguments of `load`; see there."""
+
+    name: str
+    dtype: torch.dtype = torch.float32
+    allow_download: bool = False
+    tokenizer: TokenizerSpec | None = None
+    seed: int = 0
+
+
+class Library(Protocol):
+    """A module that loads, describes and writes the models of one library.
+
+    NAME is the format of `export`; SCHEME:REST names its models; FAMILY says where their adapter sites are.
+    """
+
+    NAME: str
+    SCHEME: str
+    FAMILY: Family
+
+    def load_named(self, rest: str, request: Request) -> DualEncoder | Path:
+        """Loads SCHEME:REST, in evaluation mode, or returns the local folder that holds it."""
+
+    def owns(self, folder: Path) -> bool:
+        """Whether a folder is one of its models."""
+
+    def load_folder(self, folder: Path, request: Request) -> DualEncoder:
+        """Loads such a folder, in evaluation mode."""
+
+    def write(self, plain: nn.Module, towers: Any, folder: Path) -> bool:
+        """Writes a merged module with these `Towers`; returns whether the folder has the tokenizer."""
+
+    def features(self, folder: Path, batch: Batch, dtype: torch.dtype) -> Features:
+        """The features of a folder that the library alone has loaded, with none of radapter's loaders."""

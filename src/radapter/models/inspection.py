@@ -6,51 +6,30 @@ from dataclasses import dataclass
 from torch import nn
 
 from radapter.adapter import RAdapterConfig, Site
+from radapter.adapter.config import TOWERS
 from radapter.adapter.selection import select_sites
+from radapter.adapter.sites import base_of
 from radapter.errors import SiteError
 from radapter.models.encoder import DualEncoder
-from radapter.models.fingerprint import base_parameters
-
-TOWERS = ("image", "text")
+from radapter.models.merging import base_parameters
 
 
 @dataclass(frozen=True)
 class TowerFacts:
-    """One tower.
-
-    Attributes:
-        tower: "image" or "text".
-        blocks: Residual blocks, each with an attention and an FFN site.
-        width: D of the sites, the widest if they differ.
-        activation: The FFNs' activation, by class name, such as "GELU" or "QuickGELU".
-        sites: Number of sites.
-        parameters: Of the tower, its embeddings and projection included.
-        trained_parameters: Of the adapters in it.
-    """
+    """One tower, "image" or "text"."""
 
     tower: str
-    blocks: int
-    width: int
-    activation: str
+    blocks: int  # residual blocks, each with an attention and an FFN site
+    width: int  # D of the sites, the widest if they differ
+    activation: str  # the FFNs', by class name, such as "GELU" or "QuickGELU"
     sites: int
-    parameters: int
-    trained_parameters: int
+    parameters: int  # embeddings and projection included
+    trained_parameters: int  # of the adapters
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """A model and its possible adapters.
-
-    Attributes:
-        name, library, dtype: Of the model.
-        embed_dim, image_size, context_length: E, pixels, tokens.
-        parameters: Of the whole model.
-        rank: r; None for full rank.
-        trained_parameters: Of all adapters.
-        towers: The adapted towers.
-        sites: In the model's order.
-        merged_into: The names of the tensors that merging changes.
-    """
+    """A model and its possible adapters."""
 
     name: str
     library: str
@@ -59,24 +38,19 @@ class Inspection:
     image_size: int
     context_length: int
     parameters: int
-    rank: int | None
+    rank: int | None  # None is full
     trained_parameters: int
     towers: tuple[TowerFacts, ...]
-    sites: tuple[Site, ...]
-    merged_into: tuple[str, ...]
+    sites: tuple[Site, ...]  # in the model's order
+    merged_into: tuple[str, ...]  # the names of the tensors that merging changes
 
 
 def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str] = TOWERS) -> Inspection:
-    """Describes what an R-Adapter of rank `r` would train in `encoder`, and into which tensors it would merge.
-
-    Args:
-        encoder: Not changed.
-        r: Rank, in [1, narrowest width]; None for full rank.
-        towers: The towers to adapt.
+    """Describes what an R-Adapter of rank `r`, None for full rank, would train in `towers`, and where it merges.
 
     Raises:
         SiteError: R-Adapter does not support the model: a tower has no site, or none with an exact merge.
-        ConfigError: `r` is out of range.
+        ConfigError: `r` is not in [1, narrowest width].
     """
     try:
         sites = select_sites(encoder.module, RAdapterConfig(r=r, towers=tuple(towers)))
@@ -94,17 +68,15 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
                 activation=_activation(encoder.module, own),
                 sites=len(own),
                 parameters=sum(_size(part) for part in parts[tower]),
-                trained_parameters=sum(_adapter_size(site.width, r) for site in own),
+                # A (D x D), or B and C (D x r, r x D), and the scalar s
+                trained_parameters=sum(site.width * (site.width if r is None else 2 * r) + 1 for site in own),
             )
         )
     dtype = next(p.dtype for p in encoder.module.parameters() if p.is_floating_point())
+    sizes = ("embed_dim", "image_size", "context_length")
     return Inspection(
-        name=encoder.name,
-        library=encoder.library,
+        **{name: getattr(encoder, name) for name in ("name", "library", *sizes)},
         dtype=str(dtype).removeprefix("torch."),
-        embed_dim=encoder.embed_dim,
-        image_size=encoder.image_size,
-        context_length=encoder.context_length,
         parameters=_size(encoder.module),
         rank=r,
         trained_parameters=sum(tower.trained_parameters for tower in facts),
@@ -115,36 +87,20 @@ def inspect(encoder: DualEncoder, *, r: int | None = None, towers: Sequence[str]
 
 
 def _activation(module: nn.Module, sites: Sequence[Site]) -> str:
-    found = []
-    for site in sites:
-        if site.kind != "ffn":
-            continue
-        ffn = module.get_submodule(site.name.rpartition(".")[0])
-        found += [
-            _activation_name(part)
-            for part in ffn.children()
-            if not isinstance(part, nn.Dropout | nn.Identity) and not any(True for _ in part.parameters())
-        ]
-    return ", ".join(dict.fromkeys(found))
-
-
-def _activation_name(activation: nn.Module) -> str:
-    name = type(activation).__name__.removesuffix("Activation")
-    return f"{name} (tanh)" if getattr(activation, "approximate", "none") == "tanh" else name
-
-
-def _adapter_size(width: int, r: int | None) -> int:
-    """Numbers in one adapter: A (D x D), or B and C (D x r, r x D), and the scalar s."""
-    return (width * width if r is None else 2 * width * r) + 1
+    ffns = [module.get_submodule(site.name.rpartition(".")[0]) for site in sites if site.kind == "ffn"]
+    found = {}
+    for part in (part for ffn in ffns for part in ffn.children()):
+        if not isinstance(part, nn.Dropout | nn.Identity) and not any(True for _ in part.parameters()):
+            name = type(part).__name__.removesuffix("Activation")
+            found[f"{name} (tanh)" if getattr(part, "approximate", "none") == "tanh" else name] = True
+    return ", ".join(found)
 
 
 def _merged_tensors(module: nn.Module, site: Site) -> list[str]:
     """The weight and bias that the site's adapter is merged into, by name."""
-    target = dict(module.named_modules())[site.name]
-    target = getattr(target, "base_layer", target)
-    # nn.MultiheadAttention is wrapped whole and holds its output matrix inside.
-    prefix = f"{site.name}.out_proj" if isinstance(target, nn.MultiheadAttention) else site.name
-    output = target.out_proj if isinstance(target, nn.MultiheadAttention) else target
+    output, prefix = base_of(module.get_submodule(site.name)), site.name
+    if isinstance(output, nn.MultiheadAttention):  # wrapped whole, its output matrix inside
+        output, prefix = output.out_proj, f"{prefix}.out_proj"
     return [f"{prefix}.{kind}" for kind in ("weight", "bias") if getattr(output, kind) is not None]
 
 

@@ -10,12 +10,13 @@ import torch
 from peft.utils import CONFIG_NAME as PEFT_CONFIG
 from PIL import Image
 
-from radapter.errors import ConfigError, ModelError, did_you_mean
-from radapter.models import hf, hub, openclip, timm_vit
+from radapter.adapter import sites
+from radapter.errors import ModelError, did_you_mean
+from radapter.models import hf, openclip, timm_vit
 from radapter.models.certificate import check_certified
-from radapter.models.encoder import DualEncoder
-from radapter.models.folders import LARGEST_SIDE, check_folder, read_config, reading
-from radapter.models.openclip_files import WEIGHT_FILES, import_open_clip
+from radapter.models.encoder import DualEncoder, Library, Request
+from radapter.models.folders import LARGEST_SIDE, check_folder, reading
+from radapter.models.openclip_files import CONFIG, import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
 from radapter.world import TINY
 
@@ -23,8 +24,14 @@ FORMS = ", ".join((
     "a local folder", "hf:OWNER/NAME", "open_clip:NAME[/TAG or /PATH]", "open_clip:hf-hub:OWNER/NAME", "timm:NAME",
     "world:tiny",
 ))  # fmt: skip
-TRAINED = "trained.json"
-"""What a run folder has when it is finished."""
+LIBRARIES: tuple[Library, ...] = (
+    hf,
+    timm_vit,
+    openclip,
+)
+"""The libraries; `load` asks the last one first whether a folder is its own."""
+sites.FAMILIES.extend(library.FAMILY for library in LIBRARIES)
+TRAINED = "trained.json"  # in the folder of a finished run
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -39,9 +46,9 @@ def load(
     """Loads a dual encoder by name, in evaluation mode on the CPU.
 
     Args:
-        name: "world:tiny" (shipped); a local folder of transformers, open_clip or timm; "hf:OWNER/NAME", which holds
-            what such a folder does; "open_clip:NAME" (random weights), "open_clip:NAME/TAG", "open_clip:NAME/PATH";
-            open_clip's own "open_clip:hf-hub:OWNER/NAME"; "timm:NAME" (image tower only). `~` is expanded in paths.
+        name: "world:tiny" (shipped); a local folder of transformers, open_clip or timm; "hf:OWNER/NAME", such a
+            folder on the hub; "open_clip:NAME" (random weights), "open_clip:NAME/TAG", "open_clip:NAME/PATH",
+            "open_clip:hf-hub:OWNER/NAME"; "timm:NAME" (image tower only). `~` is expanded in paths.
         dtype: Of the weights, whatever they were saved in.
         allow_download: Whether the Hugging Face hub may be asked; otherwise only local files are read.
         tokenizer: Replaces the model's own: a callable from texts to (N, L) ids, a transformers tokenizer, or a
@@ -55,46 +62,28 @@ def load(
         UnsafeFileError: A weights file is a pickle of more than tensors.
     """
     text = os.fspath(name)
-    scheme, _, rest = text.partition(":")
+    request = Request(text, dtype, allow_download, tokenizer, seed)
     if text == "world:tiny":
-        return hf.load_folder(TINY, name=text, dtype=dtype, tokenizer=tokenizer)
-    if scheme == "open_clip" and rest:
-        source, _, place = rest.partition(":")
-        if source == "hf-hub" and place:
-            folder = _cached(place, allow_download)
-            if not (folder / openclip.CONFIG).is_file():
-                raise ModelError(f"'{place}' must have {openclip.CONFIG} and lacks it. Use hf:{place}.")
-            return _load_folder(folder, text, dtype, tokenizer, allow_download)
-        if source == "local-dir" and place:
-            return load(place, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer)
-        return openclip.load_named(
-            rest, name=text, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer, seed=seed
-        )
-    if scheme == "timm" and rest:
-        _check_no_tokenizer(text, tokenizer)
-        return timm_vit.load_named(rest, name=text, dtype=dtype, allow_download=allow_download, seed=seed)
-    if scheme == "hf" and rest:
-        return _load_folder(_cached(rest, allow_download), text, dtype, tokenizer, allow_download)
+        return hf.load_folder(TINY, request)
+    scheme, _, rest = text.partition(":")
+    if scheme == "open_clip" and rest.startswith("local-dir:") and (place := rest.removeprefix("local-dir:")):
+        return load(place, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer)
+    for library in LIBRARIES if rest else ():
+        if scheme == library.SCHEME:
+            found = library.load_named(rest, request)
+            return _load_folder(found, request) if isinstance(found, Path) else found
     if (folder := Path(text).expanduser()).is_dir():
-        return _load_folder(folder, str(folder), dtype, tokenizer, allow_download)
+        return _load_folder(folder, request._replace(name=str(folder)))
     raise ModelError(f"model must be {FORMS}. Got '{text}', which is no folder here.{_nearest(text)}")
 
 
-def _cached(repository: str, allow_download: bool) -> Path:
-    def weights(folder: Path) -> tuple[tuple[str, ...], ...]:
-        if (folder / openclip.CONFIG).is_file():
-            return tuple((name,) for name in WEIGHT_FILES)
-        return (("*.safetensors",), ("*.bin",))
-
-    return hub.folder_of(repository, weights, allow_download=allow_download)
-
-
-def _load_folder(
-    folder: Path, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None, allow_download: bool
-) -> DualEncoder:
+def _load_folder(folder: Path, request: Request) -> DualEncoder:
     check_certified(folder)
     check_folder(folder)
-    encoder = _read_folder(folder, name, dtype, tokenizer, allow_download)
+    library = next((library for library in reversed(LIBRARIES) if library.owns(folder)), None)
+    if library is None:
+        raise ModelError(f"'{request.name}' must have config.json or {CONFIG}.{_hint(folder)}")
+    encoder = library.load_folder(folder, request)
     with reading(folder), torch.no_grad():
         _try(encoder)
     return encoder
@@ -102,38 +91,16 @@ def _load_folder(
 
 def _try(encoder: DualEncoder) -> None:
     """Runs one image and one text through an encoder: libraries check many values only when they use them."""
-    if not 0 < encoder.image_size <= LARGEST_SIDE:
-        raise ModelError(
-            f"image size of '{encoder.name}' must be in [1, {LARGEST_SIDE}] pixels, got {encoder.image_size}."
-        )
-    pixels = encoder.preprocess(Image.new("RGB", (encoder.image_size, encoder.image_size // 2 + 1)))
-    if pixels.shape != (3, encoder.image_size, encoder.image_size):
-        raise ModelError(
-            f"'{encoder.name}' must prepare images as (3, {encoder.image_size}, {encoder.image_size}), as its image "
-            f"tower takes them, got {tuple(pixels.shape)}. Correct its preparation of images."
-        )
+    size = encoder.image_size
+    if not 0 < size <= LARGEST_SIDE:
+        raise ModelError(f"image size of '{encoder.name}' must be in [1, {LARGEST_SIDE}] pixels, got {size}.")
+    pixels = encoder.preprocess(Image.new("RGB", (size, size // 2 + 1)))
+    if pixels.shape != (3, size, size):
+        shapes = f"(3, {size}, {size}), as its image tower needs, got {tuple(pixels.shape)}"
+        raise ModelError(f"'{encoder.name}' must prepare images as {shapes}.")
     encoder.encode_image(pixels[None])
     if encoder.context_length:
         encoder.encode_text(torch.zeros(1, encoder.context_length, dtype=torch.long))
-
-
-def _read_folder(
-    folder: Path, name: str, dtype: torch.dtype, tokenizer: TokenizerSpec | None, allow_download: bool
-) -> DualEncoder:
-    if (folder / openclip.CONFIG).is_file():
-        return openclip.load_folder(
-            folder, name=name, dtype=dtype, allow_download=allow_download, tokenizer=tokenizer
-        )
-    if not (folder / "config.json").is_file():
-        raise ModelError(
-            f"model folder must have config.json or {openclip.CONFIG}. '{name}' has neither.{_hint(folder)}"
-        )
-    if "architecture" in read_config(
-        folder / "config.json"
-    ):  # timm's key; transformers writes "architectures"
-        _check_no_tokenizer(name, tokenizer)
-        return timm_vit.load_folder(folder, name=name, dtype=dtype)
-    return hf.load_folder(folder, name=name, dtype=dtype, tokenizer=tokenizer)
 
 
 def _hint(folder: Path) -> str:
@@ -141,16 +108,9 @@ def _hint(folder: Path) -> str:
         merge = f"radapter merge {shlex.quote(str(folder))} --to MERGED"
         return f" It is a run folder. Write its plain checkpoint by '{merge}' and give MERGED."
     if (folder / PEFT_CONFIG).is_file():
-        return (
-            " It holds PEFT's adapters. Load the base model and call "
-            f"PeftModel.from_pretrained(encoder.module, {str(folder)!r})."
-        )
+        call = f"PeftModel.from_pretrained(encoder.module, {str(folder)!r})"
+        return f" It holds PEFT's adapters. Load the base model and call {call}."
     return ""
-
-
-def _check_no_tokenizer(name: str, tokenizer: TokenizerSpec | None) -> None:
-    if tokenizer is not None:
-        raise ConfigError(f"tokenizer must be None for '{name}', which has no text tower.")
 
 
 def _nearest(name: str) -> str:

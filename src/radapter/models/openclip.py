@@ -15,46 +15,47 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from radapter.adapter.sites import Block, Family
 from radapter.errors import ModelError, did_you_mean
-from radapter.models.building import described
+from radapter.models import openclip_files as files
 from radapter.models.crossing import HERE
-from radapter.models.encoder import Channels, DualEncoder
-from radapter.models.folders import check_hub_name, read_config, reading, table_of
-from radapter.models.openclip_files import (
-    WEIGHT_FILES,
-    check_tokenizer_options,
-    hf_tokenizer,
-    import_open_clip,
-    is_from_openai,
-    load_into,
-    named_tokenizer,
-    resolve_text_config,
-    shared_preprocess,
-    simple_tokenizer,
-    weights_of,
-)
-from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec, given_tokenizer, has_tokenizer
-from radapter.storage import load_weights
+from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
+from radapter.models.folders import check_hub_name, described, read_config, reading, table_of
+from radapter.models.openclip_files import CONFIG, import_open_clip
+from radapter.models.token_crossing import write_tokenizer
+from radapter.models.tokenizing import LazyTokenizer, has_tokenizer, lazy_tokenizer
+from radapter.storage import load_weights, save_tensors, write_json
 
 logger = logging.getLogger(__name__)
 
-CONFIG = "open_clip_config.json"
+_Config = dict[str, Any]
+NAME = SCHEME = "open_clip"
+_BLOCKS, _MODELS = "open_clip.transformer", "open_clip.model"
+FAMILY = Family(
+    "open_clip",
+    (
+        Block(f"{_BLOCKS}:ResidualAttentionBlock", ("attn", "attn.out_proj"), "mlp.c_proj"),
+        Block(f"{_BLOCKS}:CustomResidualAttentionBlock", ("attn.out_proj",), "mlp.c_proj", "ln_attn"),
+    ),
+    {
+        f"{_MODELS}:CLIP": {"visual": "image", "transformer": "text"},
+        f"{_MODELS}:CustomTextCLIP": {"visual": "image", "text": "text"},
+        "open_clip.coca_model:CoCa": {"visual": "image", "text": "text"},
+        f"{_BLOCKS}:VisionTransformer": {"": "image"},
+        f"{_BLOCKS}:TextTransformer": {"": "text"},
+        "open_clip.timm_model:TimmModel": {"": "image"},
+        "open_clip.modified_resnet:ModifiedResNet": {"": "image"},
+        "open_clip.hf_model:HFTextEncoder": {"": "text"},
+    },
+)
 
 
-class OpenClipTowers:
-    """Runs an open_clip dual encoder.
+class _OpenClipTowers:
+    """Runs an open_clip dual encoder, described by open_clip's `model_cfg` and `preprocess_cfg`."""
 
-    Args:
-        model_config: open_clip's configuration of the architecture, its `model_cfg`.
-        preprocess_config: Its `preprocess_cfg`.
-        tokenizer: Of the text tower.
-    """
+    library = NAME
 
-    library = "open_clip"
-
-    def __init__(
-        self, model_config: dict[str, Any], preprocess_config: dict[str, Any], tokenizer: LazyTokenizer
-    ) -> None:
+    def __init__(self, model_config: _Config, preprocess_config: _Config, tokenizer: LazyTokenizer) -> None:
         open_clip = import_open_clip()
         self.model_config = model_config
         self.preprocess_config = preprocess_config
@@ -72,159 +73,120 @@ class OpenClipTowers:
         self._transform = open_clip.transform.image_transform_v2(settings, is_train=False)
 
     def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, E), not normalised (CoCa's own default is to normalise)."""
         dtype = next(module.visual.parameters()).dtype  # type: ignore[union-attr]
         features: Tensor = module.encode_image(pixels.to(dtype), normalize=False)  # type: ignore[operator]
         return features
 
     def encode_text(self, module: nn.Module, tokens: Tensor) -> Tensor:
-        """(B, L) to (B, E), not normalised."""
         features: Tensor = module.encode_text(tokens, normalize=False)  # type: ignore[operator]
         return features
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """(3, H, W), float32, by open_clip's evaluation transform."""
         pixels: Tensor = self._transform(image.convert("RGB"))
         return pixels
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
-        """Switches both towers; open_clip silently skips a tower that it cannot switch."""
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]
 
-    def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
-        """The image tower, which holds its projection."""
+    def image_parts(self, module: nn.Module) -> TowerParts:
         return (module.visual,)  # type: ignore[return-value]
 
-    def text_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
-        """The text tower: one child of CustomTextCLIP and CoCa, spread over the root of CLIP."""
-        if hasattr(module, "text"):
+    def text_parts(self, module: nn.Module) -> TowerParts:
+        if hasattr(module, "text"):  # one child of CustomTextCLIP and CoCa, spread over the root of CLIP
             return (module.text,)  # type: ignore[return-value]
         names = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
         return tuple(part for name in names if (part := getattr(module, name)) is not None)
 
     def image_width(self, module: nn.Module) -> int:
-        """D of a transformer, the channels after the last stage of a ResNet or of a tower of timm."""
         vision = import_open_clip().CLIPVisionCfg(**self.model_config["vision_cfg"])
         if vision.timm_model_name:
-            width: int = module.visual.trunk.num_features  # type: ignore[union-attr, assignment]
-            return width
+            return int(module.visual.trunk.num_features)  # type: ignore[union-attr, arg-type]
         # A ResNet has one entry per stage here; its stem's width doubles four times and each block ends four times
         # as wide: 64 becomes 2048.
         return int(vision.width) * (32 if isinstance(vision.layers, list | tuple) else 1)
 
 
-def load_named(
-    rest: str,
-    *,
-    name: str,
-    dtype: torch.dtype,
-    allow_download: bool = False,
-    tokenizer: TokenizerSpec | None = None,
-    seed: int = 0,
-) -> DualEncoder:
-    """Loads an open_clip model by architecture, in evaluation mode.
+def load_named(rest: str, request: Request) -> DualEncoder | Path:
+    """Loads an open_clip model by architecture, in evaluation mode, or returns its folder.
 
-    Args:
-        rest: "NAME" (random weights from `seed`), "NAME/TAG" (a pretrained tag) or "NAME/PATH" (a weights file).
-        name: The full name that the user gave.
-        dtype: Of the weights.
-        allow_download: Whether the hub may be asked for a tag's weights.
-        tokenizer: Replaces the architecture's own.
-        seed: Of random weights.
-
-    Raises:
-        MissingExtraError: open_clip is not installed.
-        ModelError: Architecture or tag is unknown, or weights are missing, truncated or do not fit.
-        UnsafeFileError: The weights are a pickle of more than tensors.
+    `rest` is "NAME" (random weights from the seed), "NAME/TAG" (a pretrained tag), "NAME/PATH" (a weights file) or
+    "hf-hub:OWNER/NAME". Raises ModelError if it is unknown, or weights are missing, truncated or do not fit.
     """
+    source, _, repository = rest.partition(":")
+    if source == "hf-hub" and repository:
+        folder = files.hub_folder(repository, request.allow_download)
+        if not owns(folder):
+            raise ModelError(f"'{repository}' must have {CONFIG} and lacks it. Use hf:{repository}.")
+        return folder
     open_clip = import_open_clip()
     architecture, _, weights = rest.partition("/")
-    if architecture not in (known := open_clip.list_models()):  # of other names open_clip asks the network
-        raise ModelError(
-            f"open_clip has no architecture '{architecture}'.{did_you_mean(architecture, known)}"
-        )
+    if architecture not in (known := open_clip.list_models()):  # for other names open_clip asks the network
+        raise ModelError(f"open_clip has no '{architecture}'.{did_you_mean(architecture, known)}")
     config = open_clip.get_model_config(architecture)
-    file, tag = weights_of(architecture, weights, allow_download) if weights else (None, {})
+    file, tag = files.weights_of(architecture, weights, request.allow_download) if weights else (None, {})
     tensors = {} if file is None else load_weights(file)
     if file is not None and not tag:
         config["quick_gelu"] = _quick_gelu_of_path(architecture, config, tensors, weights)
     # The openai weights were trained with QuickGELU; their architecture's name does not say so.
     config["quick_gelu"] = bool(config.get("quick_gelu") or tag.get("quick_gelu"))
-    preprocess = tag or shared_preprocess(architecture)
-    resolve_text_config(config, allow_download)
-    module = build(config, seed=seed)
+    preprocess = tag or files.shared_preprocess(architecture)
+    files.resolve_text_config(config, request.allow_download)
+    module = build(config, seed=request.seed)
     if file is not None:
-        load_into(module, tensors, file)
+        files.load_into(module, tensors, file)
+    make = partial(files.named_tokenizer, config, request.allow_download)
+    return _encoder(request, module, config, preprocess, make)
 
-    make = partial(named_tokenizer, config, allow_download)
-    return _encoder(name, module, config, preprocess, make, tokenizer, dtype)
 
-
-def _quick_gelu_of_path(
-    architecture: str, config: dict[str, Any], weights: Mapping[str, Tensor], path: str
-) -> bool:
+def _quick_gelu_of_path(architecture: str, config: _Config, weights: Mapping[str, Tensor], path: str) -> bool:
     """A file rarely says which activation it was trained with. OpenAI's archives do, by the buffers in them."""
     quick = f"{architecture}-quickgelu"
     if config.get("quick_gelu"):
         return True
-    if is_from_openai(weights):
+    if files.is_from_openai(weights):
         logger.info("'%s' was taken from an archive of OpenAI's and runs with QuickGELU.", path)
         return True
     if quick in import_open_clip().list_models():
         logger.warning(
             "'%s' runs with GELU: the file does not record its activation. If it was trained with QuickGELU, as "
             "OpenAI's models and those fine-tuned from them, give open_clip:%s/%s.",
-            path,
-            quick,
-            path,
+            *(path, quick, path),
         )
     return False
 
 
-def load_folder(
-    folder: Path,
-    *,
-    name: str,
-    dtype: torch.dtype,
-    allow_download: bool = False,
-    tokenizer: TokenizerSpec | None = None,
-) -> DualEncoder:
-    """Loads an open_clip model from a folder that `open_clip.create_model('local-dir:...')` loads, in evaluation
-    mode.
+def owns(folder: Path) -> bool:
+    """See `Library`."""
+    return (folder / CONFIG).is_file()
 
-    Args:
-        folder: Local, or of the hub's cache.
-        name: The name that the user gave.
-        dtype: Of the weights.
-        allow_download: Whether the hub may be asked for a text tower's configuration and a tokenizer elsewhere.
-        tokenizer: Replaces the folder's.
-    """
+
+def load_folder(folder: Path, request: Request) -> DualEncoder:
+    """Loads a folder that `open_clip.create_model('local-dir:...')` loads, in evaluation mode."""
     import_open_clip()
-    config, preprocess = _configuration(folder / CONFIG)
-    file = next((folder / n for n in WEIGHT_FILES if (folder / n).is_file()), None)
+    source = folder / CONFIG
+    config, preprocess = _configuration(source)
+    file = next((folder / name for name in files.WEIGHT_FILES if (folder / name).is_file()), None)
     if file is None:
-        raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(WEIGHT_FILES)}.")
-    resolve_text_config(config, allow_download, source=folder / CONFIG)
+        raise ModelError(f"weights must be in '{folder}'. Looked for {', '.join(files.WEIGHT_FILES)}.")
+    files.resolve_text_config(config, request.allow_download, source=source)
     weights = load_weights(file)
-    described(lambda: build(config), folder / CONFIG, weights)
-    with reading(folder / CONFIG):
+    described(lambda: build(config), source, weights)
+    make = partial(_tokenizer_of_folder, config, folder, request.allow_download)
+    with reading(source):
         module = build(config)
-        load_into(module, weights, file)
-
-    make = partial(_tokenizer_of_folder, config, folder, allow_download)
-    with reading(folder / CONFIG):
-        return _encoder(name, module, config, preprocess, make, tokenizer, dtype, folder=folder)
+        files.load_into(module, weights, file)
+        return _encoder(request, module, config, preprocess, make, folder)
 
 
-def _tokenizer_of_folder(config: dict[str, Any], folder: Path, allow_download: bool) -> Any:
+def _tokenizer_of_folder(config: _Config, folder: Path, allow_download: bool) -> Any:
     source = config["text_cfg"].get("hf_tokenizer_name")
     if not source or has_tokenizer(folder) or source == HERE:
-        return hf_tokenizer(config, folder) if source else simple_tokenizer(config)
+        return files.hf_tokenizer(config, folder) if source else files.simple_tokenizer(config)
     check_hub_name("model_cfg.text_cfg.hf_tokenizer_name", source, folder / CONFIG)
-    return named_tokenizer(config, allow_download)
+    return files.named_tokenizer(config, allow_download)
 
 
-def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _configuration(file: Path) -> tuple[_Config, _Config]:
     about = read_config(file)
     if "model_cfg" not in about:
         raise ModelError(f"'{file}' must have the key 'model_cfg' and lacks it.")
@@ -232,17 +194,12 @@ def _configuration(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for tower in ("vision_cfg", "text_cfg"):
         table_of(config, tower, file)
     with reading(file):
-        check_tokenizer_options(config, file)
+        files.check_tokenizer_options(config, file)
     return config, table_of(about, "preprocess_cfg", file) if "preprocess_cfg" in about else {}
 
 
-def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
-    """An open_clip module with random weights, of the class that open_clip would choose.
-
-    Args:
-        config: open_clip's `model_cfg`; it does not change.
-        seed: Of the weights; torch's global generator is not used.
-    """
+def build(config: _Config, *, seed: int = 0) -> nn.Module:
+    """A module for a `model_cfg`, of the class that open_clip would choose, with random weights from a seed."""
     open_clip = import_open_clip()
     arguments = copy.deepcopy(config)
     custom = arguments.pop("custom_text", False) or "hf_model_name" in arguments["text_cfg"]
@@ -262,24 +219,19 @@ def build(config: dict[str, Any], *, seed: int = 0) -> nn.Module:
 
 
 def initialise_captioner(module: nn.Module) -> None:
-    """Draws the one matrix of CoCa that open_clip 3.3 leaves uninitialised; does nothing for others.
-
-    It belongs to the captioner, which never runs here, but weights that differ between loads would make two models
-    of one.
-    """
+    """Draws the one matrix of CoCa's captioner that open_clip 3.3 leaves uninitialised: it never runs here, but
+    random weights would differ between loads."""
     if isinstance(module, import_open_clip().CoCa):
         projection = module.text_decoder.text_projection
         nn.init.normal_(projection, std=projection.shape[0] ** -0.5)
 
 
 def _encoder(
-    name: str,
+    request: Request,
     module: nn.Module,
-    config: dict[str, Any],
-    preprocess: dict[str, Any],
+    config: _Config,
+    preprocess: _Config,
     make: Callable[[], Any],
-    tokenizer: TokenizerSpec | None,
-    dtype: torch.dtype,
     folder: Path | None = None,
 ) -> DualEncoder:
     transform = import_open_clip().transform
@@ -287,14 +239,36 @@ def _encoder(
     size = module.visual.image_size  # type: ignore[union-attr]
     sides = {size} if isinstance(size, int) else set(size)  # type: ignore[arg-type]
     if len(sides) != 1:
-        raise ModelError(f"image size of '{name}' must be square. Got {size}.")
+        raise ModelError(f"image size of '{request.name}' must be square. Got {size}.")
     merged["size"] = sides.pop()
-    text = config["text_cfg"]
     vocab_size: int = getattr(module, "text", module).vocab_size  # type: ignore[assignment]
-    lazy = LazyTokenizer(
-        make if tokenizer is None else given_tokenizer(tokenizer),
-        text.get("context_length", 77),
-        folder=folder if tokenizer is None else None,
-        vocab_size=vocab_size if tokenizer is None else 0,
-    )
-    return DualEncoder(name, module.to(dtype).eval(), OpenClipTowers(config, merged, lazy))
+    length = config["text_cfg"].get("context_length", 77)
+    tokenizer = lazy_tokenizer(request.tokenizer, make, length, folder=folder, vocab_size=vocab_size)
+    module = module.to(request.dtype).eval()
+    return DualEncoder(request.name, module, _OpenClipTowers(config, merged, tokenizer))
+
+
+def write(plain: nn.Module, towers: _OpenClipTowers, folder: Path) -> bool:
+    """See `Library`."""
+    save(plain.state_dict(), towers.model_config, towers.preprocess_config, folder)
+    if not towers.model_config["text_cfg"].get("hf_tokenizer_name"):
+        return True  # open_clip's own
+    return write_tokenizer(towers.tokenizer, folder)
+
+
+def save(weights: dict[str, Tensor], config: _Config, preprocess: _Config, folder: Path) -> None:
+    """Writes weights and configuration as open_clip reads them."""
+    save_tensors(folder / files.WEIGHTS, weights)
+    write_json(folder / CONFIG, {"model_cfg": config, "preprocess_cfg": preprocess})
+
+
+def features(folder: Path, batch: Batch, dtype: torch.dtype) -> Features:
+    """See `Library`."""
+    import open_clip
+
+    pixels, tokens = batch
+    clip = open_clip.create_model(f"local-dir:{folder}").to(dtype).eval()
+    return {
+        "image": clip.encode_image(pixels, normalize=False),
+        "text": clip.encode_text(tokens, normalize=False),
+    }

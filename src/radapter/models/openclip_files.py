@@ -3,6 +3,7 @@
 open_clip's own download functions are never called, because they ask the network first.
 """
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,30 +15,47 @@ from torch import Tensor, nn
 from transformers import AutoConfig
 
 from radapter.errors import MissingExtraError, ModelError, did_you_mean
-from radapter.models import hub
-from radapter.models.building import prefix_note, without_prefixes
-from radapter.models.folders import check_folder, check_hub_name, read_config, reading
+from radapter.models import folders
+from radapter.models.folders import (
+    check_folder,
+    check_hub_name,
+    prefix_note,
+    read_config,
+    reading,
+    without_prefixes,
+)
 from radapter.models.tokenizing import tokenizer_from_folder
 
+CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 WEIGHT_FILES = (WEIGHTS, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-OPENAI_BUFFERS = {"input_resolution", "context_length", "vocab_size"}
-"""What OpenAI's archives hold beside the tensors of the model."""
-_TOKENIZER_OPTIONS: dict[str, tuple[Any, ...]] = {
-    "clean": ("canonicalize", "lower", "whitespace"),
-    "strip_sep_token": (True, False),
-}
+OPENAI_BUFFERS = {
+    "input_resolution",
+    "context_length",
+    "vocab_size",
+}  # beside the tensors in OpenAI's archives
+_SAFE: dict[str, Any] = {"clean": ("canonicalize", "lower", "whitespace"), "strip_sep_token": (True, False)}
 _LONG_WORD = 256
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def import_open_clip() -> ModuleType:
-    """Imports the library. Raises MissingExtraError if it is not installed, or torchvision does not fit torch."""
+    """Imports open_clip. Raises MissingExtraError if it is not installed, or torchvision does not fit torch."""
+    return _imported("open_clip")
+
+
+def import_timm() -> ModuleType:
+    """Imports timm, which comes with open_clip's extra. Raises MissingExtraError as `import_open_clip`."""
+    import_open_clip()
+    return _imported("timm")
+
+
+def _imported(library: str) -> ModuleType:
     try:
-        import open_clip
+        return importlib.import_module(library)
     except ImportError as error:
         raise MissingExtraError(
-            "this model needs open_clip, which is not installed. Run pip install 'radapter[open-clip]'."
+            f"this model needs {library}, which is not installed. Run pip install 'radapter[open-clip]'."
         ) from error
     except RuntimeError as error:
         if "torchvision::" not in str(error):
@@ -46,31 +64,29 @@ def import_open_clip() -> ModuleType:
             f"torchvision does not fit torch: {error}. They were installed from different places: reinstall both "
             "in one command, pip install --force-reinstall torch torchvision."
         ) from error
-    module: ModuleType = open_clip
-    return module
+
+
+def hub_folder(repository: str, allow_download: bool) -> Path:
+    """The local folder of a model on the hub, of any library, with the weights that its library reads."""
+
+    def weights(folder: Path) -> tuple[tuple[str, ...], ...]:
+        if (folder / CONFIG).is_file():
+            return tuple((name,) for name in WEIGHT_FILES)
+        return (("*.safetensors",), ("*.bin",))
+
+    return folders.folder_of(repository, weights, allow_download=allow_download)
 
 
 def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[Path, dict[str, Any]]:
-    """The weights file that a tag or a path names, and open_clip's description of the tag.
-
-    Args:
-        architecture: open_clip's name.
-        weights: A pretrained tag of it, or a path; an existing file wins.
-        allow_download: Whether the hub may be asked for a tag's file.
-
-    Raises:
-        ModelError: It is neither, or the tag's file is not here.
-    """
+    """The weights file of a path or tag, and open_clip's entry for the tag. Raises ModelError if it is neither."""
     open_clip = import_open_clip()
     if (tag := open_clip.get_pretrained_cfg(architecture, weights)) and not Path(weights).is_file():
         repository, _, file = tag.get("hf_hub", "").rpartition("/")
         if not repository:
-            raise ModelError(
-                f"weights '{weights}' of {architecture} are not on the hub. Download {tag.get('url')} and give "
-                f"open_clip:{architecture}/PATH."
-            )
+            remedy = f"Download {tag.get('url')} and give open_clip:{architecture}/PATH."
+            raise ModelError(f"weights '{weights}' of {architecture} are not on the hub. {remedy}")
         names = (Path(file).with_suffix(".safetensors").name, file) if file else (WEIGHTS, WEIGHT_FILES[-1])
-        return hub.file_of(repository, names, allow_download=allow_download), dict(tag)
+        return folders.file_of(repository, names, allow_download=allow_download), dict(tag)
     if (path := Path(weights).expanduser()).is_file():
         return path, {}
     tags = open_clip.list_pretrained_tags_by_model(architecture)
@@ -83,14 +99,10 @@ def weights_of(architecture: str, weights: str, allow_download: bool) -> tuple[P
 def shared_preprocess(architecture: str) -> dict[str, Any]:
     """The preparation of images on which all pretrained tags of an architecture agree, for weights from a path."""
     open_clip = import_open_clip()
-    tags = [
-        open_clip.get_pretrained_cfg(architecture, tag)
-        for tag in open_clip.list_pretrained_tags_by_model(architecture)
-    ]
-    keys = ("mean", "std", "interpolation", "resize_mode")
-    return {
-        key: tags[0][key] for key in keys if tags and all(t.get(key, ...) == tags[0].get(key) for t in tags)
-    }
+    known = open_clip.list_pretrained_tags_by_model(architecture)
+    tags = [open_clip.get_pretrained_cfg(architecture, tag) for tag in known]
+    keys = ("mean", "std", "interpolation", "resize_mode") if tags else ()
+    return {key: tags[0][key] for key in keys if all(t.get(key, ...) == tags[0].get(key) for t in tags)}
 
 
 def is_from_openai(weights: Mapping[str, Tensor]) -> bool:
@@ -102,21 +114,12 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], file: Path) -> N
     """Loads weights in any form that open_clip reads, except pickles and numpy archives.
 
     The steps are those of open_clip's `load_checkpoint`, which opens the file itself. The usual prefixes and
-    OpenAI's three buffers are removed.
-
-    Args:
-        module: Changed in place.
-        weights: The content of `file`.
-        file: Named in errors.
-
-    Raises:
-        ModelError: They do not fit the architecture.
+    OpenAI's three buffers are removed. Raises ModelError if the weights do not fit the architecture.
     """
     factory = import_open_clip().factory
     named = without_prefixes(weights, module.state_dict().keys())
-    named = factory.convert_state_dict(
-        module, {name: tensor for name, tensor in named.items() if name not in OPENAI_BUFFERS}
-    )
+    named = {name: tensor for name, tensor in named.items() if name not in OPENAI_BUFFERS}
+    named = factory.convert_state_dict(module, named)
     if "positional_embedding" in named and not hasattr(module, "positional_embedding"):
         named = factory.convert_to_custom_text_state_dict(named)
     for key in ("logit_scale", "logit_bias"):
@@ -137,26 +140,20 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], file: Path) -> N
 
 
 def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source: Path | None = None) -> None:
-    """Points a text tower from transformers to its configuration on disk: open_clip would ask the hub.
+    """Points a text tower from transformers to its configuration on disk, because open_clip would ask the hub.
 
-    Args:
-        config: open_clip's `model_cfg`, changed in place.
-        allow_download: Whether the hub may be asked.
-        source: The file that `config` comes from; None for open_clip's own.
-
-    Raises:
-        ModelError: The name is neither of the hub nor a directory in the model's own or in the hub's cache, or the
-            configuration needs code that is not in transformers.
+    `config`, open_clip's `model_cfg`, is changed; `source` is its file, None for open_clip's own. Raises ModelError
+    if the name is neither of the hub nor a directory in the model's own or the hub's cache, or needs its own code.
     """
     text = config["text_cfg"]
     if not (name := text.get("hf_model_name")):
         return
-    if source is not None and isinstance(name, str) and _is_own_folder(Path(name), source.parent):
-        folder = Path(name)
-    else:
+    folder = Path(str(name))
+    own = () if source is None else (source.parent, Path(huggingface_hub.constants.HF_HUB_CACHE))
+    if not folder.is_dir() or not any(folder.resolve().is_relative_to(root.resolve()) for root in own):
         if source is not None:
             check_hub_name("model_cfg.text_cfg.hf_model_name", name, source)
-        folder = hub.file_of(name, ("config.json",), allow_download=allow_download).parent
+        folder = folders.file_of(name, ("config.json",), allow_download=allow_download).parent
     check_folder(folder)
     read_config(folder / "config.json")
     with reading(folder / "config.json"):  # open_clip's own call asks on the terminal whether to run code
@@ -165,32 +162,24 @@ def resolve_text_config(config: dict[str, Any], allow_download: bool, *, source:
 
 
 def check_tokenizer_options(config: dict[str, Any], source: Path) -> None:
-    """Checks that a configuration gives a tokenizer only options that are known to be harmless.
-
-    Raises:
-        ModelError: Names another option.
-    """
-    options = config["text_cfg"].get("tokenizer_kwargs") or {}
-    for name, value in options.items():
-        if name not in _TOKENIZER_OPTIONS or value not in _TOKENIZER_OPTIONS[name]:
-            raise ModelError(
-                f"tokenizer_kwargs in '{source}' may set {_TOKENIZER_OPTIONS}, got {name}={value!r}. Remove it."
-            )
+    """Raises ModelError if a configuration gives a tokenizer options that are not known to be harmless."""
+    for name, value in (config["text_cfg"].get("tokenizer_kwargs") or {}).items():
+        if name not in _SAFE or value not in _SAFE[name]:
+            raise ModelError(f"tokenizer_kwargs in '{source}' may set {_SAFE}, not {name}={value!r}.")
 
 
 def named_tokenizer(config: dict[str, Any], allow_download: bool) -> Any:
-    """The tokenizer of an architecture: built in, or from the hub's cache. Raises ModelError if its files are not
-    here; names them."""
+    """An architecture's tokenizer, built in or from the cache. Raises ModelError if its files are missing."""
     repository = config["text_cfg"].get("hf_tokenizer_name")
     if not repository:
         return simple_tokenizer(config)
     try:
         for file in _TOKENIZER_FILES:
-            found = hub.file_of(repository, (file,), allow_download=allow_download)
+            found = folders.file_of(repository, (file,), allow_download=allow_download)
     except ModelError as error:
         raise ModelError(
             f"tokenizer files {' and '.join(_TOKENIZER_FILES)} of '{repository}' must be in the local hub cache. "
-            f"{hub.ALLOWING}, or in Python give load(..., tokenizer=) a folder or a callable."
+            f"{folders.ALLOWING}, or in Python give load(..., tokenizer=) a folder or a callable."
         ) from error
     return hf_tokenizer(config, found.parent)
 
@@ -215,10 +204,9 @@ def simple_tokenizer(config: dict[str, Any]) -> Any:
 
 
 def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
-    """open_clip's wrapper of the transformers tokenizer in a local folder. Raises ModelError if the folder has
-    none."""
+    """open_clip's wrapper of the tokenizer in a local folder. Raises ModelError if the folder has none."""
     text = config["text_cfg"]
-    tokenizer_from_folder(folder)  # says which files are missing
+    tokenizer_from_folder(folder)  # its error names the missing files
     with reading(folder / "tokenizer_config.json"):
         return import_open_clip().tokenizer.HFTokenizer(
             str(folder),
@@ -228,8 +216,3 @@ def hf_tokenizer(config: dict[str, Any], folder: Path) -> Any:
             trust_remote_code=False,
             **(text.get("tokenizer_kwargs") or {}),
         )
-
-
-def _is_own_folder(place: Path, folder: Path) -> bool:
-    cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
-    return place.is_dir() and any(place.resolve().is_relative_to(root.resolve()) for root in (folder, cache))

@@ -1,4 +1,4 @@
-"""How a text tower reads texts: which ones it cannot tell apart, and which words its vocabulary lacks."""
+"""How a text tower reads texts: which ones it cannot distinguish, and which words its vocabulary lacks."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -6,14 +6,11 @@ from radapter.models.encoder import DualEncoder
 
 
 def equal_texts(reader: DualEncoder, texts: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Groups of two or more classes whose texts all have the same token ids, so that no text tower tells them apart.
+    """Groups of two or more classes whose texts all have the same token ids, so that no text tower separates them.
 
-    Args:
-        reader: Has the tokenizer.
-        texts: Of each class, in the same order, such as its name in every template; at least one. Texts that the
-            context cuts are compared as cut.
+    `texts` are those of each class, at least one, in the same order; texts that the context cuts are compared cut.
     """
-    # Most classes differ in their first text: all others are read for those alone that do not.
+    # Most classes differ in their first text, so the others are only read for those that do not.
     candidates = _grouped(range(len(texts)), reader, lambda place: texts[place][:1])
     groups = [_grouped(group, reader, lambda place: texts[place]) for group in candidates]
     return [group for found in groups for group in found]

@@ -3,34 +3,39 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from radapter.errors import MissingExtraError, ModelError, did_you_mean
-from radapter.models import hub
-from radapter.models.building import described, prefix_note, without_prefixes
-from radapter.models.encoder import Channels, DualEncoder
-from radapter.models.folders import read_config, reading
-from radapter.models.openclip_files import import_open_clip
+from radapter.adapter.sites import Block, Family
+from radapter.errors import ConfigError, ModelError, did_you_mean
+from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
+from radapter.models.folders import described, file_of, prefix_note, read_config, reading, without_prefixes
+from radapter.models.openclip_files import import_timm
 from radapter.models.tokenizing import LazyTokenizer
 from radapter.storage import load_weights
 
+NAME = SCHEME = "timm"
+_VIT, _EVA = "timm.models.vision_transformer", "timm.models.eva"
+FAMILY = Family(
+    "timm ViT and EVA",
+    (
+        Block(f"{_VIT}:Block", ("attn.proj",), "mlp.fc2"),
+        Block(f"{_VIT}:ResPostBlock", ("attn.proj",), "mlp.fc2", "norm1", "norm2"),
+        Block(f"{_EVA}:EvaBlock", ("attn.proj",), "mlp.fc2"),
+        Block(f"{_EVA}:EvaBlockPostNorm", ("attn.proj",), "mlp.fc2", "norm1", "norm2"),
+    ),
+    {f"{_VIT}:VisionTransformer": {"": "image"}, f"{_EVA}:Eva": {"": "image"}},
+)
 WEIGHTS = "model.safetensors"
 
 
-class TimmTowers:
-    """Runs a timm ViT up to the features before its classifier.
+class _TimmTowers:
+    """Runs a timm ViT up to the features before its classifier; `module` is read for its sizes, not kept."""
 
-    Args:
-        module: Read for its sizes, not kept.
-        architecture: timm's name of it.
-    """
-
-    library = "timm"
+    library = NAME
     context_length = 0
     vocab_size = 0
     eos_id = 0
@@ -51,98 +56,78 @@ class TimmTowers:
         self._transform = create_transform(**data, is_training=False)
 
     def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, E), not normalised."""
-        tokens = module.forward_features(pixels.to(next(module.parameters()).dtype))  # type: ignore[operator]
-        features: Tensor = module.forward_head(tokens, pre_logits=True)  # type: ignore[operator]
-        return features
+        return _features(module, pixels.to(next(module.parameters()).dtype))
 
     def encode_text(self, module: nn.Module, tokens: Tensor) -> NoReturn:
-        """Raises ModelError: there is no text tower."""
         _no_text(self.architecture)
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """(3, H, W), float32, by timm's evaluation transform."""
         pixels: Tensor = self._transform(image.convert("RGB"))
         return pixels
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
-        """Switches checkpointing by timm's function."""
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]
 
-    def image_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
-        """The whole module."""
+    def image_parts(self, module: nn.Module) -> TowerParts:
         return (module,)
 
-    def text_parts(self, module: nn.Module) -> tuple[nn.Module | nn.Parameter, ...]:
-        """Empty."""
+    def text_parts(self, module: nn.Module) -> TowerParts:
         return ()
 
     def image_width(self, module: nn.Module) -> int:
-        """D of the module."""
-        width: int = module.num_features  # type: ignore[assignment]
-        return width
+        return int(module.num_features)  # type: ignore[arg-type]
 
 
-def load_named(
-    rest: str, *, name: str, dtype: torch.dtype, allow_download: bool = False, seed: int = 0
-) -> DualEncoder:
-    """Loads a timm ViT by architecture, in evaluation mode.
-
-    Args:
-        rest: "NAME" (random weights from `seed`), "NAME.TAG" (pretrained, from the hub's cache) or "NAME/PATH".
-        name: The full name that the user gave.
-        dtype: Of the weights.
-        allow_download: Whether the hub may be asked for a tag's weights.
-        seed: Of random weights.
-
-    Raises:
-        MissingExtraError: timm is not installed.
-        ModelError: The name is unknown or no plain ViT, or weights are missing, truncated or do not fit.
-    """
+def load_named(rest: str, request: Request) -> DualEncoder:
+    """Loads "NAME" (random weights from the seed), "NAME.TAG" (from the hub's cache) or "NAME/PATH". Raises
+    ModelError if the name is unknown or no plain ViT, or weights are missing, truncated or do not fit."""
+    _check_no_tokenizer(request)
     timm = import_timm()
     tagged, _, path = rest.partition("/")
     architecture, _, tag = tagged.partition(".")
     if not timm.is_model(architecture):
         raise ModelError(f"timm has no '{architecture}'.{did_you_mean(architecture, timm.list_models())}")
-    module = build(architecture, seed=seed)
+    module = build(architecture, seed=request.seed)
     if path:
-        file = Path(path).expanduser()
-        load_into(module, load_weights(file), file)
+        load_into(module, load_weights(Path(path).expanduser()), Path(path).expanduser())
     elif tag:
         known = timm.list_pretrained(f"{architecture}.*")
         if tagged not in known:
             raise ModelError(f"timm has no weights '{tag}' of {architecture}.{did_you_mean(tagged, known)}")
         about = timm.get_pretrained_cfg(tagged)
-        file = hub.file_of(about.hf_hub_id, (WEIGHTS,), allow_download=allow_download)
+        file = file_of(about.hf_hub_id, (WEIGHTS,), allow_download=request.allow_download)
         load_into(module, load_weights(file), file)
         module.pretrained_cfg = about.to_dict()
-    return DualEncoder(name, module.to(dtype).eval(), TimmTowers(module, tagged))
+    return DualEncoder(request.name, module.to(request.dtype).eval(), _TimmTowers(module, tagged))
 
 
-def load_folder(folder: Path, *, name: str, dtype: torch.dtype) -> DualEncoder:
+def owns(folder: Path) -> bool:
+    """See `Library`."""
+    config = folder / "config.json"
+    return config.is_file() and "architecture" in read_config(config)  # transformers writes "architectures"
+
+
+def load_folder(folder: Path, request: Request) -> DualEncoder:
     """Loads a timm ViT from a folder that `timm.create_model('local-dir:...')` loads, in evaluation mode."""
+    _check_no_tokenizer(request)
     import_timm()
     file = folder / "config.json"
     architecture = read_config(file)["architecture"]
     weights = load_weights(folder / WEIGHTS)
-
-    def make() -> Any:
-        return build(f"local-dir:{folder}")
-
+    make = partial(build, f"local-dir:{folder}")
     described(make, file, weights)
     with reading(file):
         module = make()
         load_into(module, weights, folder / WEIGHTS)
-        return DualEncoder(name, module.to(dtype).eval(), TimmTowers(module, architecture))
+        return DualEncoder(request.name, module.to(request.dtype).eval(), _TimmTowers(module, architecture))
 
 
-def build(architecture: str, *, seed: int = 0, **options: Any) -> Any:
-    """A timm ViT with random weights; torch's global generator is not used. Raises ModelError if the architecture is
-    no plain vision transformer."""
+def build(architecture: str, *, seed: int = 0) -> Any:
+    """A timm ViT with random weights from a seed. Raises ModelError if it is no plain vision transformer."""
     timm = import_timm()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = timm.create_model(architecture, pretrained=False, **options)
+        module = timm.create_model(architecture, pretrained=False)
     plain = (timm.models.vision_transformer.VisionTransformer, timm.models.eva.Eva)
     if not isinstance(module, plain):
         raise ModelError(
@@ -158,25 +143,34 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> N
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelError(
-            f"weights file must fit the architecture. '{file}': {error}{prefix_note(weights)}"
-        ) from error
+        raise ModelError(f"'{file}' must fit the architecture: {error}{prefix_note(weights)}") from error
 
 
-def import_timm() -> ModuleType:
-    """Imports the library. Raises MissingExtraError if it is not installed; it comes with open_clip's extra."""
-    import_open_clip()
-    try:
-        import timm
-    except ImportError as error:
-        raise MissingExtraError(
-            "this model needs timm, which is not installed. Run pip install 'radapter[open-clip]'."
-        ) from error
-    module: ModuleType = timm
-    return module
+def write(plain: nn.Module, towers: _TimmTowers, folder: Path) -> bool:
+    """See `Library`."""
+    from timm.models import save_for_hf
+
+    save_for_hf(plain, str(folder), safe_serialization=True)
+    return False
+
+
+def features(folder: Path, batch: Batch, dtype: torch.dtype) -> Features:
+    """See `Library`."""
+    import timm
+
+    vit = timm.create_model(f"local-dir:{folder}", pretrained=True).to(dtype).eval()
+    return {"image": _features(vit, batch[0])}
+
+
+def _features(module: Any, pixels: Tensor) -> Tensor:
+    features: Tensor = module.forward_head(module.forward_features(pixels), pre_logits=True)
+    return features
+
+
+def _check_no_tokenizer(request: Request) -> None:
+    if request.tokenizer is not None:
+        raise ConfigError(f"tokenizer must be None for '{request.name}', which has no text tower.")
 
 
 def _no_text(architecture: str) -> NoReturn:
-    raise ModelError(
-        f"'{architecture}' has an image tower only; texts need a dual encoder, such as open_clip:ViT-B-16."
-    )
+    raise ModelError(f"'{architecture}' has an image tower only. Use a dual encoder: open_clip:ViT-B-16.")

@@ -14,23 +14,20 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from radapter.errors import ModelError
 from radapter.models.folders import check_folder, reading
 
-Tokenizer: TypeAlias = Callable[[list[str]], Tensor]
-"""N texts to (N, L) int64 token ids."""
-
+Tokenizer: TypeAlias = Callable[[list[str]], Tensor]  # N texts to (N, L) int64 token ids
 TokenizerSpec: TypeAlias = Tokenizer | PreTrainedTokenizerBase | str | os.PathLike[str]
 """What users may give: a callable, a transformers tokenizer, or a folder with one's files."""
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json and merges.txt", "spiece.model", "tokenizer.model")
-
+Made: TypeAlias = Tokenizer | PreTrainedTokenizerBase
 _TRIED = ("a photo of a dog.", "")
 _ENDS = 8  # more than the tokens that a tokenizer puts around a text
 
 
 class LazyTokenizer:
-    """A tokenizer that `make` creates on first use.
+    """A tokenizer that `make`, picklable for reader processes, creates on first use.
 
     Args:
-        make: Returns a callable, or a transformers tokenizer. Reader processes receive it, so it must be picklable.
+        make: Returns a callable, or a transformers tokenizer.
         context_length: L; kept as an attribute.
         folder: The directory that `make` reads, whose values are tried out; None if the tokenizer is given.
         vocab_size: Of the text tower; 0 allows any id.
@@ -38,7 +35,7 @@ class LazyTokenizer:
 
     def __init__(
         self,
-        make: Callable[[], Tokenizer | PreTrainedTokenizerBase],
+        make: Callable[[], Made],
         context_length: int,
         *,
         folder: Path | None = None,
@@ -48,27 +45,23 @@ class LazyTokenizer:
         self.context_length = context_length
         self._folder = folder
         self._vocab_size = vocab_size
-        self._made: Tokenizer | PreTrainedTokenizerBase | None = None
+        self._made: Made | None = None
 
-    def get(self) -> Tokenizer | PreTrainedTokenizerBase:
+    def get(self) -> Made:
         """The tokenizer itself. Raises ModelError if its files are missing."""
         if self._made is None:
             made = self._make()
             if self._folder is not None:
                 with reading(self._folder):
-                    self._try(made)
+                    trial = LazyTokenizer(partial(_itself, made), self.context_length)
+                    trial(_TRIED)
+                    trial.token_counts(_TRIED)
+                    trial.unknown_id()
             self._made = made
         return self._made
 
-    def _try(self, made: Tokenizer | PreTrainedTokenizerBase) -> None:
-        trial = LazyTokenizer(partial(_itself, made), self.context_length)
-        trial(_TRIED)
-        trial.token_counts(_TRIED)
-        trial.unknown_id()
-
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Token ids (N, L), int64, of N texts. Raises ModelError if the files are missing, or a given callable
-        returns another shape."""
+        """Token ids (N, L), int64, of N texts. Raises ModelError if files are missing, or ids have another shape."""
         tokenizer, length = self.get(), self.context_length
         if not texts:
             return torch.empty(0, length, dtype=torch.long)
@@ -78,10 +71,8 @@ class LazyTokenizer:
         else:
             tokens = tokenizer(list(texts)).long()
         if tokens.shape != (len(texts), length):
-            raise ModelError(
-                f"tokenizer must give ids of shape ({len(texts)}, {length}). Got {tuple(tokens.shape)}. "
-                "Give a tokenizer with the model's context length."
-            )
+            shapes = f"({len(texts)}, {length}), got {tuple(tokens.shape)}"
+            raise ModelError(f"tokenizer must give ids of shape {shapes}. Give one with this context length.")
         if self._vocab_size and not (largest := int(tokens.max())) < self._vocab_size:
             raise ModelError(
                 f"token ids must be below the text tower's vocab_size, {self._vocab_size}, got {largest}. Copy the "
@@ -90,8 +81,7 @@ class LazyTokenizer:
         return tokens
 
     def unknown_id(self) -> int | None:
-        """The id of words that the vocabulary lacks; None if the tokenizer can read every word. Raises ModelError if
-        the files are missing."""
+        """See `DualEncoder.unknown_id`."""
         tokenizer = self.get()
         inner = getattr(tokenizer, "tokenizer", tokenizer)  # open_clip wraps those of transformers
         if not isinstance(inner, PreTrainedTokenizerBase) or inner.unk_token_id is None:
@@ -101,8 +91,7 @@ class LazyTokenizer:
         return None if inner.unk_token_id in used else int(inner.unk_token_id)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each uncut text, begin and end included. Raises ModelError if the files are missing,
-        or a given callable cannot be asked for another length."""
+        """See `DualEncoder.token_counts`."""
         tokenizer = self.get()
         if isinstance(tokenizer, PreTrainedTokenizerBase):
             if not texts:
@@ -110,23 +99,11 @@ class LazyTokenizer:
             return [len(ids) for ids in tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
         if "context_length" not in inspect.signature(tokenizer).parameters:
             raise ModelError(
-                f"tokenizer must take context_length to count tokens. {tokenizer!r} does not. Give a "
-                "transformers or open_clip tokenizer."
+                f"tokenizer must take context_length to count tokens. Give another tokenizer than {tokenizer!r}."
             )
         # Every byte gives at most one token, so that nothing is cut here, and the last column is padding.
         uncut: Callable[..., Tensor] = tokenizer
         return [_used(uncut([text], context_length=len(text.encode()) + _ENDS)[0]) for text in texts]
-
-
-def given_tokenizer(spec: TokenizerSpec) -> Callable[[], Tokenizer | PreTrainedTokenizerBase]:
-    """Returns the function that makes the tokenizer a user gave."""
-    if isinstance(spec, PreTrainedTokenizerBase) or callable(spec):
-        return partial(_itself, spec)
-    return partial(tokenizer_from_folder, Path(spec).expanduser())
-
-
-def _itself(made: Tokenizer | PreTrainedTokenizerBase) -> Tokenizer | PreTrainedTokenizerBase:
-    return made
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -136,16 +113,37 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def tokenizer_from_folder(folder: Path) -> PreTrainedTokenizerBase:
-    """The transformers tokenizer in a local folder; nothing is downloaded. Raises ModelError if the folder has
-    none."""
+    """The transformers tokenizer in a local folder. Raises ModelError if the folder has none."""
     if not has_tokenizer(folder):
         raise ModelError(
-            f"tokenizer files must be in '{folder}'. Looked for {', '.join(TOKENIZER_FILES)}. "
-            "Copy them there, or in Python give load(..., tokenizer=) a folder or a callable."
+            f"tokenizer files must be in '{folder}'. Looked for tokenizer.json, vocab.json and merges.txt, "
+            "spiece.model, tokenizer.model. Copy them there, or in Python give load(..., tokenizer=) a folder or a "
+            "callable."
         )
     check_folder(folder)
     with reading(folder / "tokenizer_config.json"):
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def lazy_tokenizer(
+    given: TokenizerSpec | None,
+    own: Callable[[], Made],
+    context_length: int,
+    *,
+    folder: Path | None,
+    vocab_size: int,
+    from_folder: Callable[[Path], Made] = tokenizer_from_folder,
+) -> LazyTokenizer:
+    """The tokenizer that a user gave, or the model's own, which `folder` and `vocab_size` check."""
+    if given is None:
+        return LazyTokenizer(own, context_length, folder=folder, vocab_size=vocab_size)
+    if isinstance(given, str | os.PathLike):
+        return LazyTokenizer(partial(from_folder, Path(given).expanduser()), context_length)
+    return LazyTokenizer(partial(_itself, given), context_length)
+
+
+def _itself(made: Made) -> Made:
+    return made
 
 
 def _used(row: Tensor) -> int:

@@ -337,7 +337,7 @@ def _unchanged_buffers(encoder: DualEncoder) -> Iterator[None]:
     """A block that trains for one forward pass.
 
     Raises:
-        ModelError: it changed a buffer, which no run saves. `adapter.statistics` holds those of known layers.
+        ModelError: it changed a buffer, which no run saves. `hold_statistics` keeps those of known layers.
     """
     before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
     yield

@@ -25,7 +25,7 @@ from radapter.adapter import Ema, coins, use_coins
 from radapter.data import Batch
 from radapter.data.loading import Loader
 from radapter.errors import ConfigError, DivergedError
-from radapter.losses.gather import Parts
+from radapter.losses import Parts
 from radapter.methods import LabelledPairs, Learner, trained_parameters
 from radapter.processes import ALONE, Processes, shared
 from radapter.training.captions import Captions

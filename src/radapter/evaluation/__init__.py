@@ -1,19 +1,18 @@
 """Evaluation: metrics of matrices, measures of sets, and every alpha between two models.
 
-Reading order: `metrics`, `headline` (the figure that counts), `measure`, `jackknife` (each image's contribution, and
-two models on the same images), `classification`, `interpolation`, `sweep`, `robustness`.
+Reading order: `metrics`, `headline` (the score of a task), `jackknife` (each image's contribution, and two models on
+the same images), `sweep`, `classification`, `interpolation`, `robustness`.
 Retrieval: `cosines`, `retrieval`, `features`, `captioned` (the measure), `eccv_caption`.
 Segmentation: `miou`, `boundary`, `regions` (the measure).
 """
 
 from radapter.evaluation.boundary import boundary_counts, boundary_iou
 from radapter.evaluation.captioned import RetrievalMeasure
-from radapter.evaluation.classification import ClassificationMeasure
+from radapter.evaluation.classification import ClassificationMeasure, alpha_sweep
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
 from radapter.evaluation.jackknife import paired_standard_error, smallest_within_paired_error
-from radapter.evaluation.measure import Measure, Measured
 from radapter.evaluation.metrics import Metrics, classification_metrics, harmonic_mean
 from radapter.evaluation.miou import (
     class_iou,
@@ -41,7 +40,7 @@ from radapter.evaluation.robustness import (
     read_standard_models,
     relative_robustness,
 )
-from radapter.evaluation.sweep import ALPHAS, alpha_sweep, measured, sweep
+from radapter.evaluation.sweep import ALPHAS, Measure, Measured, measured, sweep
 
 __all__ = [
     "ALPHAS",

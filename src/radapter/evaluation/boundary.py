@@ -1,21 +1,20 @@
-"""Boundary IoU: intersection over union of the rims of masks, to which large objects contribute no more than small
-ones.
+"""Boundary IoU: intersection over union of the rims of masks, in which large objects weigh no more than small ones.
+
+    Boundary IoU(G, P) = |(G_d n G) n (P_d n P)| / |(G_d n G) u (P_d n P)|
 
 Source: Cheng et al., "Boundary IoU: Improving object-centric image segmentation evaluation", CVPR 2021, and its
 code, bowenc0221/boundary-iou-api.
 
-    Boundary IoU(G, P) = |(G_d n G) n (P_d n P)| / |(G_d n G) u (P_d n P)|
-
 G_d n G are the pixels of a mask within d of its outline, d = 2 % of the image's diagonal, at least 1 pixel. Distance
-is the larger of the two offsets, as in d erosions by a 3 x 3 square. The edge of the image is outline too.
+is the larger of the two offsets, as in d erosions by a 3 x 3 square. The edge of the image belongs to the outline.
 
-All classes are counted at once. A pixel lies on the rim of its class's mask exactly where the square of 2 d + 1
-pixels around it holds another label or leaves the image, that is, where two neighbours in the square differ. Summed
-tables count such pairs, in a time that depends neither on d nor on the number of classes.
+All classes are counted at once. A pixel lies on the rim of its class's mask exactly where two neighbours in the
+square of 2 d + 1 pixels around it differ, or the square leaves the image. Summed tables count such pairs in a time
+that depends neither on d nor on the number of classes.
 
 As for mIoU, intersections and unions are summed over a whole set, class by class. Pixels that the truth ignores are
-not counted, but a mask of the truth has an outline towards them. detectron2 erodes the numbers of the label map
-instead of each class's mask, which gives another figure.
+not counted, but a true mask has an outline towards them. detectron2 erodes the numbers of the label map instead of
+each class's mask, which gives different values.
 """
 
 import math
@@ -34,18 +33,17 @@ RATIO = 0.02
 def boundary_counts(
     prediction: Tensor, truth: Tensor, classes: int, *, ratio: float = RATIO, ignore: int = IGNORE
 ) -> Tensor:
-    """Counts rim pixels of one image.
+    """Counts the rim pixels of one image; the counts of a set's images are summed.
 
     Args:
         prediction: (H, W), int, class indices; `ignore` means no class.
-        truth: (H, W), int.
+        truth: (H, W), int; pixels that are `ignore` are not counted.
         classes: C.
         ratio: d over the image's diagonal.
-        ignore: The label of pixels that are not counted.
+        ignore: A label outside [0, C - 1].
 
     Returns:
-        (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction. Sum them over the images of a
-        set.
+        (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction.
 
     Raises:
         ValueError: As for `checked_labels`, or the maps are not (H, W).
@@ -58,12 +56,8 @@ def boundary_counts(
     true_rim = is_rim(truth, distance) & counted
     predicted_rim = is_rim(prediction, distance) & counted & (prediction != ignore)
     both = true_rim & predicted_rim & (truth == prediction)
-    return torch.stack(
-        [
-            torch.bincount(labels[chosen], minlength=classes)
-            for labels, chosen in ((truth, both), (truth, true_rim), (prediction, predicted_rim))
-        ]
-    ).cpu()
+    chosen = (truth[both], truth[true_rim], prediction[predicted_rim])
+    return torch.stack([torch.bincount(labels, minlength=classes) for labels in chosen]).cpu()
 
 
 def class_boundary_iou(counts: Tensor, *, convention: Convention = "detectron2") -> Tensor:
@@ -85,8 +79,7 @@ def rim_width(height: int, width: int, *, ratio: float = RATIO) -> int:
 
 def is_rim(labels: Tensor, distance: int) -> Tensor:
     """Which pixels of a label map lie within `distance` of another label or of the image's edge; (H, W) -> bool."""
-    # What lies outside the image has a label of its own.
-    outside = int(labels.min()) - 1 if labels.numel() else 0
+    outside = int(labels.min()) - 1 if labels.numel() else 0  # a label of its own
     padded = F.pad(labels.long(), [distance] * 4, value=outside)
     side = 2 * distance + 1
     across = _in_boxes(padded[:, 1:] != padded[:, :-1], side, side - 1)

@@ -4,19 +4,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from radapter.data import Batch
 from radapter.evaluation.features import encode_images
 from radapter.evaluation.jackknife import rsum_pseudo_values, standard_error
-from radapter.evaluation.measure import Measured
 from radapter.evaluation.retrieval import (
     positive_pairs,
     retrieval_map_at_r,
     retrieval_metrics,
     retrieval_ranks_of_groups,
 )
+from radapter.evaluation.sweep import Measured
 from radapter.models import DualEncoder
 
 
@@ -27,13 +28,13 @@ class RetrievalMeasure:
 
     Attributes:
         encoder: Encodes the images.
-        batches: The images in order. An image that is left out takes its captions with it.
+        batches: The images in order. If an image is unreadable, its captions are left out too.
         prepare: Returns the features of the M captions at the current weights, unit norm, (M, E), on the CPU. Sets
             with the same captions share the callable.
         image_of_caption: (M,), int, into the N images.
         groups: (N,), int. The captions of a group are right answers to each of its images.
-        texts: (M,), int. Equal captions have equal numbers. Equal captions of one group are one text, which is asked
-            and ranked once; otherwise the many copies of a class's name would fill the first ranks.
+        texts: (M,), int. Equal captions have equal numbers. Equal captions of one group are ranked once; otherwise
+            the many copies of a class's name would fill the first ranks.
         targets: (N,), int. Groups that share a caption are one target, for mAP@R, which asks for all right answers.
     """
 
@@ -61,9 +62,9 @@ class RetrievalMeasure:
         """Does nothing: zero-shot features are not needed again."""
 
     def summarise(self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[Tensor]) -> Measured:
-        """Returns `retrieval_metrics`, rsum_se (standard error of rsum over images), i2t_map_at_r and t2i_map_at_r.
+        """Returns `retrieval_metrics`, rsum_se (its standard error over images), i2t_map_at_r and t2i_map_at_r.
 
-        Pseudo-values are those of rsum / 6: of each image, or of each group where images share captions.
+        Pseudo-values are those of rsum / 6, one for each image, or for each group if images share captions.
         """
         images = torch.cat(list(truths))
         place = torch.full((len(self.targets),), -1)
@@ -72,9 +73,12 @@ class RetrievalMeasure:
         shown = (image_of_text >= 0).nonzero()[:, 0]  # captions of images that could be read
         groups, targets = self.groups[images], self.targets[images]
         units = torch.unique(groups, return_inverse=True)[1]
-        alone = int(units.max()) + 1 == len(units)
-        if not alone:
-            shown = shown[_first_of_each(groups[image_of_text[shown]], self.texts[shown])]
+        if int(units.max()) + 1 < len(
+            units
+        ):  # images share captions: each group's equal captions are one text
+            texts = torch.stack((groups[image_of_text[shown]], self.texts[shown]), 1)
+            first = np.unique(texts.numpy(), axis=0, return_index=True)[1]
+            shown = shown[np.sort(first)]
         image_of_text = image_of_text[shown]
         image_features, text_features = torch.cat(list(observed)), prepared[shown]
         of_group = positive_pairs(groups, groups[image_of_text])
@@ -87,10 +91,3 @@ class RetrievalMeasure:
             **retrieval_map_at_r(image_features, text_features, of_target),
         }
         return Measured(metrics, (pseudo_values / 6).float())
-
-
-def _first_of_each(groups: Tensor, texts: Tensor) -> Tensor:
-    _, pair = torch.unique(torch.stack((groups, texts), 1), dim=0, return_inverse=True)
-    places = torch.arange(len(pair))
-    first = torch.full((int(pair.max()) + 1,), len(pair)).scatter_reduce(0, pair, places, "amin")
-    return first.sort().values

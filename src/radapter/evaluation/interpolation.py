@@ -46,7 +46,7 @@ class Interpolation:
                     f"every name must be a parameter or buffer of the module. '{name}' is not."
                     f"{did_you_mean(name, live)}"
                 )
-            shapes = {tuple(live[name].shape), tuple(original[name].shape), tuple(tuned[name].shape)}
+            shapes = {tuple(of[name].shape) for of in (live, original, tuned)}
             if len(shapes) > 1:
                 raise ValueError(f"'{name}' must have one shape everywhere. Got {sorted(shapes)}.")
         self.module = module
@@ -58,31 +58,27 @@ class Interpolation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters and buffers that differ between the two ends."""
+        """The parameters and buffers that differ between the two states."""
         return tuple(self._ends)
 
     @contextmanager
     def at(self, alpha: float) -> Iterator[None]:
-        """A block in which the module has the weights at `alpha`; afterwards it is restored bitwise.
+        """Gives the module the weights at `alpha` while the block runs, and restores it bitwise.
 
-        At 0 and 1 the ends are copied, not computed. Between them the sum is in float32 or wider. Integer tensors (a
-        count of batches seen) have the tuned value at every alpha but 0.
-
-        Raises:
-            ConfigError: alpha is outside [0, 1].
+        At 0 and 1 the weights are copied, not computed. Between them the sum is in float32 or wider. Integer tensors
+        (a count of batches seen) have the tuned value at every alpha but 0. Raises ConfigError if alpha is outside
+        [0, 1].
         """
         check_alpha(alpha)
-        live = _tensors(self.module)
-        before = {name: live[name].detach().clone() for name in self._ends}
+        live = {name: tensor.detach() for name, tensor in _tensors(self.module).items() if name in self._ends}
+        before = {name: tensor.clone() for name, tensor in live.items()}
         try:
-            with torch.no_grad():
-                for name, (original, tuned) in self._ends.items():
-                    live[name].copy_(_between(original, tuned, alpha))
+            for name, (original, tuned) in self._ends.items():
+                live[name].copy_(_between(original, tuned, alpha))
             yield
         finally:
-            with torch.no_grad():
-                for name, tensor in before.items():
-                    live[name].copy_(tensor)
+            for name, tensor in before.items():
+                live[name].copy_(tensor)
 
 
 def _between(original: Tensor, tuned: Tensor, alpha: float) -> Tensor:

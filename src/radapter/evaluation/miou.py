@@ -3,25 +3,24 @@
     IoU_c = n_cc / (sum_j n_cj + sum_i n_ic - n_cc),   n_ij pixels of class i that are predicted as class j
 
 `confusion_matrix` counts the pixels of one image at the resolution of the truth. The counts are integers, so their
-sum over images and processes is exact. Classes are summed over all images before anything is divided: the mean of
-images' mIoU is another figure.
+sum over images and processes is exact. IoU is formed from these sums; the mean of the images' mIoU differs from it.
 
-Two conventions, which differ in the classes that `mean_iou` averages over:
+Two conventions differ in the classes that `mean_iou` averages over:
     detectron2  those present in the truth. A class that is predicted somewhere but absent costs only the classes
                 whose pixels it took. Source: facebookresearch/detectron2, evaluation/sem_seg_evaluation.py
                 (iou_valid = acc_valid and union > 0).
-    ovseg       those present in the truth or in the prediction, so that an absent class that is predicted counts
-                as 0. Source: `GeneralizedSemSegEvaluator`, the evaluator of SimBaseline (zsseg), OVSeg and works
-                after them (the sum of iou[acc_valid] over the number of iou_valid, pos_gt + pos_pred > 0).
-They are equal where no absent class is predicted; with many names and few images ovseg is the lower. A class absent
-from both, truth and prediction, is in neither. Figures of one convention do not compare with the other's.
+    ovseg       those present in the truth or in the prediction: a class that is predicted but absent counts as 0.
+                Source: `GeneralizedSemSegEvaluator`, the evaluator of SimBaseline (zsseg), OVSeg and works after
+                them (the sum of iou[acc_valid] over the number of iou_valid, pos_gt + pos_pred > 0).
+They are equal if no absent class is predicted; with many names and few images ovseg is lower. Values of the two
+conventions are not comparable. Neither counts a class that is absent from truth and prediction.
 
 A pixel that is given no class is wrong: it stays in its true class's union. detectron2 would drop it from the truth,
-so that abstaining raises the figure.
+so that abstaining raises the score.
 """
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -31,24 +30,23 @@ from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation.metrics import Metrics, harmonic_mean
 
 Convention = Literal["detectron2", "ovseg"]
-CONVENTIONS: tuple[Convention, ...] = ("detectron2", "ovseg")
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
 
 def confusion_matrix(
     prediction: Tensor, truth: Tensor, classes: int, *, ignore: int = IGNORE, pixels: Tensor | None = None
 ) -> Tensor:
-    """Counts pixels by class and prediction.
+    """Counts pixels by class and prediction; the matrices of images and processes are summed.
 
     Args:
         prediction: Class indices of any shape, such as (H, W), int. `ignore` means no class.
         truth: The same shape. Pixels whose truth is `ignore` are not counted.
         classes: C.
         ignore: A label outside [0, C - 1].
-        pixels: How many pixels each element stands for, the same shape, int64; None for one.
+        pixels: The number of pixels that each element stands for, the same shape, int64; None for one.
 
     Returns:
-        (C, C + 1), int64, on the CPU: rows the truth, columns the prediction, the last column pixels that were given
-        no class. The matrices of images, and those of processes that counted different images, are summed.
+        (C, C + 1), int64, on the CPU: rows the truth, columns the prediction, the last one pixels without a class.
 
     Raises:
         ValueError: C is below 1, the shapes differ, or a value is neither a class nor `ignore`.
@@ -76,21 +74,12 @@ def checked_labels(
             f"prediction must have the truth's shape, {tuple(truth.shape)}. Got {tuple(prediction.shape)}. Resize "
             "scores to the original size before taking the argmax."
         )
-    return (_checked(prediction, classes, ignore, "prediction"), _checked(truth, classes, ignore, "truth"))
+    return _checked(prediction, classes, ignore, "prediction"), _checked(truth, classes, ignore, "truth")
 
 
 def marginals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels of each class that are predicted as it, that have it, and that are predicted to have it.
-
-    Args:
-        confusion: (C, C) or (C, C + 1), int, as `confusion_matrix` gives it.
-
-    Returns:
-        Three times (C,), int64, on the CPU.
-
-    Raises:
-        ValueError: The matrix has another shape or negative counts.
-    """
+    """Pixels of each class that are predicted as it, that have it, and that are predicted to have it, (C,), int64,
+    on the CPU. Raises ValueError unless `confusion` is (C, C) or (C, C + 1), int >= 0."""
     classes = len(confusion)
     if confusion.ndim != 2 or classes < 1 or confusion.shape[1] - classes not in (0, 1):
         raise ValueError(f"confusion must be (C, C) or (C, C + 1). Got {tuple(confusion.shape)}.")
@@ -104,7 +93,7 @@ def class_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> Te
     """Intersection over union of each class.
 
     Args:
-        confusion: (C, C), int, rows the truth; or (C, C + 1), whose last column counts pixels given no class.
+        confusion: (C, C), int, rows the truth; or (C, C + 1), whose last column counts pixels without a class.
         convention: Which classes count; see this file's docstring.
 
     Returns:
@@ -114,8 +103,7 @@ def class_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> Te
         ValueError: The matrix has another shape or negative counts, or the convention is unknown.
         DataError: No pixel is counted.
     """
-    hits, truth, predicted = marginals(confusion)
-    return iou_of(hits, truth, predicted, convention=convention)
+    return iou_of(*marginals(confusion), convention=convention)
 
 
 def mean_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> float:
@@ -129,8 +117,7 @@ def mean_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> flo
 def frequency_weighted_iou(confusion: Tensor) -> float:
     """IoU of each class present in the truth, weighted by its share of the counted pixels.
 
-    The convention does not matter, as an absent class has no weight.
-    Source: Long et al., CVPR 2015, "frequency weighted IU".
+    Source: Long et al., CVPR 2015, "frequency weighted IU". It is the same in both conventions.
     """
     _, truth, _ = marginals(confusion)
     return float((class_iou(confusion).nan_to_num() * truth / truth.sum()).sum())
@@ -148,7 +135,7 @@ def mean_accuracy(confusion: Tensor) -> float:
 
 
 def pixel_accuracy(confusion: Tensor) -> float:
-    """Share of the counted pixels that are predicted rightly, in [0, 1]."""
+    """Share of the counted pixels whose prediction is right, in [0, 1]."""
     hits, truth, _ = marginals(confusion)
     return float(hits.sum().double() / truth.sum())
 
@@ -158,7 +145,7 @@ def seen_unseen_iou(
 ) -> Metrics:
     """mIoU of the classes that training saw, of the others, and the harmonic mean of the two.
 
-    One matrix serves both: a pixel of an unseen class that is predicted as a seen one costs both.
+    All classes compete in one matrix: a pixel of an unseen class that is predicted as a seen one costs both.
 
     Source: Xian et al., CVPR 2019 (SPNet), generalised zero-shot segmentation.
 
@@ -168,7 +155,7 @@ def seen_unseen_iou(
         convention: As for `class_iou`.
 
     Returns:
-        miou_seen, miou_unseen, miou_harmonic; 0 if both are 0.
+        miou_seen, miou_unseen, miou_harmonic; the last is 0 if both are 0.
 
     Raises:
         ValueError: As for `class_iou`, or an index is no class.
@@ -177,7 +164,7 @@ def seen_unseen_iou(
     iou = class_iou(confusion, convention=convention)
     outside = [index for index in seen if not 0 <= index < len(iou)]
     if outside:
-        raise ValueError(f"seen classes must lie in [0, {len(iou) - 1}]. Got {outside[0]}.")
+        raise ValueError(f"seen classes must be in [0, {len(iou) - 1}]. Got {outside[0]}.")
     is_seen = torch.zeros(len(iou), dtype=torch.bool)
     is_seen[list(seen)] = True
     found = {}
@@ -192,20 +179,14 @@ def seen_unseen_iou(
 
 
 def segmentation_metrics(confusion: Tensor) -> Metrics:
-    """Every figure of a segmented set that one confusion matrix gives.
+    """Computes every metric that one confusion matrix gives; errors are those of `class_iou`.
 
     Returns:
         miou (detectron2), miou_ovseg, fwiou, mean_accuracy, pixel_accuracy, pixel_error, unlabelled (the share of
-        counted pixels that were given no class) as floats; classes (present in the truth) and pixels (counted) as
-        int.
-
-    Raises:
-        ValueError, DataError: As for `class_iou`.
+        counted pixels without a class) as floats; classes (present in the truth) and pixels (counted) as int.
     """
-    _, truth, _ = marginals(confusion)
-    total = int(truth.sum())
-    accuracy = pixel_accuracy(confusion)
-    abstained = int(truth.sum() - confusion[:, : len(confusion)].sum())
+    _, truth, predicted = marginals(confusion)
+    total, accuracy = int(truth.sum()), pixel_accuracy(confusion)
     return {
         "miou": mean_iou(confusion, convention="detectron2"),
         "miou_ovseg": mean_iou(confusion, convention="ovseg"),
@@ -213,28 +194,15 @@ def segmentation_metrics(confusion: Tensor) -> Metrics:
         "mean_accuracy": mean_accuracy(confusion),
         "pixel_accuracy": accuracy,
         "pixel_error": 1 - accuracy,
-        "unlabelled": abstained / total,
+        "unlabelled": (total - int(predicted.sum())) / total,
         "classes": int((truth > 0).sum()),
         "pixels": total,
     }
 
 
 def iou_of(hits: Tensor, truth: Tensor, predicted: Tensor, *, convention: Convention) -> Tensor:
-    """Intersection over union from the sizes of intersection, truth and prediction.
-
-    Args:
-        hits: (C,), int, elements of class c predicted as c.
-        truth: (C,), int, elements of class c.
-        predicted: (C,), int, elements predicted as c.
-        convention: Which classes count.
-
-    Returns:
-        (C,), float64; NaN if a class does not count.
-
-    Raises:
-        ConfigError: The convention is unknown.
-        DataError: Nothing is counted.
-    """
+    """`class_iou` from the number of elements of each class that are predicted as it, that have it, and that are
+    predicted to have it, (C,) each."""
     if convention not in CONVENTIONS:
         raise ConfigError(
             f"convention must be one of {', '.join(CONVENTIONS)}. Got {convention!r}."

@@ -1,25 +1,26 @@
 """Segmentation measure: each region of masked images is classified, and each pixel gets the class of its regions.
 
-Two further figures separate the classifier's errors from the proposer's: mIoU of the true regions under the
-classifier (`true_masks_miou`), and mIoU of the proposals under a perfect classifier, which gives each class the
+Two further metrics separate the errors of the classifier from those of the proposals: mIoU of the true regions under
+the classifier (`true_masks_miou`), and mIoU of the proposals under a perfect classifier, which gives each class the
 share of the region's pixels that has it (`true_classes_miou`).
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from torch import Tensor
 
 from radapter.evaluation.classification import class_logits
 from radapter.evaluation.jackknife import miou_pseudo_values, standard_error
-from radapter.evaluation.measure import Measured
 from radapter.evaluation.metrics import Metrics, harmonic_mean
 from radapter.evaluation.miou import class_iou, confusion_matrix, marginals, mean_iou, segmentation_metrics
+from radapter.evaluation.sweep import Measured
 from radapter.models import DualEncoder
-from radapter.segmentation.region_loader import RegionBatch, SeenImage
+from radapter.segmentation.cells import Cells
+from radapter.segmentation.region_loader import RegionBatch, SeenImage, TrueRegions
 from radapter.zeroshot import LinearHead
 
 
@@ -53,14 +54,12 @@ class SegmentationMeasure:
     def observe(self, prepared: LinearHead, batch: RegionBatch) -> Tensor:
         """The class of every cell and of every true region, image by image, int64, on the CPU."""
         scores = class_logits(self.encoder, prepared, batch.pixels).softmax(1).cpu()
-        scores = scores * batch.valid[:, None]  # a region without a pixel says nothing
-        return torch.cat(
-            [
-                part
-                for image, proposed, true in batch.of_images()
-                for part in (image.cells.named(scores[proposed]), scores[true].argmax(1))
-            ]
+        scores = scores * batch.valid[:, None]  # a region without a pixel has no score
+        parts = (
+            (image.cells.named(scores[proposed]), scores[true].argmax(1))
+            for image, proposed, true in batch.of_images()
         )
+        return torch.cat([part for pair in parts for part in pair])
 
     def remember(self, observed: Sequence[Tensor]) -> None:
         """Does nothing: zero-shot predictions are not needed again."""
@@ -68,36 +67,33 @@ class SegmentationMeasure:
     def summarise(
         self, prepared: LinearHead, observed: Sequence[Tensor], truths: Sequence[tuple[SeenImage, ...]]
     ) -> Measured:
-        """The figures of the whole set.
+        """Returns the metrics of the whole set, and the pseudo-values of miou.
 
-        Returns:
-            As `segmentation_metrics`, and miou_se, the jackknife's standard error of miou over images;
-            true_masks_miou and true_classes_miou; region_top1, the share of true regions that are named rightly;
-            miou_unseen if training left out classes that the set shows, and miou_seen and miou_harmonic if it shows
-            others too; "iou/NAME" of each class that the set shows; n, images; regions, proposals. Pseudo-values are
-            those of miou.
+        Beside `segmentation_metrics`: miou_se, the jackknife's standard error of miou over images; true_masks_miou
+        and true_classes_miou; region_top1, the share of true regions whose class is right; miou_unseen if training
+        left out classes that the set shows, and miou_seen and miou_harmonic if it shows others too; "iou/NAME" of
+        each class that the set shows; n, images; regions, proposals.
         """
         images = [image for batch in truths for image in batch]
-        sizes = [size for image in images for size in (len(image.cells.classes), len(image.true.classes))]
+        cells, true = [image.cells for image in images], [image.true for image in images]
+        sizes = [len(groups.classes) for image in images for groups in (image.cells, image.true)]
         named = torch.split(torch.cat(list(observed)), sizes)
-        cells = [
-            _Named(i.cells.classes, of, i.cells.pixels) for i, of in zip(images, named[::2], strict=True)
+        of_cells, of_true = named[::2], named[1::2]
+        classes = len(self.classnames)
+        confusion = _confusion(of_cells, cells, classes)
+        by_image = [
+            torch.stack(marginals(_confusion([found], [groups], classes)))
+            for found, groups in zip(of_cells, cells, strict=True)
         ]
-        true = [_Named(i.true.classes, of, i.true.pixels) for i, of in zip(images, named[1::2], strict=True)]
-        ideal = [_Named(i.cells.classes, i.cells.named(i.shares), i.cells.pixels) for i in images]
-        count = len(self.classnames)
-        confusion, by_class = torch.zeros(count, count + 1, dtype=torch.int64), []
-        for each in cells:
-            of_image = each.confusion(count)
-            confusion += of_image
-            by_class.append(torch.stack(marginals(of_image)))
-        pseudo_values = miou_pseudo_values(*torch.stack(by_class, 1))
+        pseudo_values = miou_pseudo_values(*torch.stack(by_image, 1))
+        ideal = [image.cells.named(image.shares) for image in images]
+        is_right = torch.cat(of_true) == torch.cat([regions.classes for regions in true])
         metrics = {
             **segmentation_metrics(confusion),
             "miou_se": standard_error(pseudo_values),
-            "true_masks_miou": mean_iou(_confusion(true, count)),
-            "true_classes_miou": mean_iou(_confusion(ideal, count)),
-            "region_top1": _share_right(true),
+            "true_masks_miou": mean_iou(_confusion(of_true, true, classes)),
+            "true_classes_miou": mean_iou(_confusion(ideal, cells, classes)),
+            "region_top1": float(is_right.double().mean()),
             **self._by_class(class_iou(confusion)),
             "n": len(images),
             "regions": sum(image.cells.shares.shape[1] for image in images),
@@ -105,40 +101,20 @@ class SegmentationMeasure:
         return Measured(metrics, pseudo_values.float())
 
     def _by_class(self, iou: Tensor) -> Metrics:
-        found = {
-            f"iou/{name}": each
-            for name, each in zip(self.classnames, iou.tolist(), strict=True)
-            if not math.isnan(each)
-        }
-        if self.unseen is None or iou[self.unseen].isnan().all():
+        pairs = zip(self.classnames, iou.tolist(), strict=True)
+        found = {f"iou/{name}": each for name, each in pairs if not math.isnan(each)}
+        if self.unseen is None:
             return found
         unseen, seen = (float(iou[chosen].nanmean()) for chosen in (self.unseen, ~self.unseen))
+        if math.isnan(unseen):
+            return found
         found["miou_unseen"] = unseen
-        return (
-            found
-            if math.isnan(seen)
-            else found | {"miou_seen": seen, "miou_harmonic": harmonic_mean(seen, unseen)}
-        )
+        if not math.isnan(seen):
+            found |= {"miou_seen": seen, "miou_harmonic": harmonic_mean(seen, unseen)}
+        return found
 
 
-class _Named(NamedTuple):
-    """Groups of pixels: their true class, the class they are given (C: none), how many each holds; (K,), int64."""
-
-    truth: Tensor
-    named: Tensor
-    pixels: Tensor
-
-    def confusion(self, classes: int) -> Tensor:
-        return confusion_matrix(self.named, self.truth, classes, ignore=classes, pixels=self.pixels)
-
-
-def _confusion(images: Sequence[_Named], classes: int) -> Tensor:
-    total = torch.zeros(classes, classes + 1, dtype=torch.int64)
-    for image in images:
-        total += image.confusion(classes)
-    return total
-
-
-def _share_right(images: Sequence[_Named]) -> float:
-    hits = torch.cat([image.truth == image.named for image in images])
-    return float(hits.double().mean())
+def _confusion(found: Sequence[Tensor], groups: Sequence[Cells | TrueRegions], classes: int) -> Tensor:
+    """Counts the pixels of images: `found` has the class given to each group of pixels, `classes` for none."""
+    truth, pixels = torch.cat([of.classes for of in groups]), torch.cat([of.pixels for of in groups])
+    return confusion_matrix(torch.cat(list(found)), truth, classes, ignore=classes, pixels=pixels)

@@ -1,4 +1,4 @@
-"""What a run looks like: the table and the frontier, drawn from results.json alone, with no model at hand."""
+"""Reports of a run: the tables and the frontier, made from results.json alone, without a model."""
 
 from radapter.report.frontier import draw, frontier_figure
 from radapter.report.metrics import METRICS

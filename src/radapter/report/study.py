@@ -1,4 +1,4 @@
-"""What a comparison over seeds leaves behind: results.json, tables in Markdown, CSV and LaTeX, frontier.png."""
+"""The files of a comparison over seeds: results.json, tables in Markdown, CSV and LaTeX, frontier.png."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +18,9 @@ FILES = (RESULTS, "results.md", "results.csv", "results.tex", "frontier.png")
 
 
 def write_study(folder: Path, results: Results, *, title: str, command: str) -> str:
-    """Writes the files and returns the Markdown.
+    """Writes the files into `folder`, which is made if absent, and returns the Markdown page.
 
-    Args:
-        folder: made where it is absent.
-        results: as `Study.report` gives them.
-        title: of the page.
-        command: that made it.
+    `title` is the page's title; `command` is the command that made it.
     """
     parts = [f"# {title}", f"    {command}", levels_markdown(results), differences_markdown(results)]
     parts += [results_markdown(results), details_markdown(results), *kept_zero_shot(results)]
@@ -43,13 +39,10 @@ def write_study(folder: Path, results: Results, *, title: str, command: str) -> 
 
 def robustness_markdown(results: Results, standard: Baseline) -> str:
     """Effective and relative robustness of every row, in points, with the spread over seeds."""
+    found = {row.method: row.robustness for row in results.rows if row.robustness is not None}
     lines = [
-        [
-            row.method,
-            *(cell(each, sign=True).text for each in (row.robustness.effective, row.robustness.relative)),
-        ]
-        for row in results.rows
-        if row.robustness is not None
+        [name, *(cell(each, sign=True).text for each in (of.effective, of.relative))]
+        for name, of in found.items()
     ]
     return (
         f"Robustness after Taori et al. 2020, in points. Effective: OOD mean above that of {standard.models} "
@@ -74,7 +67,7 @@ def base_to_novel_markdown(results: Results) -> str:
 
 
 def search_markdown(search: Mapping[str, RateSearch], headline: Headline) -> str:
-    """The search of learning rates: each rate of a training with its score, the chosen one in bold."""
+    """The learning rates of each training with their scores, the chosen one in bold."""
     points = max(len(of.learning_rates) for of in search.values())
     lines = []
     for name, of in search.items():

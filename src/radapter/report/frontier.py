@@ -123,7 +123,7 @@ def _dress(axes: Axes, results: Results, role: Role, off: Sequence[Row]) -> None
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     for level in results.levels.id if results.levels is not None else ():
         axes.axvline(100 * level, color=_FAINT, linewidth=0.8, linestyle=":", zorder=0)
-        place = {"transform": axes.get_xaxis_transform(), "ha": "right", "va": "top"}
+        place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "right", "va": "top"}
         axes.text(100 * level, 0.99, f"{100 * level:.1f} ", fontsize=7.5, color=_GREY, **place)
     if role == "ood":
         _explain(axes, results, off)
@@ -137,7 +137,7 @@ def _explain(axes: Axes, results: Results, off: Sequence[Row]) -> None:
     legend += "large: the alpha of the table"
     if results.levels is not None and results.levels.id:
         legend += "    dotted: fixed ID levels"
-    style = {"transform": axes.transAxes, "fontsize": 8.5, "color": _GREY}
+    style: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 8.5, "color": _GREY}
     axes.text(0, 1.025, legend, **style)
     if off:
         listed = ", ".join("{} ({:.1f} / {:.1f})".format(row.method, *_place(row)) for row in off)
@@ -193,7 +193,7 @@ def _draw_row(axes: Axes, row: Row, role: Role, colour: str, marker: str) -> Non
     x, y = _place(row, role)
     across, up = row.mean("id_mean"), row.mean(MEANS[role])
     if across is not None and across.std is not None and up is not None and up.std is not None:
-        bars = {"xerr": 100 * across.std, "yerr": 100 * up.std, "elinewidth": 1}
+        bars: dict[str, Any] = {"xerr": 100 * across.std, "yerr": 100 * up.std, "elinewidth": 1}
         axes.errorbar(x, y, **bars, color=colour, alpha=0.6, zorder=4)
     size = 13 if marker == "P" else 11  # the plus covers less than the others
     axes.plot(x, y, marker=marker, markersize=size, color=colour, mec="white", mew=1.2, zorder=6)

@@ -1,18 +1,21 @@
 """Evaluation: metrics of matrices, measures of sets, and every alpha between two models.
 
 Reading order: `metrics`, `headline` (the score of a task), `jackknife` (each image's contribution, and two models on
-the same images), `sweep`, `classification`, `interpolation`, `robustness`.
-Retrieval: `cosines`, `retrieval`, `features`, `captioned` (the measure), `eccv_caption`.
-Segmentation: `miou`, `boundary`, `regions` (the measure).
+the same images), `sweep`, `measures`, `interpolation`, `robustness`.
+Retrieval: `cosines`, `retrieval`, `features`, `eccv_caption`. Segmentation: `miou`, `boundary`.
 """
 
 from radapter.evaluation.boundary import boundary_counts, boundary_iou
-from radapter.evaluation.captioned import RetrievalMeasure
-from radapter.evaluation.classification import ClassificationMeasure, alpha_sweep
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
 from radapter.evaluation.jackknife import paired_standard_error, smallest_within_paired_error
+from radapter.evaluation.measures import (
+    ClassificationMeasure,
+    RetrievalMeasure,
+    SegmentationMeasure,
+    alpha_sweep,
+)
 from radapter.evaluation.metrics import Metrics, classification_metrics, harmonic_mean
 from radapter.evaluation.miou import (
     class_iou,
@@ -23,7 +26,6 @@ from radapter.evaluation.miou import (
     seen_unseen_iou,
     segmentation_metrics,
 )
-from radapter.evaluation.regions import SegmentationMeasure
 from radapter.evaluation.retrieval import (
     RetrievalRanks,
     positive_pairs,

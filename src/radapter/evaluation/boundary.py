@@ -5,16 +5,14 @@
 Source: Cheng et al., "Boundary IoU: Improving object-centric image segmentation evaluation", CVPR 2021, and its
 code, bowenc0221/boundary-iou-api.
 
-G_d n G are the pixels of a mask within d of its outline, d = 2 % of the image's diagonal, at least 1 pixel. Distance
-is the larger of the two offsets, as in d erosions by a 3 x 3 square. The edge of the image belongs to the outline.
+G_d n G are the pixels of a mask within d of its outline, d = 2 % of the image's diagonal, at least 1 pixel.
+Distance is the larger of the two offsets, as in d erosions by a 3 x 3 square. The edge of the image belongs to the
+outline, and so does the border to ignored pixels, which are not counted themselves. detectron2 erodes the label
+map instead of each class's mask, which gives different values.
 
-All classes are counted at once. A pixel lies on the rim of its class's mask exactly where two neighbours in the
-square of 2 d + 1 pixels around it differ, or the square leaves the image. Summed tables count such pairs in a time
-that depends neither on d nor on the number of classes.
-
-As for mIoU, intersections and unions are summed over a whole set, class by class. Pixels that the truth ignores are
-not counted, but a true mask has an outline towards them. detectron2 erodes the numbers of the label map instead of
-each class's mask, which gives different values.
+A pixel lies on the rim of its class's mask exactly where two neighbours in the square of 2 d + 1 pixels around it
+differ, or the square leaves the image. Summed tables count such pairs in a time that depends neither on d nor on the
+number of classes.
 """
 
 import math
@@ -35,18 +33,9 @@ def boundary_counts(
 ) -> Tensor:
     """Counts the rim pixels of one image; the counts of a set's images are summed.
 
-    Args:
-        prediction: (H, W), int, class indices; `ignore` means no class.
-        truth: (H, W), int; pixels that are `ignore` are not counted.
-        classes: C.
-        ratio: d over the image's diagonal.
-        ignore: A label outside [0, C - 1].
-
-    Returns:
-        (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction.
-
-    Raises:
-        ValueError: As for `checked_labels`, or the maps are not (H, W).
+    Arguments are those of `confusion_matrix`, but both maps are (H, W); `ratio` is d over the image's diagonal.
+    Returns (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction. Raises ValueError if the
+    shapes do not fit, or a value is neither a class nor `ignore`.
     """
     prediction, truth = checked_labels(prediction, truth, classes, ignore=ignore)
     if truth.ndim != 2:

@@ -51,14 +51,7 @@ def on_grid(features: Tensor) -> Tensor:
 
 
 def cosines_of_pairs(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int = TILE) -> Tensor:
-    """The cosines of P pairs, (P,), float64, as any tile of `queries @ items.T` holds them to the bit.
-
-    Args:
-        queries: Unit norm, (Q, E).
-        items: Unit norm, (K, E).
-        pairs: (P, 2), int64: row of `queries`, row of `items`.
-        tile: Pairs at a time.
-    """
+    """The cosines of P pairs (row of `queries`, row of `items`), (P,), float64; queries and items have unit norm."""
     parts = [
         (on_grid(queries[chunk[:, 0]]) * on_grid(items[chunk[:, 1]])).sum(1)
         for chunk in in_tiles(pairs, tile)
@@ -73,15 +66,7 @@ def count_at_least(
 
         count_p = |{k : queries[query_of[p]] . items[k] >= bounds[p]}|
 
-    Args:
-        queries: Unit norm, (Q, E).
-        items: Unit norm, (K, E).
-        query_of: (P,), int64 in [0, Q).
-        bounds: (P,), float64.
-        tile: Bounds, and items, at a time.
-
-    Returns:
-        (P,), int64.
+    Queries and items have unit norm; `query_of`, (P,), is int64, `bounds`, (P,), float64. `tile` limits memory only.
     """
     counts = torch.zeros_like(query_of)
     for start in range(0, len(query_of), tile):
@@ -97,16 +82,9 @@ def count_at_least(
 def nearest(queries: Tensor, items: Iterable[Tensor], *, top: int) -> tuple[Tensor, Tensor]:
     """Finds the items with the largest cosines, best first; of equal ones the earlier item is first.
 
-    Args:
-        queries: Unit norm, (Q, E).
-        items: Unit norm (unchecked), K rows in parts of (k, E), such as `in_tiles` or slices of a file.
-        top: Items per query; all K if K is smaller.
-
-    Returns:
-        Cosines (Q, top), float64, and row numbers (Q, top), int64.
-
-    Raises:
-        ValueError: `top` is below 1, or queries are not of unit norm.
+    Items have unit norm (unchecked) and come in parts of (k, E), such as `in_tiles` or slices of a file. Returns
+    cosines (Q, top), float64, and row numbers (Q, top), int64; fewer columns if there are fewer items. Raises
+    ValueError if `top` is below 1, or queries (Q, E) are not of unit norm.
     """
     if top < 1:
         raise ValueError(f"top must be >= 1. Got {top}.")

@@ -28,17 +28,10 @@ def eccv_caption_metrics(
     *,
     tile: int = TILE,
 ) -> Metrics:
-    """Computes the metrics of ECCV Caption, CxC and COCO 5K in both directions.
+    """Computes the metrics of ECCV Caption, CxC and COCO 5K in both directions: i2t_eccv_map_at_r and so on.
 
-    Args:
-        image_features: Unit norm, (N, E), float: the 5,000 images of Karpathy's COCO test split.
-        text_features: Unit norm, (M, E), float: their 25,000 captions.
-        image_ids: N COCO image ids.
-        caption_ids: M COCO annotation ids of the captions.
-        tile: Items at a time.
-
-    Returns:
-        i2t_eccv_map_at_r, t2i_eccv_map_at_r, i2t_cxc_r1 and so on, fractions.
+    Features are of unit norm, (N, E) and (M, E): the 5,000 images of Karpathy's COCO test split and their 25,000
+    captions, with N COCO image ids and M COCO annotation ids.
 
     Raises:
         MissingExtraError: `eccv_caption` is not installed.

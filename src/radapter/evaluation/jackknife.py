@@ -7,14 +7,13 @@ images that share a caption):
     p_i = n S - (n - 1) S_i,  S = the score of all n images, S_i = the score of all images but i
     se = sqrt(var(p) / n), with n - 1 in the variance
 
-An accuracy is a mean over images, and its p_i is exactly 1 if image i is right, else 0. Pseudo-values need only each
-image's counts, and nothing random. A bootstrap over images gives the same standard error to a few per cent (a test
-compares them).
+An accuracy is a mean over images, and its p_i is exactly 1 if image i is right, else 0. A bootstrap over images
+gives the same standard error to a few per cent (a test compares them).
 
-Two models are compared on the same images. Most images are right under both or wrong under both, so a difference is
-known far more precisely than either score: error(a, b) = sqrt(var(p_a - p_b) / n). For accuracies, with b images
-that only the first model gets right and c that only the second does, this is the error of the discordant pairs of
-McNemar's test, sqrt((b + c - (b - c)^2 / n) / (n (n - 1))).
+Two models on the same images are mostly right or wrong together, so their difference is known far more precisely
+than either score: error(a, b) = sqrt(var(p_a - p_b) / n). For accuracies, with b images that only the first model
+gets right and c that only the second does, this is the error of the discordant pairs of McNemar's test,
+sqrt((b + c - (b - c)^2 / n) / (n (n - 1))).
 
 Source: Tukey, "Bias and confidence in not-quite large samples", Annals of Mathematical Statistics 1958; Efron and
 Stein, Annals of Statistics 1981; McNemar, Psychometrika 1947.
@@ -36,13 +35,7 @@ _ROUNDING = 1e-6
 def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
     """The pseudo-values of mIoU over images, (N,), float64, in detectron2's convention.
 
-    Args:
-        matched: Pixels of each image and class whose prediction is right, (N, C), int, N at least 1.
-        truth: Pixels that have the class, (N, C), int.
-        predicted: Labelled pixels that are predicted to have it, (N, C), int.
-
-    Raises:
-        ValueError: Shapes differ, or there is no image.
+    The arguments are the `marginals` of each image, (N, C). Raises ValueError if shapes differ or N is 0.
     """
     counts = (matched, truth, predicted)
     if matched.ndim != 2 or len(matched) == 0 or not matched.shape == truth.shape == predicted.shape:
@@ -54,18 +47,10 @@ def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Ten
 
 
 def rsum_pseudo_values(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_text: Tensor) -> Tensor:
-    """The pseudo-values of rsum over U units, an image or a group of images with its captions: (U,), float64, at
-    most 6.
+    """The pseudo-values of rsum over U units, an image or a group of images with its captions: (U,), float64.
 
-    A unit that is left out is no query; it stays as an answer to the others, so that ranks are counted once.
-
-    Args:
-        ranks: Of N images and M texts.
-        unit_of_image: (N,), int in [0, U).
-        unit_of_text: (M,), int in [0, U).
-
-    Raises:
-        ValueError: Shapes do not fit.
+    A unit that is left out is no query; it stays as an answer to the others, so that ranks are counted once. The
+    units of the N images and M texts are int in [0, U). Raises ValueError if shapes do not fit.
     """
     directions = ((ranks.image_to_text, unit_of_image), (ranks.text_to_image, unit_of_text))
     if any(found.shape != unit.shape for found, unit in directions):
@@ -86,10 +71,7 @@ def rsum_pseudo_values(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_tex
 
 
 def standard_error(pseudo_values: Tensor) -> float:
-    """The standard error of a score from its pseudo-values, (N,); 0 for one image.
-
-    The order of the values does not change the last bit.
-    """
+    """The standard error of a score from its pseudo-values, (N,), whose order does not matter; 0 for one image."""
     values = pseudo_values.double().sort().values
     n = len(values)
     return math.sqrt(float((values - values.mean()).square().sum()) / max(n - 1, 1) / n)
@@ -124,15 +106,8 @@ def smallest_within_paired_error(
 
         min {v : score(best) - score(v) <= error(best, v)}
 
-    Taking the best score itself would choose alpha near 1 and lose robustness that ID validation cannot measure.
-
-    Args:
-        values: K alphas or learning rates.
-        scores: K scores on ID validation.
-        pseudo_values: K times (N,), in the same order of images.
-
-    Raises:
-        ValueError: The lengths differ or are 0.
+    Taking the best score itself would choose alpha near 1 and lose robustness that ID validation cannot measure. The
+    K `pseudo_values` are (N,), in the same order of images. Raises ValueError if the lengths differ or are 0.
     """
     if not values or not len(values) == len(scores) == len(pseudo_values):
         raise ValueError(

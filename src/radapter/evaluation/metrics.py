@@ -68,12 +68,9 @@ def is_right(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def macro_f1(logits: Tensor, labels: Tensor) -> float:
-    """F1 of each class that occurs in `labels`, averaged over these classes; (N, C), (N,) -> [0, 1].
+    """F1_c = 2 hits_c / (labelled_c + predicted_c), averaged over the classes that occur in `labels`, in [0, 1].
 
-        F1_c = 2 hits_c / (labelled_c + predicted_c)
-
-    A class without a right prediction has F1 = 0. A class that is predicted but absent from the labels is left out,
-    as in mean_per_class.
+    A class that is predicted but absent from the labels is left out, as in mean_per_class.
     """
     logits, labels = restricted(logits, labels, None)
     predicted = logits.argmax(1)
@@ -85,7 +82,7 @@ def macro_f1(logits: Tensor, labels: Tensor) -> float:
 
 
 def expected_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = CALIBRATION_BINS) -> float:
-    """Distance of confidence and accuracy, averaged over equal-width bins of confidence; (N, C), (N,) -> [0, 1].
+    """Distance of confidence and accuracy, averaged over equal-width bins of confidence, in [0, 1].
 
         ECE = sum_b (n_b / N) |accuracy_b - confidence_b|,  bin b = [b / bins, (b + 1) / bins), the last closed
 
@@ -101,18 +98,13 @@ def expected_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = CA
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
-    """Mean of -log softmax at the label, nats; (N, C), (N,) -> [0, inf)."""
+    """Mean of -log softmax at the label, in nats."""
     logits, labels = restricted(logits, labels, None)
     return float(F.cross_entropy(logits.double(), labels))
 
 
 def brier_score(logits: Tensor, labels: Tensor) -> float:
-    """Squared distance of the probabilities from the one-hot label, mean over samples; (N, C), (N,) -> [0, 2].
-
-        1/N sum_i sum_c (p_ic - [c = label_i])^2
-
-    Source: Brier, Monthly Weather Review 1950. It sums over classes, so 0 is best and 2 is worst.
-    """
+    """1/N sum_i sum_c (p_ic - [c = label_i])^2, in [0, 2], after Brier, Monthly Weather Review 1950."""
     logits, labels = restricted(logits, labels, None)
     errors = logits.double().softmax(1) - F.one_hot(labels, logits.shape[1])
     return float(errors.square().sum(1).mean())
@@ -129,20 +121,14 @@ def harmonic_mean(base: float, novel: float) -> float:
 
 
 def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Restricts logits to the columns `classes`, renumbers the labels within them and checks both.
+    """Restricts logits (N, C) to the columns `classes`, renumbers the labels (N,) within them and checks both.
 
-    Args:
-        logits: (N, C), float.
-        labels: (N,), int in [0, C).
-        classes: (K,), int, distinct (ImageNet-R has 200 of ImageNet's 1,000); None keeps all columns. (K, M) if a
-            class has up to M columns: the largest of their logits is the class's, as WiSE-FT scores ObjectNet. A
-            row may repeat a column to fill up.
+    `classes` is (K,), int, distinct (ImageNet-R has 200 of ImageNet's 1,000); None keeps all columns. It is (K, M)
+    if a class has up to M columns: the largest of their logits is the class's, as WiSE-FT scores ObjectNet. A row
+    may repeat a column to fill up. Errors are those of `classification_metrics`.
 
     Returns:
         (N, K) float32 or wider and (N,) int64.
-
-    Raises:
-        ValueError: Shapes do not fit, logits are not finite, or a label is outside the classes.
     """
     if logits.ndim != 2 or 0 in logits.shape:
         raise ValueError(f"logits must be (N, C) with N and C at least 1. Got {tuple(logits.shape)}.")

@@ -2,18 +2,15 @@
 
     IoU_c = n_cc / (sum_j n_cj + sum_i n_ic - n_cc),   n_ij pixels of class i that are predicted as class j
 
-`confusion_matrix` counts the pixels of one image at the resolution of the truth. The counts are integers, so their
-sum over images and processes is exact. IoU is formed from these sums; the mean of the images' mIoU differs from it.
+`confusion_matrix` counts the pixels of one image at the resolution of the truth. IoU is formed from the sum over
+images and processes, which is exact; the mean of the images' mIoU differs from it.
 
-Two conventions differ in the classes that `mean_iou` averages over:
-    detectron2  those present in the truth. A class that is predicted somewhere but absent costs only the classes
-                whose pixels it took. Source: facebookresearch/detectron2, evaluation/sem_seg_evaluation.py
+Two conventions, which are not comparable, differ in the classes that `mean_iou` averages over (docs/metrics.md):
+    detectron2  those present in the truth. Source: facebookresearch/detectron2, evaluation/sem_seg_evaluation.py
                 (iou_valid = acc_valid and union > 0).
     ovseg       those present in the truth or in the prediction: a class that is predicted but absent counts as 0.
                 Source: `GeneralizedSemSegEvaluator`, the evaluator of SimBaseline (zsseg), OVSeg and works after
                 them (the sum of iou[acc_valid] over the number of iou_valid, pos_gt + pos_pred > 0).
-They are equal if no absent class is predicted; with many names and few images ovseg is lower. Values of the two
-conventions are not comparable. Neither counts a class that is absent from truth and prediction.
 
 A pixel that is given no class is wrong: it stays in its true class's union. detectron2 would drop it from the truth,
 so that abstaining raises the score.
@@ -43,7 +40,7 @@ def confusion_matrix(
         truth: The same shape. Pixels whose truth is `ignore` are not counted.
         classes: C.
         ignore: A label outside [0, C - 1].
-        pixels: The number of pixels that each element stands for, the same shape, int64; None for one.
+        pixels: The number of pixels of each element, the same shape, int64; None for one.
 
     Returns:
         (C, C + 1), int64, on the CPU: rows the truth, columns the prediction, the last one pixels without a class.
@@ -90,35 +87,23 @@ def marginals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def class_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> Tensor:
-    """Intersection over union of each class.
+    """Intersection over union of each class, (C,), float64, in [0, 1]; NaN if a class does not count.
 
-    Args:
-        confusion: (C, C), int, rows the truth; or (C, C + 1), whose last column counts pixels without a class.
-        convention: Which classes count; see this file's docstring.
-
-    Returns:
-        (C,), float64, in [0, 1]; NaN if a class does not count.
-
-    Raises:
-        ValueError: The matrix has another shape or negative counts, or the convention is unknown.
-        DataError: No pixel is counted.
+    `confusion` is (C, C), int, rows the truth, or (C, C + 1), whose last column counts pixels without a class.
+    Raises ValueError for another shape, negative counts or an unknown convention, and DataError if no pixel is
+    counted.
     """
     return iou_of(*marginals(confusion), convention=convention)
 
 
 def mean_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> float:
-    """mIoU: the mean of `class_iou` over the classes that count, in [0, 1]; arguments and errors are the same.
-
-    With one class and no abstaining it is 1, whatever was predicted.
-    """
+    """mIoU: the mean of `class_iou` over the classes that count, in [0, 1]; arguments and errors are the same."""
     return float(class_iou(confusion, convention=convention).nanmean())
 
 
 def frequency_weighted_iou(confusion: Tensor) -> float:
-    """IoU of each class present in the truth, weighted by its share of the counted pixels.
-
-    Source: Long et al., CVPR 2015, "frequency weighted IU". It is the same in both conventions.
-    """
+    """IoU of each class present in the truth, weighted by its share of the counted pixels (Long et al., CVPR 2015,
+    "frequency weighted IU"); the same in both conventions."""
     _, truth, _ = marginals(confusion)
     return float((class_iou(confusion).nan_to_num() * truth / truth.sum()).sum())
 
@@ -143,23 +128,13 @@ def pixel_accuracy(confusion: Tensor) -> float:
 def seen_unseen_iou(
     confusion: Tensor, seen: Collection[int], *, convention: Convention = "detectron2"
 ) -> Metrics:
-    """mIoU of the classes that training saw, of the others, and the harmonic mean of the two.
+    """mIoU of the classes that training saw, by their indices, of the others, and the harmonic mean of the two.
 
-    All classes compete in one matrix: a pixel of an unseen class that is predicted as a seen one costs both.
+    Returns miou_seen, miou_unseen, miou_harmonic. All classes compete in one matrix: a pixel of an unseen class that
+    is predicted as a seen one costs both. Errors are those of `class_iou`; ValueError if an index is no class, and
+    DataError if no seen or no unseen class counts.
 
     Source: Xian et al., CVPR 2019 (SPNet), generalised zero-shot segmentation.
-
-    Args:
-        confusion: As for `class_iou`.
-        seen: Indices of the seen classes; the others are unseen.
-        convention: As for `class_iou`.
-
-    Returns:
-        miou_seen, miou_unseen, miou_harmonic; the last is 0 if both are 0.
-
-    Raises:
-        ValueError: As for `class_iou`, or an index is no class.
-        DataError: No seen or no unseen class counts.
     """
     iou = class_iou(confusion, convention=convention)
     outside = [index for index in seen if not 0 <= index < len(iou)]
@@ -181,9 +156,8 @@ def seen_unseen_iou(
 def segmentation_metrics(confusion: Tensor) -> Metrics:
     """Computes every metric that one confusion matrix gives; errors are those of `class_iou`.
 
-    Returns:
-        miou (detectron2), miou_ovseg, fwiou, mean_accuracy, pixel_accuracy, pixel_error, unlabelled (the share of
-        counted pixels without a class) as floats; classes (present in the truth) and pixels (counted) as int.
+    `miou` is detectron2's, `unlabelled` the share of counted pixels without a class. `classes` (present in the
+    truth) and `pixels` (counted) are int.
     """
     _, truth, predicted = marginals(confusion)
     total, accuracy = int(truth.sum()), pixel_accuracy(confusion)

@@ -133,11 +133,8 @@ class Processes:
         """The result of `work` for each part, in order, in all processes, on the CPU; each part is done by one."""
         for start in range(0, len(parts), self.size):
             own = parts[start + self.rank : start + self.rank + 1]  # empty for some in the last round
-            if self.group is None:
-                yield work(own[0])
-            else:
-                found = self.together(lambda own=own: [work(part).cpu() for part in own])  # type: ignore[misc]
-                yield from chain.from_iterable(found)
+            found = self.together(lambda own=own: [work(part).cpu() for part in own])  # type: ignore[misc]
+            yield from chain.from_iterable(found)
 
     @contextmanager
     def losing_none(self) -> Iterator[None]:

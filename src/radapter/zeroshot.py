@@ -36,17 +36,13 @@ SHORT_TEMPLATES = (
 
 @final
 class LinearHead(nn.Module):
-    """A linear classifier over image features of unit norm.
+    """A linear classifier over image features of unit norm: logits = features @ weight.T + bias.
 
-        logits = features @ weight.T + bias
+    Weight (C, E) and bias (C,) are copied; a bias of None is zero.
 
     Source: the classification head of Wortsman et al., CVPR 2022 (`src/models/zeroshot.py` and `modeling.py` of the
     released wise-ft): the zero-shot head is stored multiplied by the logit scale. Adam's steps do not depend on the
     scale of a gradient, so this fixes how fast training moves the head relative to its start.
-
-    Args:
-        weight: (C, E), copied.
-        bias: (C,), copied; None for zeros.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
@@ -69,9 +65,8 @@ class LinearHead(nn.Module):
 def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
     """Returns the prompt templates of a setting, each with exactly one "{}" where the class name goes.
 
-    Args:
-        spec: "short" (built in), "imagenet" (OpenAI's 80, through open_clip), a text file with one template per
-            line, one template, or a list of them.
+    `spec` is "short" (built in), "imagenet" (OpenAI's 80, through open_clip), a text file with one template per
+    line, one template, or a list of them.
 
     Raises:
         ConfigError: The name is unknown, the file is missing, there is no template, or one has not exactly one "{}".
@@ -143,12 +138,8 @@ def class_embeddings(
 
         embedding_c = normalise(1/T sum_t normalise(g(template_t with classname_c)))
 
-    Args:
-        encoder: Encodes the prompts in evaluation mode; its mode is restored. Equal prompts are encoded once.
-        classnames: C names, no two alike.
-        templates: T templates, each with one "{}".
-        batch_size: Prompts per call of the encoder.
-        processes: Take turns with the batches of prompts; all receive the embeddings.
+    The encoder computes in evaluation mode; equal prompts are encoded once, `batch_size` at a time. Processes take
+    turns with the batches, and all receive the embeddings.
 
     Returns:
         Unit norm, (C, E), float32 or wider, on the encoder's device.

@@ -33,10 +33,8 @@ def eccv_caption_metrics(
     Features are of unit norm, (N, E) and (M, E): the 5,000 images of Karpathy's COCO test split and their 25,000
     captions, with N COCO image ids and M COCO annotation ids.
 
-    Raises:
-        MissingExtraError: `eccv_caption` is not installed.
-        DataError: Images or captions of the split are missing.
-        ValueError: Rows are not of unit norm, or ids do not fit the features.
+    Raises MissingExtraError if `eccv_caption` is not installed, DataError if images or captions of the split are
+    missing, and ValueError if rows are not of unit norm or ids do not fit the features.
     """
     check_pairable(image_features, text_features, tile)
     metrics = _package().Metrics()

@@ -20,19 +20,10 @@ from radapter.zeroshot import class_embeddings, device_of, evaluating, unit_text
 def retrieval_features(
     encoder: DualEncoder, image_batches: Iterable[Tensor], captions: Sequence[str], *, batch_size: int = 256
 ) -> tuple[Tensor, Tensor]:
-    """Encodes images and captions for `retrieval_ranks`, in evaluation mode at the current weights.
+    """Encodes batches of images (B, 3, H, W), and captions, for `retrieval_ranks`, in evaluation mode.
 
-    Args:
-        encoder: Its mode is restored.
-        image_batches: (B, 3, H, W) each, as the encoder's `preprocess` gives them; read once, in order.
-        captions: M texts; equal ones are encoded once.
-        batch_size: Captions at a time.
-
-    Returns:
-        Image features (N, E) and text features (M, E), unit norm, float32 or wider, on the CPU.
-
-    Raises:
-        DataError: There is no image or no caption.
+    Equal captions are encoded once. Returns image features (N, E) and text features (M, E), unit norm, float32 or
+    wider, on the CPU. Raises DataError if there is no image or no caption.
     """
     return encode_images(encoder, image_batches), encode_texts(encoder, captions, batch_size=batch_size)
 
@@ -68,12 +59,8 @@ class KeptTexts:
     """Features of captions and embeddings of class names, each computed once for one state of a text tower.
 
     A sweep moves the weights, but a method may leave the text tower as it is. Code that changes weights reports it
-    with `DualEncoder.weights_changed`, as `sweep` and `measured` do. The SHA-256 of the tower then decides whether
-    the kept features are still valid.
-
-    Args:
-        mib: Memory that they may take; what does not fit is computed again. 256 MiB hold 131,072 captions of 512
-            numbers.
+    with `DualEncoder.weights_changed`, as `sweep` does. The SHA-256 of the tower then decides whether the kept
+    features are still valid. They take up to `mib` MiB (256 hold 131,072 captions of 512 numbers).
     """
 
     def __init__(self, mib: float = 256) -> None:

@@ -5,8 +5,7 @@ offers at an ID of at least x is
 
     F(x) = max { ood : (id, ood) on the path, id >= x }
 
-F is read at ID levels that are the same for every method of a table. A method that does not reach a level has no
-value there, and no method is judged on a range of its own:
+F is read at ID levels that are the same for every method of a table; a method may not reach all of them:
 
     level = zero-shot ID + fraction * (best ID - zero-shot ID),  fraction in 0.25, 0.5, 0.75, 0.9
 

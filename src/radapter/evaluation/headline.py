@@ -13,12 +13,10 @@ TaskName = Literal["classification", "retrieval", "segmentation"]
 @final
 @dataclass(frozen=True)
 class Headline:
-    """How a task's score is read from the metrics of a set.
+    """How a task's score is read from the metrics of a set: a metric, its label, and its largest value, by which
+    it is divided.
 
     Attributes:
-        metric: Its name.
-        label: Its name in tables and messages.
-        most: Its largest value, by which it is divided.
         tie: A metric whose lower value decides between equal scores.
         paper_alpha: Alpha in the paper's experiments of this task.
         parts: Metrics reported set by set beside it, with their spread: its summands, or related ones.

@@ -21,13 +21,8 @@ from radapter.errors import did_you_mean
 class Interpolation:
     """Moves a module between its original and its tuned weights, in place.
 
-    Args:
-        module: May hold more than a tower, such as a trained head.
-        original: Parameter or buffer name in `module` -> tensor before fine-tuning.
-        tuned: The same names -> tensors after it. Those that equal the original are not kept.
-
-    Raises:
-        ValueError: The names differ, are not in the module, or a shape does not fit.
+    Both map names of the module's parameters and buffers to tensors. Raises ValueError if the names differ, are not
+    in the module, or a shape does not fit.
     """
 
     def __init__(

@@ -50,16 +50,10 @@ def class_logits(encoder: DualEncoder, head: LinearHead, pixels: Tensor) -> Tens
 @final
 @dataclass(frozen=True, eq=False)
 class ClassificationMeasure:
-    """Labelled images under a head; `sweep` evaluates it.
+    """Labelled images under a head, which `prepare` returns at the current weights; `sweep` evaluates it.
 
-    Attributes:
-        encoder: Encodes the images.
-        prepare: Returns the head at the current weights.
-        batches: The set.
-        classes: The columns of the head that the set can hold; see `restricted`.
-        name: Name of the set.
-        zero_shot: Set name -> predictions of the zero-shot model, written by `remember`, for the agreement with it.
-            None disables it.
+    `classes` are the columns of the head that the set can hold; see `restricted`. `zero_shot` holds the zero-shot
+    model's predictions by set, written by `remember`, for the agreement with them; None disables it.
     """
 
     encoder: DualEncoder
@@ -122,7 +116,7 @@ def alpha_sweep(
             `lambda: LinearHead.zero_shot(class_embeddings(...), logit_scale)` for the text tower at that alpha.
         sets: Name -> batches, each iterable once.
         alphas: Each in [0, 1].
-        classes: Name -> the columns of the head that this set can hold; see `classification_metrics`.
+        classes: Name -> the columns of the head that this set can hold; see `restricted`.
         zero_shot: Name -> (N,), predictions of the zero-shot model, which alpha 0 writes; they give the agreement.
         progress: As for `sweep`.
     """
@@ -142,7 +136,7 @@ class RetrievalMeasure:
 
     Attributes:
         encoder: Encodes the images.
-        batches: The images in order. If an image is unreadable, its captions are left out too.
+        batches: The images in order. The captions of unreadable images are left out too.
         prepare: Returns the features of the M captions at the current weights, unit norm, (M, E), on the CPU. Sets
             with the same captions share the callable.
         image_of_caption: (M,), int, into the N images.
@@ -212,17 +206,10 @@ class RetrievalMeasure:
 class SegmentationMeasure:
     """The regions of masked images under a zero-shot head; `sweep` evaluates it.
 
-    Each region is classified, and each pixel gets the class of its regions. Two further metrics separate the
-    errors of the classifier from those of the proposals: mIoU of the true regions under the classifier
-    (`true_masks_miou`), and mIoU of the proposals under a perfect classifier, which gives each class the share of
-    the region's pixels that has it (`true_classes_miou`).
-
-    Attributes:
-        encoder: Encodes the regions.
-        prepare: Returns the head at the current weights.
-        batches: The set.
-        classnames: C names.
-        unseen: (C,), bool, the classes that training left out; None if it left out none.
+    Each region is classified, and each pixel gets the class of its regions. Two further metrics separate the errors
+    of the classifier from those of the proposals: mIoU of the true regions under the classifier (`true_masks_miou`),
+    and mIoU of the proposals under a perfect classifier, which gives each class the share of the region's pixels
+    that has it (`true_classes_miou`). `unseen`, (C,), bool, are the classes that training left out.
     """
 
     encoder: DualEncoder
@@ -257,10 +244,10 @@ class SegmentationMeasure:
     ) -> Measured:
         """Returns the metrics of the whole set, and the pseudo-values of miou.
 
-        Beside `segmentation_metrics`: miou_se, the jackknife's standard error of miou over images; true_masks_miou
-        and true_classes_miou; region_top1, the share of true regions whose class is right; miou_unseen if training
-        left out classes that the set shows, and miou_seen and miou_harmonic if it shows others too; "iou/NAME" of
-        each class that the set shows; n, images; regions, proposals.
+        Beside `segmentation_metrics`: miou_se, its standard error over images; true_masks_miou, true_classes_miou;
+        region_top1, the share of true regions whose class is right; miou_unseen if training left out classes that
+        the set shows, and miou_seen and miou_harmonic if it shows others too; "iou/NAME" of each class that the set
+        shows; n, images; regions, proposals.
         """
         images = [image for batch in truths for image in batch]
         cells, true = [image.cells for image in images], [image.true for image in images]

@@ -36,8 +36,8 @@ def confusion_matrix(
     """Counts pixels by class and prediction; the matrices of images and processes are summed.
 
     Args:
-        prediction: Class indices of any shape, such as (H, W), int. `ignore` means no class.
-        truth: The same shape. Pixels whose truth is `ignore` are not counted.
+        prediction: Class indices of any shape, such as (H, W), int; `ignore` means no class.
+        truth: The same shape; pixels that are `ignore` are not counted.
         classes: C.
         ignore: A label outside [0, C - 1].
         pixels: The number of pixels of each element, the same shape, int64; None for one.

@@ -36,11 +36,9 @@ CUTOFFS = (1, 5, 10)
 @final
 @dataclass(frozen=True, eq=False)
 class RetrievalRanks:
-    """Ranks of the right items; 1 is best. If several are right, the best counts and the others are left out.
+    """Ranks of each text's image among all images, (M,), and of each image's caption among all texts, (N,), int64.
 
-    Attributes:
-        text_to_image: (M,), int64: for each text the rank of its image among all N images.
-        image_to_text: (N,), int64: for each image the rank of its caption among all M texts.
+    1 is best. If several items are right, the best counts and the others are left out.
     """
 
     text_to_image: Tensor
@@ -52,10 +50,9 @@ def retrieval_ranks(
 ) -> RetrievalRanks:
     """Ranks every text's image, and every image's best caption, on the features' device.
 
-        text_to_image_m = |{n : x_n . y_m >= x_i . y_m}|, i the image of text m
-        image_to_text_n = 1 + |{m not of image n : x_n . y_m >= max over its own captions}|
+    text_to_image_m = |{n : x_n . y_m >= x_i . y_m}|, i the image of text m
+    image_to_text_n = 1 + |{m not of image n : x_n . y_m >= max over its own captions}|
 
-    Scores are those of `cosines`: equal to the last bit in every tile.
     """
     check_pairable(image_features, text_features, tile)
     image_of_text = _checked_images(image_of_text, len(image_features), len(text_features))
@@ -78,13 +75,9 @@ def retrieval_ranks_of_groups(
 
 
 def retrieval_metrics(ranks: RetrievalRanks) -> Metrics:
-    """Computes Recall at 1, 5 and 10 in both directions, their sum, and median and mean rank.
-
-    Returns:
-        i2t_r1, i2t_r5, i2t_r10, t2i_r1, t2i_r5, t2i_r10 as fractions; rsum, their sum, at most 6 (papers print it
-        times 100); i2t_median_rank, i2t_mean_rank, t2i_median_rank, t2i_mean_rank, of which 1 is best; n images
-        and texts as ints.
-    """
+    """Computes recalls at 1, 5 and 10 in both directions (i2t_r1 ... t2i_r10, fractions), their sum rsum (at most
+    6; papers print it times 100), median and mean ranks (i2t_median_rank ...), and the numbers n of images and
+    texts."""
     directions = {"i2t": ranks.image_to_text.tolist(), "t2i": ranks.text_to_image.tolist()}
     recalls = {
         f"{name}_r{k}": fmean(rank <= k for rank in found)
@@ -103,10 +96,10 @@ def retrieval_metrics(ranks: RetrievalRanks) -> Metrics:
 def retrieval_metrics_over_folds(
     image_features: Tensor, text_features: Tensor, image_of_text: Tensor, *, folds: int = 5, tile: int = TILE
 ) -> Metrics:
-    """Averages the metrics over folds of consecutive images, each with its own captions alone.
+    """Averages `retrieval_metrics` over folds of consecutive images, each with its own captions alone.
 
-    With the 5,000 COCO test images in Karpathy's order and `folds=5` this is COCO-1K. `folds` must divide N. Returns
-    the metrics of `retrieval_metrics`, in which `n` and `texts` count all folds together.
+    With the 5,000 COCO test images in Karpathy's order and `folds=5` this is COCO-1K. `folds` must divide N; `n` and
+    `texts` count all folds together.
     """
     images, texts = len(image_features), len(text_features)
     if folds < 1 or images % folds:
@@ -134,10 +127,7 @@ def retrieval_map_at_r(
 ) -> Metrics:
     """Mean average precision over the first R, the query's number of positives: i2t_map_at_r and t2i_map_at_r.
 
-        MAP@R = 1/R sum_{k = 1..R} (precision at k if the k-th item is a positive, else 0), mean over queries
-
-    Recall@K needs one of the right answers, mAP@R needs all of them first. A wrong item ranks before a positive of
-    the same score.
+    MAP@R = 1/R sum_{k = 1..R} (precision at k if the k-th item is a positive, else 0), mean over queries
     """
     pairs = _checked_positives(image_features, text_features, positives, tile)
     return {

@@ -69,15 +69,10 @@ def relative_robustness(*, tuned: float, base: float) -> float:
 
 
 def read_standard_models(path: str | os.PathLike[str]) -> dict[str, tuple[float, float]]:
-    """Reads standard models from a UTF-8 CSV with the columns model, id and ood, one model per row.
+    """Reads model -> (accuracy in distribution, accuracy under shift), fractions, from a UTF-8 CSV with the columns
+    model, id and ood; others are ignored. If one accuracy is above 1, the whole file is in percent.
 
-    Other columns are ignored. If one accuracy is above 1, the whole file is in percent, otherwise in fractions.
-
-    Returns:
-        Model -> (accuracy in distribution, accuracy under shift), fractions.
-
-    Raises:
-        DataError: The file or a column is missing, a model occurs twice, or a cell is no accuracy.
+    Raises DataError if the file or a column is missing, a model occurs twice, or a cell is no accuracy.
     """
     try:
         rows = list(csv.DictReader(text_lines(path), strict=True))

@@ -30,11 +30,8 @@ Progress = Callable[[str, int], None]
 
 
 class Measured(NamedTuple):
-    """The metrics of a set at the current weights, and jackknife pseudo-values of the task's score.
-
-    The pseudo-values, (N,), float32, are in the set's order of images. They compare two models on the same images;
-    see `jackknife`.
-    """
+    """The metrics of a set at the current weights, and the `jackknife` pseudo-values of the task's score, (N,),
+    float32, in the set's order of images; they compare two models on the same images."""
 
     metrics: Metrics
     pseudo_values: Tensor
@@ -97,8 +94,7 @@ def sweep(
         known: alpha -> name -> metrics that are not computed again (alpha 0 is the same for every method).
         pseudo_values: Receives (alpha, name) -> the pseudo-values of each set and alpha that is computed.
         progress: Called with each set's images, once per image and computed alpha.
-        processes: Each observes its share of a set's batches. The main one computes the metrics, and all receive
-            them.
+        processes: Each observes its share of a set's batches; the main one computes the metrics for all.
 
     Returns:
         alpha -> set name -> metrics, in the order given.

@@ -102,15 +102,10 @@ def edge_lines(search: Mapping[str, RateSearch]) -> list[str]:
 
 
 def results_csv(results: Results) -> str:
-    """Returns one line per method: the task's scores as in results.json, their spread over seeds, seconds, bytes.
-
-    Columns: method, alpha, seeds, learning rate, trained parameters; OOD at fixed ID levels and the hypervolume if
-    methods were compared; means over ID, OOD and transfer sets, and the same at alpha 1 (`id_mean_at_1` and so on);
-    each set, with retrieval's recalls; robustness if the results have a line of standard models; memory of a step,
-    time per epoch.
+    """Returns one line per method: the task's scores in fractions, their spread over seeds, seconds, bytes.
 
     `ood_at_25` is OOD at the level of 25 % of the best ID gain, whose absolute ID is `id_at_25`; `_low` and `_high`
-    are its 95 % interval. An empty cell is a level that is not reached.
+    are its 95 % interval. An empty cell is a level that is not reached. `id_mean_at_1` and so on are at alpha 1.
     """
     lines = [_record(results, row) for row in results.rows]
     out = io.StringIO()
@@ -121,13 +116,7 @@ def results_csv(results: Results) -> str:
 
 
 def results_latex(results: Results) -> str:
-    """Returns a booktabs table of the task's score in per cent, the best of each column in bold.
-
-    Columns: method, trained parameters, OOD at fixed ID levels and the hypervolume if methods were compared, ID
-    mean, each ID set if there are several, OOD mean, each OOD set, Kept (the mean over transfer sets), each transfer
-    set if there are several, the harmonic mean of ID and Kept, memory of a step, time per epoch; beside the means
-    those of retrieval's R@1.
-    """
+    """Returns a booktabs table of the task's score in per cent, the best of each column in bold."""
     columns = _columns(results)
     headers = ["Method", "Trained", *(column.header for column in columns), "Memory, MiB", "s/epoch"]
     body = []

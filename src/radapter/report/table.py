@@ -44,10 +44,8 @@ _HEAD = ("Method", "Alpha", "Trained")
 def grid(results: Results, *, metric: str | None = None) -> Grid:
     """Returns the text of each cell.
 
-    Columns: method, alpha, trained parameters, ID mean, OOD mean, OOD against zero-shot, Kept (the mean over
-    transfer sets); then its harmonic mean with ID, the metrics of `BESIDE`, each set if a role has several, ID
-    calibration error, memory of a step and seconds per epoch if known, seconds. A row has more lines at the alphas
-    of `points_beside`. `metric` is any of the task's `METRICS`; None is the task's score.
+    A row has more lines at the alphas of `points_beside`. `metric` is any of the task's `METRICS`; None is the
+    task's score.
     """
     metric = metric or results.headline.metric
     summary, more, costs = _summary(results, metric), _more(results, metric), _costs(results)

@@ -2,10 +2,9 @@
 
 Reading order: `metrics`, `headline` (the score of a task), `jackknife` (each image's contribution, and two models on
 the same images), `sweep`, `measures`, `interpolation`, `robustness`.
-Retrieval: `cosines`, `retrieval`, `features`, `eccv_caption`. Segmentation: `miou`, `boundary`.
+Retrieval: `cosines`, `retrieval`, `features`, `eccv_caption`. Segmentation: `miou`.
 """
 
-from radapter.evaluation.boundary import boundary_counts, boundary_iou
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
 from radapter.evaluation.interpolation import Interpolation
@@ -18,6 +17,8 @@ from radapter.evaluation.measures import (
 )
 from radapter.evaluation.metrics import Metrics, classification_metrics, harmonic_mean
 from radapter.evaluation.miou import (
+    boundary_counts,
+    boundary_iou,
     class_iou,
     confusion_matrix,
     mean_accuracy,
@@ -45,44 +46,12 @@ from radapter.evaluation.robustness import (
 from radapter.evaluation.sweep import ALPHAS, Measure, Measured, measured, sweep
 
 __all__ = [
-    "ALPHAS",
-    "HEADLINES",
-    "Baseline",
-    "ClassificationMeasure",
-    "Headline",
-    "Interpolation",
-    "Measure",
-    "Measured",
-    "Metrics",
-    "RetrievalMeasure",
-    "RetrievalRanks",
-    "SegmentationMeasure",
-    "TaskName",
-    "alpha_sweep",
-    "boundary_counts",
-    "boundary_iou",
-    "class_iou",
-    "classification_metrics",
-    "confusion_matrix",
-    "effective_robustness",
-    "fit_baseline",
-    "harmonic_mean",
-    "mean_accuracy",
-    "mean_iou",
-    "measured",
-    "paired_standard_error",
-    "pixel_accuracy",
-    "positive_pairs",
-    "read_standard_models",
-    "relative_robustness",
-    "retrieval_features",
-    "retrieval_map_at_r",
-    "retrieval_metrics",
-    "retrieval_metrics_over_folds",
-    "retrieval_ranks",
-    "retrieval_ranks_of_groups",
-    "seen_unseen_iou",
-    "segmentation_metrics",
-    "smallest_within_paired_error",
-    "sweep",
-]
+    "ALPHAS", "HEADLINES", "Baseline", "ClassificationMeasure", "Headline", "Interpolation", "Measure",
+    "Measured", "Metrics", "RetrievalMeasure", "RetrievalRanks", "SegmentationMeasure", "TaskName",
+    "alpha_sweep", "boundary_counts", "boundary_iou", "class_iou", "classification_metrics",
+    "confusion_matrix", "effective_robustness", "fit_baseline", "harmonic_mean", "mean_accuracy",
+    "mean_iou", "measured", "paired_standard_error", "pixel_accuracy", "positive_pairs",
+    "read_standard_models", "relative_robustness", "retrieval_features", "retrieval_map_at_r",
+    "retrieval_metrics", "retrieval_metrics_over_folds", "retrieval_ranks", "retrieval_ranks_of_groups",
+    "seen_unseen_iou", "segmentation_metrics", "smallest_within_paired_error", "sweep",
+]  # fmt: skip

@@ -8,14 +8,6 @@ from radapter.report.sets import sets_tables
 from radapter.report.table import results_markdown, results_table
 
 __all__ = [
-    "METRICS",
-    "beside_table",
-    "chosen_alpha",
-    "details_markdown",
-    "draw",
-    "frontier_figure",
-    "kept_zero_shot",
-    "results_markdown",
-    "results_table",
-    "sets_tables",
-]
+    "METRICS", "beside_table", "chosen_alpha", "details_markdown", "draw", "frontier_figure",
+    "kept_zero_shot", "results_markdown", "results_table", "sets_tables",
+]  # fmt: skip

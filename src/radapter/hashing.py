@@ -26,7 +26,8 @@ def mixed(values: Tensor) -> Tensor:
 def keys(seed: int, index: Tensor, stream: str) -> Tensor:
     """One 64-bit number per index: (N,), int64 -> (N,), int64. `seed` is any integer below 2^63; `stream` names the
     purpose of the numbers, and streams are independent of each other."""
-    start = mixed(torch.tensor(_wrapped(seed * 4 + 1), dtype=torch.int64) * _GOLDEN)
+    signed = (seed * 4 + 1 + 2**63) % 2**64 - 2**63
+    start = mixed(torch.tensor(signed, dtype=torch.int64) * _GOLDEN)
     return mixed(mixed(index.to(torch.int64) * _GOLDEN + start) + zlib.crc32(stream.encode()))
 
 
@@ -50,10 +51,6 @@ def pick(unit: Tensor, weights: Tensor) -> Tensor:
     edges = torch.cumsum(weights.to(torch.float64), 0)
     edges = (edges / edges[-1]).to(torch.float32)[:-1].contiguous()
     return torch.searchsorted(edges, unit.contiguous(), right=True)
-
-
-def _wrapped(value: int) -> int:
-    return (value + 2**63) % 2**64 - 2**63
 
 
 def _shifted(values: Tensor, bits: int) -> Tensor:

@@ -52,13 +52,8 @@ _WRAPPERS = {
 class Processes:
     """This process among those that run the same command; `ALONE` is a process without others.
 
-    Args:
-        group: Its backend reads tensors on their device, for losses and gradients; None for a process alone.
-        host: Its backend reads tensors on the CPU; may be the same.
-
-    Attributes:
-        rank: From 0; 0 is the main process, which writes and prints.
-        size: Number of processes.
+    The backend of `group` reads tensors on their device, for losses and gradients; that of `host`, which may be the
+    same, reads them on the CPU. `rank` 0 of `size` is the main process, which writes and prints.
     """
 
     def __init__(self, group: dist.ProcessGroup | None = None, host: dist.ProcessGroup | None = None) -> None:

@@ -184,10 +184,23 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     file = Path(path)
     if not file.is_file():
         raise ModelError(f"weights file must exist. '{file}' does not.")
-    content = _load_safetensors(file) if file.suffix == ".safetensors" else _load_torch(file)
+    content: Any
+    if file.suffix != ".safetensors":
+        content = _load_torch(file)
+    else:
+        try:
+            content = load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"weights file must be whole safetensors. '{file}': {error}. Copy it again."
+            ) from error
     found = f"a {type(content).__name__}"
     if isinstance(content, Mapping):
-        content = _unwrapped(content, file)
+        if keys := [key for key in STATE_DICTS if isinstance(content.get(key), Mapping)]:
+            content = content[keys[0]]
+        if len(keys) > 1:
+            listed = " and ".join(keys)
+            logger.warning("'%s' holds tensors under %s: those under '%s' are read.", file, listed, keys[0])
         found = f"a dict with the keys {', '.join(map(repr, list(content)[:5]))}"
     if not isinstance(content, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
@@ -295,23 +308,6 @@ def _disk_errors(target: Path) -> Iterator[None]:
 @cache
 def _warn_once(message: str) -> None:
     logger.warning("%s", message)
-
-
-def _load_safetensors(file: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"weights file must be whole safetensors. '{file}': {error}. Copy it again."
-        ) from error
-
-
-def _unwrapped(content: Mapping[Any, Any], file: Path) -> Mapping[Any, Any]:
-    found = [key for key in STATE_DICTS if isinstance(content.get(key), Mapping)]
-    if len(found) > 1:
-        keys = " and ".join(found)
-        logger.warning("'%s' holds tensors under %s: those under '%s' are read.", file, keys, found[0])
-    return content[found[0]] if found else content
 
 
 def _load_torch(file: Path) -> Any:

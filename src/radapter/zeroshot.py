@@ -76,10 +76,8 @@ def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
         return SHORT_TEMPLATES
     if spec == "imagenet":
         return _imagenet_templates()
-    if isinstance(spec, str) and "{}" in spec:
-        found = [spec]
-    elif isinstance(spec, str | os.PathLike):
-        found = _template_file(Path(spec))
+    if isinstance(spec, str | os.PathLike):
+        found = [spec] if isinstance(spec, str) and "{}" in spec else _template_file(Path(spec))
     else:
         found = list(spec)
     if not found:

@@ -1,13 +1,12 @@
 """Evaluation: metrics of matrices, measures of sets, and every alpha between two models.
 
 Reading order: `metrics`, `headline` (the score of a task), `jackknife` (each image's contribution, and two models on
-the same images), `sweep`, `measures`, `interpolation`, `robustness`.
+the same images), `sweep`, `measures`, `robustness`.
 Retrieval: `cosines`, `retrieval`, `features`, `eccv_caption`. Segmentation: `miou`.
 """
 
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
-from radapter.evaluation.interpolation import Interpolation
 from radapter.evaluation.jackknife import paired_standard_error, smallest_within_paired_error
 from radapter.evaluation.measures import (
     ClassificationMeasure,
@@ -43,7 +42,7 @@ from radapter.evaluation.robustness import (
     read_standard_models,
     relative_robustness,
 )
-from radapter.evaluation.sweep import ALPHAS, Measure, Measured, measured, sweep
+from radapter.evaluation.sweep import ALPHAS, Interpolation, Measure, Measured, measured, sweep
 
 __all__ = [
     "ALPHAS", "HEADLINES", "Baseline", "ClassificationMeasure", "Headline", "Interpolation", "Measure",

@@ -108,11 +108,14 @@ class KeptTexts:
         last, revision = self._checked
         if last() is encoder and revision == encoder.revision:
             return
-        tower = sha256_of_tensors(("", tensor) for part in encoder.text_tower() for tensor in _tensors(part))
+        tensors = (
+            tensor
+            for part in encoder.text_tower()
+            for tensor in (
+                [part] if isinstance(part, nn.Parameter) else [*part.parameters(), *part.buffers()]
+            )
+        )
+        tower = sha256_of_tensors(("", tensor) for tensor in tensors)
         if tower != self._tower:
             self._kept.clear()
         self._checked, self._tower = (weakref.ref(encoder), encoder.revision), tower
-
-
-def _tensors(part: nn.Module | nn.Parameter) -> list[Tensor]:
-    return [part] if isinstance(part, nn.Parameter) else [*part.parameters(), *part.buffers()]

@@ -38,10 +38,7 @@ from radapter.zeroshot import LinearHead
 
 
 def class_logits(encoder: DualEncoder, head: LinearHead, pixels: Tensor) -> Tensor:
-    """Class scores of images, (B, 3, H, W) -> (B, C), float32 or wider, in the encoder's current mode and weights.
-
-    logits = normalise(f(pixels)) @ weight.T + bias
-    """
+    """normalise(f(pixels)) @ weight.T + bias, (B, 3, H, W) -> (B, C), float32 or wider, in the encoder's mode."""
     embeddings = encoder.encode_image(pixels.to(head.weight.device))
     logits: Tensor = head(F.normalize(widen(embeddings), dim=-1))
     return logits
@@ -181,9 +178,8 @@ class RetrievalMeasure:
         shown = (image_of_text >= 0).nonzero()[:, 0]  # captions of images that could be read
         groups, targets = self.groups[images], self.targets[images]
         units = torch.unique(groups, return_inverse=True)[1]
-        if int(units.max()) + 1 < len(
-            units
-        ):  # images share captions: each group's equal captions are one text
+        if int(units.max()) + 1 < len(units):
+            # images share captions: each group's equal captions are one text
             texts = torch.stack((groups[image_of_text[shown]], self.texts[shown]), 1)
             first = np.unique(texts.numpy(), axis=0, return_index=True)[1]
             shown = shown[np.sort(first)]
@@ -276,17 +272,12 @@ class SegmentationMeasure:
         return Measured(metrics, pseudo_values.float())
 
     def _by_class(self, iou: Tensor) -> Metrics:
-        pairs = zip(self.classnames, iou.tolist(), strict=True)
-        found = {f"iou/{name}": each for name, each in pairs if not math.isnan(each)}
-        if self.unseen is None:
-            return found
-        unseen, seen = (float(iou[chosen].nanmean()) for chosen in (self.unseen, ~self.unseen))
-        if math.isnan(unseen):
-            return found
-        found["miou_unseen"] = unseen
-        if not math.isnan(seen):
-            found |= {"miou_seen": seen, "miou_harmonic": harmonic_mean(seen, unseen)}
-        return found
+        found = {f"iou/{name}": each for name, each in zip(self.classnames, iou.tolist(), strict=True)}
+        if self.unseen is not None:
+            found["miou_unseen"], seen = (float(iou[of].nanmean()) for of in (self.unseen, ~self.unseen))
+            if not math.isnan(found["miou_unseen"]):
+                found |= {"miou_seen": seen, "miou_harmonic": harmonic_mean(seen, found["miou_unseen"])}
+        return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 def _confusion(found: Sequence[Tensor], groups: Sequence[Cells | TrueRegions], classes: int) -> Tensor:

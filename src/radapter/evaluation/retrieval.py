@@ -1,8 +1,8 @@
 """Image-text retrieval: the rank of the right item among all, Recall@K and mAP@R, in both directions.
 
-Pure functions of features: no model, no device, no loader. Ranks are exact and are counted in tiles, so the matrix
-of all images against all texts never exists; COCO's has 125 million entries. A wrong item with the right one's score
-ranks before it, so that a model that gives everything one score retrieves nothing.
+Pure functions of features. Ranks are exact and are counted in tiles, so the matrix of all images against all texts
+never exists; COCO's has 125 million entries. A wrong item with the right one's score ranks before it, so that a
+model that gives everything one score retrieves nothing.
 
 Source: Recall@K as in Karpathy and Fei-Fei, CVPR 2015; their order of the COCO test images makes the 1K folds.
 mAP@R: Musgrave, Belongie and Lim, "A metric learning reality check", ECCV 2020; for image-text retrieval Chun et
@@ -50,9 +50,9 @@ def retrieval_ranks(
 ) -> RetrievalRanks:
     """Ranks every text's image, and every image's best caption, on the features' device.
 
-    text_to_image_m = |{n : x_n . y_m >= x_i . y_m}|, i the image of text m
-    image_to_text_n = 1 + |{m not of image n : x_n . y_m >= max over its own captions}|
-
+        text_to_image_m = |{n : x_n . y_m >= x_i . y_m}|, i the image of text m
+        image_to_text_n = 1 + |{m not of image n : x_n . y_m >= max over its own captions}|
+    Scores are those of `cosines`: equal to the last bit in every tile.
     """
     check_pairable(image_features, text_features, tile)
     image_of_text = _checked_images(image_of_text, len(image_features), len(text_features))
@@ -67,7 +67,6 @@ def retrieval_ranks_of_groups(
 
         text_to_image_m = 1 + |{n wrong for m : x_n . y_m >= max over the images that are right for m}|
         image_to_text_n = 1 + |{m wrong for n : x_n . y_m >= max over the texts that are right for n}|
-
     If every text has one right image, these are the ranks of `retrieval_ranks`.
     """
     pairs = _checked_positives(image_features, text_features, positives, tile)
@@ -205,12 +204,11 @@ def _checked_images(image_of_text: Tensor, images: int, texts: int) -> Tensor:
             f"Got {image_of_text.dtype}, {tuple(image_of_text.shape)}."
         )
     image_of_text = image_of_text.long()
-    outside = (image_of_text < 0) | (image_of_text >= images)
-    if outside.any():
-        row = int(outside.nonzero()[0])
+    outside = ((image_of_text < 0) | (image_of_text >= images)).nonzero()[:, 0]
+    if len(outside):
         raise ValueError(
-            f"image_of_text must be in [0, {images}). {int(outside.sum())} are not, the first is text {row} "
-            f"with {int(image_of_text[row])}."
+            f"image_of_text must be in [0, {images}). {len(outside)} are not, the first is text {int(outside[0])} "
+            f"with {int(image_of_text[outside[0]])}."
         )
     _check_all_occur(image_of_text, images, "image", "caption")
     return image_of_text

@@ -1,11 +1,10 @@
-"""What tables share: cells with their spread, the best of a column, the lines of a method, Markdown."""
+"""What tables share: alpha curves, cells with their spread, the best of a column, lines of a method, Markdown."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from radapter.report.curves import points_beside
 from radapter.report.metrics import Shown, shown_as
-from radapter.runs.results import MEANS, Figures, Results, Row, Value
+from radapter.runs.results import MEANS, Figures, Results, Row, SweepRow, Value
 from radapter.tasks.suite import Role
 
 ABSENT = "-"
@@ -26,6 +25,63 @@ class Column(NamedTuple):
     header: str
     cell: Callable[[Any], Cell]
     short: str = ""
+
+
+class Curve(NamedTuple):
+    """One trained model at every alpha: its rows of the results, and its points of the sweep, alpha ascending."""
+
+    rows: tuple[Row, ...]
+    points: tuple[SweepRow, ...]
+
+    def at(self, alpha: float) -> SweepRow | None:
+        """The point at that alpha, if the sweep has one."""
+        return next((point for point in self.points if abs(point.alpha - alpha) < 1e-9), None)
+
+
+def curves(results: Results) -> list[Curve]:
+    """Returns every distinct curve of at least two points, in the order of its first row; those without a row come
+    last. Two rows may be on one curve, which the sweep holds under either name or both: WiSE-FT is a point between
+    zero-shot and `full`."""
+    by_method: dict[str, list[SweepRow]] = {}
+    for point in results.sweep:
+        by_method.setdefault(point.method, []).append(point)
+    distinct: dict[tuple[object, ...], tuple[SweepRow, ...]] = {}
+    for sweep in by_method.values():
+        sweep.sort(key=lambda point: point.alpha)
+        if len(sweep) > 1:
+            distinct.setdefault(_shape(sweep), tuple(sweep))
+
+    def is_on(row: Row, shape: tuple[object, ...], points: Sequence[SweepRow]) -> bool:
+        if row.method in by_method:
+            return _shape(by_method[row.method]) == shape
+        # without a sweep of its own, a row is on a curve that has its figures; at alpha 0 all curves meet
+        mine = (row.alpha, row.id, row.ood)
+        return row.alpha != 0 and any((point.alpha, point.id, point.ood) == mine for point in points)
+
+    found = [
+        Curve(tuple(row for row in results.rows if is_on(row, shape, points)), points)
+        for shape, points in distinct.items()
+    ]
+    order = {row.method: index for index, row in enumerate(results.rows)}
+    return sorted(found, key=lambda curve: min((order[row.method] for row in curve.rows), default=len(order)))
+
+
+def at_alpha(results: Results, row: Row, alpha: float) -> SweepRow | None:
+    """The point of a row's curve at an alpha of the sweep; None if there is none."""
+    for curve in curves(results):
+        if any(on_it.method == row.method for on_it in curve.rows):
+            return curve.at(alpha)
+    return None
+
+
+def points_beside(results: Results, row: Row) -> list[SweepRow]:
+    """The points of a row's curve that are shown beside it: alpha 1, and for a single method the paper's alpha."""
+    if row.alpha == 1:
+        return []
+    trained = sum(other.method != "zero-shot" for other in results.rows)
+    alphas = (results.headline.paper_alpha, 1.0) if trained == 1 else (1.0,)
+    points = (at_alpha(results, row, alpha) for alpha in alphas if alpha != row.alpha)
+    return [point for point in points if point is not None]
 
 
 class Line(NamedTuple):
@@ -108,3 +164,7 @@ def markdown(headers: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _shape(points: Sequence[SweepRow]) -> tuple[object, ...]:
+    return tuple((point.alpha, point.id_mean, point.ood_mean, point.kept) for point in points)

@@ -8,6 +8,7 @@ readers can distinguish, and every method has a marker of its own.
 
 import os
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from radapter.report.curves import Curve, curves
+from radapter.report.cells import Curve, curves
 from radapter.runs.results import MEANS, Figures, Results, Row
 from radapter.tasks.suite import Role
 
@@ -87,7 +88,8 @@ def _draw_panel(axes: Axes, results: Results, role: Role) -> list[_Label]:
     """Draws one panel, with the sets of `role` on the vertical axis, and returns its labels, which are not drawn."""
     off = _far_below(results.rows)
     _dress(axes, results, role, off if role == "ood" else [])
-    styles = _styles([row.method for row in results.rows])
+    others = (row.method for row in results.rows if row.method not in {"zero-shot", *_STYLE_OF})
+    styles = _STYLE_OF | dict(zip(others, cycle(_OTHER_STYLES), strict=False))
     hidden = {"zero-shot", *(row.method for row in off)}
     drawn = [curve for curve in curves(results) if _name(curve) not in hidden]
     labels: dict[str, _Label] = {}
@@ -159,12 +161,6 @@ def _far_below(rows: Sequence[Row]) -> list[Row]:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"mean of {len(names)} sets"
-
-
-def _styles(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
-    others = [method for method in methods if method not in _STYLE_OF and method != "zero-shot"]
-    spare = {method: _OTHER_STYLES[i % len(_OTHER_STYLES)] for i, method in enumerate(others)}
-    return {**_STYLE_OF, **spare}
 
 
 def _name(curve: Curve) -> str:

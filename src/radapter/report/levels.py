@@ -3,6 +3,7 @@
 Two methods at their chosen alphas may trade ID against OOD; at one ID they can be compared.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 from rich import box
@@ -11,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from radapter.comparison.levels_over_seeds import sets_levels
-from radapter.report.cells import ABSENT, PERCENT, Cell, Column, alpha_of, cell, markdown, texts_of
-from radapter.report.curves import at_alpha
+from radapter.report.cells import ABSENT, PERCENT, Cell, Column, alpha_of, at_alpha, cell, markdown, texts_of
 from radapter.report.table import caption, framed, kept_note, parameters
 from radapter.runs.levels import Figure, Levels
 from radapter.runs.results import Mean, Results, Row
@@ -57,8 +57,8 @@ def levels_markdown(results: Results) -> str:
         for row, texts in zip(results.rows, texts_of(columns, results.rows), strict=True)
     ]
     table = markdown(["Method", *(column.header for column in columns)], lines)
-    notes = f"{_note(results, results.levels)} {caption(results)} {kept_note(results)}"
-    return f"{_title(results)}\n\n{table}\n\n{notes}\n"
+    notes = [*_notes(results, results.levels), caption(results), kept_note(results)]
+    return f"{_title(results)}\n\n{table}\n\n{' '.join(notes)}\n"
 
 
 def differences_markdown(results: Results) -> str:
@@ -92,19 +92,18 @@ def figure_of(levels: Levels, row: Row, number: int | None) -> Figure | None:
     return None if of is None else of.hypervolume if number is None else of.ood[number]
 
 
-def _note(results: Results, levels: Levels) -> str:
-    sentences = [_levels_of(results, levels)]
+def _notes(results: Results, levels: Levels) -> Iterator[str]:
+    yield _levels_of(results, levels)
     if levels.resamples is not None and levels.id:
-        sentences.append(
+        yield (
             f"Brackets give the 95 % interval of a paired bootstrap over test images ({levels.resamples:,} "
             f"resamples); an end is {_OPEN} if too many resamples do not reach the level."
         )
     id_, ood = (100 * value for value in levels.reference)
-    sentences.append(
+    yield (
         f"{_HYPERVOLUME} is the area that the alpha curve dominates beyond the reference point ({id_:.1f}, "
         f"{ood:.1f}), in % of the area of a perfect model."
     )
-    return " ".join(sentences)
 
 
 def _levels_of(results: Results, levels: Levels) -> str:
@@ -120,8 +119,7 @@ def _levels_of(results: Results, levels: Levels) -> str:
 
 def _columns(results: Results, levels: Levels, *, spread: bool) -> list[Column]:
     means: dict[str, Mean] = {"ID": "id_mean", "OOD": "ood_mean"}
-    if results.sets("transfer"):
-        means["Kept"] = "kept"
+    means |= {"Kept": "kept"} if results.sets("transfer") else {}
     at_end = [header for header in means if spread or header != "Kept"]
 
     def figure(number: int | None, row: Row) -> Cell:

@@ -28,18 +28,17 @@ def chosen_alpha(results: Results) -> list[str]:
     """A sentence for each method of a run whose alpha above 0 was chosen on ID validation: rule and scores."""
     return [
         f"{row.method}: alpha {row.alpha:g} is the {selection.rule} on {selection.n:,} ID validation images. "
-        f"{_beside_the_best(row.alpha, selection)}"
+        f"{_compared(row.alpha, selection)}"
         for row in results.rows
         if (selection := row.selection) is not None and selection.best_alpha is not None and row.alpha > 0
     ]
 
 
-def _beside_the_best(alpha: float, selection: Selection) -> str:
+def _compared(alpha: float, selection: Selection) -> str:
     if selection.best_alpha == alpha:
         return "It is also the best alpha."
-    gain, error = _points(selection)
-    best = f"The best alpha, {selection.best_alpha:g}, scores {gain} points higher"
-    return f"{best}; the standard error is {error} points."
+    best = f"The best alpha, {selection.best_alpha:g}, scores"
+    return "{} {} points higher; the standard error is {} points.".format(best, *_points(selection))
 
 
 def _points(selection: Selection) -> tuple[str, str]:

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from radapter.evaluation import Baseline, Headline
-from radapter.report.cells import ABSENT, Column, cell, markdown, mean_cell, set_cell, texts_of
-from radapter.report.curves import at_alpha
+from radapter.report.cells import ABSENT, Column, at_alpha, cell, markdown, mean_cell, set_cell, texts_of
 from radapter.report.frontier import draw
 from radapter.report.levels import differences_markdown, figure_of, level_headers, levels_markdown
 from radapter.report.metrics import BESIDE
@@ -25,10 +24,8 @@ _SPECIAL = str.maketrans({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r
 
 
 def write_study(folder: Path, results: Results, *, title: str, command: str) -> str:
-    """Writes the files into `folder`, which is made if absent, and returns the Markdown page.
-
-    `title` is the page's title; `command` is the command that made it.
-    """
+    """Writes the files into `folder`, which is made if absent, and returns the Markdown page, which has the title
+    and the command that made it."""
     parts = [f"# {title}", f"    {command}", levels_markdown(results), differences_markdown(results)]
     parts += [results_markdown(results), details_markdown(results), *kept_zero_shot(results)]
     parts += [robustness_markdown(results, results.standard_models)] if results.standard_models else []
@@ -201,20 +198,15 @@ def _columns(results: Results) -> list[Column]:
             Column(header, lambda row, number=number: cell(_value(figure_of(levels, row, number))))  # type: ignore[misc]
             for header, number in level_headers(levels)
         ]
-    roles: dict[Role, tuple[str, str]] = {
-        "id": ("ID", "ID"),
-        "ood": ("OOD", "OOD mean"),
-        "transfer": ("Transfer", "Kept"),
-    }
-    for role, (label, header) in roles.items():
+    roles: list[tuple[Role, str, str]] = [
+        ("id", "ID", "ID"), ("ood", "OOD", "OOD mean"), ("transfer", "Transfer", "Kept")
+    ]  # fmt: skip
+    for role, label, header in roles:
         names = results.sets(role)
-        metrics = {headline: header} | {
-            metric: f"{label} {of}" for metric, of in BESIDE[results.task].items()
-        }
-        if names:
-            columns += [
-                Column(of, partial(mean_cell, results, role, metric)) for metric, of in metrics.items()
-            ]
+        for metric, of in ({headline: ""} | BESIDE[results.task]).items() if names else ():
+            columns.append(
+                Column(f"{label} {of}" if of else header, partial(mean_cell, results, role, metric))
+            )
         if role == "ood" or len(names) > 1:
             columns += [Column(name, partial(set_cell, results, role, name, headline)) for name in names]
     if results.sets("transfer"):

@@ -28,10 +28,7 @@ class GridLine(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """The table's text.
-
-    A narrow terminal shows only the first `summary` columns; single sets, calibration and time follow.
-    """
+    """The table's text; a narrow terminal shows only the first `summary` columns."""
 
     headers: tuple[str, ...]
     lines: tuple[GridLine, ...]
@@ -48,7 +45,7 @@ def grid(results: Results, *, metric: str | None = None) -> Grid:
     task's score.
     """
     metric = metric or results.headline.metric
-    summary, more, costs = _summary(results, metric), _more(results, metric), _costs(results)
+    (summary, more), costs = _columns(results, metric), _costs(results)
     columns = [*summary, *more]
     best_rows = [best_of([column.cell(row) for row in results.rows]) for column in columns]
     methods = [row.method for row in results.rows]
@@ -63,51 +60,39 @@ def grid(results: Results, *, metric: str | None = None) -> Grid:
     return Grid(headers, tuple(lines), len(_HEAD) + len(summary))
 
 
-def _summary(results: Results, metric: str) -> list[Column]:
-    """ID, OOD, OOD against zero-shot, Kept."""
-    mean = partial(mean_of, results, "ood", metric)
-    reference = next((mean(row) for row in results.rows if row.method == "zero-shot"), None)
+def _columns(results: Results, metric: str) -> tuple[list[Column], list[Column]]:
+    """ID, OOD, OOD against zero-shot, Kept; then H, the metrics of `BESIDE`, single sets, calibration."""
+    shown = shown_as(results.task, metric)
+    ood = partial(mean_of, results, "ood", metric)
+    reference = next((ood(row) for row in results.rows if row.method == "zero-shot"), None)
+
+    def mean(header: str, role: Role, of: str = metric) -> Column:
+        return Column(header, partial(mean_cell, results, role, of))
 
     def gain(figures: Figures) -> Cell:
-        value = mean(figures)
+        value = ood(figures)
         if value is None or reference is None or figures.method == "zero-shot":
             return Cell(ABSENT)
-        return Cell(shown_as(results.task, metric).text(value.mean - reference.mean, sign=True))
+        return Cell(shown.text(value.mean - reference.mean, sign=True))
 
-    columns = [Column("ID", partial(mean_cell, results, "id", metric))]
+    summary, more = [mean("ID", "id")], []
     if results.sets("ood"):
-        columns += [
-            Column("OOD mean", partial(mean_cell, results, "ood", metric)),
-            Column("vs zero-shot", gain),
-        ]
+        summary += [mean("OOD mean", "ood"), Column("vs zero-shot", gain)]
     if results.sets("transfer"):
-        columns.append(Column("Kept", partial(mean_cell, results, "transfer", metric)))
-    return columns
-
-
-def _more(results: Results, metric: str) -> list[Column]:
-    """H, the metrics of `BESIDE`, single sets, calibration."""
-    columns = []
-    is_headline = metric == results.headline.metric
-    if is_headline and results.sets("transfer"):
-        shown = shown_as(results.task, metric)
-        columns.append(Column("H", lambda figures: cell(figures.mean("harmonic_mean"), shown)))
+        summary.append(mean("Kept", "transfer"))
+    is_score = metric == results.headline.metric
+    if is_score and results.sets("transfer"):
+        more.append(Column("H", lambda figures: cell(figures.mean("harmonic_mean"), shown)))
     roles: dict[Role, str] = {"id": "ID", "ood": "OOD"}
-    columns += [
-        Column(f"{label} {header}", partial(mean_cell, results, role, name))
-        for role, label in roles.items()
-        if is_headline and results.sets(role)
-        for name, header in BESIDE[results.task].items()
-    ]
-    columns += [
-        Column(name, partial(set_cell, results, role, name, metric))
-        for role in TESTED
-        if len(results.sets(role)) > 1
-        for name in results.sets(role)
-    ]
-    if is_headline and all("ece" in of for row in results.rows for of in row.id.values()):
-        columns.append(Column("ID ECE", partial(mean_cell, results, "id", "ece")))
-    return columns
+    for role in roles if is_score else ():
+        if results.sets(role):
+            more += [mean(f"{roles[role]} {of}", role, name) for name, of in BESIDE[results.task].items()]
+    for role in TESTED:
+        if len(names := results.sets(role)) > 1:
+            more += [Column(name, partial(set_cell, results, role, name, metric)) for name in names]
+    if is_score and all("ece" in of for row in results.rows for of in row.id.values()):
+        more.append(mean("ID ECE", "id", "ece"))
+    return summary, more
 
 
 def _costs(results: Results) -> dict[str, Callable[[Row], str | None]]:
@@ -138,10 +123,8 @@ def results_table(results: Results, *, metric: str | None = None, width: int | N
     for index in columns:
         table.add_column(whole.headers[index], justify="left" if index == 0 else "right", no_wrap=True)
     for line in whole.lines:
-        cells = [
-            Text(line.cells[i], style="bold" if i in line.best else "dim" if line.beside else "")
-            for i in columns
-        ]
+        styles = ("bold" if i in line.best else "dim" if line.beside else "" for i in columns)
+        cells = [Text(line.cells[i], style) for i, style in zip(columns, styles, strict=True)]
         if line.beside:
             cells[0] = Text(f"  {line.cells[0]}", style="dim")
         table.add_row(*cells)
@@ -157,10 +140,10 @@ def framed(table: Table, *, title: str, notes: str = "") -> Group:
 def results_markdown(results: Results, *, metric: str | None = None) -> str:
     """The same table in Markdown with aligned columns; other alphas in italics."""
     whole = grid(results, metric=metric)
-    body = [
-        [_markdown_cell(cell, bold=i in line.best, italic=line.beside) for i, cell in enumerate(line.cells)]
-        for line in whole.lines
-    ]
+    body = []
+    for line in whole.lines:
+        marks = ("**" if i in line.best else "*" if line.beside else "" for i in range(len(line.cells)))
+        body.append([text and f"{mark}{text}{mark}" for text, mark in zip(line.cells, marks, strict=True)])
     widths = [max(map(len, column)) for column in zip(whole.headers, *body, strict=True)]
 
     def drawn(cells: Sequence[str]) -> str:
@@ -187,11 +170,9 @@ def parameters(count: int) -> str:
     """A number of parameters in words: 0, 950, 165 k, 20.5 M, 1.20 B."""
     if count < 1000:
         return str(count)
-    for unit, size in (("k", 1e3), ("M", 1e6), ("B", 1e9)):
-        if count < 999.5 * size:
-            value = count / size
-            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
-    return f"{count / 1e9:.0f} B"
+    unit, size = next((of for of in (("k", 1e3), ("M", 1e6)) if count < 999.5 * of[1]), ("B", 1e9))
+    value = count / size
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
 
 
 def duration(seconds: float) -> str:
@@ -234,9 +215,3 @@ def _width(whole: Grid, columns: Sequence[int]) -> int:
     rows = (whole.headers, *(line.cells for line in whole.lines))
     widths = [max(len(row[i]) for row in rows) for i in columns]
     return sum(widths) + 3 * len(widths) + 2
-
-
-def _markdown_cell(text: str, *, bold: bool, italic: bool) -> str:
-    if not text:
-        return text
-    return f"**{text}**" if bold else f"*{text}*" if italic else text

@@ -23,23 +23,7 @@ from radapter.zeroshot import LinearHead, class_embeddings, templates
 __version__ = version("radapter")
 
 __all__ = [
-    "ClassHead",
-    "DualEncoder",
-    "Ema",
-    "LinearHead",
-    "RAdapterConfig",
-    "RAdapterModel",
-    "__version__",
-    "alpha_sweep",
-    "class_embeddings",
-    "clip_loss",
-    "export",
-    "fingerprint",
-    "head_cross_entropy",
-    "load",
-    "mpm_nce",
-    "mpm_nce_tiled",
-    "set_alpha",
-    "siglip_loss",
-    "templates",
-]
+    "ClassHead", "DualEncoder", "Ema", "LinearHead", "RAdapterConfig", "RAdapterModel", "__version__",
+    "alpha_sweep", "class_embeddings", "clip_loss", "export", "fingerprint", "head_cross_entropy", "load",
+    "mpm_nce", "mpm_nce_tiled", "set_alpha", "siglip_loss", "templates",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Everything radapter raises on purpose. The cause is a file, a setting or data: the command line exits with 2.
+"""The errors that radapter raises on purpose, caused by a file, a setting or data.
 
     RAdapterError                the command line prints the message and exits with 2
     ├── InputError               the user's input; nothing was written or changed
@@ -7,20 +7,20 @@
     │   ├── ModelError           a model name, folder or weights file
     │   ├── DataError            a data set
     │   │   └── ImageError       one image
-    │   ├── RunError             a run folder: other settings, other data, another base model, no whole checkpoint
-    │   │   └── DiskError        it is on a full or a read-only disk
+    │   ├── RunError             a run directory: other settings, data or base model, no complete checkpoint
+    │   │   └── DiskError        a full or read-only disk
     │   ├── PeerError            another process of the same command ended or does not answer
     │   ├── ReaderError          a reader process was killed
     │   ├── UnsafeFileError      a file that could run code when opened
     │   └── MissingExtraError    an optional dependency (also an ImportError)
-    ├── LeakError                a test set was asked for while something was still being chosen
+    ├── LeakError                a test set was requested before everything was chosen
     ├── MergeError               merging would give wrong weights; nothing was merged (also a ValueError, as in PEFT)
     ├── ExportError              the exported model differs from the one in memory; nothing was written
     ├── DamagedError             a folder whose files no longer match its manifest
-    └── DivergedError            training, or the model that it left, gave non-finite values (also a ValueError)
+    └── DivergedError            training, or the resulting model, gave non-finite values (also a ValueError)
 
-A message says name, requirement, value and remedy, in this order. Any other exception is a fault of radapter's own:
-the command line prints its traceback, asks for a report and exits with 1.
+A message gives name, requirement, value and remedy, in this order. Any other exception is a bug in radapter: the
+command line prints its traceback, asks for a report and exits with 1.
 """
 
 import difflib
@@ -30,11 +30,11 @@ from typing import Any
 
 
 class RAdapterError(Exception):
-    """Base of every error that radapter raises on purpose: files, settings or data are the cause, not radapter."""
+    """Base of every error that radapter raises on purpose."""
 
 
 class InputError(RAdapterError):
-    """Something the user gave cannot be used; nothing was written or changed."""
+    """The user's input cannot be used; nothing was written or changed."""
 
 
 class ConfigError(InputError, ValueError):
@@ -58,19 +58,19 @@ class ImageError(DataError):
 
 
 class RunError(InputError):
-    """A run folder does not fit what is asked of it."""
+    """A run directory does not fit the command."""
 
 
 class DiskError(RunError):
-    """The disk is full or read-only; what was there before is intact."""
+    """The disk is full or read-only; existing files are intact."""
 
 
 class PeerError(InputError):
-    """Another process of the same command ended, or did not answer within the time that the user set."""
+    """Another process of the same command ended, or did not answer within the timeout."""
 
 
 class ReaderError(InputError):
-    """A process that reads training data was killed, usually for the lack of memory."""
+    """A process that reads training data was killed, usually for lack of memory."""
 
 
 class UnsafeFileError(InputError):
@@ -82,7 +82,7 @@ class MissingExtraError(InputError, ImportError):
 
 
 class LeakError(RAdapterError):
-    """A test set was asked for before everything was chosen; nothing of it was read."""
+    """A test set was requested before everything was chosen; it was not read."""
 
 
 class MergeError(RAdapterError, ValueError):
@@ -110,7 +110,7 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence with the nearest known names, with a leading space; empty where none is near."""
+    """A sentence with the nearest known names, with a leading space; empty if none is near."""
     names = nearest(name, known)
     return f" Did you mean {' or '.join(repr(n) for n in names)}?" if names else ""
 

@@ -1,7 +1,7 @@
-"""Files that somebody else may have written: only regular ones of a bounded size are opened, and JSON is checked.
+"""Reads files that others may have written: only regular files of a bounded size, and checked JSON.
 
-Every fault of a file is an OSError and every fault of JSON a ValueError, so callers handle them like a missing file
-and a syntax error.
+Every problem with a file is an OSError and every problem with JSON a ValueError, so that callers handle them like a
+missing file and a syntax error.
 """
 
 import errno
@@ -14,14 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-IMAGE_FILE = 2**30
-"""Bytes that an image or mask file may have."""
-TABLE_FILE = 4 * 2**30
-"""Bytes that a table may have, which is read line by line."""
-TEXT_FILE = 2**30
-"""Bytes that a text or JSON file may have, which is read whole."""
-MAX_LINE = 16 * 2**20
-"""Characters that a line of a table may have."""
+# The most bytes of an image or mask file, of a table, which is read line by line, and of a text or JSON file
+IMAGE_FILE, TABLE_FILE, TEXT_FILE = 2**30, 4 * 2**30, 2**30
+MAX_LINE = 16 * 2**20  # characters of a line of a table
 
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -34,8 +29,8 @@ _HALF = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
 def open_regular(path: str | os.PathLike[str], *, limit: int) -> BinaryIO:
-    """Opens a regular file for reading; a link to one is followed. Raises OSError if the file is missing, a FIFO,
-    socket, device or folder, or larger than `limit` bytes, or the name is impossible."""
+    """Opens a regular file, or a link to one, for reading. Raises OSError if it is missing, not a regular file, or
+    larger than `limit` bytes, or the name is impossible."""
     name = os.fspath(path)
     try:
         _refuse(os.stat(name), name, limit)  # noqa: PTH116
@@ -52,10 +47,10 @@ def open_regular(path: str | os.PathLike[str], *, limit: int) -> BinaryIO:
 
 
 def read_bytes(path: str | os.PathLike[str], *, limit: int) -> bytes:
-    """The content of a regular file; raises OSError as `open_regular`, also if more than `limit` bytes come."""
+    """The content of a regular file; raises OSError as `open_regular`, also if it yields more than `limit` bytes."""
     with open_regular(path, limit=limit) as file:
         content = file.read(limit + 1)
-    if len(content) > limit:  # of a file that grows, or of one without a size, as in /proc
+    if len(content) > limit:  # the file grows, or has no size, as in /proc
         raise _too_large(len(content), os.fspath(path), limit)
     return content
 
@@ -67,8 +62,8 @@ def read_text(path: str | os.PathLike[str], *, limit: int = TEXT_FILE) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parses JSON. Raises ValueError if it is no JSON, nested too deeply, has a number of thousands of digits, or
-    text with half of a surrogate pair, which no file and no tokenizer takes."""
+    """Parses JSON. Raises ValueError if it is not JSON, nested too deeply, or has a number of thousands of digits or
+    text with half of a surrogate pair, which cannot be written or tokenized."""
     try:
         content = json.loads(text)
     except RecursionError as error:

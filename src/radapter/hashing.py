@@ -1,7 +1,7 @@
 """Random numbers that are a pure function of (seed, index, stream): a counter hash instead of a generator.
 
 A generator's n-th draw depends on everything drawn before it; a hash does not. A scene, an augmentation or the coin
-of adapter dropping is therefore bitwise the same in every batch. The mixer is SplitMix64's finaliser.
+of adapter dropping is therefore bitwise the same in every batch.
 
 Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 """
@@ -17,36 +17,22 @@ _SECOND = -7723592293110705685  # 0x94D049BB133111EB
 
 
 def mixed(values: Tensor) -> Tensor:
-    """SplitMix64's finaliser, element by element: int64 of any shape to int64, with wrapping multiplication.
-
-    Every output bit depends on every input bit.
-    """
+    """SplitMix64's finaliser, element by element: int64 of any shape to int64, with wrapping multiplication."""
     values = (values ^ _shifted(values, 30)) * _FIRST
     values = (values ^ _shifted(values, 27)) * _SECOND
     return values ^ _shifted(values, 31)
 
 
 def keys(seed: int, index: Tensor, stream: str) -> Tensor:
-    """One 64-bit number per index and stream.
-
-    Args:
-        seed: Any integer below 2^63.
-        index: (N,), int64.
-        stream: Purpose of the number; streams are independent of each other.
-
-    Returns:
-        (N,), int64.
-    """
-    start = mixed(torch.tensor(_wrapped(seed * 4 + 1), dtype=torch.int64) * _GOLDEN)
+    """One 64-bit number per index: (N,), int64 -> (N,), int64. `seed` is any integer below 2^63; `stream` names the
+    purpose of the numbers, and streams are independent of each other."""
+    signed = (seed * 4 + 1 + 2**63) % 2**64 - 2**63
+    start = mixed(torch.tensor(signed, dtype=torch.int64) * _GOLDEN)
     return mixed(mixed(index.to(torch.int64) * _GOLDEN + start) + zlib.crc32(stream.encode()))
 
 
 def uniform(seed: int, index: Tensor, stream: str, count: int = 1) -> Tensor:
-    """Uniform numbers in [0, 1), `count` per index; the first three arguments are those of `keys`.
-
-    Returns:
-        (N, count), float32, multiples of 2^-24.
-    """
+    """Uniform numbers in [0, 1), (N, count), float32, multiples of 2^-24; other arguments are those of `keys`."""
     column = torch.arange(1, count + 1, dtype=torch.int64, device=index.device) * _GOLDEN
     bits = mixed(keys(seed, index, stream)[:, None] + column)
     return _shifted(bits, 40).to(torch.float32) * 2.0**-24
@@ -58,24 +44,15 @@ def between(low: float | Tensor, high: float | Tensor, unit: Tensor) -> Tensor:
 
 
 def pick(unit: Tensor, weights: Tensor) -> Tensor:
-    """Draws from a categorical distribution by inversion.
+    """Draws int64 in [0, K) from a categorical distribution by inversion, in the shape of `unit`.
 
-    Args:
-        unit: Uniform numbers in [0, 1), any shape.
-        weights: (K,), non-negative, not all zero.
-
-    Returns:
-        int64 in [0, K), the shape of `unit`.
+    `unit` is uniform in [0, 1); `weights`, (K,), are non-negative and not all zero.
     """
     edges = torch.cumsum(weights.to(torch.float64), 0)
     edges = (edges / edges[-1]).to(torch.float32)[:-1].contiguous()
     return torch.searchsorted(edges, unit.contiguous(), right=True)
 
 
-def _wrapped(value: int) -> int:
-    return (value + 2**63) % 2**64 - 2**63
-
-
 def _shifted(values: Tensor, bits: int) -> Tensor:
-    # int64 >> keeps the sign; the mask makes it the logical shift that the mixer is defined with.
+    # int64 >> keeps the sign; the mask makes it the logical shift of the mixer's definition
     return (values >> bits) & ((1 << (64 - bits)) - 1)

@@ -12,10 +12,9 @@ from typing import IO, Any
 
 import torch
 
-_WITHOUT_MEANING = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "PROTO", "FRAME")
+_IGNORED = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "PROTO", "FRAME")
 
-Opcode = tuple[str, Any]
-"""Name and argument."""
+Opcode = tuple[str, Any]  # name and argument
 
 
 def is_pickle(file: Path) -> bool:
@@ -31,11 +30,9 @@ def is_pickle(file: Path) -> bool:
 
 
 def tensors_of(file: Path, keys: Sequence[str]) -> str:
-    """Returns the Python expression that loads the named tensors of a pickled file.
+    """Returns the Python expression that loads the named tensors of a file of `torch.save` or `pickle.dump`.
 
-    Args:
-        file: Written by `torch.save` or `pickle.dump`: a module, a dict, or a dict with either under one of `keys`.
-        keys: Of the outer dict; the first that the file has is used.
+    The file holds a module, a dict, or a dict with either under one of `keys`; the first key that it has is used.
     """
     opcodes, by_torch = _opcodes(file)
     loaded = (
@@ -79,8 +76,8 @@ def _opcodes_of(stream: IO[bytes]) -> list[Opcode]:
     found = []
     try:
         for opcode, value, _ in pickletools.genops(stream):
-            if opcode.name not in _WITHOUT_MEANING:
+            if opcode.name not in _IGNORED:
                 found.append((opcode.name, value))
-    except Exception:  # damaged further on: genops raises whatever its parsing of the bytes raises
+    except Exception:  # damaged bytes: genops raises whatever its parsing raises
         return found
     return found

@@ -1,8 +1,7 @@
 """The processes that run one command together, as `torchrun` or `accelerate launch` started them.
 
 All communication between processes except gradients and features goes through this file: shares of the work, actions
-of the main process alone, and errors, which end all processes alike. It uses the hosts' network, so no GPU is
-needed.
+of the main process alone, and errors. It needs no GPU.
 
 An error inside `together`, `on_main` or `in_turn` is raised in every process, and the main one prints it. Any other
 error ends its own process, and the launcher ends the rest.
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import chain
-from typing import Any, NoReturn, TypeVar, final
+from typing import Any, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -38,21 +37,23 @@ STOPPING = tuple(
 )
 """Signals by which people, terminals and schedulers end a run."""
 TIMEOUT_MINUTES = 30.0
-"""Minutes after which a process that does not answer is given up, unless something else is asked for."""
+"""Default minutes after which a command stops waiting for a process that does not answer."""
+
+_LOG = logging.getLogger(__name__)
+_SHARED = "_radapter_shared"
+_WRAPPERS = {
+    "ACCELERATE_USE_FSDP": "--use_fsdp",
+    "ACCELERATE_USE_DEEPSPEED": "--use_deepspeed",
+    "ACCELERATE_USE_MEGATRON_LM": "--use_megatron_lm",
+}
 
 
 @final
 class Processes:
     """This process among those that run the same command; `ALONE` is a process without others.
 
-    Args:
-        group: Its backend reads tensors on their device: for losses and gradients.
-        host: Its backend reads tensors on the CPU; may be the same.
-
-    Attributes:
-        group: None for a process alone.
-        rank: From 0; 0 is the main process, which writes and prints.
-        size: Number of processes.
+    The backend of `group` reads tensors on their device, for losses and gradients; that of `host`, which may be the
+    same, reads them on the CPU. `rank` 0 of `size` is the main process, which writes and prints.
     """
 
     def __init__(self, group: dist.ProcessGroup | None = None, host: dist.ProcessGroup | None = None) -> None:
@@ -93,11 +94,8 @@ class Processes:
         return found or []
 
     def together(self, work: Callable[[], T]) -> list[T]:
-        """The result of `work` in every process, by rank; an error in one is raised in all.
-
-        Raises:
-            Exception: That of the lowest rank that has one; its notes name the ranks, unless all have it.
-        """
+        """The result of `work` in every process, by rank. If it fails in one, the error of the lowest rank is raised
+        in all; its notes name the ranks that failed, unless all did."""
         if self.group is None:
             return [work()]
         done: list[T] = []
@@ -110,30 +108,28 @@ class Processes:
         failed = {rank: other for rank, (_, other) in enumerate(found) if other is not None}
         if failed:
             first = min(failed)
-            self._raise(error if error is not None and first == self.rank else failed[first], list(failed))
+            raised = error if error is not None and first == self.rank else failed[first]
+            if len(failed) < self.size and list(failed) != [0]:
+                raised.add_note(f"In process {', '.join(map(str, failed))} of {self.size}.")
+            raise shared(raised)
         return [value for (value,), _ in found]
 
     def everywhere(self, work: Callable[[], T]) -> T:
-        """The result of `work` here, once every process is done; an error in one is raised in all."""
+        """The result of `work` in this process, once all are done; an error in one is raised in all."""
         kept: list[T] = []
         self.together(lambda: kept.append(work()))
         return kept[0]
 
     def on_main(self, work: Callable[[], T]) -> T:
-        """The result of `work`, which only the main process runs, in all; its errors are raised in all."""
+        """The result of `work`, which only the main process runs, in all processes; so are its errors."""
         return self.together(lambda: work() if self.is_main else None)[0]  # type: ignore[return-value]
 
     def in_turn(self, parts: Sequence[P], work: Callable[[P], Tensor]) -> Iterator[Tensor]:
-        """The result of `work` for each part, in order and on the CPU; each part is done by one process and received
-        by all.
-        """
+        """The result of `work` for each part, in order, in all processes, on the CPU; each part is done by one."""
         for start in range(0, len(parts), self.size):
-            own = parts[start + self.rank : start + self.rank + 1]  # of the last round some have none
-            if self.group is None:
-                yield work(own[0])
-            else:
-                found = self.together(lambda own=own: [work(part).cpu() for part in own])  # type: ignore[misc]
-                yield from chain.from_iterable(found)
+            own = parts[start + self.rank : start + self.rank + 1]  # empty for some in the last round
+            found = self.together(lambda own=own: [work(part).cpu() for part in own])  # type: ignore[misc]
+            yield from chain.from_iterable(found)
 
     @contextmanager
     def losing_none(self) -> Iterator[None]:
@@ -145,35 +141,28 @@ class Processes:
                 raise
             raise PeerError(
                 f"every process of a command must answer the others. Process {self.rank} of {self.size} lost them: "
-                f"{str(error).splitlines()[0]}. A process that ended says why in its own lines; one that hangs is "
+                f"{str(error).splitlines()[0]}. A process that ended prints why; one that hangs is "
                 "given up after train.timeout_minutes. Start the same command with --resume to continue."
             ) from error
 
     def wait(self) -> None:
-        """Waits until every process is here."""
+        """Waits until every process calls this."""
         if self._host is not None:
             with self.losing_none():
                 dist.barrier(self._host)
 
     def leave(self) -> None:
-        """Leaves the process group for good.
-
-        The backend's threads end with the last reference to its groups. One that is still running while Python shuts
-        down can abort the process (PyTorch issue 190489).
-        """
+        """Leaves the process group for good: a thread of the backend that still runs while Python shuts down can
+        abort the process (PyTorch issue 190489)."""
         if self.group is not None:
             dist.destroy_process_group()
             self.group = self._host = None
             _JOINED.clear()
             gc.collect()  # a model that was trained in several processes refers to itself and to the group
 
-    def _raise(self, error: Exception, failed: Sequence[int]) -> NoReturn:
-        if len(failed) < self.size and failed != [0]:
-            error.add_note(f"In process {', '.join(map(str, failed))} of {self.size}.")
-        raise shared(error)
-
 
 ALONE = Processes()
+_JOINED: list[Processes] = []
 
 
 def launched() -> int:
@@ -182,15 +171,10 @@ def launched() -> int:
 
 
 def join(*, timeout_minutes: float = TIMEOUT_MINUTES) -> Processes:
-    """This process among those that a launcher started; `ALONE` if it started none.
+    """This process among those that a launcher started, after all have met; `ALONE` if it started none.
 
-    The processes meet at the address that the launcher gave, and wait for all.
-
-    Args:
-        timeout_minutes: Minutes after which a process that does not answer is given up; the first call decides.
-
-    Raises:
-        ConfigError: The launcher was told to wrap the model itself.
+    A process that does not answer for `timeout_minutes` is given up; the first call sets them. Raises ConfigError if
+    the launcher would wrap the model itself, and PeerError if the processes do not meet.
     """
     if not _JOINED:
         _JOINED.append(_joined(timedelta(minutes=timeout_minutes)))
@@ -205,7 +189,7 @@ def _joined(timeout: timedelta) -> Processes:
                 "train.fsdp=true for towers that do not fit one device."
             )
     if launched() == 1:
-        # accelerate sets an address for several processes, and without mpirun starts one
+        # accelerate sets an address for several processes, but starts one without mpirun
         if os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true" and "MASTER_ADDR" in os.environ:
             _LOG.warning(
                 "accelerate launch --cpu has started one process, which does all the work alone. For several on the "
@@ -215,7 +199,7 @@ def _joined(timeout: timedelta) -> Processes:
     from accelerate import PartialState
 
     try:
-        # torchrun keeps its store when it starts processes again, with the addresses of those that ended
+        # torchrun keeps its store, with the addresses of ended processes, when it starts processes again
         store, rank, size = next(rendezvous("env://", timeout=timeout))
         store = PrefixStore(f"restart-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
         PartialState(
@@ -236,7 +220,7 @@ def _joined(timeout: timedelta) -> Processes:
 
 
 def _is_of_others(error: RuntimeError) -> bool:
-    """gloo raises plain RuntimeErrors that name its own source."""
+    """Whether the backend raised it; gloo raises plain RuntimeErrors that name its source file."""
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
 
@@ -249,16 +233,6 @@ def shared(error: BaseException) -> BaseException:
 def is_shared(error: BaseException) -> bool:
     """Whether every process raises this error."""
     return bool(error.__dict__.get(_SHARED, False))
-
-
-_LOG = logging.getLogger(__name__)
-_JOINED: list[Processes] = []
-_SHARED = "_radapter_shared"
-_WRAPPERS = {
-    "ACCELERATE_USE_FSDP": "--use_fsdp",
-    "ACCELERATE_USE_DEEPSPEED": "--use_deepspeed",
-    "ACCELERATE_USE_MEGATRON_LM": "--use_megatron_lm",
-}
 
 
 def share(total: int, rank: int, size: int) -> range:

@@ -1,4 +1,4 @@
-"""Progress bars of work that counts items: hashing, mining, indexing."""
+"""Progress bars for work that counts items: hashing, mining, indexing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

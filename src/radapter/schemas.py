@@ -1,6 +1,6 @@
-"""Files of radapter's own, read as one type each: of a schema that this version reads, and with values that fit.
+"""Reads radapter's own files as one type each, checking their schema and their values.
 
-A file says its schema under "schema"; where that is absent it is the first one.
+A file names its schema under "schema"; without this key it is schema 1.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,7 @@ T = TypeVar("T")
 
 
 def check_schema(content: object, file: Path, *, reads: Sequence[int]) -> int:
-    """Returns the schema of a file's content.
-
-    Args:
-        content: as JSON or YAML gives it.
-        file: for the message.
-        reads: the schemas that are read.
-
-    Raises:
-        RunError: it is another one.
-    """
+    """Returns the schema of a file's JSON or YAML content. Raises RunError if it is not one of `reads`."""
     found = content.get("schema", 1) if isinstance(content, dict) else 1
     if type(found) is not int or found not in reads:
         raise RunError(
@@ -36,16 +27,11 @@ def check_schema(content: object, file: Path, *, reads: Sequence[int]) -> int:
 
 
 def read_as(file: Path, type_: type[T] | TypeAdapter[T], *, reads: Sequence[int]) -> T:
-    """Reads a JSON file as a type.
-
-    Args:
-        file: must exist.
-        type_: pydantic's model, or an adapter of another type.
-        reads: the schemas that are read.
+    """Reads an existing JSON file as a pydantic model, or through an adapter of another type.
 
     Raises:
-        RunError: the file is of another schema.
-        DamagedError: it is not JSON, or a value does not fit; the message names the first.
+        RunError: The schema of the file is not one of `reads`.
+        DamagedError: The file is not JSON, or a value does not fit; the message names the first.
     """
     content = read_json(file)
     check_schema(content, file, reads=reads)
@@ -58,7 +44,7 @@ def read_as(file: Path, type_: type[T] | TypeAdapter[T], *, reads: Sequence[int]
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first value that does not fit, where it stands and why."""
+    """Where the first value that does not fit is, why it does not, and the value."""
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"])) or "its content"
     value = repr(first["input"])

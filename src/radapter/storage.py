@@ -1,7 +1,7 @@
-"""Files and folders that are whole or absent, and weights that are read without running code.
+"""Files and folders that are complete or absent, and weights that are read without running code.
 
-A folder is written beside its place, flushed to disk and renamed into it. A reader therefore never sees half of one,
-and a crash leaves the old one.
+A file or folder is written beside its final path, flushed to disk and renamed. A reader therefore never sees a part
+of it, and a crash leaves the old one.
 """
 
 import errno
@@ -38,12 +38,12 @@ _DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 _NO_FOLDER_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF}
 STATE_DICTS = ("state_dict", "model_state_dict", "model", "state_dict_ema")
-"""Keys under which training programs keep a model's tensors, in the order in which `load_weights` looks for them."""
+"""Keys under which training programs keep a model's tensors; `load_weights` looks for them in this order."""
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Checks that a folder, which need not exist yet, can be written to; call it before long work. Raises RunError
-    if the folder, or its nearest existing parent, is no folder or is not writable."""
+    """Raises RunError if `folder`, or its nearest existing parent if it does not exist yet, is not a writable
+    folder. Call it before long work."""
     target = Path(folder).absolute()
     nearest = next(place for place in (target, *target.parents) if os.path.lexists(place))
     requirement = "output must lie in a folder that can be written"
@@ -57,7 +57,7 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         return
     _check_name(target)
     trial = _beside(nearest / "trial", "part")
-    try:  # file systems such as /proc reveal it only on an attempt
+    try:  # file systems such as /proc fail only on an attempt
         trial.mkdir()
         trial.rmdir()
     except OSError as error:
@@ -65,8 +65,7 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
 
 
 def check_destination(path: str | os.PathLike[str]) -> None:
-    """Checks that a file or folder of this name, which may exist, can be written. Raises RunError if its folder is
-    not writable, or the name is impossible."""
+    """Raises RunError if a file or folder of this name, which may exist, cannot be written."""
     target = Path(path).absolute()
     check_writable(target if not os.path.lexists(target) else target.parent)
 
@@ -75,13 +74,10 @@ def check_destination(path: str | os.PathLike[str]) -> None:
 def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
     """Yields a new folder beside `path` that takes its place when the block ends without an error.
 
-    A process killed in the block leaves `path` as it was, and a `.NAME.*.part` beside it. A replaced folder first
-    becomes `.NAME.*.old`, because no rename swaps two folders. If the process is killed between the two renames, it
-    stays there whole, and `lock` puts it back. Every file gets the mode that the user's umask gives a new file.
-
-    Args:
-        path: The folder's final place.
-        replace: Whether an existing folder may be replaced.
+    A process killed in the block leaves `path` as it was, and a `.NAME.*.part` beside it. If `replace` is True, an
+    existing folder is replaced: it first becomes `.NAME.*.old`, because no rename swaps two folders, and `lock` puts
+    it back if the process is killed before the second rename. Every file gets the mode that the user's umask gives a
+    new file.
 
     Raises:
         RunError: `path` exists and `replace` is False, is a file, or its parent is not writable. Nothing is written.
@@ -90,59 +86,55 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
     target = Path(path).absolute()
     if os.path.lexists(target) and not (replace and target.is_dir()):
         raise RunError(f"output folder must not exist. '{path}' does. Give another folder or remove it.")
-    check_writable(target.parent)
-    _check_name(target)
-    draft = _beside(target, "part")
-    try:
-        with _disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft.mkdir()
-            yield draft
-            for file in sorted(draft.rglob("*")):
-                if not file.is_symlink():
-                    if file.is_file():
-                        _set_mode(file, draft.stat().st_mode & 0o666)  # mkdir has applied the umask
-                    _flush(file)
-            _flush(draft)
-            if replace and target.exists():
-                _swap(draft, target)
-            else:
-                _rename(draft, target)
-            _flush(target.parent)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with _draft(target) as draft:
+        draft.mkdir()
+        yield draft
+        for file in sorted(draft.rglob("*")):
+            if not file.is_symlink():
+                if file.is_file():
+                    _set_mode(file, draft.stat().st_mode & 0o666)  # mkdir has applied the umask
+                _flush(file)
+        _flush(draft)
+        old = _beside(target, "old") if replace and target.exists() else None
+        if old is not None:
+            target.rename(old)
+        try:
+            draft.rename(target)
+        except BaseException as error:
+            if old is not None:
+                old.rename(target)
+            elif isinstance(error, OSError) and os.path.lexists(target):
+                raise RunError(f"output folder must not exist. '{target}' has appeared meanwhile.") from error
+            raise
+        if old is not None:
+            shutil.rmtree(old)
+        _flush(target.parent)
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Yields a new file beside `path` that takes its place when the block ends without an error.
 
-    A reader sees the old or the new content, never a part. A process killed in the block leaves a `.NAME.*.part`.
-
-    Raises:
-        RunError: Nothing can be written beside `path`.
-        DiskError: The disk is full or read-only; the old content stays.
+    A process killed in the block leaves a `.NAME.*.part`. Raises RunError if nothing can be written beside `path`,
+    and DiskError if the disk is full or read-only; the old content stays.
     """
     with _replacing(path) as draft, draft.open("xb") as file:
         yield file
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a UTF-8 text file; a reader sees the old or the new content, never a part."""
+    """Writes a UTF-8 text file, as `whole_file` does."""
     with whole_file(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:
-    """Writes `value` as indented JSON, as `write_text` does. Raises ValueError for NaN and infinity, which JSON
-    lacks.
-    """
+    """Writes `value` as indented JSON, as `write_text` does. Raises ValueError for NaN and infinity."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Reads a JSON file. Raises FileNotFoundError if there is no such file, and DamagedError if the file is not
-    JSON."""
+    """Reads a JSON file. Raises FileNotFoundError if it does not exist, and DamagedError if it is not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError too
@@ -156,7 +148,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 def sha256_of_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """The hexadecimal SHA-256 over names, dtypes, shapes and bytes, in the order given; devices do not matter."""
+    """The hexadecimal SHA-256 over names, dtypes, shapes and bytes, in the order given, on any device."""
     digest = hashlib.sha256()
     for name, tensor in tensors:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -166,7 +158,7 @@ def sha256_of_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> None:
-    """Writes tensors as safetensors; each gets its own contiguous memory on the CPU."""
+    """Writes tensors as safetensors; each is copied to contiguous memory of its own on the CPU."""
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     _save(own, Path(path), {"format": "pt"})  # transformers asks for the format
 
@@ -174,8 +166,7 @@ def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) ->
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str]
 ) -> None:
-    """Writes a safetensors file; a reader sees the old or the new content, never a part. Raises RunError if nothing
-    can be written beside `path`, and DiskError if the disk is full or read-only; the old content stays."""
+    """Writes a safetensors file, as `whole_file` does."""
     with _replacing(path) as draft:
         _save(dict(tensors), draft, dict(metadata))
 
@@ -183,9 +174,8 @@ def write_tensors(
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Reads a file of tensors without running code from it.
 
-    Args:
-        path: safetensors, or a PyTorch file that `torch.load(weights_only=True)` accepts. A dict of tensors under
-            one of `STATE_DICTS` is unwrapped; if there are several, the first is read and the choice is logged.
+    The file is safetensors, or a PyTorch file that `torch.load(weights_only=True)` accepts. A dict of tensors under
+    one of `STATE_DICTS` is unwrapped; if there are several, the first is read and the choice is logged.
 
     Raises:
         ModelError: The file is missing, truncated, or holds something else than named tensors.
@@ -194,17 +184,27 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     file = Path(path)
     if not file.is_file():
         raise ModelError(f"weights file must exist. '{file}' does not.")
-    content = _load_safetensors(file) if file.suffix == ".safetensors" else _load_torch(file)
+    content: Any
+    if file.suffix != ".safetensors":
+        content = _load_torch(file)
+    else:
+        try:
+            content = load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"weights file must be whole safetensors. '{file}': {error}. Copy it again."
+            ) from error
+    found = f"a {type(content).__name__}"
     if isinstance(content, Mapping):
-        content = _unwrapped(content, file)
+        if keys := [key for key in STATE_DICTS if isinstance(content.get(key), Mapping)]:
+            content = content[keys[0]]
+        if len(keys) > 1:
+            listed = " and ".join(keys)
+            logger.warning("'%s' holds tensors under %s: those under '%s' are read.", file, listed, keys[0])
+        found = f"a dict with the keys {', '.join(map(repr, list(content)[:5]))}"
     if not isinstance(content, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
     ):
-        found = (
-            f"a dict with the keys {', '.join(map(repr, list(content)[:5]))}"
-            if isinstance(content, Mapping)
-            else f"a {type(content).__name__}"
-        )
         raise ModelError(
             f"weights file must hold a dict of tensors, alone or under {' or '.join(STATE_DICTS)}. '{file}' holds "
             f"{found}. Save a state_dict."
@@ -216,11 +216,9 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Locks `folder` for this process while the block runs, and removes drafts that killed processes left in it.
 
-    The lock ends with the process, however that ends; forked processes do not hold it. On a file system without
-    locks a warning is logged once, and nothing is locked or removed.
-
-    Raises:
-        RunError: Another process holds it, or the folder is not writable.
+    The lock ends with the process; forked processes do not hold it. On a file system without locks a warning is
+    logged once, and nothing is locked or removed. Raises RunError if another process holds the lock, or the folder
+    is not writable.
     """
     check_writable(folder)
     held = FileLock(Path(folder) / LOCK, fallback_to_soft=False)
@@ -251,8 +249,8 @@ def is_lock_or_draft(path: Path) -> bool:
 
 
 @contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    target = Path(path).absolute()
+def _draft(target: Path) -> Iterator[Path]:
+    """Yields a new name beside `target`, and removes what is left under it."""
     check_writable(target.parent)
     _check_name(target)
     draft = _beside(target, "part")
@@ -260,10 +258,20 @@ def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         with _disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             yield draft
-            _flush(draft)
-            draft.replace(target)
     finally:
-        draft.unlink(missing_ok=True)
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    target = Path(path).absolute()
+    with _draft(target) as draft:
+        yield draft
+        _flush(draft)
+        draft.replace(target)
     _flush(target.parent)
 
 
@@ -302,24 +310,6 @@ def _warn_once(message: str) -> None:
     logger.warning("%s", message)
 
 
-def _load_safetensors(file: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"weights file must be whole safetensors. '{file}': {error}. Copy it again."
-        ) from error
-
-
-def _unwrapped(content: Mapping[Any, Any], file: Path) -> Mapping[Any, Any]:
-    found = [key for key in STATE_DICTS if isinstance(content.get(key), Mapping)]
-    if len(found) > 1:
-        logger.warning(
-            "'%s' holds tensors under %s: those under '%s' are read.", file, " and ".join(found), found[0]
-        )
-    return content[found[0]] if found else content
-
-
 def _load_torch(file: Path) -> Any:
     # torch.load fails on a script with the same RuntimeError as on a truncated file.
     if _is_torchscript(file):
@@ -327,12 +317,11 @@ def _load_torch(file: Path) -> Any:
         raise _unsafe(file, "a TorchScript program", f"{program}.state_dict()")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the pickle's protocol, before it is refused
+            warnings.simplefilter("ignore")  # about the protocol of a pickle, before it is refused
             return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises anything at all on damaged bytes
-        if isinstance(error, pickle.UnpicklingError) and (
-            zipfile.is_zipfile(file) or pickles.is_pickle(file)
-        ):
+    except Exception as error:  # the unpickler may raise any exception on damaged bytes
+        is_pickle = zipfile.is_zipfile(file) or pickles.is_pickle(file)
+        if isinstance(error, pickle.UnpicklingError) and is_pickle:
             raise _unsafe(file, "pickled objects", pickles.tensors_of(file, STATE_DICTS)) from error
         raise ModelError(
             f"weights file must be whole. '{file}' is damaged or no weights file: {type(error).__name__}. "
@@ -343,7 +332,7 @@ def _load_torch(file: Path) -> Any:
 def _unsafe(file: Path, content: str, tensors: str) -> UnsafeFileError:
     return UnsafeFileError(
         f"weights file must hold only tensors. '{file}' holds {content}, which can run code, and was not opened. "
-        "Where you trust its source, convert it once on a machine you can lose: import pathlib, pickle, torch; "
+        "If you trust its source, convert it once on a machine you can lose: import pathlib, pickle, torch; "
         f"import safetensors.torch; safetensors.torch.save_file({tensors}, 'weights.safetensors')"
     )
 
@@ -392,31 +381,11 @@ def _beside(target: Path, suffix: str) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(4)}.{suffix}")
 
 
-def _rename(draft: Path, target: Path) -> None:
-    try:
-        draft.rename(target)
-    except OSError as error:
-        if os.path.lexists(target):
-            raise RunError(f"output folder must not exist. '{target}' has appeared meanwhile.") from error
-        raise
-
-
-def _swap(draft: Path, target: Path) -> None:
-    old = _beside(target, "old")
-    target.rename(old)
-    try:
-        draft.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)
-
-
 def _flush(path: Path) -> None:
     """Forces a file's or a folder's content to disk: without it a rename can outlive what it renamed."""
     is_folder = path.is_dir()
     try:
-        # Windows flushes no file that is open for reading only, and opens no folder
+        # Windows does not flush a file that is open for reading only, and does not open folders
         handle = os.open(path, os.O_RDWR if os.name == "nt" and not is_folder else os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,4 +1,4 @@
-"""From class names to a classifier: prompts, and the class embeddings that a text tower gives them.
+"""From class names to a classifier: prompts, their class embeddings and the zero-shot head.
 
 Source: CLIP's prompt ensemble (Radford et al., ICML 2021): a class is the mean of its prompts' unit embeddings,
 scaled back to unit norm. These rows times the logit scale are the weight of the zero-shot head, a `LinearHead`.
@@ -31,22 +31,18 @@ SHORT_TEMPLATES = (
     "a sketch of a {}.",
     "an image with a {} in the middle.",
 )
-"""A few common ways of showing a thing, so that no one style is preferred."""
+"""Templates of several styles, so that none is preferred."""
 
 
 @final
 class LinearHead(nn.Module):
-    """A linear classifier over image features of unit norm.
+    """A linear classifier over image features of unit norm: logits = features @ weight.T + bias.
 
-        logits = features @ weight.T + bias
+    Weight (C, E) and bias (C,) are copied; a bias of None is zero.
 
     Source: the classification head of Wortsman et al., CVPR 2022 (`src/models/zeroshot.py` and `modeling.py` of the
     released wise-ft): the zero-shot head is stored multiplied by the logit scale. Adam's steps do not depend on the
     scale of a gradient, so this fixes how fast training moves the head relative to its start.
-
-    Args:
-        weight: (C, E), copied.
-        bias: (C,), copied; None for zeros.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
@@ -67,14 +63,10 @@ class LinearHead(nn.Module):
 
 
 def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """The prompt templates of a setting.
+    """Returns the prompt templates of a setting, each with exactly one "{}" where the class name goes.
 
-    Args:
-        spec: "short" (built in), "imagenet" (OpenAI's 80, through open_clip), a text file with one template per
-            line, one template, or a list of them.
-
-    Returns:
-        Templates, each with exactly one "{}" where the class name goes.
+    `spec` is "short" (built in), "imagenet" (OpenAI's 80, through open_clip), a text file with one template per
+    line, one template, or a list of them.
 
     Raises:
         ConfigError: The name is unknown, the file is missing, there is no template, or one has not exactly one "{}".
@@ -84,10 +76,8 @@ def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
         return SHORT_TEMPLATES
     if spec == "imagenet":
         return _imagenet_templates()
-    if isinstance(spec, str) and "{}" in spec:
-        found = [spec]
-    elif isinstance(spec, str | os.PathLike):
-        found = _template_file(Path(spec))
+    if isinstance(spec, str | os.PathLike):
+        found = [spec] if isinstance(spec, str) and "{}" in spec else _template_file(Path(spec))
     else:
         found = list(spec)
     if not found:
@@ -142,18 +132,12 @@ def class_embeddings(
     batch_size: int = 256,
     processes: Processes = ALONE,
 ) -> Tensor:
-    """Class embeddings: for each class the mean of its prompts' unit embeddings, scaled to unit norm.
+    """Computes, for each class, the mean of its prompts' unit embeddings, scaled to unit norm.
 
         embedding_c = normalise(1/T sum_t normalise(g(template_t with classname_c)))
 
-    The encoder computes in evaluation mode and is left in the mode it was in. Equal prompts are encoded once.
-
-    Args:
-        encoder: Encodes the prompts.
-        classnames: C names, no two alike.
-        templates: T templates, each with one "{}".
-        batch_size: Prompts per call of the encoder.
-        processes: Take turns with the batches of prompts; all receive the embeddings.
+    The encoder computes in evaluation mode; equal prompts are encoded once, `batch_size` at a time. Processes take
+    turns with the batches, and all receive the embeddings.
 
     Returns:
         Unit norm, (C, E), float32 or wider, on the encoder's device.
@@ -169,34 +153,39 @@ def class_embeddings(
     for index, name in enumerate(classnames):
         for prompt in prompts(name, templates):
             classes_of.setdefault(prompt, []).append(index)
-
-    distinct = list(classes_of)
-    device = device_of(encoder)
     sums: Tensor | None = None
-
-    def encode(chunk: list[str]) -> Tensor:
-        embeddings = encoder.encode_text(encoder.tokenize(chunk).to(device))
-        return F.normalize(widen(embeddings), dim=-1)
-
-    chunks = [distinct[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
-    with evaluating(encoder):
-        for chunk, found in zip(chunks, processes.in_turn(chunks, encode), strict=True):
-            unit = found.to(device)
-            if sums is None:
-                sums = unit.new_zeros(len(classnames), unit.shape[1])
-            pairs = [(row, c) for row, prompt in enumerate(chunk) for c in classes_of[prompt]]
-            rows, classes = torch.tensor(pairs, device=unit.device).unbind(1)
-            sums.index_add_(0, classes, unit[rows])
+    for chunk, found in unit_texts(encoder, list(classes_of), batch_size, processes):
+        unit = found.to(device_of(encoder))
+        if sums is None:
+            sums = unit.new_zeros(len(classnames), unit.shape[1])
+        pairs = [(row, c) for row, prompt in enumerate(chunk) for c in classes_of[prompt]]
+        rows, classes = torch.tensor(pairs, device=unit.device).unbind(1)
+        sums.index_add_(0, classes, unit[rows])
     assert sums is not None
     return F.normalize(sums, dim=-1)
+
+
+@torch.no_grad()
+def unit_texts(
+    encoder: DualEncoder, texts: Sequence[str], batch_size: int, processes: Processes = ALONE
+) -> Iterator[tuple[Sequence[str], Tensor]]:
+    """Yields batches of texts with their unit-norm features, (B, E), in evaluation mode; processes take turns with
+    the batches, and all receive the features."""
+
+    def encode(chunk: Sequence[str]) -> Tensor:
+        embeddings = encoder.encode_text(encoder.tokenize(list(chunk)).to(device_of(encoder)))
+        return F.normalize(widen(embeddings), dim=-1)
+
+    chunks = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+    with evaluating(encoder):
+        yield from zip(chunks, processes.in_turn(chunks, encode), strict=True)
 
 
 def check_classnames(classnames: Sequence[str]) -> None:
     """Raises DataError if there is no class name or two are equal by `name_key`."""
     if not classnames:
         raise DataError("classnames must hold at least one name. Got none.")
-    repeated = equal_names(classnames)
-    if repeated:
+    if repeated := equal_names(classnames):
         raise DataError(
             f"class names must differ. {len(repeated)} occur more than once: "
             f"{', '.join(map(spellings, repeated[:3]))}. Case, underscores and extra spaces do not count. Join "
@@ -206,7 +195,7 @@ def check_classnames(classnames: Sequence[str]) -> None:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """A block in which every submodule is in evaluation mode; afterwards each is in its former mode."""
+    """Puts every submodule into evaluation mode while the block runs, and restores each one's mode."""
     training = [submodule for submodule in module.modules() if submodule.training]
     try:
         for submodule in training:
@@ -222,13 +211,23 @@ def device_of(encoder: nn.Module) -> torch.device:
     return next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))
 
 
+@final
+class Classifier(nn.Module):
+    """An encoder and a copy of the head that a method trains; without a head the zero-shot head classifies."""
+
+    def __init__(self, encoder: DualEncoder, head: LinearHead | None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = None if head is None else LinearHead(head.weight, head.bias)
+
+
 def _imagenet_templates() -> tuple[str, ...]:
     try:
         from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
     except ImportError as error:
         raise MissingExtraError(
-            "templates 'imagenet' needs open_clip, which is not installed. "
-            "Run pip install 'radapter[open-clip]', or use templates 'short'."
+            "templates 'imagenet' needs open_clip, which is not installed. Run pip install "
+            "'radapter[open-clip]', or use templates 'short'."
         ) from error
     return tuple(template("{}") for template in OPENAI_IMAGENET_TEMPLATES)
 
@@ -246,12 +245,3 @@ def _template_file(path: Path) -> list[str]:
             f"templates must be a UTF-8 text file. '{path}': {error}. Save it as UTF-8."
         ) from error
     return [line.strip() for line in lines if line.strip()]
-
-
-class Classifier(nn.Module):
-    """An encoder and, for methods that train one, a head, copied; without it the zero-shot head classifies."""
-
-    def __init__(self, encoder: DualEncoder, head: LinearHead | None) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = None if head is None else LinearHead(head.weight, head.bias)

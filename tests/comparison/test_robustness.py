@@ -10,8 +10,7 @@ from radapter.comparison.robustness import robustness
 from radapter.comparison.study import Study
 from radapter.errors import ConfigError
 from radapter.evaluation import fit_baseline
-from radapter.report.paper import results_csv
-from radapter.report.study import robustness_markdown
+from radapter.report.study import results_csv, robustness_markdown
 from radapter.runs.bench import zero_shot_row
 from radapter.runs.results import Results, Selection, SweepRow
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference import segmentation as reference
 
 from radapter.data import IGNORE
-from radapter.evaluation.boundary import boundary_counts, boundary_iou, class_boundary_iou, is_rim, rim_width
+from radapter.evaluation.miou import boundary_counts, boundary_iou, class_boundary_iou, is_rim, rim_width
 
 
 def test_the_rim_is_what_an_erosion_takes():

@@ -21,7 +21,7 @@ def test_ranked_ids_worked_by_hand():
 
 @pytest.mark.parametrize(
     ("query_ids", "item_ids", "said"),
-    [([1, 2], [1, 2, 3], "one id a row"), ([1, 2, 2], [1, 2, 3], "query_ids must differ. 1 occur twice")],
+    [([1, 2], [1, 2, 3], "one id per row"), ([1, 2, 2], [1, 2, 3], "query_ids must differ. 1 occur twice")],
 )
 def test_ids_that_do_not_fit_are_named(query_ids, item_ids, said):
     with pytest.raises(ValueError, match=said):

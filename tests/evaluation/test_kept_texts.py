@@ -12,8 +12,7 @@ from peft import get_peft_model
 import radapter
 from radapter.adapter import RAdapterConfig
 from radapter.evaluation import Measured, measured, sweep
-from radapter.evaluation.features import encode_texts
-from radapter.evaluation.kept_texts import KeptTexts
+from radapter.evaluation.features import KeptTexts, encode_texts
 from radapter.methods import METHODS
 from radapter.runs.bench import Bench
 from radapter.runs.fine_tuning import train_method

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from radapter.report import details_markdown, results_markdown
-from radapter.report.paper import results_csv, results_latex
+from radapter.report.study import results_csv, results_latex
 from radapter.report.table import grid
 from radapter.runs.results import Results
 

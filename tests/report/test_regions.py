@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from radapter.report import beside_table, details_markdown, results_markdown
-from radapter.report.paper import results_csv
+from radapter.report.study import results_csv
 from radapter.runs.results import Results
 
 typed = Results.model_validate

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from radapter.report.curves import curves
+from radapter.report.cells import curves
 from radapter.report.table import (
     duration,
     grid,

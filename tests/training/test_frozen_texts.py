@@ -10,7 +10,7 @@ import torch
 import radapter
 from radapter.data import Memory, open_pairs
 from radapter.data.memory import Lease
-from radapter.evaluation.kept_texts import KeptTexts
+from radapter.evaluation.features import KeptTexts
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, RETRIEVAL, RAdapterSettings
 from radapter.runs.fine_tuning import train_method

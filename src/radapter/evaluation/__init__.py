@@ -1,21 +1,23 @@
 """Evaluation: metrics of matrices, measures of sets, and every alpha between two models.
 
-Reading order: `metrics`, `headline` (the figure that counts), `measure`, `jackknife` (each image's contribution, and
-two models on the same images), `classification`, `interpolation`, `sweep`, `robustness`.
-Retrieval: `cosines`, `retrieval`, `features`, `captioned` (the measure), `eccv_caption`.
-Segmentation: `miou`, `boundary`, `regions` (the measure).
+Reading order: `metrics`, `headline` (the score of a task), `jackknife` (each image's contribution, and two models on
+the same images), `sweep`, `measures`, `robustness`.
+Retrieval: `cosines`, `retrieval`, `features`, `eccv_caption`. Segmentation: `miou`.
 """
 
-from radapter.evaluation.boundary import boundary_counts, boundary_iou
-from radapter.evaluation.captioned import RetrievalMeasure
-from radapter.evaluation.classification import ClassificationMeasure
 from radapter.evaluation.features import retrieval_features
 from radapter.evaluation.headline import HEADLINES, Headline, TaskName
-from radapter.evaluation.interpolation import Interpolation
 from radapter.evaluation.jackknife import paired_standard_error, smallest_within_paired_error
-from radapter.evaluation.measure import Measure, Measured
+from radapter.evaluation.measures import (
+    ClassificationMeasure,
+    RetrievalMeasure,
+    SegmentationMeasure,
+    alpha_sweep,
+)
 from radapter.evaluation.metrics import Metrics, classification_metrics, harmonic_mean
 from radapter.evaluation.miou import (
+    boundary_counts,
+    boundary_iou,
     class_iou,
     confusion_matrix,
     mean_accuracy,
@@ -24,7 +26,6 @@ from radapter.evaluation.miou import (
     seen_unseen_iou,
     segmentation_metrics,
 )
-from radapter.evaluation.regions import SegmentationMeasure
 from radapter.evaluation.retrieval import (
     RetrievalRanks,
     positive_pairs,
@@ -41,47 +42,15 @@ from radapter.evaluation.robustness import (
     read_standard_models,
     relative_robustness,
 )
-from radapter.evaluation.sweep import ALPHAS, alpha_sweep, measured, sweep
+from radapter.evaluation.sweep import ALPHAS, Interpolation, Measure, Measured, measured, sweep
 
 __all__ = [
-    "ALPHAS",
-    "HEADLINES",
-    "Baseline",
-    "ClassificationMeasure",
-    "Headline",
-    "Interpolation",
-    "Measure",
-    "Measured",
-    "Metrics",
-    "RetrievalMeasure",
-    "RetrievalRanks",
-    "SegmentationMeasure",
-    "TaskName",
-    "alpha_sweep",
-    "boundary_counts",
-    "boundary_iou",
-    "class_iou",
-    "classification_metrics",
-    "confusion_matrix",
-    "effective_robustness",
-    "fit_baseline",
-    "harmonic_mean",
-    "mean_accuracy",
-    "mean_iou",
-    "measured",
-    "paired_standard_error",
-    "pixel_accuracy",
-    "positive_pairs",
-    "read_standard_models",
-    "relative_robustness",
-    "retrieval_features",
-    "retrieval_map_at_r",
-    "retrieval_metrics",
-    "retrieval_metrics_over_folds",
-    "retrieval_ranks",
-    "retrieval_ranks_of_groups",
-    "seen_unseen_iou",
-    "segmentation_metrics",
-    "smallest_within_paired_error",
-    "sweep",
-]
+    "ALPHAS", "HEADLINES", "Baseline", "ClassificationMeasure", "Headline", "Interpolation", "Measure",
+    "Measured", "Metrics", "RetrievalMeasure", "RetrievalRanks", "SegmentationMeasure", "TaskName",
+    "alpha_sweep", "boundary_counts", "boundary_iou", "class_iou", "classification_metrics",
+    "confusion_matrix", "effective_robustness", "fit_baseline", "harmonic_mean", "mean_accuracy",
+    "mean_iou", "measured", "paired_standard_error", "pixel_accuracy", "positive_pairs",
+    "read_standard_models", "relative_robustness", "retrieval_features", "retrieval_map_at_r",
+    "retrieval_metrics", "retrieval_metrics_over_folds", "retrieval_ranks", "retrieval_ranks_of_groups",
+    "seen_unseen_iou", "segmentation_metrics", "smallest_within_paired_error", "sweep",
+]  # fmt: skip

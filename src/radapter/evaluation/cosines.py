@@ -1,13 +1,12 @@
 """Cosines that are the same to the last bit, whatever tile, kernel or device computes them.
 
-A rank counts the scores that reach another score, so one score must not have two values. Matrix products do not
-promise that: the order of the sum over E depends on the shape, and the last bit with it. This file rounds features
-to multiples of 2^-26 and multiplies in float64. Each product is then a multiple of 2^-52, and so is each partial
-sum, none above the product of the norms. All of them are float64 numbers, no addition rounds, and every order gives
-the same sum. Equal features have equal scores, in one tile or in two.
+A rank counts the scores that reach another score, so one score must not have two values. In a matrix product the
+order of the sum over E depends on the shape, and the last bit with it. This file rounds features to multiples of
+2^-26 and multiplies in float64. Each product and each partial sum is then a multiple of 2^-52 below 2, which float64
+holds exactly: no addition rounds, and every order gives the same sum.
 
-The price: a component is off by at most 2^-27. A cosine is then off by at most 2^-26 sqrt(E), and by about 2^-27 in
-practice because the errors have either sign. That is below float32's step at 1, 2^-24.
+Rounding changes a component by at most 2^-27, and a cosine by at most 2^-26 sqrt(E), in practice by about 2^-27
+because the errors have either sign. That is below float32's step at 1, 2^-24.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,16 +22,14 @@ _NORM_TOLERANCE = 0.01  # the sums stay below 2, where float64's step is 2^-52; 
 
 
 def check_unit_norm(name: str, features: Tensor) -> None:
-    """Checks that `features` is a float matrix (N, E) of unit rows. Raises ValueError if the shape or dtype is
-    wrong, or the norm of a row is not 1 to within 1 %; names the first row."""
+    """Raises ValueError unless `features` is a float matrix (N, E) whose rows have norm 1 to within 1 %."""
     if features.ndim != 2 or 0 in features.shape or not features.is_floating_point():
         raise ValueError(
             f"{name} must be float, (N, E) with N and E at least 1. "
             f"Got {features.dtype}, {tuple(features.shape)}."
         )
-    norms = torch.linalg.vector_norm(
-        features, dim=1, dtype=torch.promote_types(features.dtype, torch.float32)
-    )
+    wide = torch.promote_types(features.dtype, torch.float32)
+    norms = torch.linalg.vector_norm(features, dim=1, dtype=wide)
     wrong = ~((norms - 1).abs() <= _NORM_TOLERANCE)  # NaN is wrong too
     if wrong.any():
         row = int(wrong.nonzero()[0])
@@ -42,38 +39,19 @@ def check_unit_norm(name: str, features: Tensor) -> None:
         )
 
 
-def check_tile(tile: int) -> None:
-    """Raises ValueError if `tile` is below 1."""
-    if tile < 1:
-        raise ValueError(f"tile must be >= 1. Got {tile}. The default is {TILE}.")
-
-
 def in_tiles(rows: Tensor, tile: int) -> Iterator[Tensor]:
     """Views of `tile` rows each; the last may be shorter."""
     return (rows[start : start + tile] for start in range(0, len(rows), tile))
 
 
 def on_grid(features: Tensor) -> Tensor:
-    """Rounds features (N, E) to multiples of 2^-26, half to even, as float64.
-
-    Products of two such matrices are exact if their rows have unit norm.
-    """
+    """Rounds features (N, E) to multiples of 2^-26, half to even, as float64; products of unit rows are exact."""
     wide = features.detach().to(torch.promote_types(features.dtype, torch.float32))
     return wide.mul(_GRID).round_().mul_(1 / _GRID).double()
 
 
 def cosines_of_pairs(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int = TILE) -> Tensor:
-    """The cosine of each of P pairs.
-
-    Args:
-        queries: Unit norm, (Q, E).
-        items: Unit norm, (K, E).
-        pairs: (P, 2), int64: row of `queries`, row of `items`.
-        tile: Pairs at a time.
-
-    Returns:
-        (P,), float64, each to the bit what any tile of `queries @ items.T` holds.
-    """
+    """The cosines of P pairs (row of `queries`, row of `items`), (P,), float64; queries and items have unit norm."""
     parts = [
         (on_grid(queries[chunk[:, 0]]) * on_grid(items[chunk[:, 1]])).sum(1)
         for chunk in in_tiles(pairs, tile)
@@ -84,19 +62,11 @@ def cosines_of_pairs(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int
 def count_at_least(
     queries: Tensor, items: Tensor, query_of: Tensor, bounds: Tensor, *, tile: int = TILE
 ) -> Tensor:
-    """For each of P questions, how many of all K items reach a cosine with one query.
+    """Counts, for each of P bounds, the items that reach this cosine with one query.
 
         count_p = |{k : queries[query_of[p]] . items[k] >= bounds[p]}|
 
-    Args:
-        queries: Unit norm, (Q, E).
-        items: Unit norm, (K, E).
-        query_of: (P,), int64 in [0, Q).
-        bounds: (P,), float64.
-        tile: Questions, and items, at a time. It bounds the memory and changes no result.
-
-    Returns:
-        (P,), int64.
+    Queries and items have unit norm; `query_of`, (P,), is int64, `bounds`, (P,), float64. `tile` limits memory only.
     """
     counts = torch.zeros_like(query_of)
     for start in range(0, len(query_of), tile):
@@ -110,19 +80,11 @@ def count_at_least(
 
 
 def nearest(queries: Tensor, items: Iterable[Tensor], *, top: int) -> tuple[Tensor, Tensor]:
-    """The items with the largest cosines, best first; the earlier item first if they are equal.
+    """Finds the items with the largest cosines, best first; of equal ones the earlier item is first.
 
-    Args:
-        queries: Unit norm, (Q, E).
-        items: Unit norm (unchecked), K rows in parts of (k, E), such as `in_tiles` or slices of a file. The parts
-            change no result.
-        top: Items per query; all K if K is smaller.
-
-    Returns:
-        Cosines (Q, top), float64, and row numbers (Q, top), int64.
-
-    Raises:
-        ValueError: `top` is below 1, or queries are not of unit norm.
+    Items have unit norm (unchecked) and come in parts of (k, E), such as `in_tiles` or slices of a file. Returns
+    cosines (Q, top), float64, and row numbers (Q, top), int64; fewer columns if there are fewer items. Raises
+    ValueError if `top` is below 1, or queries (Q, E) are not of unit norm.
     """
     if top < 1:
         raise ValueError(f"top must be >= 1. Got {top}.")
@@ -133,7 +95,7 @@ def nearest(queries: Tensor, items: Iterable[Tensor], *, top: int) -> tuple[Tens
     seen = 0
     for part in items:
         here = wanted @ on_grid(part.to(queries.device)).T
-        # topk alone breaks ties as it likes: take all that reach the part's last, in their order, and sort stably.
+        # topk breaks ties arbitrarily: take all that reach the part's last, in their order, and sort stably
         bound = here.topk(min(top, len(part)), dim=1, sorted=False).values.amin(1, keepdim=True)
         if scores.shape[1] == top:
             bound = bound.maximum(scores[:, -1:])

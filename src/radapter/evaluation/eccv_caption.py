@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from radapter.errors import DataError, MissingExtraError
-from radapter.evaluation.cosines import TILE, check_tile, in_tiles, nearest
+from radapter.evaluation.cosines import TILE, in_tiles, nearest
 from radapter.evaluation.metrics import Metrics
 from radapter.evaluation.retrieval import check_pairable
 
@@ -28,25 +28,15 @@ def eccv_caption_metrics(
     *,
     tile: int = TILE,
 ) -> Metrics:
-    """The metrics of ECCV Caption, CxC and COCO 5K in both directions.
+    """Computes the metrics of ECCV Caption, CxC and COCO 5K in both directions: i2t_eccv_map_at_r and so on.
 
-    Args:
-        image_features: Unit norm, (N, E), float: the 5,000 images of Karpathy's COCO test split.
-        text_features: Unit norm, (M, E), float: their 25,000 captions.
-        image_ids: N COCO image ids.
-        caption_ids: M COCO annotation ids of the captions.
-        tile: Items at a time.
+    Features are of unit norm, (N, E) and (M, E): the 5,000 images of Karpathy's COCO test split and their 25,000
+    captions, with N COCO image ids and M COCO annotation ids.
 
-    Returns:
-        i2t_eccv_map_at_r, t2i_eccv_map_at_r, i2t_cxc_r1 and so on, fractions.
-
-    Raises:
-        MissingExtraError: `eccv_caption` is not installed.
-        DataError: Images or captions of the split are missing.
-        ValueError: Rows are not of unit norm, or ids do not fit the features.
+    Raises MissingExtraError if `eccv_caption` is not installed, DataError if images or captions of the split are
+    missing, and ValueError if rows are not of unit norm or ids do not fit the features.
     """
-    check_tile(tile)
-    check_pairable(image_features, text_features)
+    check_pairable(image_features, text_features, tile)
     metrics = _package().Metrics()
     for name, ids, known in (
         ("image_ids", image_ids, metrics.coco_gts["i2t"]),
@@ -66,7 +56,7 @@ def eccv_caption_metrics(
 
 
 def judged(metrics: Any, i2t: Mapping[int, list[int]], t2i: Mapping[int, list[int]]) -> Metrics:
-    """Scores ranked ids with an `eccv_caption.Metrics`; a figure's name starts with its direction."""
+    """Scores ranked ids with an `eccv_caption.Metrics`; a metric's name starts with its direction."""
     scores = metrics.compute_all_metrics(i2t, t2i, target_metrics=_METRICS)
     return {
         f"{direction}_{name}": float(value)
@@ -84,23 +74,14 @@ def ranked_ids(
     top: int,
     tile: int = TILE,
 ) -> dict[int, list[int]]:
-    """For each query the ids of its `top` nearest items, best first; the earlier item first if they are equal.
+    """Lists, for each query, the ids of its `top` nearest items, best first.
 
-    Args:
-        queries: Unit norm, (Q, E), float.
-        items: Unit norm, (K, E), float.
-        query_ids: Q, distinct.
-        item_ids: K.
-        top: Ids per query.
-        tile: Queries, and items, at a time.
-
-    Raises:
-        ValueError: The numbers of ids and of rows differ, or a query's id occurs twice.
+    Raises ValueError if there is not one id per row, or a query's id occurs twice.
     """
     if len(query_ids) != len(queries) or len(item_ids) != len(items):
         raise ValueError(
-            f"there must be one id a row. Got {len(query_ids)} for {len(queries)} queries and {len(item_ids)} for "
-            f"{len(items)} items."
+            f"there must be one id per row. Got {len(query_ids)} for {len(queries)} queries and {len(item_ids)} "
+            f"for {len(items)} items."
         )
     if len(set(query_ids)) < len(query_ids):
         raise ValueError(f"query_ids must differ. {len(query_ids) - len(set(query_ids))} occur twice.")
@@ -115,11 +96,11 @@ def ranked_ids(
 def _package() -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it reads JSON without ujson
+            warnings.simplefilter("ignore")  # about JSON without ujson
             import eccv_caption
     except ImportError as error:
         raise MissingExtraError(
-            "ECCV Caption's metrics need eccv_caption, which is not installed. "
-            "Run pip install 'radapter[eccv-caption]'."
+            "ECCV Caption's metrics need eccv_caption, which is not installed. Run pip install "
+            "'radapter[eccv-caption]'."
         ) from error
     return eccv_caption

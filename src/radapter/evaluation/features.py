@@ -1,34 +1,29 @@
-"""Unit-norm features of images and of texts, each encoded once."""
+"""Unit-norm features of images and texts; those of texts are kept while the text tower stays the same."""
 
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import final
 
 import torch
-from torch import Tensor
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.errors import DataError
 from radapter.losses.batch import widen
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
-from radapter.zeroshot import device_of, evaluating
+from radapter.storage import sha256_of_tensors
+from radapter.zeroshot import class_embeddings, device_of, evaluating, unit_texts
 
 
 def retrieval_features(
     encoder: DualEncoder, image_batches: Iterable[Tensor], captions: Sequence[str], *, batch_size: int = 256
 ) -> tuple[Tensor, Tensor]:
-    """Encodes all images and all captions, in evaluation mode at the current weights, for `retrieval_ranks`.
+    """Encodes batches of images (B, 3, H, W), and captions, for `retrieval_ranks`, in evaluation mode.
 
-    Args:
-        encoder: Is left in the mode it was in.
-        image_batches: (B, 3, H, W) each, as the encoder's `preprocess` gives them; read once, in order.
-        captions: M texts; equal ones are encoded once.
-        batch_size: Captions at a time.
-
-    Returns:
-        Image features (N, E) and text features (M, E), unit norm, float32 or wider, on the CPU.
-
-    Raises:
-        DataError: There is no image or no caption.
+    Equal captions are encoded once. Returns image features (N, E) and text features (M, E), unit norm, float32 or
+    wider, on the CPU. Raises DataError if there is no image or no caption.
     """
     return encode_images(encoder, image_batches), encode_texts(encoder, captions, batch_size=batch_size)
 
@@ -47,7 +42,6 @@ def encode_images(encoder: DualEncoder, image_batches: Iterable[Tensor]) -> Tens
     return torch.cat(found)
 
 
-@torch.no_grad()
 def encode_texts(
     encoder: DualEncoder, texts: Sequence[str], *, batch_size: int = 256, processes: Processes = ALONE
 ) -> Tensor:
@@ -56,13 +50,72 @@ def encode_texts(
     if not texts:
         raise DataError("texts must hold at least one. Got none.")
     row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    distinct, device = list(row_of), device_of(encoder)
-
-    def encode(chunk: list[str]) -> Tensor:
-        embeddings = encoder.encode_text(encoder.tokenize(chunk).to(device))
-        return F.normalize(widen(embeddings), dim=-1).cpu()
-
-    chunks = [distinct[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
-    with evaluating(encoder):
-        found = list(processes.in_turn(chunks, encode))
+    found = [unit.cpu() for _, unit in unit_texts(encoder, list(row_of), batch_size, processes)]
     return torch.cat(found)[torch.tensor([row_of[text] for text in texts])]
+
+
+@final
+class KeptTexts:
+    """Features of captions and embeddings of class names, each computed once for one state of a text tower.
+
+    A sweep moves the weights, but a method may leave the text tower as it is. Code that changes weights reports it
+    with `DualEncoder.weights_changed`, as `sweep` does. The SHA-256 of the tower then decides whether the kept
+    features are still valid. They take up to `mib` MiB (256 hold 131,072 captions of 512 numbers).
+    """
+
+    def __init__(self, mib: float = 256) -> None:
+        self._limit = int(mib * 2**20)
+        self._checked: tuple[Callable[[], DualEncoder | None], int] = (lambda: None, 0)
+        self._tower = ""
+        self._kept: dict[Hashable, Tensor] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the kept features."""
+        return sum(tensor.nbytes for tensor in self._kept.values())
+
+    def features(self, encoder: DualEncoder, captions: Sequence[str], processes: Processes = ALONE) -> Tensor:
+        """Returns `encode_texts` of the captions, kept or computed now."""
+        key = ("captions", tuple(captions))
+        return self._once(encoder, key, lambda: encode_texts(encoder, captions, processes=processes))
+
+    def class_embeddings(
+        self,
+        encoder: DualEncoder,
+        classnames: Sequence[str],
+        templates: Sequence[str],
+        processes: Processes = ALONE,
+    ) -> Tensor:
+        """Returns `zeroshot.class_embeddings` of the names, kept or computed now."""
+        key = ("classes", tuple(classnames), tuple(templates), device_of(encoder))
+        return self._once(
+            encoder, key, lambda: class_embeddings(encoder, classnames, templates, processes=processes)
+        )
+
+    def _once(self, encoder: DualEncoder, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        parts = [part for part in encoder.text_tower() if isinstance(part, nn.Module)]
+        if any(isinstance(module, BaseTunerLayer) for part in parts for module in part.modules()):
+            return make()  # the method trains these adapters: nothing would be used twice
+        self._check(encoder)
+        found = self._kept.get(key)
+        if found is None:
+            found = make()
+            if self.nbytes + found.nbytes <= self._limit:
+                self._kept[key] = found
+        return found
+
+    def _check(self, encoder: DualEncoder) -> None:
+        last, revision = self._checked
+        if last() is encoder and revision == encoder.revision:
+            return
+        tensors = (
+            tensor
+            for part in encoder.text_tower()
+            for tensor in (
+                [part] if isinstance(part, nn.Parameter) else [*part.parameters(), *part.buffers()]
+            )
+        )
+        tower = sha256_of_tensors(("", tensor) for tensor in tensors)
+        if tower != self._tower:
+            self._kept.clear()
+        self._checked, self._tower = (weakref.ref(encoder), encoder.revision), tower

@@ -1,16 +1,15 @@
-"""OOD at fixed ID levels, and the hypervolume: what the alpha curve of a method offers.
+"""OOD at fixed ID levels, and the hypervolume: two summaries of a method's alpha curve.
 
-The curve of a method is its path in the plane of (ID, OOD), straight between neighbouring alphas. The best OOD that
-it offers at an ID of at least x is
+The curve is the method's path in the plane of (ID, OOD), straight between neighbouring alphas. The best OOD that it
+offers at an ID of at least x is
 
     F(x) = max { ood : (id, ood) on the path, id >= x }
 
-F is read at ID levels that are the same for every method of a table. A method that does not reach a level has no
-figure there, and no method is charged or credited for a range of its own:
+F is read at ID levels that are the same for every method of a table; a method may not reach all of them:
 
     level = zero-shot ID + fraction * (best ID - zero-shot ID),  fraction in 0.25, 0.5, 0.75, 0.9
 
-The hypervolume is one figure for the whole curve: the area between F and a reference point.
+The hypervolume is one number for the whole curve: the area between F and a reference point.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ Path = Sequence[Point]
 """(ID, OOD) as fractions, by ascending alpha."""
 
 FRACTIONS = (0.25, 0.5, 0.75, 0.9)
-"""Of the best ID gain: where the levels are."""
+"""Shares of the best ID gain at which the levels lie."""
 REFERENCE_OOD = 0.2
 """The hypervolume's reference point lies this far below zero-shot OOD."""
 _SEED = 20240805  # of the resampling; any number, always the same
@@ -41,8 +40,7 @@ def id_levels(zero_shot: float, best: float) -> tuple[float, ...]:
 
 
 def ood_at(path: Path, level: float) -> float | None:
-    """F(level): the best OOD at an ID of at least `level`; None if the path does not reach it. Raises ConfigError if
-    the path has no point."""
+    """F(level) of one path; None if it does not reach the level. Raises ConfigError if the path has no point."""
     if not path:
         raise ConfigError("a frontier needs at least one point. Got none. Sweep alpha first.")
     ids, oods = np.array(path, dtype=np.float64).T
@@ -51,16 +49,8 @@ def ood_at(path: Path, level: float) -> float | None:
 
 
 def oods_at(ids: NDArray[np.float64], oods: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    """F(level) of R paths of A points each.
-
-    Args:
-        ids: (R, A), by ascending alpha.
-        oods: (R, A).
-        level: An ID.
-
-    Returns:
-        (R,); -inf if a path does not reach the level, so that it sorts below every figure.
-    """
+    """F(level) of R paths of A points each, (R, A) by ascending alpha -> (R,); -inf for a path that does not reach
+    the level, so that it sorts below every other value."""
     here, there = ids[:, :-1], ids[:, 1:]
     crosses = (np.minimum(here, there) < level) & (level < np.maximum(here, there))
     share = (level - here) / np.where(crosses, there - here, 1.0)
@@ -75,18 +65,10 @@ def hypervolume(path: Path, reference: Point) -> float:
 
         integral of max(F(x) - reference OOD, 0) over x >= reference ID, / ((1 - reference ID) (1 - reference OOD))
 
+    `reference` is (ID, OOD), each below 1. Raises ConfigError if the path has no point.
+
     Source: Zitzler and Thiele, "Multiobjective optimization using evolutionary algorithms", PPSN 1998 (the size of
     the space covered), here of a path and not of its points alone.
-
-    Args:
-        path: Of at least one point.
-        reference: (ID, OOD), each below 1.
-
-    Returns:
-        A fraction in [0, 1].
-
-    Raises:
-        ConfigError: The path has no point.
     """
     id_floor, ood_floor = reference
     ends = sorted({id_floor, *(id_ for id_ in _bends(path, ood_floor) if id_ > id_floor)})
@@ -100,17 +82,10 @@ def hypervolume(path: Path, reference: Point) -> float:
 def resampled_means(
     values: NDArray[np.float64], *, number: int, resamples: int = 1000
 ) -> NDArray[np.float64]:
-    """The means of N images drawn with replacement, R times: the paired bootstrap.
+    """The means of N images drawn with replacement, R times: the paired bootstrap, (N, K) -> (R, K).
 
-    Every column sees the same draws, and so does another call with the same N and number.
-
-    Args:
-        values: (N, K), K figures of each image.
-        number: Number of the set; sets of different numbers are drawn independently.
-        resamples: R.
-
-    Returns:
-        (R, K).
+    Every column gets the same draws, and so does another call with the same N and `number`, the number of the set;
+    sets of different numbers are drawn independently.
     """
     images = len(values)
     generator = np.random.default_rng((_SEED, number))
@@ -124,22 +99,18 @@ def resampled_means(
 
 
 def percentile_interval(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """The middle 95 % of (R,) resampled figures; an end is None if it is -inf, a level not reached."""
-    low, high = np.quantile(values, [0.025, 0.975], method="inverted_cdf")
-    return _known(low), _known(high)
-
-
-def _known(value: float) -> float | None:
-    return None if np.isneginf(value) else float(value)
+    """The middle 95 % of (R,) resampled values; an end is None if it is -inf, a level not reached."""
+    ends = np.quantile(values, [0.025, 0.975], method="inverted_cdf").tolist()
+    low, high = (None if np.isneginf(end) else end for end in ends)
+    return low, high
 
 
 def _bends(path: Path, ood_floor: float) -> Iterator[float]:
     """IDs between which F is linear and on one side of the floor."""
     yield from (id_ for id_, _ in path)
-    segments = list(pairwise(path))
     top = max((id_ for id_, _ in path), default=0.0)
     flat = [((0.0, ood), (top, ood)) for ood in {ood_floor, *(ood for _, ood in path)}]
-    for one, other in combinations([*segments, *flat], 2):
+    for one, other in combinations([*pairwise(path), *flat], 2):
         crossing = _crossing(one, other)
         if crossing is not None:
             yield crossing

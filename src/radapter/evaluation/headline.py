@@ -1,6 +1,4 @@
-"""The one figure of each task that is averaged over sets, compared and used to choose: a fraction, more is
-better.
-"""
+"""The score of each task, which is averaged over sets, compared and used to choose: a fraction, more is better."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,15 +13,13 @@ TaskName = Literal["classification", "retrieval", "segmentation"]
 @final
 @dataclass(frozen=True)
 class Headline:
-    """How a task's headline figure is read from the metrics of a set.
+    """How a task's score is read from the metrics of a set: a metric, its label, and its largest value, by which
+    it is divided.
 
     Attributes:
-        metric: Its name.
-        label: Its name in tables and messages.
-        most: Its largest value, by which it is divided.
-        tie: A metric whose lower value decides between equals.
+        tie: A metric whose lower value decides between equal scores.
         paper_alpha: Alpha in the paper's experiments of this task.
-        parts: Metrics reported set by set beside it, with their spread: its summands, or related figures.
+        parts: Metrics reported set by set beside it, with their spread: its summands, or related ones.
     """
 
     metric: str
@@ -34,30 +30,22 @@ class Headline:
     parts: tuple[str, ...] = ()
 
     def score(self, metrics: Metrics) -> float:
-        """The figure of one set, in [0, 1]."""
+        """The score of one set, in [0, 1]."""
         return metrics[self.metric] / self.most
 
     def is_better(self, found: Metrics, than: Metrics | None) -> bool:
-        """Whether `found` beats `than` by the score, then by the lower tie-breaker; equals do not."""
+        """Whether `found` is better than `than` by the score, then by the lower tie-breaker."""
         return than is None or (self.score(found), -found[self.tie]) > (self.score(than), -than[self.tie])
 
     def mean(self, sets: Mapping[str, Metrics]) -> float:
-        """The plain mean of the score over sets, each counted once whatever its size. Raises ValueError if there is
-        no set."""
+        """The mean of the score over sets, all with equal weight. Raises ValueError if there is no set."""
         if not sets:
             raise ValueError("sets must hold at least one set. Got none.")
         return fmean(self.score(metrics) for metrics in sets.values())
 
     def forgetting(self, zero_shot: Mapping[str, Metrics], tuned: Mapping[str, Metrics]) -> dict[str, float]:
-        """The zero-shot model's score minus the tuned model's, by set; positive is forgotten, negative is gained.
-
-        Args:
-            zero_shot: Set name -> metrics of the model before fine-tuning.
-            tuned: Set name -> metrics after it, of the same sets.
-
-        Raises:
-            ValueError: The sets differ.
-        """
+        """The score of the zero-shot model minus that of the tuned model, by set; positive is forgotten, negative is
+        gained. Raises ValueError if the sets differ."""
         if zero_shot.keys() != tuned.keys():
             only = sorted(zero_shot.keys() ^ tuned.keys())
             raise ValueError(f"zero_shot and tuned must hold the same sets. Only one of them has {only}.")

@@ -1,25 +1,19 @@
-"""Jackknife pseudo-values: what each image contributes to a figure, and standard errors from them.
+"""Jackknife pseudo-values: what each image contributes to a score, and standard errors from them.
 
 mIoU is a ratio of sums over pixels, averaged over classes, and rsum adds six correlated recalls, so neither is a
 mean over images. The jackknife leaves out one image at a time, with its pixels or its captions (or one group of
 images that share a caption):
 
-    p_i = n S - (n - 1) S_i,  S = the figure of all n images, S_i = the figure of all images but i
-    se = sqrt(var(p) / n)
+    p_i = n S - (n - 1) S_i,  S = the score of all n images, S_i = the score of all images but i
+    se = sqrt(var(p) / n), with n - 1 in the variance
 
-An accuracy is a mean over images, and its p_i is exactly 1 if image i is right, else 0. Pseudo-values need only each
-image's counts, and nothing random. A bootstrap over images gives the same standard error to a few per cent (a test
-compares them).
+An accuracy is a mean over images, and its p_i is exactly 1 if image i is right, else 0. A bootstrap over images
+gives the same standard error to a few per cent (a test compares them).
 
-Two models are compared on the same images. Most images are right under both or wrong under both, so a difference is
-known far more precisely than either score:
-
-    error(a, b) = sqrt(var(p_a - p_b) / n), with n - 1 in the variance
-
-For accuracies, with b images that only the first model gets right and c that only the second does, this is the error
-of the discordant pairs of McNemar's test:
-
-    sqrt((b + c - (b - c)^2 / n) / (n (n - 1)))
+Two models on the same images are mostly right or wrong together, so their difference is known far more precisely
+than either score: error(a, b) = sqrt(var(p_a - p_b) / n). For accuracies, with b images that only the first model
+gets right and c that only the second does, this is the error of the discordant pairs of McNemar's test,
+sqrt((b + c - (b - c)^2 / n) / (n (n - 1))).
 
 Source: Tukey, "Bias and confidence in not-quite large samples", Annals of Mathematical Statistics 1958; Efron and
 Stein, Annals of Statistics 1981; McNemar, Psychometrika 1947.
@@ -39,42 +33,24 @@ _ROUNDING = 1e-6
 
 
 def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
-    """The pseudo-values of mIoU over images, in detectron2's convention.
+    """The pseudo-values of mIoU over images, (N,), float64, in detectron2's convention.
 
-    Args:
-        matched: Pixels of each image and class that are predicted rightly, (N, C), int.
-        truth: Pixels that have the class, (N, C), int.
-        predicted: Labelled pixels that are predicted to have it, (N, C), int.
-
-    Returns:
-        (N,), float64.
-
-    Raises:
-        ValueError: Shapes differ, or there is no image.
+    The arguments are the `marginals` of each image, (N, C). Raises ValueError if shapes differ or N is 0.
     """
+    counts = (matched, truth, predicted)
     if matched.ndim != 2 or len(matched) == 0 or not matched.shape == truth.shape == predicted.shape:
-        shapes = [tuple(each.shape) for each in (matched, truth, predicted)]
+        shapes = [tuple(each.shape) for each in counts]
         raise ValueError(f"matched, truth and predicted must all be (N, C), N at least 1. Got {shapes}.")
-    totals = [each.sum(0, keepdim=True) for each in (matched, truth, predicted)]
-    without = [total - each for total, each in zip(totals, (matched, truth, predicted), strict=True)]
+    totals = [each.sum(0, keepdim=True) for each in counts]
+    without = [total - each for total, each in zip(totals, counts, strict=True)]
     return _pseudo_values(_miou(*totals), _miou(*without))
 
 
 def rsum_pseudo_values(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_text: Tensor) -> Tensor:
-    """The pseudo-values of rsum over units: an image with its captions, or a group of images with theirs.
+    """The pseudo-values of rsum over U units, an image or a group of images with its captions: (U,), float64.
 
-    A unit that is left out is no query; it stays as an answer to the others, so that ranks are counted once.
-
-    Args:
-        ranks: Of N images and M texts.
-        unit_of_image: (N,), int in [0, U).
-        unit_of_text: (M,), int in [0, U).
-
-    Returns:
-        (U,), float64, in rsum's unit, in which 6 is the maximum.
-
-    Raises:
-        ValueError: Shapes do not fit.
+    A unit that is left out is no query; it stays as an answer to the others, so that ranks are counted once. The
+    units of the N images and M texts are int in [0, U). Raises ValueError if shapes do not fit.
     """
     directions = ((ranks.image_to_text, unit_of_image), (ranks.text_to_image, unit_of_text))
     if any(found.shape != unit.shape for found, unit in directions):
@@ -95,25 +71,15 @@ def rsum_pseudo_values(ranks: RetrievalRanks, unit_of_image: Tensor, unit_of_tex
 
 
 def standard_error(pseudo_values: Tensor) -> float:
-    """The standard error sqrt(var(p) / n) of a figure, with n - 1 in the variance; 0 for one image.
-
-    The order of the (N,) values does not change the last bit.
-    """
+    """The standard error of a score from its pseudo-values, (N,), whose order does not matter; 0 for one image."""
     values = pseudo_values.double().sort().values
     n = len(values)
     return math.sqrt(float((values - values.mean()).square().sum()) / max(n - 1, 1) / n)
 
 
 class Choice(NamedTuple):
-    """The chosen value, and how it compares with the best one.
-
-    Attributes:
-        value: The chosen value.
-        score: Its score, a fraction.
-        best: The value of the highest score; the smallest of equals.
-        best_score: Its score.
-        error: The paired standard error of best_score - score.
-    """
+    """The chosen value and its score, the value of the highest score and that score (the smallest of equal values),
+    and the paired standard error of best_score - score."""
 
     value: float
     score: float
@@ -123,17 +89,9 @@ class Choice(NamedTuple):
 
 
 def paired_standard_error(first: Tensor, second: Tensor) -> float:
-    """The standard error of the difference of two scores on the same images.
+    """The standard error of the difference of two scores on the same images, in the scores' unit; 0 for one image.
 
-    Args:
-        first: Pseudo-values of one model, (N,).
-        second: Pseudo-values of the other, (N,), in the same order of images.
-
-    Returns:
-        In the scores' unit; 0 for one image.
-
-    Raises:
-        ValueError: The shapes differ.
+    Both are pseudo-values, (N,), in the same order of images. Raises ValueError if the shapes differ.
     """
     if first.ndim != 1 or first.shape != second.shape or not len(first):
         shapes = tuple(first.shape), tuple(second.shape)
@@ -144,19 +102,12 @@ def paired_standard_error(first: Tensor, second: Tensor) -> float:
 def smallest_within_paired_error(
     values: Sequence[float], scores: Sequence[float], pseudo_values: Sequence[Tensor]
 ) -> Choice:
-    """The smallest value whose score is at most one paired standard error below the best.
+    """Chooses the smallest value whose score is at most one paired standard error below the best.
 
         min {v : score(best) - score(v) <= error(best, v)}
 
-    Taking the best score itself would choose alpha near 1 and lose robustness that the set cannot see.
-
-    Args:
-        values: K alphas or learning rates.
-        scores: K scores on ID validation.
-        pseudo_values: K times (N,), in the same order of images.
-
-    Raises:
-        ValueError: The lengths differ or are 0.
+    Taking the best score itself would choose alpha near 1 and lose robustness that ID validation cannot measure. The
+    K `pseudo_values` are (N,), in the same order of images. Raises ValueError if the lengths differ or are 0.
     """
     if not values or not len(values) == len(scores) == len(pseudo_values):
         raise ValueError(

@@ -1,9 +1,9 @@
 """Classification metrics as pure functions of a matrix of logits: no model, no device, no loader.
 
 All are fractions, except `nll` in nats and `brier` in [0, 2]. Ties go to the lower class index, as in `argmax`.
-torchmetrics counts the same (the tests compare them) with two exceptions: its calibration error gives a confidence
-of exactly 1, which saturated logits often have, a 16th bin of its own, and its macro accuracy counts a class that is
-predicted but absent from the labels.
+torchmetrics gives the same values (the tests compare them) with two exceptions: its calibration error puts a
+confidence of exactly 1, which saturated logits often have, into a 16th bin, and its macro accuracy counts a class
+that is predicted but absent from the labels.
 """
 
 import torch
@@ -26,29 +26,29 @@ def classification_metrics(
     groups: Tensor | None = None,
     zero_shot: Tensor | None = None,
 ) -> Metrics:
-    """Every metric of a classified set.
+    """Computes every metric of a classified set.
 
     Args:
-        logits: (N, C), float, already multiplied by the logit scale, so that calibration means something.
+        logits: (N, C), float, already multiplied by the logit scale, on which calibration depends.
         labels: (N,), int in [0, C).
-        classes: (K,) or (K, M), the columns that a set of fewer classes can hold, see `restricted`; None keeps all.
+        classes: The columns that the set can hold; see `restricted`.
         groups: (N,), int, the group of each sample (Sagawa et al., ICLR 2020), or None.
-        zero_shot: (N,), int, predictions of the zero-shot model, from `predicted` with the same classes, or None.
+        zero_shot: (N,), int, the zero-shot model's predictions, from `predicted` with the same classes, or None.
 
     Returns:
         top1, top5, mean_per_class (top1 of each class that occurs, averaged), macro_f1, ece, nll, brier as floats
-        and n as int; with groups, worst_group; with zero_shot, agreement (the share of equal predictions, right or
-        wrong).
+        and n as int; with groups, worst_group; with zero_shot, agreement (the share of equal predictions).
 
     Raises:
         ValueError: Shapes do not fit, logits are not finite, or a label is outside the classes.
     """
     logits, labels = restricted(logits, labels, classes)
     ranks = _ranks(logits, labels)
-    agreed = (
-        {} if zero_shot is None else {"agreement": _share(logits.argmax(1) == zero_shot.to(logits.device))}
-    )
-    by_group = {} if groups is None else {"worst_group": _worst_group(ranks < 1, groups)}
+    optional: Metrics = {}
+    if groups is not None:
+        optional["worst_group"] = _worst_group(ranks < 1, groups)
+    if zero_shot is not None:
+        optional["agreement"] = _share(logits.argmax(1) == zero_shot.to(logits.device))
     return {
         "top1": _share(ranks < 1),
         "top5": _share(ranks < min(5, logits.shape[1])),
@@ -57,8 +57,7 @@ def classification_metrics(
         "ece": expected_calibration_error(logits, labels),
         "nll": negative_log_likelihood(logits, labels),
         "brier": brier_score(logits, labels),
-        **by_group,
-        **agreed,
+        **optional,
         "n": len(labels),
     }
 
@@ -69,12 +68,9 @@ def is_right(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def macro_f1(logits: Tensor, labels: Tensor) -> float:
-    """F1 of each class that occurs in `labels`, averaged over these classes; (N, C), (N,) -> [0, 1].
+    """F1_c = 2 hits_c / (labelled_c + predicted_c), averaged over the classes that occur in `labels`, in [0, 1].
 
-        F1_c = 2 hits_c / (labelled_c + predicted_c)
-
-    A class that is never predicted rightly has F1 = 0. A class that is predicted but absent from the labels is left
-    out of the average, as in mean_per_class.
+    A class that is predicted but absent from the labels is left out, as in mean_per_class.
     """
     logits, labels = restricted(logits, labels, None)
     predicted = logits.argmax(1)
@@ -82,17 +78,15 @@ def macro_f1(logits: Tensor, labels: Tensor) -> float:
         torch.bincount(chosen, minlength=logits.shape[1]).double()
         for chosen in (labels, predicted, labels[predicted == labels])
     )
-    present = labelled > 0
-    return float((2 * right / (labelled + guessed))[present].mean())
+    return float((2 * right / (labelled + guessed))[labelled > 0].mean())
 
 
 def expected_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = CALIBRATION_BINS) -> float:
-    """Distance between confidence and accuracy, averaged over equal-width bins of confidence; (N, C), (N,) -> [0,
-    1].
-
-    Source: Naeini et al., AAAI 2015; Guo et al., ICML 2017.
+    """Distance of confidence and accuracy, averaged over equal-width bins of confidence, in [0, 1].
 
         ECE = sum_b (n_b / N) |accuracy_b - confidence_b|,  bin b = [b / bins, (b + 1) / bins), the last closed
+
+    Source: Naeini et al., AAAI 2015; Guo et al., ICML 2017.
     """
     logits, labels = restricted(logits, labels, None)
     confidence, predicted = logits.double().softmax(1).max(1)
@@ -104,19 +98,13 @@ def expected_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = CA
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
-    """Mean of -log softmax at the label, nats; (N, C), (N,) -> [0, inf)."""
+    """Mean of -log softmax at the label, in nats."""
     logits, labels = restricted(logits, labels, None)
     return float(F.cross_entropy(logits.double(), labels))
 
 
 def brier_score(logits: Tensor, labels: Tensor) -> float:
-    """Squared distance between the probabilities and the one-hot label, averaged over samples; (N, C), (N,) -> [0,
-    2].
-
-    Source: Brier, Monthly Weather Review 1950: summed over classes, not averaged, so 0 is best and 2 is worst.
-
-        1/N sum_i sum_c (p_ic - [c = label_i])^2
-    """
+    """1/N sum_i sum_c (p_ic - [c = label_i])^2, in [0, 2], after Brier, Monthly Weather Review 1950."""
     logits, labels = restricted(logits, labels, None)
     errors = logits.double().softmax(1) - F.one_hot(labels, logits.shape[1])
     return float(errors.square().sum(1).mean())
@@ -124,10 +112,7 @@ def brier_score(logits: Tensor, labels: Tensor) -> float:
 
 def predicted(logits: Tensor, classes: Tensor | None = None) -> Tensor:
     """The class with the largest logit, (N, C) -> (N,), among the columns `classes` and numbered within them."""
-    if classes is not None:
-        logits = logits[:, classes.to(logits.device)]
-        logits = logits if classes.ndim == 1 else logits.amax(2)
-    return logits.argmax(1)
+    return (logits if classes is None else _columns(logits, classes)).argmax(1)
 
 
 def harmonic_mean(base: float, novel: float) -> float:
@@ -136,21 +121,14 @@ def harmonic_mean(base: float, novel: float) -> float:
 
 
 def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Restricts logits to the columns `classes`, renumbers the labels within them and checks both.
+    """Restricts logits (N, C) to the columns `classes`, renumbers the labels (N,) within them and checks both.
 
-    Args:
-        logits: (N, C), float.
-        labels: (N,), int in [0, C).
-        classes: (K,), int, distinct (ImageNet-R has 200 of ImageNet's 1,000); None keeps all columns. (K, M) if a
-            class of the set has up to M columns: the largest of their logits is the class's, as WiSE-FT scores
-                ObjectNet. A row
-            may repeat a column to fill up.
+    `classes` is (K,), int, distinct (ImageNet-R has 200 of ImageNet's 1,000); None keeps all columns. It is (K, M)
+    if a class has up to M columns: the largest of their logits is the class's, as WiSE-FT scores ObjectNet. A row
+    may repeat a column to fill up. Errors are those of `classification_metrics`.
 
     Returns:
         (N, K) float32 or wider and (N,) int64.
-
-    Raises:
-        ValueError: Shapes do not fit, logits are not finite, or a label is outside the classes.
     """
     if logits.ndim != 2 or 0 in logits.shape:
         raise ValueError(f"logits must be (N, C) with N and C at least 1. Got {tuple(logits.shape)}.")
@@ -161,16 +139,14 @@ def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[
         column = torch.full((logits.shape[1],), -1, dtype=torch.int64, device=labels.device)
         places = torch.arange(len(classes), device=labels.device)
         column[classes.to(labels.device)] = places if classes.ndim == 1 else places[:, None]
-        logits = logits[:, classes.to(logits.device)]
-        logits = logits if classes.ndim == 1 else logits.amax(2)
+        logits = _columns(logits, classes)
         known = (labels >= 0) & (labels < len(column))
         labels = torch.where(known, column[labels.clamp(0, len(column) - 1)], -1)
     outside = (labels < 0) | (labels >= logits.shape[1])
     if outside.any():
-        row = int(outside.nonzero()[0])
         raise ValueError(
-            f"every label must be one of the {logits.shape[1]} classes. {int(outside.sum())} are not, "
-            f"the first in row {row}. Map the labels, or give classes that hold them."
+            f"every label must be one of the {logits.shape[1]} classes. {int(outside.sum())} are not, the first in "
+            f"row {int(outside.nonzero()[0])}. Map the labels, or give classes that hold them."
         )
     if not logits.isfinite().all():
         bad = int((~logits.isfinite()).any(1).sum())
@@ -178,6 +154,11 @@ def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[
             f"logits must be finite. {bad} of {len(logits)} rows are not. Check the model's weights."
         )
     return logits.to(torch.promote_types(logits.dtype, torch.float32)), labels
+
+
+def _columns(logits: Tensor, classes: Tensor) -> Tensor:
+    logits = logits[:, classes.to(logits.device)]
+    return logits if classes.ndim == 1 else logits.amax(2)
 
 
 def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
@@ -200,5 +181,4 @@ def _share(hits: Tensor) -> float:
 def _mean_per_class(hits: Tensor, labels: Tensor, classes: int) -> float:
     size = torch.bincount(labels, minlength=classes)
     right = torch.bincount(labels[hits], minlength=classes)
-    present = size > 0
-    return float((right[present].double() / size[present]).mean())
+    return float((right.double() / size)[size > 0].mean())

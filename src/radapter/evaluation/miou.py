@@ -1,54 +1,69 @@
-"""Segmentation metrics from one confusion matrix over a whole set, as pure functions.
+"""Segmentation metrics from counts over a whole set, as pure functions: IoU and Boundary IoU.
 
     IoU_c = n_cc / (sum_j n_cj + sum_i n_ic - n_cc),   n_ij pixels of class i that are predicted as class j
 
-`confusion_matrix` counts the pixels of one image at the resolution of the truth. The counts are integers, so their
-sum over images and processes is exact. Classes are summed over all images before anything is divided: the mean of
-images' mIoU is another figure.
+`confusion_matrix` counts the pixels of one image at the resolution of the truth. IoU is formed from the sum over
+images and processes, which is exact; the mean of the images' mIoU differs from it.
 
-Two conventions, which differ in the classes that `mean_iou` averages over:
-    detectron2  those present in the truth. A class that is predicted somewhere but absent costs only the classes
-                whose pixels it took. Source: facebookresearch/detectron2, evaluation/sem_seg_evaluation.py
+Two conventions, which are not comparable, differ in the classes that `mean_iou` averages over (docs/metrics.md):
+    detectron2  those present in the truth. Source: facebookresearch/detectron2, evaluation/sem_seg_evaluation.py
                 (iou_valid = acc_valid and union > 0).
-    ovseg       those present in the truth or in the prediction, so that an absent class that is predicted counts
-                as 0. Source: `GeneralizedSemSegEvaluator`, the evaluator of SimBaseline (zsseg), OVSeg and works
-                after them (the sum of iou[acc_valid] over the number of iou_valid, pos_gt + pos_pred > 0).
-They are equal where no absent class is predicted; with many names and few images ovseg is the lower. A class absent
-from both, truth and prediction, is in neither. Figures of one convention do not compare with the other's.
+    ovseg       those present in the truth or in the prediction: a class that is predicted but absent counts as 0.
+                Source: `GeneralizedSemSegEvaluator`, the evaluator of SimBaseline (zsseg), OVSeg and works after
+                them (the sum of iou[acc_valid] over the number of iou_valid, pos_gt + pos_pred > 0).
 
 A pixel that is given no class is wrong: it stays in its true class's union. detectron2 would drop it from the truth,
-so that abstaining raises the figure.
+so that abstaining raises the score.
+
+Boundary IoU is the IoU of the rims of masks, in which large objects weigh no more than small ones:
+
+    Boundary IoU(G, P) = |(G_d n G) n (P_d n P)| / |(G_d n G) u (P_d n P)|
+
+Source: Cheng et al., "Boundary IoU: Improving object-centric image segmentation evaluation", CVPR 2021, and its
+code, bowenc0221/boundary-iou-api.
+
+G_d n G are the pixels of a mask within d of its outline, d = 2 % of the image's diagonal, at least 1 pixel.
+Distance is the larger of the two offsets, as in d erosions by a 3 x 3 square. The edge of the image belongs to the
+outline, and so does the border to ignored pixels, which are not counted themselves. detectron2 erodes the label
+map instead of each class's mask, which gives different values.
+
+A pixel lies on the rim of its class's mask exactly where two neighbours in the square of 2 d + 1 pixels around it
+differ, or the square leaves the image. Summed tables count such pairs in a time that depends neither on d nor on the
+number of classes.
 """
 
+import math
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from radapter.data.masks.paired import IGNORE
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation.metrics import Metrics, harmonic_mean
 
 Convention = Literal["detectron2", "ovseg"]
-CONVENTIONS: tuple[Convention, ...] = ("detectron2", "ovseg")
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
+RATIO = 0.02
+"""Width d of a rim over the image's diagonal."""
 
 
 def confusion_matrix(
     prediction: Tensor, truth: Tensor, classes: int, *, ignore: int = IGNORE, pixels: Tensor | None = None
 ) -> Tensor:
-    """Counts pixels by class and prediction.
+    """Counts pixels by class and prediction; the matrices of images and processes are summed.
 
     Args:
-        prediction: Class indices of any shape, such as (H, W), int. `ignore` means no class.
-        truth: The same shape. Pixels whose truth is `ignore` are not counted.
+        prediction: Class indices of any shape, such as (H, W), int; `ignore` means no class.
+        truth: The same shape; pixels that are `ignore` are not counted.
         classes: C.
         ignore: A label outside [0, C - 1].
-        pixels: How many pixels each element stands for, the same shape, int64; None for one.
+        pixels: The number of pixels of each element, the same shape, int64; None for one.
 
     Returns:
-        (C, C + 1), int64, on the CPU: rows the truth, columns the prediction, the last column pixels that were given
-        no class. The matrices of images, and those of processes that counted different images, are summed.
+        (C, C + 1), int64, on the CPU: rows the truth, columns the prediction, the last one pixels without a class.
 
     Raises:
         ValueError: C is below 1, the shapes differ, or a value is neither a class nor `ignore`.
@@ -76,21 +91,12 @@ def checked_labels(
             f"prediction must have the truth's shape, {tuple(truth.shape)}. Got {tuple(prediction.shape)}. Resize "
             "scores to the original size before taking the argmax."
         )
-    return (_checked(prediction, classes, ignore, "prediction"), _checked(truth, classes, ignore, "truth"))
+    return _checked(prediction, classes, ignore, "prediction"), _checked(truth, classes, ignore, "truth")
 
 
 def marginals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels of each class that are predicted as it, that have it, and that are predicted to have it.
-
-    Args:
-        confusion: (C, C) or (C, C + 1), int, as `confusion_matrix` gives it.
-
-    Returns:
-        Three times (C,), int64, on the CPU.
-
-    Raises:
-        ValueError: The matrix has another shape or negative counts.
-    """
+    """Pixels of each class that are predicted as it, that have it, and that are predicted to have it, (C,), int64,
+    on the CPU. Raises ValueError unless `confusion` is (C, C) or (C, C + 1), int >= 0."""
     classes = len(confusion)
     if confusion.ndim != 2 or classes < 1 or confusion.shape[1] - classes not in (0, 1):
         raise ValueError(f"confusion must be (C, C) or (C, C + 1). Got {tuple(confusion.shape)}.")
@@ -101,37 +107,23 @@ def marginals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def class_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> Tensor:
-    """Intersection over union of each class.
+    """Intersection over union of each class, (C,), float64, in [0, 1]; NaN if a class does not count.
 
-    Args:
-        confusion: (C, C), int, rows the truth; or (C, C + 1), whose last column counts pixels given no class.
-        convention: Which classes count; see this file's docstring.
-
-    Returns:
-        (C,), float64, in [0, 1]; NaN if a class does not count.
-
-    Raises:
-        ValueError: The matrix has another shape or negative counts, or the convention is unknown.
-        DataError: No pixel is counted.
+    `confusion` is (C, C), int, rows the truth, or (C, C + 1), whose last column counts pixels without a class.
+    Raises ValueError for another shape, negative counts or an unknown convention, and DataError if no pixel is
+    counted.
     """
-    hits, truth, predicted = marginals(confusion)
-    return iou_of(hits, truth, predicted, convention=convention)
+    return iou_of(*marginals(confusion), convention=convention)
 
 
 def mean_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> float:
-    """mIoU: the mean of `class_iou` over the classes that count, in [0, 1]; arguments and errors are the same.
-
-    With one class and no abstaining it is 1, whatever was predicted.
-    """
+    """mIoU: the mean of `class_iou` over the classes that count, in [0, 1]; arguments and errors are the same."""
     return float(class_iou(confusion, convention=convention).nanmean())
 
 
 def frequency_weighted_iou(confusion: Tensor) -> float:
-    """IoU of each class present in the truth, weighted by its share of the counted pixels.
-
-    The convention does not matter, as an absent class has no weight.
-    Source: Long et al., CVPR 2015, "frequency weighted IU".
-    """
+    """IoU of each class present in the truth, weighted by its share of the counted pixels (Long et al., CVPR 2015,
+    "frequency weighted IU"); the same in both conventions."""
     _, truth, _ = marginals(confusion)
     return float((class_iou(confusion).nan_to_num() * truth / truth.sum()).sum())
 
@@ -148,7 +140,7 @@ def mean_accuracy(confusion: Tensor) -> float:
 
 
 def pixel_accuracy(confusion: Tensor) -> float:
-    """Share of the counted pixels that are predicted rightly, in [0, 1]."""
+    """Share of the counted pixels whose prediction is right, in [0, 1]."""
     hits, truth, _ = marginals(confusion)
     return float(hits.sum().double() / truth.sum())
 
@@ -156,28 +148,18 @@ def pixel_accuracy(confusion: Tensor) -> float:
 def seen_unseen_iou(
     confusion: Tensor, seen: Collection[int], *, convention: Convention = "detectron2"
 ) -> Metrics:
-    """mIoU of the classes that training saw, of the others, and the harmonic mean of the two.
+    """mIoU of the classes that training saw, by their indices, of the others, and the harmonic mean of the two.
 
-    One matrix serves both: a pixel of an unseen class that is predicted as a seen one costs both.
+    Returns miou_seen, miou_unseen, miou_harmonic. All classes compete in one matrix: a pixel of an unseen class that
+    is predicted as a seen one costs both. Errors are those of `class_iou`; ValueError if an index is no class, and
+    DataError if no seen or no unseen class counts.
 
     Source: Xian et al., CVPR 2019 (SPNet), generalised zero-shot segmentation.
-
-    Args:
-        confusion: As for `class_iou`.
-        seen: Indices of the seen classes; the others are unseen.
-        convention: As for `class_iou`.
-
-    Returns:
-        miou_seen, miou_unseen, miou_harmonic; 0 if both are 0.
-
-    Raises:
-        ValueError: As for `class_iou`, or an index is no class.
-        DataError: No seen or no unseen class counts.
     """
     iou = class_iou(confusion, convention=convention)
     outside = [index for index in seen if not 0 <= index < len(iou)]
     if outside:
-        raise ValueError(f"seen classes must lie in [0, {len(iou) - 1}]. Got {outside[0]}.")
+        raise ValueError(f"seen classes must be in [0, {len(iou) - 1}]. Got {outside[0]}.")
     is_seen = torch.zeros(len(iou), dtype=torch.bool)
     is_seen[list(seen)] = True
     found = {}
@@ -192,20 +174,13 @@ def seen_unseen_iou(
 
 
 def segmentation_metrics(confusion: Tensor) -> Metrics:
-    """Every figure of a segmented set that one confusion matrix gives.
+    """Computes every metric that one confusion matrix gives; errors are those of `class_iou`.
 
-    Returns:
-        miou (detectron2), miou_ovseg, fwiou, mean_accuracy, pixel_accuracy, pixel_error, unlabelled (the share of
-        counted pixels that were given no class) as floats; classes (present in the truth) and pixels (counted) as
-        int.
-
-    Raises:
-        ValueError, DataError: As for `class_iou`.
+    `miou` is detectron2's, `unlabelled` the share of counted pixels without a class. `classes` (present in the
+    truth) and `pixels` (counted) are int.
     """
-    _, truth, _ = marginals(confusion)
-    total = int(truth.sum())
-    accuracy = pixel_accuracy(confusion)
-    abstained = int(truth.sum() - confusion[:, : len(confusion)].sum())
+    _, truth, predicted = marginals(confusion)
+    total, accuracy = int(truth.sum()), pixel_accuracy(confusion)
     return {
         "miou": mean_iou(confusion, convention="detectron2"),
         "miou_ovseg": mean_iou(confusion, convention="ovseg"),
@@ -213,28 +188,15 @@ def segmentation_metrics(confusion: Tensor) -> Metrics:
         "mean_accuracy": mean_accuracy(confusion),
         "pixel_accuracy": accuracy,
         "pixel_error": 1 - accuracy,
-        "unlabelled": abstained / total,
+        "unlabelled": (total - int(predicted.sum())) / total,
         "classes": int((truth > 0).sum()),
         "pixels": total,
     }
 
 
 def iou_of(hits: Tensor, truth: Tensor, predicted: Tensor, *, convention: Convention) -> Tensor:
-    """Intersection over union from the sizes of intersection, truth and prediction.
-
-    Args:
-        hits: (C,), int, elements of class c predicted as c.
-        truth: (C,), int, elements of class c.
-        predicted: (C,), int, elements predicted as c.
-        convention: Which classes count.
-
-    Returns:
-        (C,), float64; NaN if a class does not count.
-
-    Raises:
-        ConfigError: The convention is unknown.
-        DataError: Nothing is counted.
-    """
+    """`class_iou` from the number of elements of each class that are predicted as it, that have it, and that are
+    predicted to have it, (C,) each."""
     if convention not in CONVENTIONS:
         raise ConfigError(
             f"convention must be one of {', '.join(CONVENTIONS)}. Got {convention!r}."
@@ -250,6 +212,54 @@ def iou_of(hits: Tensor, truth: Tensor, predicted: Tensor, *, convention: Conven
     return torch.where(counts, hits.double() / union, torch.nan)
 
 
+def boundary_counts(
+    prediction: Tensor, truth: Tensor, classes: int, *, ratio: float = RATIO, ignore: int = IGNORE
+) -> Tensor:
+    """Counts the rim pixels of one image; the counts of a set's images are summed.
+
+    Arguments are those of `confusion_matrix`, but both maps are (H, W); `ratio` is d over the image's diagonal.
+    Returns (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction. Raises ValueError if the
+    shapes do not fit, or a value is neither a class nor `ignore`.
+    """
+    prediction, truth = checked_labels(prediction, truth, classes, ignore=ignore)
+    if truth.ndim != 2:
+        raise ValueError(f"label maps must be (H, W). Got {tuple(truth.shape)}.")
+    distance = rim_width(truth.shape[0], truth.shape[1], ratio=ratio)
+    counted = truth != ignore
+    true_rim = is_rim(truth, distance) & counted
+    predicted_rim = is_rim(prediction, distance) & counted & (prediction != ignore)
+    both = true_rim & predicted_rim & (truth == prediction)
+    chosen = (truth[both], truth[true_rim], prediction[predicted_rim])
+    return torch.stack([torch.bincount(labels, minlength=classes) for labels in chosen]).cpu()
+
+
+def class_boundary_iou(counts: Tensor, *, convention: Convention = "detectron2") -> Tensor:
+    """Boundary IoU of each class from the summed counts of a set: (3, C) -> (C,), float64, NaN as in `class_iou`."""
+    if counts.ndim != 2 or len(counts) != 3:
+        raise ValueError(f"counts must be (3, C), as boundary_counts gives. Got {tuple(counts.shape)}.")
+    return iou_of(counts[0], counts[1], counts[2], convention=convention)
+
+
+def boundary_iou(counts: Tensor, *, convention: Convention = "detectron2") -> float:
+    """The mean of `class_boundary_iou` over the classes that count, in [0, 1]."""
+    return float(class_boundary_iou(counts, convention=convention).nanmean())
+
+
+def rim_width(height: int, width: int, *, ratio: float = RATIO) -> int:
+    """d in pixels, at least 1."""
+    return max(1, round(ratio * math.hypot(height, width)))
+
+
+def is_rim(labels: Tensor, distance: int) -> Tensor:
+    """Which pixels of a label map lie within `distance` of another label or of the image's edge; (H, W) -> bool."""
+    outside = int(labels.min()) - 1 if labels.numel() else 0  # a label of its own
+    padded = F.pad(labels.long(), [distance] * 4, value=outside)
+    side = 2 * distance + 1
+    across = _in_boxes(padded[:, 1:] != padded[:, :-1], side, side - 1)
+    down = _in_boxes(padded[1:] != padded[:-1], side - 1, side)
+    return across + down > 0
+
+
 def _checked(labels: Tensor, classes: int, ignore: int, what: str) -> Tensor:
     if labels.is_floating_point() or labels.is_complex():
         raise ValueError(f"{what} must hold class indices, integers. Got {labels.dtype}.")
@@ -261,3 +271,10 @@ def _checked(labels: Tensor, classes: int, ignore: int, what: str) -> Tensor:
             f"such as {int(labels[strange][0])}."
         )
     return labels
+
+
+def _in_boxes(marks: Tensor, height: int, width: int) -> Tensor:
+    table = F.pad(marks.cumsum(0).cumsum(1), (1, 0, 1, 0))
+    return (
+        table[height:, width:] - table[:-height, width:] - table[height:, :-width] + table[:-height, :-width]
+    )

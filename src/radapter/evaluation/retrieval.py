@@ -1,12 +1,22 @@
 """Image-text retrieval: the rank of the right item among all, Recall@K and mAP@R, in both directions.
 
-Pure functions of features: no model, no device, no loader. Ranks are exact and are counted in tiles, so the matrix
-of all images against all texts never exists; COCO's has 125 million entries. A wrong item with the right one's score
-ranks before it, so that a model that gives everything one score retrieves nothing.
+Pure functions of features. Ranks are exact and are counted in tiles, so the matrix of all images against all texts
+never exists; COCO's has 125 million entries. A wrong item with the right one's score ranks before it, so that a
+model that gives everything one score retrieves nothing.
 
 Source: Recall@K as in Karpathy and Fei-Fei, CVPR 2015; their order of the COCO test images makes the 1K folds.
 mAP@R: Musgrave, Belongie and Lim, "A metric learning reality check", ECCV 2020; for image-text retrieval Chun et
 al., "ECCV Caption", ECCV 2022.
+
+Arguments that all functions share:
+    image_features  x, unit norm, (N, E), float.
+    text_features   y, unit norm, (M, E), float.
+    image_of_text   (M,), int in [0, N). Every image has at least one caption.
+    positives       (P, 2), int: image, text, in any order, as `positive_pairs` gives them. Every image and every
+                    text must occur; repeated pairs count once.
+    tile            Images, and texts, at a time; it changes memory and no result.
+They raise ValueError if shapes do not fit, rows are not of unit norm, a number is out of range, or an image or a
+text has no positive.
 """
 
 from dataclasses import dataclass
@@ -16,7 +26,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from radapter.evaluation.cosines import TILE, check_tile, check_unit_norm, cosines_of_pairs, count_at_least
+from radapter.evaluation.cosines import TILE, check_unit_norm, cosines_of_pairs, count_at_least
 from radapter.evaluation.metrics import Metrics
 
 CUTOFFS = (1, 5, 10)
@@ -26,13 +36,9 @@ CUTOFFS = (1, 5, 10)
 @final
 @dataclass(frozen=True, eq=False)
 class RetrievalRanks:
-    """Ranks of the right items; 1 is best.
+    """Ranks of each text's image among all images, (M,), and of each image's caption among all texts, (N,), int64.
 
-    Attributes:
-        text_to_image: (M,), int64: for each text the rank of its image among all N images, or of the best of several
-            right ones, the others left out.
-        image_to_text: (N,), int64: for each image the rank of its best caption among all M texts, its other right
-            captions left out.
+    1 is best. If several items are right, the best counts and the others are left out.
     """
 
     text_to_image: Tensor
@@ -42,67 +48,35 @@ class RetrievalRanks:
 def retrieval_ranks(
     image_features: Tensor, text_features: Tensor, image_of_text: Tensor, *, tile: int = TILE
 ) -> RetrievalRanks:
-    """The rank of every text's image, and of every image's best caption.
+    """Ranks every text's image, and every image's best caption, on the features' device.
 
         text_to_image_m = |{n : x_n . y_m >= x_i . y_m}|, i the image of text m
         image_to_text_n = 1 + |{m not of image n : x_n . y_m >= max over its own captions}|
-
-    Args:
-        image_features: x, unit norm, (N, E), float.
-        text_features: y, unit norm, (M, E), float.
-        image_of_text: (M,), int in [0, N). Every image has at least one caption.
-        tile: Images, and texts, at a time; it changes memory and no rank.
-
-    Returns:
-        Ranks on the features' device. Scores are those of `cosines`: equal to the last bit in every tile.
-
-    Raises:
-        ValueError: Shapes do not fit, rows are not of unit norm, an image of a text does not exist, or an image has
-            no caption.
+    Scores are those of `cosines`: equal to the last bit in every tile.
     """
-    check_tile(tile)
-    check_pairable(image_features, text_features)
-    images, texts = len(image_features), len(text_features)
-    image_of_text = _checked_images(image_of_text, images, texts).to(text_features.device)
-    pairs = torch.stack((image_of_text, torch.arange(texts, device=text_features.device)), 1)
-    return _ranks(image_features, text_features, pairs, tile=tile)
+    check_pairable(image_features, text_features, tile)
+    image_of_text = _checked_images(image_of_text, len(image_features), len(text_features))
+    pairs = torch.stack((image_of_text, torch.arange(len(image_of_text), device=image_of_text.device)), 1)
+    return _ranks(image_features, text_features, pairs.to(text_features.device), tile=tile)
 
 
 def retrieval_ranks_of_groups(
     image_features: Tensor, text_features: Tensor, positives: Tensor, *, tile: int = TILE
 ) -> RetrievalRanks:
-    """The ranks where a text has several right images, as captions made of class names have.
+    """Ranks where a text has several right images, as captions made of class names have.
 
         text_to_image_m = 1 + |{n wrong for m : x_n . y_m >= max over the images that are right for m}|
         image_to_text_n = 1 + |{m wrong for n : x_n . y_m >= max over the texts that are right for n}|
-
     If every text has one right image, these are the ranks of `retrieval_ranks`.
-
-    Args:
-        image_features: x, unit norm, (N, E), float.
-        text_features: y, unit norm, (M, E), float.
-        positives: (P, 2), int: image, text, in any order; repeated pairs count once. See `positive_pairs`. Every
-            image and every text must occur.
-        tile: As in `retrieval_ranks`.
-
-    Raises:
-        ValueError: Shapes do not fit, rows are not of unit norm, a pair names what does not exist, or an image or a
-            text has no positive.
     """
-    check_tile(tile)
-    check_pairable(image_features, text_features)
-    pairs = _checked_positives(positives, len(image_features), len(text_features)).to(image_features.device)
+    pairs = _checked_positives(image_features, text_features, positives, tile)
     return _ranks(image_features, text_features, pairs, tile=tile)
 
 
 def retrieval_metrics(ranks: RetrievalRanks) -> Metrics:
-    """Recall at 1, 5 and 10 in both directions, their sum, and median and mean rank.
-
-    Returns:
-        i2t_r1, i2t_r5, i2t_r10, t2i_r1, t2i_r5, t2i_r10 as fractions; rsum, their sum, at most 6 (papers print it
-        times 100); i2t_median_rank, i2t_mean_rank, t2i_median_rank, t2i_mean_rank, of which 1 is best; n images
-        and texts as ints.
-    """
+    """Computes recalls at 1, 5 and 10 in both directions (i2t_r1 ... t2i_r10, fractions), their sum rsum (at most
+    6; papers print it times 100), median and mean ranks (i2t_median_rank ...), and the numbers n of images and
+    texts."""
     directions = {"i2t": ranks.image_to_text.tolist(), "t2i": ranks.text_to_image.tolist()}
     recalls = {
         f"{name}_r{k}": fmean(rank <= k for rank in found)
@@ -121,22 +95,10 @@ def retrieval_metrics(ranks: RetrievalRanks) -> Metrics:
 def retrieval_metrics_over_folds(
     image_features: Tensor, text_features: Tensor, image_of_text: Tensor, *, folds: int = 5, tile: int = TILE
 ) -> Metrics:
-    """The mean of the metrics over folds of consecutive images, each with its own captions alone.
+    """Averages `retrieval_metrics` over folds of consecutive images, each with its own captions alone.
 
-    With the 5,000 COCO test images in Karpathy's order and `folds=5` these are the COCO-1K figures.
-
-    Args:
-        image_features: Unit norm, (N, E), float.
-        text_features: Unit norm, (M, E), float.
-        image_of_text: (M,), int in [0, N).
-        folds: A divisor of N.
-        tile: As in `retrieval_ranks`.
-
-    Returns:
-        As `retrieval_metrics`; `n` and `texts` count all folds together.
-
-    Raises:
-        ValueError: `folds` does not divide N, or as in `retrieval_ranks`.
+    With the 5,000 COCO test images in Karpathy's order and `folds=5` this is COCO-1K. `folds` must divide N; `n` and
+    `texts` count all folds together.
     """
     images, texts = len(image_features), len(text_features)
     if folds < 1 or images % folds:
@@ -162,19 +124,11 @@ def retrieval_metrics_over_folds(
 def retrieval_map_at_r(
     image_features: Tensor, text_features: Tensor, positives: Tensor, *, tile: int = TILE
 ) -> Metrics:
-    """Mean average precision over the first R, R being the query's number of positives; both directions.
+    """Mean average precision over the first R, the query's number of positives: i2t_map_at_r and t2i_map_at_r.
 
-        MAP@R = 1/R sum_{k = 1..R} (precision at k if the k-th item is a positive, else 0), mean over queries
-
-    Recall@K asks for one of the right answers, mAP@R for all of them first. A wrong item ranks before a positive of
-    the same score. Arguments and errors are those of `retrieval_ranks_of_groups`.
-
-    Returns:
-        i2t_map_at_r, t2i_map_at_r in [0, 1].
+    MAP@R = 1/R sum_{k = 1..R} (precision at k if the k-th item is a positive, else 0), mean over queries
     """
-    check_tile(tile)
-    check_pairable(image_features, text_features)
-    pairs = _checked_positives(positives, len(image_features), len(text_features)).to(image_features.device)
+    pairs = _checked_positives(image_features, text_features, positives, tile)
     return {
         "i2t_map_at_r": _map_at_r(image_features, text_features, pairs, tile=tile),
         "t2i_map_at_r": _map_at_r(text_features, image_features, pairs.flip(1), tile=tile),
@@ -182,15 +136,9 @@ def retrieval_map_at_r(
 
 
 def positive_pairs(image_targets: Tensor, text_targets: Tensor) -> Tensor:
-    """Pairs every image with every text of the same target.
+    """Pairs every image with every text of the same target: (N,), (M,), int -> (P, 2), int64: image, text; sorted.
 
-    Args:
-        image_targets: (N,), int.
-        text_targets: (M,), int.
-
-    Returns:
-        (P, 2), int64: image, text; sorted. P is the sum over images of their texts, which is large for a few large
-        classes.
+    P is the sum over images of their texts, which is large for a few large classes.
     """
     by_target = text_targets.argsort(stable=True)
     ordered = text_targets[by_target].contiguous()
@@ -201,8 +149,10 @@ def positive_pairs(image_targets: Tensor, text_targets: Tensor) -> Tensor:
     return torch.stack((images, by_target[first[images] + place]), 1)
 
 
-def check_pairable(image_features: Tensor, text_features: Tensor) -> None:
-    """Raises ValueError if two feature matrices are not of unit norm, one width and one device."""
+def check_pairable(image_features: Tensor, text_features: Tensor, tile: int) -> None:
+    """Raises ValueError unless `tile` is at least 1 and both matrices have unit rows, one width and one device."""
+    if tile < 1:
+        raise ValueError(f"tile must be >= 1. Got {tile}. The default is {TILE}.")
     check_unit_norm("image_features", image_features)
     check_unit_norm("text_features", text_features)
     if image_features.shape[1] != text_features.shape[1] or image_features.device != text_features.device:
@@ -229,24 +179,6 @@ def _ranks_of_best(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) 
     return count_at_least(queries, items, every_query, best, tile=tile) - as_good + 1
 
 
-def _checked_images(image_of_text: Tensor, images: int, texts: int) -> Tensor:
-    if image_of_text.shape != (texts,) or image_of_text.is_floating_point():
-        raise ValueError(
-            f"image_of_text must be int, (M,) = ({texts},). "
-            f"Got {image_of_text.dtype}, {tuple(image_of_text.shape)}."
-        )
-    image_of_text = image_of_text.long()
-    outside = (image_of_text < 0) | (image_of_text >= images)
-    if outside.any():
-        row = int(outside.nonzero()[0])
-        raise ValueError(
-            f"image_of_text must be in [0, {images}). {int(outside.sum())} are not, the first is text {row} "
-            f"with {int(image_of_text[row])}."
-        )
-    _check_all_occur(image_of_text, images, "image", "caption")
-    return image_of_text
-
-
 def _map_at_r(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) -> float:
     scores = cosines_of_pairs(queries, items, pairs, tile=tile)
     order = scores.argsort(descending=True, stable=True)
@@ -265,20 +197,40 @@ def _map_at_r(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) -> fl
     return float((precision / relevant[query]).sum() / len(queries))
 
 
-def _checked_positives(positives: Tensor, images: int, texts: int) -> Tensor:
+def _checked_images(image_of_text: Tensor, images: int, texts: int) -> Tensor:
+    if image_of_text.shape != (texts,) or image_of_text.is_floating_point():
+        raise ValueError(
+            f"image_of_text must be int, (M,) = ({texts},). "
+            f"Got {image_of_text.dtype}, {tuple(image_of_text.shape)}."
+        )
+    image_of_text = image_of_text.long()
+    outside = ((image_of_text < 0) | (image_of_text >= images)).nonzero()[:, 0]
+    if len(outside):
+        raise ValueError(
+            f"image_of_text must be in [0, {images}). {len(outside)} are not, the first is text {int(outside[0])} "
+            f"with {int(image_of_text[outside[0]])}."
+        )
+    _check_all_occur(image_of_text, images, "image", "caption")
+    return image_of_text
+
+
+def _checked_positives(image_features: Tensor, text_features: Tensor, positives: Tensor, tile: int) -> Tensor:
+    check_pairable(image_features, text_features, tile)
     if positives.ndim != 2 or positives.shape[1] != 2 or positives.is_floating_point():
         raise ValueError(
             f"positives must be int, (P, 2), image and text. Got {positives.dtype}, {tuple(positives.shape)}."
         )
     pairs: Tensor = torch.unique(positives.long(), dim=0)
-    for column, (name, size) in enumerate((("image", images), ("text", texts))):
-        found = pairs[:, column]
+    for found, name, features in zip(
+        pairs.T, ("image", "text"), (image_features, text_features), strict=True
+    ):
+        size = len(features)
         if ((found < 0) | (found >= size)).any():
             raise ValueError(
                 f"positives must name {name}s in [0, {size}). Got {found.min()} to {found.max()}."
             )
         _check_all_occur(found, size, name, "positive")
-    return pairs
+    return pairs.to(image_features.device)
 
 
 def _check_all_occur(found: Tensor, size: int, name: str, partner: str) -> None:

@@ -24,7 +24,7 @@ from radapter.errors import DataError
 from radapter.given_files import text_lines
 
 CLIP = 1e-4
-"""Accuracies nearer to 0 or 1 count as this near: a hundredth of a percent."""
+"""The smallest distance of an accuracy from 0 and 1: a hundredth of a percent."""
 
 COLUMNS = ("model", "id", "ood")
 
@@ -32,13 +32,7 @@ COLUMNS = ("model", "id", "ood")
 @final
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """The line of the standard models.
-
-    Attributes:
-        slope: In logits.
-        intercept: In logits.
-        models: How many it was fitted to.
-    """
+    """The line of the standard models, slope and intercept in logits, and the number of models."""
 
     slope: float
     intercept: float
@@ -50,14 +44,9 @@ class Baseline:
 
 
 def fit_baseline(accuracies: Sequence[tuple[float, float]]) -> Baseline:
-    """Least squares in logits over standard models.
+    """Fits the line by least squares in logits to (in distribution, under shift) of each model, fractions.
 
-    Args:
-        accuracies: (in distribution, under shift) of each model, fractions.
-
-    Raises:
-        DataError: There are fewer than two models, all have one accuracy in distribution, or an accuracy is outside
-            [0, 1].
+    Raises DataError if there are not two accuracies in distribution, or an accuracy is outside [0, 1].
     """
     id_logits = [_logit(id_accuracy) for id_accuracy, _ in accuracies]
     if len(set(id_logits)) < 2:
@@ -80,16 +69,10 @@ def relative_robustness(*, tuned: float, base: float) -> float:
 
 
 def read_standard_models(path: str | os.PathLike[str]) -> dict[str, tuple[float, float]]:
-    """Reads standard models from a UTF-8 CSV with the columns model, id and ood, one model a row; ignores other
-    columns.
+    """Reads model -> (accuracy in distribution, accuracy under shift), fractions, from a UTF-8 CSV with the columns
+    model, id and ood; others are ignored. If one accuracy is above 1, the whole file is in percent.
 
-    Accuracies are fractions, or all of them percent: if one is above 1, the whole file is in percent.
-
-    Returns:
-        Model -> (accuracy in distribution, accuracy under shift), fractions.
-
-    Raises:
-        DataError: The file or a column is missing, a model occurs twice, or a cell is no accuracy.
+    Raises DataError if the file or a column is missing, a model occurs twice, or a cell is no accuracy.
     """
     try:
         rows = list(csv.DictReader(text_lines(path), strict=True))
@@ -107,23 +90,18 @@ def read_standard_models(path: str | os.PathLike[str]) -> dict[str, tuple[float,
             ) from error
         if not model or model in found:
             raise DataError(
-                f"model names must be there and differ. Row {number} of '{path}' has {model!r}. Rename or remove it."
+                f"model names must not be empty or repeated. Row {number} of '{path}' has {model!r}. Rename or "
+                "remove it."
             )
         found[model] = accuracies
-    in_percent = any(accuracy > 1 for accuracies in found.values() for accuracy in accuracies)
-    return {name: _fractions(accuracies, in_percent, name, path) for name, accuracies in found.items()}
-
-
-def _fractions(
-    accuracies: tuple[float, float], in_percent: bool, name: str, path: str | os.PathLike[str]
-) -> tuple[float, float]:
-    top = 100 if in_percent else 1
-    if not all(0 <= accuracy <= top for accuracy in accuracies):
-        unit = "percent, as one above 1 says" if in_percent else "fractions"
-        raise DataError(
-            f"accuracies must lie in [0, {top}] ({unit}). '{name}' in '{path}' has {accuracies}. Correct it."
-        )
-    return accuracies[0] / top, accuracies[1] / top
+    top = 100 if any(accuracy > 1 for accuracies in found.values() for accuracy in accuracies) else 1
+    for model, accuracies in found.items():
+        if not all(0 <= accuracy <= top for accuracy in accuracies):
+            unit = "percent, since one is above 1" if top == 100 else "fractions"
+            raise DataError(
+                f"accuracies must be in [0, {top}] ({unit}). '{model}' in '{path}' has {accuracies}. Correct it."
+            )
+    return {model: (in_dist / top, shifted / top) for model, (in_dist, shifted) in found.items()}
 
 
 def _logit(accuracy: float) -> float:

@@ -1,31 +1,137 @@
-"""Every alpha between the zero-shot and the fine-tuned model; each image is decoded once.
+"""Measures sets at every alpha between the zero-shot and the fine-tuned model; each image is decoded once.
 
-`sweep` measures any kind of set, `alpha_sweep` labelled images under a head, `measured` one set as the model is.
+`Interpolation` moves a module between two of its states: the ensemble in weight space,
+
+    theta(alpha) = (1 - alpha) theta_original + alpha theta_tuned
+
+Source: WiSE-FT, Wortsman et al., CVPR 2022 (arXiv 2109.01903). For merged linear adapters it is the paper's
+re-scaling: W_org (alpha A + I) is the point alpha between W_org and W_org (A + I).
+
+A `Measure` observes a set batch by batch at the current weights and then summarises it. `sweep` evaluates measures
+at several alphas, `measured` one measure at the model's current weights.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple, Protocol, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from radapter.adapter.config import check_alpha
-from radapter.data import Batch
-from radapter.errors import DataError
-from radapter.evaluation.classification import ClassificationMeasure
-from radapter.evaluation.measure import Measure, Measured, Progress
+from radapter.errors import DataError, did_you_mean
 from radapter.evaluation.metrics import Metrics
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
-from radapter.zeroshot import LinearHead, evaluating
+from radapter.zeroshot import evaluating
 
 ALPHAS = tuple(step / 10 for step in range(11))
 """0, 0.1 ... 1: the alphas of tables and plots."""
 CACHE_MIB = 256.0
 """MiB of decoded images held at a time; 0 moves the weights at every batch."""
+
+Progress = Callable[[str, int], None]
+"""Called with a set's name and the number of images just done."""
+
+
+class Measured(NamedTuple):
+    """The metrics of a set at the current weights, and the `jackknife` pseudo-values of the task's score, (N,),
+    float32, in the set's order of images; they compare two models on the same images."""
+
+    metrics: Metrics
+    pseudo_values: Tensor
+
+
+class Measure(Protocol):
+    """How one set of a task is measured; `ClassificationMeasure` is an example.
+
+    With several processes, `batches` is this process's share. Measures that share the callable `prepare` share its
+    result.
+    """
+
+    @property
+    def batches(self) -> Iterable[Any]:
+        """The batches of the set; each has `pixels`, (B, 3, H, W)."""
+
+    @property
+    def prepare(self) -> Callable[[], Any]:
+        """Returns what all batches need at the current weights, such as a head or the features of every caption."""
+
+    def count(self, batch: Any) -> int:
+        """B, the number of images of a batch."""
+
+    def truth(self, batch: Any) -> Any:
+        """What `summarise` needs of a batch beside the observations; no pixels."""
+
+    def observe(self, prepared: Any, batch: Any) -> Tensor:
+        """The model's output for a batch at the current weights. It is kept, so it should be small."""
+
+    def remember(self, observed: Sequence[Tensor]) -> None:
+        """Receives the zero-shot model's observations of the whole set, if computed, in the main process."""
+
+    def summarise(self, prepared: Any, observed: Sequence[Tensor], truths: Sequence[Any]) -> Measured:
+        """The metrics of the whole set, and each image's contribution to the score."""
+
+
+@final
+class Interpolation:
+    """Moves a module between its original and its tuned weights, in place.
+
+    Both map names of the module's parameters and buffers to tensors. Raises ValueError if the names differ, are not
+    in the module, or a shape does not fit.
+    """
+
+    def __init__(
+        self, module: nn.Module, original: Mapping[str, Tensor], tuned: Mapping[str, Tensor]
+    ) -> None:
+        if original.keys() != tuned.keys():
+            only = sorted(original.keys() ^ tuned.keys())
+            raise ValueError(
+                f"original and tuned must hold the same names. {len(only)} are in only one: "
+                f"{', '.join(only[:3])}. Take both from the same module."
+            )
+        live = _tensors(module)
+        for name in original:
+            if name not in live:
+                raise ValueError(
+                    f"every name must be a parameter or buffer of the module. '{name}' is not."
+                    f"{did_you_mean(name, live)}"
+                )
+            shapes = {tuple(of[name].shape) for of in (live, original, tuned)}
+            if len(shapes) > 1:
+                raise ValueError(f"'{name}' must have one shape everywhere. Got {sorted(shapes)}.")
+        self.module = module
+        self._ends: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, start in original.items():
+            end = tuned[name]
+            if start.dtype != end.dtype or not torch.equal(start, end.to(start.device)):
+                self._ends[name] = (start.detach().clone(), end.detach().clone())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters and buffers that differ between the two states."""
+        return tuple(self._ends)
+
+    @contextmanager
+    def at(self, alpha: float) -> Iterator[None]:
+        """Gives the module the weights at `alpha` while the block runs, and restores it bitwise.
+
+        At 0 and 1 the weights are copied, not computed. Between them the sum is in float32 or wider. Integer tensors
+        (a count of batches seen) have the tuned value at every alpha but 0. Raises ConfigError if alpha is outside
+        [0, 1].
+        """
+        check_alpha(alpha)
+        live = {name: tensor.detach() for name, tensor in _tensors(self.module).items() if name in self._ends}
+        before = {name: tensor.clone() for name, tensor in live.items()}
+        try:
+            for name, (original, tuned) in self._ends.items():
+                live[name].copy_(_between(original, tuned, alpha))
+            yield
+        finally:
+            for name, tensor in before.items():
+                live[name].copy_(tensor)
 
 
 @torch.no_grad()
@@ -40,22 +146,21 @@ def sweep(
     progress: Progress | None = None,
     processes: Processes = ALONE,
 ) -> dict[float, dict[str, Metrics]]:
-    """The metrics of every set at every alpha.
+    """Computes the metrics of every set at every alpha.
 
     Each set is read once. Its decoded images are held up to `CACHE_MIB` and are observed at every alpha before
     the next are read, so that the weights move once per alpha and block, not once per batch.
 
     Args:
-        model: Read by the measures; it is left in the mode and at the weights it had.
-        at: A block in which the model has the weights of that alpha: `Interpolation.at`, or
+        model: The model that the measures observe; its mode and weights are restored.
+        at: Returns a context in which the model has the weights of an alpha: `Interpolation.at`, or
             `lambda alpha: set_alpha(encoder, alpha)`.
         measures: By name of the set.
         alphas: Each in [0, 1]; repeated ones are computed once.
-        known: alpha -> name -> known metrics, which are not computed again (alpha 0 is the same for every method).
+        known: alpha -> name -> metrics that are not computed again (alpha 0 is the same for every method).
         pseudo_values: Receives (alpha, name) -> the pseudo-values of each set and alpha that is computed.
         progress: Called with each set's images, once per image and computed alpha.
-        processes: Each observes its share of a set's batches. The main one computes the metrics, and all receive
-            them.
+        processes: Each observes its share of a set's batches; the main one computes the metrics for all.
 
     Returns:
         alpha -> set name -> metrics, in the order given.
@@ -66,16 +171,11 @@ def sweep(
     """
     for alpha in alphas:
         check_alpha(alpha)
-    wanted = list(dict.fromkeys(alphas))
-    results: dict[float, dict[str, Metrics]] = {
-        alpha: {name: found[name] for name in measures if name in found}
-        for alpha in wanted
-        for found in [(known or {}).get(alpha, {})]
-    }
-    missing = {name: [a for a in wanted if name not in results[a]] for name in measures}
+    results: dict[float, dict[str, Metrics]] = {alpha: dict((known or {}).get(alpha, {})) for alpha in alphas}
+    missing = {name: [alpha for alpha, found in results.items() if name not in found] for name in measures}
     prepared: dict[tuple[float, Callable[[], Any]], Any] = {}
     with evaluating(model):
-        for alpha in wanted:
+        for alpha in results:
             needed = [m.prepare for name, m in measures.items() if alpha in missing[name]]
             if needed:
                 with at(alpha):
@@ -96,16 +196,16 @@ def sweep(
                             if progress is not None:
                                 progress(name, measure.count(batch))
             truths = _joined(truths, processes)
-            for alpha in sorted(observed, key=bool):  # zero-shot first: others agree with it
+            for alpha in sorted(observed, key=bool):  # zero-shot first: the agreement of others needs it
                 whole = _joined(observed.pop(alpha), processes)
                 if alpha == 0.0 and whole:
                     measure.remember(whole)
                 of_alpha = prepared[alpha, measure.prepare]
-                summary = partial(_summary, measure, of_alpha, whole, truths, name=name)
+                summary = partial(_summary, name, measure, of_alpha, whole, truths)
                 results[alpha][name], values = processes.on_main(summary)
                 if pseudo_values is not None:
                     pseudo_values[alpha, name] = values
-    return {alpha: {name: of_alpha[name] for name in measures} for alpha, of_alpha in results.items()}
+    return {alpha: {name: found[name] for name in measures} for alpha, found in results.items()}
 
 
 def measured(
@@ -130,53 +230,12 @@ def measured(
     return Measured(found[1.0][name], values[1.0, name])
 
 
-def alpha_sweep(
-    encoder: DualEncoder,
-    at: Callable[[float], AbstractContextManager[object]],
-    head: Callable[[], LinearHead],
-    sets: Mapping[str, Iterable[Batch]],
-    alphas: Sequence[float] = ALPHAS,
-    *,
-    classes: Mapping[str, Tensor] | None = None,
-    zero_shot: MutableMapping[str, Tensor] | None = None,
-    progress: Progress | None = None,
-) -> dict[float, dict[str, Metrics]]:
-    """`sweep` of sets of labelled images under a head.
-
-    Args:
-        encoder: Encodes the images.
-        at: As for `sweep`; `head` is read inside its block.
-        head: Returns the head, called once per alpha: a trained head, or
-            `lambda: LinearHead.zero_shot(class_embeddings(...), logit_scale)` for the text tower at that alpha.
-        sets: Name -> batches, each iterable once.
-        alphas: As for `sweep`.
-        classes: Name -> the columns of the head that this set can hold; see `classification_metrics`.
-        zero_shot: Name -> (N,), predictions of the zero-shot model. Alpha 0 writes them if it is computed; where
-            they are known, the metrics have the agreement with them.
-        progress: As for `sweep`.
-
-    Returns:
-        alpha -> set name -> metrics, in the order given.
-
-    Raises:
-        ConfigError: An alpha is outside [0, 1].
-        DataError: A set has no image.
-    """
-    measures = {
-        name: ClassificationMeasure(
-            encoder, head, batches, (classes or {}).get(name), name=name, zero_shot=zero_shot
-        )
-        for name, batches in sets.items()
-    }
-    return sweep(encoder, at, measures, alphas, progress=progress)
-
-
 def _blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:
     block: list[Any] = []
     held = 0
     for batch in batches:
         block.append(batch)
-        held += batch.pixels.nelement() * batch.pixels.element_size()
+        held += batch.pixels.nbytes
         if held >= cache_mib * 2**20:
             yield block
             block, held = [], 0
@@ -185,7 +244,7 @@ def _blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:
 
 
 def _summary(
-    measure: Measure, prepared: Any, observed: Sequence[Tensor], truths: Sequence[Any], *, name: str
+    name: str, measure: Measure, prepared: Any, observed: list[Tensor], truths: list[Any]
 ) -> Measured:
     if not truths:
         raise DataError(f"data set must hold an image. '{name}' holds none.")
@@ -194,3 +253,17 @@ def _summary(
 
 def _joined(share: list[Any], processes: Processes) -> list[Any]:
     return list(chain.from_iterable(processes.gather_on_main(share)))
+
+
+def _between(original: Tensor, tuned: Tensor, alpha: float) -> Tensor:
+    if alpha == 0:
+        return original
+    if alpha == 1 or not original.is_floating_point():
+        return tuned
+    wide = torch.promote_types(original.dtype, torch.float32)
+    return torch.lerp(original.to(wide), tuned.to(device=original.device, dtype=wide), alpha)
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    named = (module.named_buffers(remove_duplicate=False), module.named_parameters(remove_duplicate=False))
+    return dict(chain.from_iterable(named))

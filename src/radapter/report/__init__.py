@@ -1,4 +1,4 @@
-"""What a run looks like: the table and the frontier, drawn from results.json alone, with no model at hand."""
+"""Reports of a run: the tables and the frontier, made from results.json alone, without a model."""
 
 from radapter.report.frontier import draw, frontier_figure
 from radapter.report.metrics import METRICS
@@ -8,14 +8,6 @@ from radapter.report.sets import sets_tables
 from radapter.report.table import results_markdown, results_table
 
 __all__ = [
-    "METRICS",
-    "beside_table",
-    "chosen_alpha",
-    "details_markdown",
-    "draw",
-    "frontier_figure",
-    "kept_zero_shot",
-    "results_markdown",
-    "results_table",
-    "sets_tables",
-]
+    "METRICS", "beside_table", "chosen_alpha", "details_markdown", "draw", "frontier_figure",
+    "kept_zero_shot", "results_markdown", "results_table", "sets_tables",
+]  # fmt: skip

@@ -1,11 +1,10 @@
-"""What tables share: cells with their spread, the best of a column, the lines of a method, Markdown."""
+"""What tables share: alpha curves, cells with their spread, the best of a column, lines of a method, Markdown."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from radapter.report.curves import points_beside
 from radapter.report.metrics import Shown, shown_as
-from radapter.runs.results import MEANS, Figures, Results, Row, Value
+from radapter.runs.results import MEANS, Figures, Results, Row, SweepRow, Value
 from radapter.tasks.suite import Role
 
 ABSENT = "-"
@@ -21,10 +20,68 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """One column of a table with a line for each row or point."""
+    """A header, the cell of each row or point, and a shorter header for the terminal."""
 
     header: str
-    cell: Callable[[Figures], Cell]
+    cell: Callable[[Any], Cell]
+    short: str = ""
+
+
+class Curve(NamedTuple):
+    """One trained model at every alpha: its rows of the results, and its points of the sweep, alpha ascending."""
+
+    rows: tuple[Row, ...]
+    points: tuple[SweepRow, ...]
+
+    def at(self, alpha: float) -> SweepRow | None:
+        """The point at that alpha, if the sweep has one."""
+        return next((point for point in self.points if abs(point.alpha - alpha) < 1e-9), None)
+
+
+def curves(results: Results) -> list[Curve]:
+    """Returns every distinct curve of at least two points, in the order of its first row; those without a row come
+    last. Two rows may be on one curve, which the sweep holds under either name or both: WiSE-FT is a point between
+    zero-shot and `full`."""
+    by_method: dict[str, list[SweepRow]] = {}
+    for point in results.sweep:
+        by_method.setdefault(point.method, []).append(point)
+    distinct: dict[tuple[object, ...], tuple[SweepRow, ...]] = {}
+    for sweep in by_method.values():
+        sweep.sort(key=lambda point: point.alpha)
+        if len(sweep) > 1:
+            distinct.setdefault(_shape(sweep), tuple(sweep))
+
+    def is_on(row: Row, shape: tuple[object, ...], points: Sequence[SweepRow]) -> bool:
+        if row.method in by_method:
+            return _shape(by_method[row.method]) == shape
+        # without a sweep of its own, a row is on a curve that has its figures; at alpha 0 all curves meet
+        mine = (row.alpha, row.id, row.ood)
+        return row.alpha != 0 and any((point.alpha, point.id, point.ood) == mine for point in points)
+
+    found = [
+        Curve(tuple(row for row in results.rows if is_on(row, shape, points)), points)
+        for shape, points in distinct.items()
+    ]
+    order = {row.method: index for index, row in enumerate(results.rows)}
+    return sorted(found, key=lambda curve: min((order[row.method] for row in curve.rows), default=len(order)))
+
+
+def at_alpha(results: Results, row: Row, alpha: float) -> SweepRow | None:
+    """The point of a row's curve at an alpha of the sweep; None if there is none."""
+    for curve in curves(results):
+        if any(on_it.method == row.method for on_it in curve.rows):
+            return curve.at(alpha)
+    return None
+
+
+def points_beside(results: Results, row: Row) -> list[SweepRow]:
+    """The points of a row's curve that are shown beside it: alpha 1, and for a single method the paper's alpha."""
+    if row.alpha == 1:
+        return []
+    trained = sum(other.method != "zero-shot" for other in results.rows)
+    alphas = (results.headline.paper_alpha, 1.0) if trained == 1 else (1.0,)
+    points = (at_alpha(results, row, alpha) for alpha in alphas if alpha != row.alpha)
+    return [point for point in points if point is not None]
 
 
 class Line(NamedTuple):
@@ -37,7 +94,7 @@ class Line(NamedTuple):
 
 
 def lines_of(results: Results) -> Iterator[Line]:
-    """Each row, followed by the points beside it."""
+    """Yields each row, followed by the points beside it."""
     for row in results.rows:
         yield Line(row, alpha_of(row), row, False)
         for point in points_beside(results, row):
@@ -49,24 +106,29 @@ def alpha_of(row: Row) -> str:
     return ABSENT if row.method == "zero-shot" else f"{row.alpha:.2g}"
 
 
-def cell(value: Value | None, shown: Shown = PERCENT, *, sign: bool = False) -> Cell:
-    """A figure with its spread over seeds where known."""
+def cell(value: Value | None, shown: Shown = PERCENT, *, sign: bool = False, spread: bool = True) -> Cell:
+    """A figure, with its spread over seeds if known."""
     if value is None:
         return Cell(ABSENT)
-    spread = "" if value.std is None else f" ± {shown.text(value.std)}"
-    return Cell(shown.text(value.mean, sign=sign) + spread, shown.score(value.mean))
+    std = "" if value.std is None or not spread else f" ± {shown.text(value.std)}"
+    return Cell(shown.text(value.mean, sign=sign) + std, shown.score(value.mean))
+
+
+def mean_of(results: Results, role: Role, metric: str, figures: Figures) -> Value | None:
+    """The mean over the sets of a role; its spread is known only for the task's score."""
+    if metric == results.headline.metric:
+        return figures.mean(MEANS[role])
+    average = figures.average(role, metric)
+    return None if average is None else Value(mean=average)
 
 
 def mean_cell(results: Results, role: Role, metric: str, figures: Figures) -> Cell:
-    """The mean over the sets of a role; the spread is known of the task's figure alone."""
-    if metric == results.headline.metric:
-        return cell(figures.mean(MEANS[role]), shown_as(results.task, metric))
-    average = figures.average(role, metric)
-    return cell(None if average is None else Value(mean=average), shown_as(results.task, metric))
+    """The cell of `mean_of`."""
+    return cell(mean_of(results, role, metric, figures), shown_as(results.task, metric))
 
 
 def set_cell(results: Results, role: Role, name: str, metric: str, figures: Figures) -> Cell:
-    """A metric of one set; the task's figure as a share of its largest value."""
+    """A metric of one set; the task's score as a share of its largest value."""
     value = figures.value(role, name, metric)
     most = results.headline.most if metric == results.headline.metric else 1.0
     if value is not None and most != 1:
@@ -74,19 +136,35 @@ def set_cell(results: Results, role: Role, name: str, metric: str, figures: Figu
     return cell(value, shown_as(results.task, metric))
 
 
-def best_of(cells: Sequence[Cell]) -> frozenset[int]:
-    """Which of two or more scores are the highest."""
+def best_of(cells: Sequence[Cell], *, least: int = 2) -> frozenset[int]:
+    """The places of the highest scores; none if fewer than `least` cells have a score."""
     known = [each.score for each in cells if each.score is not None]
-    if len(known) < 2:
+    if len(known) < least:
         return frozenset()
     return frozenset(number for number, each in enumerate(cells) if each.score == max(known))
 
 
+def texts_of(
+    columns: Sequence[Column], rows: Sequence[Figures], *, least: int = 2
+) -> list[list[tuple[str, bool]]]:
+    """Row by row, the text of each column, and whether it is among the best of the column; see `best_of`."""
+    by_column = [[column.cell(row) for row in rows] for column in columns]
+    best = [best_of(cells, least=least) for cells in by_column]
+    return [
+        [(cells[number].text, number in of) for cells, of in zip(by_column, best, strict=True)]
+        for number in range(len(rows))
+    ]
+
+
 def markdown(headers: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are figures."""
+    """A Markdown table whose first column is text and whose others are figures."""
     rule = "|---|" + "---:|" * (len(headers) - 1)
     return "\n".join([_line(headers), rule, *map(_line, lines)])
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _shape(points: Sequence[SweepRow]) -> tuple[object, ...]:
+    return tuple((point.alpha, point.id_mean, point.ood_mean, point.kept) for point in points)

@@ -1,16 +1,17 @@
-"""The frontier: what each method does out of distribution, and what it keeps, by its figure in distribution.
+"""The frontier: the score of each method out of distribution, and on transfer sets, by its score in distribution.
 
 Every curve starts at the zero-shot model (alpha 0, the star) and ends at the fine-tuned one (alpha 1). Up and to
-the right is better. Dotted lines are the fixed ID levels of the table. The second panel is drawn where transfer
-sets were given. Names are in a column at the right, beside the curves' ends; colours are Okabe and Ito's, which
-colour-blind readers tell apart, and every method has a marker of its own.
+the right is better. Dotted lines are the fixed ID levels of the table. A second panel shows transfer sets if there
+are any. Names are in a column at the right, beside the curves' ends; colours are Okabe and Ito's, which colour-blind
+readers can distinguish, and every method has a marker of its own.
 """
 
 import os
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,15 +20,16 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from radapter.report.curves import Curve, curves
+from radapter.report.cells import Curve, curves
 from radapter.runs.results import MEANS, Figures, Results, Row
 from radapter.tasks.suite import Role
 
 SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
 _NAME_SIZE = 10  # points
+_NAME: dict[str, Any] = {"fontsize": _NAME_SIZE, "fontweight": "bold"}
 _ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
-_INK, _FAINT = "#222222", "#9a9a9a"
-_CROWDED = 9  # rows above which chosen alphas stand in the table alone
+_INK, _GREY, _FAINT = "#222222", "#666666", "#9a9a9a"
+_CROWDED = 9  # rows above which only the table shows the chosen alphas
 _TITLE = 38  # letters of a model's name
 # Okabe & Ito 2008, without yellow, which is unreadable on white. Fixed, so that figures can be compared.
 _STYLE_OF = {
@@ -40,47 +42,26 @@ _STYLE_OF = {
     "r-adapter": ("#0072B2", "o"),
     "r-adapter+head": ("#009E73", "v"),
 }
-_OTHER_STYLES = [
-    ("#56B4E9", "p"),
-    ("#666666", "h"),
-    ("#8C510A", "<"),
-    ("#4B0092", ">"),
-    ("#000000", "X"),
-    ("#A6761D", "d"),
-    ("#117733", "8"),
-]
+_OTHER_COLOURS = ("#56B4E9", "#666666", "#8C510A", "#4B0092", "#000000", "#A6761D", "#117733")
+_OTHER_STYLES = list(zip(_OTHER_COLOURS, "ph<>Xd8", strict=True))
 
 
 def draw(results: Results, path: str | os.PathLike[str]) -> Path:
-    """Draws the frontier of a run into a file.
+    """Draws the frontier into a file of a kind that matplotlib writes (png, pdf, svg), and returns its path.
 
-    Args:
-        results: of one seed or of several.
-        path: a file of a kind matplotlib writes (png, pdf, svg); its folder must exist.
-
-    Returns:
-        `path`.
-
-    Raises:
-        ValueError: there are no OOD sets.
+    The folder must exist. Raises ValueError if there are no OOD sets.
     """
     frontier_figure(results).savefig(path)
     return Path(path)
 
 
 def frontier_figure(results: Results) -> Figure:
-    """The frontier of a run as a figure, to be saved or shown.
+    """Draws the frontier as a figure, to be saved or shown. Raises ValueError if there are no OOD sets.
 
-    Large markers are the table's rows, at their chosen alpha; a ring is the paper's alpha of the task; the small
-    dots of a curve are the other alphas of the sweep. Of more than nine rows the chosen alphas are left to the
-    table. Bars are one standard deviation over seeds, where known. A method that fell so far below zero-shot on both
-    axes that the others would become one spot is written, not drawn.
-
-    Args:
-        results: of one seed or of several.
-
-    Raises:
-        ValueError: there are no OOD sets.
+    Large markers are the table's rows, at their chosen alpha; a ring is the paper's alpha of the task; small dots
+    are the other alphas of the sweep. With more than nine rows, labels leave out the chosen alphas. Bars are one
+    standard deviation over seeds, if known. A method so far below zero-shot on both axes that the others would
+    become one spot is listed in text instead.
     """
     if not results.sets("ood"):
         raise ValueError("a frontier needs rows with OOD sets. Got none. Give data.ood.")
@@ -90,7 +71,7 @@ def frontier_figure(results: Results) -> Figure:
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(roles), sharex=True, squeeze=False)[0]
     labels = [_draw_panel(axes, results, role) for axes, role in zip(panels, roles, strict=True)]
-    _leave_room(figure, labels)
+    _place_panels(figure, labels)
     for axes, of_panel in zip(panels, labels, strict=True):
         _write(axes, of_panel)
     return figure
@@ -104,10 +85,11 @@ class _Label(NamedTuple):
 
 
 def _draw_panel(axes: Axes, results: Results, role: Role) -> list[_Label]:
-    """Draws all but the names of one panel, which it returns; the sets of `role` are on the vertical axis."""
-    off = _off_the_picture(results.rows)
+    """Draws one panel, with the sets of `role` on the vertical axis, and returns its labels, which are not drawn."""
+    off = _far_below(results.rows)
     _dress(axes, results, role, off if role == "ood" else [])
-    styles = _styles([row.method for row in results.rows])
+    others = (row.method for row in results.rows if row.method not in {"zero-shot", *_STYLE_OF})
+    styles = _STYLE_OF | dict(zip(others, cycle(_OTHER_STYLES), strict=False))
     hidden = {"zero-shot", *(row.method for row in off)}
     drawn = [curve for curve in curves(results) if _name(curve) not in hidden]
     labels: dict[str, _Label] = {}
@@ -119,7 +101,8 @@ def _draw_panel(axes: Axes, results: Results, role: Role) -> list[_Label]:
     curved = set(labels)
     for row in results.rows:
         if row.method == "zero-shot":
-            _draw_zero_shot(axes, row, role, rising=_rising(row, drawn, role))
+            rises = [_place(curve.points[1], role)[1] - _place(row, role)[1] for curve in drawn]
+            _draw_zero_shot(axes, row, role, below=sum(rises) > 0)
         elif row.method not in hidden:
             colour, marker = styles[row.method]
             _draw_row(axes, row, role, colour, marker)
@@ -142,16 +125,8 @@ def _dress(axes: Axes, results: Results, role: Role, off: Sequence[Row]) -> None
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     for level in results.levels.id if results.levels is not None else ():
         axes.axvline(100 * level, color=_FAINT, linewidth=0.8, linestyle=":", zorder=0)
-        axes.text(
-            100 * level,
-            0.99,
-            f"{100 * level:.1f} ",
-            transform=axes.get_xaxis_transform(),
-            ha="right",
-            va="top",
-            fontsize=7.5,
-            color="#666666",
-        )
+        place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "right", "va": "top"}
+        axes.text(100 * level, 0.99, f"{100 * level:.1f} ", fontsize=7.5, color=_GREY, **place)
     if role == "ood":
         _explain(axes, results, off)
 
@@ -160,30 +135,19 @@ def _explain(axes: Axes, results: Results, off: Sequence[Row]) -> None:
     name = results.model
     model = name if len(name) <= _TITLE else "\N{HORIZONTAL ELLIPSIS}" + name[-_TITLE:]
     axes.set_title(f"{model}: from zero-shot to fine-tuned", loc="left", fontsize=12, color=_INK, pad=24)
-    levels = "    dotted: fixed ID levels" if results.levels is not None and results.levels.id else ""
-    axes.text(
-        0,
-        1.025,
-        f"dots: alphas up to 1    ring: the paper's alpha, {results.headline.paper_alpha:g}    "
-        f"large: the alpha of the table{levels}",
-        transform=axes.transAxes,
-        fontsize=8.5,
-        color="#666666",
-    )
+    legend = f"dots: alphas up to 1    ring: the paper's alpha, {results.headline.paper_alpha:g}    "
+    legend += "large: the alpha of the table"
+    if results.levels is not None and results.levels.id:
+        legend += "    dotted: fixed ID levels"
+    style: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 8.5, "color": _GREY}
+    axes.text(0, 1.025, legend, **style)
     if off:
-        told = ", ".join("{} ({:.1f} / {:.1f})".format(row.method, *_place(row)) for row in off)
-        axes.text(
-            0.01,
-            0.012,
-            f"far below, not drawn: {told}",
-            transform=axes.transAxes,
-            fontsize=8.5,
-            color="#666666",
-        )
+        listed = ", ".join("{} ({:.1f} / {:.1f})".format(row.method, *_place(row)) for row in off)
+        axes.text(0.01, 0.012, f"far below, not drawn: {listed}", **style)
 
 
-def _off_the_picture(rows: Sequence[Row]) -> list[Row]:
-    """Rows below zero-shot on both axes by more than any other moves on that axis."""
+def _far_below(rows: Sequence[Row]) -> list[Row]:
+    """Rows below zero-shot on both axes by more than any other row moves on that axis."""
     zero_shot = next((row for row in rows if row.method == "zero-shot"), None)
     if zero_shot is None:
         return []
@@ -199,14 +163,8 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"mean of {len(names)} sets"
 
 
-def _styles(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
-    others = [method for method in methods if method not in _STYLE_OF and method != "zero-shot"]
-    spare = {method: _OTHER_STYLES[i % len(_OTHER_STYLES)] for i, method in enumerate(others)}
-    return {**_STYLE_OF, **spare}
-
-
 def _name(curve: Curve) -> str:
-    """What a curve is called: the row nearest its fine-tuned end, or its sweep where no row stands on it."""
+    """The method of the row nearest the curve's fine-tuned end, or of its sweep if no row is on it."""
     return max(curve.rows, key=lambda row: row.alpha, default=curve.points[0]).method
 
 
@@ -219,8 +177,7 @@ def _place(row: Figures, role: Role = "ood") -> tuple[float, float]:
 def _draw_curve(
     axes: Axes, curve: Curve, role: Role, colour: str, marker: str, *, paper_alpha: float
 ) -> None:
-    places = [_place(point, role) for point in curve.points]
-    x, y = zip(*places, strict=True)
+    x, y = zip(*(_place(point, role) for point in curve.points), strict=True)
     axes.plot(x, y, color=colour, linewidth=1.8, alpha=0.8, zorder=2, solid_capstyle="round")
     axes.plot(x[1:], y[1:], linestyle="none", marker=marker, markersize=3.4, color=colour, zorder=3)
     ring = curve.at(paper_alpha)
@@ -232,20 +189,14 @@ def _draw_row(axes: Axes, row: Row, role: Role, colour: str, marker: str) -> Non
     x, y = _place(row, role)
     across, up = row.mean("id_mean"), row.mean(MEANS[role])
     if across is not None and across.std is not None and up is not None and up.std is not None:
-        axes.errorbar(
-            x, y, xerr=100 * across.std, yerr=100 * up.std, color=colour, elinewidth=1, alpha=0.6, zorder=4
-        )
+        bars: dict[str, Any] = {"xerr": 100 * across.std, "yerr": 100 * up.std, "elinewidth": 1}
+        axes.errorbar(x, y, **bars, color=colour, alpha=0.6, zorder=4)
     size = 13 if marker == "P" else 11  # the plus covers less than the others
     axes.plot(x, y, marker=marker, markersize=size, color=colour, mec="white", mew=1.2, zorder=6)
 
 
-def _rising(zero_shot: Row, drawn: Sequence[Curve], role: Role) -> bool:
-    """Whether the curves start upwards, so that there is room below the star."""
-    _, start = _place(zero_shot, role)
-    return sum(_place(curve.points[1], role)[1] - start for curve in drawn) > 0
-
-
-def _draw_zero_shot(axes: Axes, row: Row, role: Role, *, rising: bool) -> None:
+def _draw_zero_shot(axes: Axes, row: Row, role: Role, *, below: bool) -> None:
+    """Draws the star, with its name on the side that the curves leave free."""
     x, y = _place(row, role)
     axes.axvline(x, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
     axes.axhline(y, color=_FAINT, linewidth=0.8, alpha=0.6, zorder=0)
@@ -253,36 +204,42 @@ def _draw_zero_shot(axes: Axes, row: Row, role: Role, *, rising: bool) -> None:
     axes.annotate(
         "zero-shot",
         (x, y),
-        xytext=(-6, -11 if rising else 11),
+        xytext=(-6, -11 if below else 11),
         textcoords="offset points",
         ha="left",
-        va="top" if rising else "bottom",
-        fontsize=_NAME_SIZE,
-        fontweight="bold",
-        color=_INK,
+        va="top" if below else "bottom",
         path_effects=[withStroke(linewidth=2.5, foreground="white")],
         zorder=8,
+        color=_INK,
+        **_NAME,
     )
 
 
-def _leave_room(figure: Figure, labels: Sequence[Sequence[_Label]]) -> None:
+def _place_panels(figure: Figure, labels: Sequence[Sequence[_Label]]) -> None:
     """Places the panels side by side, each with a column for the names of its curves."""
     longest = max((len(label.text) for of_panel in labels for label in of_panel), default=0)
-    left, room = 0.085 * SIZE_INCHES[0], longest * 0.62 * _NAME_SIZE / 72 + 0.3  # inches, bold letters
-    whole, panel = len(labels) * SIZE_INCHES[0], SIZE_INCHES[0] - left - room
+    left, right = 0.085 * SIZE_INCHES[0], longest * 0.62 * _NAME_SIZE / 72 + 0.3  # inches, bold letters
+    whole, panel = len(labels) * SIZE_INCHES[0], SIZE_INCHES[0] - left - right
     figure.subplots_adjust(
-        left=left / whole, right=1 - room / whole, bottom=0.1, top=0.89, wspace=(left + room) / panel
+        left=left / whole, right=1 - right / whole, bottom=0.1, top=0.89, wspace=(left + right) / panel
     )
 
 
 def _write(axes: Axes, labels: Sequence[_Label]) -> None:
     """Writes names in a column at the right, in the order of their heights, with a thin line to each."""
     bottom, top = axes.get_ylim()
-    step = (
-        1.5 * _NAME_SIZE / 72 / (0.79 * SIZE_INCHES[1])
-    )  # the distance of two labels, as a share of the axes
+    # the distance of two labels, as a share of the axes
+    step = 1.5 * _NAME_SIZE / 72 / (0.79 * SIZE_INCHES[1])
     order = sorted(labels, key=lambda label: label.y)
     heights = _spread([(label.y - bottom) / (top - bottom) for label in order], step)
+    line = {
+        "arrowstyle": "-",
+        "linewidth": 0.8,
+        "alpha": 0.55,
+        "relpos": (0, 0.5),
+        "shrinkA": 1,
+        "shrinkB": 3,
+    }
     for label, height in zip(order, heights, strict=True):
         axes.annotate(
             label.text,
@@ -290,20 +247,11 @@ def _write(axes: Axes, labels: Sequence[_Label]) -> None:
             xytext=(1.03, height),
             textcoords=axes.transAxes,
             va="center",
-            fontsize=_NAME_SIZE,
-            fontweight="bold",
-            color=label.colour,
             annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": label.colour,
-                "linewidth": 0.8,
-                "alpha": 0.55,
-                "relpos": (0, 0.5),
-                "shrinkA": 1,
-                "shrinkB": 3,
-            },
+            arrowprops={**line, "color": label.colour},
             zorder=1,
+            color=label.colour,
+            **_NAME,
         )
 
 
@@ -312,15 +260,12 @@ def _spread(heights: Sequence[float], step: float) -> list[float]:
     groups: list[list[float]] = []  # of neighbours that touch; each is centred on its members' mean
     for height in heights:
         groups.append([height])
-        while len(groups) > 1 and _low(groups[-1], step) - _high(groups[-2], step) < step:
+        while (
+            len(groups) > 1
+            and fmean(groups[-1]) - fmean(groups[-2]) < step * len(groups[-2] + groups[-1]) / 2
+        ):
             last = groups.pop()
             groups[-1] += last
-    return [_low(group, step) + step * index for group in groups for index in range(len(group))]
-
-
-def _low(group: Sequence[float], step: float) -> float:
-    return fmean(group) - step * (len(group) - 1) / 2
-
-
-def _high(group: Sequence[float], step: float) -> float:
-    return fmean(group) + step * (len(group) - 1) / 2
+    return [
+        fmean(group) - step * (len(group) - 1) / 2 + step * i for group in groups for i in range(len(group))
+    ]

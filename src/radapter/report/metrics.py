@@ -1,4 +1,4 @@
-"""How each metric of a task is called and shown in tables."""
+"""The title, scale and decimals of each metric in tables."""
 
 from dataclasses import dataclass
 from typing import final
@@ -9,14 +9,8 @@ from radapter.evaluation import TaskName
 @final
 @dataclass(frozen=True)
 class Shown:
-    """How a metric is shown.
-
-    Attributes:
-        title: what a table of it is called.
-        scale: it is multiplied by it; 100 makes percent.
-        decimals: after rounding.
-        lower_is_better: whether the smallest value is the best.
-    """
+    """How a metric is shown: the title of its table, the factor that it is multiplied by (100 gives percent), the
+    number of decimals, and whether the smallest value is the best."""
 
     title: str
     scale: float = 100.0
@@ -28,11 +22,11 @@ class Shown:
         return round(self.scale * value, self.decimals) + 0.0  # -0.0 + 0.0 is 0.0
 
     def text(self, value: float, *, sign: bool = False) -> str:
-        """The number as text; `sign` puts a plus before what is gained."""
+        """The number as text; `sign` puts a plus before a gain."""
         return f"{self.rounded(value):{'+' if sign else ''}.{self.decimals}f}"
 
     def score(self, value: float) -> float:
-        """More is better; what looks equal is equal."""
+        """The rounded number, negative if lower is better; values that are shown as equal are equal."""
         return -self.rounded(value) if self.lower_is_better else self.rounded(value)
 
 

@@ -1,4 +1,4 @@
-"""Retrieval's usual tables: for each set R@1, R@5 and R@10 in both directions, and their sum times 100."""
+"""Retrieval's tables: for each set R@1, R@5 and R@10 in both directions, and their sum times 100."""
 
 from radapter.report.cells import ROLES, cell, lines_of, markdown
 from radapter.runs.results import Results
@@ -7,7 +7,7 @@ _HEADERS = ("Method", "Alpha", "I2T R@1", "R@5", "R@10", "T2I R@1", "R@5", "R@10
 
 
 def recalls_markdown(results: Results) -> str:
-    """One table a set, methods at their alpha and, in italics, at those beside it."""
+    """One table per set, with methods at their alpha and, in italics, at those beside it."""
     metrics = (*results.headline.parts, results.headline.metric)
     parts = []
     for role, words in ROLES.items():

@@ -1,10 +1,8 @@
-"""Segmentation's tables: for each set mIoU of every method, and of oracles that tell CLIP's errors from the rest.
+"""Segmentation tables: for each set mIoU of every method, and of oracles that separate CLIP's errors from the rest.
 
-A method has a line as it is, and one with the true masks in place of proposals; one more line for all has the
+Each method has a line of its own and one with the true masks in place of proposals. One line for all has the
 proposals under a perfect classifier, which gives each class the share of the region's pixels that has it.
 """
-
-from collections.abc import Iterator
 
 from rich import box
 from rich.table import Table
@@ -22,36 +20,28 @@ _CLASS = "iou/"
 
 
 def regions_markdown(results: Results) -> str:
-    """One table a set, then the IoU of each class; methods at their alpha and, in italics, at those beside it."""
+    """One table per set, then the IoU of each class; methods at their alpha and, in italics, at those beside it."""
     sets = [(role, name) for role in ROLES for name in results.sets(role)]
-    parts = [part for of in sets for part in _methods(results, *of)]
-    return "\n".join(parts + [part for of in sets for part in _classes(results, *of)])
+    return "\n".join(table(results, *of) for table in (_methods, _classes) for of in sets)
 
 
 def oracles_table(results: Results) -> Table:
-    """Means over sets of the oracles, for the terminal: what CLIP gets wrong, what the proposer leaves."""
+    """Means over sets, for the terminal: true masks under CLIP, and proposals under their true classes."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title="Oracles: mIoU in %, detectron2's convention")
     headers: dict[Role, str] = {"id": "ID", "ood": "OOD mean"}
     roles = [role for role in headers if results.sets(role)]
     table.add_column("Method")
     for role in roles:
         table.add_column(headers[role], justify="right")
-    for row in results.rows:
-        of_masks = (mean_cell(results, role, "true_masks_miou", row).text for role in roles)
-        table.add_row(f"{row.method}, true masks", *of_masks)
-    of_classes = (mean_cell(results, role, "true_classes_miou", results.rows[0]).text for role in roles)
-    table.add_row("proposals, true classes", *of_classes)
+    lines = [(f"{row.method}, true masks", "true_masks_miou", row) for row in results.rows]
+    for words, metric, row in [*lines, ("proposals, true classes", "true_classes_miou", results.rows[0])]:
+        table.add_row(words, *(mean_cell(results, role, metric, row).text for role in roles))
     return table
 
 
-def _methods(results: Results, role: Role, name: str) -> Iterator[str]:
+def _methods(results: Results, role: Role, name: str) -> str:
     first = results.rows[0].sets(role)[name]
     columns = [key for key in _COLUMNS if key in first]
-    yield (
-        f"`{name}`, {ROLES[role]}: mIoU in %, in detectron2's convention (the mean over classes present in the "
-        f"truth) and in OVSeg's (absent but predicted classes count as 0); {first['n']:,.0f} images, "
-        f"{first['regions']:,.0f} proposals, {first['classes']:,.0f} classes.\n"
-    )
     lines = []
     for line in lines_of(results):
         own = [_figure(line.figures, role, name, key) for key in columns]
@@ -61,20 +51,23 @@ def _methods(results: Results, role: Role, name: str) -> Iterator[str]:
             lines.append([f"*{text}*" if line.beside and text else text for text in cells])
     oracle = _figure(results.rows[0], role, name, "true_classes_miou")
     lines.append(["proposals, true classes", "", *(oracle if key == "miou" else "" for key in columns)])
-    yield markdown(["Method", "Alpha", *(_COLUMNS[key] for key in columns)], lines)
-    yield ""
+    return (
+        f"`{name}`, {ROLES[role]}: mIoU in %, in detectron2's convention (the mean over classes present in the "
+        f"truth) and in OVSeg's (absent but predicted classes count as 0); {first['n']:,.0f} images, "
+        f"{first['regions']:,.0f} proposals, {first['classes']:,.0f} classes.\n\n"
+        f"{markdown(['Method', 'Alpha', *(_COLUMNS[key] for key in columns)], lines)}\n"
+    )
 
 
-def _classes(results: Results, role: Role, name: str) -> Iterator[str]:
+def _classes(results: Results, role: Role, name: str) -> str:
     """Methods across, classes down."""
-    yield f"`{name}`, {ROLES[role]}: IoU of each class in %.\n"
     lines = [
         [key.removeprefix(_CLASS), *(_figure(row, role, name, key) for row in results.rows)]
         for key in results.rows[0].sets(role)[name]
         if key.startswith(_CLASS)
     ]
-    yield markdown(["Class", *(row.method for row in results.rows)], lines)
-    yield ""
+    table = markdown(["Class", *(row.method for row in results.rows)], lines)
+    return f"`{name}`, {ROLES[role]}: IoU of each class in %.\n\n{table}\n"
 
 
 def _figure(figures: Figures, role: Role, name: str, metric: str) -> str:

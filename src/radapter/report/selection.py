@@ -1,4 +1,4 @@
-"""How alpha was chosen, in words; where it is 0, training changed nothing of the reported model."""
+"""Sentences on how alpha was chosen; if it is 0, the reported model is the zero-shot model."""
 
 import shlex
 
@@ -6,12 +6,8 @@ from radapter.runs.results import Results, Selection
 
 
 def kept_zero_shot(results: Results, *, run: str | None = None) -> list[str]:
-    """A paragraph for each method whose alpha the rule set to 0, at one seed or more.
-
-    Args:
-        results: of a run or a comparison.
-        run: the run folder, which the remedy names; None for a comparison.
-    """
+    """A paragraph for each method whose alpha the rule set to 0, at one seed or more. `run` is the run folder, which
+    the remedy names; None for a comparison."""
     paragraphs = []
     for row in results.rows:
         kept = [
@@ -32,22 +28,21 @@ def chosen_alpha(results: Results) -> list[str]:
     """A sentence for each method of a run whose alpha above 0 was chosen on ID validation: rule and scores."""
     return [
         f"{row.method}: alpha {row.alpha:g} is the {selection.rule} on {selection.n:,} ID validation images. "
-        f"{_beside_the_best(row.alpha, selection)}"
+        f"{_compared(row.alpha, selection)}"
         for row in results.rows
         if (selection := row.selection) is not None and selection.best_alpha is not None and row.alpha > 0
     ]
 
 
-def _beside_the_best(alpha: float, selection: Selection) -> str:
+def _compared(alpha: float, selection: Selection) -> str:
     if selection.best_alpha == alpha:
         return "It is also the best alpha."
-    gain, error = _points(selection)
-    best = f"The best alpha, {selection.best_alpha:g}, scores {gain} points higher"
-    return f"{best}; the standard error is {error} points."
+    best = f"The best alpha, {selection.best_alpha:g}, scores"
+    return "{} {} points higher; the standard error is {} points.".format(best, *_points(selection))
 
 
 def _points(selection: Selection) -> tuple[str, str]:
-    """What the best alpha scores more than the chosen one, and the paired standard error of that, in points."""
+    """The gain of the best alpha over the chosen one and its paired standard error, in points."""
     return f"{100 * selection.gain:.1f}", f"{100 * (selection.paired_error or 0.0):.1f}"
 
 

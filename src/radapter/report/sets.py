@@ -1,4 +1,4 @@
-"""The table of `radapter evaluate`: one row a method, one column a set."""
+"""The table of `radapter evaluate`: one row per method, one column per set."""
 
 from collections.abc import Iterator
 
@@ -19,15 +19,13 @@ _ROLES: dict[Role, str] = {"id": "ID", "ood": "OOD", "transfer": "transfer"}
 def sets_tables(
     results: Results, *, metric: str | None = None, roles: bool = False, width: int | None = None
 ) -> list[Group]:
-    """Every set under its own name, with its number of images in the last row.
+    """Shows every set under its own name, with its number of images in the last row.
 
     Args:
-        results: of one seed or of several.
-        metric: any of the task's, see `report.metrics.METRICS`; None for the task's figure, with lines for the
-            metrics of `BESIDE` and `SHARED` too.
-        roles: whether the sets are the run's own, so that headers name their roles.
-        width: columns of the terminal. Sets that do not fit beside each other go into further tables. None keeps
-            all in one table.
+        results: Of one seed or of several.
+        metric: Any of the task's `METRICS`; None for the task's score, with lines for `BESIDE` and `SHARED`.
+        roles: Whether headers name the roles of the sets.
+        width: Columns of the terminal. Sets that do not fit go into further tables. None keeps one table.
     """
     sets = [(role, name) for role in _ROLES for name in results.sets(role)]
     headers = [f"{name} ({_ROLES[role]})" if roles else name for role, name in sets]
@@ -57,11 +55,11 @@ def _lines(results: Results, metric: str | None) -> Iterator[tuple[tuple[str, st
         yield (words, ""), results.rows[0], key
 
 
-def _parts(widths: list[int], room: int | None) -> Iterator[slice]:
-    """Runs of columns that fit into `room`, each of at least one column."""
+def _parts(widths: list[int], limit: int | None) -> Iterator[slice]:
+    """Runs of columns that fit into `limit`, each of at least one column."""
     start = taken = 0
     for index, width in enumerate(widths):
-        if room is not None and index > start and taken + width + 2 > room:
+        if limit is not None and index > start and taken + width + 2 > limit:
             yield slice(start, index)
             start, taken = index, 0
         taken += width + 2

@@ -11,7 +11,7 @@ from radapter.data import ClassificationSet, EvalLoader, Memory
 from radapter.data.loading import Loader
 from radapter.data.shards.stream import ShardStream
 from radapter.evaluation import ClassificationMeasure
-from radapter.evaluation.kept_texts import KeptTexts
+from radapter.evaluation.features import KeptTexts
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.tasks.recipe import Recipe

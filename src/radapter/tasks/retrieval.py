@@ -12,7 +12,7 @@ from radapter.data import EvalLoader, GroupedBatchSampler, Memory, PairSet
 from radapter.data.loading import Loader
 from radapter.data.shards.stream import ShardStream
 from radapter.evaluation import RetrievalMeasure
-from radapter.evaluation.kept_texts import KeptTexts
+from radapter.evaluation.features import KeptTexts
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.tasks.recipe import Recipe

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from radapter.data import MinedRegions, batches
+from radapter.data import EvalLoader, MinedRegions
 from radapter.data.shards import Sample, read_shards, write_shards
 from radapter.errors import DataError, ImageError
 from radapter.storage import write_json
@@ -66,7 +66,7 @@ def test_the_mask_is_the_alpha_channel_and_the_background_is_chosen(folder):
 
 
 def test_regions_are_loaded_as_any_image_set(folder):
-    loaded = list(batches(MinedRegions(folder), lambda image: torch.ones(3, 1, 1), batch_size=2))
+    loaded = list(EvalLoader(MinedRegions(folder), lambda image: torch.ones(3, 1, 1), batch_size=2))
     assert [batch.labels.tolist() for batch in loaded] == [[2, 0], [2]]
     assert [batch.groups.tolist() for batch in loaded] == [[0, 1], [0]]
 

@@ -15,7 +15,9 @@ loading/, in_threads.py, memory.py     batches
 
 from radapter.data.labelled.classification import ClassificationSet, array_set
 from radapter.data.labelled.opening import open_classification
-from radapter.data.loading import Batch, EvalLoader, ImageSet, TrainLoader, batches
+from radapter.data.loading import Batch, ImageSet
+from radapter.data.loading.evaluation import EvalLoader
+from radapter.data.loading.training import TrainLoader
 from radapter.data.masks.opening import open_masks
 from radapter.data.masks.paired import IGNORE, MaskedImage, PairedMaskDataset
 from radapter.data.memory import Memory
@@ -48,7 +50,6 @@ __all__ = [
     "Reading",
     "TrainLoader",
     "array_set",
-    "batches",
     "decode",
     "open_classification",
     "open_masks",

@@ -357,7 +357,7 @@ def test_too_many_unreadable_pictures_end_the_epoch(damaged):
 
 
 def test_a_batch_without_a_readable_picture_is_an_error(damaged):
-    with pytest.raises(DataError, match="must have a readable picture in each step"):
+    with pytest.raises(DataError, match="must have a readable image in each step"):
         list(loader(damaged, batch_size=1, max_bad=0.5).epoch(0))
 
 

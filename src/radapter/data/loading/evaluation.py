@@ -1,12 +1,12 @@
-"""A data set in order, decoded once where memory allows."""
+"""A data set in order, decoded once if memory allows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import final
 
 from torch import Tensor
 
 from radapter.data.in_threads import in_threads
-from radapter.data.loading.batch import (
+from radapter.data.loading import (
     Batch,
     ImageSet,
     Preprocess,
@@ -14,28 +14,28 @@ from radapter.data.loading.batch import (
     check_loading,
     count_bad,
     grouped,
+    meet,
 )
 from radapter.data.memory import Lease, Memory
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.splits import Progress
-from radapter.errors import DataError, ImageError
+from radapter.errors import DataError
 from radapter.processes import ALONE, Processes
 
 
 @final
 class EvalLoader:
-    """A data set in order, preprocessed once if the memory budget allows and replayed from then on.
+    """A data set in order, preprocessed once and replayed from then on if the memory budget allows.
 
     Args:
-        dataset: what to load.
-        preprocess: picture to tensor.
-        batch_size: pictures a batch, before unreadable ones are skipped.
-        max_bad: fraction of the set that may be unreadable.
-        workers: decoding threads; 0 decodes in the caller's.
-        memory: shared budget; None caches nothing.
-        progress: told (pictures done, all) after each batch.
-        processes: share the batches, neighbouring ones to each, so that theirs by rank are all in order; each must
-            take a whole pass.
+        dataset: The samples.
+        preprocess: Image to tensor.
+        batch_size: Images in a batch, before unreadable ones are skipped.
+        max_bad: Fraction of the set that may be unreadable.
+        workers: Decoding threads; 0 decodes in the calling thread.
+        memory: Shared budget; None caches nothing.
+        progress: Called with (images done, all) after each batch.
+        processes: Split the batches into neighbouring ranges, in order of rank. Each must take a whole pass.
     """
 
     def __init__(
@@ -53,40 +53,31 @@ class EvalLoader:
         check_loading(batch_size=batch_size, workers=workers)
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
-        self._preprocess = preprocess
-        self._batch_size = batch_size
-        self._workers = workers
-        self._memory = memory
-        self._progress = progress
-        self._processes = processes
+        self._preprocess, self._batch_size, self._workers = preprocess, batch_size, workers
+        self._memory, self._progress, self._processes = memory, progress, processes
         self._kept: list[Batch] | None = None
         self._lease: Lease | None = None
 
     def __len__(self) -> int:
-        """Batches a pass of this process; one less for each batch of unreadable pictures only."""
+        """Batches in a pass of this process, counting those in which every image turns out to be unreadable."""
         return len(self._groups())
 
     def __iter__(self) -> Iterator[Batch]:
-        """One pass.
-
-        Raises:
-            DataError: too many pictures are unreadable, or all of them.
-        """
-        total, done = len(self.dataset), 0
+        """One pass. Raises DataError if too many images are unreadable, or all of them."""
+        total = len(self.dataset)
         failure: Exception | None = None
         try:
             for batch in self._kept if self._kept is not None else self._decoded():
                 yield batch
-                done = int(batch.indices[-1]) + 1
                 if self._progress is not None:
-                    self._progress(done, total)
+                    self._progress(int(batch.indices[-1]) + 1, total)
         except Exception as error:
             if self._processes.size == 1:
                 raise
-            failure = error  # the others are still decoding: it is told where they hear it
+            failure = error  # the other processes are still decoding: it is raised below, in all
         meet(self.bad, failure, self._processes)
         if len(self.bad) == total:
-            raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
+            raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")
 
     def _decoded(self) -> Iterator[Batch]:
         lease = Lease(self._memory)  # goes with the list below, or with a pass that is left early
@@ -98,7 +89,7 @@ class EvalLoader:
             batch = batch_of(self.dataset, results)
             if batch is None:
                 continue
-            if fits is None:  # the first picture says how large all are
+            if fits is None:  # all images are as large as the first
                 fits = lease.take(batch.pixels[0].nbytes * sum(map(len, groups)))
                 fresh = [] if fits else None
             if fresh is not None:
@@ -113,41 +104,3 @@ class EvalLoader:
 
     def _one(self, index: int) -> Tensor:
         return self._preprocess(self.dataset.image(index))
-
-
-def meet(bad: BadImages, failure: Exception | None, processes: Processes) -> None:
-    """Ends a pass of all processes: counts what each could not decode, raises in all what one raised.
-
-    Also after a pass that decoded nothing: whether a process kept its share is known to it alone.
-
-    Args:
-        bad: of this process; afterwards it has those of all.
-        failure: what ended this process's share; None where it is whole.
-        processes: that share the pass.
-    """
-
-    def own() -> Mapping[int, str]:
-        if failure is not None:
-            raise failure
-        return bad.messages
-
-    found = processes.together(own)
-    others = [(index, ImageError(message)) for of_one in found for index, message in of_one.items()]
-    processes.everywhere(lambda: count_bad(bad, others))
-
-
-def batches(
-    dataset: ImageSet,
-    preprocess: Preprocess,
-    *,
-    batch_size: int,
-    max_bad: float = MAX_BAD,
-    workers: int = 0,
-    progress: Progress | None = None,
-) -> Iterator[Batch]:
-    """One pass over a data set in order; the arguments are `EvalLoader`'s."""
-    return iter(
-        EvalLoader(
-            dataset, preprocess, batch_size=batch_size, max_bad=max_bad, workers=workers, progress=progress
-        )
-    )

@@ -1,4 +1,4 @@
-"""A data set shuffled and augmented, every epoch anew."""
+"""A data set shuffled and augmented, differently in every epoch."""
 
 import collections
 import dataclasses
@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from radapter.data.in_threads import attempt, in_threads
-from radapter.data.loading.batch import (
+from radapter.data.loading import (
     Batch,
     BatchSampler,
     ImageSet,
@@ -18,6 +18,7 @@ from radapter.data.loading.batch import (
     Results,
     batch_of,
     check_loading,
+    check_start,
     count_bad,
     grouped,
 )
@@ -31,21 +32,21 @@ from radapter.processes import ALONE, Processes
 
 @final
 class TrainLoader:
-    """A data set shuffled and augmented, every epoch anew: a pure function of (seed, epoch, content).
+    """A data set shuffled and augmented in every epoch: a pure function of (seed, epoch, content).
 
     Args:
-        dataset: what to load.
-        preprocess: picture to tensor, after augmentation.
-        image_size: side of the square that a crop is stretched to, in pixels: the image tower's.
-        batch_size: pictures a step; the last step of an epoch takes what is left. None where a sampler says it.
-        seed: of order and augmentation.
-        crop_scale: range of a random crop's area, as a fraction of the picture's; None crops nothing.
-        flip: whether every other image is mirrored.
-        max_bad: fraction of the set that may be unreadable.
-        workers: decoding threads; 0 decodes in the caller's.
-        memory: shared budget for decoded pictures; None decodes in every epoch.
-        sampler: says what each batch holds; None shuffles. Exactly one of it and `batch_size` is given.
-        processes: share each batch. One with fewer pictures than processes goes whole to each of them.
+        dataset: The samples.
+        preprocess: Image to tensor, after augmentation.
+        image_size: Side of the square that a crop is resized to, in pixels: that of the image tower.
+        batch_size: Images in a step; the last step of an epoch takes what is left. None if `sampler` is given.
+        seed: Seed of order and augmentation.
+        crop_scale: Range of the area of a random crop, as a fraction of the image's; None disables cropping.
+        flip: Whether every other image is mirrored.
+        max_bad: Fraction of the set that may be unreadable.
+        workers: Decoding threads; 0 decodes in the calling thread.
+        memory: Shared budget for decoded images; None decodes them again in every epoch.
+        sampler: Selects the samples of each batch; None shuffles. Give either it or `batch_size`.
+        processes: Share each batch. A batch with fewer images than processes goes whole to each of them.
     """
 
     def __init__(
@@ -69,14 +70,11 @@ class TrainLoader:
         check_loading(batch_size=batch_size, workers=workers)
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
-        self._preprocess = preprocess
-        self._augment = Augmentation(image_size, crop_scale, flip)
-        self._seed = seed
-        self._workers = workers
-        self._processes = processes
-        self._lease = Lease(memory)
-        self._identities = _told_apart(dataset.keys)
+        self._preprocess, self._augment = preprocess, Augmentation(image_size, crop_scale, flip)
+        self._seed, self._workers, self._processes = seed, workers, processes
+        self._identities = _distinct(dataset.keys)
         self._sampler = sampler or _Shuffled(self._identities, batch_size or 1, seed)
+        self._lease = Lease(memory)
         self._decoded: dict[int, Image.Image] = {}
 
     @property
@@ -85,19 +83,18 @@ class TrainLoader:
         return len(self._sampler)
 
     def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch from a step on.
+        """The batches of one epoch, starting at a step.
 
-        An unreadable picture is skipped, which makes its batch smaller; the number of batches stays.
+        Unreadable images make their batch smaller; the number of batches stays the same.
 
         Args:
-            number: the epoch, counted from 0.
-            start_step: the first batch wanted, in [0, steps_per_epoch].
+            number: The epoch, counted from 0.
+            start_step: The first batch to yield, in [0, steps_per_epoch].
 
         Raises:
-            DataError: too many pictures are unreadable.
+            DataError: Too many images are unreadable.
         """
-        if not 0 <= start_step <= self.steps_per_epoch:
-            raise ValueError(f"start_step must be in [0, {self.steps_per_epoch}]. Got {start_step}.")
+        check_start(start_step, self.steps_per_epoch)
 
         # One image at a time: the rows of a large set would not fit memory.
         def one(index: int) -> Tensor:
@@ -114,17 +111,15 @@ class TrainLoader:
         return [index for group in self._sampler.epoch(epoch) for index in group]
 
     def _own(self, group: list[int]) -> list[int]:
-        """This process's part of a batch; all of one that is too small to be parted."""
-        return (
-            group
-            if len(group) < self._processes.size
-            else [group[i] for i in self._processes.share(len(group))]
-        )
+        """This process's part of a batch, or all of a batch that is too small to be shared."""
+        if len(group) < self._processes.size:
+            return group
+        return [group[place] for place in self._processes.share(len(group))]
 
     def _agreed(
         self, group: list[int], decoded: Iterator[Results], one: Callable[[int], Tensor]
     ) -> Batch | None:
-        """The part of a batch that was decoded here, once every process has its own; None where none is readable."""
+        """This process's part of a batch, once every process has its own; None if no image is readable."""
         own: Results = []
 
         def decode() -> tuple[int, Results]:
@@ -143,10 +138,10 @@ class TrainLoader:
             batch = batch_of(self.dataset, own)
             assert batch is not None
             return dataclasses.replace(batch, sizes=sizes)
-        # A process without a picture could not take part: each takes the whole batch.
-        return (
-            batch_of(self.dataset, [(index, attempt(one, index)) for index in group]) if any(sizes) else None
-        )
+        if not any(sizes):
+            return None
+        # A process without an image could not take part in the step: each takes the whole batch.
+        return batch_of(self.dataset, [(index, attempt(one, index)) for index in group])
 
     def _image(self, index: int) -> Image.Image:
         content = int(self.dataset.keys[index])  # samples may share an image: pairs of it and its captions
@@ -159,7 +154,7 @@ class TrainLoader:
         return image
 
     def _substitute(self, order: list[int], index: int, one: Callable[[int], Tensor]) -> Batch:
-        """The next readable picture, for a batch with none: a step without pictures could not be counted."""
+        """The next readable image, for a batch without one: a step without images could not be counted."""
         position = order.index(index)
         for other in order[position + 1 :] + order[:position]:
             results = [(other, attempt(one, other))]
@@ -167,12 +162,12 @@ class TrainLoader:
             batch = batch_of(self.dataset, results)
             if batch is not None:
                 return batch
-        raise DataError(f"data set must hold a readable picture. '{self.dataset.name}' holds none.")
+        raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")
 
 
 @final
 class _Shuffled:
-    """Every sample once an epoch, in an order that a hash of (seed, epoch, content) gives."""
+    """Every sample once in an epoch, ordered by a hash of (seed, epoch, content)."""
 
     def __init__(self, identities: Tensor, batch_size: int, seed: int) -> None:
         self._identities, self._batch_size, self._seed = identities, batch_size, seed
@@ -186,8 +181,8 @@ class _Shuffled:
         return grouped(torch.argsort(ranks, stable=True).tolist(), self._batch_size)
 
 
-def _told_apart(keys: Tensor) -> Tensor:
-    """Keys that differ also between copies of one picture: copies would always meet in one batch."""
+def _distinct(keys: Tensor) -> Tensor:
+    """Keys that also differ between copies of an image: otherwise copies would always share a batch."""
     seen: collections.Counter[int] = collections.Counter()
     copies = []
     for key in keys.tolist():

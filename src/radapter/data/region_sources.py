@@ -1,6 +1,6 @@
 """The kinds of source of regions with a noun each. A new one is a class here, and a line in `REGIONS`.
 
-The regions of two of them are cut out by a model: `radapter.segmentation` does that.
+`radapter.segmentation` cuts out the regions of `MineSource` and `FromMasksSource`.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -24,7 +24,7 @@ class MinedSource(RegionSource):
     mined: Annotated[str, PATH] = Field(description="the folder of shards")
 
     def read(self, reading: Reading) -> MinedRegions:
-        """Opens the folder; raises DataError where it is missing, damaged or not finished."""
+        """Opens the folder; raises DataError if it is missing, damaged or not finished."""
         return MinedRegions(place(self.mined), name="train", max_pixels=reading.max_pixels)
 
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from radapter.data import open_classification, open_pairs
-from radapter.data.shards.contents import read_contents
 from radapter.data.shards.exporting import export_labelled, export_pairs
+from radapter.data.shards.sizes import read_contents
 from radapter.data.tars import list_tar, samples
 from radapter.errors import DataError, RunError
 

@@ -115,7 +115,7 @@ def test_an_epoch_continued_in_its_middle_is_the_rest_of_it(folder, readers, sta
 def test_what_was_used_before_is_not_decoded_again(folder):
     decoded = []
     stream = loader(folder)
-    stream._prepared._preprocess = lambda image: decoded.append(1) or as_tensor(image)
+    stream._preprocess = lambda image: decoded.append(1) or as_tensor(image)
     assert len(list(stream.epoch(0, start_step=5))) == 2
     assert len(decoded) == 6
 
@@ -172,7 +172,7 @@ def test_a_reader_that_is_killed_is_told_with_the_remedy_between_two_batches(fol
     assert signal.getsignal(signal.SIGCHLD) is torch_s  # else it raises in the middle of a step
     (reader,) = readers_of_this_process() - before
     os.kill(reader, signal.SIGKILL)
-    with pytest.raises(ReaderError, match=r"One was killed: .* memory ran out: give fewer 'readers'"):
+    with pytest.raises(ReaderError, match=r"One was killed: .* memory ran out: set fewer 'readers'"):
         list(batches)
 
 

@@ -1,7 +1,6 @@
-"""What a set of masked pictures holds, before anything is trained on it: pixels per class, sizes, what does not fit.
+"""Checks a set of masked images before training: pixels per class, image sizes, and items that are not usable.
 
-Masks must be decoded for that, so that it is found on a sample that is spread evenly over the set, unless all of it
-is asked for.
+Masks must be decoded for this, so a sample is checked, spread evenly over the set, unless all of it is requested.
 """
 
 import collections
@@ -12,31 +11,32 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from radapter.data.masks.paired import IGNORE, PairedMaskDataset
+from radapter.data.masks.label_maps import IGNORE
+from radapter.data.masks.paired import PairedMaskDataset
 from radapter.data.pictures.sampling import looked_at, spread
 from radapter.data.splits import UNREADABLE, Progress
 from radapter.errors import DataError, ImageError
 
 SAMPLE = 300
-"""Pictures that are decoded with their masks where not all are."""
+"""Default number of images that are decoded with their masks."""
 
 
 @final
 @dataclass(frozen=True)
 class MaskFindings:
-    """What was found in a set of N masked pictures.
+    """What was found in a set of N masked images; all but `images` and `copies` refer to the decoded ones.
 
     Attributes:
         images: N.
-        decoded: pictures that were decoded with their masks, or tried.
-        unusable: what is wrong with each that is damaged, or whose mask has another size.
-        strange: what is wrong with each whose mask has a value that is neither a class nor ignored: a run stops.
-        pixels: class name -> its pixels among the decoded, in the order of the class list.
-        showing: class name -> decoded pictures that show it.
-        ignored: pixels among the decoded that have no class.
-        copies: pictures that repeat an earlier one, by content, among all.
-        widths: (lowest, highest) in pixels among the decoded; None where none was.
-        heights: the same.
+        decoded: Number of images that were decoded with their masks, or tried.
+        unusable: The error of each that is damaged, or whose mask has another size.
+        strange: The error of each whose mask has a value that is neither a class nor ignored: a run stops.
+        pixels: Class name -> its pixels, in the order of the class list.
+        showing: Class name -> images that show it.
+        ignored: Pixels without a class.
+        copies: Images that repeat an earlier one, by content, in the whole set.
+        widths: (lowest, highest) in pixels; None if none was decoded.
+        heights: The same.
     """
 
     images: int
@@ -52,27 +52,21 @@ class MaskFindings:
 
     @property
     def total(self) -> int:
-        """Decoded pixels, the ignored ones among them."""
+        """Decoded pixels, including the ignored ones."""
         return sum(self.pixels.values()) + self.ignored
 
 
 class _Look(NamedTuple):
-    """pixels: (C + 1,), int64, the ignored ones first."""
-
     size: tuple[int, int]
-    pixels: Tensor
+    pixels: Tensor  # (C + 1,), int64, ignored pixels first
 
 
 def look_at_masks(
     dataset: PairedMaskDataset, *, sample: int | None = SAMPLE, progress: Progress | None = None
 ) -> MaskFindings:
-    """Counts what a set holds and decodes a sample of it.
+    """Counts what a set holds, decoding an evenly spread `sample` of it, or all if None.
 
-    Args:
-        dataset: the set; nothing of it is changed.
-        sample: how many pictures are decoded, spread evenly; None decodes all. Those whose bytes could not be
-            read when they were hashed are always tried.
-        progress: told (done, all) while pictures are decoded.
+    Images whose bytes could not be read when they were hashed are always tried.
     """
     chosen = spread(dataset.keys, sample)
     looks = list(looked_at(functools.partial(_look_at, dataset), chosen, progress=progress))
@@ -98,7 +92,6 @@ def look_at_masks(
 
 
 def _look_at(dataset: PairedMaskDataset, index: int) -> _Look | DataError:
-    """What one picture and its mask hold, or what is wrong with them."""
     try:
         image, labels, _ = dataset[index]
     except DataError as error:

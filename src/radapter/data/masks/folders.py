@@ -1,6 +1,6 @@
-"""Data sets of two folders, images and masks, one row a data set: where its files lie and what their values mean.
+"""Data sets of two folders, images and masks, by layout: where the files are and what their values mean.
 
-A set that somebody stored as parquet, `SPLIT.parquet` with the columns `image` and `mask`, is read from that.
+A set that is stored as parquet, `SPLIT.parquet` with the columns `image` and `mask`, is read from that file.
 """
 
 import dataclasses
@@ -11,10 +11,9 @@ from typing import Any, Literal, final
 
 from radapter.data.columns import parquet_table
 from radapter.data.labelled.labels import read_classnames
-from radapter.data.masks.label_maps import EncodedMaps
-from radapter.data.masks.label_values import VOID
+from radapter.data.masks.label_maps import VOID, EncodedMaps
 from radapter.data.masks.paired import PairedMaskDataset
-from radapter.data.masks.pairing import ids_in, paired_files
+from radapter.data.masks.pairing import files_by_id, paired_files
 from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
 from radapter.errors import ConfigError, DataError, did_you_mean
@@ -26,23 +25,23 @@ _NUMBERED = re.compile(r"^\d+\s*:\s*")
 @final
 @dataclasses.dataclass(frozen=True)
 class FolderLayout:
-    """Where the files of a data set lie, below its folder.
+    """Where the files of a data set are, below its folder, and what their values mean.
 
     Attributes:
-        classes: how many it has.
-        images: the folder of images; {split} is what `splits` says.
-        masks: the folder of masks; the first of several that is there.
-        splits: name of a split -> what the data set calls it.
-        image_ending: what image names have after the id.
-        mask_ending: what mask names have after the id.
-        ids: the text file of a split's ids, one a line; None where a folder holds just one split.
-        lead: which folder that is, "image" or "mask"; the other one may hold more.
-        names: the class list; None where it comes with the data.
-        names_file: the text file that the data have of it, "number: name" or "name" in each line; None where they
-            have none, so that the user must give one.
-        ignore: the values of no class.
-        reduce_zero_label: whether value 0 is none either, and value 1 is the first class.
-        values: the value of each class, in their order; None where they count up.
+        classes: Number of classes.
+        images: Folder of images; {split} stands for a value of `splits`.
+        masks: Folders of masks, of which the first that exists is used.
+        splits: Name of a split -> its name in the data set.
+        image_ending: What follows the id in image names.
+        mask_ending: What follows the id in mask names.
+        ids: Text file of a split's ids, one per line; None if a folder holds exactly one split.
+        lead: The folder that holds exactly one split, "image" or "mask"; the other may hold more.
+        names: The class list; None if it comes with the data.
+        names_file: The text file of the data that has it, "number: name" or "name" in each line; None if the user
+            must give one.
+        ignore: Values without a class.
+        reduce_zero_label: Whether value 0 has no class either, and value 1 is the first class.
+        values: The value of each class, in order; None if they count up.
     """
 
     classes: int
@@ -61,25 +60,13 @@ class FolderLayout:
 
 
 def read_folders(
-    layout: FolderLayout,
-    path: Path,
-    *,
-    split: str,
-    classes: Path | None,
-    reading: Reading,
+    layout: FolderLayout, path: Path, *, split: str, classes: Path | None, reading: Reading
 ) -> PairedMaskDataset:
-    """One split of a data set.
-
-    Args:
-        layout: where its files lie.
-        path: its folder.
-        split: a key of the layout's splits.
-        classes: a text file of class names, one a line, in place of the built-in ones.
-        reading: limits of images and masks.
+    """One split of a data set in the folder `path`; `classes` is a text file that replaces the built-in class list.
 
     Raises:
-        ConfigError: there is no such split, or the class list must be given.
-        DataError: a folder or a file is missing, images and masks do not pair, or the class list has another length.
+        ConfigError: There is no such split, or the class list must be given.
+        DataError: A folder or file is missing, images and masks do not pair, or the class list has another length.
     """
     if split not in layout.splits:
         raise ConfigError(
@@ -90,8 +77,7 @@ def read_folders(
         "reduce_zero_label": layout.reduce_zero_label,
         "values": None if layout.values is None else {v: c for c, v in enumerate(layout.values)},
     }
-    names = _names(layout, path, classes)
-    name = f"{path.name} {split}"
+    names, name = _names(layout, path, classes), f"{path.name} {split}"
     if (path / f"{split}.parquet").is_file():
         return parquet_masks(path / f"{split}.parquet", classes=names, name=name, reading=reading, **meaning)
     images, masks = path / layout.images.format(split=layout.splits[split]), _masks(layout, path, split)
@@ -104,7 +90,7 @@ def read_folders(
     )
     return PairedMaskDataset(
         FilePictures([pair.image for pair in pairs], max_pixels=reading.max_pixels),
-        EncodedMaps(FilePictures([pair.mask for pair in pairs]), max_pixels=reading.max_pixels),
+        EncodedMaps(FilePictures([pair.mask for pair in pairs], max_pixels=reading.max_pixels)),
         names,
         ids=[pair.id for pair in pairs],
         name=name,
@@ -122,26 +108,26 @@ def parquet_masks(
     reading: Reading,
     **meaning: Any,
 ) -> PairedMaskDataset:
-    """A parquet file with a column of images and a column of label maps; an image's id is its stored file name.
+    """A parquet file with a column of images and one of label maps; an image's id is its stored file name.
 
     Args:
-        path: the file.
-        classes: the class list.
-        image: column of images.
-        mask: column of label maps.
-        name: what tables call the set; None takes the file's.
-        reading: limits of images and masks.
+        path: The file.
+        classes: The class list.
+        image: Column of images.
+        mask: Column of label maps.
+        name: The set's name; None takes that of the file.
+        reading: Limits of images and masks.
         **meaning: ignore, reduce_zero_label, values and exif of `PairedMaskDataset`.
 
     Raises:
-        ConfigError: there is no such column.
-        DataError: the file is missing or damaged, or a column holds something else.
+        ConfigError: There is no such column.
+        DataError: The file is missing or damaged, or a column holds something else.
     """
     table = parquet_table([str(path)])
     table.require(image, mask)
     return PairedMaskDataset(
         table.pictures(image, max_pixels=reading.max_pixels),
-        EncodedMaps(table.pictures(mask), max_pixels=reading.max_pixels),
+        EncodedMaps(table.pictures(mask, max_pixels=reading.max_pixels)),
         classes,
         ids=_stems(table.paths(image)),
         name=table.name if name is None else name,
@@ -150,18 +136,15 @@ def parquet_masks(
 
 
 def _stems(paths: Sequence[str | None]) -> list[str] | None:
-    """File names without suffix; None where some have none, or two the same."""
+    """File names without suffix; None if one is missing or repeated."""
     stems = [PurePosixPath(path).stem for path in paths if path]
     return stems if len(set(stems)) == len(paths) else None
 
 
 def _names(layout: FolderLayout, path: Path, given: Path | None) -> tuple[str, ...]:
-    if given is not None:
-        file: Path | None = given
-    elif layout.names is not None:
+    if given is None and layout.names is not None:
         return layout.names
-    else:
-        file = None if layout.names_file is None else path / layout.names_file
+    file = path / layout.names_file if given is None and layout.names_file is not None else given
     if file is None:
         raise ConfigError(
             f"the class list of '{path}' must be given: its {layout.classes} names come with the program that "
@@ -177,18 +160,15 @@ def _names(layout: FolderLayout, path: Path, given: Path | None) -> tuple[str, .
 
 
 def _masks(layout: FolderLayout, path: Path, split: str) -> Path:
-    """The first folder of masks that is there; the first of all where none is, for the message."""
+    """The first folder of masks that exists; if none does, the first of all, for the message."""
     folders = [path / name.format(split=layout.splits[split]) for name in layout.masks]
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def _ids(layout: FolderLayout, path: Path, split: str, images: Path, masks: Path) -> list[str]:
     if layout.ids is None:
-        folder, ending = {
-            "image": (images, layout.image_ending),
-            "mask": (masks, layout.mask_ending),
-        }[layout.lead]
-        return ids_in(folder, ending, layout.lead)
+        leads = {"image": (images, layout.image_ending), "mask": (masks, layout.mask_ending)}
+        return list(files_by_id(*leads[layout.lead], layout.lead))
     file = path / layout.ids.format(split=layout.splits[split])
     try:
         lines = read_text(file).splitlines()

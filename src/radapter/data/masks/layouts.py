@@ -1,4 +1,4 @@
-"""The layouts of public segmentation sets: name -> where the files lie and what their values mean.
+"""The layouts of public segmentation sets: name -> where the files are and what their values mean.
 
 A new one is a row of LAYOUTS. docs/data.md draws the folders of each.
 """
@@ -7,17 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from radapter.data.masks.class_lists import (
-    ADE20K_150,
-    CAMVID_11,
-    CITYSCAPES_19,
-    CITYSCAPES_IDS,
-    CITYSCAPES_VOID,
-    COCO_STUFF_171,
-    COCO_STUFF_VALUES,
-    CONTEXT_59,
-    VOC_20,
-)
+from radapter.data.masks import class_lists
 from radapter.data.masks.folders import FolderLayout, read_folders
 from radapter.data.masks.paired import PairedMaskDataset
 from radapter.data.masks.source import MaskSource
@@ -34,16 +24,12 @@ LAYOUTS: dict[str, FolderLayout] = {
         "images/{split}",
         ("annotations/{split}",),
         _TRAINING,
-        names=ADE20K_150,
+        names=class_lists.ADE20K_150,
         reduce_zero_label=True,
     ),
     # As MaskFormer's prepare_ade20k_full_sem_seg.py writes it: 16-bit TIFF, 847 classes from 0 on.
     "ade20k-847": FolderLayout(
-        847,
-        "images_detectron2/{split}",
-        ("annotations_detectron2/{split}",),
-        _TRAINING,
-        ignore=(65535,),
+        847, "images_detectron2/{split}", ("annotations_detectron2/{split}",), _TRAINING, ignore=(65535,)
     ),
     # As mmsegmentation's converter writes it: 0 is everything else.
     "pascal-context-59": FolderLayout(
@@ -52,7 +38,7 @@ LAYOUTS: dict[str, FolderLayout] = {
         ("SegmentationClassContext",),
         _TRAIN_VAL,
         ids="ImageSets/SegmentationContext/{split}.txt",
-        names=CONTEXT_59,
+        names=class_lists.CONTEXT_59,
         reduce_zero_label=True,
     ),
     # As OVSeg's prepare_pascal_context.py writes it: numbered by the lines of 59_labels.txt.
@@ -79,7 +65,7 @@ LAYOUTS: dict[str, FolderLayout] = {
         ("SegmentationClass",),
         _TRAIN_VAL,
         ids="ImageSets/Segmentation/{split}.txt",
-        names=VOC_20,
+        names=class_lists.VOC_20,
         reduce_zero_label=True,
     ),
     "cityscapes": FolderLayout(
@@ -89,24 +75,24 @@ LAYOUTS: dict[str, FolderLayout] = {
         _TRAIN_VAL,
         image_ending="_leftImg8bit",
         mask_ending="_gtFine_labelIds",
-        names=CITYSCAPES_19,
-        ignore=CITYSCAPES_VOID,
-        values=CITYSCAPES_IDS,
+        names=class_lists.CITYSCAPES_19,
+        ignore=class_lists.CITYSCAPES_VOID,
+        values=class_lists.CITYSCAPES_IDS,
     ),
     "coco-stuff-171": FolderLayout(
         171,
         "images/{split}",
         ("annotations/{split}", "stuffthingmaps_trainval2017/{split}", "stuffthingmaps/{split}"),
         {"train": "train2017", "val": "val2017"},
-        names=COCO_STUFF_171,
-        values=COCO_STUFF_VALUES,
+        names=class_lists.COCO_STUFF_171,
+        values=class_lists.COCO_STUFF_VALUES,
     ),
     "camvid": FolderLayout(
         11,
         "{split}",
         ("{split}annot",),
         {"train": "train", "val": "val", "test": "test"},
-        names=CAMVID_11,
+        names=class_lists.CAMVID_11,
         ignore=(11,),
     ),
 }
@@ -123,7 +109,7 @@ class MaskLayoutSource(MaskSource):
     )
 
     def read(self, reading: Reading) -> PairedMaskDataset:
-        """Reads one split; raises what `read_folders` does."""
+        """Reads one split; raises as `read_folders`."""
         return read_folders(
             LAYOUTS[self.layout],
             place(self.path),

@@ -1,7 +1,7 @@
-"""Random resized crops and flips that are a pure function of (seed, epoch, key).
+"""Random resized crops and flips: a pure function of (seed, epoch, key).
 
-A picture is cut the same way whatever batch, worker or process it is in, so that an interrupted run continues
-exactly and the number of workers changes nothing.
+An image is cropped the same way in any batch, worker or process, so that an interrupted run continues exactly and
+the number of workers changes nothing.
 """
 
 import math
@@ -21,15 +21,10 @@ CROP_ATTEMPTS = 10
 
 
 def draws(seed: int, epoch: int, keys: Tensor) -> Tensor:
-    """The random numbers of every picture's augmentation in one epoch.
-
-    Args:
-        seed: the run's seed.
-        epoch: counted from 0.
-        keys: (N,), int64, one a picture.
+    """The random numbers, in [0, 1), that augment the images with `keys`, (N,) int64, in one epoch, counted from 0.
 
     Returns:
-        (N, 23), in [0, 1): area, ratio, left, top and flip, then area and ratio of each further attempt at a crop.
+        (N, 23): area, ratio, left, top and flip, then area and ratio of each further attempt at a crop.
     """
     return uniform(seed, keys, f"augment {epoch}", 5 + 2 * (CROP_ATTEMPTS - 1))
 
@@ -37,12 +32,9 @@ def draws(seed: int, epoch: int, keys: Tensor) -> Tensor:
 @final
 @dataclass(frozen=True)
 class Augmentation:
-    """What training does to a picture.
+    """A random crop, resized to a square of side `size` in pixels, and a random flip.
 
-    Attributes:
-        size: side of the square that a crop is stretched to, in pixels.
-        crop_scale: range of a random crop's area, as a fraction of the picture's; None crops nothing.
-        flip: whether every other picture is mirrored.
+    `crop_scale` is the range of the crop's area, as a fraction of the image's; None disables cropping.
 
     Raises:
         ConfigError: `crop_scale` is no range in (0, 1].
@@ -54,12 +46,10 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.crop_scale is not None and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
-            raise ConfigError(
-                f"crop_scale must be (low, high) with 0 < low <= high <= 1. Got {self.crop_scale}."
-            )
+            raise ConfigError(f"crop_scale must be (low, high), 0 < low <= high <= 1, got {self.crop_scale}.")
 
     def __call__(self, image: Image.Image, draw: Sequence[float]) -> Image.Image:
-        """The picture as a row of `draws` has it."""
+        """Augments an image by a row of `draws`."""
         if self.crop_scale is not None:
             image = random_crop(image, draw, size=self.size, scale=self.crop_scale)
         return random_flip(image, draw) if self.flip else image
@@ -73,14 +63,10 @@ def random_crop(
     scale: tuple[float, float] = CROP_SCALE,
     ratio: tuple[float, float] = CROP_RATIO,
 ) -> Image.Image:
-    """Cuts a random part out of an image and stretches it to a square, as torchvision's RandomResizedCrop does.
+    """Crops an RGB or RGBA image and resizes the crop to a square, as torchvision's RandomResizedCrop.
 
-    Args:
-        image: RGB or RGBA.
-        draw: a row of `draws`.
-        size: side of the result, in pixels.
-        scale: range of the part's area, as a fraction of the image's.
-        ratio: range of the part's width over height.
+    `size` is the side of the square in pixels; `draw` is a row of `draws`; `scale` and `ratio` are those of
+    `crop_box`.
     """
     box = crop_box(image.width, image.height, draw, scale=scale, ratio=ratio)
     return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
@@ -94,24 +80,17 @@ def crop_box(
     scale: tuple[float, float] = CROP_SCALE,
     ratio: tuple[float, float] = CROP_RATIO,
 ) -> tuple[float, float, float, float]:
-    """Return where a random crop lies: a pure function of the draw, distributed as torchvision's RandomResizedCrop.
+    """The box of a random crop: left, top, right, bottom, in pixels.
 
-    Area is uniform in `scale` and the logarithm of the aspect uniform in `ratio`. A crop that, in whole pixels, is
-    wider or higher than the image is drawn again, up to ten times; then the crop is the largest central one.
+    Area is uniform in `scale`, as a fraction of the image's, and the logarithm of the aspect (width over height) is
+    uniform in `ratio`. A crop that is wider or higher than the image, in whole pixels, is drawn again, up to ten
+    times; after that the largest central crop is taken. A `draw` of five numbers holds a single attempt.
 
     Source: torchvision 0.29, `RandomResizedCrop.get_params`. Two differences keep the area in `scale` exactly:
 
     - The box is not rounded to whole pixels.
-    - Where the central crop leaves `scale`, it is enlarged along the longer side, or shrunk. In torchvision a
-      panorama of 4:1 keeps a third of its area whatever `scale` says.
-
-    Args:
-        width, height: of the image, in pixels.
-        draw: a row of `draws`. A row of five numbers holds a single attempt.
-        scale, ratio: as for `random_crop`.
-
-    Returns:
-        left, top, right, bottom, in pixels.
+    - A central crop outside `scale` is enlarged along the longer side, or shrunk. In torchvision a panorama of 4:1
+      keeps a third of its area for any `scale`.
     """
     whole, (low, high) = width * height, scale
     logs = math.log(ratio[0]), math.log(ratio[1])
@@ -140,5 +119,5 @@ def crop_box(
 
 
 def random_flip(image: Image.Image, draw: Sequence[float]) -> Image.Image:
-    """The picture, or with probability 1/2 its mirror image; `draw` as for `random_crop`."""
+    """The image, or with probability 1/2 its mirror image; `draw` is a row of `draws`."""
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if draw[4] < 0.5 else image

@@ -1,6 +1,6 @@
-"""A data set as shards: every image as its file, with its class or its captions, in the data set's order.
+"""Writes a data set as shards: every image as a file, with its class or its captions, in the order of the data set.
 
-Image files are copied as they are; what has none (a drawn scene, a changed image) is written as PNG.
+Image files are copied unchanged; what has none (a drawn scene, a changed image) is written as PNG.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,16 +11,15 @@ from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.pairs.pair_set import PairSet
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import file_format
-from radapter.data.shards.contents import CONTENTS, write_contents
 from radapter.data.shards.parts import IMAGES, labelled_parts, paired_parts
-from radapter.data.shards.sizes import SIZES, Shards
+from radapter.data.shards.sizes import CONTENTS, SIZES, Shards, write_contents
 from radapter.data.shards.writing import GIGABYTE, Sample, write_shards
 from radapter.data.splits import Progress
 from radapter.errors import ImageError
 from radapter.manifests import record
 
 LABELLED, PAIRS = "labelled", "pairs"
-"""What shards hold."""
+"""The kinds of shards."""
 
 
 def export_labelled(
@@ -32,19 +31,19 @@ def export_labelled(
     max_bad: float = MAX_BAD,
     progress: Progress | None = None,
 ) -> Shards:
-    """Writes labelled images.
+    """Writes labelled images, without their groups.
 
     Args:
-        dataset: what to write; groups are left out.
-        folder: new, or one that an earlier call with the same arguments began.
-        source: what the data set was opened from, as JSON; kept in sizes.json.
-        shard_size: bytes after which a shard ends.
-        max_bad: fraction of the images that may be no image files; they are left out.
-        progress: told (images done, all).
+        dataset: What to write.
+        folder: A new folder, or one that an earlier call with the same arguments began.
+        source: What the data set was opened from, as JSON; kept in sizes.json.
+        shard_size: Bytes after which a shard ends.
+        max_bad: Fraction of the images that may be no image files; they are left out.
+        progress: Called with (images done, all).
 
     Raises:
-        DataError: too many are no image files.
-        MissingExtraError, RunError: as `write_shards`.
+        DataError: Too many are no image files.
+        MissingExtraError, RunError: As `write_shards`.
     """
     about = {
         "kind": LABELLED,
@@ -53,15 +52,11 @@ def export_labelled(
         "classnames": list(dataset.classnames),
     }
     labels, keys = dataset.labels.tolist(), dataset.keys.tolist()
-    return _export(
-        dataset,
-        folder,
-        about,
-        lambda index: labelled_parts(labels[index], keys[index]),
-        shard_size=shard_size,
-        max_bad=max_bad,
-        progress=progress,
-    )
+
+    def parts(index: int) -> dict[str, bytes]:
+        return labelled_parts(labels[index], keys[index])
+
+    return _export(dataset, folder, about, parts, shard_size=shard_size, max_bad=max_bad, progress=progress)
 
 
 def export_pairs(
@@ -76,21 +71,8 @@ def export_pairs(
 ) -> Shards:
     """Writes captioned images, each with its group and its target class.
 
-    Which images are one class is found over the whole data set and written in: a stream, which never sees the whole,
-    could not find it.
-
-    Args:
-        pairs: what to write.
-        folder: new, or one that an earlier call with the same arguments began.
-        source: what the data set was opened from, as JSON; kept in sizes.json.
-        join_captions: whether `pairs` was opened so; kept in sizes.json.
-        shard_size: bytes after which a shard ends.
-        max_bad: fraction of the images that may be no image files; they are left out.
-        progress: told (images done, all).
-
-    Raises:
-        DataError: too many are no image files.
-        MissingExtraError, RunError: as `write_shards`.
+    Target classes depend on the whole data set, which a stream never sees, so they are written too. The arguments
+    and errors are those of `export_labelled`; sizes.json keeps `join_captions`, with which `pairs` was opened.
     """
     captions: list[list[str]] = [[] for _ in range(len(pairs))]
     for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
@@ -105,15 +87,11 @@ def export_pairs(
         "target_classes": pairs.figures.classes,
     }
     groups, targets, keys = (each.tolist() for each in (pairs.groups, pairs.targets, pairs.keys))
-    return _export(
-        pairs,
-        folder,
-        about,
-        lambda index: paired_parts(captions[index], groups[index], targets[index], keys[index]),
-        shard_size=shard_size,
-        max_bad=max_bad,
-        progress=progress,
-    )
+
+    def parts(index: int) -> dict[str, bytes]:
+        return paired_parts(captions[index], groups[index], targets[index], keys[index])
+
+    return _export(pairs, folder, about, parts, shard_size=shard_size, max_bad=max_bad, progress=progress)
 
 
 def _export(

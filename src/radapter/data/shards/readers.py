@@ -1,7 +1,7 @@
-"""Reader processes: the signals that end a run reach them too, and they may be killed, as by the lack of memory.
+"""Reader processes: the signals that end a run reach them too, and they may be killed, for example without memory.
 
-A run ends with a checkpoint, so its process alone hears signals, and it learns of a killed reader where it asks for
-the next batch, not in the middle of a step.
+A run ends with a checkpoint, so only its own process handles signals. It learns about a killed reader when it asks
+for the next batch, not in the middle of a step.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 def begin_reader(number: int) -> None:
-    """Called first in every reader: it ignores signals that are sent to all, and ends when its parent does."""
+    """Starts a reader: it ignores signals that are sent to all processes, and ends when its parent does."""
     for each in STOPPING:
         signal.signal(each, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -33,32 +33,24 @@ def begin_reader(number: int) -> None:
 
 
 def read_by_processes(loader: Iterable[Item], name: str) -> Iterator[Item]:
-    """What the readers of a `DataLoader` give.
-
-    Args:
-        loader: with `begin_reader`.
-        name: of what is read, for the message.
+    """Yields the items of a `DataLoader` whose workers start with `begin_reader`.
 
     Raises:
-        ReaderError: a reader was killed.
+        ReaderError: A reader of the set `name` was killed.
     """
-    is_told = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
-    before = signal.getsignal(signal.SIGCHLD) if is_told else None
+    is_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    before = signal.getsignal(signal.SIGCHLD) if is_main else None
     items = iter(loader)
-    if is_told:  # torch's handler raises wherever the main thread is, also between two halves of a step
+    if is_main:  # torch's handler raises wherever the main thread is, also between two halves of a step
         signal.signal(signal.SIGCHLD, before)
-    while True:
-        try:
-            item = next(items)
-        except StopIteration:
-            return
-        except (RuntimeError, OSError, EOFError) as error:
-            # what a reader raised has no cause; one that is gone leaves an empty queue or a closed pipe
-            if isinstance(error, RuntimeError) and error.__cause__ is None:
-                raise
-            raise ReaderError(
-                f"every reader process of '{name}' must live as long as the run. One was killed: {error}. Usually "
-                "memory ran out: give fewer 'readers' or a smaller 'buffer' with the stream, or lower "
-                "train.workers, which each reader has."
-            ) from error
-        yield item
+    try:
+        yield from items
+    except (RuntimeError, OSError, EOFError) as error:
+        # an error raised in a reader has no cause; a killed reader leaves an empty queue or a closed pipe
+        if isinstance(error, RuntimeError) and error.__cause__ is None:
+            raise
+        raise ReaderError(
+            f"every reader process of '{name}' must live as long as the run. One was killed: {error}. Usually "
+            "memory ran out: set fewer 'readers' or a smaller 'buffer' for the stream, or lower train.workers, "
+            "which each reader has."
+        ) from error

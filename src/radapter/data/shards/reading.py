@@ -1,9 +1,9 @@
-"""Samples of shards in sequence, through webdataset, each shard looked over before its first byte is believed."""
+"""Reads the samples of shards sequentially through webdataset, and checks each shard before it is used."""
 
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, final
 
 from radapter.data.shards.parts import IMAGES, content_key
@@ -13,20 +13,24 @@ from radapter.data.shards.writing import require_webdataset
 from radapter.errors import DataError
 from radapter.given_files import parse_json
 
+Description = tuple[int, int | None, tuple[str, ...]]
+"""Label, group and captions of a sample."""
+Described = Callable[[Mapping[str, bytes], Mapping[str, object]], Description]
+
 
 @final
 @dataclass(frozen=True)
 class Streamed:
-    """A sample on its way from a shard to a batch.
+    """A sample as stored in a shard.
 
     Attributes:
-        number: among all samples of the folder, counted through the shards in the order of their names.
-        where: its shard and its key, for messages.
-        image: the image file's bytes.
-        key: the content key, int64.
-        label: its class, or its target class.
-        group: of a captioned image; None where it is labelled.
-        captions: of a captioned image.
+        number: Its number among all samples of the folder, in the order of shard names.
+        where: Its shard and key, for messages.
+        image: Bytes of the image file.
+        key: Content key, int64.
+        label: Its class, or its target class.
+        group: Group of a captioned image; None for a labelled one.
+        captions: Captions of a captioned image.
     """
 
     number: int
@@ -39,23 +43,19 @@ class Streamed:
 
 
 def read(shards: Shards, wanted: Sequence[Segment]) -> Iterator[Streamed]:
-    """The samples of segments, in order.
-
-    Args:
-        shards: complete.
-        wanted: which of them.
+    """The samples of some segments of complete shards, in order.
 
     Raises:
-        DataError: a shard is damaged, has another number of samples than sizes.json says, or a sample is not as
+        DataError: A shard is damaged or has another number of samples than in sizes.json, or a sample is not as
             `radapter shards` writes it.
         MissingExtraError: webdataset is not installed.
     """
     require_webdataset()
-    paths, first = shards.paths, _firsts(list(shards.counts.values()))
+    paths, first = shards.paths, [0, *accumulate(shards.counts.values())]
     described = _labelled if "classnames" in shards.about else _captioned
     for segment in wanted:
         path = paths[segment.shard]
-        # webdataset reads a member whole, however large, and takes links and half a tar for the end of one.
+        # webdataset reads a member of any size, and takes a link or a truncated tar for the end.
         refuse_count(shards, path)
         try:
             with path.open("rb") as file:
@@ -68,7 +68,7 @@ def read(shards: Shards, wanted: Sequence[Segment]) -> Iterator[Streamed]:
 
 
 def _grouped(url: str, file: object) -> Iterator[dict[str, Any]]:
-    # Streams are opened here: webdataset's own opener runs what a name that begins with "pipe:" says.
+    # Streams are opened here: webdataset's own opener runs names that begin with "pipe:" as commands.
     from webdataset import tariterators
 
     files = tariterators.tar_file_expander([{"url": url, "stream": file}])
@@ -76,12 +76,7 @@ def _grouped(url: str, file: object) -> Iterator[dict[str, Any]]:
     return samples
 
 
-def _streamed(
-    number: int,
-    where: str,
-    parts: Mapping[str, bytes],
-    described: Callable[[Mapping[str, bytes], Mapping[str, object]], tuple[int, int | None, tuple[str, ...]]],
-) -> Streamed:
+def _streamed(number: int, where: str, parts: Mapping[str, bytes], described: Described) -> Streamed:
     try:
         content = parse_json(parts["json"])
         image = next(parts[extension] for extension in IMAGES.values() if extension in parts)
@@ -96,27 +91,14 @@ def _streamed(
     return Streamed(number, where, image, key, label, group, captions)
 
 
-def _labelled(
-    parts: Mapping[str, bytes], content: Mapping[str, object]
-) -> tuple[int, int | None, tuple[str, ...]]:
+def _labelled(parts: Mapping[str, bytes], content: Mapping[str, object]) -> Description:
     return int(parts["cls"]), None, ()
 
 
-def _captioned(
-    parts: Mapping[str, bytes], content: Mapping[str, object]
-) -> tuple[int, int | None, tuple[str, ...]]:
+def _captioned(parts: Mapping[str, bytes], content: Mapping[str, object]) -> Description:
     target, group, captions = content["target"], content["group"], content["captions"]
     if type(target) is not int or type(group) is not int or not isinstance(captions, list) or not captions:
         raise ValueError("no target, group or captions")
     if not all(isinstance(caption, str) and caption.strip() for caption in captions):
         raise ValueError("a caption is empty")
     return target, group, tuple(captions)
-
-
-def _firsts(counts: Sequence[int]) -> list[int]:
-    """The number of each shard's first sample."""
-    found, place = [], 0
-    for count in counts:
-        found.append(place)
-        place += count
-    return found

@@ -17,8 +17,7 @@ _Classes = Annotated[
     list[str] | str, PATH_OR_NAME, Field(description="class names: a list, or a text file with one a line")
 ]
 _Ignore = Annotated[
-    int | list[int] | None,
-    Field(description=f"the value, or values, of pixels of no class; null is {VOID}"),
+    int | list[int] | None, Field(description=f"the value, or values, of pixels of no class; null is {VOID}")
 ]
 _ReduceZeroLabel = Annotated[
     bool, Field(description="whether value 0 is of no class and value v is class v - 1")

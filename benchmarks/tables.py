@@ -42,10 +42,10 @@ from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Source
 from radapter.data.wording import requirement
 from radapter.errors import InputError
-from radapter.protocol import Results
 from radapter.report import details_markdown, results_markdown
 from radapter.report.levels import differences_markdown, levels_markdown
 from radapter.report.table import parameters
+from radapter.runs.results import Results
 
 ROOT = Path(__file__).parents[1]
 FIGURES = {"docs/frontier.png": "benchmarks/demo/frontier.png"}

@@ -43,7 +43,7 @@ def encoder():
 def suite():
     """A small suite of the embedded world: 60 training images, 40 of each other set."""
     from radapter.data import open_classification
-    from radapter.protocol import ClassificationSuite
+    from radapter.tasks.classification import ClassificationSuite
     from radapter.zeroshot import templates
 
     def split(name: str, size: int):
@@ -63,6 +63,6 @@ def suite():
 @pytest.fixture(scope="session")
 def recipe():
     """Two short epochs of everything."""
-    from radapter.protocol import Recipe
+    from radapter.tasks.recipe import Recipe
 
     return Recipe(epochs=2, batch_size=16, learning_rate=3e-3)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from radapter.adapter import RAdapterConfig
-from radapter.commands.building import recipe_of
 from radapter.config import (
     RetrievalRunConfig,
     RunConfig,
@@ -21,6 +20,7 @@ from radapter.config import (
     load_config,
     resolved_yaml,
 )
+from radapter.config.building import recipe_of
 from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.problems import known_keys, method_fields
 from radapter.config.reading import TASKS
@@ -32,7 +32,7 @@ from radapter.data.wording import requirement
 from radapter.errors import ConfigError
 from radapter.evaluation import HEADLINES
 from radapter.methods import METHODS, TABLES, MethodSettings
-from radapter.protocol import Recipe
+from radapter.tasks.recipe import Recipe
 
 SMALLEST = """\
 model: world:tiny

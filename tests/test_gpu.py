@@ -15,7 +15,7 @@ from radapter.adapter import RAdapterConfig, set_alpha
 from radapter.evaluation import retrieval_ranks
 from radapter.losses import mpm_nce, mpm_nce_tiled
 from radapter.methods import METHODS
-from radapter.protocol import train_method
+from radapter.runs.fine_tuning import train_method
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 

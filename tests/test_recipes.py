@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from radapter.config import load_config
-from radapter.protocol.world_task import WORLD_RATES
+from radapter.tasks.world_benchmark import WORLD_RATES
 
 RECIPES = {path.stem: path for path in (Path(__file__).parents[1] / "recipes").glob("*.yaml")}
 SAMPLES = {  # of an epoch, for the recipes whose decay is a number: 'auto' fits any

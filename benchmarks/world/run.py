@@ -14,10 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import radapter
+from radapter.comparison.learning_rates import rate_grids
+from radapter.comparison.study import study
+from radapter.comparison.training_store import Trainings
 from radapter.methods import find_methods
-from radapter.protocol import Trainings, rate_grids, study
-from radapter.protocol.world_task import WORLD_RATES, world_recipe, world_suite
 from radapter.report.study import write_study
+from radapter.tasks.world_benchmark import WORLD_RATES, world_recipe, world_suite
 
 
 def main() -> None:
@@ -32,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.grid is not None:
         parser.error(
-            "--grid was removed: five learning rates are searched around radapter.protocol.world_task.WORLD_RATES. "
+            "--grid was removed: five learning rates are searched around WORLD_RATES. "
             "Use compare.rates and compare.points of 'radapter compare recipes/world.yaml' for others."
         )
     methods = find_methods(options.methods)

@@ -246,3 +246,12 @@ def _template_file(path: Path) -> list[str]:
             f"templates must be a UTF-8 text file. '{path}': {error}. Save it as UTF-8."
         ) from error
     return [line.strip() for line in lines if line.strip()]
+
+
+class Classifier(nn.Module):
+    """An encoder and, for methods that train one, a head, copied; without it the zero-shot head classifies."""
+
+    def __init__(self, encoder: DualEncoder, head: LinearHead | None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = None if head is None else LinearHead(head.weight, head.bias)

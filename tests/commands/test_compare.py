@@ -18,10 +18,10 @@ from models.small import OPEN_CLIP, clip_folder
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from radapter.commands.building import recipe_of
 from radapter.commands.checks import check_settings
 from radapter.commands.compare import _alone
 from radapter.config import load_config
+from radapter.config.building import recipe_of
 from radapter.methods import METHODS as METHODS_ROWS
 from radapter.models import fingerprint, load
 

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 import radapter
-from radapter.commands.building import suite_of
-from radapter.commands.shifted import shifted_sources
 from radapter.config import load_config, resolved_yaml
+from radapter.config.building import suite_of
+from radapter.config.shifted import shifted_sources
 from radapter.data import open_classification
 from radapter.data.labelled.kinds import labelled_source
 from radapter.data.source import written
 from radapter.errors import ConfigError, DataError
-from radapter.protocol import check_disjoint
+from radapter.tasks.leaks import check_disjoint
 
 SCENES = "{world: scenes, styles: photo, background: false, size: 6, seed: %d}"
 PAIRS = "{world: scenes, styles: photo, size: 6, seed: %d}"

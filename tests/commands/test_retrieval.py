@@ -13,8 +13,8 @@ import yaml
 from PIL import Image
 from processes.start import TIMEOUT
 
-from radapter.commands.building import suite_of
 from radapter.config import load_config
+from radapter.config.building import suite_of
 
 SMALL = (
     "train.epochs=1",

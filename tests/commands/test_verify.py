@@ -14,7 +14,7 @@ from radapter.adapter import Ema
 from radapter.data.shards.stream import open_labelled_stream
 from radapter.errors import DamagedError, DataError, InputError, RAdapterError
 from radapter.models import load
-from radapter.protocol.best_epoch import BestEpoch
+from radapter.runs.best_epoch import BestEpoch
 from radapter.search import ImageIndex, read_index, write_index
 from radapter.storage import sha256_of_tensors
 from radapter.zeroshot import LinearHead

@@ -15,8 +15,8 @@ from radapter.evaluation import Measured, measured, sweep
 from radapter.evaluation.features import encode_texts
 from radapter.evaluation.kept_texts import KeptTexts
 from radapter.methods import METHODS
-from radapter.protocol import train_method
-from radapter.protocol.experiment import Bench
+from radapter.runs.bench import Bench
+from radapter.runs.fine_tuning import train_method
 from radapter.zeroshot import class_embeddings
 
 CAPTIONS = ("a red fish", "a blue star", "a red fish")

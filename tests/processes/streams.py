@@ -14,7 +14,7 @@ from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.data.shards.stream_loader import StreamLoader
 from radapter.methods import RETRIEVAL, RAdapterSettings
 from radapter.processes import Processes, join
-from radapter.protocol import train_method
+from radapter.runs.fine_tuning import train_method
 
 IMAGES, CAPTIONED = 23, 12
 TRAININGS = {  # changes of the recipe, and whether the training set is a stream; each step takes all images

@@ -31,8 +31,13 @@ from radapter.methods import (
 )
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes, is_shared, join
-from radapter.protocol import Bench, ClassificationSuite, Recipe, RetrievalSuite, run_method, train_method
-from radapter.protocol.trained import load_trained, save_trained
+from radapter.runs.bench import Bench
+from radapter.runs.directory import run_method
+from radapter.runs.fine_tuning import train_method
+from radapter.runs.outcome import load_trained, save_trained
+from radapter.tasks.classification import ClassificationSuite
+from radapter.tasks.recipe import Recipe
+from radapter.tasks.retrieval import RetrievalSuite
 from radapter.training import Checkpoints, Interrupted, StopSignal, fit, make_accelerator
 from radapter.training.spread import PeakRates, spread_of
 from radapter.world.clip import TINY

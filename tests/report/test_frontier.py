@@ -6,8 +6,8 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from radapter.protocol import Results
 from radapter.report.frontier import _spread, draw, frontier_figure
+from radapter.runs.results import Results
 
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 

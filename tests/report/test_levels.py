@@ -6,9 +6,9 @@ import io
 import pytest
 from rich.console import Console
 
-from radapter.protocol import Results
 from radapter.report.levels import differences_markdown, levels_markdown, levels_table
 from radapter.report.paper import results_csv, results_latex
+from radapter.runs.results import Results
 
 typed = Results.model_validate
 

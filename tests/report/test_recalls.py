@@ -5,10 +5,10 @@ import io
 
 import pytest
 
-from radapter.protocol import Results
 from radapter.report import details_markdown, results_markdown
 from radapter.report.paper import results_csv, results_latex
 from radapter.report.table import grid
+from radapter.runs.results import Results
 
 typed = Results.model_validate
 RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from radapter.protocol import Results
 from radapter.report import beside_table, details_markdown, results_markdown
 from radapter.report.paper import results_csv
+from radapter.runs.results import Results
 
 typed = Results.model_validate
 

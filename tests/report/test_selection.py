@@ -4,8 +4,8 @@ from statistics import fmean
 
 import pytest
 
-from radapter.protocol import Results
 from radapter.report import chosen_alpha, kept_zero_shot
+from radapter.runs.results import Results
 
 KEPT = {
     "split": "id_val",

@@ -5,7 +5,6 @@ import io
 import pytest
 from rich.console import Console
 
-from radapter.protocol import Results
 from radapter.report.curves import curves
 from radapter.report.table import (
     duration,
@@ -15,6 +14,7 @@ from radapter.report.table import (
     results_markdown,
     results_table,
 )
+from radapter.runs.results import Results
 
 typed = Results.model_validate
 

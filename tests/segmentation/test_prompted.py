@@ -10,11 +10,12 @@ from PIL import Image
 
 from radapter.data import open_masks
 from radapter.methods import METHODS
-from radapter.protocol import Recipe, SegmentationSuite
-from radapter.protocol.prompt_tuning import tune_prompts
+from radapter.runs.mask_prompts import tune_prompts
 from radapter.segmentation import FelzenszwalbProposer, MaskPrompts, PromptedEncoder, region_crops
 from radapter.segmentation.prompted import with_masks
 from radapter.segmentation.training_regions import MaskRegions
+from radapter.tasks.recipe import Recipe
+from radapter.tasks.segmentation import SegmentationSuite
 from radapter.zeroshot import LinearHead
 
 

@@ -13,7 +13,8 @@ from radapter.data.memory import Lease
 from radapter.evaluation.kept_texts import KeptTexts
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, RETRIEVAL, RAdapterSettings
-from radapter.protocol import RetrievalSuite, train_method
+from radapter.runs.fine_tuning import train_method
+from radapter.tasks.retrieval import RetrievalSuite
 from radapter.training import Checkpoints, Interrupted, StopSignal, StreamCaptions, frozen_text_features
 from radapter.zeroshot import LinearHead
 

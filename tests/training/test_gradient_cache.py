@@ -12,7 +12,7 @@ import radapter
 from radapter.adapter import coins, use_coins
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, LabelledPairs, RAdapterSettings, trained_parameters
-from radapter.protocol import train_method
+from radapter.runs.fine_tuning import train_method
 from radapter.training.gradient_cache import backward_in_chunks
 from radapter.zeroshot import LinearHead
 

@@ -11,7 +11,7 @@ from radapter.data import TrainLoader
 from radapter.errors import ConfigError, DiskError, DivergedError
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, MethodSettings, trained_parameters
-from radapter.protocol import Recipe
+from radapter.tasks.recipe import Recipe
 from radapter.training import (
     Checkpoints,
     ClassCaptions,

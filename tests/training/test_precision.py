@@ -8,7 +8,8 @@ import torch
 import radapter
 from radapter.data import open_pairs
 from radapter.methods import METHODS, RETRIEVAL
-from radapter.protocol import RetrievalSuite, train_method
+from radapter.runs.fine_tuning import train_method
+from radapter.tasks.retrieval import RetrievalSuite
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,16 @@ from torch import nn
 
 from radapter.adapter import block_names, find_sites
 from radapter.adapter.selection import select_sites
-from radapter.commands.building import absent_folder
 from radapter.config import CommonConfig, differences, load_stored
+from radapter.config.building import absent_folder
 from radapter.errors import ConfigError, ModelError, RunError
 from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, groups_of, trained_towers
 from radapter.models import DualEncoder
-from radapter.protocol import CONFIG, Recipe, check_epochs, check_loss, check_tracking
-from radapter.protocol.fine_tuning import loss_of
+from radapter.runs.directory import CONFIG
+from radapter.runs.fine_tuning import check_epochs, check_loss, loss_of
+from radapter.runs.tracking import check_tracking
 from radapter.storage import check_writable
+from radapter.tasks.recipe import Recipe
 from radapter.training import check_precision
 
 _LOG = logging.getLogger(__name__)

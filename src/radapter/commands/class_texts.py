@@ -11,9 +11,11 @@ from radapter.errors import DataError
 from radapter.methods import Method
 from radapter.models import DualEncoder
 from radapter.models.reading import equal_texts, unknown_words
-from radapter.protocol import ClassificationSuite, RetrievalSuite, SegmentationSuite
-from radapter.protocol.suite import ROLES
 from radapter.segmentation import names_of
+from radapter.tasks.classification import ClassificationSuite
+from radapter.tasks.retrieval import RetrievalSuite
+from radapter.tasks.segmentation import SegmentationSuite
+from radapter.tasks.suite import ROLES
 from radapter.zeroshot import prompts, spoken
 
 RENAME = (

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import yaml
 
-from radapter.commands.building import absent_folder, recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import FIXABLE, check_model, check_processes, report_few_validation_images
-from radapter.commands.chosen import Chosen, ChosenTraining
 from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import merging_of, print_study
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
+from radapter.comparison.chosen import Chosen, ChosenTraining
+from radapter.comparison.learning_rates import rate_grids
+from radapter.comparison.study import Study, study
+from radapter.comparison.training_store import Trainings
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
 from radapter.config.bounded_yaml import BoundedLoader
+from radapter.config.building import absent_folder, recipe_of, report_long_captions, suite_of
 from radapter.data.paths import absolute_if_local
 from radapter.data.pictures.bad_images import skipped_images
 from radapter.errors import ConfigError, DivergedError, RunError
@@ -23,19 +26,13 @@ from radapter.evaluation import HEADLINES, Baseline, fit_baseline, read_standard
 from radapter.given_files import read_text
 from radapter.methods import Method, MethodSettings, find_method, find_methods
 from radapter.models import fingerprint, load
-from radapter.protocol import (
-    Evaluated,
-    Results,
-    Study,
-    Trainings,
-    check_disjoint,
-    check_epochs,
-    rate_grids,
-    study,
-)
-from radapter.protocol.inputs import inputs_of
 from radapter.report.study import write_study
+from radapter.runs.bench import Evaluated
+from radapter.runs.fine_tuning import check_epochs
+from radapter.runs.inputs import inputs_of
+from radapter.runs.results import Results
 from radapter.storage import check_writable, lock, write_text
+from radapter.tasks.leaks import check_disjoint
 from radapter.training import Interrupted, StopSignal, check_precision
 
 COMPARISON, TRAININGS = "comparison.yaml", "trainings"

@@ -12,7 +12,7 @@ from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_word
 from radapter.commands.mask_check import is_masked, mask_check
 from radapter.commands.pair_check import advising, is_paired, of_path, pair_check
 from radapter.commands.sets import in_flow, set_in_words
-from radapter.commands.terminal import counting, say
+from radapter.commands.terminal import say
 from radapter.data import MAX_BAD, ClassificationSet, PairSet, open_classification
 from radapter.data.dividing import CUTS, divided, siblings_of, split_folders, splits_of
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
@@ -32,6 +32,7 @@ from radapter.data.splits import in_part
 from radapter.data.text_tables import separator_of
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
+from radapter.progress import counting
 
 _SHOWN = 3
 _DEEPEST = 3  # where class folders of a layout may lie, as in CORRUPTION/SEVERITY/ID

@@ -7,13 +7,15 @@ import torch
 
 from radapter.commands.reporting import FILES, print_results, write_report
 from radapter.commands.terminal import bars, next_steps, say
+from radapter.comparison.levels_over_seeds import PseudoValues, levels_over_seeds
+from radapter.comparison.one_seed import compare
+from radapter.comparison.training_store import Trainings
 from radapter.errors import RunError
 from radapter.methods import find_methods
 from radapter.models import load
-from radapter.protocol import Results, Trainings, compare
-from radapter.protocol.reading_levels import PseudoValues, levels_over_seeds
-from radapter.protocol.world_task import WORLD_RATES, world_recipe, world_suite
+from radapter.runs.results import Results
 from radapter.storage import check_destination, whole_folder
+from radapter.tasks.world_benchmark import WORLD_RATES, world_recipe, world_suite
 
 MODEL = "world:tiny"
 # Pictures of the ID test, of each of the eight shifts and of both kept tasks: the sweep over them costs most.

@@ -11,8 +11,8 @@ from radapter.commands.terminal import say_aside
 from radapter.config import CommonConfig, load_stored
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
-from radapter.protocol import CONFIG, read_about
-from radapter.protocol.trained import ADAPTER, WEIGHTS, load_trained
+from radapter.runs.directory import CONFIG
+from radapter.runs.outcome import ADAPTER, WEIGHTS, load_trained, read_about
 from radapter.storage import sha256
 
 

@@ -10,14 +10,6 @@ from typing import Any, NamedTuple
 import yaml
 
 from radapter.adapter.config import check_alpha
-from radapter.commands.building import (
-    AnySuite,
-    report_long_captions,
-    suite_of,
-    tested_images,
-    tested_pairs,
-)
-from radapter.commands.building_regions import tested_masks
 from radapter.commands.checks import check_text_tower
 from radapter.commands.class_texts import OTHER_CLASSES, check_texts
 from radapter.commands.compare import COMPARISON
@@ -27,6 +19,14 @@ from radapter.commands.reporting import print_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig
 from radapter.config.bounded_yaml import BoundedLoader
+from radapter.config.building import (
+    AnySuite,
+    report_long_captions,
+    suite_of,
+    tested_images,
+    tested_pairs,
+)
+from radapter.config.building_regions import tested_masks
 from radapter.config.segmentation import RegionsConfig
 from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_masks, open_pairs
 from radapter.data.labelled.kinds import LABELLED
@@ -39,22 +39,15 @@ from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import DualEncoder, load
 from radapter.processes import join
-from radapter.protocol import (
-    CONFIG,
-    Bench,
-    ClassificationSuite,
-    FolderClassifier,
-    Results,
-    RetrievalSuite,
-    evaluate_model,
-    evaluate_run,
-    folder_classifier,
-    merged_facts,
-    read_about,
-)
-from radapter.protocol.trained import HEAD
 from radapter.report import METRICS
+from radapter.runs.bench import Bench
+from radapter.runs.directory import CONFIG, evaluate_model, evaluate_run
+from radapter.runs.merged import FolderClassifier, folder_classifier, merged_facts
+from radapter.runs.outcome import HEAD, read_about
+from radapter.runs.results import Results
 from radapter.segmentation import names_of
+from radapter.tasks.classification import ClassificationSuite
+from radapter.tasks.retrieval import RetrievalSuite
 from radapter.zeroshot import LinearHead, name_key
 from radapter.zeroshot import templates as prompts_of
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from radapter.commands.class_texts import report_spelling
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
-from radapter.commands.terminal import counting, say
+from radapter.commands.terminal import say
 from radapter.data import MAX_BAD, PairedMaskDataset, open_masks
 from radapter.data.labelled.kinds import LABELLED
 from radapter.data.masks.checking import SAMPLE, MaskFindings, look_at_masks
@@ -19,6 +19,7 @@ from radapter.data.masks.layouts import LAYOUTS
 from radapter.data.pairs.kinds import PAIRS
 from radapter.data.source import Reading, keys_of
 from radapter.errors import DataError
+from radapter.progress import counting
 
 _SHOWN, _ROWS = 3, 25
 _TELLING = keys_of(MASKS) - keys_of(LABELLED) - keys_of(PAIRS)

@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from radapter.adapter.config import check_alpha
-from radapter.commands.building import absent_folder
-from radapter.commands.chosen import CHOSEN, Chosen
 from radapter.commands.compare import COMPARISON
 from radapter.commands.reporting import EXAMPLE_DATA
 from radapter.commands.terminal import next_steps, say
+from radapter.comparison.chosen import CHOSEN, Chosen
 from radapter.config import load_stored
+from radapter.config.building import absent_folder
 from radapter.errors import ConfigError, RunError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import load
 from radapter.models.export import CLASSES, CLASSIFIER
-from radapter.protocol import CONFIG, alpha_to_merge, merge_run, read_about
+from radapter.runs.directory import CONFIG, alpha_to_merge, merge_run
+from radapter.runs.outcome import read_about
 from radapter.storage import check_destination, read_json
 
 _LOADING = {

@@ -13,10 +13,11 @@ from rich.table import Table
 from radapter.commands.checks import check_text_tower
 from radapter.commands.encoders import encoder_of
 from radapter.commands.evaluate import parsed
-from radapter.commands.terminal import counting, say
+from radapter.commands.terminal import say
 from radapter.data import MAX_BAD, MinedRegions, PairedMaskDataset, PairSet, Reading, open_masks, open_pairs
 from radapter.data.shards.writing import require_webdataset
 from radapter.errors import ConfigError, did_you_mean
+from radapter.progress import counting
 from radapter.segmentation import FelzenszwalbProposer, MaskProposer, TransformersProposer
 from radapter.segmentation.mining import (
     BUILT_IN,

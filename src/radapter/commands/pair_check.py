@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
-from radapter.commands.terminal import counting, say
+from radapter.commands.terminal import say
 from radapter.data import MAX_BAD, PairSet, open_pairs
 from radapter.data.labelled.folder import FolderSource
 from radapter.data.labelled.kinds import LABELLED
@@ -22,6 +22,7 @@ from radapter.data.splits import UNREADABLE
 from radapter.data.text_tables import column_names
 from radapter.errors import ConfigError, DataError, ImageError
 from radapter.evaluation import TaskName
+from radapter.progress import counting
 
 SAMPLE = 1000
 """Images that are decoded where not all are."""

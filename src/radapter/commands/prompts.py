@@ -9,22 +9,22 @@ from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 
-from radapter.commands.building import recipe_of
-from radapter.commands.building_regions import segmentation_suite
 from radapter.commands.encoders import config_of_run, merged_encoder_of
 from radapter.commands.sweep import finished
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import SegmentationRunConfig
+from radapter.config.building import recipe_of
+from radapter.config.building_regions import segmentation_suite
 from radapter.data import Memory
 from radapter.errors import ConfigError, RunError
 from radapter.evaluation import Metrics
 from radapter.manifests import forget, record
 from radapter.methods import find_method
 from radapter.models import load
-from radapter.protocol import SweepRow
-from radapter.protocol.experiment import bench_of
-from radapter.protocol.prompt_tuning import tune_prompts
 from radapter.report.table import framed
+from radapter.runs.bench import bench_of
+from radapter.runs.mask_prompts import tune_prompts
+from radapter.runs.results import SweepRow
 from radapter.segmentation import MaskPrompts
 from radapter.storage import lock, write_json
 

@@ -7,7 +7,6 @@ from rich.console import Console
 
 from radapter.commands.terminal import say
 from radapter.evaluation import TaskName
-from radapter.protocol import RESULTS, Results, Row
 from radapter.report import (
     beside_table,
     details_markdown,
@@ -21,6 +20,7 @@ from radapter.report.levels import levels_markdown, levels_table
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import edge_lines
 from radapter.report.table import duration, kept_note
+from radapter.runs.results import RESULTS, Results, Row
 from radapter.storage import write_text
 
 TABLE, FRONTIER = "results.md", "frontier.png"

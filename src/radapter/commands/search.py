@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radapter.commands.encoders import encoder_of
-from radapter.commands.terminal import counting, next_steps, say, say_aside
+from radapter.commands.terminal import next_steps, say, say_aside
 from radapter.errors import ConfigError, ModelError
 from radapter.evaluation.features import encode_texts
 from radapter.models import DualEncoder
+from radapter.progress import counting
 from radapter.search import (
     Hit,
     Indexed,

@@ -12,16 +12,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from radapter.commands.building_regions import frame_of
 from radapter.commands.checks import check_text_tower
 from radapter.commands.class_texts import check_texts
 from radapter.commands.encoders import encoder_of
-from radapter.commands.terminal import counting, next_steps, say, say_aside
+from radapter.commands.terminal import next_steps, say, say_aside
 from radapter.config import SegmentationRunConfig, load_stored
+from radapter.config.building_regions import frame_of
 from radapter.data.pictures.decoding import decode, opened
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
-from radapter.protocol import CONFIG, read_about
+from radapter.progress import counting
+from radapter.runs.directory import CONFIG
+from radapter.runs.outcome import read_about
 from radapter.search.indexing import images_below
 from radapter.search.sheet import printable
 from radapter.segmentation import (

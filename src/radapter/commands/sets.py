@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from radapter.commands.building import AnySuite
 from radapter.config import CommonConfig
+from radapter.config.building import AnySuite
 from radapter.data import ClassificationSet
 from radapter.data.labelled.kinds import LABELLED
 from radapter.data.masks.kinds import MASKS

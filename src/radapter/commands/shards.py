@@ -12,7 +12,7 @@ from rich.filesize import decimal
 
 from radapter.commands.evaluate import parsed
 from radapter.commands.pair_check import advising, is_paired, of_path
-from radapter.commands.terminal import counting, say
+from radapter.commands.terminal import say
 from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_pairs
 from radapter.data.labelled.kinds import labelled_source
 from radapter.data.pairs.kinds import pair_source
@@ -24,6 +24,7 @@ from radapter.data.shards.writing import require_webdataset
 from radapter.data.source import Reading, Source
 from radapter.errors import ConfigError
 from radapter.evaluation import TaskName
+from radapter.progress import counting
 from radapter.storage import check_writable
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}

@@ -12,9 +12,9 @@ from radapter.commands.reporting import EXAMPLE_DATA, FRONTIER, merge_steps, wri
 from radapter.commands.terminal import next_steps, say
 from radapter.errors import RunError
 from radapter.evaluation import HEADLINES, Headline
-from radapter.protocol import RESULTS, Results, Row, SweepRow
 from radapter.report import chosen_alpha, kept_zero_shot
 from radapter.report.table import framed
+from radapter.runs.results import RESULTS, Results, Row, SweepRow
 
 
 def sweep(run: Path) -> None:

@@ -1,14 +1,14 @@
 """What commands print: a bar while they work, a table, and what to do next."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from radapter.protocol import Evaluated
 from radapter.report.table import duration
+from radapter.runs.bench import Evaluated
 from radapter.training import Progress as Step
 
 
@@ -85,25 +85,6 @@ class Bars:
         if step.seconds is not None and not self._progress.console.is_terminal:  # a log keeps no bar
             line = f"evaluated {what}: {duration(step.seconds)}"
             self._progress.console.print(line, highlight=False, markup=False)
-
-
-@contextmanager
-def counting() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Shows bars on stderr while the block runs: what is given a name tells (done, all) under it."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
-
-        def of(name: str) -> Callable[[int, int], None]:
-            task = progress.add_task(name, total=None)
-            return lambda done, total: progress.update(task, completed=done, total=total)
-
-        yield of
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from radapter.commands.building import AnySuite, recipe_of, report_long_captions, suite_of
 from radapter.commands.checks import (
     check_model,
     check_processes,
@@ -19,14 +18,17 @@ from radapter.commands.reporting import merge_steps, print_results, write_report
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
+from radapter.config.building import AnySuite, recipe_of, report_long_captions, suite_of
 from radapter.data.pictures.bad_images import skipped_images
 from radapter.errors import InputError
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate, in_words, multiplier
 from radapter.models import DualEncoder, load
 from radapter.processes import TIMEOUT_MINUTES, Processes, is_shared, join, launched, shared
-from radapter.protocol import Recipe, Results, run_method
-from radapter.protocol.fine_tuning import soup_rates
+from radapter.runs.directory import run_method
+from radapter.runs.fine_tuning import soup_rates
+from radapter.runs.results import Results
+from radapter.tasks.recipe import Recipe
 from radapter.training import Interrupted
 
 

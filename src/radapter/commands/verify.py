@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from radapter.commands.chosen import CHOSEN, Chosen
 from radapter.commands.compare import COMPARISON
 from radapter.commands.terminal import say
+from radapter.comparison.chosen import CHOSEN, Chosen
 from radapter.config import load_stored
 from radapter.data.regions import NOUNS
 from radapter.data.shards import SIZES, read_shards
@@ -20,10 +20,11 @@ from radapter.errors import DamagedError, RAdapterError, RunError
 from radapter.manifests import MANIFEST, Checked, check_finished, compared, hashes_of, recorded
 from radapter.models import fingerprint, load
 from radapter.models.certificate import CERTIFICATE
-from radapter.protocol import CHECKPOINTS, CONFIG, RESULTS, Results, read_about
-from radapter.protocol.inputs import INPUTS, Inputs
-from radapter.protocol.trained import TRAINED
 from radapter.report.table import framed
+from radapter.runs.directory import CHECKPOINTS, CONFIG
+from radapter.runs.inputs import INPUTS, Inputs
+from radapter.runs.outcome import TRAINED, read_about
+from radapter.runs.results import RESULTS, Results
 from radapter.search import read_index
 from radapter.storage import read_json
 

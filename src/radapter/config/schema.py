@@ -31,7 +31,7 @@ from radapter.errors import did_you_mean
 from radapter.losses import LossName
 from radapter.methods import unknown_method
 from radapter.processes import TIMEOUT_MINUTES
-from radapter.protocol import Recipe
+from radapter.tasks.recipe import Recipe
 
 
 def _crop_scale(value: object) -> object:

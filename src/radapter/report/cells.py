@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from radapter.protocol.results import MEANS, Figures, Results, Role, Row, Value
 from radapter.report.curves import points_beside
 from radapter.report.metrics import Shown, shown_as
+from radapter.runs.results import MEANS, Figures, Results, Row, Value
+from radapter.tasks.suite import Role
 
 ABSENT = "-"
 PERCENT = Shown("")

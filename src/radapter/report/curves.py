@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from radapter.protocol.results import Results, Row, SweepRow
+from radapter.runs.results import Results, Row, SweepRow
 
 
 @final

@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from radapter.protocol.results import MEANS, Figures, Results, Role, Row
 from radapter.report.curves import Curve, curves
+from radapter.runs.results import MEANS, Figures, Results, Row
+from radapter.tasks.suite import Role
 
 SIZE_INCHES, DOTS_PER_INCH = (7.0, 5.5), 160
 _NAME_SIZE = 10  # points

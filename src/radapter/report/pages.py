@@ -2,9 +2,9 @@
 
 from rich.table import Table
 
-from radapter.protocol.results import Results
 from radapter.report.recalls import recalls_markdown
 from radapter.report.regions import oracles_table, regions_markdown
+from radapter.runs.results import Results
 
 _PAGES = {"retrieval": recalls_markdown, "segmentation": regions_markdown}
 

@@ -8,12 +8,13 @@ import io
 from functools import partial
 from typing import get_args
 
-from radapter.protocol.levels import Levels, OfMethod
-from radapter.protocol.results import MEANS, TESTED, Figures, Mean, Results, Role, Row, Value
 from radapter.report.cells import ABSENT, Cell, Column, cell, mean_cell, set_cell
 from radapter.report.curves import at_alpha
 from radapter.report.metrics import BESIDE
 from radapter.report.table import parameters
+from radapter.runs.levels import Levels, OfMethod
+from radapter.runs.results import MEANS, Figures, Mean, Results, Row, Value
+from radapter.tasks.suite import TESTED, Role
 
 _SPECIAL = str.maketrans({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"})
 

@@ -1,7 +1,7 @@
 """Retrieval's usual tables: for each set R@1, R@5 and R@10 in both directions, and their sum times 100."""
 
-from radapter.protocol.results import Results
 from radapter.report.cells import ROLES, cell, lines_of, markdown
+from radapter.runs.results import Results
 
 _HEADERS = ("Method", "Alpha", "I2T R@1", "R@5", "R@10", "T2I R@1", "R@5", "R@10", "rsum")
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from rich import box
 from rich.table import Table
 
-from radapter.protocol.results import Figures, Results, Role
 from radapter.report.cells import ROLES, cell, lines_of, markdown, mean_cell
+from radapter.runs.results import Figures, Results
+from radapter.tasks.suite import Role
 
 _COLUMNS = {
     "miou": "mIoU", "miou_ovseg": "mIoU (OVSeg)", "miou_seen": "trained", "miou_unseen": "left out",

@@ -2,7 +2,7 @@
 
 import shlex
 
-from radapter.protocol.results import Results, Selection
+from radapter.runs.results import Results, Selection
 
 
 def kept_zero_shot(results: Results, *, run: str | None = None) -> list[str]:

@@ -7,10 +7,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from radapter.protocol.results import Results, Role, Row
 from radapter.report.cells import alpha_of, set_cell
 from radapter.report.metrics import BESIDE, SHARED, shown_as
 from radapter.report.table import framed
+from radapter.runs.results import Results, Row
+from radapter.tasks.suite import Role
 
 _ROLES: dict[Role, str] = {"id": "ID", "ood": "OOD", "transfer": "transfer"}
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from radapter.evaluation import Baseline, Headline
-from radapter.protocol.results import RESULTS, RateSearch, Results
 from radapter.report.cells import cell, markdown
 from radapter.report.frontier import draw
 from radapter.report.levels import differences_markdown, levels_markdown
@@ -12,6 +11,7 @@ from radapter.report.pages import details_markdown
 from radapter.report.paper import results_csv, results_latex
 from radapter.report.selection import kept_zero_shot
 from radapter.report.table import results_markdown
+from radapter.runs.results import RESULTS, RateSearch, Results
 from radapter.storage import write_text
 
 FILES = (RESULTS, "results.md", "results.csv", "results.tex", "frontier.png")

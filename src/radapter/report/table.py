@@ -13,9 +13,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from radapter.protocol.results import TESTED, Figures, Results, Role, Row
 from radapter.report.cells import ABSENT, Cell, Column, best_of, cell, lines_of, mean_cell, set_cell
 from radapter.report.metrics import BESIDE, shown_as
+from radapter.runs.results import Figures, Results, Row
+from radapter.tasks.suite import TESTED, Role
 
 
 @final

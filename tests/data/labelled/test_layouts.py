@@ -94,7 +94,8 @@ def test_objectnet_class_may_be_known_to_training_by_one_of_its_names(tmp_path):
 
 
 def test_candidates_reach_the_evaluation(tmp_path, encoder):
-    from radapter.protocol import Bench, ClassificationSuite
+    from radapter.runs.bench import Bench
+    from radapter.tasks.classification import ClassificationSuite
 
     names = ("tench", "goldfish", "digital clock", "analog clock")
     dataset = opened("objectnet", layouts.objectnet(tmp_path), classnames=names)

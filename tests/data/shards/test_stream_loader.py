@@ -22,7 +22,7 @@ from radapter.data.shards.stream_loader import StreamLoader
 from radapter.errors import ConfigError, DataError, ReaderError
 from radapter.models import load
 from radapter.processes import STOPPING
-from radapter.protocol.suite import Recipe, stream_loader
+from radapter.tasks.suite import Recipe, stream_loader
 
 IMAGES = 26
 

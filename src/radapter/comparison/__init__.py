@@ -1,0 +1,1 @@
+"""Comparisons: several methods, learning rates and seeds under one protocol."""

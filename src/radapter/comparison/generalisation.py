@@ -1,0 +1,69 @@
+"""Base-to-novel generalisation, over several data sets or seeds.
+
+A run trains on the base classes of a data set; its ID test holds the other pictures of the base classes, its
+transfer sets those of the novel ones, each under a head of their own names. Papers average the harmonic mean in two
+ways, which differ: the mean of each run's H, and the H of the mean accuracies. Both are told.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import final
+
+from radapter.errors import ConfigError
+from radapter.evaluation import harmonic_mean
+from radapter.runs.results import Results
+
+
+@final
+@dataclass(frozen=True)
+class BaseToNovel:
+    """Top-1 of one method, as fractions.
+
+    Attributes:
+        runs: how many data sets or seeds.
+        base: mean over runs of the accuracy on base classes.
+        novel: mean over runs of the accuracy on novel classes.
+        mean_of_harmonic: mean over runs of H(base, novel) of each.
+        harmonic_of_means: H of the two means, what CoOp's tables show.
+    """
+
+    runs: int
+    base: float
+    novel: float
+    mean_of_harmonic: float
+    harmonic_of_means: float
+
+
+def base_to_novel(results: Sequence[Results], method: str) -> BaseToNovel:
+    """One method over several runs, each counting once.
+
+    Args:
+        results: one per data set or seed; each has transfer sets.
+        method: whose row; "zero-shot" is always there.
+
+    Raises:
+        ConfigError: there are no results, one lacks the method, or one has no transfer set.
+    """
+    if not results:
+        raise ConfigError("base-to-novel needs the results of at least one run. Got none.")
+    pairs = []
+    for one in results:
+        row = next((row for row in one.rows if row.method == method), None)
+        if row is None:
+            known = ", ".join(row.method for row in one.rows)
+            raise ConfigError(f"method must be one of {known}, the rows of every run. Got '{method}'.")
+        if row.kept is None:
+            raise ConfigError(
+                "base-to-novel needs the novel classes as data.transfer. A run of seed "
+                f"{one.seed} on '{one.model}' has none. Give data.transfer, and train again."
+            )
+        pairs.append((row.id_mean, row.kept))
+    base, novel = (fmean(accuracies) for accuracies in zip(*pairs, strict=True))
+    return BaseToNovel(
+        runs=len(pairs),
+        base=base,
+        novel=novel,
+        mean_of_harmonic=fmean(harmonic_mean(*pair) for pair in pairs),
+        harmonic_of_means=harmonic_mean(base, novel),
+    )

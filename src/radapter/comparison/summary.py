@@ -1,0 +1,115 @@
+"""Several seeds as one: means and standard deviations."""
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import TypeVar, get_args
+
+from radapter.errors import ConfigError
+from radapter.evaluation import Headline, Metrics, harmonic_mean
+from radapter.runs.results import Figures, Mean, Results, Row, Spread, SweepRow
+from radapter.tasks.suite import TESTED
+
+_OneOf = TypeVar("_OneOf", bound=Figures)
+
+
+def over_seeds(results: Sequence[Results]) -> Results:
+    """The mean of the same comparison at several seeds.
+
+    Args:
+        results: of one model and the same methods, one per seed.
+
+    Returns:
+        Every figure a mean. `spread` has the standard deviations over seeds of each set's figure of the task and
+        its parts (top-1; rsum and the recalls), and of each mean over sets. Metrics that not every seed has are
+        left out.
+
+    Raises:
+        ConfigError: fewer than two results, or results of different models or methods.
+    """
+    if len(results) < 2:
+        raise ConfigError(f"a spread needs at least two seeds. Got {len(results)}.")
+    shapes = {(r.fingerprint, tuple(row.method for row in r.rows)) for r in results}
+    if len(shapes) > 1:
+        raise ConfigError("results must be of one model and the same methods. Run them again alike.")
+    first = results[0]
+    return first.model_copy(
+        update={
+            "seeds": [r.seed for r in results],
+            "rows": [_row(rows, first.headline) for rows in zip(*(r.rows for r in results), strict=True)],
+            "sweep": [_point(points, first.headline) for points in _common_points(results)],
+            "evaluation_seconds": _mean_of_known([r.evaluation_seconds for r in results]),
+        }
+    )
+
+
+def _row(rows: Sequence[Row], headline: Headline) -> Row:
+    return _averaged(rows, headline).model_copy(
+        update={
+            "alpha": round(fmean(row.alpha for row in rows), 4),
+            "alphas": [row.alpha for row in rows],
+            "selections": [row.selection for row in rows],
+            "forgetting": {name: fmean(row.forgetting[name] for row in rows) for name in rows[0].forgetting},
+            "seconds": fmean(row.seconds for row in rows),
+            "seconds_per_epoch": _mean_of_known([row.seconds_per_epoch for row in rows]),
+            "step_bytes": _mean_of_known([row.step_bytes for row in rows]),
+        }
+    )
+
+
+def _common_points(results: Sequence[Results]) -> list[list[SweepRow]]:
+    """The rows of the sweep that every seed has; `evaluation.alphas: chosen` may differ between seeds."""
+    found = [{(point.method, point.alpha): point for point in one.sweep} for one in results]
+    return [[of[key] for of in found] for key in found[0] if all(key in of for of in found)]
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _point(points: Sequence[SweepRow], headline: Headline) -> SweepRow:
+    point = _averaged(points, headline)
+    found = [point.id_val for point in points if point.id_val is not None]
+    if not found or point.spread is None:
+        return point
+    id_val, spread = _metrics(found, headline)
+    return point.model_copy(
+        update={"id_val": id_val, "spread": point.spread.model_copy(update={"id_val": spread})}
+    )
+
+
+def _averaged(rows: Sequence[_OneOf], headline: Headline) -> _OneOf:
+    """The first of the rows with means over all of them."""
+    first = rows[0]
+    sets = {
+        role: {name: _metrics([row.sets(role)[name] for row in rows], headline) for name in first.sets(role)}
+        for role in TESTED
+    }
+    means: dict[str, float | None] = {}
+    deviations: dict[str, float | None] = {}
+    for mean in get_args(Mean):
+        found = [value.mean for row in rows if (value := row.mean(mean)) is not None]
+        means[mean], deviations[mean] = (fmean(found), stdev(found)) if found else (None, None)
+    base, novel = means["id_mean"], means["kept"]
+    assert base is not None
+    spread = Spread.model_validate(
+        {role: {name: std for name, (_, std) in of.items()} for role, of in sets.items()} | deviations
+    )
+    return first.model_copy(
+        update={
+            **{role: {name: mean for name, (mean, _) in of.items()} for role, of in sets.items()},
+            **means,
+            "harmonic_of_means": None if novel is None else harmonic_mean(base, novel),
+            "spread": spread,
+        }
+    )
+
+
+def _metrics(found: Sequence[Metrics], headline: Headline) -> tuple[Metrics, Metrics]:
+    """Means, and standard deviations of the task's figure and its parts."""
+    common = [name for name in found[0] if all(name in metrics for metrics in found)]
+    spread = [name for name in (headline.metric, *headline.parts) if name in common]
+    return (
+        {name: fmean(metrics[name] for metrics in found) for name in common},
+        {name: stdev(metrics[name] for metrics in found) for name in spread},
+    )

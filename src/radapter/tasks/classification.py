@@ -1,0 +1,141 @@
+"""Classification: captions are class names in templates, a head classifies, top-1 counts."""
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, ClassVar, Literal, final
+
+from torch import Tensor
+
+from radapter.data import ClassificationSet, EvalLoader, Memory
+from radapter.data.loading import Loader
+from radapter.data.shards.stream import ShardStream
+from radapter.evaluation import ClassificationMeasure
+from radapter.evaluation.kept_texts import KeptTexts
+from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
+from radapter.tasks.recipe import Recipe
+from radapter.tasks.suite import Sealed, sets_of_roles, stream_loader, train_loader
+from radapter.training import ClassCaptions
+from radapter.zeroshot import Classifier, LinearHead
+
+
+@final
+@dataclass(frozen=True)
+class TransferSet:
+    """A test set with classes of its own: novel ones, or another task's.
+
+    Attributes:
+        data: its images; its class names are the head's.
+        templates: prompts with one "{}" each.
+    """
+
+    data: ClassificationSet
+    templates: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True)
+class ClassificationSuite:
+    """Training, validation and test sets with one list of classes, and test sets with others.
+
+    Attributes:
+        train: in-distribution images to train on.
+        id_val: in-distribution images that select alpha; None where nothing is selected.
+        id_test: in-distribution test sets, by name.
+        ood: shifted test sets, by name; may be empty.
+        classnames: what the labels of every set index, transfer sets aside.
+        templates: prompts with one "{}" each.
+        transfer: test sets with other classes, by name; a zero-shot head of their own classifies them.
+        texts: what the text tower said of class names, while it stays the same.
+    """
+
+    train: ClassificationSet | ShardStream
+    id_val: ClassificationSet | None
+    id_test: Mapping[str, ClassificationSet]
+    ood: Mapping[str, ClassificationSet]
+    classnames: tuple[str, ...]
+    templates: tuple[str, ...]
+    transfer: Mapping[str, TransferSet] = field(default_factory=dict)
+    texts: KeptTexts = field(default_factory=KeptTexts, repr=False, compare=False)
+    task: ClassVar[Literal["classification"]] = "classification"
+    loader: ClassVar[type[EvalLoader]] = EvalLoader
+
+    def sets(self, *roles: str) -> dict[tuple[str, str], ClassificationSet]:
+        """(role, name) -> the sets of these roles."""
+        found = sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
+        if "transfer" in roles:
+            found |= {("transfer", name): other.data for name, other in self.transfer.items()}
+        return found
+
+    def sealed(self) -> "ClassificationSuite":
+        """The same suite whose test sets cannot be read."""
+        return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"), transfer=Sealed("transfer"))
+
+    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
+        """The zero-shot head."""
+        return self._zero_shot(encoder, self.classnames, self.templates, processes)
+
+    def _zero_shot(
+        self, encoder: DualEncoder, classnames: Sequence[str], templates: Sequence[str], processes: Processes
+    ) -> LinearHead:
+        embeddings = self.texts.class_embeddings(encoder, classnames, templates, processes)
+        return LinearHead.zero_shot(embeddings, encoder.logit_scale)
+
+    def training(
+        self,
+        encoder: DualEncoder,
+        recipe: Recipe,
+        *,
+        seed: int,
+        memory: Memory | None,
+        processes: Processes = ALONE,
+    ) -> tuple[Loader, ClassCaptions]:
+        """Images, shuffled, and the captions of their classes."""
+        loader: Loader
+        if isinstance(self.train, ShardStream):
+            loader = stream_loader(
+                self.train, encoder, recipe, task=self.task, seed=seed, processes=processes
+            )
+        else:
+            loader = train_loader(
+                self.train, encoder, recipe, task=self.task, seed=seed, memory=memory, processes=processes
+            )
+        return loader, ClassCaptions(self.classnames, self.templates, encoder.tokenize, seed=seed)
+
+    def measures(
+        self,
+        classifier: Classifier,
+        loaders: Mapping[tuple[str, str], EvalLoader],
+        zero_shot: MutableMapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
+    ) -> dict[str, ClassificationMeasure]:
+        """Sets of the training classes share a head; each transfer set has a zero-shot head of its own."""
+        encoder = classifier.encoder
+        own = partial(self.head, encoder, processes)
+        trained = classifier.head
+        head = own if trained is None else lambda: trained
+
+        def head_of(role: str, name: str) -> Callable[[], LinearHead]:
+            if role != "transfer":
+                return head
+            other = self.transfer[name]
+            return partial(self._zero_shot, encoder, other.data.classnames, other.templates, processes)
+
+        def measure(role: str, name: str) -> ClassificationMeasure:
+            data = loaders[role, name].dataset
+            assert isinstance(data, ClassificationSet)
+            return ClassificationMeasure(
+                encoder,
+                head_of(role, name),
+                loaders[role, name],
+                data.candidates,
+                name=f"{role}/{name}",
+                zero_shot=zero_shot,
+            )
+
+        return {f"{role}/{name}": measure(role, name) for role, name in loaders}
+
+    def about(self) -> dict[str, Any]:
+        """Class names and templates."""
+        return {"classnames": list(self.classnames), "templates": list(self.templates)}

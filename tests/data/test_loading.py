@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from radapter.data import BadImages, EvalLoader, Memory, TrainLoader, array_set, open_classification
+from radapter.data.pictures.augment import CROP_SCALE, Augmentation
 from radapter.errors import ConfigError, DataError, ImageError
 
 
@@ -36,8 +37,9 @@ def damaged(tmp_path):
     return open_classification(str(tmp_path))
 
 
-def _loader(dataset, **options):
-    return TrainLoader(dataset, _to_tensor, **({"image_size": 8, "batch_size": 4, "seed": 0} | options))
+def _loader(dataset, *, crop_scale=CROP_SCALE, flip=True, **options):
+    augment = Augmentation(8, crop_scale, flip)
+    return TrainLoader(dataset, _to_tensor, augment, **({"batch_size": 4, "seed": 0} | options))
 
 
 def _pass(batches):

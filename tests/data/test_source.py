@@ -12,7 +12,7 @@ from radapter.data.labelled.table import CsvSource
 from radapter.data.masks.kinds import MASKS
 from radapter.data.pairs.kinds import PAIRS, pair_source
 from radapter.data.pairs.world import PairWorldSource
-from radapter.data.region_sources import REGIONS
+from radapter.data.regions import REGIONS
 from radapter.errors import ConfigError
 
 ALL = [*LABELLED, *PAIRS, *MASKS, *REGIONS]

@@ -16,8 +16,7 @@ loading/, in_threads.py, memory.py     batches
 from radapter.data.labelled.classification import ClassificationSet, array_set
 from radapter.data.labelled.opening import open_classification
 from radapter.data.loading import Batch, ImageSet
-from radapter.data.loading.evaluation import EvalLoader
-from radapter.data.loading.training import TrainLoader
+from radapter.data.loading.loaders import EvalLoader, TrainLoader
 from radapter.data.masks.opening import open_masks
 from radapter.data.masks.paired import IGNORE, MaskedImage, PairedMaskDataset
 from radapter.data.memory import Memory

@@ -20,14 +20,19 @@ from captions, `caption` is the one that contains the noun. For regions from gro
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import torch
 from PIL import Image
+from pydantic import Field
 from torch import Tensor
 
+from radapter.data.masks.kinds import MaskDataSource
+from radapter.data.pairs.kinds import PairDataSource
+from radapter.data.paths import PATH, PATHS_OR_NAMES, place
 from radapter.data.pictures.decoding import MAX_PIXELS, decode_cutout
 from radapter.data.shards.sizes import read_shards
+from radapter.data.source import Reading, Source, source_type
 from radapter.data.splits import fingerprint
 from radapter.data.tars import Member, TarPictures, list_tar, samples, text_of
 from radapter.errors import DamagedError, DataError
@@ -87,8 +92,8 @@ class MinedRegions:
         self._background, self._max_pixels = background, max_pixels
         self._pictures = TarPictures([parts["png"] for parts in members], max_pixels=max_pixels)
         self.labels = torch.tensor([record["noun_id"] for record in self.records])
-        place: dict[str, int] = {}
-        numbers = [place.setdefault(record["image"], len(place)) for record in self.records]
+        seen: dict[str, int] = {}
+        numbers = [seen.setdefault(record["image"], len(seen)) for record in self.records]
         self.groups: Tensor = torch.tensor(numbers)
         self.keys = torch.tensor([record["key"] for record in self.records])
 
@@ -149,3 +154,57 @@ def _record(member: Member, nouns: tuple[str, ...]) -> dict[str, Any]:
             f"'{member}' has {noun_id!r}, {content['noun']!r}, {content['image']!r}, {content['key']!r}. Mine again."
         )
     return dict(content)
+
+
+class RegionSource(Source):
+    """A kind of source of regions; a new one is a class here and a line in `REGIONS`.
+
+    `radapter.segmentation` cuts out the regions of `MineSource` and `FromMasksSource`.
+    """
+
+
+class MinedSource(RegionSource):
+    """What `radapter mine` wrote."""
+
+    mined: Annotated[str, PATH] = Field(description="the folder of shards")
+
+    def read(self, reading: Reading) -> MinedRegions:
+        """Opens the folder; raises DataError if it is missing, damaged or not finished."""
+        return MinedRegions(place(self.mined), name="train", max_pixels=reading.max_pixels)
+
+
+class MineSource(RegionSource):
+    """Captioned images, mined before training with the run's model as it came."""
+
+    mine: PairDataSource = Field(description="the source, as for retrieval")
+    to: Annotated[str, PATH] = Field(
+        description="folder of the shards, new or of the same mining, which is then continued or read"
+    )
+    nouns: Annotated[list[str], PATHS_OR_NAMES] = Field(
+        default=["built-in"], min_length=1, description="lists of nouns to look for: built-in, or text files"
+    )
+    floor: Literal["auto"] | float = Field(
+        default="auto",
+        description="cosine of region and noun that a region must reach; auto is what the better half reaches",
+    )
+    margin: Literal["auto"] | float = Field(
+        default="auto",
+        description="how far the region must lead over the second; auto is what the better half reaches",
+    )
+    min_area: float = Field(
+        default=0.05, ge=0, lt=1, description="share of the image that a region must have"
+    )
+
+
+class FromMasksSource(RegionSource):
+    """The true regions of masked images, one for each class that an image shows."""
+
+    from_masks: MaskDataSource = Field(description="the masked images, as for data.id_test")
+    min_pixels: int = Field(default=16, ge=1, description="smaller regions are left out")
+
+
+REGIONS: list[type[RegionSource]] = [MinedSource, MineSource, FromMasksSource]
+if TYPE_CHECKING:
+    RegionDataSource = RegionSource
+else:
+    RegionDataSource = source_type(REGIONS, words="a source of regions", may_be_path=False)

@@ -248,13 +248,15 @@ def test_endings_pair_files_and_leave_others_out(tmp_path):
     save(tmp_path / "images" / "town" / "t_1_left.png", [[0]])
     for ending in ("ids", "colour"):
         save(tmp_path / "masks" / "town" / f"t_1_{ending}.png", [[0]])
-    (pair,) = paired_files(tmp_path / "images", tmp_path / "masks", image_ending="_left", mask_ending="_ids")
-    assert (pair.id, pair.mask) == ("town/t_1", str(tmp_path / "masks" / "town" / "t_1_ids.png"))
+    _, masks, ids = paired_files(
+        tmp_path / "images", tmp_path / "masks", image_ending="_left", mask_ending="_ids"
+    )
+    assert ids == ["town/t_1"]
+    assert masks.where(0) == str(tmp_path / "masks" / "town" / "t_1_ids.png")
 
 
 def test_a_list_chooses_images_and_their_order(folders):
-    pairs = paired_files(folders / "images", folders / "masks", ids=["sub/b"])
-    assert [pair.id for pair in pairs] == ["sub/b"]
+    assert paired_files(folders / "images", folders / "masks", ids=["sub/b"]).ids == ["sub/b"]
     with pytest.raises(DataError, match="'c'"):
         paired_files(folders / "images", folders / "masks", ids=["c"])
     with pytest.raises(DataError, match="is empty"):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import RandomResizedCrop
 
-from radapter.data.pictures.augment import crop_box, draws, random_crop, random_flip
+from radapter.data.pictures.augment import Augmentation, crop_box, draws, random_crop
 
 _KEYS = torch.tensor([3, -7, 2**62])
 
@@ -103,5 +103,6 @@ def test_crops_of_a_square_have_the_published_figures():
 
 def test_half_are_flipped():
     image = _ramp(2, 1)  # dark left, bright right
-    first = [random_flip(image, draw).getpixel((0, 0))[0] for draw in draws(0, 0, torch.arange(400)).tolist()]
+    flip = Augmentation(2, crop_scale=None)
+    first = [flip(image, draw).getpixel((0, 0))[0] for draw in draws(0, 0, torch.arange(400)).tolist()]
     assert 160 < first.count(255) < 240  # four standard deviations

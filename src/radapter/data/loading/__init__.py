@@ -1,7 +1,7 @@
 """Batches: what loaders read, `ImageSet`, and what they yield, `Batch`.
 
-`evaluation.EvalLoader` yields a set in order; `training.TrainLoader` shuffles and augments it. Both decode in
-threads (Pillow and torch release the interpreter lock), cache what fits the memory budget, and skip corrupt images.
+`EvalLoader` yields a set in order; `TrainLoader` shuffles and augments it (loaders.py). Both decode in threads
+(Pillow and torch release the interpreter lock), cache what fits the memory budget, and skip corrupt images.
 The number of workers never changes a batch.
 
 With several processes, each decodes its share: whole batches for evaluation, so that results equal those of one

@@ -47,11 +47,9 @@ class LabelMaps(Protocol):
 
     def stored(self, index: int) -> StoredMap:
         """Decodes one map; raises ImageError."""
-        ...
 
     def where(self, index: int) -> str:
         """The name of a map in messages."""
-        ...
 
 
 def decode_label_map(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -> StoredMap:
@@ -118,24 +116,6 @@ class ArrayMaps:
     def where(self, index: int) -> str:
         """The name and the index."""
         return f"{self._name} {index}"
-
-
-class ChosenMaps:
-    """The maps at `rows`, (N,) int64, of another sequence, in that order."""
-
-    def __init__(self, maps: LabelMaps, rows: Tensor) -> None:
-        self._maps, self._rows = maps, rows.tolist()
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def stored(self, index: int) -> StoredMap:
-        """Decodes one map; raises ImageError."""
-        return self._maps.stored(self._rows[index])
-
-    def where(self, index: int) -> str:
-        """The name of the map in its own sequence."""
-        return self._maps.where(self._rows[index])
 
 
 def listed(ignore: int | Sequence[int] | None) -> tuple[int, ...]:

@@ -1,18 +1,67 @@
 """The layouts of public segmentation sets: name -> where the files are and what their values mean.
 
-A new one is a row of LAYOUTS. docs/data.md draws the folders of each.
+A new one is a row of LAYOUTS. docs/data.md draws the folders of each. A set that is stored as parquet,
+`SPLIT.parquet` with the columns `image` and `mask`, is read from that file.
 """
 
-from typing import Annotated
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
+from radapter.data.labelled.labels import read_classnames
 from radapter.data.masks import class_lists
-from radapter.data.masks.folders import FolderLayout, read_folders
+from radapter.data.masks.label_maps import VOID
 from radapter.data.masks.paired import PairedMaskDataset
-from radapter.data.masks.source import MaskSource
+from radapter.data.masks.pairing import files_by_id, paired_files
+from radapter.data.masks.source import MaskSource, parquet_masks
 from radapter.data.paths import PATH, PATH_OR_NAME, place
 from radapter.data.source import Reading, among
+from radapter.errors import ConfigError, DataError, did_you_mean
+from radapter.given_files import read_text
+
+_NUMBERED = re.compile(r"^\d+\s*:\s*")
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class FolderLayout:
+    """Where the files of a data set are, below its folder, and what their values mean.
+
+    Attributes:
+        classes: Number of classes.
+        images: Folder of images; {split} stands for a value of `splits`.
+        masks: Folders of masks, of which the first that exists is used.
+        splits: Name of a split -> its name in the data set.
+        image_ending: What follows the id in image names.
+        mask_ending: What follows the id in mask names.
+        ids: Text file of a split's ids, one per line; None if a folder holds exactly one split.
+        lead: The folder that holds exactly one split, "image" or "mask"; the other may hold more.
+        names: The class list; None if it comes with the data.
+        names_file: The text file of the data that has it, "number: name" or "name" in each line; None if the user
+            must give one.
+        ignore: Values without a class.
+        reduce_zero_label: Whether value 0 has no class either, and value 1 is the first class.
+        values: The value of each class, in order; None if they count up.
+    """
+
+    classes: int
+    images: str
+    masks: tuple[str, ...]
+    splits: Mapping[str, str]
+    image_ending: str = ""
+    mask_ending: str = ""
+    ids: str | None = None
+    lead: Literal["image", "mask"] = "image"
+    names: tuple[str, ...] | None = None
+    names_file: str | None = None
+    ignore: tuple[int, ...] = (VOID,)
+    reduce_zero_label: bool = False
+    values: tuple[int, ...] | None = None
+
 
 _TRAIN_VAL = {"train": "train", "val": "val"}
 _TRAINING = {"train": "training", "val": "validation"}
@@ -109,11 +158,72 @@ class MaskLayoutSource(MaskSource):
     )
 
     def read(self, reading: Reading) -> PairedMaskDataset:
-        """Reads one split; raises as `read_folders`."""
-        return read_folders(
+        """Reads one split.
+
+        Raises:
+            ConfigError: There is no such split, or the class list must be given.
+            DataError: A file is missing, images and masks do not pair, or the class list has another length.
+        """
+        layout, path, split = (
             LAYOUTS[self.layout],
             place(self.path),
-            split="val" if self.split is None else self.split,
-            classes=None if self.classes is None else place(self.classes),
-            reading=reading,
+            "val" if self.split is None else self.split,
         )
+        if split not in layout.splits:
+            raise ConfigError(
+                f"split must be one of {', '.join(layout.splits)}. Got {split!r}."
+                f"{did_you_mean(split, layout.splits)}"
+            )
+        meaning: dict[str, Any] = {
+            "classes": _names(layout, path, None if self.classes is None else place(self.classes)),
+            "ignore": layout.ignore,
+            "reduce_zero_label": layout.reduce_zero_label,
+            "values": None if layout.values is None else {v: c for c, v in enumerate(layout.values)},
+            "name": f"{path.name} {split}",
+        }
+        if (path / f"{split}.parquet").is_file():
+            return parquet_masks(path / f"{split}.parquet", reading=reading, **meaning)
+
+        def below(name: str) -> Path:
+            return path / name.format(split=layout.splits[split])
+
+        images, folders = below(layout.images), list(map(below, layout.masks))
+        masks = next((folder for folder in folders if folder.is_dir()), folders[0])
+        leads = {"image": (images, layout.image_ending), "mask": (masks, layout.mask_ending)}
+        files, masks_of_files, ids = paired_files(
+            images,
+            masks,
+            image_ending=layout.image_ending,
+            mask_ending=layout.mask_ending,
+            ids=_lines(below(layout.ids))
+            if layout.ids
+            else list(files_by_id(*leads[layout.lead], layout.lead)),
+            max_pixels=reading.max_pixels,
+        )
+        return PairedMaskDataset(files, masks_of_files, ids=ids, **meaning)
+
+
+def _names(layout: FolderLayout, path: Path, given: Path | None) -> tuple[str, ...]:
+    if given is None and layout.names is not None:
+        return layout.names
+    file = path / layout.names_file if given is None and layout.names_file is not None else given
+    if file is None:
+        raise ConfigError(
+            f"the class list of '{path}' must be given: its {layout.classes} names come with the program that "
+            "converted it. Give classes, a text file with one name a line, in the order of the label values."
+        )
+    names = read_classnames([_NUMBERED.sub("", line) for line in read_classnames(file)])
+    if len(names) != layout.classes:
+        raise DataError(
+            f"the class list of '{path}' must have {layout.classes} names. '{file}' has {len(names)}. Give the "
+            "whole list, in the order of the label values."
+        )
+    return names
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = read_text(file).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"list of images must be a UTF-8 text file. '{file}': {error}.") from error
+    return [line.strip() for line in lines if line.strip()]

@@ -31,8 +31,8 @@ def open_masks(spec: Spec, *, name: str | None = None, reading: Reading = DEFAUL
     source = mask_source(spec)
     dataset = source.read(reading)
     dataset.name = dataset.name if name is None else name
-    keys, rows = dataset.hashed(reading.progress), torch.arange(len(dataset))
-    refuse_unreadable(dataset.pictures, rows, keys, name=dataset.name, max_bad=reading.max_bad)
+    keys = dataset.hashed(reading.progress)
+    refuse_unreadable(dataset.pictures, dataset.rows, keys, name=dataset.name, max_bad=reading.max_bad)
     if source.part is not None:
         dataset = _kept(dataset, in_part(keys, *source.part, split_seed=source.split_seed), "part")
     if source.only is not None or source.without is not None:
@@ -40,8 +40,7 @@ def open_masks(spec: Spec, *, name: str | None = None, reading: Reading = DEFAUL
     if source.grayscale:
         dataset = dataset.with_pictures(greyed(dataset.pictures))
     if source.corrupt is not None:
-        rows = torch.arange(len(dataset))
-        pictures = corrupted_pictures(dataset.pictures, rows, dataset.keys, **source.corrupt)
+        pictures = corrupted_pictures(dataset.pictures, dataset.rows, dataset.keys, **source.corrupt)
         dataset = dataset.with_pictures(pictures)
     return dataset
 

@@ -17,19 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from radapter.data.labelled.labels import read_classnames
-from radapter.data.masks.label_maps import (
-    IGNORE,
-    UNKNOWN,
-    VOID,
-    ChosenMaps,
-    EncodedMaps,
-    LabelMaps,
-    listed,
-    value_table,
-)
+from radapter.data.masks.label_maps import IGNORE, UNKNOWN, VOID, LabelMaps, listed, value_table
 from radapter.data.masks.pairing import paired_files
 from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels, orientation
-from radapter.data.pictures.pictures import ChosenPictures, FilePictures, Pictures
+from radapter.data.pictures.pictures import Pictures
 from radapter.data.splits import Progress, content_keys, fingerprint
 from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
 from radapter.zeroshot import spoken
@@ -102,25 +93,23 @@ class PairedMaskDataset:
         if isinstance(images, (str, os.PathLike)) and isinstance(masks, (str, os.PathLike)):
             check_max_pixels(max_pixels)
             name = Path(images).name if name is None else name
-            pairs = paired_files(Path(images), Path(masks), ids=ids)
-            ids = [pair.id for pair in pairs]
-            images = FilePictures([pair.image for pair in pairs], max_pixels=max_pixels)
-            masks = EncodedMaps(FilePictures([pair.mask for pair in pairs], max_pixels=max_pixels))
+            images, masks, ids = paired_files(Path(images), Path(masks), ids=ids, max_pixels=max_pixels)
         if isinstance(images, (str, os.PathLike)) or isinstance(masks, (str, os.PathLike)):
             raise ConfigError("images and masks must both be folders, or both sequences. Got one of each.")
         self.name = "masks" if name is None else name
         self.pictures, self.maps = images, masks
+        self.rows = torch.arange(len(images))  # of a subset: its items, among those of `pictures` and `maps`
         self.captions = None if captions is None else tuple(captions)
         self.ids = tuple(map(str, range(len(images))) if ids is None else ids)
         self._keys = keys
         self._check()
 
     def _check(self) -> None:
-        total, captions = len(self.pictures), self.captions
-        if not total == len(self.maps) == len(self.ids):
+        total, captions = len(self.rows), self.captions
+        if len(self.pictures) != len(self.maps) or total != len(self.ids):
             raise DataError(
-                f"every image must have a mask and an id. '{self.name}' has {total} images, {len(self.maps)} masks "
-                f"and {len(self.ids)} ids."
+                f"every image must have a mask and an id. '{self.name}' has {len(self.pictures)} images, "
+                f"{len(self.maps)} masks and {len(self.ids)} ids."
             )
         if captions is not None and len(captions) != total:
             raise DataError(
@@ -159,7 +148,7 @@ class PairedMaskDataset:
     def hashed(self, progress: Progress | None = None) -> Tensor:
         """`keys`; the first call computes them and calls `progress` with (done, all)."""
         if self._keys is None:
-            self._keys = content_keys(self.pictures, torch.arange(len(self)), progress=progress)
+            self._keys = content_keys(self.pictures, self.rows, progress=progress)
         return self._keys
 
     @property
@@ -169,11 +158,11 @@ class PairedMaskDataset:
 
     def image(self, index: int) -> Image.Image:
         """Decodes the image at `index` to upright RGB; raises ImageError."""
-        return self.pictures.image(index)
+        return self.pictures.image(int(self.rows[index]))
 
     def where(self, index: int) -> str:
         """The name of the image at `index` in messages."""
-        return self.pictures.where(index)
+        return self.pictures.where(int(self.rows[index]))
 
     def subset(self, indices: Sequence[int] | Tensor, *, name: str | None = None) -> "PairedMaskDataset":
         """The items at `indices`, (M,) int in [0, N) or (N,) bool, in that order.
@@ -184,8 +173,7 @@ class PairedMaskDataset:
         chosen = torch.as_tensor(indices)
         rows = chosen.nonzero().flatten() if chosen.dtype == torch.bool else chosen.long()
         return self._changed(
-            pictures=ChosenPictures(self.pictures, rows),
-            maps=ChosenMaps(self.maps, rows),
+            rows=self.rows[rows],
             ids=tuple(self.ids[row] for row in rows.tolist()),
             captions=None if self.captions is None else tuple(self.captions[row] for row in rows.tolist()),
             name=self.name if name is None else name,
@@ -203,38 +191,35 @@ class PairedMaskDataset:
         return other
 
     def _labels(self, index: int, size: tuple[int, int]) -> Tensor:
-        values, turn = self.maps.stored(index)
+        row = int(self.rows[index])
+        values, turn = self.maps.stored(row)
         if self._exif == "stored":
-            turn = orientation(self.pictures.content(index))
+            turn = orientation(self.pictures.content(row))
         values = _upright(values, turn)
         if values.shape != size[::-1]:
-            raise ImageError(self._misfit(index, size, values))
+            raise ImageError(self._misfit(row, size, values))
         labels = self._table[values]
         strange = labels == UNKNOWN
         if strange.any():
-            raise DataError(self._strangers(index, values[strange]))
+            raise DataError(self._strangers(row, values[strange]))
         return torch.from_numpy(labels)
 
-    def _misfit(self, index: int, size: tuple[int, int], values: npt.NDArray[np.int32]) -> str:
+    def _misfit(self, row: int, size: tuple[int, int], values: npt.NDArray[np.int32]) -> str:
         turned = self._exif == "upright" and values.shape == size
-        sideways = turned and orientation(self.pictures.content(index)) > 4
-        remedy = (
-            "It has the size of the image as the camera stored it, on its side: give exif='stored'."
-            if sideways
-            else "Replace one of the two; a mask is never resized, which would move its edges."
-        )
+        if turned and orientation(self.pictures.content(row)) > 4:
+            remedy = "It has the size of the image as the camera stored it, on its side: give exif='stored'."
+        else:
+            remedy = "Replace one of the two; a mask is never resized, which would move its edges."
         return (
-            f"mask must have the size of its image. The mask '{self.maps.where(index)}' has {values.shape[1]} x "
-            f"{values.shape[0]} pixels, the image '{self.where(index)}' {size[0]} x {size[1]}. {remedy}"
+            f"mask must have the size of its image. The mask '{self.maps.where(row)}' has {values.shape[1]} x "
+            f"{values.shape[0]} pixels, the image '{self.pictures.where(row)}' {size[0]} x {size[1]}. {remedy}"
         )
 
-    def _strangers(self, index: int, values: npt.NDArray[np.int32]) -> str:
+    def _strangers(self, row: int, values: npt.NDArray[np.int32]) -> str:
         found, counts = np.unique(values, return_counts=True)
-        shown = ", ".join(
-            f"{value} ({count:,} pixels)" for value, count in zip(found[:3], counts[:3], strict=True)
-        )
+        shown = ", ".join(f"{found[n]} ({counts[n]:,} pixels)" for n in range(min(len(found), 3)))
         return (
-            f"label values must be classes or ignored. '{self.maps.where(index)}' also has {len(found)}: {shown}"
+            f"label values must be classes or ignored. '{self.maps.where(row)}' also has {len(found)}: {shown}"
             f"{' ...' if len(found) > 3 else ''}. '{self.name}' has {len(self.classnames)} classes"
             f"{', from value 1 on' if self._reduce_zero_label else ''} and ignores "
             f"{', '.join(map(str, self._ignored)) or 'no value'}. Complete the class list, or give ignore."

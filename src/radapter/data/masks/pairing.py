@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from radapter.data.labelled.class_folders import first_few, images_in
+from radapter.data.masks.label_maps import EncodedMaps
+from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.pictures.pictures import FilePictures
 from radapter.errors import DataError
 
 
-class PairedFile(NamedTuple):
-    """An image, its mask and their id: the path below their folder, without suffix and ending."""
+class PairedFiles(NamedTuple):
+    """N images, their masks and their ids: the paths below their folder, without suffix and ending."""
 
-    id: str
-    image: str
-    mask: str
+    images: FilePictures
+    masks: EncodedMaps
+    ids: list[str]
 
 
 def paired_files(
@@ -24,7 +27,8 @@ def paired_files(
     image_ending: str = "",
     mask_ending: str = "",
     ids: Sequence[str] | None = None,
-) -> list[PairedFile]:
+    max_pixels: int = MAX_PIXELS,
+) -> PairedFiles:
     """The images below one folder, each with its mask below another or the same, in the order of their ids.
 
     Args:
@@ -34,6 +38,7 @@ def paired_files(
             left out.
         mask_ending: The same for masks, such as "_gtFine_labelIds".
         ids: The images to take, in this order; None takes all, and every mask must then have an image.
+        max_pixels: Larger images and masks are refused from their header.
 
     Raises:
         DataError: A folder is missing or holds no such file, two files have one id, or an image has no mask or a
@@ -57,7 +62,9 @@ def paired_files(
             f"{len(without_image)} have none in '{images}': {first_few(without_image)}. Add the images, or take "
             "these masks out."
         )
-    return [PairedFile(name, found_images[name], found_masks[name]) for name in wanted]
+    image_files = FilePictures([found_images[name] for name in wanted], max_pixels=max_pixels)
+    mask_files = FilePictures([found_masks[name] for name in wanted], max_pixels=max_pixels)
+    return PairedFiles(image_files, EncodedMaps(mask_files), wanted)
 
 
 def files_by_id(folder: Path, ending: str, what: str) -> Mapping[str, str]:

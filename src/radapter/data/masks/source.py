@@ -1,14 +1,14 @@
 """Sources of masked images: what every kind takes, and two kinds that the user describes."""
 
 from abc import abstractmethod
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from radapter.data.columns import parquet_table
 from radapter.data.labelled.labels import read_classnames
-from radapter.data.masks.folders import parquet_masks
-from radapter.data.masks.label_maps import VOID
+from radapter.data.masks.label_maps import VOID, EncodedMaps
 from radapter.data.masks.paired import PairedMaskDataset
 from radapter.data.paths import PATH, PATH_OR_NAME, expanded, place
 from radapter.data.source import CORRUPTED, IN_PART, OTHER_PART, Corruption, Part, Reading, Source
@@ -97,3 +97,33 @@ def _meaning(source: MaskFolderSource | MaskParquetSource) -> dict[str, Any]:
         "reduce_zero_label": source.reduce_zero_label,
         "exif": source.exif,
     }
+
+
+def parquet_masks(
+    path: Path,
+    *,
+    image: str = "image",
+    mask: str = "mask",
+    name: str | None = None,
+    reading: Reading,
+    **meaning: Any,
+) -> PairedMaskDataset:
+    """A parquet file with a column of images and one of label maps; an image's id is its stored file name.
+
+    `meaning` is classes, ignore, reduce_zero_label, values and exif of `PairedMaskDataset`.
+
+    Raises:
+        ConfigError: There is no such column.
+        DataError: The file is missing or damaged, or a column holds something else.
+    """
+    table = parquet_table([str(path)])
+    table.require(image, mask)
+    images, masks = (table.pictures(column, max_pixels=reading.max_pixels) for column in (image, mask))
+    stems = [PurePosixPath(path).stem for path in table.paths(image) if path]
+    return PairedMaskDataset(
+        images,
+        EncodedMaps(masks),
+        ids=stems if len(set(stems)) == len(images) else None,
+        name=table.name if name is None else name,
+        **meaning,
+    )

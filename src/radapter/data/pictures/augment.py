@@ -52,7 +52,7 @@ class Augmentation:
         """Augments an image by a row of `draws`."""
         if self.crop_scale is not None:
             image = random_crop(image, draw, size=self.size, scale=self.crop_scale)
-        return random_flip(image, draw) if self.flip else image
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flip and draw[4] < 0.5 else image
 
 
 def random_crop(
@@ -116,8 +116,3 @@ def crop_box(
         across, down = (low * width, down) if across < width else (across, low * height)
     left, top = (width - across) / 2, (height - down) / 2
     return left, top, left + across, top + down
-
-
-def random_flip(image: Image.Image, draw: Sequence[float]) -> Image.Image:
-    """The image, or with probability 1/2 its mirror image; `draw` is a row of `draws`."""
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if draw[4] < 0.5 else image

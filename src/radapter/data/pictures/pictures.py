@@ -29,19 +29,15 @@ class Pictures(Protocol):
 
     def image(self, index: int) -> Image.Image:
         """Decodes one image to RGB; raises ImageError."""
-        ...
 
     def content(self, index: int) -> bytes:
         """The bytes that identify an image; raises ImageError if they cannot be read."""
-        ...
 
     def encoded(self, index: int) -> bytes:
         """An image file that decodes to this image, the stored one if there is one; raises ImageError."""
-        ...
 
     def where(self, index: int) -> str:
         """The name of an image in messages."""
-        ...
 
 
 class StoredPictures(Pictures):

@@ -3,7 +3,7 @@
 Image files are copied unchanged; what has none (a drawn scene, a changed image) is written as PNG.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,29 @@ from radapter.manifests import record
 
 LABELLED, PAIRS = "labelled", "pairs"
 """The kinds of shards."""
+Parts = Callable[[int], dict[str, bytes]]
+"""The files beside the image with this index."""
 
 
-def export_labelled(
-    dataset: ClassificationSet,
+def export_shards(
+    dataset: ClassificationSet | PairSet,
     folder: Path,
     *,
     source: object,
+    join_captions: bool = True,
     shard_size: int = GIGABYTE,
     max_bad: float = MAX_BAD,
     progress: Progress | None = None,
 ) -> Shards:
-    """Writes labelled images, without their groups.
+    """Writes labelled images, without their groups, or captioned images with their group and target class.
+
+    Target classes depend on the whole data set, which a stream never sees, so they are written too.
 
     Args:
         dataset: What to write.
         folder: A new folder, or one that an earlier call with the same arguments began.
         source: What the data set was opened from, as JSON; kept in sizes.json.
+        join_captions: Whether captioned images were opened so; kept in sizes.json.
         shard_size: Bytes after which a shard ends.
         max_bad: Fraction of the images that may be no image files; they are left out.
         progress: Called with (images done, all).
@@ -45,66 +51,15 @@ def export_labelled(
         DataError: Too many are no image files.
         MissingExtraError, RunError: As `write_shards`.
     """
-    about = {
-        "kind": LABELLED,
-        "source": source,
-        "fingerprint": dataset.fingerprint,
-        "classnames": list(dataset.classnames),
-    }
-    labels, keys = dataset.labels.tolist(), dataset.keys.tolist()
-
-    def parts(index: int) -> dict[str, bytes]:
-        return labelled_parts(labels[index], keys[index])
-
-    return _export(dataset, folder, about, parts, shard_size=shard_size, max_bad=max_bad, progress=progress)
-
-
-def export_pairs(
-    pairs: PairSet,
-    folder: Path,
-    *,
-    source: object,
-    join_captions: bool,
-    shard_size: int = GIGABYTE,
-    max_bad: float = MAX_BAD,
-    progress: Progress | None = None,
-) -> Shards:
-    """Writes captioned images, each with its group and its target class.
-
-    Target classes depend on the whole data set, which a stream never sees, so they are written too. The arguments
-    and errors are those of `export_labelled`; sizes.json keeps `join_captions`, with which `pairs` was opened.
-    """
-    captions: list[list[str]] = [[] for _ in range(len(pairs))]
-    for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
-        captions[image].append(caption)
-    about = {
-        "kind": PAIRS,
-        "source": source,
-        "join_captions": join_captions,
-        "fingerprint": pairs.fingerprint,
-        "captions": len(pairs.captions),
-        "most_captions": max(map(len, captions)),
-        "target_classes": pairs.figures.classes,
-    }
-    groups, targets, keys = (each.tolist() for each in (pairs.groups, pairs.targets, pairs.keys))
-
-    def parts(index: int) -> dict[str, bytes]:
-        return paired_parts(captions[index], groups[index], targets[index], keys[index])
-
-    return _export(pairs, folder, about, parts, shard_size=shard_size, max_bad=max_bad, progress=progress)
-
-
-def _export(
-    dataset: ClassificationSet | PairSet,
-    folder: Path,
-    about: Mapping[str, Any],
-    parts: Callable[[int], dict[str, bytes]],
-    *,
-    shard_size: int,
-    max_bad: float,
-    progress: Progress | None,
-) -> Shards:
     bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
+    facts, parts = _paired(dataset) if isinstance(dataset, PairSet) else _labelled(dataset)
+    about = {
+        "kind": PAIRS if isinstance(dataset, PairSet) else LABELLED,
+        "source": source,
+        **({"join_captions": join_captions} if isinstance(dataset, PairSet) else {}),
+        "fingerprint": dataset.fingerprint,
+        **facts,
+    }
 
     def items(start: int) -> Iterator[Sequence[Sample]]:
         for index in range(start, len(dataset)):
@@ -120,6 +75,25 @@ def _export(
     write_contents(folder, dataset.keys)
     record(folder, SIZES, CONTENTS)
     return written
+
+
+def _labelled(dataset: ClassificationSet) -> tuple[dict[str, Any], Parts]:
+    labels, keys = dataset.labels.tolist(), dataset.keys.tolist()
+    facts = {"classnames": list(dataset.classnames)}
+    return facts, lambda index: labelled_parts(labels[index], keys[index])
+
+
+def _paired(pairs: PairSet) -> tuple[dict[str, Any], Parts]:
+    captions: list[list[str]] = [[] for _ in range(len(pairs))]
+    for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
+        captions[image].append(caption)
+    facts = {
+        "captions": len(pairs.captions),
+        "most_captions": max(map(len, captions)),
+        "target_classes": pairs.figures.classes,
+    }
+    groups, targets, keys = (each.tolist() for each in (pairs.groups, pairs.targets, pairs.keys))
+    return facts, lambda index: paired_parts(captions[index], groups[index], targets[index], keys[index])
 
 
 def _image_part(content: bytes, where: str) -> dict[str, bytes]:

@@ -19,19 +19,16 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from radapter.data.in_threads import in_threads
 from radapter.data.loading import Batch, Preprocess, check_loading, check_start
-from radapter.data.pictures.augment import CROP_SCALE, Augmentation, draws
+from radapter.data.pictures.augment import Augmentation, draws
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import decode
 from radapter.data.shards.plan import check_places, reader_stretch, segments, shard_order, stretch
-from radapter.data.shards.readers import begin_reader, read_by_processes
-from radapter.data.shards.reading import Streamed, read
+from radapter.data.shards.reading import Streamed, begin_reader, read, read_by_processes
 from radapter.data.shards.stream import ShardStream
 from radapter.errors import DataError, ImageError
 from radapter.hashing import keys as hashed
-from radapter.processes import ALONE
+from radapter.processes import ALONE, Processes
 
-Together = Callable[[Callable[[], Any]], list[Any]]
-"""`Processes.together`: the results of a function in every process, by rank; an error in one is raised in all."""
 Failed = list[tuple[int, str]]
 """Samples that could not be decoded, with the reason."""
 Read = tuple[Batch | None, Failed]
@@ -45,19 +42,15 @@ class StreamLoader:
     Args:
         dataset: The shards.
         preprocess: Image to tensor, after augmentation.
-        image_size: Side of the square that a crop is resized to, in pixels: that of the image tower.
+        augment: Random crop and flip.
         batch_size: Samples in a step, over all processes, a multiple of `per_image` and of the number of processes;
             the last step of an epoch takes what is left.
         seed: Seed of order, augmentation and captions.
         per_image: Captions of an image in a batch, drawn anew in every epoch; each is a sample with its own crop. An
             image with fewer captions gives all of them.
-        crop_scale: Range of the area of a random crop, as a fraction of the image's; None disables cropping.
-        flip: Whether every other image is mirrored.
         max_bad: Fraction of the images that may be unreadable.
         workers: Decoding threads of each reader; 0 decodes in the reading thread.
-        rank: Rank of this process.
-        world_size: Number of processes.
-        together: Must fit `world_size`, unless only the batches of one process are needed.
+        processes: Share each batch.
 
     Raises:
         ConfigError: There are fewer shards than processes or their readers, or a batch cannot be shared evenly.
@@ -68,18 +61,14 @@ class StreamLoader:
         self,
         dataset: ShardStream,
         preprocess: Preprocess,
+        augment: Augmentation,
         *,
-        image_size: int,
         batch_size: int,
         seed: int,
         per_image: int = 1,
-        crop_scale: tuple[float, float] | None = CROP_SCALE,
-        flip: bool = True,
         max_bad: float = MAX_BAD,
         workers: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        together: Together = ALONE.together,
+        processes: Processes = ALONE,
     ) -> None:
         check_loading(batch_size=batch_size, workers=workers)
         per_step = max(batch_size // per_image, 1)
@@ -87,20 +76,20 @@ class StreamLoader:
             shards=len(dataset.shards.counts),
             per_step=per_step,
             samples=len(dataset),
-            world_size=world_size,
+            world_size=processes.size,
             readers=dataset.readers,
             where=str(dataset.shards.folder),
         )
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
-        self._own = stretch(len(dataset), per_step, rank, world_size)
-        self._per_batch = per_step // world_size
-        self._preprocess, self._augment = preprocess, Augmentation(image_size, crop_scale, flip)
-        self._seed, self._per_image, self._workers, self._together = seed, per_image, workers, together
+        self._own = stretch(len(dataset), per_step, processes.rank, processes.size)
+        self._per_batch = per_step // processes.size
+        self._preprocess, self._augment = preprocess, augment
+        self._seed, self._per_image, self._workers, self._processes = seed, per_image, workers, processes
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns the state sent to spawned readers, without the process group, which cannot be pickled."""
-        return {**self.__dict__, "_together": None}
+        return {**self.__dict__, "_processes": None}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -108,13 +97,10 @@ class StreamLoader:
         return -(-len(self._own) // self._per_batch)
 
     def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
-        """This process's batches of one epoch, starting at a step.
+        """This process's batches of epoch `number`, counted from 0, starting at `start_step` in [0,
+        steps_per_epoch].
 
         Unreadable images make their batch smaller; the number of batches stays the same.
-
-        Args:
-            number: The epoch, counted from 0.
-            start_step: The first batch to yield, in [0, steps_per_epoch].
 
         Raises:
             DataError: A shard is damaged or differs from sizes.json, or too many images are unreadable.
@@ -129,9 +115,9 @@ class StreamLoader:
                 own.append(batch)
                 return 0 if batch is None else len(batch), failed
 
-            found = self._together(read_here)
+            found = self._processes.together(read_here)
             if any(failed for _, failed in found):
-                self._together(partial(self._count, found, step))
+                self._processes.together(partial(self._count, found, step))
             (batch,) = own
             assert batch is not None
             yield batch if len(found) == 1 else replace(batch, sizes=tuple(rows for rows, _ in found))

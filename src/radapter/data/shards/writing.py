@@ -196,7 +196,7 @@ def _continued(fresh: Shards) -> Shards:
     here = {**fresh.about, "items": fresh.of, "size of a shard": fresh.shard_size}
     there = {**found.about, "items": found.of, "size of a shard": found.shard_size}
     changed = [
-        f"{key}: {_short(here.get(key))}, there {_short(there.get(key))}"
+        f"{key}: {here.get(key)!s:.60}, there {there.get(key)!s:.60}"
         for key in dict.fromkeys([*here, *there])
         if here.get(key) != there.get(key)
     ]
@@ -206,8 +206,3 @@ def _continued(fresh: Shards) -> Shards:
             "another folder, or the same source and settings to continue."
         )
     return found
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."

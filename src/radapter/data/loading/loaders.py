@@ -1,4 +1,4 @@
-"""A data set shuffled and augmented, differently in every epoch."""
+"""The loaders of a data set: `EvalLoader` in order, decoded once if memory allows, and `TrainLoader` shuffled."""
 
 import collections
 import dataclasses
@@ -21,13 +21,91 @@ from radapter.data.loading import (
     check_start,
     count_bad,
     grouped,
+    meet,
 )
 from radapter.data.memory import Lease, Memory
-from radapter.data.pictures.augment import CROP_SCALE, Augmentation, draws
+from radapter.data.pictures.augment import Augmentation, draws
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
+from radapter.data.splits import Progress
 from radapter.errors import ConfigError, DataError, ImageError
 from radapter.hashing import keys as hashed
 from radapter.processes import ALONE, Processes
+
+
+@final
+class EvalLoader:
+    """A data set in order, preprocessed once and replayed from then on if the memory budget allows.
+
+    Args:
+        dataset: The samples.
+        preprocess: Image to tensor.
+        batch_size: Images in a batch, before unreadable ones are skipped.
+        max_bad: Fraction of the set that may be unreadable.
+        workers: Decoding threads; 0 decodes in the calling thread.
+        memory: Shared budget; None caches nothing.
+        progress: Called with (images done, all) after each batch.
+        processes: Split the batches into neighbouring ranges, in order of rank. Each must take a whole pass.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageSet,
+        preprocess: Preprocess,
+        *,
+        batch_size: int,
+        max_bad: float = MAX_BAD,
+        workers: int = 0,
+        memory: Memory | None = None,
+        progress: Progress | None = None,
+        processes: Processes = ALONE,
+    ) -> None:
+        check_loading(batch_size=batch_size, workers=workers)
+        self.dataset = dataset
+        self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
+        self._preprocess, self._batch_size, self._workers = preprocess, batch_size, workers
+        self._memory, self._progress, self._processes = memory, progress, processes
+        self._kept: list[Batch] | None = None
+        self._lease: Lease | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        """One pass. Raises DataError if too many images are unreadable, or all of them."""
+        total = len(self.dataset)
+        failure: Exception | None = None
+        try:
+            for batch in self._kept if self._kept is not None else self._decoded():
+                yield batch
+                if self._progress is not None:
+                    self._progress(int(batch.indices[-1]) + 1, total)
+        except Exception as error:
+            if self._processes.size == 1:
+                raise
+            failure = error  # the other processes are still decoding: it is raised below, in all
+        meet(self.bad, failure, self._processes)
+        if len(self.bad) == total:
+            raise DataError(f"data set must hold a readable image. '{self.dataset.name}' holds none.")
+
+    def _decoded(self) -> Iterator[Batch]:
+        lease = Lease(self._memory)  # goes with the list below, or with a pass that is left early
+        fresh: list[Batch] | None = None
+        fits: bool | None = None
+        groups = grouped(list(range(len(self.dataset))), self._batch_size)
+        groups = [groups[number] for number in self._processes.share(len(groups))]
+        for results in in_threads(groups, self._one, self._workers):
+            count_bad(self.bad, results)
+            batch = batch_of(self.dataset, results)
+            if batch is None:
+                continue
+            if fits is None:  # all images are as large as the first
+                fits = lease.take(batch.pixels[0].nbytes * sum(map(len, groups)))
+                fresh = [] if fits else None
+            if fresh is not None:
+                fresh.append(batch)
+            yield batch
+        if fresh is not None:
+            self._kept, self._lease = fresh, lease
+
+    def _one(self, index: int) -> Tensor:
+        return self._preprocess(self.dataset.image(index))
 
 
 @final
@@ -37,11 +115,9 @@ class TrainLoader:
     Args:
         dataset: The samples.
         preprocess: Image to tensor, after augmentation.
-        image_size: Side of the square that a crop is resized to, in pixels: that of the image tower.
+        augment: Random crop and flip.
         batch_size: Images in a step; the last step of an epoch takes what is left. None if `sampler` is given.
         seed: Seed of order and augmentation.
-        crop_scale: Range of the area of a random crop, as a fraction of the image's; None disables cropping.
-        flip: Whether every other image is mirrored.
         max_bad: Fraction of the set that may be unreadable.
         workers: Decoding threads; 0 decodes in the calling thread.
         memory: Shared budget for decoded images; None decodes them again in every epoch.
@@ -53,12 +129,10 @@ class TrainLoader:
         self,
         dataset: ImageSet,
         preprocess: Preprocess,
+        augment: Augmentation,
         *,
-        image_size: int,
         batch_size: int | None = None,
         seed: int,
-        crop_scale: tuple[float, float] | None = CROP_SCALE,
-        flip: bool = True,
         max_bad: float = MAX_BAD,
         workers: int = 0,
         memory: Memory | None = None,
@@ -70,7 +144,7 @@ class TrainLoader:
         check_loading(batch_size=batch_size, workers=workers)
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
-        self._preprocess, self._augment = preprocess, Augmentation(image_size, crop_scale, flip)
+        self._preprocess, self._augment = preprocess, augment
         self._seed, self._workers, self._processes = seed, workers, processes
         self._identities = _distinct(dataset.keys)
         self._sampler = sampler or _Shuffled(self._identities, batch_size or 1, seed)
@@ -83,16 +157,10 @@ class TrainLoader:
         return len(self._sampler)
 
     def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch, starting at a step.
+        """The batches of epoch `number`, counted from 0, starting at `start_step` in [0, steps_per_epoch].
 
-        Unreadable images make their batch smaller; the number of batches stays the same.
-
-        Args:
-            number: The epoch, counted from 0.
-            start_step: The first batch to yield, in [0, steps_per_epoch].
-
-        Raises:
-            DataError: Too many images are unreadable.
+        Unreadable images make their batch smaller; the number of batches stays the same. Raises DataError if there
+        are too many.
         """
         check_start(start_step, self.steps_per_epoch)
 

@@ -55,10 +55,9 @@ class MinedRegions:
         max_pixels: Larger regions are refused from their header.
 
     Attributes:
-        nouns: The vocabulary, C texts; a label is an index into it.
-        labels: The noun of each region, (N,), int64.
-        keys: Content hash of the image of each region, (N,), int64.
-        groups: Number of the image of each region, by first occurrence, (N,), int64.
+        nouns: The vocabulary, C texts.
+        labels: The noun of each region as an index into `nouns`, (N,), int64.
+        keys, groups: Content hash and number, by first occurrence, of the image of each region, (N,), int64.
         records: The content of each KEY.json.
 
     Raises:

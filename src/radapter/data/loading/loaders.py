@@ -86,26 +86,24 @@ class EvalLoader:
 
     def _decoded(self) -> Iterator[Batch]:
         lease = Lease(self._memory)  # goes with the list below, or with a pass that is left early
-        fresh: list[Batch] | None = None
+        fresh: list[Batch] = []
         fits: bool | None = None
         groups = grouped(list(range(len(self.dataset))), self._batch_size)
         groups = [groups[number] for number in self._processes.share(len(groups))]
-        for results in in_threads(groups, self._one, self._workers):
+        for results in in_threads(
+            groups, lambda index: self._preprocess(self.dataset.image(index)), self._workers
+        ):
             count_bad(self.bad, results)
             batch = batch_of(self.dataset, results)
             if batch is None:
                 continue
             if fits is None:  # all images are as large as the first
                 fits = lease.take(batch.pixels[0].nbytes * sum(map(len, groups)))
-                fresh = [] if fits else None
-            if fresh is not None:
+            if fits:
                 fresh.append(batch)
             yield batch
-        if fresh is not None:
+        if fits:
             self._kept, self._lease = fresh, lease
-
-    def _one(self, index: int) -> Tensor:
-        return self._preprocess(self.dataset.image(index))
 
 
 @final
@@ -200,12 +198,10 @@ class TrainLoader:
         if failed:
             self._processes.everywhere(lambda: count_bad(self.bad, failed))
         sizes = tuple(readable for readable, _ in found)
-        if len(group) < self._processes.size or self._processes.size == 1:
-            return batch_of(self.dataset, own)
-        if all(sizes):
+        is_whole = len(group) < self._processes.size or self._processes.size == 1
+        if is_whole or all(sizes):
             batch = batch_of(self.dataset, own)
-            assert batch is not None
-            return dataclasses.replace(batch, sizes=sizes)
+            return batch if is_whole or batch is None else dataclasses.replace(batch, sizes=sizes)
         if not any(sizes):
             return None
         # A process without an image could not take part in the step: each takes the whole batch.

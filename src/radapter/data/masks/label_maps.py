@@ -6,7 +6,7 @@ are refused. Pillow spreads the greys of 2-bit and 4-bit files over [0, 255], wh
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,18 +38,6 @@ class StoredMap(NamedTuple):
 
     values: npt.NDArray[np.int32]
     orientation: int = 1
-
-
-class LabelMaps(Protocol):
-    """A sequence of label maps that are decoded on request."""
-
-    def __len__(self) -> int: ...
-
-    def stored(self, index: int) -> StoredMap:
-        """Decodes one map; raises ImageError."""
-
-    def where(self, index: int) -> str:
-        """The name of a map in messages."""
 
 
 def decode_label_map(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -> StoredMap:
@@ -118,7 +106,12 @@ class ArrayMaps:
         return f"{self._name} {index}"
 
 
-def listed(ignore: int | Sequence[int] | None) -> tuple[int, ...]:
+Ignored = int | Sequence[int] | None
+LabelMaps = EncodedMaps | ArrayMaps
+"""Label maps that are decoded on request."""
+
+
+def listed(ignore: Ignored) -> tuple[int, ...]:
     """The ignored values as a tuple."""
     if ignore is None:
         return ()
@@ -126,10 +119,7 @@ def listed(ignore: int | Sequence[int] | None) -> tuple[int, ...]:
 
 
 def value_table(
-    classes: int,
-    ignore: int | Sequence[int] | None,
-    reduce_zero_label: bool,
-    values: Mapping[int, int] | None,
+    classes: int, ignore: Ignored, reduce_zero_label: bool, values: Mapping[int, int] | None
 ) -> npt.NDArray[np.int64]:
     """The class index, IGNORE or UNKNOWN for each value of a file, (MAX_VALUE + 1,).
 

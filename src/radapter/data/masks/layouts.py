@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, final
 from pydantic import Field
 
 from radapter.data.labelled.labels import read_classnames
-from radapter.data.masks import class_lists
+from radapter.data.masks import class_lists as lists
 from radapter.data.masks.label_maps import VOID
 from radapter.data.masks.paired import PairedMaskDataset
 from radapter.data.masks.pairing import files_by_id, paired_files
@@ -32,19 +32,16 @@ class FolderLayout:
     """Where the files of a data set are, below its folder, and what their values mean.
 
     Attributes:
-        classes: Number of classes.
         images: Folder of images; {split} stands for a value of `splits`.
         masks: Folders of masks, of which the first that exists is used.
         splits: Name of a split -> its name in the data set.
-        image_ending: What follows the id in image names.
-        mask_ending: What follows the id in mask names.
+        image_ending, mask_ending: What follows the id in the names of images and masks.
         ids: Text file of a split's ids, one per line; None if a folder holds exactly one split.
         lead: The folder that holds exactly one split, "image" or "mask"; the other may hold more.
         names: The class list; None if it comes with the data.
         names_file: The text file of the data that has it, "number: name" or "name" in each line; None if the user
             must give one.
-        ignore: Values without a class.
-        reduce_zero_label: Whether value 0 has no class either, and value 1 is the first class.
+        ignore, reduce_zero_label: As for `PairedMaskDataset`.
         values: The value of each class, in order; None if they count up.
     """
 
@@ -73,7 +70,7 @@ LAYOUTS: dict[str, FolderLayout] = {
         "images/{split}",
         ("annotations/{split}",),
         _TRAINING,
-        names=class_lists.ADE20K_150,
+        names=lists.ADE20K_150,
         reduce_zero_label=True,
     ),
     # As MaskFormer's prepare_ade20k_full_sem_seg.py writes it: 16-bit TIFF, 847 classes from 0 on.
@@ -87,7 +84,7 @@ LAYOUTS: dict[str, FolderLayout] = {
         ("SegmentationClassContext",),
         _TRAIN_VAL,
         ids="ImageSets/SegmentationContext/{split}.txt",
-        names=class_lists.CONTEXT_59,
+        names=lists.CONTEXT_59,
         reduce_zero_label=True,
     ),
     # As OVSeg's prepare_pascal_context.py writes it: numbered by the lines of 59_labels.txt.
@@ -114,7 +111,7 @@ LAYOUTS: dict[str, FolderLayout] = {
         ("SegmentationClass",),
         _TRAIN_VAL,
         ids="ImageSets/Segmentation/{split}.txt",
-        names=class_lists.VOC_20,
+        names=lists.VOC_20,
         reduce_zero_label=True,
     ),
     "cityscapes": FolderLayout(
@@ -124,24 +121,24 @@ LAYOUTS: dict[str, FolderLayout] = {
         _TRAIN_VAL,
         image_ending="_leftImg8bit",
         mask_ending="_gtFine_labelIds",
-        names=class_lists.CITYSCAPES_19,
-        ignore=class_lists.CITYSCAPES_VOID,
-        values=class_lists.CITYSCAPES_IDS,
+        names=lists.CITYSCAPES_19,
+        ignore=lists.CITYSCAPES_VOID,
+        values=lists.CITYSCAPES_IDS,
     ),
     "coco-stuff-171": FolderLayout(
         171,
         "images/{split}",
         ("annotations/{split}", "stuffthingmaps_trainval2017/{split}", "stuffthingmaps/{split}"),
         {"train": "train2017", "val": "val2017"},
-        names=class_lists.COCO_STUFF_171,
-        values=class_lists.COCO_STUFF_VALUES,
+        names=lists.COCO_STUFF_171,
+        values=lists.COCO_STUFF_VALUES,
     ),
     "camvid": FolderLayout(
         11,
         "{split}",
         ("{split}annot",),
         {"train": "train", "val": "val", "test": "test"},
-        names=class_lists.CAMVID_11,
+        names=lists.CAMVID_11,
         ignore=(11,),
     ),
 }

@@ -18,6 +18,9 @@ from radapter.hashing import uniform
 CROP_SCALE = (0.9, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 CROP_ATTEMPTS = 10
+Range = tuple[float, float]
+Draw = Sequence[float]
+"""A row of `draws`."""
 
 
 def draws(seed: int, epoch: int, keys: Tensor) -> Tensor:
@@ -41,44 +44,33 @@ class Augmentation:
     """
 
     size: int
-    crop_scale: tuple[float, float] | None = CROP_SCALE
+    crop_scale: Range | None = CROP_SCALE
     flip: bool = True
 
     def __post_init__(self) -> None:
         if self.crop_scale is not None and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
             raise ConfigError(f"crop_scale must be (low, high), 0 < low <= high <= 1, got {self.crop_scale}.")
 
-    def __call__(self, image: Image.Image, draw: Sequence[float]) -> Image.Image:
-        """Augments an image by a row of `draws`."""
+    def __call__(self, image: Image.Image, draw: Draw) -> Image.Image:
+        """Augments one image."""
         if self.crop_scale is not None:
             image = random_crop(image, draw, size=self.size, scale=self.crop_scale)
         return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flip and draw[4] < 0.5 else image
 
 
 def random_crop(
-    image: Image.Image,
-    draw: Sequence[float],
-    *,
-    size: int,
-    scale: tuple[float, float] = CROP_SCALE,
-    ratio: tuple[float, float] = CROP_RATIO,
+    image: Image.Image, draw: Draw, *, size: int, scale: Range = CROP_SCALE, ratio: Range = CROP_RATIO
 ) -> Image.Image:
     """Crops an RGB or RGBA image and resizes the crop to a square, as torchvision's RandomResizedCrop.
 
-    `size` is the side of the square in pixels; `draw` is a row of `draws`; `scale` and `ratio` are those of
-    `crop_box`.
+    `size` is the side of the square in pixels; `scale` and `ratio` are those of `crop_box`.
     """
     box = crop_box(image.width, image.height, draw, scale=scale, ratio=ratio)
     return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
 
 
 def crop_box(
-    width: int,
-    height: int,
-    draw: Sequence[float],
-    *,
-    scale: tuple[float, float] = CROP_SCALE,
-    ratio: tuple[float, float] = CROP_RATIO,
+    width: int, height: int, draw: Draw, *, scale: Range = CROP_SCALE, ratio: Range = CROP_RATIO
 ) -> tuple[float, float, float, float]:
     """The box of a random crop: left, top, right, bottom, in pixels.
 

@@ -86,10 +86,9 @@ def check_corruption(spec: Mapping[str, object]) -> None:
         raise ConfigError(
             f"type of corrupt must be one of {', '.join(known)}. Got {type_!r}.{did_you_mean(str(type_), known)}"
         )
-    if isinstance(severity, bool) or not isinstance(severity, int) or not 1 <= severity <= 5:
-        raise ConfigError(f"severity of corrupt must be a whole number in [1, 5]. Got {severity!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ConfigError(f"seed of corrupt must be a whole number in [0, {2**32 - 1}]. Got {seed!r}.")
+    for name, value, low, high in (("severity", severity, 1, 5), ("seed", seed, 0, 2**32 - 1)):
+        if type(value) is not int or not low <= value <= high:
+            raise ConfigError(f"{name} of corrupt must be a whole number in [{low}, {high}]. Got {value!r}.")
 
 
 def _random(key: int, seed: int, what: str) -> Random:

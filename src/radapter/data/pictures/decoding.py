@@ -24,6 +24,8 @@ from radapter.given_files import IMAGE_FILE, open_regular
 
 MAX_PIXELS = 50_000_000
 WHITE = (255, 255, 255)
+File = bytes | str | os.PathLike[str]
+"""The bytes of a file, or its path."""
 # Raster formats only: Pillow hands EPS and PS to Ghostscript, which runs programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 SUFFIXES = frozenset(
@@ -50,16 +52,12 @@ _TURNS: dict[object, Image.Transpose] = {
 
 
 def decode(
-    source: bytes | str | os.PathLike[str],
-    *,
-    where: str,
-    max_pixels: int = MAX_PIXELS,
-    background: tuple[int, int, int] = WHITE,
+    source: File, *, where: str, max_pixels: int = MAX_PIXELS, background: tuple[int, int, int] = WHITE
 ) -> Image.Image:
     """Decodes the first frame of an image file to an upright image of mode RGB.
 
     Args:
-        source: The file's bytes, or its path.
+        source: The file.
         where: The image's name in messages: its path, or its file and row.
         max_pixels: An image with more, by its header, is refused before decoding.
         background: RGB in [0, 255], the colour of transparent pixels.
@@ -108,15 +106,14 @@ def orientation(content: bytes) -> int:
     return found if isinstance(found, int) and found in _TURNS else 1
 
 
-def check_max_pixels(max_pixels: int) -> int:
-    """Returns `max_pixels`; raises ConfigError if it is below 1 or above Pillow's own limit."""
+def check_max_pixels(max_pixels: int) -> None:
+    """Raises ConfigError if `max_pixels` is below 1 or above Pillow's own limit."""
     ceiling = Image.MAX_IMAGE_PIXELS
     if max_pixels < 1 or (ceiling is not None and max_pixels > ceiling):
         raise ConfigError(
             f"max_pixels must be in [1, {ceiling}], Pillow's own limit, got {max_pixels}. For larger images set "
             "PIL.Image.MAX_IMAGE_PIXELS, or shrink them beforehand."
         )
-    return max_pixels
 
 
 def is_image_file(path: Path) -> bool:
@@ -132,8 +129,8 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def opened(source: bytes | str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Opens an image file, its bytes or its path, and reads only the header; raises anything that Pillow raises."""
+def opened(source: File) -> Iterator[Image.Image]:
+    """Opens an image file and reads only the header; raises anything that Pillow raises."""
     with (
         io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, limit=IMAGE_FILE) as file,
         Image.open(_with_few_comments(file), formats=_formats()) as image,
@@ -162,12 +159,7 @@ def _with_few_comments(file: BinaryIO) -> BinaryIO:
 
 @contextmanager
 def readable(
-    source: bytes | str | os.PathLike[str],
-    *,
-    where: str,
-    max_pixels: int,
-    what: str = "image",
-    formats: Sequence[str] = FORMATS,
+    source: File, *, where: str, max_pixels: int, what: str = "image", formats: Sequence[str] = FORMATS
 ) -> Iterator[Image.Image]:
     """Opens a file of at most `max_pixels`; any error in the block is raised as ImageError, naming `formats`."""
     try:

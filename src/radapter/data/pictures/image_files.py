@@ -21,8 +21,8 @@ def roots_of(folder: Path, origin: Path) -> tuple[str, ...]:
 
 def place_inside(name: str, folder: Path, roots: Sequence[str]) -> str | None:
     """The path of a file named in a list, relative to `folder`; None if it is outside all `roots` of `roots_of`."""
-    # A Windows path knows both slashes and drives, so one rule holds on every system.
-    if os.sep == "/" and _leaves_on_windows(name):
+    path = PureWindowsPath(ntpath.normpath(name))  # knows both slashes and drives: one rule for every system
+    if os.sep == "/" and (path.drive or path.parts[:1] == ("..",)):
         return None
     place = os.path.join(folder, name)  # noqa: PTH118
     try:
@@ -91,11 +91,6 @@ def refuse_missing(found: Sequence[str], *, names: Sequence[str], origin: Path, 
 
 def _is_absolute(name: str) -> bool:
     return os.path.isabs(name) and "\0" not in name  # noqa: PTH117
-
-
-def _leaves_on_windows(name: str) -> bool:
-    path = PureWindowsPath(ntpath.normpath(name))
-    return bool(path.drive) or path.parts[:1] == ("..",)
 
 
 def _some(files: Sequence[str]) -> str:

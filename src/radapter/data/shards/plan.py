@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import torch
 
-from radapter.errors import ConfigError
 from radapter.hashing import keys as hashed
 from radapter.processes import share
 
@@ -65,30 +64,3 @@ def segments(counts: Sequence[int], order: Sequence[int], wanted: range) -> list
             found.append(Segment(shard, start, stop))
         place += counts[shard]
     return found
-
-
-def check_places(
-    *, shards: int, per_step: int, samples: int, world_size: int, readers: int, where: str
-) -> None:
-    """Raises ConfigError if processes and readers cannot share the shards of the folder `where`.
-
-    There must be a shard for each reader of each process (0 readers: the process reads itself), a sample for each
-    process, and a batch (`per_step` samples) must be a multiple of the number of processes.
-    """
-    needed = world_size * max(readers, 1)
-    if shards < needed:
-        each = f" with {readers} readers each" if readers else ""
-        processes = f"{world_size} process" + ("" if world_size == 1 else "es")
-        raise ConfigError(
-            f"a stream needs a shard for each that reads, {needed} for {processes}{each}. '{where}' has "
-            f"{shards}. Start fewer, or write smaller shards: radapter shards DATA --to DIR --size 100MB."
-        )
-    if per_step % world_size:
-        raise ConfigError(
-            f"train.batch_size must give every process the same, a multiple of {world_size} images. Got {per_step}. "
-            f"Use {-(-per_step // world_size) * world_size}, or another number of processes."
-        )
-    if samples < world_size:
-        raise ConfigError(
-            f"a stream needs an image for each of {world_size} processes. '{where}' has {samples}. Start fewer."
-        )

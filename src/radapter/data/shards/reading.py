@@ -9,11 +9,11 @@ import os
 import signal
 import tarfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from multiprocessing.connection import wait
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 from radapter.data.shards.parts import IMAGES, content_key
 from radapter.data.shards.plan import Segment
@@ -24,10 +24,6 @@ from radapter.given_files import parse_json
 from radapter.processes import STOPPING
 
 Item = TypeVar("Item")
-
-Description = tuple[int, int | None, tuple[str, ...]]
-"""Label, group and captions of a sample."""
-Described = Callable[[Mapping[str, bytes], Mapping[str, object]], Description]
 
 
 @final
@@ -41,8 +37,7 @@ class Streamed:
         image: Bytes of the image file.
         key: Content key, int64.
         label: Its class, or its target class.
-        group: Group of a captioned image; None for a labelled one.
-        captions: Captions of a captioned image.
+        group, captions: Of a captioned image.
     """
 
     number: int
@@ -63,57 +58,49 @@ def read(shards: Shards, wanted: Sequence[Segment]) -> Iterator[Streamed]:
         MissingExtraError: webdataset is not installed.
     """
     require_webdataset()
+    from webdataset import tariterators
+
     paths, first = shards.paths, [0, *accumulate(shards.counts.values())]
-    described = _labelled if "classnames" in shards.about else _captioned
     for segment in wanted:
         path = paths[segment.shard]
         # webdataset reads a member of any size, and takes a link or a truncated tar for the end.
         refuse_count(shards, path)
         try:
+            # The file is opened here: webdataset's own opener runs names that begin with "pipe:" as commands.
             with path.open("rb") as file:
-                found = enumerate(_grouped(str(path), file))
+                files = tariterators.tar_file_expander([{"url": str(path), "stream": file}])
+                found = enumerate(tariterators.group_by_keys(files))
                 for place, parts in islice(found, segment.start, segment.stop):
-                    where = f"{path}::{parts['__key__']}"
-                    yield _streamed(first[segment.shard] + place, where, parts, described)
+                    number, where = first[segment.shard] + place, f"{path}::{parts['__key__']}"
+                    yield _streamed(number, where, parts, is_labelled="classnames" in shards.about)
         except (OSError, tarfile.TarError) as error:
             raise DataError(f"shards must be readable. '{path}': {error}. Copy or write it again.") from error
 
 
-def _grouped(url: str, file: object) -> Iterator[dict[str, Any]]:
-    # Streams are opened here: webdataset's own opener runs names that begin with "pipe:" as commands.
-    from webdataset import tariterators
-
-    files = tariterators.tar_file_expander([{"url": url, "stream": file}])
-    samples: Iterator[dict[str, Any]] = tariterators.group_by_keys(files)
-    return samples
-
-
-def _streamed(number: int, where: str, parts: Mapping[str, bytes], described: Described) -> Streamed:
+def _streamed(number: int, where: str, parts: Mapping[str, bytes], *, is_labelled: bool) -> Streamed:
     try:
         content = parse_json(parts["json"])
         image = next(parts[extension] for extension in IMAGES.values() if extension in parts)
         key = content_key(content)
-        label, group, captions = described(parts, content)
         if key is None:
             raise ValueError("no content key")
+        if is_labelled:
+            return Streamed(number, where, image, key, int(parts["cls"]))
+        target, group, captions = content["target"], content["group"], content["captions"]
+        if (
+            type(target) is not int
+            or type(group) is not int
+            or not isinstance(captions, list)
+            or not captions
+        ):
+            raise ValueError("no target, group or captions")
+        if not all(isinstance(caption, str) and caption.strip() for caption in captions):
+            raise ValueError("a caption is empty")
     except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
         raise DataError(
             f"a sample must be as 'radapter shards' writes it. '{where}' is not. Write the folder again."
         ) from error
-    return Streamed(number, where, image, key, label, group, captions)
-
-
-def _labelled(parts: Mapping[str, bytes], content: Mapping[str, object]) -> Description:
-    return int(parts["cls"]), None, ()
-
-
-def _captioned(parts: Mapping[str, bytes], content: Mapping[str, object]) -> Description:
-    target, group, captions = content["target"], content["group"], content["captions"]
-    if type(target) is not int or type(group) is not int or not isinstance(captions, list) or not captions:
-        raise ValueError("no target, group or captions")
-    if not all(isinstance(caption, str) and caption.strip() for caption in captions):
-        raise ValueError("a caption is empty")
-    return target, group, tuple(captions)
+    return Streamed(number, where, image, key, target, group, tuple(captions))
 
 
 def begin_reader(number: int) -> None:

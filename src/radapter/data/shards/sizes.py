@@ -106,11 +106,8 @@ def read_shards(folder: Path, *, unlisted: bool = False) -> Shards:
     """Reads sizes.json, and compares the files of the folder with it by name and size.
 
     Samples are counted only if a number differs, so that the message can say what each shard holds. Small files are
-    compared with the folder's manifest; `radapter verify` reads the shards too.
-
-    Args:
-        folder: As written by `write_shards`, complete or not.
-        unlisted: Whether sizes.json may lack a tar of the folder, as after a crash before it was written.
+    compared with the folder's manifest; `radapter verify` reads the shards too. With `unlisted`, sizes.json may lack
+    a tar of the folder, as after a crash before it was written.
 
     Raises:
         DataError: sizes.json is missing or damaged, or a shard is missing or differs from it.
@@ -180,9 +177,8 @@ def _read(folder: Path) -> tuple[Shards, int]:
         raise DataError(
             f"{SIZES} must be as 'radapter shards' writes it. '{file}' is not. {_REMEDY}"
         ) from error
-    return Shards(
-        folder, read.counts, sizes, read.about, read.shard_size, items, of, read.sha256
-    ), read.samples
+    found = Shards(folder, read.counts, sizes, read.about, read.shard_size, items, of, read.sha256)
+    return found, read.samples
 
 
 def write_contents(folder: Path, keys: Tensor) -> None:

@@ -108,6 +108,28 @@ class ShardStream:
         return tuple(caption for sample in read(self.shards, wanted) for caption in sample.captions)
 
 
+def check_places(stream: ShardStream, *, per_step: int, world_size: int) -> None:
+    """Raises ConfigError if processes cannot share the shards, or steps of `per_step` samples over all processes."""
+    shards, readers, folder = len(stream.shards.counts), stream.readers, stream.shards.folder
+    needed = world_size * max(readers, 1)
+    if shards < needed:
+        each = f" with {readers} readers each" if readers else ""
+        processes = f"{world_size} process" + ("" if world_size == 1 else "es")
+        raise ConfigError(
+            f"a stream needs a shard for each that reads, {needed} for {processes}{each}. '{folder}' has {shards}. "
+            "Start fewer, or write smaller shards: radapter shards DATA --to DIR --size 100MB."
+        )
+    if per_step % world_size:
+        raise ConfigError(
+            f"train.batch_size must give every process the same, a multiple of {world_size} images. Got {per_step}. "
+            f"Use {-(-per_step // world_size) * world_size}, or another number of processes."
+        )
+    if len(stream) < world_size:
+        raise ConfigError(
+            f"a stream needs an image for each of {world_size} processes. '{folder}' has {len(stream)}. Start fewer."
+        )
+
+
 def open_labelled_stream(
     spec: Spec,
     *,

@@ -22,9 +22,9 @@ from radapter.data.loading import Batch, Preprocess, check_loading, check_start
 from radapter.data.pictures.augment import Augmentation, draws
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import decode
-from radapter.data.shards.plan import check_places, reader_stretch, segments, shard_order, stretch
+from radapter.data.shards.plan import reader_stretch, segments, shard_order, stretch
 from radapter.data.shards.reading import Streamed, begin_reader, read, read_by_processes
-from radapter.data.shards.stream import ShardStream
+from radapter.data.shards.stream import ShardStream, check_places
 from radapter.errors import DataError, ImageError
 from radapter.hashing import keys as hashed
 from radapter.processes import ALONE, Processes
@@ -72,14 +72,7 @@ class StreamLoader:
     ) -> None:
         check_loading(batch_size=batch_size, workers=workers)
         per_step = max(batch_size // per_image, 1)
-        check_places(
-            shards=len(dataset.shards.counts),
-            per_step=per_step,
-            samples=len(dataset),
-            world_size=processes.size,
-            readers=dataset.readers,
-            where=str(dataset.shards.folder),
-        )
+        check_places(dataset, per_step=per_step, world_size=processes.size)
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
         self._own = stretch(len(dataset), per_step, processes.rank, processes.size)

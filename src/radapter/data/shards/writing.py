@@ -25,12 +25,7 @@ _BLOCK = 512  # of a tar: the size of a header, and the multiple to which conten
 @final
 @dataclass(frozen=True)
 class Sample:
-    """One sample of a shard.
-
-    Attributes:
-        key: Its name, unique in the shard, without a dot in the last part.
-        parts: Extension (jpg, json) -> content.
-    """
+    """A key, unique in its shard and without a dot in the last part, and extension (jpg, json) -> content."""
 
     key: str
     parts: Mapping[str, bytes]
@@ -57,14 +52,14 @@ def write_shards(
     """Writes shards 00000.tar, 00001.tar, ... and sizes.json, or continues after the last whole shard.
 
     Shards depend only on the items and `shard_size`, so those of an interrupted and resumed call are bitwise the
-    same. A shard ends with the item that fills it.
+    same.
 
     Args:
         folder: A new or empty folder, or one that an earlier call with the same `about` began.
         items: Items of the source, starting at a number; the same every time.
         total: Number of items of the source.
         about: Fingerprint of the source and every setting that determines the samples, as JSON.
-        shard_size: Bytes after which a shard ends.
+        shard_size: Bytes after which a shard ends, with the item that reaches them.
         progress: Called with (items done, all) after each item.
 
     Raises:
@@ -98,7 +93,10 @@ def write_shards(
                 )
         except InputError:
             if not done.counts:
-                _leave_no_trace(folder, is_new=is_new)
+                for name in (SIZES, ".lock"):
+                    (folder / name).unlink(missing_ok=True)
+                if is_new:
+                    folder.rmdir()
             raise
     return done
 
@@ -179,13 +177,6 @@ def _refuse_strange_folder(folder: Path) -> None:
             f"the folder of shards must be new, empty, or hold shards with their {SIZES}. '{folder}' holds "
             "something else. Give another folder."
         )
-
-
-def _leave_no_trace(folder: Path, *, is_new: bool) -> None:
-    for name in (SIZES, ".lock"):
-        (folder / name).unlink(missing_ok=True)
-    if is_new:
-        folder.rmdir()
 
 
 def _continued(fresh: Shards) -> Shards:

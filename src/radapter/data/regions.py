@@ -4,8 +4,7 @@ A folder of mined regions holds
 
     00000.tar, 00001.tar, ...     webdataset's tar shards; two members for each region
         KEY.png      RGBA: the tight box of the region; alpha is the mask (255 inside, 0 outside). Colours outside
-        the
-                     mask are those of the image, so that the reader chooses the fill
+                     the mask are those of the image, so that the reader chooses the fill
         KEY.json     {"image": name of the image in its source, "key": its content hash, "size": [its width, height],
                      "box": [left, top, right, bottom] in its pixels, right and bottom exclusive, "area": pixels of
                      the mask, "noun": text, "noun_id": its index in nouns.json, "caption": text or null, "score":

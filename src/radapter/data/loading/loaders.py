@@ -37,8 +37,6 @@ class EvalLoader:
     """A data set in order, preprocessed once and replayed from then on if the memory budget allows.
 
     Args:
-        dataset: The samples.
-        preprocess: Image to tensor.
         batch_size: Images in a batch, before unreadable ones are skipped.
         max_bad: Fraction of the set that may be unreadable.
         workers: Decoding threads; 0 decodes in the calling thread.
@@ -90,9 +88,7 @@ class EvalLoader:
         fits: bool | None = None
         groups = grouped(list(range(len(self.dataset))), self._batch_size)
         groups = [groups[number] for number in self._processes.share(len(groups))]
-        for results in in_threads(
-            groups, lambda index: self._preprocess(self.dataset.image(index)), self._workers
-        ):
+        for results in in_threads(groups, lambda i: self._preprocess(self.dataset.image(i)), self._workers):
             count_bad(self.bad, results)
             batch = batch_of(self.dataset, results)
             if batch is None:
@@ -111,13 +107,10 @@ class TrainLoader:
     """A data set shuffled and augmented in every epoch: a pure function of (seed, epoch, content).
 
     Args:
-        dataset: The samples.
-        preprocess: Image to tensor, after augmentation.
-        augment: Random crop and flip.
+        preprocess: Image to tensor, after `augment`.
         batch_size: Images in a step; the last step of an epoch takes what is left. None if `sampler` is given.
         seed: Seed of order and augmentation.
-        max_bad: Fraction of the set that may be unreadable.
-        workers: Decoding threads; 0 decodes in the calling thread.
+        max_bad, workers: As for `EvalLoader`.
         memory: Shared budget for decoded images; None decodes them again in every epoch.
         sampler: Selects the samples of each batch; None shuffles. Give either it or `batch_size`.
         processes: Share each batch. A batch with fewer images than processes goes whole to each of them.

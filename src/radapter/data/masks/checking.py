@@ -71,6 +71,7 @@ def look_at_masks(
     chosen = spread(dataset.keys, sample)
     looks = list(looked_at(functools.partial(_look_at, dataset), chosen, progress=progress))
     seen = [look for look in looks if isinstance(look, _Look)]
+    errors = [look for look in looks if isinstance(look, DataError)]
     classes = len(dataset.classnames)
     counts = torch.stack([look.pixels for look in seen]) if seen else torch.zeros(0, classes + 1).long()
     readable = [key for key in dataset.keys.tolist() if key != UNREADABLE]
@@ -78,10 +79,8 @@ def look_at_masks(
     return MaskFindings(
         images=len(dataset),
         decoded=len(looks),
-        unusable=tuple(str(look) for look in looks if isinstance(look, ImageError)),
-        strange=tuple(
-            str(look) for look in looks if isinstance(look, DataError) and not isinstance(look, ImageError)
-        ),
+        unusable=tuple(str(error) for error in errors if isinstance(error, ImageError)),
+        strange=tuple(str(error) for error in errors if not isinstance(error, ImageError)),
         pixels=dict(zip(dataset.classnames, counts.sum(0)[1:].tolist(), strict=True)),
         showing=dict(zip(dataset.classnames, (counts > 0).sum(0)[1:].tolist(), strict=True)),
         ignored=int(counts[:, 0].sum()),

@@ -20,6 +20,5 @@ _ADAPTER: TypeAdapter[MaskDataSource] = TypeAdapter(MaskDataSource)
 
 def mask_source(spec: Spec) -> MaskSource:
     """A source from a mapping as in run.yaml, or from one of the kinds; raises ConfigError as `checked`."""
-    source = checked(spec, _ADAPTER)
-    assert isinstance(source, MaskSource)
+    source: MaskSource = checked(spec, _ADAPTER)
     return source

@@ -166,6 +166,4 @@ def _values(image: Image.Image, *, where: str) -> npt.NDArray[Any]:
         # Some programs write a grey as three equal channels; the numbers are not lost.
         if (channels == channels[..., :1]).all():
             return channels[..., 0].astype(np.int64)
-    raise ImageError(
-        f"mask must hold one number per pixel. '{where}' has pixels of mode {image.mode}. {_REMEDY}"
-    )
+    raise ImageError(f"mask must hold one number per pixel. '{where}' has mode {image.mode}. {_REMEDY}")

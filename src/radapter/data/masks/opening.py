@@ -19,8 +19,7 @@ def open_masks(spec: Spec, *, name: str | None = None, reading: Reading = DEFAUL
     """Opens a set of masked images; they are decoded later, one at a time.
 
     Args:
-        spec: A mapping as in run.yaml, or one of `radapter.data.masks.kinds`; variables and `~` in paths are
-            expanded.
+        spec: A mapping as in run.yaml, or a source; environment variables and `~` in its paths are expanded.
         name: The set's name in tables; None takes that of the source.
         reading: Limits of images and the progress of hashing.
 

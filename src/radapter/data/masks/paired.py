@@ -53,8 +53,7 @@ class PairedMaskDataset:
         exif: "upright" if masks were drawn over the image as it is displayed (a mask with its own EXIF orientation
             is turned by it); "stored" if they follow the pixels as the camera stored them, so that the orientation
             of the image turns its mask too.
-        ids: N distinct names; None takes those of the files (their path below `images`, without suffix) or "0",
-            "1", ...
+        ids: N distinct names; None takes the paths of the files below `images`, without suffix, or "0", "1", ...
         keys: Content hashes of the images, (N,), int64; None computes them on request.
         captions: N texts of the source, if it has any.
         name: The set's name in tables and messages; None takes that of the folder.
@@ -88,7 +87,7 @@ class PairedMaskDataset:
         self._ignored, self._reduce_zero_label, self._exif = listed(ignore), reduce_zero_label, exif
         if exif not in _EXIF:
             raise ConfigError(
-                f"exif must be one of {', '.join(_EXIF)}. Got {exif!r}.{did_you_mean(exif, _EXIF)}"
+                f"exif must be one of upright, stored. Got {exif!r}.{did_you_mean(exif, _EXIF)}"
             )
         if isinstance(images, (str, os.PathLike)) and isinstance(masks, (str, os.PathLike)):
             check_max_pixels(max_pixels)

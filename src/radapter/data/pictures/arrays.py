@@ -45,9 +45,8 @@ def filtered(image: Array, kernel: Array) -> Array:
     up, left = kernel.shape[0] // 2, kernel.shape[1] // 2
     padded = np.pad(image, ((up, up), (left, left), (0, 0)), mode="symmetric")
     shape = padded.shape[:2]
-    product = (
-        np.fft.rfft2(padded, axes=(0, 1)) * np.conj(np.fft.rfft2(kernel / kernel.sum(), shape))[:, :, None]
-    )
+    spectrum = np.conj(np.fft.rfft2(kernel / kernel.sum(), shape))[:, :, None]
+    product = np.fft.rfft2(padded, axes=(0, 1)) * spectrum
     return np.fft.irfft2(product, shape, axes=(0, 1))[:height, :width]
 
 

@@ -78,7 +78,7 @@ def check_corruption(spec: Mapping[str, object]) -> None:
     for key in spec:
         if key not in _KEYS:
             raise ConfigError(
-                f"corrupt takes the keys {', '.join(_KEYS)}. Got {key!r}.{did_you_mean(str(key), _KEYS)}"
+                f"corrupt takes type, severity, seed. Got {key!r}.{did_you_mean(str(key), _KEYS)}"
             )
     type_, severity, seed = spec.get("type"), spec.get("severity"), spec.get("seed", 0)
     known = (*CORRUPTIONS, MIXED)

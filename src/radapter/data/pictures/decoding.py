@@ -56,11 +56,8 @@ def decode(
 ) -> Image.Image:
     """Decodes the first frame of an image file to an upright image of mode RGB.
 
-    Args:
-        source: The file.
-        where: The image's name in messages: its path, or its file and row.
-        max_pixels: An image with more, by its header, is refused before decoding.
-        background: RGB in [0, 255], the colour of transparent pixels.
+    `where` is its name in messages: a path, or a file and row. An image with more than `max_pixels`, by its header,
+    is refused before decoding. Transparent pixels show `background`, RGB in [0, 255].
 
     Raises:
         ImageError: The file is missing, of an unknown format, truncated, corrupt or too large.
@@ -81,9 +78,7 @@ def decode_cutout(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -
     """
     with readable(content, where=where, max_pixels=max_pixels) as image, loaded(image):
         if image.mode != "RGBA":
-            raise ImageError(
-                f"image must be RGBA, its alpha the mask. '{where}' is {image.mode}. Write it again."
-            )
+            raise ImageError(f"image must be RGBA with a mask. '{where}' is {image.mode}. Write it again.")
         return image.copy()
 
 
@@ -150,9 +145,7 @@ def _with_few_comments(file: BinaryIO) -> BinaryIO:
         # Among pixels written as text it copies a megabyte for each comment.
         comments = start.count(b"#") + sum(block.count(b"#") for block in iter(lambda: file.read(2**20), b""))
         if comments > _NETPBM_COMMENTS:
-            raise ValueError(
-                f"a netpbm file must have at most {_NETPBM_COMMENTS:,} comments, and has {comments:,}"
-            )
+            raise ValueError(f"a file must have at most {_NETPBM_COMMENTS:,} comments, and has {comments:,}")
     file.seek(0)
     return file
 
@@ -206,9 +199,7 @@ def _rgb(image: Image.Image, *, where: str, background: tuple[int, int, int]) ->
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _grey(np.asarray(image), where=where)
     if image.mode == "F":
-        raise ImageError(
-            f"image must have integer pixels. '{where}' has floats of unknown range. Save it as 8 bit."
-        )
+        raise ImageError(f"image must have integer pixels. '{where}' has floats. Save it as 8 bit.")
     if image.has_transparency_data:
         canvas = Image.new("RGBA", image.size, (*background, 255))
         return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
@@ -219,7 +210,5 @@ def _grey(values: npt.NDArray[Any], *, where: str) -> Image.Image:
     # Pillow's own conversion clips 16-bit values at 255: nearly every image would come out white.
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
-        raise ImageError(
-            f"greys must be of 16 bits, [0, 65535]. '{where}' spans [{low}, {high}]. Save it as 8 bit."
-        )
+        raise ImageError(f"greys must be in [0, 65535]. '{where}' spans [{low}, {high}]. Save it as 8 bit.")
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")

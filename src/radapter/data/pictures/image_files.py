@@ -39,9 +39,7 @@ def files_inside(files: Sequence[str], images: Path, *, origin: Path) -> list[st
         DataError: A name leaves the folder, the folder does not exist, or files are missing.
     """
     if not images.is_dir():
-        raise DataError(
-            f"images must be a folder. '{images}' is none. Give the folder of the files in '{origin}'."
-        )
+        raise DataError(f"images must be a folder. '{images}' is none. Give that of the files in '{origin}'.")
     found = places_inside(files, images, origin=origin)
     refuse_missing(found, names=files, origin=origin, folder=images)
     return found

@@ -87,7 +87,6 @@ class ColumnPictures(StoredPictures):
 
     Args:
         table: Rows as mappings, such as a Hugging Face data set whose image feature has `decode=False`.
-        column: The entry of a row.
         name: The table's name in messages.
         folder: Where relative paths in the column start.
         roots: Folders, without links, that must contain every path in the column; None for `folder`.
@@ -124,9 +123,7 @@ class ColumnPictures(StoredPictures):
         if isinstance(entry, bytes) and entry:
             return entry
         if not isinstance(entry, str) or not entry:
-            raise ImageError(
-                f"image entry must hold bytes or a path. {self.where(index)} is empty. Remove the row."
-            )
+            raise ImageError(f"image must be bytes or a path. {self.where(index)} is empty. Remove the row.")
         place = place_inside(entry, self._folder, self._roots)
         if place is None:
             raise DataError(

@@ -40,14 +40,11 @@ class PixelBudget:
             self._changed.wait_for(lambda: self._left >= wanted)
             self._left -= wanted
         self._thread.kept = wanted
-        kept_on = False
         try:
             yield
-            kept_on = keeps
         finally:
-            if not kept_on:
-                self._give_back()
             if not keeps:
+                self._give_back()
                 self._thread.kept = None
 
     @contextmanager

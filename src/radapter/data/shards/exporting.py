@@ -11,7 +11,7 @@ from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.pairs.pair_set import PairSet
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import file_format
-from radapter.data.shards.parts import IMAGES, labelled_parts, paired_parts
+from radapter.data.shards.parts import IMAGES, sample_json
 from radapter.data.shards.sizes import CONTENTS, SIZES, Shards, write_contents
 from radapter.data.shards.writing import GIGABYTE, Sample, write_shards
 from radapter.data.splits import Progress
@@ -40,12 +40,10 @@ def export_shards(
 
     Args:
         dataset: What to write.
-        folder: A new folder, or one that an earlier call with the same arguments began.
+        folder, shard_size, progress: As for `write_shards`.
         source: What the data set was opened from, as JSON; kept in sizes.json.
         join_captions: Whether captioned images were opened so; kept in sizes.json.
-        shard_size: Bytes after which a shard ends.
         max_bad: Fraction of the images that may be no image files; they are left out.
-        progress: Called with (images done, all).
 
     Raises:
         DataError: Too many are no image files.
@@ -64,12 +62,13 @@ def export_shards(
     def items(start: int) -> Iterator[Sequence[Sample]]:
         for index in range(start, len(dataset)):
             try:
-                image = _image_part(dataset.encoded(index), dataset.where(index))
+                image = dataset.encoded(index)
+                extension = _extension(image, dataset.where(index))
             except ImageError as error:
                 bad.add(index, error)
                 yield ()
             else:
-                yield (Sample(f"{index:09d}", {**image, **parts(index)}),)
+                yield (Sample(f"{index:09d}", {extension: image, **parts(index)}),)
 
     written = write_shards(folder, items, len(dataset), about=about, shard_size=shard_size, progress=progress)
     write_contents(folder, dataset.keys)
@@ -80,7 +79,7 @@ def export_shards(
 def _labelled(dataset: ClassificationSet) -> tuple[dict[str, Any], Parts]:
     labels, keys = dataset.labels.tolist(), dataset.keys.tolist()
     facts = {"classnames": list(dataset.classnames)}
-    return facts, lambda index: labelled_parts(labels[index], keys[index])
+    return facts, lambda i: {"cls": str(labels[i]).encode(), "json": sample_json(keys[i])}
 
 
 def _paired(pairs: PairSet) -> tuple[dict[str, Any], Parts]:
@@ -93,13 +92,15 @@ def _paired(pairs: PairSet) -> tuple[dict[str, Any], Parts]:
         "target_classes": pairs.figures.classes,
     }
     groups, targets, keys = (each.tolist() for each in (pairs.groups, pairs.targets, pairs.keys))
-    return facts, lambda index: paired_parts(captions[index], groups[index], targets[index], keys[index])
+    return facts, lambda i: {
+        "json": sample_json(keys[i], captions=captions[i], group=groups[i], target=targets[i])
+    }
 
 
-def _image_part(content: bytes, where: str) -> dict[str, bytes]:
-    format_ = file_format(content)
-    if format_ not in IMAGES:
+def _extension(content: bytes, where: str) -> str:
+    found = IMAGES.get(file_format(content))
+    if found is None:
         raise ImageError(
             f"image must be a file of a known format ({', '.join(IMAGES)}). '{where}' is not. Replace or remove it."
         )
-    return {IMAGES[format_]: content}
+    return found

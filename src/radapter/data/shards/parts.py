@@ -9,7 +9,7 @@ augmentation, splits and the leak guard, even if it was changed or encoded again
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 IMAGES = {
     "JPEG": "jpg",
@@ -28,16 +28,6 @@ IMAGES = {
 _KEY = "content_key"
 
 
-def labelled_parts(label: int, key: int) -> dict[str, bytes]:
-    """The files beside a labelled image."""
-    return {"cls": str(label).encode(), "json": _json({}, key)}
-
-
-def paired_parts(captions: Sequence[str], group: int, target: int, key: int) -> dict[str, bytes]:
-    """The file beside a captioned image."""
-    return {"json": _json({"captions": list(captions), "group": group, "target": target}, key)}
-
-
 def content_key(content: Mapping[str, object]) -> int | None:
     """The content key in a sample's JSON, int64; None if there is none."""
     found = content.get(_KEY)
@@ -46,6 +36,7 @@ def content_key(content: Mapping[str, object]) -> int | None:
     return int.from_bytes(bytes.fromhex(found), "big", signed=True)
 
 
-def _json(content: Mapping[str, object], key: int) -> bytes:
+def sample_json(key: int, **content: object) -> bytes:
+    """The JSON of a sample with this content key."""
     hexadecimal = key.to_bytes(8, "big", signed=True).hex()
     return json.dumps({**content, _KEY: hexadecimal}, ensure_ascii=False).encode("utf-8")

@@ -42,7 +42,6 @@ class Shards:
     """A folder of shards.
 
     Attributes:
-        folder: Their folder.
         counts: Samples in each shard, by name, in the order of writing.
         sizes: Bytes of each shard.
         about: What they were written from, as JSON.
@@ -124,9 +123,7 @@ def read_shards(folder: Path, *, unlisted: bool = False) -> Shards:
         size, expected = path.stat().st_size, found.sizes[path.name]
         if size != expected:
             refuse_count(found, path)
-            raise DataError(
-                f"a shard must have the {expected} bytes of {SIZES}. '{path}' has {size}. {_REMEDY}"
-            )
+            raise DataError(f"a shard must have {expected} bytes. '{path}' has {size}. {_REMEDY}")
     if len(found) != total:
         for path in found.paths:
             refuse_count(found, path)
@@ -174,9 +171,7 @@ def _read(folder: Path) -> tuple[Shards, int]:
             raise ValueError
         sizes = {name: read.bytes[name] for name in read.counts}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{SIZES} must be as 'radapter shards' writes it. '{file}' is not. {_REMEDY}"
-        ) from error
+        raise DataError(f"'{file}' must be as 'radapter shards' writes it. {_REMEDY}") from error
     found = Shards(folder, read.counts, sizes, read.about, read.shard_size, items, of, read.sha256)
     return found, read.samples
 

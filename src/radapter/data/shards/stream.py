@@ -56,8 +56,6 @@ class ShardStream:
     """Labelled or captioned images that are read sequentially.
 
     Attributes:
-        name: The set's name in tables and messages.
-        shards: Complete shards.
         keys: Content keys of all images, (K,), int64, sorted, memory-mapped; for the leak guard.
         classnames: C names; empty if images have captions.
         label_of: The training class of each class of the shards; None if labels are used unchanged.

@@ -40,9 +40,7 @@ class StreamLoader:
     """Batches of one process.
 
     Args:
-        dataset: The shards.
-        preprocess: Image to tensor, after augmentation.
-        augment: Random crop and flip.
+        preprocess: Image to tensor, after `augment`.
         batch_size: Samples in a step, over all processes, a multiple of `per_image` and of the number of processes;
             the last step of an epoch takes what is left.
         seed: Seed of order, augmentation and captions.
@@ -50,7 +48,6 @@ class StreamLoader:
             image with fewer captions gives all of them.
         max_bad: Fraction of the images that may be unreadable.
         workers: Decoding threads of each reader; 0 decodes in the reading thread.
-        processes: Share each batch.
 
     Raises:
         ConfigError: There are fewer shards than processes or their readers, or a batch cannot be shared evenly.
@@ -129,10 +126,10 @@ class StreamLoader:
     def _read(self, epoch: int, start_step: int) -> Iterator[Read]:
         readers = self.dataset.readers
         if readers == 0:
-            yield from self._of_reader(epoch, start_step, 0, 1)
+            yield from self._of_reader(epoch, start_step, 0)
             return
         loader = DataLoader(
-            _Lanes(partial(self._of_reader, epoch, start_step), readers, start_step),
+            _Lanes(partial(self._of_reader, epoch, start_step)),
             batch_size=None,
             num_workers=readers,
             collate_fn=_unchanged,  # type: ignore[arg-type]  # of one item, as there is no batch
@@ -144,10 +141,12 @@ class StreamLoader:
                 raise found
             yield found
 
-    def _of_reader(self, epoch: int, start_step: int, reader: int, readers: int) -> Iterator[Read]:
-        """The batches of one reader, starting at a step of the process."""
+    def _of_reader(self, epoch: int, start_step: int, number: int) -> Iterator[Read]:
+        """The batches of one reader, starting at a step of the process; reader 0 has the first of them."""
         from webdataset import filters
 
+        readers = max(self.dataset.readers, 1)
+        reader = (number + start_step) % readers
         wanted = reader_stretch(self._own, self._per_batch, reader, readers)
         counts = list(self.dataset.shards.counts.values())
         found = segments(counts, shard_order(len(counts), self._seed, epoch), wanted)
@@ -211,16 +210,14 @@ class StreamLoader:
 class _Lanes(IterableDataset[Read | DataError]):
     """The batches of each worker of a DataLoader, which takes them in turn, starting with worker 0."""
 
-    def __init__(
-        self, of_reader: Callable[[int, int], Iterator[Read]], readers: int, start_step: int
-    ) -> None:
-        self._of_reader, self._readers, self._start_step = of_reader, readers, start_step
+    def __init__(self, of_worker: Callable[[int], Iterator[Read]]) -> None:
+        self._of_worker = of_worker
 
     def __iter__(self) -> Iterator[Read | DataError]:
         worker = get_worker_info()
         assert worker is not None
         try:
-            yield from self._of_reader((worker.id + self._start_step) % self._readers, self._readers)
+            yield from self._of_worker(worker.id)
         except DataError as error:  # raised in a worker, its message would be the worker's traceback
             yield error
 

@@ -30,11 +30,6 @@ class Sample:
     key: str
     parts: Mapping[str, bytes]
 
-    @property
-    def size(self) -> int:
-        """Its bytes in a tar."""
-        return sum(_BLOCK + -(-len(content) // _BLOCK) * _BLOCK for content in self.parts.values())
-
 
 Items = Callable[[int], Iterable[Sequence[Sample]]]
 """The items of a source, starting at a number; each gives none, one or several samples."""
@@ -51,8 +46,7 @@ def write_shards(
 ) -> Shards:
     """Writes shards 00000.tar, 00001.tar, ... and sizes.json, or continues after the last whole shard.
 
-    Shards depend only on the items and `shard_size`, so those of an interrupted and resumed call are bitwise the
-    same.
+    Shards depend only on the items and `shard_size`: interrupted and resumed calls write bitwise the same shards.
 
     Args:
         folder: A new or empty folder, or one that an earlier call with the same `about` began.
@@ -73,8 +67,13 @@ def write_shards(
         raise ConfigError(f"the size of a shard must be at least 1 byte. Got {shard_size}.")
     webdataset = require_webdataset()
     fresh = Shards(folder, {}, {}, about, shard_size, items=0, of=total)
-    _refuse_strange_folder(folder)
     is_new = not folder.exists()
+    if not is_new and not (folder / SIZES).is_file():
+        if not folder.is_dir() or any(not file.name.startswith(".") for file in folder.iterdir()):
+            raise RunError(
+                f"the folder of shards must be new, empty, or hold shards with their {SIZES}. '{folder}' holds "
+                "something else. Give another folder."
+            )
     with lock(folder):
         done = fresh
         if (folder / SIZES).is_file():
@@ -88,9 +87,7 @@ def write_shards(
                 done = _with_one_more(done, coming, webdataset)
                 done.write()
             if not len(done):
-                raise DataError(
-                    f"shards must hold a sample. None of the {total} items for '{folder}' has one."
-                )
+                raise DataError(f"shards must hold a sample. None of {total} items for '{folder}' has one.")
         except InputError:
             if not done.counts:
                 for name in (SIZES, ".lock"):
@@ -141,7 +138,7 @@ def _with_one_more(
             for sample in samples:
                 _check_key(sample.key, keys)
                 tar.write({"__key__": sample.key, **sample.parts})
-                size += sample.size
+                size += sum(_BLOCK + -(-len(part) // _BLOCK) * _BLOCK for part in sample.parts.values())
             items = number
             if size >= done.shard_size:
                 break
@@ -162,21 +159,11 @@ def _check_key(key: str, keys: set[str]) -> None:
     parts = PureWindowsPath(key)
     if not last or "." in last or parts.anchor or ".." in parts.parts or key.startswith("__"):
         raise DataError(
-            f"the key of a sample must be a relative name without a dot in its last part. Got {key!r}."
+            f"a sample's key must be a relative name without a dot in its last part. Got {key!r}."
         )
     if key in keys:
         raise DataError(f"keys of a shard must differ. {key!r} stands twice. Number the samples.")
     keys.add(key)
-
-
-def _refuse_strange_folder(folder: Path) -> None:
-    if (folder / SIZES).is_file() or not folder.exists():
-        return
-    if not folder.is_dir() or any(not file.name.startswith(".") for file in folder.iterdir()):
-        raise RunError(
-            f"the folder of shards must be new, empty, or hold shards with their {SIZES}. '{folder}' holds "
-            "something else. Give another folder."
-        )
 
 
 def _continued(fresh: Shards) -> Shards:

@@ -28,10 +28,10 @@ File = bytes | str | os.PathLike[str]
 """The bytes of a file, or its path."""
 # Raster formats only: Pillow hands EPS and PS to Ghostscript, which runs programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp")
-    + (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2", ".avif")
-)
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2", ".avif"),
+}
 
 # Blocks above glibc's largest mmap threshold, 32 MiB, go back to the system when they are freed. Pillow's default of
 # 16 MiB leaves them in the heap of every thread. With 64 MiB, 12 images of 49 megapixels need 2.4 GB instead of 4.6.
@@ -210,5 +210,5 @@ def _grey(values: npt.NDArray[Any], *, where: str) -> Image.Image:
     # Pillow's own conversion clips 16-bit values at 255: nearly every image would come out white.
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
-        raise ImageError(f"greys must be in [0, 65535]. '{where}' spans [{low}, {high}]. Save it as 8 bit.")
+        raise ImageError(f"greys must have 16 bits. '{where}' spans [{low}, {high}]. Save it as 8 bit.")
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")

@@ -68,12 +68,13 @@ def write_shards(
     webdataset = require_webdataset()
     fresh = Shards(folder, {}, {}, about, shard_size, items=0, of=total)
     is_new = not folder.exists()
-    if not is_new and not (folder / SIZES).is_file():
-        if not folder.is_dir() or any(not file.name.startswith(".") for file in folder.iterdir()):
-            raise RunError(
-                f"the folder of shards must be new, empty, or hold shards with their {SIZES}. '{folder}' holds "
-                "something else. Give another folder."
-            )
+    has_shards = (folder / SIZES).is_file()
+    is_empty = folder.is_dir() and all(file.name.startswith(".") for file in folder.iterdir())
+    if not is_new and not has_shards and not is_empty:
+        raise RunError(
+            f"the folder of shards must be new, empty, or hold shards with their {SIZES}. '{folder}' holds "
+            "something else. Give another folder."
+        )
     with lock(folder):
         done = fresh
         if (folder / SIZES).is_file():

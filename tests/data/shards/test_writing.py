@@ -184,7 +184,7 @@ def test_a_key_that_is_no_name_is_refused(tmp_path, key):
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):
-    with pytest.raises(DataError, match="stands twice"):
+    with pytest.raises(DataError, match="is repeated"):
         write_shards(tmp_path / "s", lambda start: [[Sample("a", {"txt": b"a"})] * 2], 1, about={})
 
 

@@ -148,7 +148,7 @@ class TrainLoader:
         return len(self._sampler)
 
     def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
-        """The batches of epoch `number`, counted from 0, starting at `start_step` in [0, steps_per_epoch].
+        """The batches of an epoch, counted from 0, starting at a step in [0, steps_per_epoch].
 
         Unreadable images make their batch smaller; the number of batches stays the same. Raises DataError if there
         are too many.

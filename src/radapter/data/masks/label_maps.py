@@ -58,7 +58,7 @@ def decode_label_map(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS
             values = _values(image, where=where) // spread
     if values.size and not 0 <= values.min() <= values.max() <= MAX_VALUE:
         raise ImageError(
-            f"label values must lie in [0, {MAX_VALUE}]. '{where}' spans [{values.min()}, {values.max()}]. {_REMEDY}"
+            f"label values must be in [0, {MAX_VALUE}]. '{where}' spans [{values.min()}, {values.max()}]. {_REMEDY}"
         )
     return StoredMap(values.astype(np.int32), orientation(content))
 
@@ -90,7 +90,7 @@ class ArrayMaps:
             raise ValueError(f"values must be integers (N, H, W). Got {values.dtype} {tuple(values.shape)}.")
         low, high = (int(values.min()), int(values.max())) if values.numel() else (0, 0)
         if not 0 <= low <= high <= MAX_VALUE:
-            raise ValueError(f"values must lie in [0, {MAX_VALUE}]. Got [{low}, {high}].")
+            raise ValueError(f"values must be in [0, {MAX_VALUE}]. Got [{low}, {high}].")
         self._values = values.numpy().astype(np.int32)
         self._name = name
 
@@ -133,7 +133,7 @@ def value_table(
     meaning = values if values is not None else {first + index: index for index in range(classes)}
     for value in (*meaning, *ignored):
         if not 0 <= value <= MAX_VALUE:
-            raise ConfigError(f"label values must lie in [0, {MAX_VALUE}]. Got {value}.")
+            raise ConfigError(f"label values must be in [0, {MAX_VALUE}]. Got {value}.")
     for index in meaning.values():
         if not 0 <= index < classes:
             raise ConfigError(f"values must name classes in [0, {classes - 1}]. Got {index}.")

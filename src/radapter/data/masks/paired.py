@@ -97,7 +97,7 @@ class PairedMaskDataset:
             raise ConfigError("images and masks must both be folders, or both sequences. Got one of each.")
         self.name = "masks" if name is None else name
         self.pictures, self.maps = images, masks
-        self.rows = torch.arange(len(images))  # of a subset: its items, among those of `pictures` and `maps`
+        self.rows = torch.arange(len(images))  # the items of a subset, among all
         self.captions = None if captions is None else tuple(captions)
         self.ids = tuple(map(str, range(len(images))) if ids is None else ids)
         self._keys = keys

@@ -87,8 +87,7 @@ class StreamLoader:
         return -(-len(self._own) // self._per_batch)
 
     def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
-        """This process's batches of epoch `number`, counted from 0, starting at `start_step` in [0,
-        steps_per_epoch].
+        """This process's batches of an epoch, counted from 0, starting at a step in [0, steps_per_epoch].
 
         Unreadable images make their batch smaller; the number of batches stays the same.
 
@@ -201,7 +200,7 @@ class StreamLoader:
             return sample.label
         if not 0 <= sample.label < len(label_of):
             raise DataError(
-                f"a label must lie in [0, {len(label_of) - 1}], the class list. '{sample.where}' has "
+                f"a label must be in [0, {len(label_of) - 1}], the class list. '{sample.where}' has "
                 f"{sample.label}. Write the shards again."
             )
         return label_of[sample.label]

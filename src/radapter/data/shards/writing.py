@@ -163,7 +163,7 @@ def _check_key(key: str, keys: set[str]) -> None:
             f"a sample's key must be a relative name without a dot in its last part. Got {key!r}."
         )
     if key in keys:
-        raise DataError(f"keys of a shard must differ. {key!r} stands twice. Number the samples.")
+        raise DataError(f"keys of a shard must differ. {key!r} is repeated. Number the samples.")
     keys.add(key)
 
 

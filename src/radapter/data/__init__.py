@@ -5,9 +5,8 @@ labelled/         pictures with a class each: the set, its readers, the layouts 
 pairs/            pictures with captions: the set, its readers, grouped batches
 masks/            pictures with a class for every pixel: the set, its readers, the layouts of public sets
 shards/           any of them as tars of a gigabyte, and training from these in sequence
-regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
+regions.py        regions cut out of images with a noun each, and the kinds of their sources
 source.py         a source of data, whose kinds are typed models; paths.py, wording.py: its paths and its errors
-region_sources.py the kinds of source of regions
 splits.py         content-stable splits
 columns.py, text_tables.py, tars.py   containers that several readers open
 loading/, in_threads.py, memory.py     batches

@@ -91,25 +91,15 @@ class BatchSampler(Protocol):
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Batch:
-    """B images, ready for an image tower.
+    """B images, ready for an image tower."""
 
-    Attributes:
-        pixels: (B, 3, H, W), float, as returned by `Preprocess`; shared with the cache: do not change it in place.
-        labels: (B,), int64.
-        keys: Content hashes, (B,), int64.
-        indices: Indices into the data set, (B,), int64.
-        groups: (B,), int64; None if the data set has none.
-        captions: B texts of a stream; None if the data set holds the captions, or there are none.
-        sizes: Rows of each process, by rank, if this is one process's part of a batch.
-    """
-
-    pixels: Tensor
-    labels: Tensor
-    keys: Tensor
-    indices: Tensor
-    groups: Tensor | None = None
-    captions: tuple[str, ...] | None = None
-    sizes: tuple[int, ...] | None = None
+    pixels: Tensor  # (B, 3, H, W), float, as preprocessed; shared with the cache: do not change in place
+    labels: Tensor  # (B,), int64
+    keys: Tensor  # (B,), int64, content hashes
+    indices: Tensor  # (B,), int64, into the data set
+    groups: Tensor | None = None  # (B,), int64; None if the data set has none
+    captions: tuple[str, ...] | None = None  # B texts of a stream; None if the data set holds them
+    sizes: tuple[int, ...] | None = None  # rows of each process, by rank, if this is one's part of a batch
 
     def __len__(self) -> int:
         return len(self.labels)

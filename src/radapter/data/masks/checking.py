@@ -24,30 +24,17 @@ SAMPLE = 300
 @final
 @dataclass(frozen=True)
 class MaskFindings:
-    """What was found in a set of N masked images; all but `images` and `copies` refer to the decoded ones.
+    """What was found in a set; all but `images` and `copies` refers to the decoded images."""
 
-    Attributes:
-        images: N.
-        decoded: Number of images that were decoded with their masks, or tried.
-        unusable: The error of each that is damaged, or whose mask has another size.
-        strange: The error of each whose mask has a value that is neither a class nor ignored: a run stops.
-        pixels: Class name -> its pixels, in the order of the class list.
-        showing: Class name -> images that show it.
-        ignored: Pixels without a class.
-        copies: Images that repeat an earlier one, by content, in the whole set.
-        widths: (lowest, highest) in pixels; None if none was decoded.
-        heights: The same.
-    """
-
-    images: int
-    decoded: int
-    unusable: tuple[str, ...]
-    strange: tuple[str, ...]
-    pixels: dict[str, int]
-    showing: dict[str, int]
-    ignored: int
-    copies: int
-    widths: tuple[int, int] | None
+    images: int  # in the whole set
+    decoded: int  # images that were decoded with their masks, or tried
+    unusable: tuple[str, ...]  # errors of damaged images and masks, and of masks of another size
+    strange: tuple[str, ...]  # errors of masks with a value that is neither a class nor ignored: a run stops
+    pixels: dict[str, int]  # by class name, in the order of the class list
+    showing: dict[str, int]  # images that show a class, by its name
+    ignored: int  # pixels without a class
+    copies: int  # images of the whole set that repeat an earlier one, by content
+    widths: tuple[int, int] | None  # (lowest, highest) in pixels; None if none was decoded
     heights: tuple[int, int] | None
 
     @property

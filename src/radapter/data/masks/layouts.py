@@ -29,35 +29,21 @@ _NUMBERED = re.compile(r"^\d+\s*:\s*")
 @final
 @dataclasses.dataclass(frozen=True)
 class FolderLayout:
-    """Where the files of a data set are, below its folder, and what their values mean.
+    """Where the files of a data set are, below its folder, and what their values mean."""
 
-    Attributes:
-        images: Folder of images; {split} stands for a value of `splits`.
-        masks: Folders of masks, of which the first that exists is used.
-        splits: Name of a split -> its name in the data set.
-        image_ending, mask_ending: What follows the id in the names of images and masks.
-        ids: Text file of a split's ids, one per line; None if a folder holds exactly one split.
-        lead: The folder that holds exactly one split, "image" or "mask"; the other may hold more.
-        names: The class list; None if it comes with the data.
-        names_file: The text file of the data that has it, "number: name" or "name" in each line; None if the user
-            must give one.
-        ignore, reduce_zero_label: As for `PairedMaskDataset`.
-        values: The value of each class, in order; None if they count up.
-    """
-
-    classes: int
-    images: str
-    masks: tuple[str, ...]
-    splits: Mapping[str, str]
-    image_ending: str = ""
-    mask_ending: str = ""
-    ids: str | None = None
-    lead: Literal["image", "mask"] = "image"
-    names: tuple[str, ...] | None = None
-    names_file: str | None = None
-    ignore: tuple[int, ...] = (VOID,)
-    reduce_zero_label: bool = False
-    values: tuple[int, ...] | None = None
+    classes: int  # their number
+    images: str  # the folder; {split} is a value of `splits`
+    masks: tuple[str, ...]  # folders, of which the first that exists is used
+    splits: Mapping[str, str]  # name of a split -> its name in the data set
+    image_ending: str = ""  # what follows the id in the names of images
+    mask_ending: str = ""  # and of masks
+    ids: str | None = None  # text file of a split's ids; None if the folder `lead` holds just one split
+    lead: Literal["image", "mask"] = "image"  # the other folder may hold more than the split
+    names: tuple[str, ...] | None = None  # the class list; None if it comes with the data
+    names_file: str | None = None  # lines of "number: name" or "name"; None if the user must give one
+    ignore: tuple[int, ...] = (VOID,)  # values without a class
+    reduce_zero_label: bool = False  # as for `PairedMaskDataset`
+    values: tuple[int, ...] | None = None  # of the classes, in order; None if they count up
 
 
 _TRAIN_VAL = {"train": "train", "val": "val"}

@@ -29,24 +29,15 @@ Item = TypeVar("Item")
 @final
 @dataclass(frozen=True)
 class Streamed:
-    """A sample as stored in a shard.
+    """A sample as stored in a shard."""
 
-    Attributes:
-        number: Its number among all samples of the folder, in the order of shard names.
-        where: Its shard and key, for messages.
-        image: Bytes of the image file.
-        key: Content key, int64.
-        label: Its class, or its target class.
-        group, captions: Of a captioned image.
-    """
-
-    number: int
-    where: str
-    image: bytes
-    key: int
-    label: int
-    group: int | None = None
-    captions: tuple[str, ...] = ()
+    number: int  # among all samples of the folder, in the order of shard names
+    where: str  # its shard and key, for messages
+    image: bytes  # an image file
+    key: int  # content key, int64
+    label: int  # its class, or its target class
+    group: int | None = None  # of a captioned image
+    captions: tuple[str, ...] = ()  # of a captioned image
 
 
 def read(shards: Shards, wanted: Sequence[Segment]) -> Iterator[Streamed]:

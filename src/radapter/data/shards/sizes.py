@@ -39,26 +39,16 @@ _REMEDY = "Write the folder again with 'radapter shards'."
 @final
 @dataclasses.dataclass(frozen=True)
 class Shards:
-    """A folder of shards.
-
-    Attributes:
-        counts: Samples in each shard, by name, in the order of writing.
-        sizes: Bytes of each shard.
-        about: What they were written from, as JSON.
-        shard_size: Bytes after which a shard ends.
-        items: Items of the source that were written; an item gives any number of samples.
-        of: Items of the source.
-        hashes: SHA-256 of each shard; empty for shards that an older radapter wrote.
-    """
+    """A folder of shards."""
 
     folder: Path
-    counts: Mapping[str, int]
-    sizes: Mapping[str, int]
-    about: Mapping[str, Any]
-    shard_size: int
-    items: int
-    of: int
-    hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    counts: Mapping[str, int]  # samples in each shard, by name, in the order of writing
+    sizes: Mapping[str, int]  # bytes of each shard
+    about: Mapping[str, Any]  # what they were written from, as JSON
+    shard_size: int  # bytes after which a shard ends
+    items: int  # of the source, written so far; an item gives any number of samples
+    of: int  # items of the source
+    hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)  # SHA-256; version 1 has none
 
     def __len__(self) -> int:
         """Samples in all shards."""

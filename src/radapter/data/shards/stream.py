@@ -53,27 +53,17 @@ _ADAPTER: TypeAdapter[StreamSource] = TypeAdapter(
 @final
 @dataclass(frozen=True, eq=False)
 class ShardStream:
-    """Labelled or captioned images that are read sequentially.
-
-    Attributes:
-        keys: Content keys of all images, (K,), int64, sorted, memory-mapped; for the leak guard.
-        classnames: C names; empty if images have captions.
-        label_of: The training class of each class of the shards; None if labels are used unchanged.
-        buffer: Samples among which the next is drawn; a reader holds them in memory, undecoded.
-        readers: Processes that read and decode, each its own part; 0 reads in the training process.
-        max_pixels: Larger images are refused from their header.
-        given_names: Class names of the shards, before `data.rename` is applied.
-    """
+    """Labelled or captioned images that are read sequentially."""
 
     name: str
-    shards: Shards
-    keys: Tensor
-    classnames: tuple[str, ...] = ()
-    label_of: tuple[int, ...] | None = None
-    buffer: int = BUFFER
-    readers: int = 0
-    max_pixels: int = MAX_PIXELS
-    given_names: tuple[str, ...] = ()
+    shards: Shards  # complete
+    keys: Tensor  # content keys of all images, (K,), int64, sorted, memory-mapped; for the leak guard
+    classnames: tuple[str, ...] = ()  # empty if images have captions
+    label_of: tuple[int, ...] | None = None  # training class of each class of the shards; None if equal
+    buffer: int = BUFFER  # samples among which the next is drawn; a reader holds them in memory, undecoded
+    readers: int = 0  # processes that read and decode, each its own part; 0 reads in the training process
+    max_pixels: int = MAX_PIXELS  # larger images are refused from their header
+    given_names: tuple[str, ...] = ()  # class names of the shards, before `data.rename`
 
     def __len__(self) -> int:
         """Number of images."""

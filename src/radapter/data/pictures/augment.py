@@ -35,7 +35,7 @@ def draws(seed: int, epoch: int, keys: Tensor) -> Tensor:
 @final
 @dataclass(frozen=True)
 class Augmentation:
-    """A random crop, resized to a square of side `size` in pixels, and a random flip.
+    """A random crop of an RGB or RGBA image, resized to a square of side `size` in pixels, and a random flip.
 
     `crop_scale` is the range of the crop's area, as a fraction of the image's; None disables cropping.
 
@@ -54,25 +54,15 @@ class Augmentation:
     def __call__(self, image: Image.Image, draw: Draw) -> Image.Image:
         """Augments one image."""
         if self.crop_scale is not None:
-            image = random_crop(image, draw, size=self.size, scale=self.crop_scale)
+            box = crop_box(image.width, image.height, draw, scale=self.crop_scale)
+            image = image.resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
         return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flip and draw[4] < 0.5 else image
-
-
-def random_crop(
-    image: Image.Image, draw: Draw, *, size: int, scale: Range = CROP_SCALE, ratio: Range = CROP_RATIO
-) -> Image.Image:
-    """Crops an RGB or RGBA image and resizes the crop to a square, as torchvision's RandomResizedCrop.
-
-    `size` is the side of the square in pixels; `scale` and `ratio` are those of `crop_box`.
-    """
-    box = crop_box(image.width, image.height, draw, scale=scale, ratio=ratio)
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
 
 
 def crop_box(
     width: int, height: int, draw: Draw, *, scale: Range = CROP_SCALE, ratio: Range = CROP_RATIO
 ) -> tuple[float, float, float, float]:
-    """The box of a random crop: left, top, right, bottom, in pixels.
+    """The box of a random crop: left, top, right, bottom, in pixels, as in torchvision's RandomResizedCrop.
 
     Area is uniform in `scale`, as a fraction of the image's, and the logarithm of the aspect (width over height) is
     uniform in `ratio`. A crop that is wider or higher than the image, in whole pixels, is drawn again, up to ten

@@ -72,7 +72,7 @@ def test_a_killed_reader_ends_in_a_checkpoint_and_a_remedy(written, small, shard
         time.sleep(0.01)
     said = run.end()
     assert run.process.returncode == 2, said
-    assert "memory ran out: give fewer 'readers'" in " ".join(said.split())
+    assert "memory ran out: set fewer 'readers'" in " ".join(said.split())
     assert list((run.out / "checkpoints").glob("step-*"))
 
 

@@ -4,7 +4,6 @@ Masks must be decoded for this, so a sample is checked, spread evenly over the s
 """
 
 import collections
-import functools
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -55,11 +54,18 @@ def look_at_masks(
 
     Images whose bytes could not be read when they were hashed are always tried.
     """
-    chosen = spread(dataset.keys, sample)
-    looks = list(looked_at(functools.partial(_look_at, dataset), chosen, progress=progress))
+    classes = len(dataset.classnames)
+
+    def look_at(index: int) -> _Look | DataError:
+        try:
+            image, labels, _ = dataset[index]
+        except DataError as error:
+            return error
+        return _Look(image.size, torch.bincount(labels.flatten() - IGNORE, minlength=classes + 1))
+
+    looks = list(looked_at(look_at, spread(dataset.keys, sample), progress=progress))
     seen = [look for look in looks if isinstance(look, _Look)]
     errors = [look for look in looks if isinstance(look, DataError)]
-    classes = len(dataset.classnames)
     counts = torch.stack([look.pixels for look in seen]) if seen else torch.zeros(0, classes + 1).long()
     readable = [key for key in dataset.keys.tolist() if key != UNREADABLE]
     widths, heights = zip(*(look.size for look in seen), strict=True) if seen else ((), ())
@@ -75,11 +81,3 @@ def look_at_masks(
         widths=(min(widths), max(widths)) if seen else None,
         heights=(min(heights), max(heights)) if seen else None,
     )
-
-
-def _look_at(dataset: PairedMaskDataset, index: int) -> _Look | DataError:
-    try:
-        image, labels, _ = dataset[index]
-    except DataError as error:
-        return error
-    return _Look(image.size, torch.bincount(labels.flatten() - IGNORE, minlength=len(dataset.classnames) + 1))

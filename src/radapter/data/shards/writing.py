@@ -31,13 +31,9 @@ class Sample:
     parts: Mapping[str, bytes]
 
 
-Items = Callable[[int], Iterable[Sequence[Sample]]]
-"""The items of a source, starting at a number; each gives none, one or several samples."""
-
-
 def write_shards(
     folder: Path,
-    items: Items,
+    items: Callable[[int], Iterable[Sequence[Sample]]],
     total: int,
     *,
     about: Mapping[str, Any],
@@ -50,7 +46,7 @@ def write_shards(
 
     Args:
         folder: A new or empty folder, or one that an earlier call with the same `about` began.
-        items: Items of the source, starting at a number; the same every time.
+        items: Items of the source, starting at a number, the same every time; each gives any number of samples.
         total: Number of items of the source.
         about: Fingerprint of the source and every setting that determines the samples, as JSON.
         shard_size: Bytes after which a shard ends, with the item that reaches them.

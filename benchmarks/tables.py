@@ -37,7 +37,7 @@ from radapter.data.masks.kinds import MASKS
 from radapter.data.masks.source import MaskSource
 from radapter.data.pairs.kinds import PAIRS
 from radapter.data.pairs.source import PairSource
-from radapter.data.region_sources import REGIONS, RegionSource
+from radapter.data.regions import REGIONS, RegionSource
 from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Source
 from radapter.data.wording import requirement

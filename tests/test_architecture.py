@@ -56,7 +56,7 @@ COLLECTIONS = {
         *(f"labelled.{name}" for name in ("objectnet", "domains", "shards")),
         *(f"pairs.{name}" for name in ("table", "lines", "columns", "karpathy", "flickr8k", "tars", "world")),
         "pairs.classes",
-        *(f"masks.{name}" for name in ("folders", "world")),
+        *(f"masks.{name}" for name in ("layouts", "world")),
     ),
     "segmentation": ("felzenszwalb", "transformers_masks", "mask_files"),
     "losses": ("mpm_nce", "clip", "cross_entropy", "siglip"),

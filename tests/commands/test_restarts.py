@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from radapter.data import open_classification
-from radapter.data.shards.exporting import export_labelled
+from radapter.data.shards.exporting import export_shards
 
 TIMEOUT = 600  # seconds: a busy machine
 
@@ -20,9 +20,7 @@ TIMEOUT = 600  # seconds: a busy machine
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("labelled") / "shards"
-    export_labelled(
-        open_classification({"world": "train", "size": 80}), folder, source="w", shard_size=60_000
-    )
+    export_shards(open_classification({"world": "train", "size": 80}), folder, source="w", shard_size=60_000)
     return folder
 
 
@@ -74,7 +72,7 @@ def test_a_killed_reader_ends_in_a_checkpoint_and_a_remedy(written, small, shard
         time.sleep(0.01)
     said = run.end()
     assert run.process.returncode == 2, said
-    assert "memory ran out: give fewer 'readers'" in " ".join(said.split())
+    assert "memory ran out: set fewer 'readers'" in " ".join(said.split())
     assert list((run.out / "checkpoints").glob("step-*"))
 
 

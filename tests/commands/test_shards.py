@@ -122,17 +122,17 @@ def test_an_interrupted_command_keeps_whole_shards_and_says_how_to_continue(rada
 
     whole = tmp_path / "whole"
     assert radapter("shards", WORLD, "--to", whole, "--size", "50kB").code == 0
-    parts, left = exporting.labelled_parts, [20]
+    written, left = exporting.sample_json, [20]
 
-    def interrupting(label, key):
+    def interrupting(key):
         left[0] -= 1
         if left[0] == 0:
             raise KeyboardInterrupt
-        return parts(label, key)
+        return written(key)
 
     command = ("shards", WORLD, "--to", tmp_path / "stopped", "--size", "50kB")
     with monkeypatch.context() as patch:
-        patch.setattr(exporting, "labelled_parts", interrupting)
+        patch.setattr(exporting, "sample_json", interrupting)
         answer = radapter(*command)
     assert answer.code == 130
     assert "whole shards stay in" in " ".join(answer.said.split())

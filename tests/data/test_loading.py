@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from radapter.data import BadImages, EvalLoader, Memory, TrainLoader, array_set, batches, open_classification
+from radapter.data import BadImages, EvalLoader, Memory, TrainLoader, array_set, open_classification
+from radapter.data.pictures.augment import CROP_SCALE, Augmentation
 from radapter.errors import ConfigError, DataError, ImageError
 
 
@@ -36,8 +37,9 @@ def damaged(tmp_path):
     return open_classification(str(tmp_path))
 
 
-def _loader(dataset, **options):
-    return TrainLoader(dataset, _to_tensor, **({"image_size": 8, "batch_size": 4, "seed": 0} | options))
+def _loader(dataset, *, crop_scale=CROP_SCALE, flip=True, **options):
+    augment = Augmentation(8, crop_scale, flip)
+    return TrainLoader(dataset, _to_tensor, augment, **({"batch_size": 4, "seed": 0} | options))
 
 
 def _pass(batches):
@@ -54,7 +56,7 @@ def _same(first, second):
 
 
 def test_batches_come_in_order_with_labels_and_keys(dataset):
-    found = list(batches(dataset, _to_tensor, batch_size=4))
+    found = list(EvalLoader(dataset, _to_tensor, batch_size=4))
     assert [len(batch) for batch in found] == [4, 4, 2]
     assert torch.cat([batch.indices for batch in found]).tolist() == list(range(10))
     assert torch.equal(torch.cat([batch.labels for batch in found]), dataset.labels)
@@ -64,8 +66,8 @@ def test_batches_come_in_order_with_labels_and_keys(dataset):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_workers_do_not_change_evaluation(dataset, workers):
-    alone = _pass(batches(dataset, _to_tensor, batch_size=3))
-    assert _same(alone, _pass(batches(dataset, _to_tensor, batch_size=3, workers=workers)))
+    alone = _pass(EvalLoader(dataset, _to_tensor, batch_size=3))
+    assert _same(alone, _pass(EvalLoader(dataset, _to_tensor, batch_size=3, workers=workers)))
 
 
 def test_second_pass_is_replayed_from_memory(dataset):
@@ -102,7 +104,9 @@ def test_pass_left_early_gives_its_memory_back(dataset):
 
 def test_progress_ends_at_all(dataset):
     told = []
-    list(batches(dataset, _to_tensor, batch_size=4, progress=lambda done, total: told.append((done, total))))
+    list(
+        EvalLoader(dataset, _to_tensor, batch_size=4, progress=lambda done, total: told.append((done, total)))
+    )
     assert told == [(4, 10), (8, 10), (10, 10)]
 
 
@@ -130,12 +134,12 @@ def test_of_many_unreadable_images_three_are_listed_and_the_others_counted(caplo
 
 def test_too_many_corrupt_pictures_end_the_pass(damaged):
     with pytest.raises(DataError, match=r"at most 10\.00% .*max_bad.*x/2\.png.*x/7\.png"):
-        list(batches(damaged, _to_tensor, batch_size=4, max_bad=0.1))
+        list(EvalLoader(damaged, _to_tensor, batch_size=4, max_bad=0.1))
 
 
 def test_set_without_a_readable_picture_is_refused(damaged):
-    with pytest.raises(DataError, match="readable picture"):
-        list(batches(damaged.subset([2, 7]), _to_tensor, batch_size=1, max_bad=1.0))
+    with pytest.raises(DataError, match="readable image"):
+        list(EvalLoader(damaged.subset([2, 7]), _to_tensor, batch_size=1, max_bad=1.0))
 
 
 def test_default_rate_is_one_percent():
@@ -239,7 +243,7 @@ def test_failure_of_ours_is_not_taken_for_a_corrupt_picture(dataset):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(batches(dataset, broken, batch_size=4, workers=2))
+        list(EvalLoader(dataset, broken, batch_size=4, workers=2))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from radapter.data import MinedRegions, batches
+from radapter.data import EvalLoader, MinedRegions
 from radapter.data.shards import Sample, read_shards, write_shards
 from radapter.errors import DataError, ImageError
 from radapter.storage import write_json
@@ -66,7 +66,7 @@ def test_the_mask_is_the_alpha_channel_and_the_background_is_chosen(folder):
 
 
 def test_regions_are_loaded_as_any_image_set(folder):
-    loaded = list(batches(MinedRegions(folder), lambda image: torch.ones(3, 1, 1), batch_size=2))
+    loaded = list(EvalLoader(MinedRegions(folder), lambda image: torch.ones(3, 1, 1), batch_size=2))
     assert [batch.labels.tolist() for batch in loaded] == [[2, 0], [2]]
     assert [batch.groups.tolist() for batch in loaded] == [[0, 1], [0]]
 
@@ -91,9 +91,9 @@ def test_an_unfinished_folder_is_refused(folder):
 @pytest.mark.parametrize(
     ("about", "why"),
     [
-        (record(0, "x", noun="cat"), "must stand at its noun_id"),
+        (record(0, "x", noun="cat"), "must be at its noun_id"),
         (record(0, "x") | {"noun_id": 3}, "must be whole"),
-        (record(0, "x") | {"noun_id": -3}, "must stand at its noun_id"),
+        (record(0, "x") | {"noun_id": -3}, "must be at its noun_id"),
         (record(0, 7), "must be text"),
         (record(0, "x", key="k"), "key a number"),
         ([1], "must be whole"),
@@ -108,7 +108,7 @@ def test_a_region_without_its_picture_is_refused(tmp_path):
     items = [[Sample("0", {"json": json.dumps(record(0, "x")).encode()})]]
     write_shards(tmp_path, lambda start: items, 1, about={})
     write_json(tmp_path / "nouns.json", {"nouns": list(NOUNS)})
-    with pytest.raises(DataError, match="1 of them not whole"):
+    with pytest.raises(DataError, match="1 of them incomplete"):
         MinedRegions(tmp_path)
 
 

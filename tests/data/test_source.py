@@ -11,7 +11,7 @@ from radapter.data.labelled.kinds import LABELLED, labelled_source
 from radapter.data.labelled.tables import CsvSource
 from radapter.data.masks.kinds import MASKS
 from radapter.data.pairs.kinds import PAIRS, pair_source
-from radapter.data.region_sources import REGIONS
+from radapter.data.regions import REGIONS
 from radapter.data.world_scenes import PairWorldSource
 from radapter.errors import ConfigError
 

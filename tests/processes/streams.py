@@ -9,7 +9,8 @@ from processes.training import RECIPE, make_model, raised, retrieval
 
 import radapter
 from radapter.data import open_classification, open_pairs
-from radapter.data.shards.exporting import export_labelled, export_pairs
+from radapter.data.pictures.augment import Augmentation
+from radapter.data.shards.exporting import export_shards
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.data.shards.stream_loader import StreamLoader
 from radapter.methods import RETRIEVAL, RAdapterSettings
@@ -30,9 +31,9 @@ def prepare(folder: Path) -> None:
     """A model, labelled and captioned shards, and two damaged copies."""
     make_model(folder / "model")
     labelled = open_classification({"world": "train", "size": IMAGES})
-    export_labelled(labelled, folder / "labelled", source="world", shard_size=30_000)
+    export_shards(labelled, folder / "labelled", source="world", shard_size=30_000)
     pairs = open_pairs({"world": "scenes", "size": CAPTIONED})
-    export_pairs(pairs, folder / "pairs", source="world", join_captions=True, shard_size=15_000)
+    export_shards(pairs, folder / "pairs", source="world", join_captions=True, shard_size=15_000)
     shutil.copytree(folder / "labelled", folder / "cut")
     shard = folder / "cut" / "00001.tar"
     shard.write_bytes(b"x" * 512 + shard.read_bytes()[512:])
@@ -45,13 +46,11 @@ def loader(folder: Path, processes: Processes, *, max_bad: float = 0.5) -> Strea
     return StreamLoader(
         open_labelled_stream({"stream": str(folder), "buffer": 4}),
         radapter.load("world:tiny").preprocess,
-        image_size=48,
+        Augmentation(48),
         batch_size=6,
         seed=2,
         max_bad=max_bad,
-        rank=processes.rank,
-        world_size=processes.size,
-        together=processes.together,
+        processes=processes,
     )
 
 

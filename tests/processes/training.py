@@ -17,6 +17,7 @@ from transformers import CLIPConfig, CLIPModel
 import radapter
 from radapter.adapter import Ema, coins, use_coins
 from radapter.data import ClassificationSet, EvalLoader, TrainLoader, open_classification, open_pairs
+from radapter.data.pictures.augment import Augmentation
 from radapter.errors import DataError, ImageError, RAdapterError
 from radapter.losses import LossName, Parts, bound_loss
 from radapter.methods import (
@@ -369,7 +370,7 @@ def batches(size: int, batch_size: int, processes: Processes, *, max_bad: float 
     loader = TrainLoader(
         Dots(size, **options),
         as_tensor,
-        image_size=8,
+        Augmentation(8),
         batch_size=batch_size,
         seed=4,
         max_bad=max_bad,

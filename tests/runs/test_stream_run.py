@@ -7,7 +7,7 @@ import torch
 
 import radapter
 from radapter.data import open_classification, open_pairs
-from radapter.data.shards.exporting import export_labelled, export_pairs
+from radapter.data.shards.exporting import export_shards
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.errors import DataError
 from radapter.methods import METHODS, RETRIEVAL
@@ -21,7 +21,7 @@ from radapter.training import Checkpoints, Interrupted, StopSignal
 def streamed(suite, tmp_path_factory):
     """The small suite of the world, trained on as a stream of 60 images in 8 shards."""
     folder = tmp_path_factory.mktemp("labelled") / "shards"
-    export_labelled(suite.train, folder, source="world", shard_size=60_000)
+    export_shards(suite.train, folder, source="world", shard_size=60_000)
     return replace(suite, train=open_labelled_stream({"stream": str(folder), "buffer": 20}))
 
 
@@ -29,7 +29,7 @@ def streamed(suite, tmp_path_factory):
 def pair_suite(tmp_path_factory):
     pairs = open_pairs({"world": "scenes", "size": 48})
     folder = tmp_path_factory.mktemp("pairs") / "shards"
-    export_pairs(pairs, folder, source="world", join_captions=True, shard_size=60_000)
+    export_shards(pairs, folder, source="world", join_captions=True, shard_size=60_000)
     test = open_pairs({"world": "scenes", "size": 20, "seed": 1})
     train = open_pair_stream({"stream": str(folder), "buffer": 20})
     return RetrievalSuite(train=train, id_val=None, id_test={"test": test}, ood={}, per_group=2)

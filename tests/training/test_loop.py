@@ -8,6 +8,7 @@ import torch
 import radapter
 from radapter.adapter import Ema
 from radapter.data import TrainLoader
+from radapter.data.pictures.augment import Augmentation
 from radapter.errors import ConfigError, DiskError, DivergedError
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, MethodSettings, trained_parameters
@@ -42,7 +43,7 @@ class Rig:
         self.loader = TrainLoader(
             suite.train,
             preprocess or encoder.preprocess,
-            image_size=encoder.image_size,
+            Augmentation(encoder.image_size),
             batch_size=batch_size,
             seed=seed,
         )

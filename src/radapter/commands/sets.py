@@ -12,7 +12,7 @@ from radapter.data import ClassificationSet
 from radapter.data.labelled.kinds import LABELLED
 from radapter.data.masks.kinds import MASKS
 from radapter.data.pairs.kinds import PAIRS
-from radapter.data.region_sources import REGIONS
+from radapter.data.regions import REGIONS
 from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Source, written
 

@@ -19,7 +19,7 @@ from radapter.data.pairs.kinds import pair_source
 from radapter.data.pairs.pair_set import PairSet, joined
 from radapter.data.pictures.image_files import place_inside, roots_of
 from radapter.data.shards import Shards
-from radapter.data.shards.exporting import export_labelled, export_pairs
+from radapter.data.shards.exporting import export_shards
 from radapter.data.shards.writing import require_webdataset
 from radapter.data.source import Reading, Source
 from radapter.errors import ConfigError
@@ -66,12 +66,12 @@ def shards(
             if task == "classification":
                 with advising(asked):
                     images = open_classification(source, reading=reading)
-                export = partial(export_labelled, images)
+                export = partial(export_shards, images)
                 report_outside([labelled_source(source)], images)
             else:
                 sources = source if isinstance(source, list) else [source]
                 pairs = _pairs(sources, reading, join=join_captions)
-                export = partial(export_pairs, pairs, join_captions=join_captions)
+                export = partial(export_shards, pairs, join_captions=join_captions)
                 report_outside([pair_source(each) for each in sources], pairs)
             written = export(
                 to, source=source, shard_size=shard_size, max_bad=max_bad, progress=bar("writing")

@@ -19,10 +19,10 @@ from radapter.data.pairs.equivalence import warn_if_large
 from radapter.data.pairs.kinds import pair_source
 from radapter.data.pairs.long_captions import long_captions
 from radapter.data.pairs.pair_set import joined
-from radapter.data.shards.plan import check_places
 from radapter.data.shards.stream import (
     ShardStream,
     StreamSource,
+    check_places,
     open_labelled_stream,
     open_pair_stream,
 )
@@ -161,20 +161,8 @@ def _pair_stream(config: RetrievalRunConfig) -> ShardStream:
             f"train.per_group must be at most {train.most_captions} for a stream, the captions of the image that "
             f"has most. Got {per_group}. Give fewer."
         )
-    _check_stream(train, images=config.train.batch_size // (per_group or 1))
+    check_places(train, per_step=config.train.batch_size // (per_group or 1), world_size=launched())
     return train
-
-
-def _check_stream(stream: ShardStream, *, images: int) -> None:
-    """Raises ConfigError where the processes cannot share the shards, or `images` a step."""
-    check_places(
-        shards=len(stream.shards.counts),
-        per_step=images,
-        samples=len(stream),
-        world_size=launched(),
-        readers=stream.readers,
-        where=str(stream.shards.folder),
-    )
 
 
 def _check_batches(train: PairSet, settings: RetrievalTrainConfig) -> None:
@@ -211,7 +199,7 @@ def _classification_suite(config: RunConfig) -> ClassificationSuite:
         train = open_labelled_stream(
             data.train, classnames=given, rename=data.rename, name="train", reading=config.reading
         )
-        _check_stream(train, images=config.train.batch_size)
+        check_places(train, per_step=config.train.batch_size, world_size=launched())
     else:
         train = read(data.train, classnames=given, name="train")
     names = train.classnames

@@ -12,7 +12,7 @@ from radapter.config.shifted import shifted_sources
 from radapter.data import MinedRegions, PairedMaskDataset, open_masks, open_pairs
 from radapter.data.masks.kinds import mask_source
 from radapter.data.paths import place
-from radapter.data.region_sources import FromMasksSource, MinedSource, MineSource
+from radapter.data.regions import FromMasksSource, MinedSource, MineSource
 from radapter.data.source import written
 from radapter.errors import ConfigError, did_you_mean
 from radapter.models import DualEncoder, fingerprint

@@ -10,7 +10,7 @@ from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, Comm
 from radapter.config.sources import CorruptedCopy, NamedMaskSources, ShiftedMaskSource
 from radapter.data.masks.kinds import MASKS, MaskDataSource
 from radapter.data.paths import PATH_OR_NAME
-from radapter.data.region_sources import RegionDataSource
+from radapter.data.regions import RegionDataSource
 from radapter.data.source import Source
 from radapter.methods import SEGMENTATION
 

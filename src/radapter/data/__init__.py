@@ -5,9 +5,9 @@ labelled/         images with a class each: the set, its readers, the layouts of
 pairs/            images with captions: the set, its readers, grouped batches
 masks/            images with a class for every pixel: the set, its readers, the layouts of public sets
 shards/           any of these sets in tar files of 1 GB, and training from them in sequence
-regions.py        regions cut out of images with a noun each, as 'radapter mine' writes them
+regions.py        regions cut out of images with a noun each, and the kinds of their sources
 source.py         a source of data, whose kinds are typed models; paths.py, wording.py: its paths and its errors
-region_sources.py, world_scenes.py   the kinds of source of regions, and scenes of the embedded world
+world_scenes.py   scenes of the synthetic benchmark
 splits.py         splits by content; dividing.py: one source as training, validation and test set
 columns.py, text_tables.py, tars.py   containers that several readers open
 loading/, in_threads.py, memory.py     batches
@@ -15,7 +15,8 @@ loading/, in_threads.py, memory.py     batches
 
 from radapter.data.labelled.classification import ClassificationSet, array_set
 from radapter.data.labelled.opening import open_classification
-from radapter.data.loading import Batch, EvalLoader, ImageSet, TrainLoader, batches
+from radapter.data.loading import Batch, ImageSet
+from radapter.data.loading.loaders import EvalLoader, TrainLoader
 from radapter.data.masks.opening import open_masks
 from radapter.data.masks.paired import IGNORE, MaskedImage, PairedMaskDataset
 from radapter.data.memory import Memory
@@ -48,7 +49,6 @@ __all__ = [
     "Reading",
     "TrainLoader",
     "array_set",
-    "batches",
     "decode",
     "open_classification",
     "open_masks",

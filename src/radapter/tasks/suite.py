@@ -10,6 +10,7 @@ from torch import Tensor
 
 from radapter.data import ImageSet, Memory, TrainLoader
 from radapter.data.loading import BatchSampler, KnownSet, Loader
+from radapter.data.pictures.augment import Augmentation
 from radapter.data.shards.stream import ShardStream
 from radapter.data.shards.stream_loader import StreamLoader
 from radapter.errors import LeakError
@@ -167,11 +168,9 @@ def train_loader(
     return TrainLoader(
         samples,
         encoder.preprocess,
-        image_size=encoder.image_size,
+        _augmentation(encoder, recipe, task),
         batch_size=recipe.batch_size if sampler is None else None,
         seed=seed,
-        crop_scale=recipe.crop_scale,
-        flip=FLIPPED[task] if recipe.flip is None else recipe.flip,
         max_bad=recipe.max_bad,
         workers=recipe.workers,
         memory=memory,
@@ -194,18 +193,19 @@ def stream_loader(
     return StreamLoader(
         stream,
         encoder.towers.preprocess,  # without the weights: it is sent to reader processes
-        image_size=encoder.image_size,
+        _augmentation(encoder, recipe, task),
         batch_size=recipe.batch_size,
         seed=seed,
         per_image=per_image,
-        crop_scale=recipe.crop_scale,
-        flip=FLIPPED[task] if recipe.flip is None else recipe.flip,
         max_bad=recipe.max_bad,
         workers=recipe.workers,
-        rank=processes.rank,
-        world_size=processes.size,
-        together=processes.together,
+        processes=processes,
     )
+
+
+def _augmentation(encoder: DualEncoder, recipe: Recipe, task: TaskName) -> Augmentation:
+    flip = FLIPPED[task] if recipe.flip is None else recipe.flip
+    return Augmentation(encoder.image_size, recipe.crop_scale, flip)
 
 
 def eval_loaders(

@@ -129,12 +129,12 @@ def test_leaving_several_domains_out_leaves_the_rest(tmp_path, layout):
 
 
 def test_groups_follow_their_pictures_into_subsets_and_batches(tmp_path):
-    from radapter.data import batches
+    from radapter.data import EvalLoader
 
     dataset = opened("office-home", layouts.office_home(tmp_path))
     last = dataset.subset([4, 0])
     assert last.groups.tolist() == [dataset.groups[4], dataset.groups[0]]
-    (batch,) = batches(last, lambda image: torch.zeros(3, 2, 2), batch_size=4)
+    (batch,) = EvalLoader(last, lambda image: torch.zeros(3, 2, 2), batch_size=4)
     assert batch.groups.tolist() == last.groups.tolist()
 
 

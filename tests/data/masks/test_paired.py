@@ -217,13 +217,13 @@ def test_options_that_contradict_are_refused(folders, options, said):
         opened(folders, **options)
 
 
-def test_a_folder_beside_a_holder_is_refused(folders):
+def test_a_folder_beside_a_sequence_is_refused(folders):
     maps = ArrayMaps(torch.zeros(2, 2, 3).int(), name="drawn")
-    with pytest.raises(ConfigError, match="both be folders, or both holders"):
+    with pytest.raises(ConfigError, match="both be folders, or both sequences"):
         PairedMaskDataset(folders / "images", maps, CLASSES)
 
 
-def test_holders_of_different_lengths_are_refused():
+def test_sequences_of_different_lengths_are_refused():
     pictures = ArrayPictures(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), name="drawn")
     with pytest.raises(DataError, match="2 images, 1 masks"):
         PairedMaskDataset(pictures, ArrayMaps(torch.ones(1, 4, 5).int(), name="drawn"), ["a", "b"])
@@ -248,14 +248,16 @@ def test_endings_pair_files_and_leave_others_out(tmp_path):
     save(tmp_path / "images" / "town" / "t_1_left.png", [[0]])
     for ending in ("ids", "colour"):
         save(tmp_path / "masks" / "town" / f"t_1_{ending}.png", [[0]])
-    (pair,) = paired_files(tmp_path / "images", tmp_path / "masks", image_ending="_left", mask_ending="_ids")
-    assert (pair.id, pair.mask) == ("town/t_1", str(tmp_path / "masks" / "town" / "t_1_ids.png"))
+    _, masks, ids = paired_files(
+        tmp_path / "images", tmp_path / "masks", image_ending="_left", mask_ending="_ids"
+    )
+    assert ids == ["town/t_1"]
+    assert masks.where(0) == str(tmp_path / "masks" / "town" / "t_1_ids.png")
 
 
 def test_a_list_chooses_images_and_their_order(folders):
-    pairs = paired_files(folders / "images", folders / "masks", ids=["sub/b"])
-    assert [pair.id for pair in pairs] == ["sub/b"]
+    assert paired_files(folders / "images", folders / "masks", ids=["sub/b"]).ids == ["sub/b"]
     with pytest.raises(DataError, match="'c'"):
         paired_files(folders / "images", folders / "masks", ids=["c"])
-    with pytest.raises(DataError, match="names none"):
+    with pytest.raises(DataError, match="is empty"):
         paired_files(folders / "images", folders / "masks", ids=[])

@@ -6,6 +6,7 @@ import torch
 
 from radapter.data import EvalLoader, TrainLoader
 from radapter.data.pairs.pair_set import PairSet, joined
+from radapter.data.pictures.augment import Augmentation
 from radapter.data.pictures.pictures import ArrayPictures
 from radapter.errors import DataError
 
@@ -128,7 +129,7 @@ def test_the_evaluation_loader_takes_a_set(three):
 
 def test_the_training_loader_takes_its_samples(three):
     samples = three.samples()
-    loader = TrainLoader(samples, as_tensor, image_size=2, batch_size=2, seed=0, crop_scale=None)
+    loader = TrainLoader(samples, as_tensor, Augmentation(2, crop_scale=None), batch_size=2, seed=0)
     batches = list(loader.epoch(0))
     drawn = torch.cat([batch.indices for batch in batches])
     assert sorted(drawn.tolist()) == [0, 1, 2, 3, 4]

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import RandomResizedCrop
 
-from radapter.data.pictures.augment import crop_box, draws, random_crop, random_flip
+from radapter.data.pictures.augment import CROP_SCALE, Augmentation, crop_box, draws
 
 _KEYS = torch.tensor([3, -7, 2**62])
 
@@ -15,6 +15,10 @@ def _ramp(width, height):
     across = np.broadcast_to(np.linspace(0, 255, width), (height, width))
     down = np.broadcast_to(np.linspace(0, 255, height)[:, None], (height, width))
     return Image.fromarray(np.stack([across, down, across], -1).astype(np.uint8))
+
+
+def cropped(image, draw, *, size, scale=CROP_SCALE):
+    return Augmentation(size, scale, flip=False)(image, draw)
 
 
 def test_draws_depend_on_the_key_not_the_place():
@@ -29,19 +33,17 @@ def test_draws_change_with_seed_and_epoch():
 
 def test_whole_crop_of_a_square_changes_nothing():
     image = _ramp(16, 16)
-    crop = random_crop(image, [0.5] * 5, size=16, scale=(1, 1), ratio=(1, 1))
+    crop = cropped(image, [0.5] * 5, size=16, scale=(1, 1))
     assert np.array_equal(np.asarray(crop), np.asarray(image))
 
 
 def test_crop_is_a_square_of_the_wanted_size():
-    assert random_crop(_ramp(40, 25), [0.1, 0.9, 0.3, 0.7, 0.2], size=17).size == (17, 17)
+    assert cropped(_ramp(40, 25), [0.1, 0.9, 0.3, 0.7, 0.2], size=17).size == (17, 17)
 
 
 def test_place_moves_the_crop():
     image = _ramp(64, 64)
-    crops = [
-        random_crop(image, [0.0, 0.5, left, 0.5, 0.0], size=8, scale=(0.25, 0.25)) for left in (0.0, 0.999)
-    ]
+    crops = [cropped(image, [0.0, 0.5, left, 0.5, 0.0], size=8, scale=(0.25, 0.25)) for left in (0.0, 0.999)]
     assert crops[0].getpixel((0, 4))[0] < 20
     assert crops[1].getpixel((7, 4))[0] > 235
 
@@ -49,7 +51,7 @@ def test_place_moves_the_crop():
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (3, 2)])
 def test_smallest_pictures_can_be_cropped(size):
     for draw in torch.rand(20, 5, generator=torch.Generator().manual_seed(0)).tolist():
-        assert random_crop(_ramp(*size), draw, size=4, scale=(0.08, 1.0)).size == (4, 4)
+        assert cropped(_ramp(*size), draw, size=4, scale=(0.08, 1.0)).size == (4, 4)
 
 
 _SCALES = [(0.9, 1.0), (0.5, 0.9), (0.08, 1.0), (0.9, 0.9), (1.0, 1.0)]
@@ -103,5 +105,6 @@ def test_crops_of_a_square_have_the_published_figures():
 
 def test_half_are_flipped():
     image = _ramp(2, 1)  # dark left, bright right
-    first = [random_flip(image, draw).getpixel((0, 0))[0] for draw in draws(0, 0, torch.arange(400)).tolist()]
+    flip = Augmentation(2, crop_scale=None)
+    first = [flip(image, draw).getpixel((0, 0))[0] for draw in draws(0, 0, torch.arange(400)).tolist()]
     assert 160 < first.count(255) < 240  # four standard deviations

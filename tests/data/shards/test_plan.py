@@ -1,17 +1,21 @@
 """Who reads what: everybody as much, every sample once, whatever the sizes and the numbers."""
 
+from pathlib import Path
+
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from radapter.data.shards.plan import (
     Segment,
-    check_places,
     reader_stretch,
     segments,
     shard_order,
     stretch,
 )
+from radapter.data.shards.sizes import Shards
+from radapter.data.shards.stream import ShardStream, check_places
 from radapter.errors import ConfigError
 from radapter.processes import share
 
@@ -77,31 +81,27 @@ def test_the_order_of_shards_is_drawn_anew_for_every_epoch_and_seed():
     assert shard_order(8, 0, 1) == shard_order(8, 0, 1)
 
 
-def places(**changed):
-    return {
-        "shards": 4,
-        "per_step": 8,
-        "samples": 100,
-        "world_size": 2,
-        "readers": 2,
-        "where": "DIR",
-    } | changed
+def stream(*, shards=4, samples=100, readers=2):
+    counts = {f"{number}.tar": samples if number == 0 else 0 for number in range(shards)}
+    found = Shards(Path("DIR"), counts, {}, {}, shard_size=1, items=1, of=1)
+    return ShardStream("name", found, torch.zeros(0), readers=readers)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "per_step", "said"),
     [
         (
             {"shards": 3},
+            8,
             "4 for 2 processes with 2 readers each. 'DIR' has 3. Start fewer, or write smaller shards",
         ),
-        ({"shards": 1, "readers": 0}, "2 for 2 processes. 'DIR' has 1"),
-        ({"per_step": 9}, "a multiple of 2 images. Got 9. Use 10"),
-        ({"samples": 1}, "an image for each of 2 processes"),
+        ({"shards": 1, "readers": 0}, 8, "2 for 2 processes. 'DIR' has 1"),
+        ({}, 9, "a multiple of 2 images. Got 9. Use 10"),
+        ({"samples": 1}, 8, "an image for each of 2 processes"),
     ],
 )
-def test_what_cannot_be_shared_is_refused_with_its_remedy(changed, said):
-    check_places(**places())
+def test_what_cannot_be_shared_is_refused_with_its_remedy(changed, per_step, said):
+    check_places(stream(), per_step=8, world_size=2)
     with pytest.raises(ConfigError) as caught:
-        check_places(**places(**changed))
+        check_places(stream(**changed), per_step=per_step, world_size=2)
     assert said in str(caught.value)

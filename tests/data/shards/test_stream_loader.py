@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,16 +16,18 @@ import torch
 from PIL import Image
 
 from radapter.data import TrainLoader, open_classification, open_pairs
+from radapter.data.pictures.augment import Augmentation
 from radapter.data.shards import SIZES
-from radapter.data.shards.exporting import export_labelled, export_pairs
+from radapter.data.shards.exporting import export_shards
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.data.shards.stream_loader import StreamLoader
 from radapter.errors import ConfigError, DataError, ReaderError
 from radapter.models import load
-from radapter.processes import STOPPING
+from radapter.processes import ALONE, STOPPING
 from radapter.tasks.suite import Recipe, stream_loader
 
 IMAGES = 26
+AUGMENT = Augmentation(24)
 
 
 def as_tensor(image):
@@ -44,7 +47,7 @@ def pairs():
 @pytest.fixture(scope="module")
 def folder(labelled, tmp_path_factory):
     path = tmp_path_factory.mktemp("labelled") / "shards"
-    written = export_labelled(labelled, path, source="world", shard_size=30_000)
+    written = export_shards(labelled, path, source="world", shard_size=30_000)
     assert len(written.counts) == 7
     return path
 
@@ -52,13 +55,18 @@ def folder(labelled, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pair_folder(pairs, tmp_path_factory):
     path = tmp_path_factory.mktemp("pairs") / "shards"
-    export_pairs(pairs, path, source="world", join_captions=True, shard_size=30_000)
+    export_shards(pairs, path, source="world", join_captions=True, shard_size=30_000)
     return path
 
 
-def loader(folder, *, opened=open_labelled_stream, stream=None, **options):
+def loader(folder, *, opened=open_labelled_stream, stream=None, augment=AUGMENT, **options):
     dataset = opened({"stream": str(folder), "buffer": 5, **(stream or {})})
-    return StreamLoader(dataset, as_tensor, **{"image_size": 24, "batch_size": 4, "seed": 3} | options)
+    return StreamLoader(dataset, as_tensor, augment, **{"batch_size": 4, "seed": 3} | options)
+
+
+def process(rank, size):
+    """One of several processes that is not connected to the others: its batches can be read, not their counts."""
+    return SimpleNamespace(rank=rank, size=size, together=ALONE.together)
 
 
 def seen(batches):
@@ -86,7 +94,7 @@ def same(first, second):
 
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_an_epoch_holds_what_an_epoch_of_the_listed_set_holds_pixel_for_pixel(labelled, folder, epoch):
-    listed = TrainLoader(labelled, as_tensor, image_size=24, batch_size=4, seed=3)
+    listed = TrainLoader(labelled, as_tensor, AUGMENT, batch_size=4, seed=3)
     assert seen(loader(folder).epoch(epoch)) == seen(listed.epoch(epoch))
 
 
@@ -115,7 +123,7 @@ def test_an_epoch_continued_in_its_middle_is_the_rest_of_it(folder, readers, sta
 def test_what_was_used_before_is_not_decoded_again(folder):
     decoded = []
     stream = loader(folder)
-    stream._prepared._preprocess = lambda image: decoded.append(1) or as_tensor(image)
+    stream._preprocess = lambda image: decoded.append(1) or as_tensor(image)
     assert len(list(stream.epoch(0, start_step=5))) == 2
     assert len(decoded) == 6
 
@@ -133,7 +141,7 @@ def test_a_buffer_of_one_leaves_the_samples_of_a_shard_in_order(folder):
 
 @pytest.mark.parametrize("options", [{"crop_scale": None}, {"flip": False}])
 def test_crops_and_flips_can_be_left_out(folder, options):
-    assert seen(loader(folder, **options).epoch(0)) != seen(loader(folder).epoch(0))
+    assert seen(loader(folder, augment=Augmentation(24, **options)).epoch(0)) != seen(loader(folder).epoch(0))
 
 
 # --- several processes and readers -------------------------------------------------------------------------------
@@ -143,19 +151,19 @@ def test_crops_and_flips_can_be_left_out(folder, options):
 @pytest.mark.parametrize("world_size", [1, 2])
 def test_processes_and_readers_share_an_epoch(labelled, folder, world_size, readers):
     parts = [
-        list(loader(folder, stream={"readers": readers}, rank=rank, world_size=world_size).epoch(0))
+        list(loader(folder, stream={"readers": readers}, processes=process(rank, world_size)).epoch(0))
         for rank in range(world_size)
     ]
     assert [len(part) for part in parts] == [7] * world_size
     together = [seen(part) for part in parts]
     assert sum(map(len, together)) == IMAGES
-    listed = TrainLoader(labelled, as_tensor, image_size=24, batch_size=4, seed=3)
+    listed = TrainLoader(labelled, as_tensor, AUGMENT, batch_size=4, seed=3)
     assert {n: s for part in together for n, s in part.items()} == seen(listed.epoch(0))
 
 
 def test_every_process_has_its_share_of_each_step(folder):
     sizes = [
-        [len(batch) for batch in loader(folder, rank=r, world_size=3, batch_size=9).epoch(0)]
+        [len(batch) for batch in loader(folder, processes=process(r, 3), batch_size=9).epoch(0)]
         for r in range(3)
     ]
     assert sizes == [[3, 3, 3], [3, 3, 3], [3, 3, 2]]
@@ -172,7 +180,7 @@ def test_a_reader_that_is_killed_is_told_with_the_remedy_between_two_batches(fol
     assert signal.getsignal(signal.SIGCHLD) is torch_s  # else it raises in the middle of a step
     (reader,) = readers_of_this_process() - before
     os.kill(reader, signal.SIGKILL)
-    with pytest.raises(ReaderError, match=r"One was killed: .* memory ran out: give fewer 'readers'"):
+    with pytest.raises(ReaderError, match=r"One was killed: .* memory ran out: set fewer 'readers'"):
         list(batches)
 
 
@@ -239,7 +247,7 @@ def test_readers_that_are_not_forked_change_nothing(folder):
 
 def test_fewer_shards_than_readers_are_refused(folder):
     with pytest.raises(ConfigError, match="a shard for each that reads, 8 for 4 processes with 2 readers"):
-        loader(folder, stream={"readers": 2}, rank=0, world_size=4)
+        loader(folder, stream={"readers": 2}, processes=process(0, 4))
 
 
 @pytest.mark.parametrize("readers", [0, 2])
@@ -284,7 +292,7 @@ def test_target_classes_are_those_of_the_whole_set(pairs, pair_folder):
 
 def test_all_captions_of_an_image_are_the_pairs_of_the_listed_set_pixel_for_pixel(pairs, pair_folder):
     batches = list(pair_loader(pair_folder, per_image=5, batch_size=20).epoch(2))
-    listed = TrainLoader(pairs.samples(), as_tensor, image_size=24, batch_size=20, seed=3)
+    listed = TrainLoader(pairs.samples(), as_tensor, AUGMENT, batch_size=20, seed=3)
     expected = sorted(
         (pairs.captions[index], int(batch.labels[row]), batch.pixels[row].numpy().tobytes())
         for batch in listed.epoch(2)
@@ -326,7 +334,7 @@ def damaged(tmp_path):
         if number in (2, 7):
             file.write_bytes(file.read_bytes()[:60])
     dataset = open_classification(str(tmp_path / "photos"))
-    export_labelled(dataset, tmp_path / "shards", source="photos", shard_size=9_000)
+    export_shards(dataset, tmp_path / "shards", source="photos", shard_size=9_000)
     return tmp_path / "shards"
 
 
@@ -357,7 +365,7 @@ def test_too_many_unreadable_pictures_end_the_epoch(damaged):
 
 
 def test_a_batch_without_a_readable_picture_is_an_error(damaged):
-    with pytest.raises(DataError, match="must have a readable picture in each step"):
+    with pytest.raises(DataError, match="must have a readable image in each step"):
         list(loader(damaged, batch_size=1, max_bad=0.5).epoch(0))
 
 
@@ -405,7 +413,7 @@ def test_a_wrong_setting_is_refused(folder, spec, said):
 def test_labels_are_those_of_the_training_classes(labelled, folder):
     names = tuple(reversed(labelled.classnames))
     dataset = open_labelled_stream({"stream": str(folder)}, classnames=("another", *names))
-    stream = StreamLoader(dataset, as_tensor, image_size=24, batch_size=4, seed=3)
+    stream = StreamLoader(dataset, as_tensor, AUGMENT, batch_size=4, seed=3)
     for batch in stream.epoch(0):
         for label, index in zip(batch.labels.tolist(), batch.indices.tolist(), strict=True):
             assert dataset.classnames[label] == labelled.classnames[labelled.labels[index]]

@@ -129,5 +129,5 @@ def test_unreadable_images_are_skipped_up_to_max_bad(tmp_path, captioned, named,
     assert len(regions) == named.total - len(named.of_images[1].ids)
     assert "image 1 is damaged" in caplog.text
     assert measured_floors(damaged, named, matcher, images=2) != NONE
-    with pytest.raises(DataError, match=r"at most 1\.00% of the pictures may be unreadable"):
+    with pytest.raises(DataError, match=r"at most 1\.00% of the images may be unreadable"):
         mined(tmp_path / "none", damaged, named, matcher, max_bad=0.01)

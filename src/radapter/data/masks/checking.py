@@ -1,93 +1,79 @@
-"""What a set of masked pictures holds, before anything is trained on it: pixels per class, sizes, what does not fit.
+"""Checks a set of masked images before training: pixels per class, image sizes, and items that are not usable.
 
-Masks must be decoded for that, so that it is found on a sample that is spread evenly over the set, unless all of it
-is asked for.
+Masks must be decoded for this, so a sample is checked, spread evenly over the set, unless all of it is requested.
 """
 
 import collections
-import functools
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
-from radapter.data.masks.paired import IGNORE, PairedMaskDataset
+from radapter.data.masks.label_maps import IGNORE
+from radapter.data.masks.paired import PairedMaskDataset
 from radapter.data.pictures.sampling import looked_at, spread
 from radapter.data.splits import UNREADABLE, Progress
 from radapter.errors import DataError, ImageError
 
 SAMPLE = 300
-"""Pictures that are decoded with their masks where not all are."""
+"""Default number of images that are decoded with their masks."""
 
 
 @final
 @dataclass(frozen=True)
 class MaskFindings:
-    """What was found in a set of N masked pictures.
+    """What was found in a set; all but `images` and `copies` refers to the decoded images."""
 
-    Attributes:
-        images: N.
-        decoded: pictures that were decoded with their masks, or tried.
-        unusable: what is wrong with each that is damaged, or whose mask has another size.
-        strange: what is wrong with each whose mask has a value that is neither a class nor ignored: a run stops.
-        pixels: class name -> its pixels among the decoded, in the order of the class list.
-        showing: class name -> decoded pictures that show it.
-        ignored: pixels among the decoded that have no class.
-        copies: pictures that repeat an earlier one, by content, among all.
-        widths: (lowest, highest) in pixels among the decoded; None where none was.
-        heights: the same.
-    """
-
-    images: int
-    decoded: int
-    unusable: tuple[str, ...]
-    strange: tuple[str, ...]
-    pixels: dict[str, int]
-    showing: dict[str, int]
-    ignored: int
-    copies: int
-    widths: tuple[int, int] | None
+    images: int  # in the whole set
+    decoded: int  # images that were decoded with their masks, or tried
+    unusable: tuple[str, ...]  # errors of damaged images and masks, and of masks of another size
+    strange: tuple[str, ...]  # errors of masks with a value that is neither a class nor ignored: a run stops
+    pixels: dict[str, int]  # by class name, in the order of the class list
+    showing: dict[str, int]  # images that show a class, by its name
+    ignored: int  # pixels without a class
+    copies: int  # images of the whole set that repeat an earlier one, by content
+    widths: tuple[int, int] | None  # (lowest, highest) in pixels; None if none was decoded
     heights: tuple[int, int] | None
 
     @property
     def total(self) -> int:
-        """Decoded pixels, the ignored ones among them."""
+        """Decoded pixels, including the ignored ones."""
         return sum(self.pixels.values()) + self.ignored
 
 
 class _Look(NamedTuple):
-    """pixels: (C + 1,), int64, the ignored ones first."""
-
     size: tuple[int, int]
-    pixels: Tensor
+    pixels: Tensor  # (C + 1,), int64, ignored pixels first
 
 
 def look_at_masks(
     dataset: PairedMaskDataset, *, sample: int | None = SAMPLE, progress: Progress | None = None
 ) -> MaskFindings:
-    """Counts what a set holds and decodes a sample of it.
+    """Counts what a set holds, decoding an evenly spread `sample` of it, or all if None.
 
-    Args:
-        dataset: the set; nothing of it is changed.
-        sample: how many pictures are decoded, spread evenly; None decodes all. Those whose bytes could not be
-            read when they were hashed are always tried.
-        progress: told (done, all) while pictures are decoded.
+    Images whose bytes could not be read when they were hashed are always tried.
     """
-    chosen = spread(dataset.keys, sample)
-    looks = list(looked_at(functools.partial(_look_at, dataset), chosen, progress=progress))
-    seen = [look for look in looks if isinstance(look, _Look)]
     classes = len(dataset.classnames)
+
+    def look_at(index: int) -> _Look | DataError:
+        try:
+            image, labels, _ = dataset[index]
+        except DataError as error:
+            return error
+        return _Look(image.size, torch.bincount(labels.flatten() - IGNORE, minlength=classes + 1))
+
+    looks = list(looked_at(look_at, spread(dataset.keys, sample), progress=progress))
+    seen = [look for look in looks if isinstance(look, _Look)]
+    errors = [look for look in looks if isinstance(look, DataError)]
     counts = torch.stack([look.pixels for look in seen]) if seen else torch.zeros(0, classes + 1).long()
     readable = [key for key in dataset.keys.tolist() if key != UNREADABLE]
     widths, heights = zip(*(look.size for look in seen), strict=True) if seen else ((), ())
     return MaskFindings(
         images=len(dataset),
         decoded=len(looks),
-        unusable=tuple(str(look) for look in looks if isinstance(look, ImageError)),
-        strange=tuple(
-            str(look) for look in looks if isinstance(look, DataError) and not isinstance(look, ImageError)
-        ),
+        unusable=tuple(str(error) for error in errors if isinstance(error, ImageError)),
+        strange=tuple(str(error) for error in errors if not isinstance(error, ImageError)),
         pixels=dict(zip(dataset.classnames, counts.sum(0)[1:].tolist(), strict=True)),
         showing=dict(zip(dataset.classnames, (counts > 0).sum(0)[1:].tolist(), strict=True)),
         ignored=int(counts[:, 0].sum()),
@@ -95,12 +81,3 @@ def look_at_masks(
         widths=(min(widths), max(widths)) if seen else None,
         heights=(min(heights), max(heights)) if seen else None,
     )
-
-
-def _look_at(dataset: PairedMaskDataset, index: int) -> _Look | DataError:
-    """What one picture and its mask hold, or what is wrong with them."""
-    try:
-        image, labels, _ = dataset[index]
-    except DataError as error:
-        return error
-    return _Look(image.size, torch.bincount(labels.flatten() - IGNORE, minlength=len(dataset.classnames) + 1))

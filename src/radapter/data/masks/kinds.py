@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from radapter.data.masks.described import MaskFolderSource, MaskParquetSource
 from radapter.data.masks.layouts import MaskLayoutSource
-from radapter.data.masks.source import MaskSource
+from radapter.data.masks.source import MaskFolderSource, MaskParquetSource, MaskSource
 from radapter.data.masks.world import MaskWorldSource
 from radapter.data.source import Spec, checked, source_type
 
@@ -20,11 +19,6 @@ _ADAPTER: TypeAdapter[MaskDataSource] = TypeAdapter(MaskDataSource)
 
 
 def mask_source(spec: Spec) -> MaskSource:
-    """A source of masked images, from a mapping as in run.yaml, or one of the kinds.
-
-    Raises:
-        ConfigError: a key or value is unknown, missing or out of range.
-    """
-    source = checked(spec, _ADAPTER)
-    assert isinstance(source, MaskSource)
+    """A source from a mapping as in run.yaml, or from one of the kinds; raises ConfigError as `checked`."""
+    source: MaskSource = checked(spec, _ADAPTER)
     return source

@@ -1,4 +1,4 @@
-"""Masked and captioned scenes of the embedded world, drawn when opened, kept in memory."""
+"""Masked and captioned scenes of the embedded world, drawn when opened and kept in memory."""
 
 from pydantic import Field
 
@@ -26,12 +26,7 @@ class MaskWorldSource(MaskSource):
     )
 
     def read(self, reading: Reading) -> PairedMaskDataset:
-        """Draws the scenes, with the world's own captions; nothing of `reading` acts on them.
-
-        Raises:
-            ConfigError: `correlation` is given for a split that has none.
-            DataError: the split or a style is unknown, or styles are given for another split than "scenes".
-        """
+        """Draws the scenes with the world's own captions; `reading` has no effect."""
         drawn, name, pictures = drawn_scenes(
             self.world,
             seed=self.seed,

@@ -1,4 +1,4 @@
-"""Counting pictures that cannot be decoded, and ending the run when they are too many."""
+"""Counts images that cannot be decoded, and ends the run if there are too many."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -28,39 +28,26 @@ def skipped_images() -> Iterator[Mapping[str, set[int]]]:
 
 @final
 class BadImages:
-    """The unreadable pictures of one set, each logged and counted once.
-
-    Args:
-        name: the set's name, for messages.
-        total: pictures in the set.
-        max_bad: the fraction that may be unreadable.
-    """
+    """The unreadable images of one set of `total`; a fraction of `max_bad` is allowed. Each is counted once."""
 
     def __init__(self, name: str, total: int, *, max_bad: float = MAX_BAD) -> None:
         if not 0 <= max_bad <= 1:
-            raise ConfigError(f"max_bad must be in [0, 1]. Got {max_bad}.")
-        self._name = name
-        self._total = total
-        self._max_bad = max_bad
-        self._messages: dict[int, str] = {}
-
-    @property
-    def messages(self) -> Mapping[int, str]:
-        """What is wrong with each, by its index in the set."""
-        return self._messages
+            raise ConfigError(f"max_bad must be in [0, 1], got {max_bad}.")
+        self._name, self._total, self._max_bad = name, total, max_bad
+        self.messages: dict[int, str] = {}  # by index in the set
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self.messages)
 
     def add(self, index: int, error: ImageError) -> None:
-        """Counts the picture at `index`, once however often it is met, and logs the first few.
+        """Counts the image at `index` and logs the first few; an image that was counted before changes nothing.
 
         Raises:
-            DataError: more than the allowed fraction of the set is unreadable; the message shows the first three.
+            DataError: More than the allowed fraction of the set is unreadable.
         """
-        if index in self._messages:
+        if index in self.messages:
             return
-        self._messages[index] = str(error)
+        self.messages[index] = str(error)
         for skipped in _counting:
             skipped.setdefault(self._name, set()).add(index)
         if len(self) <= SHOWN:
@@ -68,9 +55,9 @@ class BadImages:
         elif len(self) == SHOWN + 1:
             _log.warning("skipped: further images of '%s'. They are counted, not listed.", self._name)
         if len(self) > self._max_bad * self._total:
-            shown = " | ".join(list(self._messages.values())[:SHOWN])
+            shown = " | ".join(list(self.messages.values())[:SHOWN])
             raise DataError(
-                f"at most {self._max_bad:.2%} of the pictures may be unreadable (max_bad). Of the {self._total} "
-                f"in '{self._name}' at least {len(self)} are: {shown} Repair the data, or raise "
-                "max_bad: data.max_bad in run.yaml, --max-bad of evaluate, shards and mine."
+                f"at most {self._max_bad:.2%} of the images may be unreadable (max_bad). Of the {self._total} in "
+                f"'{self._name}' at least {len(self)} are: {shown} Repair the data, or raise max_bad: data.max_bad "
+                "in run.yaml, --max-bad of evaluate, shards and mine."
             )

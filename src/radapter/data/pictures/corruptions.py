@@ -1,27 +1,27 @@
-"""The 15 corruptions of ImageNet-C, drawn when a picture is read, for any picture.
+"""The 15 corruptions of ImageNet-C for images of any size, applied when an image is read.
 
 Source: Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
 ICLR 2019, and `imagenet_c/corruptions.py` of hendrycks/robustness, 8190fe3. Severities and constants are those of
-that code, except in elastic_transform. Published numbers use ImageNet-C's own files: these corruptions are alike,
-not the same. The differences are:
+that code, except in elastic_transform. Published numbers use ImageNet-C's own files: these corruptions are similar,
+not identical. The differences are:
 
 | corruption | released code | here |
 |---|---|---|
-| all | images of 224 pixels; global NumPy random numbers | any size; random numbers of the image's content |
-| all | results are cut off to whole levels | results are rounded |
+| all | images of 224 pixels; global NumPy random numbers | any size; random numbers from the image's content |
+| all | results are truncated to whole levels | results are rounded |
 | defocus_blur | a disk of whole pixels, blurred by 3 or 5 pixels | a blur, then a disk whose rim counts in part |
-| glass_blur | neighbours are swapped one by one | every pixel is read from a near place |
+| glass_blur | neighbours are swapped one by one | every pixel is read from a nearby place |
 | motion_blur, snow | ImageMagick's motion blur | a half Gaussian along the direction |
 | zoom_blur, snow | zooms a square crop of whole pixels | zooms around the centre, between pixels |
-| snow | the layer of flakes has 256 levels | it is not rounded |
+| snow | the layer of flakes has 256 levels | the layer is not rounded |
 | frost | photographs of frost | needles and a film, drawn |
 | fog | diamond-square noise | bicubic noise of the same decay |
 | elastic_transform | a random affine map, then a displacement | a displacement with constants of our own |
 
 The constants are for images of 224 pixels. Lengths are multiplied by unit = short side / 224, and the grains of
-noise are unit pixels wide where unit is above 1, so that a severity looks alike at any size. Random numbers depend
-on the image's content, the seed and the type alone, so that a severity differs from the next in its constants only.
-In here a picture is (H, W, 3), float64, in [0, 1].
+noise are unit pixels wide if unit is above 1, so that a severity looks alike at any size. Random numbers depend only
+on the image's content, the seed and the type, so that two severities differ only in their constants. In this file an
+image x is (H, W, 3), float64, in [0, 1].
 """
 
 import io
@@ -32,19 +32,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from radapter.data.pictures.arrays import (
-    Array,
-    blurred,
-    enlarged,
-    filtered,
-    grains,
-    moved,
-    plasma,
-    resized,
-    streaked,
-    unit_of,
-    zoomed,
-)
+from radapter.data.pictures import arrays
+from radapter.data.pictures.arrays import Array, blurred, enlarged, filtered, grains, moved, streaked, unit_of
 from radapter.data.pictures.pictures import ChangedPictures, Pictures
 from radapter.errors import ConfigError, did_you_mean
 
@@ -57,42 +46,21 @@ _LUMA = np.array((0.299, 0.587, 0.114))  # ITU-R BT.601, as cv2.COLOR_RGB2GRAY
 
 
 def corrupted(image: Image.Image, *, key: int, type: str, severity: int, seed: int = 0) -> Image.Image:
-    """Corrupts one image.
-
-    Args:
-        image: RGB, of any size.
-        key: what the image is known by; equal keys draw equal numbers.
-        type: one of CORRUPTIONS, or MIXED.
-        severity: 1 to 5.
-        seed: another one draws other numbers.
-
-    Returns:
-        RGB, of the same size.
+    """Corrupts one RGB image of any size; equal `key` (content hash) and `seed` draw equal random numbers.
 
     Raises:
-        ConfigError: the type or the severity is unknown.
+        ConfigError: `type` is neither MIXED nor one of CORRUPTIONS, or `severity` is not in 1 to 5.
     """
     check_corruption({"type": type, "severity": severity, "seed": seed})
     if type == MIXED:
         type = list(CORRUPTIONS)[_random(key, seed, MIXED).randint(len(CORRUPTIONS))]
-    picture = np.asarray(image.convert("RGB"), dtype=np.float64) / 255
-    changed = CORRUPTIONS[type](picture, severity - 1, _random(key, seed, type))
-    return _as_image(changed)
+    return _as_image(CORRUPTIONS[type](_as_array(image), severity - 1, _random(key, seed, type)))
 
 
 def corrupted_pictures(
     pictures: Pictures, rows: Tensor, keys: Tensor, *, type: str, severity: int, seed: int = 0
 ) -> ChangedPictures:
-    """Pictures that are corrupted when they are read.
-
-    Args:
-        pictures: all of a source.
-        rows: (N,), int64, those that will be asked for.
-        keys: (N,), int64, what they are known by.
-        type: one of CORRUPTIONS, or MIXED.
-        severity: 1 to 5.
-        seed: another one draws other numbers.
-    """
+    """The images at `rows`, (N,) int64, of a source, corrupted by `corrupted` when read; `keys` are their hashes."""
     key_of_row = dict(zip(rows.tolist(), keys.tolist(), strict=True))
     return ChangedPictures(
         pictures,
@@ -101,16 +69,16 @@ def corrupted_pictures(
 
 
 def greyed(pictures: Pictures) -> ChangedPictures:
-    """Pictures without colour: each pixel its luma (ITU-R BT.601) in all three channels."""
+    """Images without colour: the luma of each pixel (ITU-R BT.601) in all three channels."""
     return ChangedPictures(pictures, lambda image, _: image.convert("L").convert("RGB"))
 
 
 def check_corruption(spec: Mapping[str, object]) -> None:
-    """Raises ConfigError unless `spec` is {type: a name, severity: 1 to 5, seed: >= 0, or none}."""
+    """Raises ConfigError unless `spec` is {type: a name, severity: 1 to 5, seed: >= 0}; seed may be left out."""
     for key in spec:
         if key not in _KEYS:
             raise ConfigError(
-                f"corrupt takes the keys {', '.join(_KEYS)}. Got {key!r}.{did_you_mean(str(key), _KEYS)}"
+                f"corrupt takes type, severity, seed. Got {key!r}.{did_you_mean(str(key), _KEYS)}"
             )
     type_, severity, seed = spec.get("type"), spec.get("severity"), spec.get("seed", 0)
     known = (*CORRUPTIONS, MIXED)
@@ -118,10 +86,9 @@ def check_corruption(spec: Mapping[str, object]) -> None:
         raise ConfigError(
             f"type of corrupt must be one of {', '.join(known)}. Got {type_!r}.{did_you_mean(str(type_), known)}"
         )
-    if isinstance(severity, bool) or not isinstance(severity, int) or not 1 <= severity <= 5:
-        raise ConfigError(f"severity of corrupt must be a whole number in [1, 5]. Got {severity!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ConfigError(f"seed of corrupt must be a whole number in [0, {2**32 - 1}]. Got {seed!r}.")
+    for name, value, low, high in (("severity", severity, 1, 5), ("seed", seed, 0, 2**32 - 1)):
+        if type(value) is not int or not low <= value <= high:
+            raise ConfigError(f"{name} of corrupt must be a whole number in [{low}, {high}]. Got {value!r}.")
 
 
 def _random(key: int, seed: int, what: str) -> Random:
@@ -150,13 +117,13 @@ def _defocus_blur(x: Array, level: int, random: Random) -> Array:
     large, soft = ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))[level]
     radius, softness = large * unit_of(x), soft * unit_of(x)
     across = np.arange(-np.ceil(radius + 0.5), np.ceil(radius + 0.5) + 1)
-    # The rim's pixels count in part: without it a radius below 1 blurs nothing.
+    # Pixels of the rim count in part: otherwise a radius below 1 blurs nothing.
     disk = np.clip(radius + 0.5 - np.hypot(across, across[:, None]), 0, 1)
     return filtered(blurred(x, softness), disk)
 
 
 def _glass_blur(x: Array, level: int, random: Random) -> Array:
-    """Every pixel is taken from a near place, again and again."""
+    """Takes every pixel from a nearby place, several times."""
     softness, reach, times = ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2))[level]
     unit, rows, columns = unit_of(x), *np.indices(x.shape[:2], dtype=np.float64)
     x = blurred(x, softness * unit)
@@ -171,14 +138,10 @@ def _motion_blur(x: Array, level: int, random: Random) -> Array:
 
 
 def _zoom_blur(x: Array, level: int, random: Random) -> Array:
-    mean: Array = np.mean([x, *(zoomed(x, zoom) for zoom in _zooms(level))], axis=0)
-    return mean
-
-
-def _zooms(level: int) -> Array:
-    # The released code's own call: the rounding of its end decides how many zooms there are.
+    # The released code's own call of arange: the rounding of its end decides how many zooms there are.
     stop, step = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))[level]
-    return np.arange(1, stop, step)
+    mean: Array = np.mean([x, *(arrays.zoomed(x, zoom) for zoom in np.arange(1, stop, step))], axis=0)
+    return mean
 
 
 def _snow(x: Array, level: int, random: Random) -> Array:
@@ -190,7 +153,7 @@ def _snow(x: Array, level: int, random: Random) -> Array:
         (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
     )[level]
     flakes = enlarged(random.normal(mean, spread, (*grains(x).shape[:2], 1)), x)
-    flakes = np.clip(zoomed(flakes, zoom), 0, 1)
+    flakes = np.clip(arrays.zoomed(flakes, zoom), 0, 1)
     flakes[flakes < floor] = 0
     layer = streaked(flakes, radius * unit_of(x), softness * unit_of(x), angle=random.uniform(-135, -45))
     paler: Array = np.maximum(x, (x @ _LUMA)[:, :, None] * 1.5 + 0.5)
@@ -205,10 +168,8 @@ def _frost(x: Array, level: int, random: Random) -> Array:
     drawing = ImageDraw.Draw(canvas)
     for _ in range(160):
         column, row, angle, bright = random.random_sample(4)
-        length, thickness = (
-            random.uniform(15, 60) * unit_of(x),
-            max(1, round(random.uniform(0.5, 2) * unit_of(x))),
-        )
+        length = random.uniform(15, 60) * unit_of(x)
+        thickness = max(1, round(random.uniform(0.5, 2) * unit_of(x)))
         for turn in (-0.5, 0.0, 0.5):  # a needle and its two branches
             direction = 2 * np.pi * angle + turn
             begin = (column * width, row * height)
@@ -216,7 +177,7 @@ def _frost(x: Array, level: int, random: Random) -> Array:
             drawing.line([begin, end], fill=int(90 + 165 * bright), width=thickness)
             length /= 2
     needles = blurred(np.asarray(canvas, dtype=np.float64)[:, :, None] / 255, 0.7 * unit_of(x))
-    film = plasma(x, 1.7, random)[:, :, None]
+    film = arrays.plasma(x, 1.7, random)[:, :, None]
     tint = np.array((0.86, 0.95, 1.0))
     frost: Array = np.clip(0.55 * film + 0.6 * needles, 0, 1) * tint
     return kept * x + ice * frost
@@ -225,7 +186,7 @@ def _frost(x: Array, level: int, random: Random) -> Array:
 def _fog(x: Array, level: int, random: Random) -> Array:
     thickness, decay = ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4))[level]
     brightest: float = x.max()
-    return (x + thickness * plasma(x, decay, random)[:, :, None]) * brightest / (brightest + thickness)
+    return (x + thickness * arrays.plasma(x, decay, random)[:, :, None]) * brightest / (brightest + thickness)
 
 
 def _brightness(x: Array, level: int, random: Random) -> Array:
@@ -241,13 +202,12 @@ def _contrast(x: Array, level: int, random: Random) -> Array:
 
 
 def _elastic_transform(x: Array, level: int, random: Random) -> Array:
-    """A smooth random displacement, constants our own: in the released ones the picture moves least at severity 3.
+    """A smooth random displacement with our own constants: with the released ones, severity 3 moves pixels least.
 
-    Its root mean square is `strength` pixels, its waves are about `softness` pixels long.
+    Its root mean square is `strength` pixels; its waves are about 6 pixels long.
     """
-    strength, softness = ((1.5, 6.0), (2.5, 6.0), (3.5, 6.0), (5.0, 6.0), (7.0, 6.0))[level]
-    unit = unit_of(x)
-    field = blurred(random.uniform(-1, 1, (*x.shape[:2], 2)), softness * unit)
+    strength, unit = (1.5, 2.5, 3.5, 5.0, 7.0)[level], unit_of(x)
+    field = blurred(random.uniform(-1, 1, (*x.shape[:2], 2)), 6.0 * unit)
     field *= strength * unit / np.sqrt(np.mean(field**2))
     rows, columns = np.indices(x.shape[:2], dtype=np.float64)
     return moved(x, rows + field[:, :, 0], columns + field[:, :, 1])
@@ -255,7 +215,7 @@ def _elastic_transform(x: Array, level: int, random: Random) -> Array:
 
 def _pixelate(x: Array, level: int, random: Random) -> Array:
     share = (0.6, 0.5, 0.4, 0.3, 0.25)[level] / max(1.0, unit_of(x))
-    small = resized(x, max(1, int(x.shape[0] * share)), max(1, int(x.shape[1] * share)))
+    small = arrays.resized(x, max(1, int(x.shape[0] * share)), max(1, int(x.shape[1] * share)))
     return enlarged(small, x)
 
 
@@ -263,7 +223,11 @@ def _jpeg_compression(x: Array, level: int, random: Random) -> Array:
     file = io.BytesIO()
     _as_image(x).save(file, "JPEG", quality=(25, 18, 15, 10, 7)[level])
     with Image.open(file) as image:
-        return np.asarray(image.convert("RGB"), dtype=np.float64) / 255
+        return _as_array(image)
+
+
+def _as_array(image: Image.Image) -> Array:
+    return np.asarray(image.convert("RGB"), dtype=np.float64) / 255
 
 
 def _as_image(x: Array) -> Image.Image:
@@ -271,20 +235,12 @@ def _as_image(x: Array) -> Image.Image:
 
 
 CORRUPTIONS: dict[str, Callable[[Array, int, Random], Array]] = {
-    "gaussian_noise": _gaussian_noise,
-    "shot_noise": _shot_noise,
-    "impulse_noise": _impulse_noise,
-    "defocus_blur": _defocus_blur,
-    "glass_blur": _glass_blur,
-    "motion_blur": _motion_blur,
-    "zoom_blur": _zoom_blur,
-    "snow": _snow,
-    "frost": _frost,
-    "fog": _fog,
-    "brightness": _brightness,
-    "contrast": _contrast,
-    "elastic_transform": _elastic_transform,
-    "pixelate": _pixelate,
-    "jpeg_compression": _jpeg_compression,
+    each.__name__.removeprefix("_"): each
+    for each in (
+        *(_gaussian_noise, _shot_noise, _impulse_noise),
+        *(_defocus_blur, _glass_blur, _motion_blur, _zoom_blur),
+        *(_snow, _frost, _fog, _brightness),
+        *(_contrast, _elastic_transform, _pixelate, _jpeg_compression),
+    )
 }
-"""Name -> (picture, severity - 1, random numbers) -> picture."""
+"""Name -> (image, severity - 1, random numbers) -> image."""

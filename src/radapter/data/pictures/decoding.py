@@ -1,15 +1,15 @@
-"""From a file's bytes to an RGB image, whatever the file is, with a bound on what may be decoded.
+"""Decodes any image file to RGB, with a bound on its size.
 
-The size is read from the header first, so that a small file that unfolds into gigabytes is refused before any
-memory is spent. Then everything a camera or a painting program may have done is undone: EXIF orientation, CMYK,
-palettes, 16-bit greys, transparency (laid on a stated colour).
+The size is read from the header first, so that a small file that unfolds into gigabytes is refused before any memory
+is spent. Then what cameras and painting programs do is undone: EXIF orientation, CMYK, palettes, 16-bit greys and
+transparency (laid on a given colour).
 """
 
 import functools
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,26 +24,14 @@ from radapter.given_files import IMAGE_FILE, open_regular
 
 MAX_PIXELS = 50_000_000
 WHITE = (255, 255, 255)
+File = bytes | str | os.PathLike[str]
+"""The bytes of a file, or its path."""
 # Raster formats only: Pillow hands EPS and PS to Ghostscript, which runs programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-    }
-    | {".jp2", ".avif"}
-)
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2", ".avif"),
+}
 
 # Blocks above glibc's largest mmap threshold, 32 MiB, go back to the system when they are freed. Pillow's default of
 # 16 MiB leaves them in the heap of every thread. With 64 MiB, 12 images of 49 megapixels need 2.4 GB instead of 4.6.
@@ -64,58 +52,38 @@ _TURNS: dict[object, Image.Transpose] = {
 
 
 def decode(
-    source: bytes | str | os.PathLike[str],
-    *,
-    where: str,
-    max_pixels: int = MAX_PIXELS,
-    background: tuple[int, int, int] = WHITE,
+    source: File, *, where: str, max_pixels: int = MAX_PIXELS, background: tuple[int, int, int] = WHITE
 ) -> Image.Image:
-    """Decodes the first frame of an image file.
+    """Decodes the first frame of an image file to an upright image of mode RGB.
 
-    Args:
-        source: the file's bytes, or its path.
-        where: what a message calls this image: its path, or its file and row.
-        max_pixels: an image with more, by its header, is refused undecoded.
-        background: RGB in [0, 255]; transparent pixels show it.
-
-    Returns:
-        An image of mode RGB, upright.
+    `where` is its name in messages: a path, or a file and row. An image with more than `max_pixels`, by its header,
+    is refused before decoding. Transparent pixels show `background`, RGB in [0, 255].
 
     Raises:
-        ImageError: the file is missing, no known raster format, truncated, corrupt or too large.
+        ImageError: The file is missing, of an unknown format, truncated, corrupt or too large.
     """
-    with _loaded(source, where=where, max_pixels=max_pixels) as image:
+    with readable(source, where=where, max_pixels=max_pixels) as image, loaded(image):
         rgb = _rgb(image, where=where, background=background)
         turn = _TURNS.get(_orientation(image))
         upright = rgb if turn is None else rgb.transpose(turn)
-    upright.info = {}  # else what is done is done again by whoever reads the EXIF orientation next
+    upright.info = {}  # otherwise the next reader would apply the EXIF orientation again
     return upright
 
 
 def decode_cutout(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decodes a picture whose alpha channel is a mask; what is transparent keeps its colours.
-
-    Args:
-        content: the file's bytes.
-        where: what a message calls this image.
-        max_pixels: an image with more, by its header, is refused undecoded.
-
-    Returns:
-        An image of mode RGBA.
+    """Decodes an image whose alpha channel is a mask to mode RGBA; transparent pixels keep their colours.
 
     Raises:
-        ImageError: as `decode`, or the image has no alpha channel.
+        ImageError: As `decode`, or the image has no alpha channel.
     """
-    with _loaded(content, where=where, max_pixels=max_pixels) as image:
+    with readable(content, where=where, max_pixels=max_pixels) as image, loaded(image):
         if image.mode != "RGBA":
-            raise ImageError(
-                f"image must be RGBA, its alpha the mask. '{where}' is {image.mode}. Write it again."
-            )
+            raise ImageError(f"image must be RGBA with a mask. '{where}' is {image.mode}. Write it again.")
         return image.copy()
 
 
 def file_format(content: bytes) -> str:
-    """The name of an image file's format by its header, among FORMATS; "unknown" where it is none of them."""
+    """The format of an image file by its header, one of FORMATS, or "unknown"."""
     try:
         with opened(content) as image:
             return image.format or "unknown"
@@ -124,45 +92,40 @@ def file_format(content: bytes) -> str:
 
 
 def orientation(content: bytes) -> int:
-    """EXIF's orientation of an image file, 1 (upright as stored) to 8; 1 where it has none or is no image."""
+    """The EXIF orientation of an image file, 1 (upright as stored) to 8; 1 if it has none or is no image."""
     try:
         with opened(content) as image:
-            told = _orientation(image)
+            found = _orientation(image)
     except Exception:  # a header may be anything at all
         return 1
-    return told if isinstance(told, int) and told in _TURNS else 1
+    return found if isinstance(found, int) and found in _TURNS else 1
 
 
-def check_max_pixels(max_pixels: int) -> int:
-    """Returns `max_pixels` if Pillow can honour it.
-
-    Raises:
-        ConfigError: it is below 1 or above Pillow's own limit.
-    """
+def check_max_pixels(max_pixels: int) -> None:
+    """Raises ConfigError if `max_pixels` is below 1 or above Pillow's own limit."""
     ceiling = Image.MAX_IMAGE_PIXELS
     if max_pixels < 1 or (ceiling is not None and max_pixels > ceiling):
         raise ConfigError(
-            f"max_pixels must be in [1, {ceiling}], Pillow's own limit. Got {max_pixels}. For larger images "
-            "set PIL.Image.MAX_IMAGE_PIXELS, or shrink them once beforehand."
+            f"max_pixels must be in [1, {ceiling}], Pillow's own limit, got {max_pixels}. For larger images set "
+            "PIL.Image.MAX_IMAGE_PIXELS, or shrink them beforehand."
         )
-    return max_pixels
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether a file's name says that it is an image; hidden files (`._cat.jpg`) are not."""
+    """Whether a file has the suffix of an image; hidden files (`._cat.jpg`) do not count."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
-    """Those that this build of Pillow reads: AVIF and JPEG 2000 are optional."""
+    """The formats that this build of Pillow reads: AVIF and JPEG 2000 are optional."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 @contextmanager
-def opened(source: bytes | str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """An image file, its bytes or its path, of which only the header is read; raises anything that Pillow raises."""
+def opened(source: File) -> Iterator[Image.Image]:
+    """Opens an image file and reads only the header; raises anything that Pillow raises."""
     with (
         io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, limit=IMAGE_FILE) as file,
         Image.open(_with_few_comments(file), formats=_formats()) as image,
@@ -171,7 +134,7 @@ def opened(source: bytes | str | os.PathLike[str]) -> Iterator[Image.Image]:
 
 
 def _with_few_comments(file: BinaryIO) -> BinaryIO:
-    """The file; raises ValueError where it is a netpbm file on whose comments Pillow would spend minutes."""
+    """The file; raises ValueError for a netpbm file with comments that would take Pillow minutes."""
     start = file.read(_NETPBM_HEADER)
     if re.match(rb"P[0-9fFy]", start) and len(start) == _NETPBM_HEADER:
         # Pillow reads the header byte by byte, half a second for each megabyte of comments.
@@ -182,50 +145,51 @@ def _with_few_comments(file: BinaryIO) -> BinaryIO:
         # Among pixels written as text it copies a megabyte for each comment.
         comments = start.count(b"#") + sum(block.count(b"#") for block in iter(lambda: file.read(2**20), b""))
         if comments > _NETPBM_COMMENTS:
-            raise ValueError(
-                f"a netpbm file must have at most {_NETPBM_COMMENTS:,} comments, and has {comments:,}"
-            )
+            raise ValueError(f"a file must have at most {_NETPBM_COMMENTS:,} comments, and has {comments:,}")
     file.seek(0)
     return file
 
 
 @contextmanager
-def _loaded(source: bytes | str | os.PathLike[str], *, where: str, max_pixels: int) -> Iterator[Image.Image]:
-    """A file's first frame, loaded; whatever goes wrong while the block runs is an ImageError."""
+def readable(
+    source: File, *, where: str, max_pixels: int, what: str = "image", formats: Sequence[str] = FORMATS
+) -> Iterator[Image.Image]:
+    """Opens a file of at most `max_pixels`; any error in the block is raised as ImageError, naming `formats`."""
     try:
         with opened(source) as image:
-            check_size(image.size, where=where, max_pixels=max_pixels)
-            with DECODING.held(image.width * image.height):
-                image.load()
-                yield image
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ImageError(
+                    f"{what} must have at most {max_pixels} pixels. '{where}' has {width} x {height} = "
+                    f"{width * height}. Shrink it, or raise max_pixels."
+                )
+            yield image
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError as error:
         hint = " Write paths with '/', not with '\\'." if "\\" in where else ""
-        raise ImageError(f"image file must exist. '{where}' does not.{hint}") from error
+        raise ImageError(f"{what} file must exist. '{where}' does not.{hint}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"image must have at most {max_pixels} pixels. '{where}': {error}") from error
+        raise ImageError(f"{what} must have at most {max_pixels} pixels. '{where}': {error}") from error
     except Exception as error:  # decoders raise anything at all on corrupt bytes
         raise ImageError(
-            f"image must be a whole file of a known format ({', '.join(FORMATS)}). '{where}': "
+            f"{what} must be a whole file of a known format ({', '.join(formats)}). '{where}': "
             f"{type(error).__name__}: {error}. Replace or remove it."
         ) from error
 
 
-def check_size(size: tuple[int, int], *, where: str, max_pixels: int) -> None:
-    """Raises ImageError where an image of (width, height) has more than `max_pixels`."""
-    width, height = size
-    if width * height > max_pixels:
-        raise ImageError(
-            f"image must have at most {max_pixels} pixels. '{where}' has {width} x {height} = {width * height}. "
-            "Shrink it, or raise max_pixels."
-        )
+@contextmanager
+def loaded(image: Image.Image) -> Iterator[None]:
+    """Decodes an open image, and counts its pixels against the budget of this process while the block runs."""
+    with DECODING.held(image.width * image.height):
+        image.load()
+        yield
 
 
 def _orientation(image: Image.Image) -> object:
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # a camera's broken notes do not make its picture unreadable
+    except Exception:  # a camera's broken notes do not make its image unreadable
         return None
 
 
@@ -235,9 +199,7 @@ def _rgb(image: Image.Image, *, where: str, background: tuple[int, int, int]) ->
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _grey(np.asarray(image), where=where)
     if image.mode == "F":
-        raise ImageError(
-            f"image must have integer pixels. '{where}' has floats, whose range no file states. Save it as 8 bit."
-        )
+        raise ImageError(f"image must have integer pixels. '{where}' has floats. Save it as 8 bit.")
     if image.has_transparency_data:
         canvas = Image.new("RGBA", image.size, (*background, 255))
         return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
@@ -245,10 +207,8 @@ def _rgb(image: Image.Image, *, where: str, background: tuple[int, int, int]) ->
 
 
 def _grey(values: npt.NDArray[Any], *, where: str) -> Image.Image:
-    # Pillow's own conversion clips 16-bit values at 255: nearly every picture would come out white.
+    # Pillow's own conversion clips 16-bit values at 255: nearly every image would come out white.
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
-        raise ImageError(
-            f"greys must be of 16 bits, [0, 65535]. '{where}' spans [{low}, {high}]. Save it as 8 bit."
-        )
+        raise ImageError(f"greys must have 16 bits. '{where}' spans [{low}, {high}]. Save it as 8 bit.")
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")

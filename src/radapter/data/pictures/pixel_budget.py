@@ -11,33 +11,28 @@ from contextlib import contextmanager
 from typing import final
 
 PIXELS_AT_ONCE = 128_000_000
-"""Pixels at once: about 3 GB of the costliest files, or ten photographs of 12 megapixels."""
+"""About 3 GB of the costliest files, or ten photographs of 12 megapixels."""
 
 
 @final
 class PixelBudget:
-    """Room for pixels that threads share.
-
-    Args:
-        pixels: how many at once; an image with more is decoded alone.
-    """
+    """A budget of pixels that threads share; an image with more pixels is decoded alone."""
 
     def __init__(self, pixels: int) -> None:
         self._pixels = pixels
         self.clear()
 
     def clear(self) -> None:
-        """Forgets who holds what: in a forked process the threads that do are gone."""
+        """Releases everything: in a forked process, the threads that held pixels are gone."""
         self._left = self._pixels
         self._changed = threading.Condition()
         self._thread = threading.local()
 
     @contextmanager
     def held(self, pixels: int) -> Iterator[None]:
-        """Waits for room, and holds it while the block runs; in a block of `working`, until that ends.
+        """Waits for enough pixels and holds them until the block ends, or until an enclosing `working` ends.
 
-        Of several images in one block of `working` only the last is counted, so that threads never wait for each
-        other while both hold room.
+        Inside `working`, only the last image counts, so that no two threads hold pixels and wait for each other.
         """
         keeps = self._give_back()
         wanted = min(pixels, self._pixels)
@@ -45,19 +40,16 @@ class PixelBudget:
             self._changed.wait_for(lambda: self._left >= wanted)
             self._left -= wanted
         self._thread.kept = wanted
-        kept_on = False
         try:
             yield
-            kept_on = keeps
         finally:
-            if not kept_on:
-                self._give_back()
             if not keeps:
+                self._give_back()
                 self._thread.kept = None
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """A block in which an image is decoded and used; its room is given back at the end."""
+        """A block in which an image is decoded and used; its pixels are released at the end."""
         self._thread.kept = 0
         try:
             yield
@@ -66,7 +58,7 @@ class PixelBudget:
             self._thread.kept = None
 
     def _give_back(self) -> bool:
-        """Gives back what this thread holds. Returns whether it is in a block of `working`."""
+        """Releases what this thread holds. Returns whether it is in a block of `working`."""
         kept: int | None = getattr(self._thread, "kept", None)
         if kept:
             with self._changed:
@@ -77,7 +69,7 @@ class PixelBudget:
 
 
 DECODING = PixelBudget(PIXELS_AT_ONCE)
-"""What every decoder of this process shares."""
+"""Shared by every decoder of this process."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=DECODING.clear)

@@ -1,4 +1,4 @@
-"""Looking at pictures before anything is trained on them: a sample spread over a set, decoded by several threads."""
+"""Inspects images before training: a sample spread over a set, decoded by several threads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +14,9 @@ _BLOCK, _THREADS = 256, 4
 
 
 def spread(keys: Tensor, sample: int | None) -> list[int]:
-    """Which of N pictures are looked at, ascending.
+    """The indices of `sample` of N images, evenly spread and ascending; None takes all.
 
-    Args:
-        keys: (N,), int64, content hashes; those whose bytes could not be read are always among them.
-        sample: how many, spread evenly; None takes all.
+    `keys` are content hashes, (N,), int64. Images whose bytes could not be read are always included.
     """
     total = len(keys)
     if sample is None or sample >= total:
@@ -30,7 +28,7 @@ def spread(keys: Tensor, sample: int | None) -> list[int]:
 def looked_at(
     look: Callable[[int], Look], chosen: Sequence[int], *, progress: Progress | None = None
 ) -> Iterator[Look]:
-    """What `look` says of each chosen picture, in order; `progress` is told (done, all)."""
+    """The result of `look` for each chosen image, in order; calls `progress` with (done, all)."""
     with ThreadPoolExecutor(_THREADS) as pool:
         # a block at a time: all at once would be a million futures
         for start in range(0, len(chosen), _BLOCK):

@@ -1,9 +1,9 @@
-"""A data set as shards: every image as its file, with its class or its captions, in the data set's order.
+"""Writes a data set as shards: every image as a file, with its class or its captions, in the order of the data set.
 
-Image files are copied as they are; what has none (a drawn scene, a changed image) is written as PNG.
+Image files are copied unchanged; what has none (a drawn scene, a changed image) is written as PNG.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,132 +11,64 @@ from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.pairs.pair_set import PairSet
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.pictures.decoding import file_format
-from radapter.data.shards.contents import CONTENTS, write_contents
-from radapter.data.shards.parts import IMAGES, labelled_parts, paired_parts
-from radapter.data.shards.sizes import SIZES, Shards
+from radapter.data.shards.parts import IMAGES, sample_json
+from radapter.data.shards.sizes import CONTENTS, SIZES, Shards, write_contents
 from radapter.data.shards.writing import GIGABYTE, Sample, write_shards
 from radapter.data.splits import Progress
 from radapter.errors import ImageError
 from radapter.manifests import record
 
 LABELLED, PAIRS = "labelled", "pairs"
-"""What shards hold."""
+"""The kinds of shards."""
+Parts = Callable[[int], dict[str, bytes]]
+"""The files beside the image with this index."""
 
 
-def export_labelled(
-    dataset: ClassificationSet,
-    folder: Path,
-    *,
-    source: object,
-    shard_size: int = GIGABYTE,
-    max_bad: float = MAX_BAD,
-    progress: Progress | None = None,
-) -> Shards:
-    """Writes labelled images.
-
-    Args:
-        dataset: what to write; groups are left out.
-        folder: new, or one that an earlier call with the same arguments began.
-        source: what the data set was opened from, as JSON; kept in sizes.json.
-        shard_size: bytes after which a shard ends.
-        max_bad: fraction of the images that may be no image files; they are left out.
-        progress: told (images done, all).
-
-    Raises:
-        DataError: too many are no image files.
-        MissingExtraError, RunError: as `write_shards`.
-    """
-    about = {
-        "kind": LABELLED,
-        "source": source,
-        "fingerprint": dataset.fingerprint,
-        "classnames": list(dataset.classnames),
-    }
-    labels, keys = dataset.labels.tolist(), dataset.keys.tolist()
-    return _export(
-        dataset,
-        folder,
-        about,
-        lambda index: labelled_parts(labels[index], keys[index]),
-        shard_size=shard_size,
-        max_bad=max_bad,
-        progress=progress,
-    )
-
-
-def export_pairs(
-    pairs: PairSet,
-    folder: Path,
-    *,
-    source: object,
-    join_captions: bool,
-    shard_size: int = GIGABYTE,
-    max_bad: float = MAX_BAD,
-    progress: Progress | None = None,
-) -> Shards:
-    """Writes captioned images, each with its group and its target class.
-
-    Which images are one class is found over the whole data set and written in: a stream, which never sees the whole,
-    could not find it.
-
-    Args:
-        pairs: what to write.
-        folder: new, or one that an earlier call with the same arguments began.
-        source: what the data set was opened from, as JSON; kept in sizes.json.
-        join_captions: whether `pairs` was opened so; kept in sizes.json.
-        shard_size: bytes after which a shard ends.
-        max_bad: fraction of the images that may be no image files; they are left out.
-        progress: told (images done, all).
-
-    Raises:
-        DataError: too many are no image files.
-        MissingExtraError, RunError: as `write_shards`.
-    """
-    captions: list[list[str]] = [[] for _ in range(len(pairs))]
-    for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
-        captions[image].append(caption)
-    about = {
-        "kind": PAIRS,
-        "source": source,
-        "join_captions": join_captions,
-        "fingerprint": pairs.fingerprint,
-        "captions": len(pairs.captions),
-        "most_captions": max(map(len, captions)),
-        "target_classes": pairs.figures.classes,
-    }
-    groups, targets, keys = (each.tolist() for each in (pairs.groups, pairs.targets, pairs.keys))
-    return _export(
-        pairs,
-        folder,
-        about,
-        lambda index: paired_parts(captions[index], groups[index], targets[index], keys[index]),
-        shard_size=shard_size,
-        max_bad=max_bad,
-        progress=progress,
-    )
-
-
-def _export(
+def export_shards(
     dataset: ClassificationSet | PairSet,
     folder: Path,
-    about: Mapping[str, Any],
-    parts: Callable[[int], dict[str, bytes]],
     *,
-    shard_size: int,
-    max_bad: float,
-    progress: Progress | None,
+    source: object,
+    join_captions: bool = True,
+    shard_size: int = GIGABYTE,
+    max_bad: float = MAX_BAD,
+    progress: Progress | None = None,
 ) -> Shards:
+    """Writes labelled images, without their groups, or captioned images with their group and target class.
+
+    Target classes depend on the whole data set, which a stream never sees, so they are written too.
+
+    Args:
+        dataset: What to write.
+        folder, shard_size, progress: As for `write_shards`.
+        source: What the data set was opened from, as JSON; kept in sizes.json.
+        join_captions: Whether captioned images were opened so; kept in sizes.json.
+        max_bad: Fraction of the images that may be no image files; they are left out.
+
+    Raises:
+        DataError: Too many are no image files.
+        MissingExtraError, RunError: As `write_shards`.
+    """
     bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
+    facts, parts = _paired(dataset) if isinstance(dataset, PairSet) else _labelled(dataset)
+    about = {
+        "kind": PAIRS if isinstance(dataset, PairSet) else LABELLED,
+        "source": source,
+        **({"join_captions": join_captions} if isinstance(dataset, PairSet) else {}),
+        "fingerprint": dataset.fingerprint,
+        **facts,
+    }
 
     def items(start: int) -> Iterator[Sequence[Sample]]:
         for index in range(start, len(dataset)):
             try:
-                image = _image_part(dataset.encoded(index), dataset.where(index))
+                image = dataset.encoded(index)
+                extension = _extension(image, dataset.where(index))
             except ImageError as error:
                 bad.add(index, error)
                 yield ()
             else:
-                yield (Sample(f"{index:09d}", {**image, **parts(index)}),)
+                yield (Sample(f"{index:09d}", {extension: image, **parts(index)}),)
 
     written = write_shards(folder, items, len(dataset), about=about, shard_size=shard_size, progress=progress)
     write_contents(folder, dataset.keys)
@@ -144,10 +76,31 @@ def _export(
     return written
 
 
-def _image_part(content: bytes, where: str) -> dict[str, bytes]:
-    format_ = file_format(content)
-    if format_ not in IMAGES:
+def _labelled(dataset: ClassificationSet) -> tuple[dict[str, Any], Parts]:
+    labels, keys = dataset.labels.tolist(), dataset.keys.tolist()
+    facts = {"classnames": list(dataset.classnames)}
+    return facts, lambda i: {"cls": str(labels[i]).encode(), "json": sample_json(keys[i])}
+
+
+def _paired(pairs: PairSet) -> tuple[dict[str, Any], Parts]:
+    captions: list[list[str]] = [[] for _ in range(len(pairs))]
+    for caption, image in zip(pairs.captions, pairs.image_of_caption.tolist(), strict=True):
+        captions[image].append(caption)
+    facts = {
+        "captions": len(pairs.captions),
+        "most_captions": max(map(len, captions)),
+        "target_classes": pairs.figures.classes,
+    }
+    groups, targets, keys = (each.tolist() for each in (pairs.groups, pairs.targets, pairs.keys))
+    return facts, lambda i: {
+        "json": sample_json(keys[i], captions=captions[i], group=groups[i], target=targets[i])
+    }
+
+
+def _extension(content: bytes, where: str) -> str:
+    found = IMAGES.get(file_format(content))
+    if found is None:
         raise ImageError(
             f"image must be a file of a known format ({', '.join(IMAGES)}). '{where}' is not. Replace or remove it."
         )
-    return {IMAGES[format_]: content}
+    return found

@@ -1,19 +1,19 @@
-"""What a sample of a shard says beside its image, as JSON and, for a class, in the cls file of webdataset.
+"""What a sample of a shard holds beside its image: JSON and, for a class, the cls file of webdataset.
 
     labelled images   key.jpg, key.cls: 3, key.json: {"content_key": "9f3a..."}
     image-text pairs  key.jpg, key.json: {"captions": [...], "group": 5, "target": 3, "content_key": "9f3a..."}
 
-The content key is the first 8 bytes of the SHA-256 of what the image was at its source: augmentation, splits and the
-leak guard know the image by it, also where it was changed or encoded anew on the way into the shard.
+The content key is the first 8 bytes of the SHA-256 of the image at its source. It identifies the image for
+augmentation, splits and the leak guard, even if it was changed or encoded again on the way into the shard.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 IMAGES = {
     "JPEG": "jpg",
-    "MPO": "jpg",  # phones append a second image to a JPEG; its first is what every reader shows
+    "MPO": "jpg",  # phones append a second image to a JPEG; every reader shows the first
     "PNG": "png",
     "WEBP": "webp",
     "GIF": "gif",
@@ -26,32 +26,17 @@ IMAGES = {
 """Format of an image file -> its extension in a shard."""
 
 _KEY = "content_key"
-_HEX = re.compile("[0-9a-f]{16}")
-
-
-def labelled_parts(label: int, key: int) -> dict[str, bytes]:
-    """What is written beside a labelled image."""
-    return {"cls": str(label).encode(), "json": _json({_KEY: _hex(key)})}
-
-
-def paired_parts(captions: Sequence[str], group: int, target: int, key: int) -> dict[str, bytes]:
-    """What is written beside a captioned image."""
-    return {
-        "json": _json({"captions": list(captions), "group": group, "target": target, _KEY: _hex(key)}),
-    }
 
 
 def content_key(content: Mapping[str, object]) -> int | None:
-    """The content key that a sample's JSON tells, int64; None where it tells none."""
-    told = content.get(_KEY)
-    if not isinstance(told, str) or not _HEX.fullmatch(told):
+    """The content key in a sample's JSON, int64; None if there is none."""
+    found = content.get(_KEY)
+    if not isinstance(found, str) or not re.fullmatch("[0-9a-f]{16}", found):
         return None
-    return int.from_bytes(bytes.fromhex(told), "big", signed=True)
+    return int.from_bytes(bytes.fromhex(found), "big", signed=True)
 
 
-def _hex(key: int) -> str:
-    return key.to_bytes(8, "big", signed=True).hex()
-
-
-def _json(content: object) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode("utf-8")
+def sample_json(key: int, **content: object) -> bytes:
+    """The JSON of a sample with this content key."""
+    hexadecimal = key.to_bytes(8, "big", signed=True).hex()
+    return json.dumps({**content, _KEY: hexadecimal}, ensure_ascii=False).encode("utf-8")

@@ -1,4 +1,4 @@
-"""A folder of shards as something to train on: known by what sizes.json says, never listed."""
+"""A folder of shards as a training set: described by sizes.json, never listed."""
 
 import bisect
 import itertools
@@ -14,17 +14,16 @@ from radapter.data.labelled.labels import refuse_duplicates, renamed
 from radapter.data.paths import PATH
 from radapter.data.paths import place as placed
 from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.data.shards.contents import read_contents
 from radapter.data.shards.plan import Segment
 from radapter.data.shards.reading import read
-from radapter.data.shards.sizes import Shards, read_shards
+from radapter.data.shards.sizes import Shards, read_contents, read_shards
 from radapter.data.source import DEFAULT, Reading, Source, Spec, checked, source_type
 from radapter.data.splits import fingerprint
 from radapter.errors import ConfigError, DataError
 from radapter.zeroshot import name_key, spoken
 
 BUFFER = 2_000
-"""Samples among which the next is drawn, unless something else is asked for."""
+"""Default number of samples among which the next is drawn."""
 
 
 class StreamSource(Source):
@@ -54,51 +53,37 @@ _ADAPTER: TypeAdapter[StreamSource] = TypeAdapter(
 @final
 @dataclass(frozen=True, eq=False)
 class ShardStream:
-    """Labelled or captioned images that are read in sequence.
-
-    Attributes:
-        name: what tables and messages call it.
-        shards: complete.
-        keys: (K,), int64, sorted: the content keys of all images, memory-mapped; for the leak guard.
-        classnames: C names; none where images have captions.
-        given_names: the class names of the shards, before `data.rename` is applied.
-        label_of: the training class of each class of the shards, where the two lists differ; None where labels are
-            taken as they are.
-        buffer: samples among which the next is drawn; what a reader holds in memory, undecoded.
-        readers: processes that read and decode, each its own part; 0 reads in the training process.
-        max_pixels: larger images are refused from their header.
-    """
+    """Labelled or captioned images that are read sequentially."""
 
     name: str
-    shards: Shards
-    keys: Tensor
-    classnames: tuple[str, ...] = ()
-    label_of: tuple[int, ...] | None = None
-    buffer: int = BUFFER
-    readers: int = 0
-    max_pixels: int = MAX_PIXELS
-    given_names: tuple[str, ...] = ()
+    shards: Shards  # complete
+    keys: Tensor  # content keys of all images, (K,), int64, sorted, memory-mapped; for the leak guard
+    classnames: tuple[str, ...] = ()  # empty if images have captions
+    label_of: tuple[int, ...] | None = None  # training class of each class of the shards; None if equal
+    buffer: int = BUFFER  # samples among which the next is drawn; a reader holds them in memory, undecoded
+    readers: int = 0  # processes that read and decode, each its own part; 0 reads in the training process
+    max_pixels: int = MAX_PIXELS  # larger images are refused from their header
+    given_names: tuple[str, ...] = ()  # class names of the shards, before `data.rename`
 
     def __len__(self) -> int:
-        """Images."""
+        """Number of images."""
         return len(self.shards)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what the shards were written from, and of how it is parted among them."""
+        """SHA-256 of the source of the shards and of the number of samples in each."""
         about, counts = str(self.shards.about.get("fingerprint")), self.shards.counts.values()
         return fingerprint(about, torch.tensor(list(counts)), *self.classnames)
 
     @property
     def most_captions(self) -> int:
-        """Captions of the image that has most; 1 where images have classes."""
+        """The largest number of captions of an image; 1 if images have classes."""
         return int(self.shards.about.get("most_captions", 1))
 
     def where(self, index: int) -> str:
-        """What messages call a training sample: its shard and its place there, counted from 0.
+        """The name of a training sample in messages: its shard and its place there, counted from 0.
 
-        Args:
-            index: the image's number times `most_captions`, plus the caption's.
+        `index` is the image's number times `most_captions`, plus the caption's.
         """
         number = index // self.most_captions
         starts = [0, *itertools.accumulate(self.shards.counts.values())]
@@ -106,9 +91,31 @@ class ShardStream:
         return f"{self.shards.paths[shard]} sample {number - starts[shard]}"
 
     def first_captions(self, images: int = 1_000) -> tuple[str, ...]:
-        """The captions of the first images: a sample of all, which is never in memory."""
+        """The captions of the first images, as a sample of all."""
         wanted = [Segment(0, 0, min(images, next(iter(self.shards.counts.values()))))]
         return tuple(caption for sample in read(self.shards, wanted) for caption in sample.captions)
+
+
+def check_places(stream: ShardStream, *, per_step: int, world_size: int) -> None:
+    """Raises ConfigError if processes cannot share the shards, or steps of `per_step` samples over all processes."""
+    shards, readers, folder = len(stream.shards.counts), stream.readers, stream.shards.folder
+    needed = world_size * max(readers, 1)
+    if shards < needed:
+        each = f" with {readers} readers each" if readers else ""
+        processes = f"{world_size} process" + ("" if world_size == 1 else "es")
+        raise ConfigError(
+            f"a stream needs a shard for each that reads, {needed} for {processes}{each}. '{folder}' has {shards}. "
+            "Start fewer, or write smaller shards: radapter shards DATA --to DIR --size 100MB."
+        )
+    if per_step % world_size:
+        raise ConfigError(
+            f"train.batch_size must give every process the same, a multiple of {world_size} images. Got {per_step}. "
+            f"Use {-(-per_step // world_size) * world_size}, or another number of processes."
+        )
+    if len(stream) < world_size:
+        raise ConfigError(
+            f"a stream needs an image for each of {world_size} processes. '{folder}' has {len(stream)}. Start fewer."
+        )
 
 
 def open_labelled_stream(
@@ -123,14 +130,14 @@ def open_labelled_stream(
 
     Args:
         spec: {stream: FOLDER, buffer: samples, readers: processes}, or a `StreamSource`.
-        classnames: the training classes; None takes those of the shards.
-        rename: class name to another one, as `data.rename`; names that the shards lack are ignored.
-        name: what tables call it; None takes the folder's.
-        reading: limits of images.
+        classnames: Training classes; None takes those of the shards.
+        rename: New names of classes, as in `data.rename`; names that the shards lack are ignored.
+        name: The set's name in tables; None takes that of the folder.
+        reading: Limits of images.
 
     Raises:
-        ConfigError: a key or value of `spec` is unknown or out of range.
-        DataError: the shards are not whole, not as sizes.json says, hold pairs, or a class that `classnames` lacks.
+        ConfigError: A key or value of `spec` is unknown or out of range.
+        DataError: The shards are damaged, incomplete or hold pairs, or a class that `classnames` lacks.
     """
     stream = _opened(spec, name, reading)
     own = stream.shards.about.get("classnames")
@@ -160,18 +167,13 @@ def open_labelled_stream(
 def open_pair_stream(
     spec: Spec, *, join: bool = True, name: str | None = None, reading: Reading = DEFAULT
 ) -> ShardStream:
-    """Opens shards of captioned images; the arguments are `open_labelled_stream`'s.
+    """Opens shards of captioned images; `join` must be the `join_captions` with which the shards were written.
 
-    Args:
-        spec: as there.
-        join: whether images that share a caption shall be one target class; it was decided when the shards were
-            written.
-        name, reading: as there.
+    The other arguments are those of `open_labelled_stream`.
 
     Raises:
-        ConfigError: a key or value of `spec` is unknown or out of range, or the shards were written with another
-            `join`.
-        DataError: the shards are not whole, not as sizes.json says, or hold labelled images.
+        ConfigError: A key or value of `spec` is unknown or out of range, or `join` differs.
+        DataError: The shards are damaged, incomplete or hold labelled images.
     """
     stream = _opened(spec, name, reading)
     about, folder = stream.shards.about, stream.shards.folder
@@ -193,8 +195,8 @@ def _opened(spec: Spec, name: str | None, reading: Reading) -> ShardStream:
     shards = read_shards(placed(source.stream))
     if not shards.is_complete:
         raise DataError(
-            f"shards that are trained on must be complete. '{shards.folder}' has {shards.items} of {shards.of} "
-            "items. Start 'radapter shards' again: it goes on where it stopped."
+            f"shards for training must be complete. '{shards.folder}' has {shards.items} of {shards.of} items. Run "
+            "the same 'radapter shards' again to continue."
         )
     return ShardStream(
         name or shards.folder.name,

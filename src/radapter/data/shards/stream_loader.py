@@ -1,9 +1,9 @@
-"""Training batches from a stream of shards: shuffled and augmented, a pure function of (seed, epoch, place).
+"""Training batches from a stream of shards: shuffled and augmented, a pure function of (seed, epoch, rank).
 
-The shards of an epoch are shuffled, then their samples in a buffer (webdataset's). What is drawn for a sample, its
-crop, its flip, its caption, is a hash of the seed, the epoch and the sample, as in `TrainLoader`: the samples of an
-epoch are the same, pixel for pixel, in another order. A run continues in the middle of an epoch by reading what it
-used again and decoding none of it.
+The shards of an epoch are shuffled, then their samples in webdataset's buffer. The crop, flip and caption of a
+sample are a hash of the seed, the epoch and the sample, as in `TrainLoader`: an epoch has the same samples, pixel
+for pixel, in another order. A run that resumes in the middle of an epoch reads the used samples again, without
+decoding them.
 """
 
 import random
@@ -14,28 +14,25 @@ from itertools import islice
 from typing import Any, final
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from radapter.data.in_threads import in_threads
-from radapter.data.loading import Batch, Preprocess, check_loading
-from radapter.data.pictures.augment import CROP_SCALE, Augmentation
+from radapter.data.loading import Batch, Preprocess, check_loading, check_start
+from radapter.data.pictures.augment import Augmentation, draws
 from radapter.data.pictures.bad_images import MAX_BAD, BadImages
-from radapter.data.shards.plan import (
-    check_places,
-    reader_stretch,
-    segments,
-    shard_order,
-    stretch,
-)
-from radapter.data.shards.prepared import Prepared, Read
-from radapter.data.shards.readers import begin_reader, read_by_processes
-from radapter.data.shards.reading import Streamed, read
-from radapter.data.shards.stream import ShardStream
+from radapter.data.pictures.decoding import decode
+from radapter.data.shards.plan import reader_stretch, segments, shard_order, stretch
+from radapter.data.shards.reading import Streamed, begin_reader, read, read_by_processes
+from radapter.data.shards.stream import ShardStream, check_places
 from radapter.errors import DataError, ImageError
-from radapter.processes import ALONE
+from radapter.hashing import keys as hashed
+from radapter.processes import ALONE, Processes
 
-Together = Callable[[Callable[[], Any]], list[Any]]
-"""What every process gives, by rank; what one raises is raised in all."""
+Failed = list[tuple[int, str]]
+"""Samples that could not be decoded, with the reason."""
+Read = tuple[Batch | None, Failed]
+"""A batch, or None if none of it could be decoded, and the samples that could not."""
 
 
 @final
@@ -43,25 +40,17 @@ class StreamLoader:
     """Batches of one process.
 
     Args:
-        dataset: what to load.
-        preprocess: picture to tensor, after augmentation.
-        image_size: side of the square that a crop is stretched to, in pixels: the image tower's.
-        batch_size: samples a step, over all processes; the last step of an epoch takes what is left. A multiple of
-            `per_image` and of the processes.
-        seed: of order, augmentation and captions.
-        per_image: captions of an image in a batch, drawn anew in every epoch; each is a sample with a crop of its
-            own. An image with fewer gives all it has.
-        crop_scale: range of a random crop's area, as a fraction of the picture's; None crops nothing.
-        flip: whether every other picture is mirrored.
-        max_bad: fraction of the images that may be unreadable.
-        workers: decoding threads, of each reader; 0 decodes where it is read. Changes no batch.
-        rank: of this process among those that train together.
-        world_size: how many they are.
-        together: gives, by rank, what a function gives in every process, `Processes.together`; it must fit
-            `world_size`, unless the batches of one process are all that is asked for.
+        preprocess: Image to tensor, after `augment`.
+        batch_size: Samples in a step, over all processes, a multiple of `per_image` and of the number of processes;
+            the last step of an epoch takes what is left.
+        seed: Seed of order, augmentation and captions.
+        per_image: Captions of an image in a batch, drawn anew in every epoch; each is a sample with its own crop. An
+            image with fewer captions gives all of them.
+        max_bad: Fraction of the images that may be unreadable.
+        workers: Decoding threads of each reader; 0 decodes in the reading thread.
 
     Raises:
-        ConfigError: there are fewer shards than processes or their readers, or a batch cannot be parted.
+        ConfigError: There are fewer shards than processes or their readers, or a batch cannot be shared evenly.
         MissingExtraError: webdataset is not installed.
     """
 
@@ -69,43 +58,28 @@ class StreamLoader:
         self,
         dataset: ShardStream,
         preprocess: Preprocess,
+        augment: Augmentation,
         *,
-        image_size: int,
         batch_size: int,
         seed: int,
         per_image: int = 1,
-        crop_scale: tuple[float, float] | None = CROP_SCALE,
-        flip: bool = True,
         max_bad: float = MAX_BAD,
         workers: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        together: Together = ALONE.together,
+        processes: Processes = ALONE,
     ) -> None:
         check_loading(batch_size=batch_size, workers=workers)
-        self._per_step = max(batch_size // per_image, 1)
-        check_places(
-            shards=len(dataset.shards.counts),
-            per_step=self._per_step,
-            samples=len(dataset),
-            world_size=world_size,
-            readers=dataset.readers,
-            where=str(dataset.shards.folder),
-        )
+        per_step = max(batch_size // per_image, 1)
+        check_places(dataset, per_step=per_step, world_size=processes.size)
         self.dataset = dataset
         self.bad = BadImages(dataset.name, len(dataset), max_bad=max_bad)
-        self._own = stretch(len(dataset), self._per_step, rank, world_size)
-        self._per_batch = self._per_step // world_size
-        self._seed = seed
-        self._prepared = Prepared(
-            dataset, preprocess, Augmentation(image_size, crop_scale, flip), seed=seed, per_image=per_image
-        )
-        self._workers = workers
-        self._together = together
+        self._own = stretch(len(dataset), per_step, processes.rank, processes.size)
+        self._per_batch = per_step // processes.size
+        self._preprocess, self._augment = preprocess, augment
+        self._seed, self._per_image, self._workers, self._processes = seed, per_image, workers, processes
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns the state sent to spawned readers, without the process group, which cannot be pickled."""
-        return {**self.__dict__, "_together": None}
+        return {**self.__dict__, "_processes": None}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -113,58 +87,52 @@ class StreamLoader:
         return -(-len(self._own) // self._per_batch)
 
     def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
-        """This process's batches of one epoch from a step on.
+        """This process's batches of an epoch, counted from 0, starting at a step in [0, steps_per_epoch].
 
-        An unreadable picture is skipped, which makes its batch smaller; the number of batches stays.
-
-        Args:
-            number: the epoch, counted from 0.
-            start_step: the first batch wanted, in [0, steps_per_epoch].
+        Unreadable images make their batch smaller; the number of batches stays the same.
 
         Raises:
-            DataError: a shard is damaged or not as sizes.json says, or too many pictures are unreadable.
+            DataError: A shard is damaged or differs from sizes.json, or too many images are unreadable.
         """
-        if not 0 <= start_step <= self.steps_per_epoch:
-            raise ValueError(f"start_step must be in [0, {self.steps_per_epoch}]. Got {start_step}.")
+        check_start(start_step, self.steps_per_epoch)
         reading = self._read(number, start_step)
         for step in range(start_step, self.steps_per_epoch):
             own: list[Batch | None] = []
 
-            def read_here(own: list[Batch | None] = own) -> tuple[int, list[tuple[int, str]]]:
+            def read_here(own: list[Batch | None] = own) -> tuple[int, Failed]:
                 batch, failed = next(reading)
                 own.append(batch)
                 return 0 if batch is None else len(batch), failed
 
-            found = self._together(read_here)
+            found = self._processes.together(read_here)
             if any(failed for _, failed in found):
-                self._together(partial(self._count, found, step))
+                self._processes.together(partial(self._count, found, step))
             (batch,) = own
             assert batch is not None
             yield batch if len(found) == 1 else replace(batch, sizes=tuple(rows for rows, _ in found))
 
-    def _count(self, found: Sequence[tuple[int, list[tuple[int, str]]]], step: int) -> None:
-        """Counts what was unreadable in a step, in whichever process; a process without a picture has no part."""
+    def _count(self, found: Sequence[tuple[int, Failed]], step: int) -> None:
+        """Counts the unreadable images of a step in all processes; a process without an image cannot take part."""
         for rows, failed in found:
             for index, message in failed:
                 self.bad.add(index, ImageError(message))
             if not rows:
                 raise DataError(
-                    f"every process must have a readable picture in each step. In step {step} of "
-                    f"'{self.dataset.name}' one has none: {failed[0][1]} Repair the data, or give larger batches."
+                    f"every process must have a readable image in each step. In step {step} of "
+                    f"'{self.dataset.name}' one has none: {failed[0][1]} Repair the data, or use larger batches."
                 )
 
     def _read(self, epoch: int, start_step: int) -> Iterator[Read]:
         readers = self.dataset.readers
         if readers == 0:
-            yield from self._of_reader(epoch, start_step, 0, 1)
+            yield from self._of_reader(epoch, start_step, 0)
             return
-        lanes = _Lanes(partial(self._of_reader, epoch, start_step), readers, start_step)
         loader = DataLoader(
-            lanes,
+            _Lanes(partial(self._of_reader, epoch, start_step)),
             batch_size=None,
             num_workers=readers,
-            collate_fn=_as_it_is,  # type: ignore[arg-type]  # of one item, where there is no batch
-            generator=torch.Generator(),  # else it draws from torch's, which is the caller's
+            collate_fn=_unchanged,  # type: ignore[arg-type]  # of one item, as there is no batch
+            generator=torch.Generator(),  # otherwise it draws from torch's generator, which is the caller's
             worker_init_fn=begin_reader,
         )
         for found in read_by_processes(loader, self.dataset.name):
@@ -172,10 +140,12 @@ class StreamLoader:
                 raise found
             yield found
 
-    def _of_reader(self, epoch: int, start_step: int, reader: int, readers: int) -> Iterator[Read]:
-        """The batches of one reader from a step of the process on."""
+    def _of_reader(self, epoch: int, start_step: int, number: int) -> Iterator[Read]:
+        """The batches of one reader, starting at a step of the process; reader 0 has the first of them."""
         from webdataset import filters
 
+        readers = max(self.dataset.readers, 1)
+        reader = (number + start_step) % readers
         wanted = reader_stretch(self._own, self._per_batch, reader, readers)
         counts = list(self.dataset.shards.counts.values())
         found = segments(counts, shard_order(len(counts), self._seed, epoch), wanted)
@@ -186,25 +156,68 @@ class StreamLoader:
         used = max(-(-(start_step - reader) // readers), 0)
         groups = islice(_groups(drawn, self._per_batch), used, None)
         for results in in_threads(groups, partial(self._prepared, epoch), self._workers):
-            yield self._prepared.batch(results)
+            yield self._batch(results)
+
+    def _prepared(self, epoch: int, sample: Streamed) -> tuple[Tensor, Tensor]:
+        """Pixels (K, 3, H, W) of a sample and the numbers of their captions, (K,); raises ImageError."""
+        chosen = self._chosen(epoch, sample)
+        image = decode(sample.image, where=sample.where, max_pixels=self.dataset.max_pixels)
+        # Pairs of an image differ by the number of their caption, as copies of an image do in TrainLoader.
+        chances = draws(self._seed, epoch, torch.tensor(sample.key) + chosen).tolist()
+        return torch.stack([self._preprocess(self._augment(image, draw)) for draw in chances]), chosen
+
+    def _chosen(self, epoch: int, sample: Streamed) -> Tensor:
+        """The numbers of a sample's captions that an epoch takes, ascending; 0 if it has a class."""
+        numbers = torch.arange(max(len(sample.captions), 1))
+        if len(numbers) <= self._per_image:
+            return numbers
+        ranks = hashed(self._seed, sample.number * self.dataset.most_captions + numbers, f"captions {epoch}")
+        return torch.argsort(ranks, stable=True)[: self._per_image].sort().values
+
+    def _batch(self, results: list[tuple[Streamed, tuple[Tensor, Tensor] | ImageError]]) -> Read:
+        failed = [(s.number, str(result)) for s, result in results if isinstance(result, ImageError)]
+        decoded = [(s, *result) for s, result in results if not isinstance(result, ImageError)]
+        if not decoded:
+            return None, failed
+        samples = [sample for sample, _, _ in decoded]
+        rows = torch.tensor([len(chosen) for _, _, chosen in decoded])
+        spacing = self.dataset.most_captions
+        captions = tuple(s.captions[c] for s, _, chosen in decoded if s.captions for c in chosen.tolist())
+        groups = [sample.group for sample in samples]
+        batch = Batch(
+            pixels=torch.cat([pixels for _, pixels, _ in decoded]),
+            labels=torch.tensor([self._label(sample) for sample in samples]).repeat_interleave(rows),
+            keys=torch.tensor([sample.key for sample in samples]).repeat_interleave(rows),
+            indices=torch.cat([sample.number * spacing + chosen for sample, _, chosen in decoded]),
+            groups=None if None in groups else torch.tensor(groups).repeat_interleave(rows),
+            captions=captions or None,
+        )
+        return batch, failed
+
+    def _label(self, sample: Streamed) -> int:
+        label_of = self.dataset.label_of
+        if label_of is None:
+            return sample.label
+        if not 0 <= sample.label < len(label_of):
+            raise DataError(
+                f"a label must be in [0, {len(label_of) - 1}], the class list. '{sample.where}' has "
+                f"{sample.label}. Write the shards again."
+            )
+        return label_of[sample.label]
 
 
 class _Lanes(IterableDataset[Read | DataError]):
-    """What each worker of a DataLoader reads: the loader takes them in turn, the first one's batch first."""
+    """The batches of each worker of a DataLoader, which takes them in turn, starting with worker 0."""
 
-    def __init__(
-        self, of_reader: Callable[[int, int], Iterator[Read]], readers: int, start_step: int
-    ) -> None:
-        self._of_reader, self._readers, self._start_step = of_reader, readers, start_step
+    def __init__(self, of_worker: Callable[[int], Iterator[Read]]) -> None:
+        self._of_worker = of_worker
 
     def __iter__(self) -> Iterator[Read | DataError]:
         worker = get_worker_info()
         assert worker is not None
         try:
-            yield from self._of_reader((worker.id + self._start_step) % self._readers, self._readers)
-        except (
-            DataError
-        ) as error:  # raised in a worker, it would come out with the worker's traceback as its message
+            yield from self._of_worker(worker.id)
+        except DataError as error:  # raised in a worker, its message would be the worker's traceback
             yield error
 
 
@@ -213,5 +226,5 @@ def _groups(samples: Iterator[Streamed], size: int) -> Iterator[list[Streamed]]:
         yield group
 
 
-def _as_it_is(item: Read) -> Read:
+def _unchanged(item: Read) -> Read:
     return item

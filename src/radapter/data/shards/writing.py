@@ -1,7 +1,7 @@
-"""Samples into tar shards: numbered, whole or absent, the same bytes every time, continued where they stop.
+"""Writes samples into numbered tar shards: each whole or absent, with the same bytes every time, and resumable.
 
 webdataset's TarWriter writes the members, with one time and one owner. Its ShardWriter is not used: it opens shards
-at their place, where a reader would see half of one, and cannot say where to continue.
+at their final place, where a reader would see half of one, and cannot resume.
 """
 
 import itertools
@@ -17,37 +17,23 @@ from radapter.errors import ConfigError, DataError, InputError, MissingExtraErro
 from radapter.storage import lock, sha256, whole_file
 
 GIGABYTE = 10**9
-"""Bytes that a shard has unless something else is asked for."""
+"""Default size of a shard, in bytes."""
 
-_BLOCK = 512  # of a tar: a header, and what contents are filled up to
+_BLOCK = 512  # of a tar: the size of a header, and the multiple to which contents are padded
 
 
 @final
 @dataclass(frozen=True)
 class Sample:
-    """What one sample of a shard consists of.
-
-    Attributes:
-        key: its name in the shard, without a dot in its last part; no two of a shard are alike.
-        parts: extension (jpg, json) -> content.
-    """
+    """A key, unique in its shard and without a dot in the last part, and extension (jpg, json) -> content."""
 
     key: str
     parts: Mapping[str, bytes]
 
-    @property
-    def size(self) -> int:
-        """The bytes that it takes in a tar."""
-        return sum(_BLOCK + -(-len(content) // _BLOCK) * _BLOCK for content in self.parts.values())
-
-
-Items = Callable[[int], Iterable[Sequence[Sample]]]
-"""The items of a source from a place on, each as the samples that it gives: none, one or several."""
-
 
 def write_shards(
     folder: Path,
-    items: Items,
+    items: Callable[[int], Iterable[Sequence[Sample]]],
     total: int,
     *,
     about: Mapping[str, Any],
@@ -56,30 +42,35 @@ def write_shards(
 ) -> Shards:
     """Writes shards 00000.tar, 00001.tar, ... and sizes.json, or continues after the last whole shard.
 
-    What a shard holds depends on the items and `shard_size` alone, so that shards of an interrupted call and of
-    one that was not are bitwise the same. A shard ends with the item that fills it.
+    Shards depend only on the items and `shard_size`: interrupted and resumed calls write bitwise the same shards.
 
     Args:
-        folder: new, empty, or one that an earlier call with the same `about` began.
-        items: of the source, from a place on; the same every time.
-        total: items of the source.
-        about: what is written, as JSON: the source's fingerprint and every setting that decides the samples.
-        shard_size: bytes after which a shard ends.
-        progress: told (items done, all) after each item.
+        folder: A new or empty folder, or one that an earlier call with the same `about` began.
+        items: Items of the source, starting at a number, the same every time; each gives any number of samples.
+        total: Number of items of the source.
+        about: Fingerprint of the source and every setting that determines the samples, as JSON.
+        shard_size: Bytes after which a shard ends, with the item that reaches them.
+        progress: Called with (items done, all) after each item.
 
     Raises:
         ConfigError: `shard_size` is below 1.
-        DataError: shards that are there are not as they were written, a key is no name, or stands twice. Where no
-            shard was written, nothing stays.
+        DataError: Existing shards differ from what was written, or a key is invalid or repeated. If no shard was
+            written, the folder is left as it was.
         MissingExtraError: webdataset is not installed.
-        RunError: `folder` holds something else, or shards of something else; nothing is written.
+        RunError: `folder` holds other files, or shards of something else; nothing is written.
     """
     if shard_size < 1:
         raise ConfigError(f"the size of a shard must be at least 1 byte. Got {shard_size}.")
     webdataset = require_webdataset()
     fresh = Shards(folder, {}, {}, about, shard_size, items=0, of=total)
-    _refuse_strange_folder(folder)
     is_new = not folder.exists()
+    has_shards = (folder / SIZES).is_file()
+    is_empty = folder.is_dir() and all(file.name.startswith(".") for file in folder.iterdir())
+    if not is_new and not has_shards and not is_empty:
+        raise RunError(
+            f"the folder of shards must be new, empty, or hold shards with their {SIZES}. '{folder}' holds "
+            "something else. Give another folder."
+        )
     with lock(folder):
         done = fresh
         if (folder / SIZES).is_file():
@@ -93,22 +84,19 @@ def write_shards(
                 done = _with_one_more(done, coming, webdataset)
                 done.write()
             if not len(done):
-                raise DataError(
-                    f"shards must hold a sample. None of the {total} items for '{folder}' gave one."
-                )
+                raise DataError(f"shards must hold a sample. None of {total} items for '{folder}' has one.")
         except InputError:
             if not done.counts:
-                _leave_no_trace(folder, is_new=is_new)
+                for name in (SIZES, ".lock"):
+                    (folder / name).unlink(missing_ok=True)
+                if is_new:
+                    folder.rmdir()
             raise
     return done
 
 
 def require_webdataset() -> ModuleType:
-    """webdataset, which is an extra.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
+    """The module webdataset; raises MissingExtraError if this extra is not installed."""
     try:
         import webdataset
     except ImportError as error:
@@ -122,7 +110,7 @@ def require_webdataset() -> ModuleType:
 def _counted(
     items: Iterable[Sequence[Sample]], start: int, total: int, progress: Progress | None
 ) -> Iterator[tuple[int, Sequence[Sample]]]:
-    """Items that give a sample, each with the number of items up to it."""
+    """Items that give samples, each with the number of items up to it."""
     for number, samples in zip(range(start + 1, total + 1), items, strict=True):
         if progress is not None:
             progress(number, total)
@@ -133,26 +121,26 @@ def _counted(
 def _with_one_more(
     done: Shards, coming: Iterator[tuple[int, Sequence[Sample]]], webdataset: ModuleType
 ) -> Shards:
-    """Writes the next shard, from the items that fill it; nothing where no item gives a sample any more."""
+    """Writes the next shard, if an item with a sample is left."""
     first = next(coming, None)
     if first is None:
         return replace(done, items=done.of)
     keys: set[str] = set()
     name, size, items = f"{len(done.counts):05d}.tar", 0, done.items
     path = done.folder / name
-    # One time and one owner: else the bytes would tell who wrote them and when.
+    # One time and one owner: otherwise the bytes would depend on who wrote them and when.
     fixed = {"user": "", "group": "", "mode": 0o644, "mtime": 0, "encoder": False, "compress": False}
     with whole_file(path) as file, webdataset.TarWriter(file, **fixed) as tar:
         for number, samples in itertools.chain([first], coming):
             for sample in samples:
                 _check_key(sample.key, keys)
                 tar.write({"__key__": sample.key, **sample.parts})
-                size += sample.size
+                size += sum(_BLOCK + -(-len(part) // _BLOCK) * _BLOCK for part in sample.parts.values())
             items = number
             if size >= done.shard_size:
                 break
         else:
-            items = done.of  # with those at the end that gave no sample
+            items = done.of  # including the last ones, without samples
     return replace(
         done,
         counts={**done.counts, name: len(keys)},
@@ -163,48 +151,29 @@ def _with_one_more(
 
 
 def _check_key(key: str, keys: set[str]) -> None:
-    """Adds a key to those of its shard."""
+    """Adds a key to those of its shard; raises DataError if it is invalid or repeated."""
     last = key.rpartition("/")[2]
     parts = PureWindowsPath(key)
     if not last or "." in last or parts.anchor or ".." in parts.parts or key.startswith("__"):
         raise DataError(
-            f"the key of a sample must be a relative name without a dot in its last part. Got {key!r}."
+            f"a sample's key must be a relative name without a dot in its last part. Got {key!r}."
         )
     if key in keys:
-        raise DataError(f"keys of a shard must differ. {key!r} stands twice. Number the samples.")
+        raise DataError(f"keys of a shard must differ. {key!r} is repeated. Number the samples.")
     keys.add(key)
 
 
-def _refuse_strange_folder(folder: Path) -> None:
-    if (folder / SIZES).is_file() or not folder.exists():
-        return
-    if not folder.is_dir() or any(not file.name.startswith(".") for file in folder.iterdir()):
-        raise RunError(
-            f"the folder of shards must be new, empty, or hold shards with their {SIZES}. '{folder}' holds "
-            "something else. Give another folder."
-        )
-
-
-def _leave_no_trace(folder: Path, *, is_new: bool) -> None:
-    """Removes what a call that wrote no shard has put there."""
-    for name in (SIZES, ".lock"):
-        (folder / name).unlink(missing_ok=True)
-    if is_new:
-        folder.rmdir()
-
-
 def _continued(fresh: Shards) -> Shards:
-    """What is in the folder already, of the same source and settings."""
+    """The shards already in the folder; raises RunError if their source or settings differ."""
     found = read_shards(fresh.folder, unlisted=True)
-    if not found.counts:  # of a call that was stopped before its first shard: there is nothing to agree with
+    if not found.counts:  # an earlier call stopped before its first shard
         return fresh
     here = {**fresh.about, "items": fresh.of, "size of a shard": fresh.shard_size}
     there = {**found.about, "items": found.of, "size of a shard": found.shard_size}
-    keys = [*here, *(key for key in there if key not in here)]
     changed = [
-        f"{k}: {_short(here.get(k))}, there {_short(there.get(k))}"
-        for k in keys
-        if here.get(k) != there.get(k)
+        f"{key}: {here.get(key)!s:.60}, there {there.get(key)!s:.60}"
+        for key in dict.fromkeys([*here, *there])
+        if here.get(key) != there.get(key)
     ]
     if changed:
         raise RunError(
@@ -212,8 +181,3 @@ def _continued(fresh: Shards) -> Shards:
             "another folder, or the same source and settings to continue."
         )
     return found
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -10,7 +10,7 @@ import radapter
 from radapter.adapter import RAdapterConfig
 from radapter.errors import ModelError
 from radapter.methods.lora import lora_targets
-from radapter.runs.adapter_config import read_adapter_config
+from radapter.runs.adapters import read_adapter_config
 from radapter.storage import read_json, write_json
 
 SLOW = "(a+)+$|((.*)*)*x"

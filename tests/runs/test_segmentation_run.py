@@ -15,8 +15,10 @@ from radapter.data import Memory, open_masks
 from radapter.errors import DataError, LeakError
 from radapter.evaluation import confusion_matrix, mean_iou
 from radapter.methods import SEGMENTATION
-from radapter.runs.bench import Bench
-from radapter.runs.directory import evaluate_run, merge_run, run_method
+from radapter.runs.alpha_sweep import AlphaRule
+from radapter.runs.directory import RunDirectory, evaluate_run, run_method
+from radapter.runs.evaluator import Evaluator
+from radapter.runs.merging import merge_run
 from radapter.runs.results import Results
 from radapter.segmentation import (
     FelzenszwalbProposer,
@@ -30,7 +32,7 @@ from radapter.segmentation.training_regions import MaskRegions
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.segmentation import SegmentationSuite
-from radapter.training import Interrupted
+from radapter.training import Environment, Interrupted
 from radapter.zeroshot import templates
 
 UNSEEN = ("boat", "castle", "cup", "flower")
@@ -63,15 +65,11 @@ def recipe() -> Recipe:
     return Recipe(epochs=2, batch_size=8, learning_rate=3e-3)
 
 
-def run(out: Path, suite, recipe, method: str = "r-adapter", **options) -> Results:
+def run(out: Path, suite, recipe, method: str = "r-adapter", *, resume=False, rule=None, **around) -> Results:
+    directory, environment = RunDirectory(out, "task: segmentation\n", resume), Environment(**around)
+    model = radapter.load("world:tiny")
     return run_method(
-        out,
-        SEGMENTATION[method],
-        radapter.load("world:tiny"),
-        suite,
-        recipe,
-        settings="task: segmentation\n",
-        **options,
+        directory, SEGMENTATION[method], model, suite, recipe, rule=rule, environment=environment
     )
 
 
@@ -215,9 +213,10 @@ def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, don
 def test_figures_do_not_depend_on_memory_and_a_reloaded_run_gives_them(done, masked, memory):
     folder, results = done
     encoder = radapter.load("world:tiny")
-    bench = Bench(masked, encoder.preprocess, batch_size=16, memory=memory)
+    environment = Environment(memory=memory)
+    evaluator = Evaluator(masked, encoder, Recipe(eval_batch_size=16), environment)
     for _ in range(2):  # as read, and as kept
-        again = evaluate_run(folder, radapter.load("world:tiny"), bench)
+        again = evaluate_run(folder, radapter.load("world:tiny"), evaluator)
         for method in ("zero-shot", "r-adapter"):
             assert again.row(method).id_mean == pytest.approx(results.row(method).id_mean, abs=0.01)
             assert again.row(method).ood["sketch"]["n"] == 8
@@ -241,6 +240,8 @@ def test_training_gets_no_test_set_and_no_test_image(masked):
 
 def test_every_method_of_the_task_trains(masked, recipe, tmp_path):
     for method in ("full-image-tower", "lora"):
-        results = run(tmp_path / method, masked, recipe, method, tested="chosen")
+        results = run(
+            tmp_path / method, masked, recipe, method, rule=AlphaRule(SEGMENTATION[method].alpha, "chosen")
+        )
         assert results.rows[1].trained_parameters > 0
         assert results.sweep[-1].ood != results.sweep[0].ood

@@ -14,7 +14,7 @@ from radapter.methods import METHODS, RETRIEVAL
 from radapter.runs.fine_tuning import train_method
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.retrieval import RetrievalSuite
-from radapter.training import Checkpoints, Interrupted, StopSignal
+from radapter.training import Checkpoints, Environment, Interrupted, StopSignal
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +58,16 @@ def test_a_stopped_run_continues_bitwise_in_the_middle_of_an_epoch(
 
     def train(folder, **options):
         encoder = radapter.load("world:tiny")
+        checkpoints = Checkpoints(folder)
         return weights(
-            train_method(method, encoder, suite, recipe, seed=5, checkpoints=Checkpoints(folder), **options)
+            train_method(method, encoder, suite, recipe, seed=5, checkpoints=checkpoints, **options)
         )
 
     whole = train(tmp_path / "whole")
     for stop in (2, 4, 5):
         asks = StopAfter(stop)
         with pytest.raises(Interrupted, match=f"after step {stop} of"):
-            train(tmp_path / f"stopped-{stop}", stop=asks, report=asks)
+            train(tmp_path / f"stopped-{stop}", environment=Environment(stop=asks, report=asks))
         continued = train(tmp_path / f"stopped-{stop}", resume=True)
         assert whole.keys() == continued.keys()
         assert all(torch.equal(whole[name], continued[name]) for name in whole)

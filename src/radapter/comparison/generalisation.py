@@ -1,8 +1,8 @@
 """Base-to-novel generalisation, over several data sets or seeds.
 
-A run trains on the base classes of a data set; its ID test holds the other pictures of the base classes, its
-transfer sets those of the novel ones, each under a head of their own names. Papers average the harmonic mean in two
-ways, which differ: the mean of each run's H, and the H of the mean accuracies. Both are told.
+A run trains on the base classes of a data set. Its ID test holds other images of the base classes, its transfer sets
+those of the novel classes, each under a head of their own names. Papers average the harmonic mean H in two ways,
+which differ: the mean of each run's H, and the H of the mean accuracies. Both are computed.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ class BaseToNovel:
     """Top-1 of one method, as fractions.
 
     Attributes:
-        runs: how many data sets or seeds.
-        base: mean over runs of the accuracy on base classes.
-        novel: mean over runs of the accuracy on novel classes.
-        mean_of_harmonic: mean over runs of H(base, novel) of each.
-        harmonic_of_means: H of the two means, what CoOp's tables show.
+        runs: Number of data sets or seeds.
+        base: Mean accuracy on base classes.
+        novel: Mean accuracy on novel classes.
+        mean_of_harmonic: Mean over runs of H(base, novel).
+        harmonic_of_means: H of the two means, as in CoOp's tables.
     """
 
     runs: int
@@ -36,14 +36,14 @@ class BaseToNovel:
 
 
 def base_to_novel(results: Sequence[Results], method: str) -> BaseToNovel:
-    """One method over several runs, each counting once.
+    """Averages one method over several runs, each with the same weight.
 
     Args:
-        results: one per data set or seed; each has transfer sets.
-        method: whose row; "zero-shot" is always there.
+        results: One per data set or seed; each has transfer sets.
+        method: The row; "zero-shot" always exists.
 
     Raises:
-        ConfigError: there are no results, one lacks the method, or one has no transfer set.
+        ConfigError: There are no results, or one lacks the method or transfer sets.
     """
     if not results:
         raise ConfigError("base-to-novel needs the results of at least one run. Got none.")

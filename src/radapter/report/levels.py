@@ -10,12 +10,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from radapter.comparison.levels_over_seeds import sets_levels
+from radapter.comparison.levels import sets_levels
 from radapter.report.cells import ABSENT, PERCENT, Cell, alpha_of, best_of, cell, markdown
 from radapter.report.curves import at_alpha
 from radapter.report.table import caption, framed, kept_note, parameters
-from radapter.runs.levels import Figure, Levels
-from radapter.runs.results import Figures, Mean, Results, Value
+from radapter.runs.results import Figure, Figures, Levels, Mean, Results, Value
 
 NAME = "OOD at fixed ID levels"
 NOT_REACHED = "not reached"

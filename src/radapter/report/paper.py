@@ -12,8 +12,7 @@ from radapter.report.cells import ABSENT, Cell, Column, cell, mean_cell, set_cel
 from radapter.report.curves import at_alpha
 from radapter.report.metrics import BESIDE
 from radapter.report.table import parameters
-from radapter.runs.levels import Levels, OfMethod
-from radapter.runs.results import MEANS, Figures, Mean, Results, Row, Value
+from radapter.runs.results import MEANS, Figures, Levels, Mean, MethodLevels, Results, Row, Value
 from radapter.tasks.suite import TESTED, Role
 
 _SPECIAL = str.maketrans({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"})
@@ -135,7 +134,7 @@ def _at_levels(results: Results, row: Row) -> dict[str, float | None]:
     return record | _with_std("hypervolume", _at_level(of))
 
 
-def _at_level(of: OfMethod | None, number: int | None = None) -> Value | None:
+def _at_level(of: MethodLevels | None, number: int | None = None) -> Value | None:
     """OOD at a level, or the hypervolume; None where it is not reached."""
     figure = None if of is None else of.hypervolume if number is None else of.ood[number]
     return None if figure is None or figure.mean is None else Value(mean=figure.mean, std=figure.std)

@@ -11,7 +11,7 @@ from radapter.report.pages import details_markdown
 from radapter.report.paper import results_csv, results_latex
 from radapter.report.selection import kept_zero_shot
 from radapter.report.table import results_markdown
-from radapter.runs.results import RESULTS, RateSearch, Results
+from radapter.runs.results import RESULTS, RateGrid, Results
 from radapter.storage import write_text
 
 FILES = (RESULTS, "results.md", "results.csv", "results.tex", "frontier.png")
@@ -73,7 +73,7 @@ def base_to_novel_markdown(results: Results) -> str:
     )
 
 
-def search_markdown(search: Mapping[str, RateSearch], headline: Headline) -> str:
+def search_markdown(search: Mapping[str, RateGrid], headline: Headline) -> str:
     """The search of learning rates: each rate of a training with its score, the chosen one in bold."""
     points = max(len(of.learning_rates) for of in search.values())
     lines = []
@@ -91,7 +91,7 @@ def search_markdown(search: Mapping[str, RateSearch], headline: Headline) -> str
     )
 
 
-def edge_lines(search: Mapping[str, RateSearch]) -> list[str]:
+def edge_lines(search: Mapping[str, RateGrid]) -> list[str]:
     """One line for each training whose best learning rate is the first or last that was tried."""
     return [
         f"{name}: the best of its {len(of.learning_rates)} learning rates, {of.best:g}, is the edge of the grid; "

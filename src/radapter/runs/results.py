@@ -1,4 +1,4 @@
-"""results.json: what a run or a comparison reports, as one type.
+"""results.json: the report of a run or a comparison, as one type.
 
 Accuracies are fractions. A row is one method at its chosen alpha; the sweep holds every alpha of every trained
 method. Over several seeds each figure is a mean, and `spread` has the standard deviations.
@@ -13,21 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from radapter.evaluation import HEADLINES, Baseline, Headline, Metrics, TaskName, harmonic_mean
 from radapter.manifests import check_recorded
-from radapter.runs.levels import Levels
 from radapter.schemas import read_as
 from radapter.storage import write_json
 from radapter.tasks.suite import TESTED, Role
 
 RESULTS = "results.json"
 SCHEMA: Literal[3] = 3
-"""Version 2 had two forms: a run's, and a comparison's with standard deviations under names that end in `_std`."""
+"""Version 2 had two forms: one for runs, and one for comparisons, with standard deviations under `..._std`."""
 
 ID_VAL = "id_val/id_val"
 """ROLE/NAME of the validation set."""
 
 Mean = Literal["id_mean", "ood_mean", "kept", "harmonic_mean"]
 MEANS: dict[Role, Mean] = {"id": "id_mean", "ood": "ood_mean", "transfer": "kept"}
-"""The mean of the task's figure over the sets of each role."""
+"""Role -> the name of the mean of the task's figure over its sets."""
 
 
 class _Part(BaseModel):
@@ -42,16 +41,16 @@ class Value(_Part):
 
 
 class Selection(_Part):
-    """What chose alpha.
+    """How alpha was chosen.
 
     Attributes:
-        split: "id_val", or None where alpha was given.
-        rule: in words.
-        n: images it was chosen on.
-        score: of the chosen alpha on ID validation, a fraction; this and what follows only where a rule chose it.
-        best_alpha: the alpha with the highest score there.
-        best_score: its score.
-        paired_error: standard error of `best_score - score`, two scores on the same images.
+        split: "id_val", or None if alpha was given.
+        rule: The rule in words.
+        n: Number of validation images.
+        score: Of the chosen alpha on ID validation, a fraction; None, as the following ones, if alpha was given.
+        best_alpha: The alpha with the highest score.
+        best_score: Its score.
+        paired_error: Standard error of `best_score - score`, two scores on the same images.
     """
 
     split: Literal["id_val"] | None
@@ -64,16 +63,14 @@ class Selection(_Part):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if (
-            len({each is None for each in (self.score, self.best_alpha, self.best_score, self.paired_error)})
-            > 1
-        ):
+        figures = (self.score, self.best_alpha, self.best_score, self.paired_error)
+        if len({figure is None for figure in figures}) > 1:
             raise ValueError("score, best_alpha, best_score and paired_error must be given together")
         return self
 
     @property
     def gain(self) -> float:
-        """What the best alpha scores more than the chosen one."""
+        """The best score minus the chosen one."""
         return (self.best_score or 0.0) - (self.score or 0.0)
 
 
@@ -104,11 +101,10 @@ class Figures(_Sets):
     """One method at one alpha: metrics of every set, and means of the task's figure over the sets of each role.
 
     Attributes:
-        kept: the mean over the transfer sets, None where there is none: what the model can still do besides its
-            task. At alpha 0 it is the zero-shot model's.
-        harmonic_mean: of `id_mean` and `kept`: with novel classes as transfer, base-to-novel's H. Over seeds, the
-            mean of each seed's.
-        harmonic_of_means: that of the means over seeds; None for one seed.
+        kept: The mean over the transfer sets: what the model can still do besides its task. None without such sets.
+        harmonic_mean: Of `id_mean` and `kept`: H of base-to-novel if the transfer sets hold novel classes. Over
+            seeds, the mean of the H of each seed.
+        harmonic_of_means: Of the means over seeds; None for one seed.
         spread: None for one seed.
     """
 
@@ -130,13 +126,13 @@ class Figures(_Sets):
         return self
 
     def mean(self, of: Mean) -> Value | None:
-        """A mean over sets, with its spread; None where there is no such set."""
+        """A mean over sets, with its spread; None if there is no such set."""
         mean: float | None = getattr(self, of)
         std: float | None = None if self.spread is None else getattr(self.spread, of)
         return None if mean is None else Value(mean=mean, std=std)
 
     def value(self, role: Role, name: str, metric: str) -> Value | None:
-        """A metric of one set, with its spread; None where the set has no such metric."""
+        """A metric of one set, with its spread; None if the set has no such metric."""
         mean = self.sets(role)[name].get(metric)
         spread = {} if self.spread is None else self.spread.sets(role).get(name, {})
         return None if mean is None else Value(mean=mean, std=spread.get(metric))
@@ -151,7 +147,7 @@ class Figures(_Sets):
         return self.id | self.ood | self.transfer
 
     def figures(self) -> dict[str, Any]:
-        """What a row at this alpha takes over."""
+        """All fields except `method`, for a row at this alpha."""
         return {name: getattr(self, name) for name in Figures.model_fields if name != "method"}
 
 
@@ -190,7 +186,7 @@ class SweepRow(Figures):
 
     @classmethod
     def of_keys(cls, method: str, alpha: float, found: Mapping[str, Metrics], *, headline: Headline) -> Self:
-        """From "ROLE/NAME" -> metrics, as `by_key` gives it."""
+        """Inverse of `by_key`."""
         sets: dict[str, dict[str, Metrics]] = {role: {} for role in TESTED}
         for key, metrics in found.items():
             if key != ID_VAL:
@@ -205,7 +201,7 @@ class SweepRow(Figures):
 
 
 class Robustness(_Part):
-    """Robustness after Taori et al.; see `comparison.robustness`."""
+    """Effective and relative robustness after Taori et al.; see `comparison.robustness`."""
 
     effective: Value
     relative: Value
@@ -215,14 +211,13 @@ class Row(Figures):
     """One method at its chosen alpha.
 
     Attributes:
-        alphas: of each seed; `alpha` is their mean.
-        selections: what chose alpha at each seed; None for the zero-shot model.
-        forgetting: of the task's figure, lost against the zero-shot model, per set; negative where it gained.
-        seconds: of training; evaluation is not in it. An interrupted training is counted up to the checkpoint that
-            it went on from, and from there.
-        seconds_per_epoch: the same, over its epochs.
-        step_bytes: that a training step keeps beyond the weights: activations, gradients, moments; of one process.
-        robustness: where the results have a line of standard models.
+        alphas: Of each seed; `alpha` is their mean.
+        selections: How alpha was chosen at each seed; None for the zero-shot model.
+        forgetting: By set, the task's figure of the zero-shot model minus that of the row.
+        seconds: Training time, without evaluation and steps that an interruption lost.
+        seconds_per_epoch: `seconds` divided by the number of epochs.
+        step_bytes: Memory of a training step beyond the weights: activations, gradients, moments; in one process.
+        robustness: None without a line of standard models.
     """
 
     alphas: list[float] = Field(min_length=1)
@@ -237,18 +232,18 @@ class Row(Figures):
 
     @property
     def selection(self) -> Selection | None:
-        """What chose alpha; None over several seeds."""
+        """How alpha was chosen; None over several seeds."""
         return self.selections[0] if len(self.selections) == 1 else None
 
 
-class RateSearch(_Part):
-    """The search of one training's learning rate.
+class RateGrid(_Part):
+    """The learning rates that were tried for one training, and the choice among them.
 
     Attributes:
-        learning_rates: each -> metrics on ID validation at alpha 1, ascending; None where training diverged.
-        best: the rate with the highest score; of equals, the one that the task's tie-breaker prefers.
-        chosen: the smallest rate whose score is within one paired standard error of the best.
-        at_edge: whether the best rate is the first or the last of several, so that a better one may lie outside.
+        learning_rates: Rate -> metrics on ID validation at alpha 1, ascending; None if training diverged.
+        best: The rate with the highest score; the task's tie-breaker decides between equals.
+        chosen: The smallest rate whose score is within one paired standard error of the best.
+        at_edge: Whether the best rate is the first or last of several, so that a better one may lie outside.
     """
 
     learning_rates: dict[float, Metrics | None]
@@ -257,16 +252,79 @@ class RateSearch(_Part):
     at_edge: bool
 
 
+class Interval(_Part):
+    """95 % of the bootstrap's figures; an end is None if the level is not reached there."""
+
+    low: float | None
+    high: float | None
+
+
+class Figure(_Part):
+    """One figure over seeds.
+
+    Attributes:
+        each: Of each seed; None if its curve does not reach the level.
+        mean: Over the seeds that have one; None if the mean curve does not reach the level.
+        std: Standard deviation over these seeds; None for one.
+        interval: None if it was not computed.
+    """
+
+    each: list[float | None]
+    mean: float | None
+    std: float | None = None
+    interval: Interval | None = None
+
+
+class MethodLevels(_Part):
+    """One method at the ID levels.
+
+    Attributes:
+        ood: At each level.
+        difference: From the method `Levels.against` at each level, by seed; None without such a method.
+        hypervolume: The share of what a perfect model dominates beyond the reference point.
+    """
+
+    ood: list[Figure]
+    difference: list[Figure] | None
+    hypervolume: Figure
+
+
+class Levels(_Part):
+    """OOD of every trained method at fixed ID levels; `comparison.levels` computes it.
+
+    Attributes:
+        fractions: Of the best ID gain.
+        id: The levels, absolute; empty if no method gained any ID.
+        zero_shot_id: Mean over seeds.
+        best: The method with the highest ID, among those that set the levels.
+        best_id: Its highest mean ID over alphas.
+        reference: (ID, OOD) of the hypervolume, means over seeds; each seed has its own.
+        resamples: Of the bootstrap; None if no figures of single images were kept.
+        against: The method that differences are from.
+        methods: In the order of the rows.
+    """
+
+    fractions: list[float]
+    id: list[float]
+    zero_shot_id: float
+    best: str
+    best_id: float
+    reference: tuple[float, float]
+    resamples: int | None
+    against: str | None
+    methods: dict[str, MethodLevels]
+
+
 class Results(_Part):
     """The whole file.
 
     Attributes:
-        seeds: of the run, or of the comparison.
-        levels: OOD at fixed ID levels, where several methods were compared; None without OOD sets.
-        evaluation_seconds: that evaluating all sets at all alphas took, of all methods; no row's `seconds` has it.
-        search: training -> the search of its learning rate, of a comparison.
-        diverged: method -> why it has no row: its training diverged at every rate, or at a seed.
-        standard_models: the line that robustness is measured against.
+        seeds: Of the run or the comparison.
+        levels: None unless several methods were compared on OOD sets.
+        evaluation_seconds: For all sets, alphas and methods; the `seconds` of rows do not include it.
+        search: Training -> its learning rates, in a comparison.
+        diverged: Method -> why it has no row: its training diverged at every rate, or at a seed.
+        standard_models: The line that robustness is measured against.
     """
 
     schema_version: Literal[3] = Field(default=SCHEMA, alias="schema")
@@ -279,7 +337,7 @@ class Results(_Part):
     sweep: list[SweepRow]
     evaluation_seconds: float | None = None
     levels: Levels | None = None
-    search: dict[str, RateSearch] = Field(default_factory=dict)
+    search: dict[str, RateGrid] = Field(default_factory=dict)
     diverged: dict[str, str] = Field(default_factory=dict)
     standard_models: Baseline | None = None
 
@@ -300,7 +358,7 @@ class Results(_Part):
 
     @property
     def headline(self) -> Headline:
-        """The figure that counts."""
+        """The figure of the task."""
         return HEADLINES[self.task]
 
     @property
@@ -313,24 +371,20 @@ class Results(_Part):
         return list(self.rows[0].sets(role))
 
     def row(self, method: str) -> Row:
-        """The row of that method; KeyError where there is none."""
+        """The row of a method. Raises KeyError if there is none."""
         for row in self.rows:
             if row.method == method:
                 return row
         raise KeyError(method)
 
     def write(self, folder: Path) -> Path:
-        """Writes `results.json` into `folder`, whole."""
+        """Writes `results.json` atomically and returns its path."""
         write_json(folder / RESULTS, self.model_dump(mode="json", by_alias=True))
         return folder / RESULTS
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Reads `results.json` of `folder`.
-
-        Raises:
-            RunError: If the file is of another version.
-            DamagedError: If it differs from its record in the folder's manifest, or does not follow the schema.
-        """
+        """Reads `results.json`. Raises RunError if another version wrote it, and DamagedError if it differs from the
+        folder's manifest or does not follow the schema."""
         check_recorded(folder, RESULTS)
         return read_as(folder / RESULTS, cls, reads=(SCHEMA,))

@@ -4,9 +4,14 @@ activations that autograd keeps for the backward pass + a gradient and AdamW's t
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
+
+from radapter.methods import Learner
+from radapter.training.captions import TrainingData
 
 _PER_TRAINED_NUMBER = 3  # gradient, first and second moment
 
@@ -37,3 +42,32 @@ def step_bytes(module: nn.Module, loss: Callable[[], Tensor]) -> int:
     del value
     trained = (parameter for parameter in module.parameters() if parameter.requires_grad)
     return activations + _PER_TRAINED_NUMBER * sum(p.numel() * p.element_size() for p in trained)
+
+
+def first_loss(
+    learner: Learner, data: TrainingData, accelerator: Accelerator, *, chunk_size: int | None = None
+) -> Callable[[], Tensor]:
+    """The loss of the first batch, or of its first chunk, as a function without arguments; it trains nothing.
+
+    With several processes, each takes its own share as the batch.
+    """
+    batch = next(iter(data.loader.epoch(0)))
+    rows = slice(chunk_size)
+    batch = replace(
+        batch,
+        pixels=batch.pixels[rows],
+        labels=batch.labels[rows],
+        keys=batch.keys[rows],
+        indices=batch.indices[rows],
+        groups=None if batch.groups is None else batch.groups[rows],
+        captions=None if batch.captions is None else batch.captions[rows],
+        sizes=None,
+    )
+    pairs, _ = data.pairs(batch, epoch=0, device=accelerator.device)
+
+    def loss() -> Tensor:
+        with accelerator.autocast():
+            found: Tensor = learner(pairs)
+        return found
+
+    return loss

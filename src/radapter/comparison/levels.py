@@ -1,13 +1,12 @@
 """OOD at fixed ID levels: the methods of a comparison, read from their alpha curves at the same ID.
 
-The levels are absolute ID figures, computed once for each table from means over seeds: zero-shot plus 25, 50, 75 and
-90 % of the best gain among `SETS_LEVELS`. A further row therefore does not move them. A method at a fixed alpha
-(`full`) is one point; the others are curves, since every point of theirs can be had by choosing alpha.
+The levels are absolute ID figures, computed once per table from means over seeds: zero-shot plus 25, 50, 75 and 90 %
+of the best gain among `SETS_LEVELS`, so a further row does not move them. A method with a fixed alpha (`full`) is
+one point. The others are curves, because any of their points can be had by choosing alpha.
 
 The intervals are a paired bootstrap over test images: the images of each ID test and OOD set are drawn with
-replacement, the same draws for every method, alpha and seed, and the curves are read again at the same levels. Seeds
-that share their test images need the same draws; where each seed has images of its own, the draws of one seed say
-nothing about another, so that sharing them does no harm.
+replacement, with the same draws for every method, alpha and seed, and the curves are read again at the same levels.
+Seeds that share their test images need the same draws; for seeds with images of their own they do no harm.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,21 +29,22 @@ from radapter.evaluation.frontiers import (
     resampled_means,
 )
 from radapter.methods import TABLES, find_method
-from radapter.runs.levels import Figure, Interval, Levels, OfMethod
-from radapter.runs.results import Results, SweepRow
+from radapter.runs.results import Figure, Interval, Levels, MethodLevels, Results, SweepRow
 
 SETS_LEVELS: Final = (
     *("full", "full-both-towers", "full-image-tower"),
     *("wise-ft", "flyp", "lora", "r-adapter"),
 )
-"""The levels come from the best of these; from all methods where none of them is compared."""
+"""The levels come from the best of these, or from all methods if none of these is compared."""
 _REFERENCES = ("wise-ft", "r-adapter")
 RESAMPLES = 1000
 _REACHED = 0.95  # of the resamples, for an interval of a difference
 
+Draws = NDArray[np.float64]
+"""(seeds, R) or (R,): figures of R resamples; -inf if a level is not reached."""
 PseudoValues = Mapping[str, NDArray[np.float32]]
-"""Of one training: "ALPHA/ROLE/NAME", such as "0.3/ood/sketch" -> (N,), one figure for each image; their mean is the
-score."""
+"""Of one training: key such as "0.3/ood/sketch" (ALPHA/ROLE/NAME) -> (N,), one figure per image with the score as
+mean."""
 
 
 def sets_levels(task: TaskName) -> tuple[str, ...]:
@@ -61,12 +61,12 @@ def levels_over_seeds(
     """Reads every trained method at the levels of the comparison.
 
     Args:
-        results: Of the same comparison, one for each seed.
-        pseudo_values: For each seed, those of each method; None leaves the intervals out.
+        results: Of the same comparison, one per seed.
+        pseudo_values: Per seed, those of each method; None computes no intervals.
         resamples: Of the bootstrap.
 
     Returns:
-        None without OOD sets, or where nothing was trained.
+        None without OOD sets, or if nothing was trained.
     """
     names = [row.method for row in results[0].rows if row.method != "zero-shot"]
     if not names or any(row.ood_mean is None for one in results for row in one.rows):
@@ -82,35 +82,32 @@ def levels_over_seeds(
     zero_shot_id = fmean(id_ for id_, _ in starts)
     levels = id_levels(zero_shot_id, highest[best])
     against = next((name for name in _REFERENCES if name in names), None)
-    drawn = (
-        None
-        if pseudo_values is None
-        else _resampled(
-            points, pseudo_values, levels, headline=HEADLINES[results[0].task], resamples=resamples
-        )
-    )
+    drawn: Mapping[str, Sequence[Draws | None]] = {name: [None] * len(levels) for name in names}
+    if pseudo_values is not None:
+        headline = HEADLINES[results[0].task]
+        drawn = _resampled(points, pseudo_values, levels, headline=headline, resamples=resamples)
+    oods = {
+        name: [
+            _figure(
+                [ood_at(path, level) for path in paths[name]],
+                reached=ood_at(mean_paths[name], level) is not None,
+                drawn=of_level,
+            )
+            for level, of_level in zip(levels, drawn[name], strict=True)
+        ]
+        for name in names
+    }
 
-    def of_level(name: str, number: int) -> Figure:
-        return _figure(
-            [ood_at(path, levels[number]) for path in paths[name]],
-            reached=ood_at(mean_paths[name], levels[number]) is not None,
-            drawn=None if drawn is None else drawn[name][number],
-        )
+    def differences(name: str) -> list[Figure] | None:
+        if against is None or name == against:
+            return None
+        of_levels = zip(oods[name], oods[against], drawn[name], drawn[against], strict=True)
+        return [_difference(*of_level) for of_level in of_levels]
 
-    def difference(name: str, number: int) -> Figure:
-        assert against is not None
-        return _difference(
-            oods[name][number],
-            oods[against][number],
-            None if drawn is None else (drawn[name][number], drawn[against][number]),
-        )
-
-    numbers = range(len(levels))
-    oods = {name: [of_level(name, number) for number in numbers] for name in names}
     found = {
-        name: OfMethod(
+        name: MethodLevels(
             ood=oods[name],
-            difference=None if against in (None, name) else [difference(name, number) for number in numbers],
+            difference=differences(name),
             hypervolume=_figure([hypervolume(*pair) for pair in zip(paths[name], references, strict=True)]),
         )
         for name in names
@@ -122,19 +119,17 @@ def levels_over_seeds(
         best=best,
         best_id=highest[best],
         reference=(zero_shot_id, fmean(ood for _, ood in references)),
-        resamples=None if drawn is None else resamples,
+        resamples=None if pseudo_values is None else resamples,
         against=against,
         methods=found,
     )
 
 
 def _points(results: Results, method: str) -> list[SweepRow]:
-    """The points that a method offers, by ascending alpha: one where its alpha is fixed."""
-    row = results.row(method)
-    fixed = find_method(method, results.task).alpha != "auto"
-    swept = [
-        point for point in results.sweep if point.method == method and (not fixed or point.alpha == row.alpha)
-    ]
+    """The points of a method by ascending alpha: one if its alpha is fixed."""
+    alpha = results.row(method).alpha
+    any_alpha = find_method(method, results.task).alpha == "auto"
+    swept = (p for p in results.sweep if p.method == method and (any_alpha or p.alpha == alpha))
     return sorted(swept, key=lambda point: point.alpha)
 
 
@@ -150,16 +145,8 @@ def _mean_path(points: Sequence[Sequence[SweepRow]]) -> Path:
     return [(fmean(id_ for id_, _ in at), fmean(ood for _, ood in at)) for at in zip(*each, strict=True)]
 
 
-def _figure(
-    each: Sequence[float | None], *, reached: bool = True, drawn: NDArray[np.float64] | None = None
-) -> Figure:
-    """Mean, spread and interval over the seeds that have a figure.
-
-    Args:
-        each: Of each seed.
-        reached: Whether the mean curve reaches the level.
-        drawn: (seeds, R), of resampled images; -inf where a level is not reached.
-    """
+def _figure(each: Sequence[float | None], *, reached: bool = True, drawn: Draws | None = None) -> Figure:
+    """Mean, spread and interval over the seeds that have a figure, if the mean curve has reached the level."""
     known = [value for value in each if value is not None]
     if not (reached and known):
         return Figure(each=list(each), mean=None)
@@ -171,30 +158,27 @@ def _figure(
     return Figure(each=list(each), mean=fmean(known), std=std, interval=interval)
 
 
-def _difference(
-    mine: Figure, theirs: Figure, drawn: tuple[NDArray[np.float64], NDArray[np.float64]] | None
-) -> Figure:
+def _difference(mine: Figure, theirs: Figure, my_draws: Draws | None, their_draws: Draws | None) -> Figure:
     """Mine minus theirs, over the seeds that reach the level with both.
 
-    The interval is over the resamples in which both are reached, and left out where one in twenty is not: a
-    difference from what is not reached has no size.
+    The interval is over the resamples in which both reach it; without an interval if fewer than `_REACHED` do.
     """
     each = [None if a is None or b is None else a - b for a, b in zip(mine.each, theirs.each, strict=True)]
     found = _figure(each, reached=mine.mean is not None and theirs.mean is not None)
-    if drawn is None or found.mean is None:
+    if my_draws is None or their_draws is None or found.mean is None:
         return found
-    pair = [_over(each, of) for of in drawn]
-    both = np.isfinite(pair[0]) & np.isfinite(pair[1])
+    ours, others = _over(each, my_draws), _over(each, their_draws)
+    both = np.isfinite(ours) & np.isfinite(others)
     if both.mean() < _REACHED:
         return found
-    low, high = percentile_interval(pair[0][both] - pair[1][both])
+    low, high = percentile_interval(ours[both] - others[both])
     return found.model_copy(update={"interval": Interval(low=low, high=high)})
 
 
-def _over(each: Sequence[float | None], drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+def _over(each: Sequence[float | None], drawn: Draws) -> Draws:
     """(R,), the mean over the seeds that have a figure."""
     known = [of_seed for of_seed, value in zip(drawn, each, strict=True) if value is not None]
-    mean: NDArray[np.float64] = np.mean(known, axis=0)
+    mean: Draws = np.mean(known, axis=0)
     return mean
 
 
@@ -205,9 +189,9 @@ def _resampled(
     *,
     headline: Headline,
     resamples: int,
-) -> dict[str, list[NDArray[np.float64]]]:
-    """Method -> level -> (seeds, R), OOD of the resampled curves; -inf where a level is not reached."""
-    found: dict[str, list[list[NDArray[np.float64]]]] = {name: [[] for _ in levels] for name in points}
+) -> dict[str, list[Draws]]:
+    """Method -> level -> (seeds, R), OOD of the resampled curves; -inf if a level is not reached."""
+    found: dict[str, list[list[Draws]]] = {name: [[] for _ in levels] for name in points}
     for seed, of_seed in enumerate(pseudo_values):
         curves = _curves({name: seeds[seed] for name, seeds in points.items()}, of_seed, headline, resamples)
         for name, (ids, oods) in curves.items():
@@ -221,18 +205,18 @@ def _curves(
     values: Mapping[str, PseudoValues],
     headline: Headline,
     resamples: int,
-) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+) -> dict[str, tuple[Draws, Draws]]:
     """Method -> resampled (IDs, OODs) of one seed, each (R, A)."""
     first = next(iter(points.values()))[0]
     columns = [(name, point) for name, of in points.items() for point in of]
     sets = [("id", name) for name in first.id] + [("ood", name) for name in first.ood]
-    means: dict[str, list[NDArray[np.float64]]] = {"id": [], "ood": []}
+    means: dict[str, list[Draws]] = {"id": [], "ood": []}
     for number, (role, name) in enumerate(sets):
         of_images = np.stack(
             [values[of][f"{at.alpha:g}/{role}/{name}"] for of, at in columns], 1, dtype=np.float64
         )
         scores = np.array([headline.score(getattr(at, role)[name]) for _, at in columns])
-        # A jackknife's mean may differ a little from the score: only the deviation from it is taken.
+        # The mean of jackknife values may differ a little from the score: only the deviation from it is used.
         resampled = resampled_means(of_images, number=number, resamples=resamples)
         means[role].append(resampled - of_images.mean(0) + scores)
     ids, oods = (np.mean(means[role], axis=0) for role in ("id", "ood"))

@@ -1,18 +1,19 @@
-"""The trainings of a comparison, each done once and kept in a folder.
+"""The runs of a comparison, each trained once and kept in a folder.
 
-A training is a method at a learning rate and a seed. What was asked for and is there is read, what is half done
-goes on from its checkpoint, and what is missing is done: so a comparison that was killed continues by being started
-again, and methods that share a training share it.
+A run is a method at a learning rate and a seed. A finished run is read, an interrupted one continues from its
+checkpoint, and a missing one is trained. So a killed comparison continues when it is started again, and methods that
+share a training share its run.
 
-    FOLDER/METHOD/seed-S/lr-R/   the weights, what ID validation and the sweep give, in JSON, and their
-                                 pseudo-values, in safetensors; checkpoints/ while it is not done; diverged.txt
-                                 where training diverged
+    FOLDER/METHOD/seed-S/lr-R/   the weights, the results on ID validation and the sweep in JSON, and their
+                                 pseudo-values in safetensors; checkpoints/ until it is finished; diverged.txt
+                                 if training diverged
 """
 
 import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,38 +24,33 @@ from radapter.manifests import MANIFEST, check_recorded, forget, record
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate
 from radapter.models import DualEncoder
-from radapter.runs.bench import Bench, Evaluated, bench_of
+from radapter.runs.alpha_sweep import FILES, AlphaRule, AlphaSweep, TestedAlphas
+from radapter.runs.evaluator import Evaluator, Validator
 from radapter.runs.fine_tuning import soup, train_method
-from radapter.runs.outcome import HEAD, TRAINED, WEIGHTS, Trained, load_trained, save_trained
-from radapter.runs.selection import TestedAlphas, alphas_of_tests
-from radapter.runs.swept import FILES, Swept
-from radapter.runs.validation import Validation
+from radapter.runs.weights import HEAD, TRAINED, WEIGHTS, Trained, load_trained, save_trained
 from radapter.schemas import read_as
 from radapter.storage import load_weights, save_tensors, write_json, write_text
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import Suite
-from radapter.training import Checkpoints, Progress, StopSignal
+from radapter.training import Checkpoints, Environment
 
 _LOG = logging.getLogger(__name__)
 _CHECKPOINTS, _ZERO_SHOT, _DIVERGED = "checkpoints", "zero-shot", "diverged.txt"
 _VALIDATION, _VALIDATION_VALUES, _KEY = "validation.json", "validation.safetensors", "pseudo_values"
 
 
-class Trainings:
-    """Gives trained methods, their accuracy on ID validation, and their sweeps.
+class RunStore:
+    """Trains methods, validates and evaluates them, and keeps the results.
 
     Args:
-        folder: of this comparison alone.
-        load: gives a fresh model.
-        suite_of_seed: the data of a seed; the same every time where the data are fixed.
-        recipe: common to all methods, but for the learning rate and the loss, which are each method's own.
-        memory: for decoded images.
-        stop: asks a training to save and stop.
-        starting: told what begins, such as "full, learning rate 0.001, seed 0".
-        report: told of each training step.
-        progress: told how far an evaluation is.
-        tested: alphas at which the test sets are evaluated; see `alphas_of_tests`.
+        folder: Of this comparison alone.
+        load: Returns a fresh model.
+        suite_of_seed: Seed -> the data; the same every time if the data are fixed.
+        recipe: Common to all methods, except for the learning rate and the loss.
+        environment: Memory, stop signal and callbacks.
+        starting: Called with what begins, such as "full, learning rate 0.001, seed 0".
+        tested: Alphas at which the test sets are evaluated; see `AlphaRule`.
     """
 
     def __init__(
@@ -64,32 +60,30 @@ class Trainings:
         suite_of_seed: Callable[[int], Suite],
         recipe: Recipe,
         *,
-        memory: Memory | None = None,
-        stop: StopSignal | None = None,
+        environment: Environment | None = None,
         starting: Callable[[str], None] = lambda _: None,
-        report: Callable[[Progress], None] = lambda _: None,
-        progress: Callable[[Evaluated], None] | None = None,
         tested: TestedAlphas = "all",
     ) -> None:
+        environment = environment or Environment()
+        self._environment = replace(environment, memory=environment.memory or Memory())
         self._folder, self._load, self._suite_of_seed, self._recipe = folder, load, suite_of_seed, recipe
-        self._memory, self._tested = memory or Memory(), tested
-        self._stop, self._starting, self._report, self._progress = stop, starting, report, progress
-        self._suite: tuple[int, Suite] | None = None
-        self._bench: tuple[int, Bench] | None = None
+        self._starting, self._rule = starting, AlphaRule(tested=tested)
+        self._suite = lru_cache(1)(self._checked_suite)
+        self._evaluator = lru_cache(1)(self._evaluator_of)
 
     def encoder(self) -> DualEncoder:
         """A fresh model."""
         return self._load()
 
     def task(self, seed: int) -> TaskName:
-        """What the data of a seed are for."""
-        return self._suite_at(seed).task
+        """The task of the data of a seed."""
+        return self._suite(seed).task
 
     def validated(self, method: Method, rate: float, seed: int) -> Measured | None:
-        """A training's metrics and pseudo-values on ID validation, at alpha 1; None where training diverges.
+        """Metrics and pseudo-values of a run on ID validation, at alpha 1; None if its training diverges.
 
         Raises:
-            ConfigError: the suite has no ID validation.
+            ConfigError: The suite has no ID validation.
         """
         place = self.folder(method, (rate,), seed)
         file, values, diverged = place / _VALIDATION, place / _VALIDATION_VALUES, place / _DIVERGED
@@ -98,7 +92,7 @@ class Trainings:
         if not (file.is_file() and values.is_file()):
             try:
                 trained = self.trained(method, rate, seed)
-                found = self._validation(trained.classifier.encoder, seed).measured(trained.classifier)
+                found = self._validator(trained, seed).measured(trained.classifier)
             except DivergedError as error:
                 _LOG.warning(
                     "%s diverges at learning rate %g. It continues without this rate.", method.name, rate
@@ -112,52 +106,51 @@ class Trainings:
         return Measured(read_as(file, Metrics, reads=(1,)), load_weights(values)[_KEY])
 
     def trained(self, method: Method, rate: float | None, seed: int) -> Trained:
-        """A training's outcome.
+        """The trained method of a run.
 
         Args:
-            method: a row of `METHODS` that trains something and is no soup.
-            rate: peak learning rate; None for the method's own.
-            seed: fixes everything.
+            method: A row of `METHODS` that trains something and is no soup.
+            rate: Peak learning rate; None for the method's own.
+            seed: Of everything drawn.
 
         Raises:
-            DivergedError: it diverges, or did so when it was done before.
+            DivergedError: It diverges, or did so when it was trained before.
         """
-        place = self.folder(method, _of_one(rate), seed)
+        place = self.folder(method, () if rate is None else (rate,), seed)
         if (place / _DIVERGED).is_file():
             raise DivergedError((place / _DIVERGED).read_text(encoding="utf-8").strip())
         encoder = self._load()
         if (place / TRAINED).is_file():
             return load_trained(place, encoder)
         peak = rate or default_rate(method, encoder.image_width)
-        self._starting(f"{method.name}, learning rate {peak:.4g}, seed {seed}")
+        name = f"{method.name}, learning rate {peak:.4g}, seed {seed}"
+        self._starting(name)
         place.mkdir(parents=True, exist_ok=True)
         try:
             trained = train_method(
                 method,
                 encoder,
-                self._suite_at(seed),
+                self._suite(seed),
                 replace(self._recipe.with_own_loss(method), learning_rate=rate),
                 seed=seed,
-                memory=self._memory,
                 checkpoints=Checkpoints(place / _CHECKPOINTS),
                 resume=True,
-                stop=self._stop,
-                report=self._report,
+                environment=self._environment,
             )
         except DivergedError as error:
-            told = DivergedError(f"{method.name}, learning rate {peak:.4g}, seed {seed}: {error}")
-            _keep_diverged(place, told)
-            raise told from error
+            named = DivergedError(f"{name}: {error}")
+            _keep_diverged(place, named)
+            raise named from error
         save_trained(place, trained, alpha=1.0, about=self._about(encoder, seed))
         shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
         return trained
 
     def mixed(self, method: Method, rates: Sequence[float], seed: int) -> Trained:
-        """A soup of the trainings that a method averages, at every learning rate of a grid that did not diverge.
+        """A soup of the runs that a method averages, at every learning rate of a grid that did not diverge.
 
         Raises:
-            ConfigError: there are no rates.
-            DivergedError: all of them diverged.
+            ConfigError: There are no rates.
+            DivergedError: All of them diverged.
         """
         place = self.folder(method, rates, seed)
         if (place / TRAINED).is_file():
@@ -171,34 +164,37 @@ class Trainings:
                 f"'{method.name}' has nothing to average: {single.name} diverged at every rate."
             )
         ingredients = [self.trained(single, rate, seed) for rate in known]
-        mixed = soup(method, ingredients, self._validation(ingredients[0].classifier.encoder, seed))
+        mixed = soup(method, ingredients, self._validator(ingredients[0], seed))
         place.mkdir(parents=True, exist_ok=True)
         save_trained(place, mixed, alpha=1.0, about=self._about(mixed.classifier.encoder, seed))
         return mixed
 
-    def zero_shot(self, seed: int) -> Swept:
-        """The model as it is, on the data of a seed."""
+    def zero_shot(self, seed: int) -> AlphaSweep:
+        """The model before training, on the data of a seed."""
         place = self._folder / _ZERO_SHOT / f"seed-{seed}"
-        return _kept(place, lambda: self._bench_at(seed).zero_shot(self._load()))
+        return _kept(place, lambda: self._evaluator(seed).zero_shot(self._load()))
 
     def sweep(
         self, trained: Trained, seed: int, rates: Sequence[float], alphas: Sequence[float] = ALPHAS
-    ) -> Swept:
-        """A training's rows at every tested alpha: the only place where test sets are read.
+    ) -> AlphaSweep:
+        """The rows of a run at every tested alpha: the only place where test sets are read.
 
         Args:
-            trained: at that seed.
-            rates: that it was trained at: one, those of a soup, or none for the method's own.
-            alphas: each in [0, 1].
+            trained: At that seed.
+            rates: One learning rate, those of a soup, or none for the method's own.
+            alphas: Each in [0, 1].
         """
-        place = self.folder(find_method(trained.method, self.task(seed)), rates, seed)
-        tested = alphas_of_tests(self._tested, headline=HEADLINES[self.task(seed)])
-        return _kept(
-            place, lambda: self._bench_at(seed).sweep(trained, self.zero_shot(seed), alphas, tested=tested)
-        )
+        task = self.task(seed)
+        place = self.folder(find_method(trained.record.method, task), rates, seed)
+
+        def make() -> AlphaSweep:
+            tested = self._rule.tests(HEADLINES[task])
+            return self._evaluator(seed).sweep(trained, self.zero_shot(seed), alphas, tested=tested)
+
+        return _kept(place, make)
 
     def forget(self, method: Method, rate: float, seed: int) -> None:
-        """Removes the weights of a training that is not needed again; its accuracy on ID validation stays."""
+        """Removes the weights of a run that is not needed again; its metrics on ID validation stay."""
         place = self.folder(method, (rate,), seed)
         for path in place.iterdir() if place.is_dir() else ():
             if path.name not in (_VALIDATION, _VALIDATION_VALUES, _DIVERGED, MANIFEST, *FILES):
@@ -206,35 +202,26 @@ class Trainings:
         forget(place, TRAINED, WEIGHTS, HEAD)
 
     def folder(self, method: Method, rates: Sequence[float], seed: int) -> Path:
-        """Returns the folder of a training at one rate, of a soup of several, or at its own rate for none."""
+        """Returns the folder of a run at one rate, of a soup of several, or at the method's own rate for none."""
         numbers = "-".join(f"{rate:g}" for rate in rates) or "own"
         return self._folder / method.name.replace(":", "-") / f"seed-{seed}" / f"lr-{numbers}"
 
     def _about(self, encoder: DualEncoder, seed: int) -> dict[str, Any]:
-        """What `merge` needs to know of a training."""
-        suite = self._suite_at(seed)
+        """The facts that `merge` needs."""
+        suite = self._suite(seed)
         return {"model": encoder.name, "task": suite.task, "seed": seed, **suite.about()}
 
-    def _suite_at(self, seed: int) -> Suite:
-        if self._suite is None or self._suite[0] != seed:
-            suite = self._suite_of_seed(seed)
-            check_disjoint(suite)
-            self._suite = (seed, suite)
-        return self._suite[1]
+    def _checked_suite(self, seed: int) -> Suite:
+        suite = self._suite_of_seed(seed)
+        check_disjoint(suite)
+        return suite
 
-    def _bench_at(self, seed: int) -> Bench:
-        if self._bench is None or self._bench[0] != seed:
-            suite, encoder = self._suite_at(seed), self._load()
-            bench = bench_of(suite, encoder, self._recipe, memory=self._memory, progress=self._progress)
-            self._bench = (seed, bench)
-        return self._bench[1]
+    def _evaluator_of(self, seed: int) -> Evaluator:
+        return Evaluator(self._suite(seed), self._load(), self._recipe, self._environment)
 
-    def _validation(self, encoder: DualEncoder, seed: int) -> Validation:
-        return Validation(self._suite_at(seed).sealed(), encoder, self._recipe, memory=self._memory)
-
-
-def _of_one(rate: float | None) -> tuple[float, ...]:
-    return () if rate is None else (rate,)
+    def _validator(self, trained: Trained, seed: int) -> Validator:
+        suite, encoder = self._suite(seed).sealed(), trained.classifier.encoder
+        return Validator(suite, encoder, self._recipe, self._environment)
 
 
 def _keep_diverged(place: Path, error: DivergedError) -> None:
@@ -242,8 +229,8 @@ def _keep_diverged(place: Path, error: DivergedError) -> None:
     write_text(place / _DIVERGED, f"{error}\n")
 
 
-def _kept(place: Path, make: Callable[[], Swept]) -> Swept:
-    found = Swept.read(place)
+def _kept(place: Path, make: Callable[[], AlphaSweep]) -> AlphaSweep:
+    found = AlphaSweep.read(place)
     if found is None:
         found = make()
         found.write(place)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from radapter.comparison.summary import over_seeds
+from radapter.comparison.over_seeds import over_seeds
 from radapter.errors import ConfigError
 from radapter.report.table import results_markdown
 from radapter.runs.results import Results, Row, Selection, SweepRow

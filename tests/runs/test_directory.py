@@ -27,6 +27,7 @@ from radapter.runs.weights import load_trained
 from radapter.storage import lock
 from radapter.tasks.recipe import Recipe
 from radapter.training import Environment, Evaluated, Interrupted, Progress
+from radapter.zeroshot import Classifier
 
 CHOSEN = AlphaRule(tested="chosen")
 TRAINED = ["full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"]
@@ -193,13 +194,7 @@ def test_the_sweep_of_merged_weights_is_the_adapter_re_scaled(suite, recipe):
 @pytest.mark.parametrize("method", ["wise-ft", "lora", "r-adapter"])
 def test_a_run_merges_to_a_plain_model_at_the_asked_alpha(tmp_path: Path, finished, method: str):
     folder, _ = finished(method)
-    merge_run(
-        folder,
-        radapter.load("world:tiny"),
-        to=tmp_path / "merged",
-        format="transformers",
-        alpha=0.4,
-    )
+    merge_run(folder, radapter.load("world:tiny"), to=tmp_path / "merged", format="transformers", alpha=0.4)
     merged = radapter.load(str(tmp_path / "merged")).eval()
     trained = load_trained(folder, radapter.load("world:tiny"))
     pixels = torch.randn(2, 3, merged.image_size, merged.image_size)
@@ -282,7 +277,7 @@ def test_progress_counts_to_the_true_total_and_tells_how_long_a_set_took(suite, 
     encoder = radapter.load("world:tiny")
     environment = Environment(evaluated=steps.append)
     Evaluator(suite, encoder, Recipe(eval_batch_size=16), environment).states(
-        "twice", encoder, lambda _: nullcontext(), (0.0, 1.0)
+        "twice", Classifier(encoder, None), lambda _: nullcontext(), (0.0, 1.0)
     )
     assert steps[-1].done == steps[-1].total == 2 * 4 * 16
     ended = [(step.name, step.images, step.alphas) for step in steps if step.seconds is not None]

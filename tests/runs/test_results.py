@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from radapter.errors import DamagedError, RunError
+from radapter.evaluation import HEADLINES
 from radapter.runs.alpha_sweep import AlphaRule, AlphaSweep, zero_shot_row
 from radapter.runs.merging import alpha_to_merge
 from radapter.runs.results import Results, Selection, SweepRow
@@ -152,7 +153,7 @@ def test_auto_takes_the_smallest_alpha_within_one_paired_standard_error():
     # the best is 0.80 at n = 100. One image less is within its error, 0.01; three are not: 0.03 > 0.017. The
     # error of one accuracy, 0.04, would take 0.4 for as good
     sweep = swept((0.0, 0.5), (0.2, 0.75), (0.4, 0.77), (0.5, 0.79), (0.6, 0.80), (1.0, 0.79))
-    alpha, selection = AlphaRule("auto").choose(sweep.on_validation())
+    alpha, selection = AlphaRule("auto").choose(sweep.on_validation(), HEADLINES["classification"])
     assert alpha == 0.5
     assert (selection.split, selection.n) == ("id_val", 100)
     assert (selection.best_alpha, selection.best_score, selection.score) == (0.6, 0.80, 0.79)
@@ -160,5 +161,5 @@ def test_auto_takes_the_smallest_alpha_within_one_paired_standard_error():
 
 
 def test_a_given_alpha_is_taken_and_nothing_selected():
-    alpha, selection = AlphaRule(0.5).choose(swept((0.5, 0.5)).on_validation())
+    alpha, selection = AlphaRule(0.5).choose({}, HEADLINES["classification"])
     assert (alpha, selection.split) == (0.5, None)

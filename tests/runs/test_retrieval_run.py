@@ -200,12 +200,7 @@ def test_what_zero_shot_gives_is_evaluated_once_for_all_methods(pairs, encoder):
     evaluator = Evaluator(pairs, encoder, environment=environment)
     zero_shot = evaluator.zero_shot(encoder)
     record = TrainingRecord(
-        method="full-both-towers",
-        trained_parameters=0,
-        learning_rate=None,
-        epochs=1,
-        epoch=None,
-        seconds=0.0,
+        method="full-both-towers", trained_parameters=0, learning_rate=None, epochs=1, epoch=None, seconds=0.0
     )
     trained = Trained(record, Classifier(encoder, None), adapters=None, base="", before={})
     seen.clear()

@@ -28,6 +28,7 @@ from radapter.runs.results import SweepRow
 from radapter.segmentation import MaskPrompts
 from radapter.storage import lock, write_json
 from radapter.training import Environment
+from radapter.zeroshot import Classifier
 
 FILE, FIGURES = "mask_prompts.safetensors", "mask_prompts.json"
 
@@ -84,7 +85,9 @@ def prompts(
             encoder, suite, recipe, depth=depth, seed=config.seed, environment=environment
         )
         evaluator = Evaluator(suite.prompted(), prompted, recipe, environment)
-        without, with_prompts = evaluator.states("mask-prompts", prompted, prompted.at, (0.0, 1.0)).rows
+        without, with_prompts = evaluator.states(
+            "mask-prompts", Classifier(prompted, None), prompted.at, (0.0, 1.0)
+        ).rows
         figures = {
             name: {"without": fill["miou"], "with": tokens["miou"]}
             for (name, fill), tokens in zip(_sets(without).items(), _sets(with_prompts).values(), strict=True)

@@ -21,13 +21,10 @@ from radapter.runs.results import Levels, RateGrid, Results, Selection
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of a comparison.
+    """The result of a comparison, with one `Results` per seed.
 
-    Attributes:
-        rates: Training -> its learning rates with their metrics on ID validation at alpha 1, and the chosen one.
-        results: One per seed.
-        levels: OOD at fixed ID levels; None without OOD sets, or if nothing was trained.
-        diverged: Method -> why it has no row: its training diverged at every rate, or at a seed.
+    rates: training -> its learning rates. levels: OOD at fixed ID levels; None without OOD sets, or if nothing was
+    trained. diverged: method -> why it has no row: its training diverged at every rate, or at a seed.
     """
 
     rates: dict[str, RateGrid]
@@ -41,13 +38,9 @@ class Comparison:
         return {name: grid.chosen for name, grid in self.rates.items()}
 
     def report(self, standard: Baseline | None = None) -> Results:
-        """One result over all seeds, with the levels and the learning rates.
+        """One result over all seeds, with the levels and the learning rates, and robustness against standard models.
 
-        Args:
-            standard: The line of standard models; rows then have their effective and relative robustness.
-
-        Raises:
-            ConfigError: Robustness is requested without OOD sets.
+        Raises ConfigError if robustness is requested without OOD sets.
         """
         results = over_seeds(self.results) if len(self.results) > 1 else self.results[0]
         of_method = {} if standard is None else robustness(self.results, standard)
@@ -66,19 +59,10 @@ class Comparison:
 def compare_methods(
     methods: Sequence[Method], store: RunStore, *, grids: Grids, seeds: Sequence[int]
 ) -> Comparison:
-    """Chooses learning rates on the first seed, then compares the methods on all seeds.
+    """Chooses learning rates from grids on the first seed, then compares the methods on all seeds.
 
-    The weights at other learning rates are removed at once, unless a soup needs them.
-
-    Args:
-        methods: Rows of the task's table.
-        store: Trains the methods and keeps the results.
-        grids: The learning rates of each training; see `rate_grids`.
-        seeds: Of the comparison.
-
-    Raises:
-        ConfigError: The suite has no ID validation.
-        DivergedError: Every method diverged.
+    The weights at other learning rates are removed at once, unless a soup needs them. Raises ConfigError if the
+    suite has no ID validation, and DivergedError if every method diverged.
     """
     first = seeds[0]
     rates: dict[str, RateGrid] = {}
@@ -137,10 +121,10 @@ def compare_at_seed(
     pseudo_values: MutableMapping[str, PseudoValues] | None = None,
     diverged: MutableMapping[str, str] | None = None,
 ) -> Results:
-    """Trains and evaluates every method, each from a fresh model.
+    """Trains and evaluates every method, each from a fresh model; zero-shot is always included.
 
     Args:
-        methods: Rows of the task's table; zero-shot is always included.
+        methods: Rows of the task's table.
         store: Trains the methods and keeps the results.
         seed: Of everything drawn.
         learning_rates: By training; without an entry, the method's own.
@@ -191,10 +175,7 @@ def compare_at_seed(
             )
             selection = Selection(split="id_val", rule=rule, n=int(validated[alpha].metrics["n"]))
         row = row_at(
-            *(alpha, swept, zero_shot, trained),
-            headline=headline,
-            selection=chosen_by,
-            method=method.name,
+            *(alpha, swept, zero_shot, trained), headline=headline, selection=chosen_by, method=method.name
         )
         rows.append(row)
     return Results(

@@ -18,15 +18,7 @@ from radapter.runs.results import Results
 @final
 @dataclass(frozen=True)
 class BaseToNovel:
-    """Top-1 of one method, as fractions.
-
-    Attributes:
-        runs: Number of data sets or seeds.
-        base: Mean accuracy on base classes.
-        novel: Mean accuracy on novel classes.
-        mean_of_harmonic: Mean over runs of H(base, novel).
-        harmonic_of_means: H of the two means, as in CoOp's tables.
-    """
+    """Top-1 of one method over several runs, as fractions; `harmonic_of_means` is that of CoOp's tables."""
 
     runs: int
     base: float
@@ -36,14 +28,9 @@ class BaseToNovel:
 
 
 def base_to_novel(results: Sequence[Results], method: str) -> BaseToNovel:
-    """Averages one method over several runs, each with the same weight.
+    """Averages one method over several runs with the same weight; "zero-shot" is a method of every run.
 
-    Args:
-        results: One per data set or seed; each has transfer sets.
-        method: The row; "zero-shot" always exists.
-
-    Raises:
-        ConfigError: There are no results, or one lacks the method or transfer sets.
+    Raises ConfigError if there are no results, or one lacks the method or transfer sets.
     """
     if not results:
         raise ConfigError("base-to-novel needs the results of at least one run. Got none.")

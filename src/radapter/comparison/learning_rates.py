@@ -28,19 +28,11 @@ def rate_grids(
 
         rate_k = centre * 10^(k / 2),  k = -(points - 1) / 2 .. (points - 1) / 2
 
-    Rates are rounded to three digits, so that a printed rate is the one that was used.
+    Rates are rounded to three digits, so that a printed rate is the one that was used. `centres` has the centres of
+    some methods: each applies to the training that the method shares, and to methods that change a part of it and
+    have no centre. Other grids are centred on the default rate, which depends on the width of the image tower.
 
-    Args:
-        methods: Rows of the task's table; those that train nothing are ignored.
-        image_width: Of the model's image tower; default rates depend on it.
-        task: The task of the methods in `centres`.
-        centres: Method -> the centre of its grid, by default the default rate. It applies to the training that the
-            method shares, and to methods that change a part of it and have no centre. Methods that are not compared
-            are ignored.
-        points: Odd; 1 is the centre alone.
-
-    Raises:
-        ConfigError: Methods that share a training have different centres.
+    Raises ConfigError if methods that share a training have different centres.
     """
     given: dict[str, tuple[str, float]] = {}
     for name, centre in (centres or {}).items():
@@ -63,9 +55,8 @@ def rate_grids(
 def choose_learning_rates(store: RunStore, *, grids: Grids, seed: int) -> dict[str, RateGrid]:
     """Trains at every learning rate of every grid, and chooses one per training.
 
-    Raises:
-        ConfigError: The suite has no ID validation.
-        DivergedError: A training diverged at all of its rates.
+    Raises ConfigError if the suite has no ID validation, and DivergedError if a training diverged at all of its
+    rates.
     """
     task = store.task(seed)
     return {
@@ -81,13 +72,8 @@ def choose_learning_rates(store: RunStore, *, grids: Grids, seed: int) -> dict[s
 def choose_rate(found: Mapping[float, Measured | None], headline: Headline, *, name: str) -> RateGrid:
     """Chooses the smallest learning rate within one paired standard error of the best.
 
-    Args:
-        found: Learning rate -> result on ID validation at alpha 1; None if training diverged.
-        headline: Of the task.
-        name: Of the training, for the message.
-
-    Raises:
-        DivergedError: Every rate diverged.
+    `found` has the result on ID validation at alpha 1, None if training diverged. Raises DivergedError, with the
+    name of the training, if every rate diverged.
     """
     known = {rate: measured for rate, measured in sorted(found.items()) if measured is not None}
     if not known:

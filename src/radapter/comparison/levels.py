@@ -58,15 +58,12 @@ def levels_over_seeds(
     *,
     resamples: int = RESAMPLES,
 ) -> Levels | None:
-    """Reads every trained method at the levels of the comparison.
+    """Reads every trained method at the levels of the comparison; None without OOD sets, or if nothing was trained.
 
     Args:
         results: Of the same comparison, one per seed.
         pseudo_values: Per seed, those of each method; None computes no intervals.
         resamples: Of the bootstrap.
-
-    Returns:
-        None without OOD sets, or if nothing was trained.
     """
     names = [row.method for row in results[0].rows if row.method != "zero-shot"]
     if not names or any(row.ood_mean is None for one in results for row in one.rows):

@@ -51,14 +51,9 @@ def over_seeds(results: Sequence[Results]) -> Results:
 
 
 def robustness(results: Sequence[Results], standard: Baseline) -> dict[str, Robustness]:
-    """Effective and relative robustness of each row, including zero-shot, as fractions.
+    """Effective and relative robustness of each row, including zero-shot, against a line of standard models.
 
-    Args:
-        results: Of the same comparison, one per seed.
-        standard: The line of standard models.
-
-    Raises:
-        ConfigError: There is no OOD set.
+    Raises ConfigError if there is no OOD set.
     """
     found = {}
     for method in (row.method for row in results[0].rows):

@@ -82,8 +82,7 @@ class RunStore:
     def validated(self, method: Method, rate: float, seed: int) -> Measured | None:
         """Metrics and pseudo-values of a run on ID validation, at alpha 1; None if its training diverges.
 
-        Raises:
-            ConfigError: The suite has no ID validation.
+        Raises ConfigError if the suite has no ID validation.
         """
         place = self.folder(method, (rate,), seed)
         file, values, diverged = place / _VALIDATION, place / _VALIDATION_VALUES, place / _DIVERGED
@@ -106,15 +105,9 @@ class RunStore:
         return Measured(read_as(file, Metrics, reads=(1,)), load_weights(values)[_KEY])
 
     def trained(self, method: Method, rate: float | None, seed: int) -> Trained:
-        """The trained method of a run.
+        """The trained method of a run, which is no soup; rate None is the method's own.
 
-        Args:
-            method: A row of `METHODS` that trains something and is no soup.
-            rate: Peak learning rate; None for the method's own.
-            seed: Of everything drawn.
-
-        Raises:
-            DivergedError: It diverges, or did so when it was trained before.
+        Raises DivergedError if training diverges, or did so before.
         """
         place = self.folder(method, () if rate is None else (rate,), seed)
         if (place / _DIVERGED).is_file():
@@ -148,9 +141,7 @@ class RunStore:
     def mixed(self, method: Method, rates: Sequence[float], seed: int) -> Trained:
         """A soup of the runs that a method averages, at every learning rate of a grid that did not diverge.
 
-        Raises:
-            ConfigError: There are no rates.
-            DivergedError: All of them diverged.
+        Raises ConfigError if there are no rates, and DivergedError if all of them diverged.
         """
         place = self.folder(method, rates, seed)
         if (place / TRAINED).is_file():
@@ -179,10 +170,7 @@ class RunStore:
     ) -> AlphaSweep:
         """The rows of a run at every tested alpha: the only place where test sets are read.
 
-        Args:
-            trained: At that seed.
-            rates: One learning rate, those of a soup, or none for the method's own.
-            alphas: Each in [0, 1].
+        `rates` is one learning rate, those of a soup, or none for the method's own.
         """
         task = self.task(seed)
         place = self.folder(find_method(trained.record.method, task), rates, seed)

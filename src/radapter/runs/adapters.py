@@ -39,10 +39,8 @@ _NAME = re.compile(r"[\w.]+")
 def load_adapters(folder: Path, encoder: DualEncoder) -> PeftModel:
     """Loads the adapters of `folder` onto `encoder`, which is changed in place.
 
-    Raises:
-        ModelError: The configuration holds what radapter does not write.
-        DamagedError: A file is missing, differs from its record or does not fit the model.
-        RunError: PEFT cannot load the adapters.
+    Raises ModelError for a configuration that radapter does not write, DamagedError for files that are missing,
+    damaged or do not fit the model, and RunError if PEFT cannot load them.
     """
     check_recorded(folder)
     for name in (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME):  # PEFT would ask the hub for one that is missing

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from torch import Tensor
 
 from radapter.errors import ConfigError
-from radapter.evaluation import ALPHAS, HEADLINES, Headline, Measured, Metrics, smallest_within_paired_error
+from radapter.evaluation import ALPHAS, Headline, Measured, Metrics, smallest_within_paired_error
 from radapter.manifests import check_recorded, record
 from radapter.runs.results import ID_VAL, Row, Selection, SweepRow
 from radapter.runs.weights import Trained
@@ -25,6 +25,8 @@ FILES = (SWEEP, ON_VALIDATION, PSEUDO_VALUES)
 NOTHING_SELECTED = Selection(split=None, rule="nothing was selected", n=0)
 TestedAlphas = Literal["all", "chosen"] | Sequence[float]
 """See `AlphaRule`."""
+Tests = Callable[[Mapping[float, Measured]], Collection[float]]
+"""Results on ID validation by alpha -> the alphas of the test sets."""
 _ROWS = TypeAdapter(list[SweepRow])
 _SCHEMA = 1
 
@@ -40,11 +42,9 @@ class _OnValidation(BaseModel):
 class AlphaSweep:
     """One method at several alphas.
 
-    Attributes:
-        rows: One for each alpha at which the test sets were evaluated.
-        validation: Alpha -> metrics on ID validation, at every alpha; empty without ID validation.
-        pseudo_values: `pseudo_value_key(alpha, set)` -> (N,), float32, in the set's order of images.
-        seconds: Evaluation time.
+    rows: one per alpha at which the test sets were evaluated. validation: alpha -> metrics on ID validation, at
+    every alpha; empty without ID validation. pseudo_values: `pseudo_value_key` -> (N,), float32, in the set's
+    order of images. seconds: evaluation time.
     """
 
     rows: list[SweepRow]
@@ -93,11 +93,9 @@ def pseudo_value_key(alpha: float, name: str) -> str:
 class AlphaRule:
     """How alpha is chosen, and the alphas at which the test sets are evaluated.
 
-    Attributes:
-        alpha: A number, or "auto" for the smallest alpha within one paired standard error of the best on ID
-            validation.
-        tested: "all" for every alpha of the sweep; "chosen" for 0, the chosen alpha, the paper's and 1; or numbers,
-            to which 0, the chosen alpha and 1 are added, because tables show them.
+    alpha: a number, or "auto" for the smallest alpha within one paired standard error of the best on ID
+    validation. tested: "all" for every alpha of the sweep; "chosen" for 0, the chosen alpha, the paper's and 1; or
+    numbers, to which 0, the chosen alpha and 1 are added, because tables show them.
     """
 
     alpha: float | Literal["auto"] = "auto"
@@ -108,17 +106,10 @@ class AlphaRule:
         """The alphas of the sweep, including `alpha`."""
         return ALPHAS if self.alpha == "auto" else tuple(sorted({*ALPHAS, self.alpha}))
 
-    def choose(
-        self, validated: Mapping[float, Measured], headline: Headline = HEADLINES["classification"]
-    ) -> tuple[float, Selection]:
-        """The alpha of the row, and how it was chosen.
+    def choose(self, validated: Mapping[float, Measured], headline: Headline) -> tuple[float, Selection]:
+        """The alpha of the row, and how it was chosen from the results on ID validation by alpha.
 
-        Args:
-            validated: Alpha -> result on ID validation. No test set can be read here.
-            headline: Of the task.
-
-        Raises:
-            ConfigError: "auto" without ID validation.
+        Raises ConfigError for "auto" without ID validation.
         """
         if self.alpha != "auto":
             return self.alpha, Selection(split=None, rule=f"alpha given as {self.alpha:g}", n=0)
@@ -139,8 +130,8 @@ class AlphaRule:
             paired_error=choice.error,
         )
 
-    def tests(self, headline: Headline) -> Callable[[Mapping[float, Measured]], Collection[float]] | None:
-        """A function from the results on ID validation to the alphas of the test sets; None for all."""
+    def tests(self, headline: Headline) -> Tests | None:
+        """Chooses the alphas of the test sets; None for all."""
         if self.tested == "all":
             return None
         listed = (headline.paper_alpha,) if self.tested == "chosen" else tuple(map(float, self.tested))
@@ -157,16 +148,9 @@ def row_at(
     selection: Selection | None = None,
     method: str | None = None,
 ) -> Row:
-    """The table's row of a method at one alpha of its sweep.
+    """The table's row of a method at one alpha of its sweep; forgetting is measured against `zero_shot`.
 
-    Args:
-        alpha: One of the sweep's.
-        sweep: Of the method.
-        zero_shot: What forgetting is measured against.
-        trained: The method's result.
-        headline: Of the task.
-        selection: How alpha was chosen.
-        method: The row's name if it differs from the training's (WiSE-FT shares the training of `full`).
+    `method` is the row's name if it differs from the training's (WiSE-FT shares the training of `full`).
     """
     at = next(row for row in sweep.rows if row.alpha == alpha)
     training = trained.record

@@ -33,8 +33,7 @@ class BestEpoch:
         validated: Returns the metrics on ID validation at the current weights.
         is_better: Whether the first metrics beat the second: `Headline.is_better`.
         folder: Keeps them across processes; None keeps them in memory only.
-        resume: Whether to continue from the folder. A killed epoch is repeated with the same figures, so a choice
-            that is ahead of the checkpoint does no harm.
+        resume: Whether to continue from the folder. Its epoch may be later than the checkpoint.
         processes: All of them call this; the main one reads and writes.
     """
 

@@ -27,7 +27,7 @@ from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import Suite
 from radapter.training import Checkpoints, Environment, Progress, make_accelerator
-from radapter.zeroshot import LinearHead
+from radapter.zeroshot import Classifier, LinearHead
 
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
@@ -37,11 +37,8 @@ CHECKPOINTS = "checkpoints"
 class RunDirectory:
     """Where a run is kept, and how it is started.
 
-    Attributes:
-        folder: Created if needed.
-        settings: The resolved configuration, kept as config.yaml.
-        resume: Whether to continue from a checkpoint, if there is one. A finished run is only read.
-        tracking: A tracker beside metrics.jsonl.
+    settings: the resolved configuration, kept as config.yaml. resume: whether to continue from a checkpoint, if
+    there is one; a finished run is only read. tracking: a tracker beside metrics.jsonl.
     """
 
     folder: Path
@@ -70,11 +67,11 @@ def run_method(
         suite: The data.
         recipe: The settings of the training.
         seed: Of everything drawn.
-        rule: How alpha is chosen, and the alphas of the test sets; None for the method's own alpha and all.
+        rule: None for the method's own alpha, and all alphas of the test sets.
         environment: Its processes share the work; each calls this with the same arguments and receives the results.
 
     Raises:
-        ModelError, DataError: Processes have different base models, or different training sets.
+        ModelError, DataError: Processes have different base models or training sets.
         DataError: An image of a validation or test set is also in the training set; nothing was written.
         Interrupted: A signal arrived; a checkpoint was saved.
         RunError: Another process uses the folder, or a resumed run was started with another base model or other
@@ -149,7 +146,8 @@ def run_method(
 
 def _same_everywhere(encoder: DualEncoder, suite: Suite, processes: Processes) -> str:
     """The base model's fingerprint. Raises if a process has another model or training set."""
-    found = processes.together(lambda: (fingerprint(encoder), suite.train.fingerprint))
+    train = suite.train
+    found = processes.together(lambda: (fingerprint(encoder), train.fingerprint))
 
     def check() -> None:
         for rank, (model, data) in enumerate(found):
@@ -160,7 +158,7 @@ def _same_everywhere(encoder: DualEncoder, suite: Suite, processes: Processes) -
                 )
             if data != found[0][1]:
                 raise DataError(
-                    f"every process must have the same training set. '{suite.train.name}' holds other images or "
+                    f"every process must have the same training set. '{train.name}' holds other images or "
                     f"labels in process {rank} than in process 0. Give all machines the same files."
                 )
 
@@ -171,16 +169,10 @@ def _same_everywhere(encoder: DualEncoder, suite: Suite, processes: Processes) -
 def evaluate_run(
     run: Path, encoder: DualEncoder, evaluator: Evaluator, *, alpha: float | None = None
 ) -> Results:
-    """Evaluates a finished run, and zero-shot beside it.
+    """Evaluates a finished run and zero-shot, at the given alpha or the run's own.
 
-    Args:
-        run: Its folder.
-        encoder: The base model, fresh; changed in place.
-        evaluator: Holds the sets.
-        alpha: None for the run's chosen one.
-
-    Raises:
-        RunError: `run` is not finished, or the base model is another.
+    `encoder` is the base model, fresh, and changed in place. Raises RunError if the run is not finished, or the base
+    model is another.
     """
     about = read_about(run)
     at = about["alpha"] if alpha is None else alpha
@@ -208,16 +200,8 @@ def evaluate_model(
     alpha: float = 0.0,
     head: LinearHead | None = None,
 ) -> Results:
-    """Evaluates a model as it is.
-
-    Args:
-        encoder: Of any model.
-        evaluator: Holds the sets.
-        method: The row's name.
-        alpha: The row's alpha.
-        head: Classifies; None for the zero-shot head.
-    """
-    (row,) = evaluator.states(method, encoder, lambda _: nullcontext(), (alpha,), head=head).rows
+    """Evaluates a model as it is, as one row of that method and alpha; None is the zero-shot head."""
+    (row,) = evaluator.states(method, Classifier(encoder, head), lambda _: nullcontext(), (alpha,)).rows
     return Results(
         model=encoder.name,
         fingerprint=fingerprint(encoder),

@@ -1,7 +1,7 @@
 """The evaluation of a model: every set at every alpha, or ID validation alone."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from torch import Tensor
@@ -9,26 +9,20 @@ from torch import Tensor
 from radapter.errors import ConfigError
 from radapter.evaluation import ALPHAS, HEADLINES, Measured, Metrics, TaskName, measured, sweep
 from radapter.models import DualEncoder
-from radapter.runs.alpha_sweep import AlphaSweep, pseudo_value_key
+from radapter.runs.alpha_sweep import AlphaSweep, Tests, pseudo_value_key
 from radapter.runs.results import ID_VAL, SweepRow
 from radapter.runs.weights import Trained
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import ROLES, TESTED, EvaluationBatches, Suite, eval_loaders
 from radapter.training import Environment, Evaluated, Interrupted
-from radapter.zeroshot import Classifier, LinearHead
-
-At = Callable[[float], AbstractContextManager[object]]
-"""A block in which a model has the weights of an alpha."""
+from radapter.zeroshot import Classifier
 
 
 class Evaluator:
     """The validation and test sets of a suite, decoded once and replayed for every method.
 
-    Args:
-        suite: Its validation and test sets are read.
-        encoder: Preprocesses the images.
-        recipe: How images are loaded.
-        environment: Its processes share the sets, and all receive the results.
+    The encoder preprocesses the images, and the recipe says how they are loaded. The processes of the environment
+    share the sets, and all receive the results.
     """
 
     def __init__(
@@ -50,27 +44,7 @@ class Evaluator:
 
     def zero_shot(self, encoder: DualEncoder) -> AlphaSweep:
         """The model as it is, as the row "zero-shot" at alpha 0."""
-        return self.states("zero-shot", encoder, lambda _: nullcontext(), (0.0,))
-
-    def states(
-        self,
-        method: str,
-        encoder: DualEncoder,
-        at: At,
-        alphas: Sequence[float],
-        *,
-        head: LinearHead | None = None,
-    ) -> AlphaSweep:
-        """The rows of an encoder in several states.
-
-        Args:
-            method: The rows' name.
-            encoder: Is evaluated.
-            at: A block in which it is in the state of an alpha.
-            alphas: Each in [0, 1].
-            head: Classifies in every state; None for the zero-shot head.
-        """
-        return self._sweep(method, Classifier(encoder, head), at, alphas)
+        return self.states("zero-shot", Classifier(encoder, None), lambda _: nullcontext(), (0.0,))
 
     def sweep(
         self,
@@ -78,40 +52,64 @@ class Evaluator:
         zero_shot: AlphaSweep | None = None,
         alphas: Sequence[float] = ALPHAS,
         *,
-        tested: Callable[[Mapping[float, Measured]], Collection[float]] | None = None,
+        tested: Tests | None = None,
     ) -> AlphaSweep:
-        """The rows of one method at every alpha.
-
-        Args:
-            trained: The method's result.
-            zero_shot: The rows at alpha 0, which are the same for every method; None computes them.
-            alphas: Each in [0, 1]; ID validation is evaluated at all of them.
-            tested: Results on ID validation by alpha -> the alphas of the test sets; None for `alphas`.
-        """
+        """The rows of a trained method at every alpha; see `states`."""
         method, classifier = trained.record.method, trained.classifier
         with trained.interpolation() as interpolation:
             if not self._saw_zero_shot:  # its rows were read from a file
                 with interpolation.at(0.0):
-                    self._metrics("zero-shot", classifier, lambda _: nullcontext(), (0.0,), ROLES)
-            return self._sweep(method, classifier, interpolation.at, alphas, zero_shot, tested)
+                    self.states("zero-shot", classifier, lambda _: nullcontext(), (0.0,))
+            return self.states(method, classifier, interpolation.at, alphas, zero_shot, tested)
 
-    def _sweep(
+    def states(
         self,
         method: str,
         classifier: Classifier,
-        at: At,
+        at: Callable[[float], AbstractContextManager[object]],
         alphas: Sequence[float],
         zero_shot: AlphaSweep | None = None,
-        tested: Callable[[Mapping[float, Measured]], Collection[float]] | None = None,
+        tested: Tests | None = None,
     ) -> AlphaSweep:
-        start = time.monotonic()
+        """The rows of a classifier in several states.
+
+        Args:
+            method: The rows' name.
+            classifier: Encoder and head; without a head, the zero-shot head classifies.
+            at: A block in which the classifier is in the state of an alpha.
+            alphas: Each in [0, 1]; ID validation is evaluated at all of them.
+            zero_shot: The rows at alpha 0, which are the same for every method; None computes them.
+            tested: Results on ID validation by alpha -> the alphas of the test sets; None for `alphas`.
+        """
+        start, processes = time.monotonic(), self._environment.processes
         known = {} if zero_shot is None else {0.0: zero_shot.rows[0].by_key()}
         values: dict[tuple[float, str], Tensor] = {}
         if zero_shot is not None and 0.0 in alphas:
             values = {(0.0, name): of_set for name, of_set in zero_shot.of_alpha(0.0).items()}
 
         def metrics(alphas: Sequence[float], roles: Sequence[str]) -> dict[float, dict[str, Metrics]]:
-            return self._metrics(method, classifier, at, alphas, roles, known, values)
+            loaders = {key: loader for key, loader in self._loaders.items() if key[0] in roles}
+            sizes = {
+                f"{role}/{name}": (
+                    processes.shares(len(loader.dataset))[processes.rank],
+                    sum(f"{role}/{name}" not in known.get(alpha, {}) for alpha in alphas),
+                )
+                for (role, name), loader in loaders.items()
+            }
+            progress = _Progress(self._environment.evaluated, method, sizes)
+            found = sweep(
+                classifier.encoder,
+                at,
+                self._suite.measures(classifier, loaders, self._zero_shot, processes),
+                alphas,
+                known=known,
+                pseudo_values=values,
+                progress=progress,
+                processes=processes,
+            )
+            progress.finish()
+            self._saw_zero_shot |= zero_shot is None and 0.0 in alphas
+            return found
 
         found = metrics(alphas, ROLES if tested is None else ("id_val",))
         validation = {alpha: of[ID_VAL] for alpha, of in found.items() if ID_VAL in of}
@@ -123,55 +121,12 @@ class Evaluator:
         by_key = {pseudo_value_key(*key): of_set for key, of_set in values.items()}
         return AlphaSweep(rows, validation, by_key, seconds=time.monotonic() - start)
 
-    def _metrics(
-        self,
-        method: str,
-        classifier: Classifier,
-        at: At,
-        alphas: Sequence[float],
-        roles: Sequence[str],
-        known: Mapping[float, Mapping[str, Metrics]] | None = None,
-        pseudo_values: dict[tuple[float, str], Tensor] | None = None,
-    ) -> dict[float, dict[str, Metrics]]:
-        known, processes = known or {}, self._environment.processes
-        loaders = {key: loader for key, loader in self._loaders.items() if key[0] in roles}
-        sizes = {
-            f"{role}/{name}": (
-                processes.shares(len(loader.dataset))[processes.rank],
-                sum(f"{role}/{name}" not in known.get(alpha, {}) for alpha in alphas),
-            )
-            for (role, name), loader in loaders.items()
-        }
-        progress = _Progress(self._environment.evaluated, method, sizes)
-        found = sweep(
-            classifier.encoder,
-            at,
-            self._suite.measures(classifier, loaders, self._zero_shot, processes),
-            alphas,
-            known=known,
-            pseudo_values=pseudo_values,
-            progress=progress,
-            processes=processes,
-        )
-        progress.finish()
-        self._saw_zero_shot |= 0.0 in alphas and 0.0 not in known
-        return found
-
 
 class Validator:
     """The ID validation set, decoded once. It holds no test set, so no choice made with it can have read one.
 
-    Args:
-        suite: Only its ID validation set is read.
-        encoder: Preprocesses the images.
-        recipe: How images are loaded.
-        environment: Its processes share the set.
-
-    Attributes:
-        headline: The figure of the task.
-
-    Raises:
-        ConfigError: The suite has no ID validation set.
+    `headline` is the figure of the task. Arguments are those of `Evaluator`. Raises ConfigError if the suite has
+    no ID validation set.
     """
 
     def __init__(
@@ -189,9 +144,8 @@ class Validator:
     def metrics(self, classifier: Classifier) -> Metrics:
         """The task's metrics, in evaluation mode at the current alpha.
 
-        Raises:
-            Interrupted: A stop was requested, between two batches. Several processes, which would have to agree,
-                finish first.
+        Raises Interrupted between two batches if a stop is requested. Several processes, which would have to
+        agree, finish first.
         """
 
         def check(name: str, images: int) -> None:

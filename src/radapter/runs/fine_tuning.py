@@ -116,15 +116,9 @@ def soup_rates(learning_rate: float) -> tuple[float, ...]:
 
 
 def soup(method: Method, ingredients: Sequence[Trained], validator: Validator) -> Trained:
-    """Averages trainings of one base model.
+    """Averages trainings of one base model as the method says; the validator scores the candidates of a greedy soup.
 
-    Args:
-        method: Says which average.
-        ingredients: Changed: the first one's classifier carries the soup.
-        validator: Scores the candidates of a greedy soup.
-
-    Raises:
-        ConfigError: The ingredients have different base models.
+    The first ingredient's classifier carries the soup. Raises ConfigError if the base models differ.
     """
     first = ingredients[0]
     if len({trained.base for trained in ingredients}) > 1:
@@ -225,12 +219,7 @@ def _trained(
     towers = trained_towers(method, recipe.settings) if recipe.gradient_checkpointing else None
     if not recipe.fsdp:  # a learner that does not fit a device cannot run before it is sharded
         features = frozen_text_features(
-            learner,
-            data.captions,
-            lease,
-            accelerator,
-            batch_size=recipe.eval_batch_size,
-            processes=processes,
+            learner, data.captions, lease, accelerator, batch_size=recipe.eval_batch_size, processes=processes
         )
         data = replace(data, text_features=features)
     with nullcontext() if towers is None else encoder.checkpointing(towers):

@@ -33,8 +33,8 @@ def tune_prompts(
     Args:
         encoder: At its alpha, or merged; its weights stay, and its parameters are frozen.
         suite: Of plain encoders; its training set and ID validation are read.
-        recipe: The settings of the training; margin and label smoothing are those of MPM-NCE.
-            `gradient_checkpointing` and `fsdp` are ignored, because the towers are frozen.
+        recipe: Margin and label smoothing are those of MPM-NCE. `gradient_checkpointing` and `fsdp` are ignored,
+            because the towers are frozen.
         depth: Number of first blocks with tokens of their own.
         seed: Of the tokens' start, order and augmentation.
         environment: Processes, memory, stop signal and callbacks.

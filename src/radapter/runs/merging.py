@@ -79,16 +79,9 @@ def folder_classifier(folder: Path, embed_dim: int) -> FolderClassifier | None:
 
 
 def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> float:
-    """The alpha that a run is merged at: the given one, or the run's own for None.
+    """The alpha that a run is merged at: the given one, or that of `about = read_about(run)` for None.
 
-    Args:
-        run: Its folder.
-        about: `read_about(run)`.
-        alpha: Given by the user.
-
-    Raises:
-        ConfigError: alpha is out of range.
-        RunError: The run's own is 0, so the zero-shot model would be written.
+    Raises ConfigError if alpha is out of range, and RunError if the run's own is 0, which is the zero-shot model.
     """
     if alpha is not None or about["alpha"] > 0:
         at: float = about["alpha"] if alpha is None else alpha
@@ -131,8 +124,7 @@ def merge_run(
         method: The name in the certificate if methods share the training; None for the run's.
 
     Raises:
-        RunError: `run` is not finished, the base model is another, `to` exists, or the run's alpha is 0 and none is
-            given.
+        RunError: `run` is not finished, the base model is another, `to` exists, or `alpha_to_merge` refuses.
         ExportError: The written model differs from the one in memory; nothing is left.
     """
     about = read_about(run)

@@ -41,16 +41,10 @@ class Value(_Part):
 
 
 class Selection(_Part):
-    """How alpha was chosen.
+    """How alpha was chosen: by a rule in words on the n images of `split`, or None if it was given.
 
-    Attributes:
-        split: "id_val", or None if alpha was given.
-        rule: The rule in words.
-        n: Number of validation images.
-        score: Of the chosen alpha on ID validation, a fraction; None, as the following ones, if alpha was given.
-        best_alpha: The alpha with the highest score.
-        best_score: Its score.
-        paired_error: Standard error of `best_score - score`, two scores on the same images.
+    Scores on ID validation are fractions, None if alpha was given. `paired_error` is the standard error of
+    `best_score - score`, two scores on the same images.
     """
 
     split: Literal["id_val"] | None
@@ -100,12 +94,9 @@ class Spread(_Sets):
 class Figures(_Sets):
     """One method at one alpha: metrics of every set, and means of the task's figure over the sets of each role.
 
-    Attributes:
-        kept: The mean over the transfer sets: what the model can still do besides its task. None without such sets.
-        harmonic_mean: Of `id_mean` and `kept`: H of base-to-novel if the transfer sets hold novel classes. Over
-            seeds, the mean of the H of each seed.
-        harmonic_of_means: Of the means over seeds; None for one seed.
-        spread: None for one seed.
+    kept: over transfer sets, what the model can still do besides its task. harmonic_mean: of `id_mean` and `kept`,
+    which is H of base-to-novel if the transfer sets hold novel classes; over seeds, the mean of each seed's H.
+    harmonic_of_means: H of the means over seeds. This and `spread` are None for one seed.
     """
 
     method: str
@@ -162,13 +153,14 @@ class SweepRow(Figures):
         method: str,
         alpha: float,
         *,
-        headline: Headline = HEADLINES["classification"],
+        headline: Headline | None = None,
         id_val: Metrics | None,
         id: dict[str, Metrics],
         ood: dict[str, Metrics],
         transfer: dict[str, Metrics] | None = None,
     ) -> Self:
-        """Fills in the means."""
+        """Computes the means; the default headline is that of classification."""
+        headline = headline or HEADLINES["classification"]
         id_mean = headline.mean(id)
         kept = headline.mean(transfer) if transfer else None
         return cls(
@@ -212,12 +204,10 @@ class Row(Figures):
 
     Attributes:
         alphas: Of each seed; `alpha` is their mean.
-        selections: How alpha was chosen at each seed; None for the zero-shot model.
+        selections: Of each seed; None for the zero-shot model.
         forgetting: By set, the task's figure of the zero-shot model minus that of the row.
         seconds: Training time, without evaluation and steps that an interruption lost.
-        seconds_per_epoch: `seconds` divided by the number of epochs.
         step_bytes: Memory of a training step beyond the weights: activations, gradients, moments; in one process.
-        robustness: None without a line of standard models.
     """
 
     alphas: list[float] = Field(min_length=1)
@@ -239,11 +229,10 @@ class Row(Figures):
 class RateGrid(_Part):
     """The learning rates that were tried for one training, and the choice among them.
 
-    Attributes:
-        learning_rates: Rate -> metrics on ID validation at alpha 1, ascending; None if training diverged.
-        best: The rate with the highest score; the task's tie-breaker decides between equals.
-        chosen: The smallest rate whose score is within one paired standard error of the best.
-        at_edge: Whether the best rate is the first or last of several, so that a better one may lie outside.
+    learning_rates: rate -> metrics on ID validation at alpha 1, ascending; None if training diverged. best: the
+    rate with the highest score, by the task's tie-breaker if equal. chosen: the smallest rate within one paired
+    standard error of the best. at_edge: whether the best of several is the first or last, so that a better one may
+    lie outside.
     """
 
     learning_rates: dict[float, Metrics | None]
@@ -260,13 +249,9 @@ class Interval(_Part):
 
 
 class Figure(_Part):
-    """One figure over seeds.
+    """One figure over seeds, None at a level that a curve does not reach.
 
-    Attributes:
-        each: Of each seed; None if its curve does not reach the level.
-        mean: Over the seeds that have one; None if the mean curve does not reach the level.
-        std: Standard deviation over these seeds; None for one.
-        interval: None if it was not computed.
+    each: of each seed. mean and std: over the seeds that have one; None if the mean curve does not reach the level.
     """
 
     each: list[float | None]
@@ -278,10 +263,8 @@ class Figure(_Part):
 class MethodLevels(_Part):
     """One method at the ID levels.
 
-    Attributes:
-        ood: At each level.
-        difference: From the method `Levels.against` at each level, by seed; None without such a method.
-        hypervolume: The share of what a perfect model dominates beyond the reference point.
+    ood: at each level. difference: from the method `Levels.against` at each level, by seed. hypervolume: the share
+    of what a perfect model dominates beyond the reference point.
     """
 
     ood: list[Figure]
@@ -295,13 +278,10 @@ class Levels(_Part):
     Attributes:
         fractions: Of the best ID gain.
         id: The levels, absolute; empty if no method gained any ID.
-        zero_shot_id: Mean over seeds.
-        best: The method with the highest ID, among those that set the levels.
-        best_id: Its highest mean ID over alphas.
+        best, best_id: The method with the highest mean ID among those that set the levels, and that ID.
         reference: (ID, OOD) of the hypervolume, means over seeds; each seed has its own.
         resamples: Of the bootstrap; None if no figures of single images were kept.
         against: The method that differences are from.
-        methods: In the order of the rows.
     """
 
     fractions: list[float]
@@ -319,11 +299,10 @@ class Results(_Part):
     """The whole file.
 
     Attributes:
-        seeds: Of the run or the comparison.
         levels: None unless several methods were compared on OOD sets.
         evaluation_seconds: For all sets, alphas and methods; the `seconds` of rows do not include it.
         search: Training -> its learning rates, in a comparison.
-        diverged: Method -> why it has no row: its training diverged at every rate, or at a seed.
+        diverged: Method -> why it has no row.
         standard_models: The line that robustness is measured against.
     """
 

@@ -54,15 +54,10 @@ PeftModel.from_pretrained(encoder.module, "path/to/this/folder")
 class TrainingRecord(BaseModel):
     """The facts about a training that a run directory keeps.
 
-    Attributes:
-        method: Its name.
-        trained_parameters: Number of trained parameters.
-        learning_rate: Peak for the towers, or for the head if nothing else is trained; None for a soup.
-        head_learning_rate: Peak for the head; None if none is trained, and for a soup.
-        epochs: Number of epochs trained.
-        epoch: The epoch whose weights were kept, counted from 1; None for the last.
-        seconds: Training time; a resumed training includes the time up to its checkpoint.
-        step_bytes: Memory of a training step beyond the weights, in each process; None under FSDP.
+    learning_rate: peak for the towers, or for the head if nothing else is trained; None for a soup.
+    head_learning_rate: None if no head is trained, and for a soup. epoch: the one whose weights were kept, counted
+    from 1; None for the last. seconds: includes the time before the checkpoint of a resumed training. step_bytes:
+    memory of a training step beyond the weights, in each process; None under FSDP.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
@@ -101,12 +96,9 @@ class _About(TrainingRecord):
 class Trained:
     """The result of a training.
 
-    Attributes:
-        record: Facts about the training.
-        classifier: Holds the averaged weights, adapters at alpha 1 and not merged.
-        adapters: PEFT's handle on them; None for methods that train the towers' own weights.
-        base: Fingerprint of the model before training.
-        before: The tensors that training replaced, except adapters, by the classifier's names.
+    classifier: holds the averaged weights, adapters at alpha 1 and not merged. adapters: PEFT's handle on them;
+    None for methods that train the towers' own weights. base: fingerprint of the model before training. before:
+    the tensors that training replaced, except adapters, by the classifier's names.
     """
 
     record: TrainingRecord
@@ -135,17 +127,11 @@ class Trained:
 
 
 def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping[str, Any]) -> None:
-    """Writes the evaluated weights into `folder`.
+    """Writes the evaluated weights at the chosen alpha into `folder`, which must exist.
 
-    `adapter/` is PEFT's own format with alpha in its config. Other methods write the tensors they changed, at alpha
-    1. With a head, `head.safetensors` holds weight and bias at `alpha` ("head."), at 1 ("fine_tuned.") and at 0
-    ("zero_shot."). The folder's manifest records all of them.
-
-    Args:
-        folder: Must exist; a run directory or a draft of it.
-        trained: What to save.
-        alpha: The chosen one.
-        about: Further facts for `trained.json`, such as class names, as JSON.
+    `adapter/` is PEFT's own format with alpha in its config. Other methods write the tensors they changed, at
+    alpha 1. With a head, `head.safetensors` holds weight and bias at `alpha` ("head."), at 1 ("fine_tuned.") and
+    at 0 ("zero_shot."). `about` has further facts for `trained.json`. The folder's manifest records all files.
     """
     forget(folder, TRAINED, WEIGHTS, HEAD)  # if killed from here on, the manifest claims nothing false
     head = trained.classifier.head
@@ -173,10 +159,8 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
 def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
     """Reads what `save_trained` wrote onto `encoder`, the base model it was trained on; changed in place.
 
-    Raises:
-        RunError: `folder` is no finished run, or `encoder` is not the base model; the message has both
-            fingerprints.
-        ModelError: The configuration of its adapters holds what radapter does not write.
+    Raises RunError if `folder` is no finished run or `encoder` is not the base model, and ModelError if its adapters
+    have a configuration that radapter does not write.
     """
     about = _read_about(folder)
     if about.fingerprint != (given := fingerprint(encoder)):
@@ -206,9 +190,8 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
 def read_about(folder: Path) -> dict[str, Any]:
     """The facts that `save_trained` wrote: method, model, alpha, fingerprint, class names and so on.
 
-    Raises:
-        RunError: `folder` is not a finished run, or another version of radapter wrote it.
-        DamagedError: The file differs from its record, or a value does not fit.
+    Raises RunError if `folder` is not a finished run or another version of radapter wrote it, and DamagedError if
+    the file differs from its record or a value does not fit.
     """
     always = dict.fromkeys(("head_learning_rate", "step_bytes"))  # an older file may lack them
     return always | _read_about(folder).model_dump(by_alias=True, exclude_unset=True)

@@ -41,14 +41,7 @@ class Captions(Protocol):
 
 
 class ClassCaptions:
-    """The C x T captions of C class names in T templates.
-
-    Args:
-        classnames: C names.
-        templates: T templates with one "{}" each.
-        tokenize: List of str -> (N, L) int64.
-        seed: Of the draws.
-    """
+    """The C x T captions of C class names in T templates with one "{}" each; `tokenize` gives (N, L) int64."""
 
     def __init__(
         self,
@@ -73,12 +66,7 @@ class ClassCaptions:
 
 
 class PairCaptions:
-    """Captions that come with their images: sample m of the data has the m-th.
-
-    Args:
-        captions: M texts; equal ones are one caption.
-        tokenize: List of str -> (N, L) int64.
-    """
+    """Captions that come with their images: sample m of the data has the m-th; equal texts are one caption."""
 
     def __init__(self, captions: Sequence[str], tokenize: Callable[[list[str]], Tensor]) -> None:
         number = {text: row for row, text in enumerate(dict.fromkeys(captions))}
@@ -111,9 +99,9 @@ class StreamCaptions:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A training set: its loader, its captions and, if known, the features (T, E) of all captions by their ids.
+    """A training set; text_features, if known, are those (T, E) of all captions by their ids.
 
-    Without features, captions are encoded in every step.
+    Without them, captions are encoded in every step.
     """
 
     loader: Loader
@@ -150,22 +138,11 @@ def frozen_text_features(
     batch_size: int = 256,
     processes: Processes = ALONE,
 ) -> Tensor | None:
-    """The features of all captions, by their id, if the text tower is read and not trained.
+    """The features of all captions by their id, (T, E), unit norm, on the CPU.
 
-    They are those of the tower in evaluation mode, chunk by chunk in the order of the ids, so a resumed run, or one
-    with another number of processes, has them bitwise.
-
-    Args:
-        learner: Has the text tower.
-        captions: Of the training set.
-        lease: Memory, four bytes for each number of a feature.
-        accelerator: Device and precision.
-        batch_size: Captions at a time.
-        processes: Take turns with the chunks.
-
-    Returns:
-        (T, E), unit norm, on the CPU; None if the tower is trained or not read, captions come with a stream, or
-        memory is short.
+    They are those of the tower in evaluation mode, chunk by chunk in the order of the ids, so a resumed run, or
+    one with another number of processes, has them bitwise. None if the tower is trained or not read, captions come
+    with a stream, or the lease is short of the four bytes for each number.
     """
     tokens, encoder = captions.tokens, learner.encoder
     if tokens is None or not learner.reads_texts or learns(encoder.text_tower()):

@@ -48,14 +48,9 @@ class _State(BaseModel):
 class Checkpoint:
     """Everything needed to continue.
 
-    Attributes:
-        step: Completed steps.
-        parameters: The trained parameters, by name.
-        average: Their moving average, by name.
-        optimizer: AdamW's state, `torch.optim.Optimizer.state_dict()["state"]`: tensors by parameter number.
-        counters: Whole numbers, such as skipped steps.
-        scaler: fp16's gradient scaler; empty for other precisions.
-        seconds: Training time so far, including the time before an interruption.
+    step: completed steps. parameters, average: the trained parameters and their moving average, by name. optimizer:
+    AdamW's state, `torch.optim.Optimizer.state_dict()["state"]`. scaler: fp16's gradient scaler; empty for other
+    precisions. seconds: training time so far, including the time before an interruption.
     """
 
     step: int
@@ -118,11 +113,8 @@ class Checkpoints:
         return None
 
     def warn_of_space(self, size: int) -> None:
-        """Warns if the disk has less space than the checkpoints and the outcome need.
-
-        A checkpoint holds four times the `size` in bytes of the trained parameters: parameters, averages and AdamW's
-        two moments. One more than `keep` exists while the oldest is replaced.
-        """
+        """Warns if checkpoints and results of trained parameters of `size` bytes will not fit the disk."""
+        # Parameters, averages and AdamW's two moments; one more than `keep` exists while the oldest is replaced.
         needed = 4 * size * max(self._keep + 1 - len(self._all()), 1) + size
         place = next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())
         free = shutil.disk_usage(place).free
@@ -130,9 +122,7 @@ class Checkpoints:
             _LOG.warning(
                 "checkpoints and results need about %.0f MiB in '%s', which has %.0f MiB free. Free some space: a "
                 "checkpoint that does not fit is left out.",
-                needed / 2**20,
-                place,
-                free / 2**20,
+                *(needed / 2**20, place, free / 2**20),
             )
 
     def _all(self) -> list[Path]:
@@ -143,25 +133,19 @@ class Checkpoints:
 
 @final
 class Stopwatch:
-    """Seconds of a training; a resumed one adds those that its checkpoint had counted.
-
-    Args:
-        clock: Returns monotonic seconds; the origin is arbitrary.
-    """
+    """Seconds of a training, by a monotonic clock; a resumed one adds those that its checkpoint had counted."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock = clock
-        self._started = clock()
-        self._before = 0.0
+        self._clock, self._started = clock, clock()
 
     @property
     def seconds(self) -> float:
         """Seconds since its creation, and those added."""
-        return self._before + self._clock() - self._started
+        return self._clock() - self._started
 
     def add(self, seconds: float) -> None:
         """Adds seconds from before its creation."""
-        self._before += seconds
+        self._started -= seconds
 
 
 @dataclass(frozen=True)
@@ -169,7 +153,7 @@ class Saving:
     """When and where a training is saved and resumed.
 
     Attributes:
-        checkpoints: Where to save; None saves nothing.
+        checkpoints: None saves nothing.
         resume: Whether to continue from the newest undamaged checkpoint, if there is one.
         every: Steps between checkpoints; None for an epoch. None is saved while steps are skipped, because the state
             may be what diverged.
@@ -250,9 +234,7 @@ class LoopState:
         return is_asked
 
     def saving_on_error(self, batches: Iterator[Item]) -> Iterator[Item]:
-        """Yields the batches; if reading them fails, for example because a reader was killed, saves the completed
-        steps.
-        """
+        """Yields the batches; if reading them fails, as when a reader is killed, saves the completed steps."""
         try:
             yield from batches
         except Exception as error:

@@ -71,14 +71,9 @@ class Progress:
 class Evaluated(NamedTuple):
     """Progress of the evaluation of several sets at several alphas.
 
-    Attributes:
-        method: The row that is computed.
-        name: Of the set, such as "ood/sketch".
-        images: In the set; with several processes, in this one's share.
-        alphas: Number of alphas at which the set is evaluated.
-        done: Images evaluated so far, over all sets, once per alpha.
-        total: Of these, in all.
-        seconds: Time for the set; None while it is being evaluated.
+    method: the row that is computed. name: of the set, such as "ood/sketch". images: in the set, or in this
+    process's share. done: images evaluated so far of `total`, over all sets, once per alpha. seconds: time for the
+    set; None while it is being evaluated.
     """
 
     method: str
@@ -94,12 +89,9 @@ class Evaluated(NamedTuple):
 class Environment:
     """What surrounds a training and its evaluation, and does not change the result.
 
-    Attributes:
-        processes: Those that share the work. All call the same functions with the same arguments.
-        memory: For preprocessed images; None keeps none.
-        stop: Requests to save and stop after the current step.
-        report: Called after each training step.
-        evaluated: Called as images are evaluated.
+    processes: share the work; all call the same functions with the same arguments. memory: for preprocessed
+    images; None keeps none. stop: requests to save and stop. report, evaluated: called after each training step,
+    and as images are evaluated.
     """
 
     processes: Processes = ALONE

@@ -25,12 +25,9 @@ from radapter.methods import LabelledPairs, Learner, learns
 
 
 class Tower(NamedTuple):
-    """An encoder and its inputs.
+    """An encoder and its inputs, tensors of B rows each; equal rows must be encoded to equal features.
 
-    Attributes:
-        encode: Rows of each input -> their features; equal rows must give equal features.
-        inputs: Tensors of B rows each.
-        is_trained: False saves the second encoding.
+    `is_trained=False` saves the second encoding.
     """
 
     encode: Callable[..., Tensor]
@@ -44,19 +41,13 @@ def backward_in_chunks(
     chunk_size: int,
     backward: Callable[[Tensor], None] = Tensor.backward,
 ) -> Tensor:
-    """Accumulates the gradients of one batch's loss, as one backward pass through all of it would.
+    """Accumulates the gradients of one batch's loss, as one backward pass would, and returns the loss, detached.
 
         images, texts = Tower(encode_image, [pixels]), Tower(encode_text, [tokens])
         backward_in_chunks(lambda x, y: clip_loss(x, y, logit_scale), images, texts, chunk_size=64)
 
-    Args:
-        loss: Features of each tower -> a scalar.
-        towers: Encoders and the whole batch.
-        chunk_size: Rows encoded at a time.
-        backward: Runs the backward pass of the loss; give another to scale gradients.
-
-    Returns:
-        The loss, detached.
+    `loss` computes a scalar from the features of each tower, which encodes `chunk_size` rows at a time. Give another
+    `backward` to scale gradients.
     """
     features = [_cached(tower, chunk_size) for tower in towers]
     value = loss(*features)
@@ -80,16 +71,7 @@ def backward_of_pairs(
     *,
     chunk_size: int,
 ) -> Tensor:
-    """`backward_in_chunks` of a learner's loss, with the coins of each chunk.
-
-    Args:
-        learner: The trained model.
-        pairs: The batch.
-        source: Draws the coins; receives the keys of each chunk.
-        keys: (B,) of the images, (U,) of the captions, by tower.
-        accelerator: Precision, and gradient scaler if there is one.
-        chunk_size: Images, and captions, encoded at a time.
-    """
+    """`backward_in_chunks` of a learner's loss; `source` draws the coins of a chunk from its keys, by tower."""
     encoder = learner.encoder
 
     def encode(tower: str, encode_rows: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:

@@ -68,7 +68,7 @@ def fit(
     after_epoch: Callable[[int], None] | None = None,
     environment: Environment | None = None,
 ) -> int:
-    """Trains `learner` in place and keeps `ema` up to date.
+    """Trains `learner` in place, keeps `ema` up to date, and returns the number of skipped steps.
 
     Args:
         learner: Its forward gives the loss of a batch. Under FSDP it is left on the CPU.
@@ -79,11 +79,7 @@ def fit(
         saving: When and where to save and resume; None saves nothing.
         after_epoch: Called with the number of each finished epoch, counted from 0, after its checkpoint, and again
             if a run continues from there.
-        environment: Its processes share every batch, with a loader made for them. A `stop` of one stops all, and the
-            main one writes checkpoints.
-
-    Returns:
-        Number of skipped steps.
+        environment: Its processes share every batch, with a loader made for them. A `stop` of one stops all.
 
     Raises:
         ConfigError: FSDP with one process, or in chunks.

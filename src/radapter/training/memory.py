@@ -19,12 +19,8 @@ _PER_TRAINED_NUMBER = 3  # gradient, first and second moment
 def step_bytes(module: nn.Module, loss: Callable[[], Tensor]) -> int:
     """Bytes of one step, counted and not measured, so that they are the same on every machine.
 
-    Args:
-        module: Its parameters are not counted; each trained one has a gradient and two moments.
-        loss: Computes the loss of a batch with `module`; called once, without a backward pass.
-
-    Returns:
-        Bytes; a storage that several saved tensors share counts once.
+    `loss` computes the loss of a batch with `module` and is called once. Parameters are not counted; each trained
+    one has a gradient and two moments. A storage that several saved tensors share counts once.
     """
     own = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
     kept: dict[int, int] = {}

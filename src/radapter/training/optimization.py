@@ -9,18 +9,14 @@ class Optimization:
     """AdamW under a linear warm-up and half a cosine to zero.
 
     Attributes:
-        epochs: Passes over the data.
         learning_rate: Peak for the towers.
         head_learning_rate: Peak for the trained head; None for `learning_rate`.
         weight_decay: Decoupled.
-        warmup_steps: Steps of linear rise, before the cosine.
         grad_clip: Largest gradient norm; None does not clip.
         seed: Of everything drawn in a step.
         max_skipped: Number of steps in a row with a non-finite loss or gradient that ends the run.
-        chunk_size: Samples encoded at a time, so that memory does not grow with the batch (gradient caching); None
-            encodes the batch at once.
-        fsdp: Shards the weights across processes (FSDP2), for towers that do not fit one device. Not with
-            `chunk_size`.
+        chunk_size: Samples encoded at a time (gradient caching); None encodes the batch at once.
+        fsdp: Shards the weights across processes (FSDP2), for towers that do not fit one device.
     """
 
     epochs: int

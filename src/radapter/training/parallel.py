@@ -26,13 +26,9 @@ OptimizerState = dict[int, dict[str, Tensor]]
 def parallelize(
     learner: Learner, accelerator: Accelerator, processes: Processes, optimization: Optimization
 ) -> "ParallelLearner":
-    """Wraps a learner for training over processes, with AdamW.
+    """Wraps a learner for training over processes, which all call this, with AdamW.
 
-    Args:
-        learner: Trained in place. Under FSDP it moves to the CPU, and `publish` writes the trained weights to it.
-        accelerator: Device and precision.
-        processes: All of them call this.
-        optimization: Learning rates, weight decay, and whether to shard.
+    The learner is trained in place. Under FSDP it moves to the CPU, and `publish` writes the trained weights to it.
     """
     if optimization.fsdp:
         return _Sharded(learner, accelerator, processes, optimization)

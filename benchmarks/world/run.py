@@ -4,7 +4,7 @@
 
 `radapter compare recipes/world.yaml` keeps its images over all seeds; here each seed draws its own. Learning rates
 are searched on the first seed, by top-1 on ID validation at alpha 1.
-Trainings are kept in TO/trainings: started again, it goes on.
+Runs are kept in TO/trainings: if interrupted, start it again to continue.
 """
 
 import argparse

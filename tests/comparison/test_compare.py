@@ -8,7 +8,7 @@ from models.small import clip_folder
 
 import radapter
 from radapter.comparison.compare import compare_methods
-from radapter.comparison.learning_rates import choose_learning_rates, choose_rate, rate_grids
+from radapter.comparison.learning_rates import choose_learning_rate, choose_rate, rate_grids
 from radapter.comparison.store import RunStore
 from radapter.errors import ConfigError, DivergedError
 from radapter.evaluation import HEADLINES, Measured
@@ -133,9 +133,7 @@ def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe, load):
 
     blind = replace(suite, id_test=blinded(suite.id_test), ood=blinded(suite.ood))
     store = RunStore(tmp_path, load, lambda _: blind, replace(recipe, epochs=1))
-    found = choose_learning_rates(store, grids={"r-adapter": [1e-3, 1e-2]}, seed=0)[
-        "r-adapter"
-    ].learning_rates
+    found = choose_learning_rate(store, "r-adapter", grid=[1e-3, 1e-2], seed=0).learning_rates
     assert set(found) == {1e-3, 1e-2}
     assert found[1e-3] != found[1e-2]
 
@@ -143,7 +141,7 @@ def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe, load):
 def test_a_search_needs_validation(tmp_path: Path, suite, recipe, load):
     store = RunStore(tmp_path, load, lambda _: replace(suite, id_val=None), recipe)
     with pytest.raises(ConfigError, match="id_val"):
-        choose_learning_rates(store, grids={"full": [1e-3]}, seed=0)
+        choose_learning_rate(store, "full", grid=[1e-3], seed=0)
 
 
 def test_a_rate_that_diverges_loses_and_the_comparison_goes_on(tmp_path: Path, suite, recipe, load, caplog):

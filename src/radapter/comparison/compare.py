@@ -7,7 +7,7 @@ interpolates `full`) are trained once. The zero-shot row comes first.
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
-from radapter.comparison.learning_rates import Grids, choose_learning_rates
+from radapter.comparison.learning_rates import Grids, choose_learning_rate
 from radapter.comparison.levels import PseudoValues, levels_over_seeds
 from radapter.comparison.over_seeds import over_seeds, robustness
 from radapter.comparison.store import RunStore
@@ -17,6 +17,8 @@ from radapter.methods import Method, find_method
 from radapter.models import fingerprint
 from radapter.runs.alpha_sweep import NOTHING_SELECTED, AlphaRule, row_at, zero_shot_row
 from radapter.runs.results import Levels, RateGrid, Results, Selection
+
+_AT_ALPHA_1 = "smallest learning rate within one paired standard error of the best {} at alpha 1, best epoch"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def compare_methods(
     diverged: dict[str, str] = {}
     for name, grid in grids.items():
         try:
-            rates |= choose_learning_rates(store, grids={name: grid}, seed=first)
+            rates[name] = choose_learning_rate(store, name, grid=grid, seed=first)
         except DivergedError as error:
             diverged |= {method.name: str(error) for method in methods if method.runs == name}
     task = store.task(first)
@@ -128,13 +130,9 @@ def compare_at_seed(
         store: Trains the methods and keeps the results.
         seed: Of everything drawn.
         learning_rates: By training; without an entry, the method's own.
-        grids: By training, the learning rates that were tried, which a soup averages; None without grids.
+        grids: By training, the learning rates that a soup averages. Raises ConfigError for a soup without them.
         pseudo_values: Receives those of each method's sweep, for `levels_over_seeds`.
-        diverged: Receives the methods whose training diverged, and why; they have no row. None raises instead.
-
-    Raises:
-        ConfigError: A soup without a grid.
-        DivergedError: A training diverged, and `diverged` is None.
+        diverged: Receives the methods whose training diverged, and why. None raises DivergedError instead.
     """
     encoder, task = store.encoder(), store.task(seed)
     headline = HEADLINES[task]
@@ -169,15 +167,9 @@ def compare_at_seed(
         if chosen_by.split is not None:
             selection = chosen_by
         elif grids is not None and selection.split is None:
-            rule = (
-                f"smallest learning rate within one paired standard error of the best {headline.label} at alpha 1, "
-                "best epoch"
-            )
-            selection = Selection(split="id_val", rule=rule, n=int(validated[alpha].metrics["n"]))
-        row = row_at(
-            *(alpha, swept, zero_shot, trained), headline=headline, selection=chosen_by, method=method.name
-        )
-        rows.append(row)
+            rule, n = _AT_ALPHA_1.format(headline.label), int(validated[alpha].metrics["n"])
+            selection = Selection(split="id_val", rule=rule, n=n)
+        rows.append(row_at(alpha, swept, zero_shot, trained, headline, chosen_by, method.name))
     return Results(
         model=encoder.name,
         fingerprint=fingerprint(encoder),

@@ -52,21 +52,14 @@ def rate_grids(
     return grids
 
 
-def choose_learning_rates(store: RunStore, *, grids: Grids, seed: int) -> dict[str, RateGrid]:
-    """Trains at every learning rate of every grid, and chooses one per training.
+def choose_learning_rate(store: RunStore, name: str, *, grid: Sequence[float], seed: int) -> RateGrid:
+    """Runs a training at every learning rate of its grid, and chooses one.
 
-    Raises ConfigError if the suite has no ID validation, and DivergedError if a training diverged at all of its
-    rates.
+    Raises ConfigError if the suite has no ID validation, and DivergedError if every rate diverged.
     """
     task = store.task(seed)
-    return {
-        name: choose_rate(
-            {rate: store.validated(find_method(name, task), rate, seed) for rate in grid},
-            HEADLINES[task],
-            name=name,
-        )
-        for name, grid in grids.items()
-    }
+    found = {rate: store.validated(find_method(name, task), rate, seed) for rate in grid}
+    return choose_rate(found, HEADLINES[task], name=name)
 
 
 def choose_rate(found: Mapping[float, Measured | None], headline: Headline, *, name: str) -> RateGrid:

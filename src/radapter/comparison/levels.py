@@ -188,13 +188,14 @@ def _resampled(
     resamples: int,
 ) -> dict[str, list[Draws]]:
     """Method -> level -> (seeds, R), OOD of the resampled curves; -inf if a level is not reached."""
-    found: dict[str, list[list[Draws]]] = {name: [[] for _ in levels] for name in points}
-    for seed, of_seed in enumerate(pseudo_values):
-        curves = _curves({name: seeds[seed] for name, seeds in points.items()}, of_seed, headline, resamples)
-        for name, (ids, oods) in curves.items():
-            for number, level in enumerate(levels):
-                found[name][number].append(oods_at(ids, oods, level))
-    return {name: [np.stack(of_level) for of_level in of] for name, of in found.items()}
+    curves = [
+        _curves({name: seeds[seed] for name, seeds in points.items()}, of_seed, headline, resamples)
+        for seed, of_seed in enumerate(pseudo_values)
+    ]
+    return {
+        name: [np.stack([oods_at(*of_seed[name], level) for of_seed in curves]) for level in levels]
+        for name in points
+    }
 
 
 def _curves(

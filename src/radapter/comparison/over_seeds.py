@@ -29,10 +29,8 @@ def over_seeds(results: Sequence[Results]) -> Results:
     """The mean of the same comparison at several seeds.
 
     `spread` has the standard deviations over seeds of each set's figure of the task and its parts (top-1; rsum and
-    the recalls), and of each mean over sets. Metrics that some seeds lack are left out.
-
-    Raises:
-        ConfigError: Fewer than two results, or results of different models or methods.
+    the recalls), and of each mean over sets. Metrics that some seeds lack are left out. Raises ConfigError for fewer
+    than two results, or results of different models or methods.
     """
     if len(results) < 2:
         raise ConfigError(f"a spread needs at least two seeds. Got {len(results)}.")

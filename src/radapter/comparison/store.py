@@ -19,7 +19,7 @@ from typing import Any
 
 from radapter.data import Memory
 from radapter.errors import ConfigError, DivergedError
-from radapter.evaluation import ALPHAS, HEADLINES, Measured, Metrics, TaskName
+from radapter.evaluation import HEADLINES, Measured, Metrics, TaskName
 from radapter.manifests import MANIFEST, check_recorded, forget, record
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate
@@ -165,9 +165,7 @@ class RunStore:
         place = self._folder / _ZERO_SHOT / f"seed-{seed}"
         return _kept(place, lambda: self._evaluator(seed).zero_shot(self._load()))
 
-    def sweep(
-        self, trained: Trained, seed: int, rates: Sequence[float], alphas: Sequence[float] = ALPHAS
-    ) -> AlphaSweep:
+    def sweep(self, trained: Trained, seed: int, rates: Sequence[float]) -> AlphaSweep:
         """The rows of a run at every tested alpha: the only place where test sets are read.
 
         `rates` is one learning rate, those of a soup, or none for the method's own.
@@ -177,7 +175,7 @@ class RunStore:
 
         def make() -> AlphaSweep:
             tested = self._rule.tests(HEADLINES[task])
-            return self._evaluator(seed).sweep(trained, self.zero_shot(seed), alphas, tested=tested)
+            return self._evaluator(seed).sweep(trained, self.zero_shot(seed), tested=tested)
 
         return _kept(place, make)
 

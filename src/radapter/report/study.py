@@ -22,7 +22,7 @@ def write_study(folder: Path, results: Results, *, title: str, command: str) -> 
 
     Args:
         folder: made where it is absent.
-        results: as `Study.report` gives them.
+        results: as `Comparison.report` gives them.
         title: of the page.
         command: that made it.
     """

@@ -143,7 +143,6 @@ def row_at(
     sweep: AlphaSweep,
     zero_shot: AlphaSweep,
     trained: Trained,
-    *,
     headline: Headline,
     selection: Selection | None = None,
     method: str | None = None,

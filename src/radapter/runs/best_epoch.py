@@ -26,15 +26,11 @@ class _Choice(BaseModel):
 
 
 class BestEpoch:
-    """Called after every epoch; keeps the averages of the best one, in memory and in a folder.
+    """Called after every epoch by all processes; keeps the averages of the best one, in memory and in a folder.
 
-    Args:
-        ema: The averages.
-        validated: Returns the metrics on ID validation at the current weights.
-        is_better: Whether the first metrics beat the second: `Headline.is_better`.
-        folder: Keeps them across processes; None keeps them in memory only.
-        resume: Whether to continue from the folder. Its epoch may be later than the checkpoint.
-        processes: All of them call this; the main one reads and writes.
+    `validated` returns the metrics on ID validation at the current weights, and `is_better` compares them as
+    `Headline.is_better`. Without a folder they do not outlive the process. With `resume`, the choice continues
+    from the folder; its epoch may be later than the checkpoint, since a repeated epoch gives the same figures.
     """
 
     def __init__(

@@ -60,15 +60,8 @@ def run_method(
 ) -> Results:
     """Trains one method in a run directory and reports it beside zero-shot.
 
-    Args:
-        directory: Where the run is kept.
-        method: A row of `METHODS`.
-        encoder: Fresh; changed in place.
-        suite: The data.
-        recipe: The settings of the training.
-        seed: Of everything drawn.
-        rule: None for the method's own alpha, and all alphas of the test sets.
-        environment: Its processes share the work; each calls this with the same arguments and receives the results.
+    The encoder must be fresh, and is changed in place. The default rule is the method's own alpha, and all alphas of
+    the test sets. Every process calls this with the same arguments and receives the results.
 
     Raises:
         ModelError, DataError: Processes have different base models or training sets.
@@ -125,7 +118,7 @@ def run_method(
             chosen, selection = rule.choose(swept.on_validation(), headline)
             about = {"model": encoder.name, "task": suite.task, "seed": seed, **suite.about()}
             processes.on_main(lambda: save_trained(out, trained, alpha=chosen, about=about))
-            rows.append(row_at(chosen, swept, zero_shot, trained, headline=headline, selection=selection))
+            rows.append(row_at(chosen, swept, zero_shot, trained, headline, selection))
             sweep += swept.rows
             pseudo_values, seconds = swept.pseudo_values, seconds + swept.seconds
         results = Results(
@@ -180,7 +173,7 @@ def evaluate_run(
     zero_shot = evaluator.zero_shot(encoder)
     trained = load_trained(run, encoder)
     swept = evaluator.sweep(trained, zero_shot, (at,))
-    row = row_at(at, swept, zero_shot, trained, headline=HEADLINES[evaluator.task])
+    row = row_at(at, swept, zero_shot, trained, HEADLINES[evaluator.task])
     return Results(
         model=encoder.name,
         fingerprint=base,

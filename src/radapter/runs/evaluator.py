@@ -75,11 +75,11 @@ class Evaluator:
 
         Args:
             method: The rows' name.
-            classifier: Encoder and head; without a head, the zero-shot head classifies.
+            classifier: Without a head, the zero-shot head classifies.
             at: A block in which the classifier is in the state of an alpha.
             alphas: Each in [0, 1]; ID validation is evaluated at all of them.
             zero_shot: The rows at alpha 0, which are the same for every method; None computes them.
-            tested: Results on ID validation by alpha -> the alphas of the test sets; None for `alphas`.
+            tested: Chooses the alphas of the test sets; None for `alphas`.
         """
         start, processes = time.monotonic(), self._environment.processes
         known = {} if zero_shot is None else {0.0: zero_shot.rows[0].by_key()}

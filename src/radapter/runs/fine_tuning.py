@@ -58,17 +58,11 @@ def train_method(
     resume: bool = False,
     environment: Environment | None = None,
 ) -> Trained:
-    """Trains one method.
+    """Trains a method that trains something, with everything drawn from one seed.
 
-    Args:
-        method: A row of `METHODS` that trains something.
-        encoder: Fresh; changed in place, and part of the result unless that is a soup.
-        suite: Its training set and class names are read, and its ID validation if something is chosen on it.
-        recipe: The settings of the training; the method's fixed settings take precedence.
-        seed: Of weights, order, augmentation, captions and dropping.
-        checkpoints: Where to save; None saves nothing.
-        resume: Whether to continue from the newest undamaged checkpoint, if there is one.
-        environment: Processes, memory, stop signal and callbacks.
+    The encoder must be fresh; it is changed in place, and is part of the result unless that is a soup. The method's
+    fixed settings take precedence over the recipe. With `resume`, training continues from the newest undamaged
+    checkpoint, if there is one.
 
     Raises:
         ConfigError: The loss does not fit the method, or something is to be chosen and there is no ID validation.
@@ -199,8 +193,19 @@ def _trained(
         if adapters is None or id(parameter) in of_head
     }
     data = TrainingData(*suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes))
-    optimization = _optimization(method, encoder, recipe, seed, data.loader.steps_per_epoch)
     steps = recipe.epochs * data.loader.steps_per_epoch
+    optimization = Optimization(
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate or default_rate(method, encoder.image_width),
+        head_learning_rate=head_rate(method, encoder.image_width, recipe.learning_rate),
+        weight_decay=recipe.weight_decay,
+        warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
+        grad_clip=recipe.grad_clip,
+        seed=seed,
+        max_skipped=recipe.max_skipped,
+        chunk_size=recipe.chunk_size,
+        fsdp=recipe.fsdp,
+    )
     ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
     best = None
     if recipe.keep == "best":
@@ -255,24 +260,6 @@ def _trained(
         step_bytes=memory_bytes,
     )
     return Trained(record, classifier, adapters, base, before)
-
-
-def _optimization(
-    method: Method, encoder: DualEncoder, recipe: Recipe, seed: int, steps_per_epoch: int
-) -> Optimization:
-    warmup_steps = recipe.warmup_steps
-    return Optimization(
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate or default_rate(method, encoder.image_width),
-        head_learning_rate=head_rate(method, encoder.image_width, recipe.learning_rate),
-        weight_decay=recipe.weight_decay,
-        warmup_steps=recipe.epochs * steps_per_epoch // 10 if warmup_steps is None else warmup_steps,
-        grad_clip=recipe.grad_clip,
-        seed=seed,
-        max_skipped=recipe.max_skipped,
-        chunk_size=recipe.chunk_size,
-        fsdp=recipe.fsdp,
-    )
 
 
 @contextmanager

@@ -30,18 +30,12 @@ def tune_prompts(
 ) -> PromptedEncoder:
     """Trains mask prompts for an encoder and keeps those of the best epoch on ID validation.
 
-    Args:
-        encoder: At its alpha, or merged; its weights stay, and its parameters are frozen.
-        suite: Of plain encoders; its training set and ID validation are read.
-        recipe: Margin and label smoothing are those of MPM-NCE. `gradient_checkpointing` and `fsdp` are ignored,
-            because the towers are frozen.
-        depth: Number of first blocks with tokens of their own.
-        seed: Of the tokens' start, order and augmentation.
-        environment: Processes, memory, stop signal and callbacks.
+    The encoder is at its alpha, or merged; its weights stay, and its parameters are frozen. The suite is that of
+    plain encoders. The first `depth` blocks have tokens of their own. Margin and label smoothing of the recipe are
+    those of MPM-NCE; `gradient_checkpointing` and `fsdp` are ignored, because the towers are frozen.
 
-    Raises:
-        ModelError: The image tower takes no mask prompts.
-        ConfigError: depth is out of range, or there is no ID validation.
+    Raises ModelError if the image tower takes no mask prompts, and ConfigError if depth is out of range or there
+    is no ID validation.
     """
     prompted = PromptedEncoder(encoder, MaskPrompts(encoder, depth=depth, seed=seed))
     recipe = replace(recipe.with_own_loss(_METHOD), keep="best", gradient_checkpointing=False, fsdp=False)

@@ -72,9 +72,7 @@ def folder_classifier(folder: Path, embed_dim: int) -> FolderClassifier | None:
         )
     weight = tensors["weight"] * tensors["logit_scale"]
     if not (torch.isfinite(weight).all() and torch.isfinite(tensors["bias"]).all()):
-        raise ModelError(
-            f"'{folder / CLASSIFIER}' must hold finite numbers. It does not. Merge the run again."
-        )
+        raise ModelError(f"'{folder / CLASSIFIER}' must hold finite numbers. Merge the run again.")
     return FolderClassifier(LinearHead(weight, tensors["bias"]), tuple(map(str, names)))
 
 
@@ -87,7 +85,7 @@ def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> 
         at: float = about["alpha"] if alpha is None else alpha
         check_alpha(at)
         return at
-    best = _best_alpha(Results.read(run), about) if (run / RESULTS).is_file() else None
+    best = _best_alpha(run, about) if (run / RESULTS).is_file() else None
     example = f"such as --alpha {best:g}, the best on ID validation," if best else "such as --alpha 0.5"
     raise RunError(
         f"alpha of '{run}' is 0: merging would write the zero-shot model, without what was trained. Give an alpha, "
@@ -95,13 +93,11 @@ def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> 
     )
 
 
-def _best_alpha(results: Results, about: Mapping[str, Any]) -> float | None:
-    """The best alpha of the run's method and seed on ID validation."""
-    for row in results.rows:
-        for seed, selection in zip(results.seeds, row.selections, strict=True):
-            if (row.method, seed) == (about["method"], about.get("seed", 0)) and selection is not None:
-                return selection.best_alpha
-    return None
+def _best_alpha(run: Path, about: Mapping[str, Any]) -> float | None:
+    results, seed = Results.read(run), about.get("seed", 0)
+    rows = {row.method: dict(zip(results.seeds, row.selections, strict=True)) for row in results.rows}
+    selection = rows.get(about["method"], {}).get(seed)
+    return None if selection is None else selection.best_alpha
 
 
 def merge_run(
@@ -115,13 +111,8 @@ def merge_run(
 ) -> Path:
     """Writes the plain checkpoint of a finished run at one alpha, and the classifier of a classification run.
 
-    Args:
-        run: Its folder.
-        encoder: The base model, fresh; changed in place.
-        to: Must not exist.
-        format: "transformers" or "open_clip"; None for the model's own library.
-        alpha: None for the run's chosen one.
-        method: The name in the certificate if methods share the training; None for the run's.
+    `encoder` is the base model, fresh, and changed in place. `format` is "transformers", "open_clip", or None for
+    the model's own library. `method` is the name in the certificate if methods share the training.
 
     Raises:
         RunError: `run` is not finished, the base model is another, `to` exists, or `alpha_to_merge` refuses.
@@ -146,9 +137,8 @@ def _class_head(classifier: Classifier, about: Mapping[str, Any]) -> ClassHead:
     trained = classifier.head
     if trained is None:
         return ClassHead(class_embeddings(classifier.encoder, names, about["templates"]), names)
-    return ClassHead(
-        trained.weight.detach().clone(), names, bias=trained.bias.detach().clone(), logit_scale=1.0
-    )
+    weight, bias = trained.weight.detach().clone(), trained.bias.detach().clone()
+    return ClassHead(weight, names, bias=bias, logit_scale=1.0)
 
 
 def _read(file: Path) -> Any:

@@ -69,11 +69,15 @@ class Selection(_Part):
 
 
 class _Sets(_Part):
-    """Metrics of every test set, by role and name."""
+    """Metrics of every test set, by role and name, and the means of the task's figure over the sets of each role."""
 
     id: dict[str, Metrics]
     ood: dict[str, Metrics]
     transfer: dict[str, Metrics] = Field(default_factory=dict)
+    id_mean: float
+    ood_mean: float | None
+    kept: float | None = None
+    harmonic_mean: float | None = None
 
     def sets(self, role: Role) -> dict[str, Metrics]:
         """The sets of a role."""
@@ -85,14 +89,10 @@ class Spread(_Sets):
     """Standard deviations over seeds: of the means, and of the task's figure and its parts on each set."""
 
     id_val: Metrics | None = None
-    id_mean: float
-    ood_mean: float | None
-    kept: float | None = None
-    harmonic_mean: float | None = None
 
 
 class Figures(_Sets):
-    """One method at one alpha: metrics of every set, and means of the task's figure over the sets of each role.
+    """One method at one alpha.
 
     kept: over transfer sets, what the model can still do besides its task. harmonic_mean: of `id_mean` and `kept`,
     which is H of base-to-novel if the transfer sets hold novel classes; over seeds, the mean of each seed's H.
@@ -101,10 +101,6 @@ class Figures(_Sets):
 
     method: str
     alpha: float
-    id_mean: float
-    ood_mean: float | None
-    kept: float | None = None
-    harmonic_mean: float | None = None
     harmonic_of_means: float | None = None
     spread: Spread | None = None
 
@@ -193,21 +189,18 @@ class SweepRow(Figures):
 
 
 class Robustness(_Part):
-    """Effective and relative robustness after Taori et al.; see `comparison.robustness`."""
+    """Effective and relative robustness after Taori et al.; see `comparison.over_seeds`."""
 
     effective: Value
     relative: Value
 
 
 class Row(Figures):
-    """One method at its chosen alpha.
+    """One method at its chosen alpha, the mean of `alphas` over seeds.
 
-    Attributes:
-        alphas: Of each seed; `alpha` is their mean.
-        selections: Of each seed; None for the zero-shot model.
-        forgetting: By set, the task's figure of the zero-shot model minus that of the row.
-        seconds: Training time, without evaluation and steps that an interruption lost.
-        step_bytes: Memory of a training step beyond the weights: activations, gradients, moments; in one process.
+    selections: None for the zero-shot model. forgetting: by set, the task's figure of the zero-shot model minus
+    that of the row. seconds: training time, without evaluation and steps that an interruption lost. step_bytes:
+    memory of a training step beyond the weights: activations, gradients, moments; in one process.
     """
 
     alphas: list[float] = Field(min_length=1)
@@ -275,13 +268,10 @@ class MethodLevels(_Part):
 class Levels(_Part):
     """OOD of every trained method at fixed ID levels; `comparison.levels` computes it.
 
-    Attributes:
-        fractions: Of the best ID gain.
-        id: The levels, absolute; empty if no method gained any ID.
-        best, best_id: The method with the highest mean ID among those that set the levels, and that ID.
-        reference: (ID, OOD) of the hypervolume, means over seeds; each seed has its own.
-        resamples: Of the bootstrap; None if no figures of single images were kept.
-        against: The method that differences are from.
+    fractions: of the best ID gain. id: the levels, absolute; empty if no method gained any ID. best, best_id: the
+    method with the highest mean ID among those that set the levels, and that ID. reference: (ID, OOD) of the
+    hypervolume, means over seeds. resamples: of the bootstrap; None without figures of single images. against: the
+    method that differences are from.
     """
 
     fractions: list[float]
@@ -298,12 +288,9 @@ class Levels(_Part):
 class Results(_Part):
     """The whole file.
 
-    Attributes:
-        levels: None unless several methods were compared on OOD sets.
-        evaluation_seconds: For all sets, alphas and methods; the `seconds` of rows do not include it.
-        search: Training -> its learning rates, in a comparison.
-        diverged: Method -> why it has no row.
-        standard_models: The line that robustness is measured against.
+    evaluation_seconds: for all sets, alphas and methods; the `seconds` of rows do not include it. levels: None
+    unless methods were compared on OOD sets. search: training -> its learning rates, in a comparison. diverged:
+    method -> why it has no row. standard_models: the line that robustness is measured against.
     """
 
     schema_version: Literal[3] = Field(default=SCHEMA, alias="schema")

@@ -21,13 +21,10 @@ METRICS = "metrics.jsonl"
 
 
 @contextmanager
-def tracked(folder: Path, tracking: Tracking, *, every: int = 1) -> Iterator[Callable[[Progress], None]]:
-    """Yields a function that logs the progress of every `every`-th step.
+def tracked(folder: Path, tracking: Tracking) -> Iterator[Callable[[Progress], None]]:
+    """Yields a function that logs the progress of a step. Raises MissingExtraError if the tracker is not installed.
 
     A run that continues from a checkpoint first drops the lines of repeated steps, so each step is logged once.
-
-    Raises:
-        MissingExtraError: The tracker's package is not installed.
     """
     check_tracking(tracking)
     path = folder / METRICS
@@ -39,8 +36,6 @@ def tracked(folder: Path, tracking: Tracking, *, every: int = 1) -> Iterator[Cal
         if not started:
             _drop_from(path, progress.step)
             started = True
-        if progress.step % every and progress.step != progress.steps:
-            return
         values = {name: value if math.isfinite(value) else None for name, value in asdict(progress).items()}
         _append(path, json.dumps(values, allow_nan=False) + "\n")
         if tracker is not None:

@@ -63,12 +63,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The folder `checkpoints/` of one run.
-
-    Args:
-        folder: Its path.
-        keep: Number to keep. Two, because the newest may be damaged.
-    """
+    """The folder `checkpoints/` of one run; keeps two by default, because the newest may be damaged."""
 
     def __init__(self, folder: Path, *, keep: int = 2) -> None:
         self.folder = folder
@@ -152,13 +147,10 @@ class Stopwatch:
 class Saving:
     """When and where a training is saved and resumed.
 
-    Attributes:
-        checkpoints: None saves nothing.
-        resume: Whether to continue from the newest undamaged checkpoint, if there is one.
-        every: Steps between checkpoints; None for an epoch. None is saved while steps are skipped, because the state
-            may be what diverged.
-        minutes: Minutes after which one is saved in any case, by the main process's clock; None for never.
-        watch: Counts the seconds that checkpoints record.
+    checkpoints: None saves nothing. resume: whether to continue from the newest undamaged one, if there is one.
+    every: steps between checkpoints; None for an epoch. minutes: after which one is saved in any case, by the main
+    process's clock; None for never. None is saved while steps are skipped, because the state may be what diverged.
+    watch: counts the seconds that checkpoints record.
     """
 
     checkpoints: Checkpoints | None = None

@@ -73,13 +73,13 @@ def fit(
     Args:
         learner: Its forward gives the loss of a batch. Under FSDP it is left on the CPU.
         ema: Accumulates the trained parameters after every step that was not skipped.
-        data: Images, labels and captions, epoch by epoch.
+        data: Its loader must be made for the processes of the environment, which share every batch.
         accelerator: Device and precision.
         optimization: How the parameters are moved.
-        saving: When and where to save and resume; None saves nothing.
+        saving: None saves nothing.
         after_epoch: Called with the number of each finished epoch, counted from 0, after its checkpoint, and again
             if a run continues from there.
-        environment: Its processes share every batch, with a loader made for them. A `stop` of one stops all.
+        environment: A stop signal of one process stops all.
 
     Raises:
         ConfigError: FSDP with one process, or in chunks.

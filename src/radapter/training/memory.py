@@ -4,7 +4,7 @@ activations that autograd keeps for the backward pass + a gradient and AdamW's t
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from accelerate import Accelerator
@@ -47,19 +47,10 @@ def first_loss(
 
     With several processes, each takes its own share as the batch.
     """
-    batch = next(iter(data.loader.epoch(0)))
-    rows = slice(chunk_size)
-    batch = replace(
-        batch,
-        pixels=batch.pixels[rows],
-        labels=batch.labels[rows],
-        keys=batch.keys[rows],
-        indices=batch.indices[rows],
-        groups=None if batch.groups is None else batch.groups[rows],
-        captions=None if batch.captions is None else batch.captions[rows],
-        sizes=None,
-    )
-    pairs, _ = data.pairs(batch, epoch=0, device=accelerator.device)
+    batch = replace(next(iter(data.loader.epoch(0))), sizes=None)
+    columns = {column.name: getattr(batch, column.name) for column in fields(batch)}
+    chunk = {name: rows[:chunk_size] for name, rows in columns.items() if rows is not None}
+    pairs, _ = data.pairs(replace(batch, **chunk), epoch=0, device=accelerator.device)
 
     def loss() -> Tensor:
         with accelerator.autocast():

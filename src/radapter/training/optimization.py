@@ -8,15 +8,11 @@ from dataclasses import dataclass
 class Optimization:
     """AdamW under a linear warm-up and half a cosine to zero.
 
-    Attributes:
-        learning_rate: Peak for the towers.
-        head_learning_rate: Peak for the trained head; None for `learning_rate`.
-        weight_decay: Decoupled.
-        grad_clip: Largest gradient norm; None does not clip.
-        seed: Of everything drawn in a step.
-        max_skipped: Number of steps in a row with a non-finite loss or gradient that ends the run.
-        chunk_size: Samples encoded at a time (gradient caching); None encodes the batch at once.
-        fsdp: Shards the weights across processes (FSDP2), for towers that do not fit one device.
+    learning_rate: peak for the towers. head_learning_rate: peak for the trained head; None for the same.
+    weight_decay: decoupled. grad_clip: largest gradient norm; None does not clip. seed: of everything drawn in a
+    step. max_skipped: number of steps in a row with a non-finite loss or gradient that ends the run. chunk_size:
+    samples encoded at a time (gradient caching); None encodes the batch at once. fsdp: shards the weights across
+    processes (FSDP2), for towers that do not fit one device.
     """
 
     epochs: int

@@ -16,18 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from radapter.evaluation import HEADLINES, Headline, TaskName
-from radapter.evaluation.frontiers import (
-    FRACTIONS,
-    REFERENCE_OOD,
-    Path,
-    hypervolume,
-    id_levels,
-    ood_at,
-    oods_at,
-    percentile_interval,
-    resampled_means,
-)
+from radapter.evaluation import HEADLINES, Headline, TaskName, frontiers
 from radapter.methods import TABLES, find_method
 from radapter.runs.results import Figure, Interval, Levels, MethodLevels, Results, SweepRow
 
@@ -75,9 +64,9 @@ def levels_over_seeds(
     setting = [name for name in names if name in SETS_LEVELS] or names
     best = max(setting, key=lambda name: highest[name])
     starts = [(row.id_mean, row.ood_mean or 0.0) for row in (one.row("zero-shot") for one in results)]
-    references = [(id_, ood - REFERENCE_OOD) for id_, ood in starts]
+    references = [(id_, ood - frontiers.REFERENCE_OOD) for id_, ood in starts]
     zero_shot_id = fmean(id_ for id_, _ in starts)
-    levels = id_levels(zero_shot_id, highest[best])
+    levels = frontiers.id_levels(zero_shot_id, highest[best])
     against = next((name for name in _REFERENCES if name in names), None)
     drawn: Mapping[str, Sequence[Draws | None]] = {name: [None] * len(levels) for name in names}
     if pseudo_values is not None:
@@ -86,8 +75,8 @@ def levels_over_seeds(
     oods = {
         name: [
             _figure(
-                [ood_at(path, level) for path in paths[name]],
-                reached=ood_at(mean_paths[name], level) is not None,
+                [frontiers.ood_at(path, level) for path in paths[name]],
+                reached=frontiers.ood_at(mean_paths[name], level) is not None,
                 drawn=of_level,
             )
             for level, of_level in zip(levels, drawn[name], strict=True)
@@ -105,12 +94,12 @@ def levels_over_seeds(
         name: MethodLevels(
             ood=oods[name],
             difference=differences(name),
-            hypervolume=_figure([hypervolume(*pair) for pair in zip(paths[name], references, strict=True)]),
+            hypervolume=_figure(list(map(frontiers.hypervolume, paths[name], references))),
         )
         for name in names
     }
     return Levels(
-        fractions=list(FRACTIONS),
+        fractions=list(frontiers.FRACTIONS),
         id=list(levels),
         zero_shot_id=zero_shot_id,
         best=best,
@@ -130,11 +119,11 @@ def _points(results: Results, method: str) -> list[SweepRow]:
     return sorted(swept, key=lambda point: point.alpha)
 
 
-def _path(points: Sequence[SweepRow]) -> Path:
+def _path(points: Sequence[SweepRow]) -> frontiers.Path:
     return [(point.id_mean, point.ood_mean or 0.0) for point in points]
 
 
-def _mean_path(points: Sequence[Sequence[SweepRow]]) -> Path:
+def _mean_path(points: Sequence[Sequence[SweepRow]]) -> frontiers.Path:
     """Means over seeds at the alphas of all seeds: `evaluation.alphas: chosen` may differ between them."""
     by_alpha = [{point.alpha: point for point in of_seed} for of_seed in points]
     common = [alpha for alpha in by_alpha[0] if all(alpha in of_seed for of_seed in by_alpha)]
@@ -149,7 +138,7 @@ def _figure(each: Sequence[float | None], *, reached: bool = True, drawn: Draws 
         return Figure(each=list(each), mean=None)
     interval = None
     if drawn is not None:
-        low, high = percentile_interval(_over(each, drawn))
+        low, high = frontiers.percentile_interval(_over(each, drawn))
         interval = Interval(low=low, high=high)
     std = stdev(known) if len(known) > 1 else None
     return Figure(each=list(each), mean=fmean(known), std=std, interval=interval)
@@ -168,7 +157,7 @@ def _difference(mine: Figure, theirs: Figure, my_draws: Draws | None, their_draw
     both = np.isfinite(ours) & np.isfinite(others)
     if both.mean() < _REACHED:
         return found
-    low, high = percentile_interval(ours[both] - others[both])
+    low, high = frontiers.percentile_interval(ours[both] - others[both])
     return found.model_copy(update={"interval": Interval(low=low, high=high)})
 
 
@@ -193,7 +182,7 @@ def _resampled(
         for seed, of_seed in enumerate(pseudo_values)
     ]
     return {
-        name: [np.stack([oods_at(*of_seed[name], level) for of_seed in curves]) for level in levels]
+        name: [np.stack([frontiers.oods_at(*of_seed[name], level) for of_seed in curves]) for level in levels]
         for name in points
     }
 
@@ -215,7 +204,7 @@ def _curves(
         )
         scores = np.array([headline.score(getattr(at, role)[name]) for _, at in columns])
         # The mean of jackknife values may differ a little from the score: only the deviation from it is used.
-        resampled = resampled_means(of_images, number=number, resamples=resamples)
+        resampled = frontiers.resampled_means(of_images, number=number, resamples=resamples)
         means[role].append(resampled - of_images.mean(0) + scores)
     ids, oods = (np.mean(means[role], axis=0) for role in ("id", "ood"))
     owners = np.array([name for name, _ in columns])

@@ -11,14 +11,8 @@ from statistics import fmean, stdev
 from typing import TypeVar, get_args
 
 from radapter.errors import ConfigError
-from radapter.evaluation import (
-    Baseline,
-    Headline,
-    Metrics,
-    effective_robustness,
-    harmonic_mean,
-    relative_robustness,
-)
+from radapter.evaluation import Baseline, Headline, Metrics, harmonic_mean
+from radapter.evaluation.robustness import effective_robustness, relative_robustness
 from radapter.runs.results import Figures, Mean, Results, Robustness, Row, Spread, SweepRow, Value
 from radapter.tasks.suite import TESTED
 

@@ -16,15 +16,8 @@ from radapter.data import Memory
 from radapter.data.memory import Lease
 from radapter.errors import ConfigError, ModelError
 from radapter.losses import FeatureLoss, LossName, bound_loss
-from radapter.methods import (
-    Method,
-    count_trained,
-    find_method,
-    greedy_soup,
-    trained_parameters,
-    trained_towers,
-    uniform_soup,
-)
+from radapter.methods import Method, find_method, greedy_soup, trained_towers, uniform_soup
+from radapter.methods.learner import count_trained, trained_parameters
 from radapter.methods.rates import default_rate, head_rate, multiplier
 from radapter.models import DualEncoder, fingerprint
 from radapter.runs.best_epoch import BestEpoch
@@ -38,12 +31,11 @@ from radapter.training import (
     Optimization,
     Saving,
     TrainingData,
-    first_loss,
     fit,
-    frozen_text_features,
     make_accelerator,
-    step_bytes,
 )
+from radapter.training.captions import frozen_text_features
+from radapter.training.memory import first_loss, step_bytes
 from radapter.zeroshot import Classifier, LinearHead
 
 

@@ -60,7 +60,7 @@ def test_two_centres_for_one_training_are_refused():
         rate_grids([METHODS["full"]], 128, centres={"full": 1e-4, "wise-ft": 1e-3})
 
 
-def test_a_part_of_r_adapter_is_searched_around_its_rate_unless_it_has_its_own():
+def test_the_grid_of_a_part_of_r_adapter_is_centred_on_its_rate_unless_it_has_its_own():
     methods = [METHODS["r-adapter:r-4"], METHODS["r-adapter:no-drop"]]
     grids = rate_grids(methods, 128, centres={"r-adapter": 1e-2, "r-adapter:no-drop": 1e-3}, points=1)
     assert grids == {"r-adapter:r-4": (1e-2,), "r-adapter:no-drop": (1e-3,)}
@@ -96,7 +96,7 @@ def test_the_best_rate_at_an_end_of_several_is_at_the_edge(scores, at_edge):
     assert choose_rate(found, TOP1, name="full").at_edge is at_edge
 
 
-def test_a_best_rate_at_the_edge_is_told_and_a_chosen_one_is_not():
+def test_a_best_rate_at_the_edge_is_reported_and_a_chosen_one_is_not():
     found = {
         "full": {1e-4: measured("1110"), 1e-3: measured("1100"), 1e-2: measured("0000")},
         "lora": {1e-4: measured("1100"), 1e-3: measured("1110"), 1e-2: None, 1e-1: measured("0000")},
@@ -121,9 +121,9 @@ def test_a_rate_that_diverges_is_never_chosen():
         choose_rate({0.1: None, 1.0: None}, TOP1, name="full")
 
 
-def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe, load):
+def test_choosing_a_rate_reads_no_test_set(tmp_path: Path, suite, recipe, load):
     class Untouchable:
-        """Pictures that nobody may look at; the leak guard compares content hashes alone."""
+        """Images that must not be read; the leak guard only compares content hashes."""
 
         def image(self, index):
             raise AssertionError("a test set was read")
@@ -138,13 +138,13 @@ def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe, load):
     assert found[1e-3] != found[1e-2]
 
 
-def test_a_search_needs_validation(tmp_path: Path, suite, recipe, load):
+def test_choosing_a_rate_needs_validation(tmp_path: Path, suite, recipe, load):
     store = RunStore(tmp_path, load, lambda _: replace(suite, id_val=None), recipe)
     with pytest.raises(ConfigError, match="id_val"):
         choose_learning_rate(store, "full", grid=[1e-3], seed=0)
 
 
-def test_a_rate_that_diverges_loses_and_the_comparison_goes_on(tmp_path: Path, suite, recipe, load, caplog):
+def test_a_comparison_continues_without_a_rate_that_diverges(tmp_path: Path, suite, recipe, load, caplog):
     lines: list[str] = []
 
     def once():
@@ -185,7 +185,7 @@ def test_a_method_that_diverges_at_every_rate_or_at_a_seed_has_no_row_and_the_ot
         compare_methods(methods[:1], store, grids={"full": [1e30]}, seeds=[0])
 
 
-def test_a_comparison_searches_on_the_first_seed_and_reports_the_mean_of_all(
+def test_a_comparison_chooses_rates_on_the_first_seed_and_reports_the_mean_of_all(
     tmp_path: Path, suite, recipe, load
 ):
     lines: list[str] = []
@@ -235,7 +235,7 @@ def test_a_comparison_started_again_does_nothing_twice(tmp_path: Path, suite, re
     assert first == second
 
 
-def test_the_search_s_losers_leave_their_accuracy_and_no_weights(tmp_path: Path, suite, recipe, load):
+def test_rates_that_were_not_chosen_leave_their_accuracy_and_no_weights(tmp_path: Path, suite, recipe, load):
     store = RunStore(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
     found = compare_methods([METHODS["full"]], store, grids={"full": [1e-4, 1e-2]}, seeds=[0])
     (loser,) = {1e-4, 1e-2} - {found.learning_rates["full"]}

@@ -142,6 +142,6 @@ def test_a_comparison_shows_both_harmonic_means():
         ([results(0.5, None)], "zero-shot", "Give data.transfer"),
     ],
 )
-def test_runs_without_what_is_averaged_are_refused(found, method, message):
+def test_runs_without_the_averaged_figures_are_refused(found, method, message):
     with pytest.raises(ConfigError, match=message):
         base_to_novel(found, method)

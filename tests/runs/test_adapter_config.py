@@ -30,7 +30,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.parametrize("kind", ["RADAPTER", "LORA"])
-def test_what_radapter_writes_is_read(saved, kind):
+def test_adapters_that_radapter_writes_are_read(saved, kind):
     assert read_adapter_config(saved[kind]).r == 4
 
 

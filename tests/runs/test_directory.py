@@ -272,7 +272,7 @@ def test_listed_alphas_come_beside_those_that_tables_show(tmp_path: Path, suite,
     assert [row.alpha for row in results.sweep[1:]] == [0.0, 0.2, 0.3, 0.7, 1.0]
 
 
-def test_progress_counts_to_the_true_total_and_tells_how_long_a_set_took(suite, recipe):
+def test_progress_counts_to_the_true_total_and_has_the_time_of_each_set(suite, recipe):
     steps: list[Evaluated] = []
     encoder = radapter.load("world:tiny")
     environment = Environment(evaluated=steps.append)

@@ -37,7 +37,7 @@ def test_lp_ft_starts_from_the_probe_s_head_at_the_same_multiple_of_its_rate(sui
         assert not torch.equal(probe.before[name], tensor)
 
 
-def test_a_training_tells_the_rates_of_towers_and_head(suite, recipe):
+def test_a_training_records_the_rates_of_towers_and_head(suite, recipe):
     found = trained("full", suite, replace(recipe, epochs=1, learning_rate=None))
     assert (found.record.learning_rate, found.record.head_learning_rate) == (pytest.approx(1.8e-4), 3e-5)
     assert trained("flyp", suite, replace(recipe, epochs=1)).record.head_learning_rate is None
@@ -110,7 +110,7 @@ def test_a_training_alone_mixes_a_soup_of_three_rates(suite, recipe):
     assert mixed.record.learning_rate is None
 
 
-def test_what_trains_cannot_read_a_test_set(suite):
+def test_training_cannot_read_a_test_set(suite):
     sealed = suite.sealed()
     for read in (
         lambda: sealed.ood["sketch"],
@@ -220,7 +220,7 @@ def test_l2_sp_stays_nearer_to_the_base_model_than_full(suite, recipe):
     assert distance("l2-sp") < 0.97 * distance("full")
 
 
-def test_a_signal_is_heard_between_two_batches_of_a_validation(suite, recipe, encoder):
+def test_a_signal_stops_a_validation_between_two_batches(suite, recipe, encoder):
     stop = StopSignal()
     stop.asked = True
     validator = Validator(suite, encoder, recipe, Environment(stop=stop))

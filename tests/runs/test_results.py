@@ -129,7 +129,7 @@ def test_values_that_do_not_fit_each_other_are_damage(tmp_path: Path, change, sa
         Results.read(tmp_path)
 
 
-def test_a_merge_at_alpha_0_is_told_the_best_alpha_of_its_method_and_seed(tmp_path: Path):
+def test_a_merge_at_alpha_0_proposes_the_best_alpha_of_its_method_and_seed(tmp_path: Path):
     chosen = Selection(
         split="id_val", rule="a rule", n=9, score=0.5, best_alpha=0.6, best_score=0.6, paired_error=0.2
     )
@@ -142,7 +142,7 @@ def test_a_merge_at_alpha_0_is_told_the_best_alpha_of_its_method_and_seed(tmp_pa
             alpha_to_merge(tmp_path, {"alpha": 0.0, "method": "lora", "seed": seed}, None)
 
 
-def test_what_was_kept_is_the_mean_over_the_transfer_sets():
+def test_kept_is_the_mean_over_the_transfer_sets():
     sets = {"colour": metrics(0.9), "pattern": metrics(0.5)}
     row = SweepRow.of("full", 1.0, id_val=None, id={"a": metrics(0.5)}, ood={}, transfer=sets)
     assert row.kept == pytest.approx(0.7)

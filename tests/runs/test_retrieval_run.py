@@ -194,7 +194,7 @@ def test_a_comparison_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, reci
     assert (tmp_path / "out" / "frontier.png").is_file()
 
 
-def test_what_zero_shot_gives_is_evaluated_once_for_all_methods(pairs, encoder):
+def test_zero_shot_is_evaluated_once_for_all_methods(pairs, encoder):
     seen: list[str] = []
     environment = Environment(evaluated=lambda step: seen.append(step.name))
     evaluator = Evaluator(pairs, encoder, environment=environment)

@@ -161,7 +161,7 @@ def test_of_synonyms_the_first_is_the_caption(masked, recipe):
     assert torch.equal(captions.tokens[: len(texts)], texts)
 
 
-def test_regions_of_one_image_are_told_apart_also_where_pictures_are_kept(masked, recipe):
+def test_regions_of_one_image_are_distinguished_also_with_cached_images(masked, recipe):
     assert len(masked.train.keys.unique()) < len(masked.train)  # some scenes have two objects
     read = []
     for memory in (None, Memory()):

@@ -111,7 +111,7 @@ def test_an_image_that_is_tested_on_may_not_be_in_the_shards(streamed, suite):
         check_disjoint(leaking)
 
 
-def test_what_is_unreadable_leaks_nowhere(streamed, suite):
+def test_unreadable_images_are_no_leak(streamed, suite):
     unreadable = replace(suite.train.subset([0]), keys=torch.zeros(1, dtype=torch.int64))
     check_disjoint(replace(suite, train=unreadable, id_test={"same": unreadable}))
 

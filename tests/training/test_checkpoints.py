@@ -56,7 +56,7 @@ def test_the_newest_counts_and_old_ones_go(tmp_path: Path):
 
 
 @pytest.mark.parametrize("damage", ["flip a bit", "lose a file", "lose the manifest"])
-def test_a_damaged_one_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str):
+def test_a_damaged_checkpoint_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(make(1))
     folder = checkpoints.save(make(2))

@@ -145,7 +145,7 @@ def test_a_non_finite_step_changes_neither_weights_nor_average_nor_optimizer(sui
     assert "step 1 skipped" in caplog.text
 
 
-def test_training_goes_on_after_a_non_finite_step(suite):
+def test_training_continues_after_a_non_finite_step(suite):
     rig = Rig(suite)
     poison(rig, {1})
     weights = rig.weights()
@@ -268,7 +268,7 @@ def test_a_checkpoint_that_was_due_in_a_skipped_step_comes_with_the_next_good_on
     assert saved(tmp_path) == [3, 4]
 
 
-def test_training_goes_on_where_the_disk_is_full_and_the_earlier_checkpoint_stays(
+def test_training_continues_on_a_full_disk_and_the_earlier_checkpoint_stays(
     suite, tmp_path, monkeypatch, caplog
 ):
     rig, flush = Rig(suite), os.fsync

@@ -85,18 +85,17 @@ class RunStore:
         Raises ConfigError if the suite has no ID validation.
         """
         place = self.folder(method, (rate,), seed)
-        file, values, diverged = place / _VALIDATION, place / _VALIDATION_VALUES, place / _DIVERGED
-        if diverged.is_file():
+        file, values = place / _VALIDATION, place / _VALIDATION_VALUES
+        if (place / _DIVERGED).is_file():
             return None
         if not (file.is_file() and values.is_file()):
             try:
                 trained = self.trained(method, rate, seed)
                 found = self._validator(trained, seed).measured(trained.classifier)
-            except DivergedError as error:
+            except DivergedError:
                 _LOG.warning(
                     "%s diverges at learning rate %g. It continues without this rate.", method.name, rate
                 )
-                _keep_diverged(place, error)
                 return None
             save_tensors(values, {_KEY: found.pseudo_values})
             write_json(file, found.metrics)
@@ -131,9 +130,9 @@ class RunStore:
                 environment=self._environment,
             )
         except DivergedError as error:
-            named = DivergedError(f"{name}: {error}")
-            _keep_diverged(place, named)
-            raise named from error
+            shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
+            write_text(place / _DIVERGED, f"{name}: {error}\n")
+            raise DivergedError(f"{name}: {error}") from error
         save_trained(place, trained, alpha=1.0, about=self._about(encoder, seed))
         shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
         return trained
@@ -208,11 +207,6 @@ class RunStore:
     def _validator(self, trained: Trained, seed: int) -> Validator:
         suite, encoder = self._suite(seed).sealed(), trained.classifier.encoder
         return Validator(suite, encoder, self._recipe, self._environment)
-
-
-def _keep_diverged(place: Path, error: DivergedError) -> None:
-    shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
-    write_text(place / _DIVERGED, f"{error}\n")
 
 
 def _kept(place: Path, make: Callable[[], AlphaSweep]) -> AlphaSweep:

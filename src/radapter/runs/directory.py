@@ -140,6 +140,7 @@ def run_method(
 def _same_everywhere(encoder: DualEncoder, suite: Suite, processes: Processes) -> str:
     """The base model's fingerprint. Raises if a process has another model or training set."""
     train = suite.train
+    assert train is not None
     found = processes.together(lambda: (fingerprint(encoder), train.fingerprint))
 
     def check() -> None:

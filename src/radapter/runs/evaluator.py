@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from torch import Tensor
 
 from radapter.errors import ConfigError
-from radapter.evaluation import ALPHAS, HEADLINES, Measured, Metrics, TaskName, measured, sweep
+from radapter.evaluation import ALPHAS, HEADLINES, Measured, Metrics, measured, sweep
 from radapter.models import DualEncoder
 from radapter.runs.alpha_sweep import AlphaSweep, Tests, pseudo_value_key
 from radapter.runs.results import ID_VAL, SweepRow
@@ -32,15 +32,10 @@ class Evaluator:
         recipe: Recipe | None = None,
         environment: Environment | None = None,
     ) -> None:
-        self._suite, self._environment = suite, environment or Environment()
+        self.task, self._suite, self._environment = suite.task, suite, environment or Environment()
         self._loaders = _loaders(suite, encoder, recipe or Recipe(), self._environment, ROLES)
         self._zero_shot: dict[str, Tensor] = {}  # predictions of the zero-shot model, by set
         self._saw_zero_shot = False
-
-    @property
-    def task(self) -> TaskName:
-        """The task of the suite."""
-        return self._suite.task
 
     def zero_shot(self, encoder: DualEncoder) -> AlphaSweep:
         """The model as it is, as the row "zero-shot" at alpha 0."""

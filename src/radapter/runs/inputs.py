@@ -71,6 +71,7 @@ class Inputs(BaseModel):
 
 def inputs_of(suite: Suite, base: str) -> Inputs:
     """Returns the inputs of a run on these sets; `base` is the fingerprint of the base model."""
+    assert suite.train is not None
     sets = {"train": suite.train, **{"/".join(key): data for key, data in suite.sets(*ROLES).items()}}
     return Inputs(
         base_model=base,

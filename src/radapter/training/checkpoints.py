@@ -191,11 +191,13 @@ class LoopState:
             self.skipped_in_a_row += 1
 
     @torch.no_grad()
-    def resume(self) -> None:
-        """Continues from the newest checkpoint, if there is one."""
+    def start(self, *, resume: bool) -> None:
+        """Continues from the newest checkpoint, if there is one, and warns if checkpoints will not fit the disk."""
         if self._checkpoints is None:
             return
-        checkpoint = self._processes.on_main(self._checkpoints.newest)
+        size = sum(parameter.nbytes for parameter in self._parameters.values())
+        self._processes.on_main(partial(self._checkpoints.warn_of_space, size))
+        checkpoint = self._processes.on_main(self._checkpoints.newest) if resume else None
         if checkpoint is None:
             return
         for name, parameter in self._parameters.items():
@@ -208,11 +210,6 @@ class LoopState:
         self.step = self._saved = checkpoint.step
         self.skipped = checkpoint.counters["skipped"]
         self.skipped_in_a_row = checkpoint.counters["skipped_in_a_row"]
-
-    def warn_of_space(self) -> None:
-        """Warns if checkpoints will not fit the disk."""
-        if self._checkpoints is not None:
-            self._checkpoints.warn_of_space(sum(parameter.nbytes for parameter in self._parameters.values()))
 
     def save_if_due(self, *, due: bool, asked: bool) -> bool:
         """Saves if it is time; returns whether any process is asked to stop. Raises DiskError if a checkpoint does

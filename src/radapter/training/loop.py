@@ -99,11 +99,9 @@ def fit(
     model, stepper = parallel.model, parallel.optimizer
     state = LoopState(learner, ema, parallel, accelerator.scaler, saving, processes)
     steps = optimization.epochs * loader.steps_per_epoch
-    if saving.resume:
-        state.resume()
-        if after_epoch is not None and state.step and state.step % loader.steps_per_epoch == 0:
-            after_epoch(state.step // loader.steps_per_epoch - 1)  # its checkpoint comes before it
-    processes.on_main(state.warn_of_space)
+    state.start(resume=saving.resume)
+    if after_epoch is not None and state.step and state.step % loader.steps_per_epoch == 0:
+        after_epoch(state.step // loader.steps_per_epoch - 1)  # its checkpoint comes before it
     started, images = time.perf_counter(), 0
     model.train()
     for epoch, batch in state.saving_on_error(_batches_from(state.step, loader, optimization.epochs)):

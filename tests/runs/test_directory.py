@@ -1,6 +1,4 @@
 import json
-import os
-import signal
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
@@ -9,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftConfig, PeftModel
-from safetensors.torch import load_file
+from runs.running import run, same, stop_at, tensors
 
 import radapter
 from radapter.comparison.compare import compare_at_seed
@@ -26,17 +24,11 @@ from radapter.runs.results import Results
 from radapter.runs.weights import load_trained
 from radapter.storage import lock
 from radapter.tasks.recipe import Recipe
-from radapter.training import Environment, Evaluated, Interrupted, Progress
+from radapter.training import Environment, Evaluated, Interrupted
 from radapter.zeroshot import Classifier
 
 CHOSEN = AlphaRule(tested="chosen")
 TRAINED = ["full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"]
-
-
-def run(out: Path, suite, recipe, method: str = "r-adapter", *, resume=False, rule=None, **around) -> Results:
-    directory, environment = RunDirectory(out, "a: 1\n", resume), Environment(**around)
-    model = radapter.load("world:tiny")
-    return run_method(directory, METHODS[method], model, suite, recipe, rule=rule, environment=environment)
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +52,6 @@ def finished(tmp_path_factory, suite, recipe):
         return folder, run(folder, suite, recipe, method)
 
     return of
-
-
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """What a run hands over; not its checkpoints."""
-    files = [f for f in sorted(folder.rglob("*.safetensors")) if "checkpoints" not in f.parts]
-    return {f"{f.name}/{n}": t for f in files for n, t in load_file(f).items()}
-
-
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return (
-        bool(first) and first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
-    )
-
-
-def stop_at(step: int):
-    def report(progress: Progress) -> None:
-        if progress.step == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    return report
 
 
 def evaluator(encoder, suite) -> Evaluator:

@@ -2,14 +2,13 @@
 
 import csv
 import io
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from reference.selection import smallest_within
+from runs.running import run, same, stop_at, tensors
 from safetensors.torch import load_file
 
 import radapter
@@ -20,7 +19,7 @@ from radapter.errors import ConfigError, LeakError
 from radapter.evaluation import HEADLINES, retrieval_features, retrieval_metrics, retrieval_ranks
 from radapter.methods import RETRIEVAL, TABLES, find_methods
 from radapter.report.study import write_study
-from radapter.runs.directory import RunDirectory, evaluate_run, run_method
+from radapter.runs.directory import evaluate_run
 from radapter.runs.evaluator import Evaluator
 from radapter.runs.merging import merge_run
 from radapter.runs.results import Results
@@ -47,25 +46,6 @@ def pairs() -> RetrievalSuite:
         ood={"grey": scenes(2, 12, grayscale=True), "named": named},
         per_group=2,
     )
-
-
-def run(out: Path, suite, recipe, method: str = "r-adapter", *, resume=False, rule=None, **around) -> Results:
-    directory, environment = RunDirectory(out, "task: retrieval\n", resume), Environment(**around)
-    model = radapter.load("world:tiny")
-    return run_method(directory, RETRIEVAL[method], model, suite, recipe, rule=rule, environment=environment)
-
-
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    files = [f for f in sorted(folder.rglob("*.safetensors")) if "checkpoints" not in f.parts]
-    return {f"{f.name}/{n}": t for f in files for n, t in load_file(f).items()}
-
-
-def stop_at(step: int):
-    def report(progress) -> None:
-        if progress.step == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    return report
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +105,7 @@ def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, don
     with pytest.raises(Interrupted, match="step 2 of"):
         run(tmp_path / "cut", pairs, recipe, report=stop_at(2))
     resumed = run(tmp_path / "cut", pairs, recipe, resume=True)
-    first, second = tensors(folder), tensors(tmp_path / "cut")
-    assert first
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same(tensors(folder), tensors(tmp_path / "cut"))
     assert resumed.sweep == whole.sweep
 
 

@@ -1,13 +1,12 @@
 """Segmentation from regions to a folder: trained, resumed, swept, evaluated, merged; equal to what is deployed."""
 
-import os
-import signal
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from reference.selection import smallest_within
+from runs.running import run, same, stop_at, tensors
 from safetensors.torch import load_file
 
 import radapter
@@ -16,7 +15,7 @@ from radapter.errors import DataError, LeakError
 from radapter.evaluation import confusion_matrix, mean_iou
 from radapter.methods import SEGMENTATION
 from radapter.runs.alpha_sweep import AlphaRule
-from radapter.runs.directory import RunDirectory, evaluate_run, run_method
+from radapter.runs.directory import evaluate_run
 from radapter.runs.evaluator import Evaluator
 from radapter.runs.merging import merge_run
 from radapter.runs.results import Results
@@ -63,14 +62,6 @@ def masked() -> SegmentationSuite:
 def recipe() -> Recipe:
     """Two short epochs of the image tower."""
     return Recipe(epochs=2, batch_size=8, learning_rate=3e-3)
-
-
-def run(out: Path, suite, recipe, method: str = "r-adapter", *, resume=False, rule=None, **around) -> Results:
-    directory, environment = RunDirectory(out, "task: segmentation\n", resume), Environment(**around)
-    model = radapter.load("world:tiny")
-    return run_method(
-        directory, SEGMENTATION[method], model, suite, recipe, rule=rule, environment=environment
-    )
 
 
 @pytest.fixture(scope="module")
@@ -194,18 +185,10 @@ def test_alpha_is_chosen_by_the_paired_jackknife(done):
 
 def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, done, masked, recipe):
     folder, whole = done
-
-    def stop(progress) -> None:
-        if progress.step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(Interrupted, match="step 2 of"):
-        run(tmp_path / "cut", masked, recipe, report=stop)
+        run(tmp_path / "cut", masked, recipe, report=stop_at(2))
     resumed = run(tmp_path / "cut", masked, recipe, resume=True)
-    first, second = (
-        load_file(f / "adapter" / "adapter_model.safetensors") for f in (folder, tmp_path / "cut")
-    )
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same(tensors(folder), tensors(tmp_path / "cut"))
     assert resumed.sweep == whole.sweep
 
 

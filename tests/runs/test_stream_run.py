@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from runs.running import StopAfter
 
 import radapter
 from radapter.data import open_classification, open_pairs
@@ -14,7 +15,7 @@ from radapter.methods import METHODS, RETRIEVAL
 from radapter.runs.fine_tuning import train_method
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.retrieval import RetrievalSuite
-from radapter.training import Checkpoints, Environment, Interrupted, StopSignal
+from radapter.training import Checkpoints, Environment, Interrupted
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +34,6 @@ def pair_suite(tmp_path_factory):
     test = open_pairs({"world": "scenes", "size": 20, "seed": 1})
     train = open_pair_stream({"stream": str(folder), "buffer": 20})
     return RetrievalSuite(train=train, id_val=None, id_test={"test": test}, ood={}, per_group=2)
-
-
-class StopAfter(StopSignal):
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def __call__(self, _: object) -> None:
-        self.left -= 1
-        self.asked = self.left <= 0
 
 
 def weights(trained):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from runs.running import StopAfter
 
 import radapter
 from radapter.data import Memory, open_pairs
@@ -16,14 +17,8 @@ from radapter.losses import bound_loss
 from radapter.methods import METHODS, RETRIEVAL, RAdapterSettings
 from radapter.runs.fine_tuning import train_method
 from radapter.tasks.retrieval import RetrievalSuite
-from radapter.training import (
-    Checkpoints,
-    Environment,
-    Interrupted,
-    StopSignal,
-    StreamCaptions,
-    frozen_text_features,
-)
+from radapter.training import Checkpoints, Environment, Interrupted, StopSignal, StreamCaptions
+from radapter.training.captions import frozen_text_features
 from radapter.zeroshot import LinearHead
 
 CPU = SimpleNamespace(device=torch.device("cpu"), autocast=nullcontext)
@@ -99,16 +94,6 @@ def test_memory_is_given_back_when_training_ends(pair_suite, recipe):
     memory = Memory(64)
     trained(pair_suite, recipe, memory=memory)
     assert memory.take(64 * 2**20)
-
-
-class StopAfter(StopSignal):
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def __call__(self, _: object) -> None:
-        self.left -= 1
-        self.asked = self.left <= 0
 
 
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(pair_suite, recipe, usual, tmp_path):

@@ -95,12 +95,11 @@ def run_method(
         rows, sweep, headline = [zero_shot_row(*zero_shot.rows)], [*zero_shot.rows], HEADLINES[suite.task]
         selection, pseudo_values, seconds = NOTHING_SELECTED, zero_shot.pseudo_values, zero_shot.seconds
         if method.build is not None:
-            with environment.stop.listening(), ExitStack() as open_log:
-                log = open_log.enter_context(tracked(out, directory.tracking)) if processes.is_main else None
+            logging = tracked(out, directory.tracking) if processes.is_main else nullcontext(lambda _: None)
+            with environment.stop.listening(), logging as log:
 
                 def report(step: Progress) -> None:
-                    if log is not None:
-                        log(step)
+                    log(step)
                     environment.report(step)
 
                 trained = train_method(

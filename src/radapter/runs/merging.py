@@ -18,6 +18,7 @@ from radapter.models.certificate import CERTIFICATE
 from radapter.models.export import CLASSES, CLASSIFIER
 from radapter.runs.results import RESULTS, Results
 from radapter.runs.weights import load_trained, read_about
+from radapter.schemas import first_problem
 from radapter.storage import load_weights, read_json
 from radapter.zeroshot import Classifier, LinearHead, class_embeddings
 
@@ -46,11 +47,8 @@ def merged_facts(folder: Path) -> dict[str, Any]:
     try:
         return _Facts.model_validate(_read(folder / CERTIFICATE), strict=True).model_dump(exclude_none=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ModelError(
-            f"{'.'.join(map(str, first['loc'])) or 'the value'} in '{folder / CERTIFICATE}': {first['msg']}, got "
-            f"{first['input']!r}. Merge the run again."
-        ) from error
+        message = f"'{folder / CERTIFICATE}': {first_problem(error)}. Merge the run again."
+        raise ModelError(message) from error
 
 
 def folder_classifier(folder: Path, embed_dim: int) -> FolderClassifier | None:

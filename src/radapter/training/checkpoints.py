@@ -182,13 +182,11 @@ class LoopState:
     def count(self, *, accepted: bool) -> None:
         """Counts a step, accepted or skipped."""
         self.step += 1
+        self.skipped += not accepted
+        self.skipped_in_a_row = 0 if accepted else self.skipped_in_a_row + 1
         if accepted:
             self._parallel.publish()
             self._ema.update()
-            self.skipped_in_a_row = 0
-        else:
-            self.skipped += 1
-            self.skipped_in_a_row += 1
 
     @torch.no_grad()
     def start(self, *, resume: bool) -> None:

@@ -11,8 +11,6 @@ import argparse
 import json
 import sys
 import time
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,7 +22,8 @@ from radapter.adapter import coins, use_coins
 from radapter.losses import bound_loss
 from radapter.methods import ContrastiveLearner, LabelledPairs
 from radapter.storage import write_json, write_text
-from radapter.training.gradient_cache import backward_in_chunks
+from radapter.training import make_accelerator
+from radapter.training.gradient_cache import backward_of_pairs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from measuring import in_fresh_process, peak_bytes
@@ -49,21 +48,13 @@ def step(batch: int, chunk: int | None) -> dict[str, float]:
     caption_of_image = torch.tensor([distinct[text] for text in drawn.captions])
     pairs = LabelledPairs(pixels, encoder.tokenize(list(distinct)), caption_of_image, caption_of_image)
     keys = {"image": torch.arange(batch), "text": torch.arange(len(distinct))}
-    coins_of = partial(coins.HashCoins, 0, 0)
+    source = coins.HashCoins(0, 0, keys)
     before, started = peak_bytes(restart=True), time.perf_counter()
     if chunk is None:
-        with use_coins(learner, coins_of(keys)):
+        with use_coins(learner, source):
             learner(pairs).backward()
     else:
-        backward_in_chunks(
-            learner,
-            pairs,
-            coins_of,
-            keys,
-            chunk_size=chunk,
-            autocast=nullcontext,
-            backward=lambda loss: loss.backward(),
-        )
+        backward_of_pairs(learner, pairs, source, keys, make_accelerator("fp32"), chunk_size=chunk)
     return {"mib": (peak_bytes() - before) / 2**20, "seconds": time.perf_counter() - started}
 
 

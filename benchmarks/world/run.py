@@ -4,7 +4,7 @@
 
 `radapter compare recipes/world.yaml` keeps its images over all seeds; here each seed draws its own. Learning rates
 are searched on the first seed, by top-1 on ID validation at alpha 1.
-Trainings are kept in TO/trainings: started again, it goes on.
+Runs are kept in TO/trainings: if interrupted, start it again to continue.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import radapter
+from radapter.comparison.compare import compare_methods
 from radapter.comparison.learning_rates import rate_grids
-from radapter.comparison.study import study
-from radapter.comparison.training_store import Trainings
+from radapter.comparison.store import RunStore
 from radapter.methods import find_methods
 from radapter.report.study import write_study
 from radapter.tasks.world_benchmark import WORLD_RATES, world_recipe, world_suite
@@ -38,17 +38,17 @@ def main() -> None:
             "Use compare.rates and compare.points of 'radapter compare recipes/world.yaml' for others."
         )
     methods = find_methods(options.methods)
-    trainings = Trainings(
+    store = RunStore(
         options.to / "trainings",
         lambda: radapter.load("world:tiny"),
         lambda seed: world_suite(seed, ood_size=options.ood_size),
         replace(world_recipe(), keep="best"),
         starting=lambda line: print(line, flush=True),
     )
-    found = study(
+    found = compare_methods(
         methods,
-        trainings,
-        grids=rate_grids(methods, trainings.encoder().image_width, centres=WORLD_RATES),
+        store,
+        grids=rate_grids(methods, store.encoder().image_width, centres=WORLD_RATES),
         seeds=options.seeds,
     )
     print(

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 
-from radapter.runs.outcome import read_about
+from radapter.runs.weights import read_about
 from radapter.world import split
 
 PLACES = {"id_test": "{world: id_test, size: 40}", "sketch": "{world: sketch, size: 40}"}

@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 
 import radapter
+from radapter.comparison.compare import Comparison, compare_at_seed
 from radapter.comparison.generalisation import base_to_novel
-from radapter.comparison.one_seed import compare
-from radapter.comparison.study import Study
-from radapter.comparison.summary import over_seeds
-from radapter.comparison.training_store import Trainings
+from radapter.comparison.over_seeds import over_seeds
+from radapter.comparison.store import RunStore
 from radapter.data import EvalLoader, open_classification
 from radapter.errors import ConfigError
 from radapter.evaluation import ClassificationMeasure, measured
 from radapter.methods import METHODS
 from radapter.report.study import base_to_novel_markdown
-from radapter.runs.bench import bench_of, zero_shot_row
+from radapter.runs.alpha_sweep import zero_shot_row
+from radapter.runs.evaluator import Evaluator
 from radapter.runs.fine_tuning import train_method
 from radapter.runs.results import Results, Selection, SweepRow
 from radapter.tasks.classification import TransferSet
@@ -66,7 +66,7 @@ def results(base: float, novel: float | None, seed: int = 0) -> Results:
 
 def test_a_transfer_set_is_classified_among_its_own_names_with_its_own_templates(generalising, recipe):
     encoder = radapter.load("world:tiny")
-    row = bench_of(generalising, encoder, recipe, memory=None).zero_shot(encoder).rows[0]
+    row = Evaluator(generalising, encoder, recipe).zero_shot(encoder).rows[0]
     assert len(generalising.train.classnames) == 10
     assert row.transfer.keys() == {"novel", "three"}
     for name, other in generalising.transfer.items():
@@ -82,9 +82,9 @@ def test_a_transfer_set_is_classified_among_its_own_names_with_its_own_templates
 def test_every_alpha_has_transfer_sets_and_zero_is_zero_shot(generalising, recipe, method):
     trained = train_method(METHODS[method], radapter.load("world:tiny"), generalising, recipe, seed=0)
     encoder = radapter.load("world:tiny")
-    bench = bench_of(generalising, encoder, recipe, memory=None)
-    zero_shot = bench.zero_shot(encoder).rows[0]
-    start, end = bench.sweep(trained, None, (0.0, 1.0)).rows
+    evaluator = Evaluator(generalising, encoder, recipe)
+    zero_shot = evaluator.zero_shot(encoder).rows[0]
+    start, end = evaluator.sweep(trained, None, (0.0, 1.0)).rows
     assert start.transfer["novel"]["nll"] == pytest.approx(zero_shot.transfer["novel"]["nll"], rel=1e-5)
     assert end.transfer["novel"]["nll"] != pytest.approx(zero_shot.transfer["novel"]["nll"], rel=1e-3)
 
@@ -92,7 +92,7 @@ def test_every_alpha_has_transfer_sets_and_zero_is_zero_shot(generalising, recip
 def test_a_method_with_a_trained_head_uses_the_text_tower_as_it_was_for_other_classes(generalising, recipe):
     trained = train_method(METHODS["full"], radapter.load("world:tiny"), generalising, recipe, seed=0)
     encoder = trained.classifier.encoder
-    swept = bench_of(generalising, encoder, recipe, memory=None).sweep(trained, None, (1.0,)).rows[0]
+    swept = Evaluator(generalising, encoder, recipe).sweep(trained, None, (1.0,)).rows[0]
     novel = generalising.transfer["novel"]
     embeddings = class_embeddings(radapter.load("world:tiny"), novel.data.classnames, novel.templates)
     head = LinearHead.zero_shot(embeddings, encoder.logit_scale)
@@ -102,8 +102,8 @@ def test_a_method_with_a_trained_head_uses_the_text_tower_as_it_was_for_other_cl
 
 
 def test_a_comparison_reports_transfer_forgetting_and_the_harmonic_mean(tmp_path, generalising, recipe):
-    trainings = Trainings(tmp_path, lambda: radapter.load("world:tiny"), lambda _: generalising, recipe)
-    found = compare([METHODS["r-adapter"]], trainings, seed=0)
+    store = RunStore(tmp_path, lambda: radapter.load("world:tiny"), lambda _: generalising, recipe)
+    found = compare_at_seed([METHODS["r-adapter"]], store, seed=0)
     zero_shot, row = found.rows
     assert row.kept == pytest.approx(sum(m["top1"] for m in row.transfer.values()) / 2)
     b, n = row.id_mean, row.kept
@@ -130,8 +130,8 @@ def test_over_seeds_the_harmonic_mean_is_the_mean_of_each_seeds():
 
 
 def test_a_comparison_shows_both_harmonic_means():
-    study = Study({}, [results(0.8, 0.4, seed=0), results(0.6, 0.6, seed=1)])
-    assert "| zero-shot | 70.0 | 50.0 | 56.7 | 58.3 |" in base_to_novel_markdown(study.report())
+    comparison = Comparison({}, [results(0.8, 0.4, seed=0), results(0.6, 0.6, seed=1)])
+    assert "| zero-shot | 70.0 | 50.0 | 56.7 | 58.3 |" in base_to_novel_markdown(comparison.report())
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,6 @@ def test_a_comparison_shows_both_harmonic_means():
         ([results(0.5, None)], "zero-shot", "Give data.transfer"),
     ],
 )
-def test_runs_without_what_is_averaged_are_refused(found, method, message):
+def test_runs_without_the_averaged_figures_are_refused(found, method, message):
     with pytest.raises(ConfigError, match=message):
         base_to_novel(found, method)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from radapter.comparison.levels_over_seeds import levels_over_seeds
+from radapter.comparison.levels import levels_over_seeds
 from radapter.evaluation.frontiers import ood_at
-from radapter.runs.bench import zero_shot_row
+from radapter.runs.alpha_sweep import zero_shot_row
 from radapter.runs.results import Results, Row, Selection, SweepRow
 
 START = (0.5, 0.6)

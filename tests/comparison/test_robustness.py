@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from radapter.comparison.robustness import robustness
-from radapter.comparison.study import Study
+from radapter.comparison.compare import Comparison
+from radapter.comparison.over_seeds import robustness
 from radapter.errors import ConfigError
 from radapter.evaluation import fit_baseline
 from radapter.report.study import results_csv, robustness_markdown
-from radapter.runs.bench import zero_shot_row
+from radapter.runs.alpha_sweep import zero_shot_row
 from radapter.runs.results import Results, Selection, SweepRow
 
 # logit(OOD) = logit(ID) - ln 3: a standard model at 0.75 has 0.5 under shift, one at 0.5 has 0.25.
@@ -49,15 +49,15 @@ def test_over_seeds_it_is_the_mean_of_each_seeds_with_its_spread():
 
 
 def test_results_markdown_and_csv_show_it():
-    study = Study({}, [results(0, (0.75, 0.4), (0.5, 0.45))])
-    shown = study.report(STANDARD)
+    comparison = Comparison({}, [results(0, (0.75, 0.4), (0.5, 0.45))])
+    shown = comparison.report(STANDARD)
     assert shown.standard_models == STANDARD
     text = robustness_markdown(shown, STANDARD)
     assert "| full | -10.0 | -5.0 |" in text
     assert "logit(OOD) = 1.000 logit(ID) -1.099" in text
     row = list(csv.DictReader(io.StringIO(results_csv(shown))))[1]
     assert float(row["effective_robustness"]) == pytest.approx(-0.1)
-    assert "effective_robustness" not in results_csv(study.report())
+    assert "effective_robustness" not in results_csv(comparison.report())
 
 
 def test_it_needs_shifted_sets():

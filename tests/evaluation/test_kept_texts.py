@@ -14,7 +14,7 @@ from radapter.adapter import RAdapterConfig
 from radapter.evaluation import Measured, measured, sweep
 from radapter.evaluation.features import KeptTexts, encode_texts
 from radapter.methods import METHODS
-from radapter.runs.bench import Bench
+from radapter.runs.evaluator import Evaluator
 from radapter.runs.fine_tuning import train_method
 from radapter.zeroshot import class_embeddings
 
@@ -169,9 +169,9 @@ def test_what_does_not_fit_is_not_kept():
 def test_a_run_reads_its_class_names_once_where_the_text_tower_is_not_trained(suite, recipe, method, once):
     counted, suite = Counted(), replace(suite, texts=KeptTexts())
     prompts = len(suite.classnames) * len(suite.templates)
-    bench = Bench(suite, counted.encoder.preprocess)
-    zero_shot = bench.zero_shot(counted.encoder)
+    evaluator = Evaluator(suite, counted.encoder)
+    zero_shot = evaluator.zero_shot(counted.encoder)
     assert counted.read == prompts
     trained = train_method(METHODS[method], counted.encoder, suite, recipe, seed=0)
-    bench.sweep(trained, zero_shot, (0.0, 0.5, 1.0))
+    evaluator.sweep(trained, zero_shot, (0.0, 0.5, 1.0))
     assert (counted.read == prompts) == once

@@ -13,8 +13,8 @@ from radapter.methods.learner import LabelledPairs
 from radapter.methods.rates import default_rate, head_rate, in_words, multiplier
 from radapter.models import load
 from radapter.processes import ALONE
-from radapter.training import make_accelerator
-from radapter.training.spread import PeakRates, spread_of
+from radapter.training import Optimization, make_accelerator
+from radapter.training.parallel import parallelize
 from radapter.zeroshot import LinearHead
 
 # Published for CLIP ViT-B, whose image tower is 768 wide: of the towers, and of the head where one is trained.
@@ -143,10 +143,12 @@ def test_one_step_at_the_default_keeps_the_features_of_a_tower_768_wide(name, wi
     learner, _ = method.build(
         wide, head=head, loss=loss, settings=method.settings(RAdapterSettings(drop=0.0))
     )
-    rates = PeakRates(default_rate(method, wide.image_width), method.head_learning_rate or 0.0)
-    spread = spread_of(learner, make_accelerator("fp32"), ALONE, rates=rates, weight_decay=0.0, sharded=False)
-    spread.model(LabelledPairs(pixels, torch.randint(3, 20, (8, wide.context_length)), rows, rows)).backward()
-    spread.optimizer.step()
+    optimization = Optimization(1, default_rate(method, wide.image_width), method.head_learning_rate or 0.0)
+    parallel = parallelize(learner, make_accelerator("fp32"), ALONE, optimization)
+    parallel.model(
+        LabelledPairs(pixels, torch.randint(3, 20, (8, wide.context_length)), rows, rows)
+    ).backward()
+    parallel.optimizer.step()
     after = F.normalize(wide.encode_image(pixels), dim=-1).detach()
     assert not torch.equal(before, after)
     assert (before * after).sum(1).min() > 0.98  # R-Adapter at its former default of 1e-2: 0.88

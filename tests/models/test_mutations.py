@@ -18,7 +18,7 @@ from PIL import Image
 
 from radapter.errors import RAdapterError
 from radapter.models import ClassHead, export, load
-from radapter.runs.merged import folder_classifier, merged_facts
+from radapter.runs.merging import folder_classifier, merged_facts
 from radapter.storage import read_json
 
 LIKE = 3  # items of a list or object that are changed, where all are alike

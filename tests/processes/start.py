@@ -9,7 +9,7 @@ from typing import Any
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # as the command line does before torch is imported
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["radapter", "radapter.comparison.study", "radapter.commands.train", "radapter_cli"]
+    ["radapter", "radapter.comparison.compare", "radapter.commands.train", "radapter_cli"]
 )
 TIMEOUT = 900  # seconds for all processes of a start: a busy machine gave a process of 5 seconds 100
 

@@ -16,6 +16,7 @@ from radapter.data.shards.stream_loader import StreamLoader
 from radapter.methods import RETRIEVAL, RAdapterSettings
 from radapter.processes import Processes, join
 from radapter.runs.fine_tuning import train_method
+from radapter.training import Environment
 
 IMAGES, CAPTIONED = 23, 12
 TRAININGS = {  # changes of the recipe, and whether the training set is a stream; each step takes all images
@@ -75,7 +76,9 @@ def trained(case: str, folder: Path, processes: Processes, *, fsdp: bool = False
     # a process has its part of all images: 12 images with two captions each, or 24 pairs
     recipe = dataclasses.replace(RECIPE, batch_size=24, fsdp=fsdp, **changes)
     encoder = radapter.load(folder / "model").double()
-    outcome = train_method(RETRIEVAL["r-adapter"], encoder, suite, recipe, seed=1, processes=processes)
+    outcome = train_method(
+        RETRIEVAL["r-adapter"], encoder, suite, recipe, seed=1, environment=Environment(processes)
+    )
     return {name: t for name, t in outcome.classifier.state_dict().items() if "radapter" in name}
 
 

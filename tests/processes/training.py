@@ -31,15 +31,24 @@ from radapter.methods import (
 )
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes, is_shared, join
-from radapter.runs.bench import Bench
-from radapter.runs.directory import run_method
+from radapter.runs.directory import RunDirectory, run_method
+from radapter.runs.evaluator import Evaluator
 from radapter.runs.fine_tuning import train_method
-from radapter.runs.outcome import load_trained, save_trained
+from radapter.runs.weights import load_trained, save_trained
 from radapter.tasks.classification import ClassificationSuite
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.retrieval import RetrievalSuite
-from radapter.training import Checkpoints, Interrupted, StopSignal, fit, make_accelerator
-from radapter.training.spread import PeakRates, spread_of
+from radapter.training import (
+    Checkpoints,
+    Environment,
+    Interrupted,
+    Optimization,
+    StopSignal,
+    TrainingData,
+    fit,
+    make_accelerator,
+)
+from radapter.training.parallel import parallelize
 from radapter.world import TINY
 from radapter.zeroshot import LinearHead
 
@@ -153,9 +162,7 @@ def trained(
         seed=1,
         checkpoints=None if folder is None else Checkpoints(folder),
         resume=options.get("resume", False),
-        stop=options.get("stop"),
-        report=report,
-        processes=processes,
+        environment=Environment(processes, stop=options.get("stop") or StopSignal(), report=report),
     )
     state = outcome.classifier.state_dict()
     kept = outcome.before or [name for name in state if "radapter" in name or "lora" in name]
@@ -194,7 +201,7 @@ def gradient(task: str, model: Path, processes: Processes, folder: Path) -> dict
         dataclasses.replace(RECIPE, epochs=1, batch_size=100, grad_clip=None),
         seed=1,
         checkpoints=checkpoints,
-        processes=processes,
+        environment=Environment(processes),
     )
     newest = checkpoints.newest()
     assert newest is not None
@@ -211,8 +218,8 @@ def poisoned(model: Path, processes: Processes):
         encoder, head=suite.head(encoder), loss=loss, settings=RAdapterSettings()
     )
     ema = Ema(learner, decay=0.5)
-    loader, captions = suite.training(encoder, RECIPE, seed=1, memory=None, processes=processes)
-    plain = loader.epoch
+    data = TrainingData(*suite.training(encoder, RECIPE, seed=1, memory=None, processes=processes))
+    plain = data.loader.epoch
 
     def epoch(number: int, start_step: int = 0):
         for step, batch in enumerate(plain(number, start_step), start_step):
@@ -220,19 +227,14 @@ def poisoned(model: Path, processes: Processes):
                 batch.pixels.fill_(float("nan"))
             yield batch
 
-    loader.epoch = epoch  # type: ignore[method-assign]
+    data.loader.epoch = epoch  # type: ignore[method-assign]
     skipped = fit(
         learner,
         ema,
-        loader,
-        captions,
+        data,
         make_accelerator("fp32"),
-        epochs=1,
-        learning_rate=3e-3,
-        weight_decay=RECIPE.weight_decay,
-        grad_clip=RECIPE.grad_clip,
-        max_skipped=RECIPE.max_skipped,
-        processes=processes,
+        Optimization(epochs=1, learning_rate=3e-3),
+        environment=Environment(processes),
     )
     return {"skipped": skipped, "weights": {n: t.clone() for n, t in ema.state_dict().items()}}
 
@@ -269,9 +271,9 @@ def family(name: str, method: str, folder: Path, processes: Processes) -> float:
 def _three_steps(learner: Learner, processes: Processes, *, sharded: bool) -> dict[str, torch.Tensor]:
     accelerator = make_accelerator("fp32")
     if sharded:
-        rates = PeakRates(1e-2, 1e-2)
-        spread = spread_of(learner, accelerator, processes, rates=rates, weight_decay=0.0, sharded=True)
-        model, optimizer = spread.model, spread.optimizer
+        optimization = Optimization(epochs=1, learning_rate=1e-2, fsdp=True)
+        parallel = parallelize(learner, accelerator, processes, optimization)
+        model, optimizer = parallel.model, parallel.optimizer
     else:
         model, optimizer = (
             learner,
@@ -296,7 +298,7 @@ def _three_steps(learner: Learner, processes: Processes, *, sharded: bool) -> di
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     if sharded:
-        spread.publish()
+        parallel.publish()
     return {name: p.detach().clone() for name, p in trained_parameters(learner).items()}
 
 
@@ -305,7 +307,7 @@ def _bounds(share: range) -> tuple[int, int]:
 
 
 def interrupted(model: Path, processes: Processes, folder: Path, *, fsdp: bool = False) -> None:
-    """Five of six steps; the wish to stop comes to the last process alone, in the fourth."""
+    """Five of six steps; only the last process is asked to stop, in the fourth."""
     stop = StopSignal()
     with pytest.raises(Interrupted) as raised:
         trained("r-adapter", model, processes, folder, fsdp=fsdp, stop=stop, ask=4)
@@ -316,8 +318,8 @@ def metrics(task: str, model: Path, processes: Processes):
     """Every set at two alphas, with the model as it is and adapters that change it."""
     suite, encoder = suite_of(task), radapter.load(model)
     outcome = load_trained(_outcome(model, task), encoder)
-    bench = Bench(suite, encoder.preprocess, batch_size=4, processes=processes)
-    found = [bench.zero_shot(radapter.load(model)), bench.sweep(outcome, alphas=(1.0, 0.0))]
+    evaluator = Evaluator(suite, encoder, RECIPE, Environment(processes))
+    found = [evaluator.zero_shot(radapter.load(model)), evaluator.sweep(outcome, alphas=(1.0, 0.0))]
     rows = [row.model_dump() for swept in found for row in swept.rows]
     return rows, {key: values.tolist() for key, values in found[1].pseudo_values.items()}
 
@@ -420,7 +422,8 @@ def unlike(model: Path, processes: Processes, run: Path):
 
     def attempt(encoder: DualEncoder, suite: ClassificationSuite) -> tuple[str, str, list[str]]:
         row = METHODS["r-adapter"]
-        return raised(lambda: run_method(run, row, encoder, suite, RECIPE, settings="", processes=processes))
+        directory, environment = RunDirectory(run, settings=""), Environment(processes)
+        return raised(lambda: run_method(directory, row, encoder, suite, RECIPE, environment=environment))
 
     other = radapter.load(model)
     if last:

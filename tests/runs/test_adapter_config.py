@@ -10,7 +10,7 @@ import radapter
 from radapter.adapter import RAdapterConfig
 from radapter.errors import ModelError
 from radapter.methods.lora import lora_targets
-from radapter.runs.adapter_config import read_adapter_config
+from radapter.runs.adapters import read_adapter_config
 from radapter.storage import read_json, write_json
 
 SLOW = "(a+)+$|((.*)*)*x"
@@ -30,7 +30,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.parametrize("kind", ["RADAPTER", "LORA"])
-def test_what_radapter_writes_is_read(saved, kind):
+def test_adapters_that_radapter_writes_are_read(saved, kind):
     assert read_adapter_config(saved[kind]).r == 4
 
 

@@ -1,6 +1,4 @@
 import json
-import os
-import signal
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
@@ -9,29 +7,28 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftConfig, PeftModel
-from safetensors.torch import load_file
+from runs.running import run, same, stop_at, tensors
 
 import radapter
-from radapter.comparison.one_seed import compare
-from radapter.comparison.training_store import Trainings
+from radapter.comparison.compare import compare_at_seed
+from radapter.comparison.store import RunStore
 from radapter.data import Memory
 from radapter.errors import ConfigError, RunError
 from radapter.methods import METHODS
-from radapter.runs.bench import Bench, Evaluated
-from radapter.runs.directory import evaluate_run, merge_run, run_method
+from radapter.runs.alpha_sweep import AlphaRule
+from radapter.runs.directory import RunDirectory, evaluate_run, run_method
+from radapter.runs.evaluator import Evaluator
 from radapter.runs.fine_tuning import train_method
-from radapter.runs.outcome import load_trained
+from radapter.runs.merging import merge_run
 from radapter.runs.results import Results
+from radapter.runs.weights import load_trained
 from radapter.storage import lock
-from radapter.training import Interrupted, Progress
+from radapter.tasks.recipe import Recipe
+from radapter.training import Environment, Evaluated, Interrupted
+from radapter.zeroshot import Classifier
 
+CHOSEN = AlphaRule(tested="chosen")
 TRAINED = ["full", "flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"]
-
-
-def run(out: Path, suite, recipe, method: str = "r-adapter", **options) -> Results:
-    return run_method(
-        out, METHODS[method], radapter.load("world:tiny"), suite, recipe, settings="a: 1\n", **options
-    )
 
 
 @pytest.fixture(scope="module")
@@ -57,28 +54,8 @@ def finished(tmp_path_factory, suite, recipe):
     return of
 
 
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """What a run hands over; not its checkpoints."""
-    files = [f for f in sorted(folder.rglob("*.safetensors")) if "checkpoints" not in f.parts]
-    return {f"{f.name}/{n}": t for f in files for n, t in load_file(f).items()}
-
-
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return (
-        bool(first) and first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
-    )
-
-
-def stop_at(step: int):
-    def report(progress: Progress) -> None:
-        if progress.step == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    return report
-
-
-def bench(encoder, suite) -> Bench:
-    return Bench(suite, encoder.preprocess, memory=Memory())
+def evaluator(encoder, suite) -> Evaluator:
+    return Evaluator(suite, encoder, environment=Environment(memory=Memory()))
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "r-adapter", "r-adapter+head"])
@@ -97,12 +74,12 @@ def test_a_run_stopped_before_the_validation_of_an_epoch_chooses_the_same_epoch(
     tmp_path: Path, suite, recipe
 ):
     recipe = replace(recipe, keep="best")
-    run(tmp_path / "whole", suite, recipe, tested="chosen")
+    run(tmp_path / "whole", suite, recipe, rule=CHOSEN)
     for step in (4, 8):
         cut = tmp_path / f"cut-{step}"
         with pytest.raises(Interrupted, match=f"step {step} of 8"):
-            run(cut, suite, recipe, tested="chosen", report=stop_at(step))
-        run(cut, suite, recipe, tested="chosen", resume=True)
+            run(cut, suite, recipe, rule=CHOSEN, report=stop_at(step))
+        run(cut, suite, recipe, rule=CHOSEN, resume=True)
         assert same(tensors(tmp_path / "whole"), tensors(cut))
 
 
@@ -116,7 +93,7 @@ def test_a_run_is_not_resumed_with_other_data_or_another_base_model(tmp_path: Pa
     with torch.no_grad():
         next(other.parameters()).add_(0.05)
     with pytest.raises(RunError, match="base model: fingerprint"):
-        run_method(tmp_path, METHODS["r-adapter"], other, suite, recipe, settings="a: 1\n", resume=True)
+        run_method(RunDirectory(tmp_path, "a: 1\n", resume=True), METHODS["r-adapter"], other, suite, recipe)
 
 
 def test_metrics_hold_every_step_once_after_a_resume(tmp_path: Path, suite, recipe):
@@ -125,7 +102,7 @@ def test_metrics_hold_every_step_once_after_a_resume(tmp_path: Path, suite, reci
         run(tmp_path, suite, recipe, report=stop_at(5))
     newest = max((tmp_path / "checkpoints").iterdir())
     (newest / "manifest.json").unlink()  # the newest is damaged: step 4 counts, and step 5 is done again
-    run(tmp_path, suite, recipe, tested="chosen", resume=True)
+    run(tmp_path, suite, recipe, rule=CHOSEN, resume=True)
     steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 9))
 
@@ -141,7 +118,7 @@ def test_a_finished_run_is_read_and_not_done_again(suite, recipe, finished):
 def test_a_run_reloaded_gives_its_reported_figures(suite, finished, method: str):
     folder, results = finished(method)
     encoder = radapter.load("world:tiny")
-    again = evaluate_run(folder, encoder, bench(encoder, suite))
+    again = evaluate_run(folder, encoder, evaluator(encoder, suite))
     row, other = results.row(method), again.row(method)
     assert other.alpha == row.alpha
     assert other.id_mean == pytest.approx(
@@ -152,10 +129,12 @@ def test_a_run_reloaded_gives_its_reported_figures(suite, finished, method: str)
 
 
 def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: Path, suite, recipe):
-    results = run(tmp_path, suite, recipe, tested="chosen", alpha=0.3)
+    results = run(tmp_path, suite, recipe, rule=AlphaRule(0.3, "chosen"))
     encoder = radapter.load("world:tiny")
     PeftModel.from_pretrained(encoder.module, tmp_path / "adapter")
-    row = bench(encoder, suite).zero_shot(encoder).rows[0]  # the model as it is, which now is the adapted one
+    row = (
+        evaluator(encoder, suite).zero_shot(encoder).rows[0]
+    )  # the model as it is, which now is the adapted one
     assert row.id["photo"]["nll"] == pytest.approx(results.row("r-adapter").id["photo"]["nll"], rel=1e-4)
     assert row.id["photo"]["nll"] != pytest.approx(results.row("zero-shot").id["photo"]["nll"], rel=1e-3)
     assert PeftConfig.from_pretrained(tmp_path / "adapter").base_model_name_or_path == "world:tiny"
@@ -168,8 +147,8 @@ def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: P
 def test_alpha_zero_is_the_zero_shot_model(suite, recipe, method: str):
     trained = train_method(METHODS[method], radapter.load("world:tiny"), suite, recipe, seed=0)
     encoder = radapter.load("world:tiny")
-    zero_shot = bench(encoder, suite).zero_shot(encoder).rows[0]
-    at_zero = bench(encoder, suite).sweep(trained, None, (0.0,)).rows[0]
+    zero_shot = evaluator(encoder, suite).zero_shot(encoder).rows[0]
+    at_zero = evaluator(encoder, suite).sweep(trained, None, (0.0,)).rows[0]
     for name in ("sketch", "neon"):
         assert at_zero.ood[name]["top1"] == zero_shot.ood[name]["top1"]
         assert at_zero.ood[name]["nll"] == pytest.approx(zero_shot.ood[name]["nll"], rel=1e-5)
@@ -178,22 +157,16 @@ def test_alpha_zero_is_the_zero_shot_model(suite, recipe, method: str):
 def test_the_sweep_of_merged_weights_is_the_adapter_re_scaled(suite, recipe):
     trained = train_method(METHODS["r-adapter"], radapter.load("world:tiny"), suite, recipe, seed=0)
     encoder = trained.classifier.encoder
-    swept = bench(encoder, suite).sweep(trained, None, (0.3,)).rows[0]
+    swept = evaluator(encoder, suite).sweep(trained, None, (0.3,)).rows[0]
     with radapter.set_alpha(encoder, 0.3):
-        adapted = bench(encoder, suite).zero_shot(encoder).rows[0]
+        adapted = evaluator(encoder, suite).zero_shot(encoder).rows[0]
     assert swept.id["photo"]["nll"] == pytest.approx(adapted.id["photo"]["nll"], rel=1e-4)
 
 
 @pytest.mark.parametrize("method", ["wise-ft", "lora", "r-adapter"])
 def test_a_run_merges_to_a_plain_model_at_the_asked_alpha(tmp_path: Path, finished, method: str):
     folder, _ = finished(method)
-    merge_run(
-        folder,
-        radapter.load("world:tiny"),
-        to=tmp_path / "merged",
-        format="transformers",
-        alpha=0.4,
-    )
+    merge_run(folder, radapter.load("world:tiny"), to=tmp_path / "merged", format="transformers", alpha=0.4)
     merged = radapter.load(str(tmp_path / "merged")).eval()
     trained = load_trained(folder, radapter.load("world:tiny"))
     pixels = torch.randn(2, 3, merged.image_size, merged.image_size)
@@ -233,10 +206,10 @@ def test_auto_alpha_without_validation_is_refused(tmp_path: Path, suite, recipe)
 def test_comparison_trains_wise_ft_and_full_once(tmp_path: Path, suite, recipe):
     started: list[str] = []
     methods = [METHODS[name] for name in ("full", "wise-ft")]
-    trainings = Trainings(
+    store = RunStore(
         tmp_path, lambda: radapter.load("world:tiny"), lambda _: suite, recipe, starting=started.append
     )
-    results = compare(methods, trainings, seed=0)
+    results = compare_at_seed(methods, store, seed=0)
     assert [line.split(",")[0] for line in started] == ["full"]
     assert [row.method for row in results.rows] == ["zero-shot", "full", "wise-ft"]
     assert results.row("full").alpha == 1.0
@@ -255,7 +228,7 @@ def test_the_alpha_of_every_trained_method_is_chosen(finished, method: str):
 
 def test_test_sets_are_evaluated_at_the_chosen_alphas_alone(tmp_path: Path, suite, recipe, finished):
     steps: list[Evaluated] = []
-    chosen = run(tmp_path / "few", suite, recipe, tested="chosen", progress=steps.append)
+    chosen = run(tmp_path / "few", suite, recipe, rule=CHOSEN, evaluated=steps.append)
     _, every = finished()
     alpha = every.row("r-adapter").alpha
     assert [row.alpha for row in chosen.sweep[1:]] == sorted({0.0, alpha, 0.5, 1.0})
@@ -267,15 +240,16 @@ def test_test_sets_are_evaluated_at_the_chosen_alphas_alone(tmp_path: Path, suit
 
 
 def test_listed_alphas_come_beside_those_that_tables_show(tmp_path: Path, suite, recipe):
-    results = run(tmp_path, suite, recipe, tested=[0.2, 0.3], alpha=0.7)
+    results = run(tmp_path, suite, recipe, rule=AlphaRule(0.7, [0.2, 0.3]))
     assert [row.alpha for row in results.sweep[1:]] == [0.0, 0.2, 0.3, 0.7, 1.0]
 
 
-def test_progress_counts_to_the_true_total_and_tells_how_long_a_set_took(suite, recipe):
+def test_progress_counts_to_the_true_total_and_has_the_time_of_each_set(suite, recipe):
     steps: list[Evaluated] = []
     encoder = radapter.load("world:tiny")
-    Bench(suite, encoder.preprocess, batch_size=16, progress=steps.append).states(
-        "twice", encoder, lambda _: nullcontext(), (0.0, 1.0)
+    environment = Environment(evaluated=steps.append)
+    Evaluator(suite, encoder, Recipe(eval_batch_size=16), environment).states(
+        "twice", Classifier(encoder, None), lambda _: nullcontext(), (0.0, 1.0)
     )
     assert steps[-1].done == steps[-1].total == 2 * 4 * 16
     ended = [(step.name, step.images, step.alphas) for step in steps if step.seconds is not None]

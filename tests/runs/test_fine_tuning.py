@@ -10,13 +10,12 @@ from radapter.errors import ConfigError, LeakError
 from radapter.evaluation import HEADLINES
 from radapter.methods import METHODS
 from radapter.methods.rates import default_rate
-from radapter.runs.bench import Bench
 from radapter.runs.best_epoch import BestEpoch
+from radapter.runs.evaluator import Evaluator, Validator
 from radapter.runs.fine_tuning import train_method
-from radapter.runs.outcome import load_trained, save_trained
 from radapter.runs.results import Selection
-from radapter.runs.validation import Validation
-from radapter.training import Checkpoints, Interrupted, StopSignal
+from radapter.runs.weights import load_trained, save_trained
+from radapter.training import Checkpoints, Environment, Interrupted, StopSignal
 from radapter.zeroshot import Classifier
 
 
@@ -38,16 +37,21 @@ def test_lp_ft_starts_from_the_probe_s_head_at_the_same_multiple_of_its_rate(sui
         assert not torch.equal(probe.before[name], tensor)
 
 
-def test_a_training_tells_the_rates_of_towers_and_head(suite, recipe):
+def test_a_training_records_the_rates_of_towers_and_head(suite, recipe):
     found = trained("full", suite, replace(recipe, epochs=1, learning_rate=None))
-    assert (found.learning_rate, found.head_learning_rate) == (pytest.approx(1.8e-4), 3e-5)
-    assert trained("flyp", suite, replace(recipe, epochs=1)).head_learning_rate is None
+    assert (found.record.learning_rate, found.record.head_learning_rate) == (pytest.approx(1.8e-4), 3e-5)
+    assert trained("flyp", suite, replace(recipe, epochs=1)).record.head_learning_rate is None
 
 
 def test_lp_ft_has_the_epochs_of_any_other_method(suite, recipe):
     steps: list[int] = []
-    found = trained("lp-ft", suite, replace(recipe, epochs=3), report=lambda p: steps.append(p.step))
-    assert found.epochs == 3
+    found = trained(
+        "lp-ft",
+        suite,
+        replace(recipe, epochs=3),
+        environment=Environment(report=lambda p: steps.append(p.step)),
+    )
+    assert found.record.epochs == 3
     assert len(steps) == 3 * 4  # 60 images in batches of 16: 4 steps an epoch
 
 
@@ -74,7 +78,7 @@ def test_lp_ft_resumes_bitwise_in_either_stage(tmp_path: Path, suite, recipe):
         folder = Checkpoints(tmp_path / f"{stop_at}")
         frequent = replace(recipe, checkpoint_every=1)
         with pytest.raises(StoppedError):
-            trained("lp-ft", suite, frequent, checkpoints=folder, report=report)
+            trained("lp-ft", suite, frequent, checkpoints=folder, environment=Environment(report=report))
         again = trained("lp-ft", suite, frequent, checkpoints=folder, resume=True)
         state, expected = again.classifier.state_dict(), whole.classifier.state_dict()
         assert all(torch.equal(state[name], expected[name]) for name in expected)
@@ -84,7 +88,7 @@ def test_a_resumed_training_counts_the_seconds_before_the_interruption(tmp_path:
     checkpoints, stop = Checkpoints(tmp_path), StopSignal()
     stop.asked = True
     with pytest.raises(Interrupted):
-        trained("r-adapter", suite, recipe, checkpoints=checkpoints, stop=stop)
+        trained("r-adapter", suite, recipe, checkpoints=checkpoints, environment=Environment(stop=stop))
     before = checkpoints.newest()
     assert before is not None
     assert before.seconds > 0
@@ -92,7 +96,7 @@ def test_a_resumed_training_counts_the_seconds_before_the_interruption(tmp_path:
     resumed = trained("r-adapter", suite, recipe, checkpoints=checkpoints, resume=True)
     done = checkpoints.newest()
     assert done is not None
-    assert 1e6 < done.seconds < resumed.seconds
+    assert 1e6 < done.seconds < resumed.record.seconds
 
 
 def test_a_training_alone_mixes_a_soup_of_three_rates(suite, recipe):
@@ -103,10 +107,10 @@ def test_a_training_alone_mixes_a_soup_of_three_rates(suite, recipe):
     for name in ("weight", "bias"):
         heads = torch.stack([part.classifier.head.get_parameter(name) for part in parts])
         assert torch.allclose(mixed.classifier.head.get_parameter(name), heads.mean(0), atol=1e-6)
-    assert mixed.learning_rate is None
+    assert mixed.record.learning_rate is None
 
 
-def test_what_trains_cannot_read_a_test_set(suite):
+def test_training_cannot_read_a_test_set(suite):
     sealed = suite.sealed()
     for read in (
         lambda: sealed.ood["sketch"],
@@ -121,11 +125,11 @@ def test_what_trains_cannot_read_a_test_set(suite):
 
 def test_selection_on_ood_is_an_error(suite, recipe, encoder):
     with pytest.raises(LeakError):
-        Bench(suite.sealed(), encoder.preprocess, memory=Memory())
+        Evaluator(suite.sealed(), encoder)
     with pytest.raises(ValueError, match="id_val"):
         Selection(split="sketch", rule="the best on sketch", n=40)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="id_val"):
-        Validation(replace(suite.sealed(), id_val=None), encoder, recipe)
+        Validator(replace(suite.sealed(), id_val=None), encoder, recipe)
 
 
 class Epochs:
@@ -174,19 +178,19 @@ def test_the_best_epoch_s_average_is_kept_also_across_processes(tmp_path: Path, 
 
 def test_keeping_the_best_epoch_gives_weights_at_least_as_good_on_validation(suite, recipe, encoder):
     longer = replace(recipe, epochs=4, learning_rate=3e-2)
-    validation = Validation(suite, encoder, longer)
-    last = validation.metrics(trained("r-adapter", suite, longer).classifier)
+    validator = Validator(suite, encoder, longer)
+    last = validator.metrics(trained("r-adapter", suite, longer).classifier)
     kept = trained("r-adapter", suite, replace(longer, keep="best"))
-    assert not validation.headline.is_better(last, validation.metrics(kept.classifier))
-    assert kept.epoch in (1, 2, 3, 4)
+    assert not validator.headline.is_better(last, validator.metrics(kept.classifier))
+    assert kept.record.epoch in (1, 2, 3, 4)
 
 
 @pytest.fixture(scope="module")
 def untrained(suite):
-    """The bench of the suite and the row of the zero-shot model."""
+    """The evaluator of the suite and the row of the zero-shot model."""
     fresh = radapter.load("world:tiny")
-    bench = Bench(suite, fresh.preprocess, memory=Memory())
-    return bench, bench.zero_shot(fresh).rows[0]
+    evaluator = Evaluator(suite, fresh, environment=Environment(memory=Memory()))
+    return evaluator, evaluator.zero_shot(fresh).rows[0]
 
 
 HEADED = ("linear-probe", "full", "lp-ft", "l2-sp", "mask-fill", "uniform-soup", "wise-ft", "r-adapter+head")
@@ -196,11 +200,11 @@ HEADED = ("linear-probe", "full", "lp-ft", "l2-sp", "mask-fill", "uniform-soup",
 def test_alpha_0_of_a_method_with_a_head_is_zero_shot_bitwise_and_after_reloading(
     tmp_path: Path, suite, recipe, untrained, method
 ):
-    bench, zero_shot = untrained
+    evaluator, zero_shot = untrained
     found = trained(method, suite, replace(recipe, epochs=2, learning_rate=1e-2, batch_size=60))
     save_trained(tmp_path, found, alpha=0.5, about={})
     for each in (found, load_trained(tmp_path, radapter.load("world:tiny"))):
-        start, middle = bench.sweep(each, None, (0.0, 0.5)).rows
+        start, middle = evaluator.sweep(each, None, (0.0, 0.5)).rows
         assert (start.id, start.ood) == (zero_shot.id, zero_shot.ood)
         assert middle.id != zero_shot.id
 
@@ -216,8 +220,9 @@ def test_l2_sp_stays_nearer_to_the_base_model_than_full(suite, recipe):
     assert distance("l2-sp") < 0.97 * distance("full")
 
 
-def test_a_signal_is_heard_between_two_batches_of_a_validation(suite, recipe, encoder):
-    validation, stop = Validation(suite, encoder, recipe), StopSignal()
+def test_a_signal_stops_a_validation_between_two_batches(suite, recipe, encoder):
+    stop = StopSignal()
     stop.asked = True
+    validator = Validator(suite, encoder, recipe, Environment(stop=stop))
     with pytest.raises(Interrupted, match="while validating"):
-        validation.metrics(Classifier(encoder, None), stop=stop)
+        validator.metrics(Classifier(encoder, None))

@@ -14,7 +14,7 @@ from radapter.errors import ModelError
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, RETRIEVAL, SEGMENTATION, MethodSettings
 from radapter.runs.fine_tuning import train_method
-from radapter.runs.outcome import load_trained, save_trained
+from radapter.runs.weights import load_trained, save_trained
 from radapter.tasks.classification import ClassificationSuite
 from radapter.zeroshot import LinearHead
 

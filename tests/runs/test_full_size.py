@@ -11,7 +11,9 @@ from peft import PeftModel
 import radapter
 from radapter.data import open_classification
 from radapter.methods import METHODS, RAdapterSettings
-from radapter.runs.directory import merge_run, run_method
+from radapter.runs.alpha_sweep import AlphaRule
+from radapter.runs.directory import RunDirectory, run_method
+from radapter.runs.merging import merge_run
 from radapter.tasks.classification import ClassificationSuite
 from radapter.tasks.recipe import Recipe
 
@@ -48,13 +50,12 @@ def test_a_full_size_tower_trains_merges_and_runs_in_plain_open_clip(tmp_path: P
     tokenizer = stand_in_tokenizer if "SigLIP" in name else None
     recipe = Recipe(epochs=1, batch_size=4, learning_rate=1e-3, ema_decay=0.5)
     results = run_method(
-        tmp_path / "run",
+        RunDirectory(tmp_path / "run", settings=""),
         METHODS["r-adapter"],
         radapter.load(name, tokenizer=tokenizer),
         photographs,
         replace(recipe, settings=RAdapterSettings(layers_to_transform=[10, 11])),
-        settings="",
-        alpha=0.5,
+        rule=AlphaRule(0.5),
     )
     assert results.row("r-adapter").trained_parameters == results_of_two_layers(name)
     # One model at a time: each takes up to 0.8 GB.

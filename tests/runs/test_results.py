@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from radapter.errors import DamagedError, RunError
-from radapter.runs.bench import zero_shot_row
-from radapter.runs.directory import alpha_to_merge
+from radapter.evaluation import HEADLINES
+from radapter.runs.alpha_sweep import AlphaRule, AlphaSweep, zero_shot_row
+from radapter.runs.merging import alpha_to_merge
 from radapter.runs.results import Results, Selection, SweepRow
-from radapter.runs.selection import choose_alpha
-from radapter.runs.swept import Swept
 
 
 def metrics(top1: float, n: int = 100) -> dict[str, float]:
@@ -21,10 +20,10 @@ def sweep_row(alpha: float, id_val: float) -> SweepRow:
     return SweepRow.of("r-adapter", alpha, id_val=metrics(id_val), id={"photo": metrics(0.7)}, ood=ood)
 
 
-def swept(*scores: tuple[float, float]) -> Swept:
+def swept(*scores: tuple[float, float]) -> AlphaSweep:
     """Alphas and their accuracies on 100 validation images, the first of which are right."""
     rows = [sweep_row(*each) for each in scores]
-    return Swept(
+    return AlphaSweep(
         rows,
         {row.alpha: row.id_val for row in rows if row.id_val is not None},
         {f"{a:g}/id_val/id_val": (torch.arange(100) < round(100 * score)).float() for a, score in scores},
@@ -130,7 +129,7 @@ def test_values_that_do_not_fit_each_other_are_damage(tmp_path: Path, change, sa
         Results.read(tmp_path)
 
 
-def test_a_merge_at_alpha_0_is_told_the_best_alpha_of_its_method_and_seed(tmp_path: Path):
+def test_a_merge_at_alpha_0_proposes_the_best_alpha_of_its_method_and_seed(tmp_path: Path):
     chosen = Selection(
         split="id_val", rule="a rule", n=9, score=0.5, best_alpha=0.6, best_score=0.6, paired_error=0.2
     )
@@ -143,7 +142,7 @@ def test_a_merge_at_alpha_0_is_told_the_best_alpha_of_its_method_and_seed(tmp_pa
             alpha_to_merge(tmp_path, {"alpha": 0.0, "method": "lora", "seed": seed}, None)
 
 
-def test_what_was_kept_is_the_mean_over_the_transfer_sets():
+def test_kept_is_the_mean_over_the_transfer_sets():
     sets = {"colour": metrics(0.9), "pattern": metrics(0.5)}
     row = SweepRow.of("full", 1.0, id_val=None, id={"a": metrics(0.5)}, ood={}, transfer=sets)
     assert row.kept == pytest.approx(0.7)
@@ -154,7 +153,7 @@ def test_auto_takes_the_smallest_alpha_within_one_paired_standard_error():
     # the best is 0.80 at n = 100. One image less is within its error, 0.01; three are not: 0.03 > 0.017. The
     # error of one accuracy, 0.04, would take 0.4 for as good
     sweep = swept((0.0, 0.5), (0.2, 0.75), (0.4, 0.77), (0.5, 0.79), (0.6, 0.80), (1.0, 0.79))
-    alpha, selection = choose_alpha(sweep.on_validation(), "auto")
+    alpha, selection = AlphaRule("auto").choose(sweep.on_validation(), HEADLINES["classification"])
     assert alpha == 0.5
     assert (selection.split, selection.n) == ("id_val", 100)
     assert (selection.best_alpha, selection.best_score, selection.score) == (0.6, 0.80, 0.79)
@@ -162,5 +161,5 @@ def test_auto_takes_the_smallest_alpha_within_one_paired_standard_error():
 
 
 def test_a_given_alpha_is_taken_and_nothing_selected():
-    alpha, selection = choose_alpha(swept((0.5, 0.5)).on_validation(), 0.5)
+    alpha, selection = AlphaRule(0.5).choose({}, HEADLINES["classification"])
     assert (alpha, selection.split) == (0.5, None)

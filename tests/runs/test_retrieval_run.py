@@ -2,32 +2,32 @@
 
 import csv
 import io
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from reference.selection import smallest_within
+from runs.running import run, same, stop_at, tensors
 from safetensors.torch import load_file
 
 import radapter
-from radapter.comparison.study import study
-from radapter.comparison.training_store import Trainings
-from radapter.data import Memory, open_pairs
+from radapter.comparison.compare import compare_methods
+from radapter.comparison.store import RunStore
+from radapter.data import open_pairs
 from radapter.errors import ConfigError, LeakError
 from radapter.evaluation import HEADLINES, retrieval_features, retrieval_metrics, retrieval_ranks
 from radapter.methods import RETRIEVAL, TABLES, find_methods
 from radapter.report.study import write_study
-from radapter.runs.bench import Bench
-from radapter.runs.directory import evaluate_run, merge_run, run_method
-from radapter.runs.outcome import Trained, load_trained
+from radapter.runs.directory import evaluate_run
+from radapter.runs.evaluator import Evaluator
+from radapter.runs.merging import merge_run
 from radapter.runs.results import Results
+from radapter.runs.weights import Trained, TrainingRecord, load_trained
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.retrieval import RetrievalSuite
 from radapter.tasks.suite import eval_loaders
-from radapter.training import Interrupted
+from radapter.training import Environment, Interrupted
 from radapter.zeroshot import Classifier
 
 RECALLS = HEADLINES["retrieval"].parts
@@ -46,31 +46,6 @@ def pairs() -> RetrievalSuite:
         ood={"grey": scenes(2, 12, grayscale=True), "named": named},
         per_group=2,
     )
-
-
-def run(out: Path, suite, recipe, method: str = "r-adapter", **options) -> Results:
-    return run_method(
-        out,
-        RETRIEVAL[method],
-        radapter.load("world:tiny"),
-        suite,
-        recipe,
-        settings="task: retrieval\n",
-        **options,
-    )
-
-
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    files = [f for f in sorted(folder.rglob("*.safetensors")) if "checkpoints" not in f.parts]
-    return {f"{f.name}/{n}": t for f in files for n, t in load_file(f).items()}
-
-
-def stop_at(step: int):
-    def report(progress) -> None:
-        if progress.step == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    return report
 
 
 @pytest.fixture(scope="module")
@@ -130,17 +105,14 @@ def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, don
     with pytest.raises(Interrupted, match="step 2 of"):
         run(tmp_path / "cut", pairs, recipe, report=stop_at(2))
     resumed = run(tmp_path / "cut", pairs, recipe, resume=True)
-    first, second = tensors(folder), tensors(tmp_path / "cut")
-    assert first
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same(tensors(folder), tensors(tmp_path / "cut"))
     assert resumed.sweep == whole.sweep
 
 
 def test_a_run_reloaded_gives_its_reported_figures(done, pairs):
     folder, results = done
     encoder = radapter.load("world:tiny")
-    again = evaluate_run(folder, encoder, Bench(pairs, encoder.preprocess, memory=Memory()))
+    again = evaluate_run(folder, encoder, Evaluator(pairs, encoder))
     assert again.task == "retrieval"
     assert again.row("r-adapter").id_mean == pytest.approx(results.row("r-adapter").id_mean, abs=0.01)
 
@@ -182,14 +154,12 @@ def test_groups_hold_the_methods_that_the_task_has():
         find_methods(["flyp"], "retrieval")
 
 
-def test_a_study_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, recipe):
+def test_a_comparison_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, recipe):
     recipe = replace(recipe, epochs=1)
-    trainings = Trainings(
-        tmp_path / "trainings", lambda: radapter.load("world:tiny"), lambda _: pairs, recipe
-    )
+    store = RunStore(tmp_path / "trainings", lambda: radapter.load("world:tiny"), lambda _: pairs, recipe)
     methods = [RETRIEVAL["full-both-towers"], RETRIEVAL["wise-ft"]]
-    found = study(methods, trainings, grids={"full-both-towers": [1e-4]}, seeds=[0, 1])
-    text = write_study(tmp_path / "out", found.report(), title="A study", command="python run.py")
+    found = compare_methods(methods, store, grids={"full-both-towers": [1e-4]}, seeds=[0, 1])
+    text = write_study(tmp_path / "out", found.report(), title="A comparison", command="python run.py")
     assert "rsum / 6 on ID validation" in text
     assert "| Method | Alpha | I2T R@1 |" in text
     table = csv.DictReader(io.StringIO((tmp_path / "out" / "results.csv").read_text()))
@@ -201,25 +171,16 @@ def test_a_study_of_retrieval_leaves_its_tables(tmp_path: Path, pairs, recipe):
     assert (tmp_path / "out" / "frontier.png").is_file()
 
 
-def test_what_zero_shot_gives_is_evaluated_once_for_all_methods(pairs, encoder):
+def test_zero_shot_is_evaluated_once_for_all_methods(pairs, encoder):
     seen: list[str] = []
-    bench = Bench(pairs, encoder.preprocess, progress=lambda step: seen.append(step.name))
-    zero_shot = bench.zero_shot(encoder)
-    trained = Trained(
-        method="full-both-towers",
-        classifier=Classifier(encoder, None),
-        adapters=None,
-        base="",
-        before={},
-        trained_parameters=0,
-        learning_rate=None,
-        head_learning_rate=None,
-        epochs=1,
-        epoch=None,
-        seconds=0.0,
-        step_bytes=0,
+    environment = Environment(evaluated=lambda step: seen.append(step.name))
+    evaluator = Evaluator(pairs, encoder, environment=environment)
+    zero_shot = evaluator.zero_shot(encoder)
+    record = TrainingRecord(
+        method="full-both-towers", trained_parameters=0, learning_rate=None, epochs=1, epoch=None, seconds=0.0
     )
+    trained = Trained(record, Classifier(encoder, None), adapters=None, base="", before={})
     seen.clear()
-    rows = bench.sweep(trained, zero_shot, (0.0, 1.0)).rows
+    rows = evaluator.sweep(trained, zero_shot, (0.0, 1.0)).rows
     assert [row.alpha for row in rows] == [0.0, 1.0]
     assert sorted(set(seen)) == ["id/photo", "id_val/id_val", "ood/grey", "ood/named"]  # alpha 1 alone

@@ -1,13 +1,12 @@
 """Segmentation from regions to a folder: trained, resumed, swept, evaluated, merged; equal to what is deployed."""
 
-import os
-import signal
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from reference.selection import smallest_within
+from runs.running import run, same, stop_at, tensors
 from safetensors.torch import load_file
 
 import radapter
@@ -15,8 +14,10 @@ from radapter.data import Memory, open_masks
 from radapter.errors import DataError, LeakError
 from radapter.evaluation import confusion_matrix, mean_iou
 from radapter.methods import SEGMENTATION
-from radapter.runs.bench import Bench
-from radapter.runs.directory import evaluate_run, merge_run, run_method
+from radapter.runs.alpha_sweep import AlphaRule
+from radapter.runs.directory import evaluate_run
+from radapter.runs.evaluator import Evaluator
+from radapter.runs.merging import merge_run
 from radapter.runs.results import Results
 from radapter.segmentation import (
     FelzenszwalbProposer,
@@ -30,7 +31,7 @@ from radapter.segmentation.training_regions import MaskRegions
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.segmentation import SegmentationSuite
-from radapter.training import Interrupted
+from radapter.training import Environment, Interrupted
 from radapter.zeroshot import templates
 
 UNSEEN = ("boat", "castle", "cup", "flower")
@@ -61,18 +62,6 @@ def masked() -> SegmentationSuite:
 def recipe() -> Recipe:
     """Two short epochs of the image tower."""
     return Recipe(epochs=2, batch_size=8, learning_rate=3e-3)
-
-
-def run(out: Path, suite, recipe, method: str = "r-adapter", **options) -> Results:
-    return run_method(
-        out,
-        SEGMENTATION[method],
-        radapter.load("world:tiny"),
-        suite,
-        recipe,
-        settings="task: segmentation\n",
-        **options,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +152,7 @@ def test_of_synonyms_the_first_is_the_caption(masked, recipe):
     assert torch.equal(captions.tokens[: len(texts)], texts)
 
 
-def test_regions_of_one_image_are_told_apart_also_where_pictures_are_kept(masked, recipe):
+def test_regions_of_one_image_are_distinguished_also_with_cached_images(masked, recipe):
     assert len(masked.train.keys.unique()) < len(masked.train)  # some scenes have two objects
     read = []
     for memory in (None, Memory()):
@@ -196,18 +185,10 @@ def test_alpha_is_chosen_by_the_paired_jackknife(done):
 
 def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, done, masked, recipe):
     folder, whole = done
-
-    def stop(progress) -> None:
-        if progress.step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(Interrupted, match="step 2 of"):
-        run(tmp_path / "cut", masked, recipe, report=stop)
+        run(tmp_path / "cut", masked, recipe, report=stop_at(2))
     resumed = run(tmp_path / "cut", masked, recipe, resume=True)
-    first, second = (
-        load_file(f / "adapter" / "adapter_model.safetensors") for f in (folder, tmp_path / "cut")
-    )
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same(tensors(folder), tensors(tmp_path / "cut"))
     assert resumed.sweep == whole.sweep
 
 
@@ -215,9 +196,10 @@ def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path: Path, don
 def test_figures_do_not_depend_on_memory_and_a_reloaded_run_gives_them(done, masked, memory):
     folder, results = done
     encoder = radapter.load("world:tiny")
-    bench = Bench(masked, encoder.preprocess, batch_size=16, memory=memory)
+    environment = Environment(memory=memory)
+    evaluator = Evaluator(masked, encoder, Recipe(eval_batch_size=16), environment)
     for _ in range(2):  # as read, and as kept
-        again = evaluate_run(folder, radapter.load("world:tiny"), bench)
+        again = evaluate_run(folder, radapter.load("world:tiny"), evaluator)
         for method in ("zero-shot", "r-adapter"):
             assert again.row(method).id_mean == pytest.approx(results.row(method).id_mean, abs=0.01)
             assert again.row(method).ood["sketch"]["n"] == 8
@@ -241,6 +223,8 @@ def test_training_gets_no_test_set_and_no_test_image(masked):
 
 def test_every_method_of_the_task_trains(masked, recipe, tmp_path):
     for method in ("full-image-tower", "lora"):
-        results = run(tmp_path / method, masked, recipe, method, tested="chosen")
+        results = run(
+            tmp_path / method, masked, recipe, method, rule=AlphaRule(SEGMENTATION[method].alpha, "chosen")
+        )
         assert results.rows[1].trained_parameters > 0
         assert results.sweep[-1].ood != results.sweep[0].ood

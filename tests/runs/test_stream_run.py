@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from runs.running import StopAfter
 
 import radapter
 from radapter.data import open_classification, open_pairs
@@ -14,7 +15,7 @@ from radapter.methods import METHODS, RETRIEVAL
 from radapter.runs.fine_tuning import train_method
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.retrieval import RetrievalSuite
-from radapter.training import Checkpoints, Interrupted, StopSignal
+from radapter.training import Checkpoints, Environment, Interrupted
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +36,6 @@ def pair_suite(tmp_path_factory):
     return RetrievalSuite(train=train, id_val=None, id_test={"test": test}, ood={}, per_group=2)
 
 
-class StopAfter(StopSignal):
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def __call__(self, _: object) -> None:
-        self.left -= 1
-        self.asked = self.left <= 0
-
-
 def weights(trained):
     return {name: p.detach().clone() for name, p in trained.classifier.named_parameters()}
 
@@ -58,15 +49,16 @@ def test_a_stopped_run_continues_bitwise_in_the_middle_of_an_epoch(
 
     def train(folder, **options):
         encoder = radapter.load("world:tiny")
+        checkpoints = Checkpoints(folder)
         return weights(
-            train_method(method, encoder, suite, recipe, seed=5, checkpoints=Checkpoints(folder), **options)
+            train_method(method, encoder, suite, recipe, seed=5, checkpoints=checkpoints, **options)
         )
 
     whole = train(tmp_path / "whole")
     for stop in (2, 4, 5):
         asks = StopAfter(stop)
         with pytest.raises(Interrupted, match=f"after step {stop} of"):
-            train(tmp_path / f"stopped-{stop}", stop=asks, report=asks)
+            train(tmp_path / f"stopped-{stop}", environment=Environment(stop=asks, report=asks))
         continued = train(tmp_path / f"stopped-{stop}", resume=True)
         assert whole.keys() == continued.keys()
         assert all(torch.equal(whole[name], continued[name]) for name in whole)
@@ -110,7 +102,7 @@ def test_an_image_that_is_tested_on_may_not_be_in_the_shards(streamed, suite):
         check_disjoint(leaking)
 
 
-def test_what_is_unreadable_leaks_nowhere(streamed, suite):
+def test_unreadable_images_are_no_leak(streamed, suite):
     unreadable = replace(suite.train.subset([0]), keys=torch.zeros(1, dtype=torch.int64))
     check_disjoint(replace(suite, train=unreadable, id_test={"same": unreadable}))
 

@@ -16,6 +16,7 @@ from radapter.segmentation.mask_prompts import with_masks
 from radapter.segmentation.training_regions import MaskRegions
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.segmentation import SegmentationSuite
+from radapter.training import Environment
 from radapter.zeroshot import LinearHead
 
 
@@ -134,7 +135,7 @@ def test_prompts_learn_to_tell_regions_of_the_world(encoder, recipe):
         replace(recipe, epochs=6, learning_rate=5e-2),
         depth=3,
         seed=0,
-        report=lambda step: losses.append(step.loss),
+        environment=Environment(report=lambda step: losses.append(step.loss)),
     )
     third = len(losses) // 3
     assert sum(losses[-third:]) < 0.8 * sum(losses[:third])

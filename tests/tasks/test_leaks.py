@@ -15,7 +15,8 @@ from radapter.data.pairs.kinds import PAIRS
 from radapter.data.source import written
 from radapter.errors import DataError
 from radapter.methods import METHODS
-from radapter.runs.directory import run_method
+from radapter.runs.alpha_sweep import AlphaRule
+from radapter.runs.directory import RunDirectory, run_method
 from radapter.tasks.classification import ClassificationSuite, TransferSet
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.retrieval import RetrievalSuite
@@ -99,10 +100,9 @@ def test_a_run_that_leaks_writes_nothing(folders, encoder, recipe):
     leaking = ClassificationSuite(
         suite.train, None, {"same": suite.train}, {}, suite.classnames, suite.templates
     )
+    directory = RunDirectory(folders / "out", settings="a: 1\n")
     with pytest.raises(DataError, match="8 are also in"):
-        run_method(
-            folders / "out", METHODS["r-adapter"], encoder, leaking, recipe, settings="a: 1\n", alpha=0.5
-        )
+        run_method(directory, METHODS["r-adapter"], encoder, leaking, recipe, rule=AlphaRule(0.5))
     assert not (folders / "out").exists()
 
 

@@ -8,7 +8,7 @@ import torch
 from radapter.errors import RunError
 from radapter.manifests import write_manifest
 from radapter.storage import read_json, write_json
-from radapter.training import Checkpoint, Checkpoints
+from radapter.training.checkpoints import Checkpoint, Checkpoints, Stopwatch
 
 
 def make(step: int) -> Checkpoint:
@@ -56,7 +56,7 @@ def test_the_newest_counts_and_old_ones_go(tmp_path: Path):
 
 
 @pytest.mark.parametrize("damage", ["flip a bit", "lose a file", "lose the manifest"])
-def test_a_damaged_one_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str):
+def test_a_damaged_checkpoint_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(make(1))
     folder = checkpoints.save(make(2))
@@ -116,3 +116,11 @@ def test_a_disk_without_space_for_the_checkpoints_is_warned_of(tmp_path: Path, c
     Checkpoints(tmp_path / "new" / "checkpoints").warn_of_space(2**50)
     assert "checkpoints and results need about 13958643712 MiB" in caplog.text
     assert f"in '{tmp_path}', which has " in caplog.text
+
+
+def test_seconds_are_those_since_it_was_made_and_those_before():
+    times = iter([100.0, 103.0, 104.0])
+    watch = Stopwatch(lambda: next(times))
+    assert watch.seconds == 3.0
+    watch.add(20.0)
+    assert watch.seconds == 24.0

@@ -3,9 +3,11 @@
 import logging
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from runs.running import StopAfter
 
 import radapter
 from radapter.data import Memory, open_pairs
@@ -15,9 +17,11 @@ from radapter.losses import bound_loss
 from radapter.methods import METHODS, RETRIEVAL, RAdapterSettings
 from radapter.runs.fine_tuning import train_method
 from radapter.tasks.retrieval import RetrievalSuite
-from radapter.training import Checkpoints, Interrupted, StopSignal, StreamCaptions, frozen_text_features
+from radapter.training import Checkpoints, Environment, Interrupted, StopSignal, StreamCaptions
+from radapter.training.captions import frozen_text_features
 from radapter.zeroshot import LinearHead
 
+CPU = SimpleNamespace(device=torch.device("cpu"), autocast=nullcontext)
 IMAGE_TOWER = RAdapterSettings(towers=["image"])
 
 
@@ -31,7 +35,7 @@ def pair_suite(pairs):
     return RetrievalSuite(train=pairs, id_val=None, id_test={"same": pairs}, ood={}, per_group=2)
 
 
-def trained(suite, recipe, *, settings=IMAGE_TOWER, memory=None, table=RETRIEVAL, **options):
+def trained(suite, recipe, *, settings=IMAGE_TOWER, table=RETRIEVAL, memory=None, stop=None, **options):
     """The weights, and how many captions the text tower read."""
     encoder = radapter.load("world:tiny", dtype=torch.float64)
     read = []
@@ -43,7 +47,7 @@ def trained(suite, recipe, *, settings=IMAGE_TOWER, memory=None, table=RETRIEVAL
         replace(suite, texts=KeptTexts()),
         replace(recipe, settings=settings, epochs=4),
         seed=2,
-        memory=memory,
+        environment=Environment(memory=memory, stop=stop or StopSignal(), report=stop or (lambda _: None)),
         **options,
     )
     weights = {name: p.detach().clone() for name, p in found.classifier.named_parameters()}
@@ -92,21 +96,11 @@ def test_memory_is_given_back_when_training_ends(pair_suite, recipe):
     assert memory.take(64 * 2**20)
 
 
-class StopAfter(StopSignal):
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def __call__(self, _: object) -> None:
-        self.left -= 1
-        self.asked = self.left <= 0
-
-
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(pair_suite, recipe, usual, tmp_path):
     whole, _ = usual
     stop = StopAfter(3)
     with pytest.raises(Interrupted):
-        trained(pair_suite, recipe, checkpoints=Checkpoints(tmp_path), stop=stop, report=stop)
+        trained(pair_suite, recipe, checkpoints=Checkpoints(tmp_path), stop=stop)
     continued, _ = trained(pair_suite, recipe, checkpoints=Checkpoints(tmp_path), resume=True)
     assert all(torch.equal(whole[name], continued[name]) for name in whole)
 
@@ -129,9 +123,7 @@ def kept_of(learner, suite, memory, recipe):
 
 
 def features(learner, captions, memory):
-    return frozen_text_features(
-        learner, captions, Lease(memory), device=torch.device("cpu"), autocast=nullcontext, batch_size=16
-    )
+    return frozen_text_features(learner, captions, Lease(memory), CPU, batch_size=16)
 
 
 def test_features_are_of_unit_norm_by_the_id_of_the_caption(suite, recipe):

@@ -1,8 +1,6 @@
 """Gradient caching against one backward pass through the whole batch."""
 
-from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -10,10 +8,11 @@ from methods.random_start import RandomStart
 
 import radapter
 from radapter.adapter import coins, use_coins
-from radapter.losses import bound_loss
+from radapter.losses import bound_loss, clip_loss
 from radapter.methods import METHODS, LabelledPairs, RAdapterSettings, trained_parameters
 from radapter.runs.fine_tuning import train_method
-from radapter.training.gradient_cache import backward_in_chunks
+from radapter.training import Tower, backward_in_chunks, make_accelerator
+from radapter.training.gradient_cache import backward_of_pairs
 from radapter.zeroshot import LinearHead
 
 IMAGES, CAPTIONS = 7, 5
@@ -56,15 +55,8 @@ def at_once(learner, pairs) -> torch.Tensor:
 
 
 def cached(learner, pairs, chunk_size) -> torch.Tensor:
-    return backward_in_chunks(
-        learner,
-        pairs,
-        partial(coins.HashCoins, 3, 2),
-        KEYS,
-        chunk_size=chunk_size,
-        autocast=nullcontext,
-        backward=lambda loss: loss.backward(),
-    )
+    source = coins.HashCoins(3, 2, {})
+    return backward_of_pairs(learner, pairs, source, KEYS, make_accelerator("fp32"), chunk_size=chunk_size)
 
 
 @pytest.mark.parametrize("method", ["r-adapter", "r-adapter+head", "flyp", "full", "l2-sp"])
@@ -77,6 +69,31 @@ def test_gradients_are_those_of_the_whole_batch(pairs, method, chunk_size):
     for name, gradient in expected.items():
         # float64; sums are taken in another order
         assert torch.allclose(found[name], gradient, rtol=1e-6, atol=1e-12), name
+
+
+def test_any_loss_of_any_two_towers_is_encoded_in_chunks():
+    torch.manual_seed(0)
+    images, texts = torch.randn(7, 4).double(), torch.randn(7, 5).double()
+    towers = torch.nn.Linear(4, 3).double(), torch.nn.Linear(5, 3).double()
+
+    def found(backward) -> list[torch.Tensor]:
+        for tower in towers:
+            tower.zero_grad()
+        return [backward(), *(p.grad.clone() for tower in towers for p in tower.parameters())]
+
+    def loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return clip_loss(x, y, torch.tensor(2.0).double())
+
+    def whole() -> torch.Tensor:
+        value = loss(towers[0](images), towers[1](texts))
+        value.backward()
+        return value.detach()
+
+    pairs = Tower(towers[0], [images]), Tower(towers[1], [texts])
+    for one, other in zip(
+        found(whole), found(lambda: backward_in_chunks(loss, *pairs, chunk_size=3)), strict=True
+    ):
+        assert torch.allclose(one, other, rtol=1e-12)
 
 
 def test_a_text_tower_without_adapters_learns_nothing_and_costs_no_second_pass(pairs):
@@ -100,15 +117,7 @@ def test_coins_fall_alike_in_both_passes(pairs):
                 drawn.setdefault((site, key), set()).add(coin)
             return kept
 
-    backward_in_chunks(
-        learner,
-        pairs,
-        partial(Spy, 3, 2),
-        KEYS,
-        chunk_size=2,
-        autocast=nullcontext,
-        backward=lambda loss: loss.backward(),
-    )
+    backward_of_pairs(learner, pairs, Spy(3, 2, {}), KEYS, make_accelerator("fp32"), chunk_size=2)
     assert {coin for coins_of_one in drawn.values() for coin in coins_of_one} == {True, False}
     assert all(len(coins_of_one) == 1 for coins_of_one in drawn.values())
 
@@ -128,7 +137,7 @@ def test_a_training_in_chunks_gives_the_same_weights_in_less_memory(suite, recip
     for name, parameter in whole.items():
         # float32 over four steps of AdamW, which makes as much of a tiny gradient as of a large one
         assert (chunked[name] - parameter).norm() <= 1e-2 * parameter.norm(), name
-    assert trained[1].step_bytes < 0.6 * trained[0].step_bytes
+    assert trained[1].record.step_bytes < 0.6 * trained[0].record.step_bytes
 
 
 @pytest.mark.parametrize("method", ["r-adapter", "flyp", "l2-sp", "mask-fill"])
@@ -147,4 +156,4 @@ def test_checkpointing_changes_memory_and_no_weight(suite, recipe, method, chunk
     expected = dict(plain.classifier.named_parameters())
     for name, parameter in checkpointed.classifier.named_parameters():
         assert torch.equal(parameter, expected[name]), name
-    assert checkpointed.step_bytes < 0.9 * plain.step_bytes
+    assert checkpointed.record.step_bytes < 0.9 * plain.record.step_bytes

@@ -10,7 +10,7 @@ SHELLS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXC
 
 
 @pytest.mark.parametrize("name", SHELLS)
-def test_a_signal_is_heard_and_handlers_come_back(name: str):
+def test_a_signal_is_recorded_and_handlers_are_restored(name: str):
     number = getattr(signal, name)
     before = signal.getsignal(number)
     stop = StopSignal()

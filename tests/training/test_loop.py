@@ -1,6 +1,7 @@
 import errno
 import logging
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,18 +13,19 @@ from radapter.data.pictures.augment import Augmentation
 from radapter.errors import ConfigError, DiskError, DivergedError
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, MethodSettings, trained_parameters
-from radapter.tasks.recipe import Recipe
 from radapter.training import (
     Checkpoints,
     ClassCaptions,
+    Environment,
     Interrupted,
+    Optimization,
     Progress,
+    Saving,
     StopSignal,
+    TrainingData,
     fit,
     make_accelerator,
 )
-
-DEFAULTS = {key: getattr(Recipe, key) for key in ("weight_decay", "grad_clip", "max_skipped")}
 
 
 class Rig:
@@ -47,22 +49,31 @@ class Rig:
             batch_size=batch_size,
             seed=seed,
         )
-        self.captions = ClassCaptions(suite.classnames, suite.templates, encoder.tokenize, seed=seed)
+        captions = ClassCaptions(suite.classnames, suite.templates, encoder.tokenize, seed=seed)
+        self.data = TrainingData(self.loader, captions)
         self.steps: list[Progress] = []
         self.seed = seed
 
-    def fit(self, *, precision="fp32", learning_rate=3e-3, epochs=1, **options) -> int:
+    def fit(
+        self,
+        *,
+        precision="fp32",
+        learning_rate=3e-3,
+        epochs=1,
+        saving=None,
+        after_epoch=None,
+        stop=None,
+        **options,
+    ) -> int:
         return fit(
             self.learner,
             self.ema,
-            self.loader,
-            self.captions,
+            self.data,
             make_accelerator(precision),
-            epochs=epochs,
-            learning_rate=learning_rate,
-            seed=self.seed,
-            report=self.steps.append,
-            **{**DEFAULTS, **options},
+            Optimization(epochs, learning_rate, seed=self.seed, **options),
+            saving=saving,
+            after_epoch=after_epoch,
+            environment=Environment(stop=stop or StopSignal(), report=self.steps.append),
         )
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -135,7 +146,7 @@ def test_a_non_finite_step_changes_neither_weights_nor_average_nor_optimizer(sui
     assert "step 1 skipped" in caplog.text
 
 
-def test_training_goes_on_after_a_non_finite_step(suite):
+def test_training_continues_after_a_non_finite_step(suite):
     rig = Rig(suite)
     poison(rig, {1})
     weights = rig.weights()
@@ -199,10 +210,10 @@ def test_a_run_with_two_rates_resumes_bitwise(suite, tmp_path, stop_at):
     class StopAfter(StopSignal):
         asked = property(lambda _: len(stopped.steps) == stop_at, lambda *_: None)
 
-    checkpoints = Checkpoints(tmp_path)
+    saving = Saving(Checkpoints(tmp_path))
     with pytest.raises(Interrupted):
-        stopped.fit(**rates, checkpoints=checkpoints, stop=StopAfter())
-    resumed.fit(**rates, checkpoints=checkpoints, resume=True)
+        stopped.fit(**rates, saving=saving, stop=StopAfter())
+    resumed.fit(**rates, saving=replace(saving, resume=True))
     assert resumed.steps[0].step == stop_at + 1
     assert equal(resumed.weights(), whole.weights())
     assert equal(resumed.ema.state_dict(), whole.ema.state_dict())
@@ -213,8 +224,8 @@ def saved(folder) -> list[int]:
 
 
 def test_a_checkpoint_is_saved_by_the_clock(suite, tmp_path):
-    Rig(suite).fit(epochs=2, checkpoints=Checkpoints(tmp_path / "epochs", keep=9))
-    Rig(suite).fit(epochs=2, checkpoints=Checkpoints(tmp_path / "clock", keep=9), checkpoint_minutes=1e-9)
+    Rig(suite).fit(epochs=2, saving=Saving(Checkpoints(tmp_path / "epochs", keep=9)))
+    Rig(suite).fit(epochs=2, saving=Saving(Checkpoints(tmp_path / "clock", keep=9), minutes=1e-9))
     assert saved(tmp_path / "epochs") == [4, 8]
     assert saved(tmp_path / "clock") == list(range(1, 9))
 
@@ -227,8 +238,8 @@ def test_an_epoch_is_saved_before_its_validation_which_a_resumed_run_does_again(
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        rig.fit(epochs=2, checkpoints=Checkpoints(tmp_path), after_epoch=killed, checkpoint_every=99)
-    Rig(suite).fit(epochs=2, checkpoints=Checkpoints(tmp_path), after_epoch=validated.append, resume=True)
+        rig.fit(epochs=2, saving=Saving(Checkpoints(tmp_path), every=99), after_epoch=killed)
+    Rig(suite).fit(epochs=2, saving=Saving(Checkpoints(tmp_path), resume=True), after_epoch=validated.append)
     assert validated == [0, 1]
 
 
@@ -239,7 +250,7 @@ def test_a_signal_in_the_last_step_stops_the_run_with_its_checkpoint(suite, tmp_
         asked = property(lambda _: len(rig.steps) == 4, lambda *_: None)
 
     with pytest.raises(Interrupted, match="step 4 of 4"):
-        rig.fit(checkpoints=Checkpoints(tmp_path), stop=StopAfter())
+        rig.fit(saving=Saving(Checkpoints(tmp_path)), stop=StopAfter())
     assert saved(tmp_path) == [4]
 
 
@@ -247,18 +258,18 @@ def test_a_run_that_diverges_replaces_no_good_checkpoint(suite, tmp_path):
     rig = Rig(suite)
     poison(rig, {2, 3})
     with pytest.raises(DivergedError):
-        rig.fit(checkpoints=Checkpoints(tmp_path), checkpoint_every=1, max_skipped=2)
+        rig.fit(saving=Saving(Checkpoints(tmp_path), every=1), max_skipped=2)
     assert saved(tmp_path) == [1, 2]
 
 
 def test_a_checkpoint_that_was_due_in_a_skipped_step_comes_with_the_next_good_one(suite, tmp_path):
     rig = Rig(suite)
     poison(rig, {1})
-    rig.fit(checkpoints=Checkpoints(tmp_path), checkpoint_every=2)
+    rig.fit(saving=Saving(Checkpoints(tmp_path), every=2))
     assert saved(tmp_path) == [3, 4]
 
 
-def test_training_goes_on_where_the_disk_is_full_and_the_earlier_checkpoint_stays(
+def test_training_continues_on_a_full_disk_and_the_earlier_checkpoint_stays(
     suite, tmp_path, monkeypatch, caplog
 ):
     rig, flush = Rig(suite), os.fsync
@@ -269,7 +280,7 @@ def test_training_goes_on_where_the_disk_is_full_and_the_earlier_checkpoint_stay
         flush(handle)
 
     monkeypatch.setattr(os, "fsync", full_at_last)
-    assert rig.fit(checkpoints=Checkpoints(tmp_path), checkpoint_every=1) == 0
+    assert rig.fit(saving=Saving(Checkpoints(tmp_path), every=1)) == 0
     assert saved(tmp_path) == [1, 2]
     assert "no checkpoint at step 3" in caplog.text
     assert "No space left on device" in caplog.text
@@ -284,4 +295,4 @@ def test_a_full_disk_at_an_interruption_is_an_error(suite, tmp_path, monkeypatch
     stop.asked = True
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskError, match=r"step-00000001' cannot be written.* MiB are free"):
-        Rig(suite).fit(checkpoints=Checkpoints(tmp_path), stop=stop)
+        Rig(suite).fit(saving=Saving(Checkpoints(tmp_path)), stop=stop)

@@ -101,7 +101,7 @@ def test_a_loss_of_parts_is_that_of_the_batch_and_its_gradients_average_to_the_b
 
 
 @pytest.mark.parametrize("size", [1, *WORLDS])
-def test_what_one_process_was_asked_to_stop_all_stop_and_resume_bitwise(alone, found, size):
+def test_a_stop_of_one_process_stops_all_and_they_resume_bitwise(alone, found, size):
     results = [alone] if size == 1 else found[size]
     for of_rank in results:
         whole, resumed = of_rank["trained"]["r-adapter"]["weights"], of_rank["resumed"]["weights"]
@@ -110,7 +110,7 @@ def test_what_one_process_was_asked_to_stop_all_stop_and_resume_bitwise(alone, f
 
 
 @pytest.mark.parametrize("size", WORLDS)
-def test_another_number_of_processes_goes_on_from_a_checkpoint(alone, found, folder, size):
+def test_another_number_of_processes_continues_from_a_checkpoint(alone, found, folder, size):
     assert found[size]
     kept = folder / f"world-{size}" / "kept"
     assert Checkpoints(kept).newest().step == 4
@@ -136,13 +136,13 @@ def test_every_sample_of_a_set_is_evaluated_exactly_once(found, size):
 
 
 @pytest.mark.parametrize("size", WORLDS)
-def test_batches_hold_what_they_hold_for_one_process_however_many_pictures_are_damaged(alone, found, size):
+def test_batches_are_those_of_one_process_however_many_images_are_damaged(alone, found, size):
     for of_rank in found[size]:
         assert of_rank["loading"] == alone["loading"]
 
 
 @pytest.mark.parametrize("size", WORLDS)
-def test_what_one_process_raises_all_raise(found, size):
+def test_an_error_in_one_process_is_raised_in_all(found, size):
     for of_rank in found[size]:
         fails = of_rank["fails"]
         assert fails["last"] == ("DataError", "here", [f"In process {size - 1} of {size}."])
@@ -169,13 +169,13 @@ def test_processes_with_another_model_or_other_images_are_refused_before_anythin
 
 @pytest.mark.parametrize("case", ["too many", "evaluated", "none"])
 @pytest.mark.parametrize("size", WORLDS)
-def test_too_many_damaged_pictures_end_all_processes_as_they_end_one(alone, found, size, case):
+def test_too_many_damaged_images_end_all_processes_as_they_end_one(alone, found, size, case):
     kind, message, _ = alone["fails"][case]
     assert kind == "DataError"
     for of_rank in found[size]:
         assert of_rank["fails"][case][:2] == found[size][0]["fails"][case][:2]
         assert of_rank["fails"][case][0] == kind
-        if case != "evaluated":  # there each process comes upon pictures of its own first
+        if case != "evaluated":  # there each process meets its own images first
             assert of_rank["fails"][case][1] == message
 
 

@@ -12,7 +12,7 @@ def test_the_bytes_of_a_linear_layer_by_hand():
     assert step_bytes(layer, lambda: layer(rows).square().sum()) == (5 * 4 + 5 * 3 + 3 * 12) * 4
 
 
-def test_what_is_frozen_has_neither_gradient_nor_moments():
+def test_frozen_parameters_have_neither_gradient_nor_moments():
     layer, rows = nn.Linear(4, 3, bias=False).requires_grad_(False), torch.randn(5, 4, requires_grad=True)
     assert step_bytes(layer, lambda: layer(rows).square().sum()) == 5 * 3 * 4
 

@@ -35,14 +35,14 @@ def test_every_image_is_in_one_step_once_and_steps_are_as_large_as_one_process_s
     assert found[0]["steps"] == found[1]["steps"]
 
 
-def test_an_unreadable_picture_is_counted_by_both(alone, found):
+def test_an_unreadable_image_is_counted_by_both(alone, found):
     for steps, bad in (alone["unreadable"], *(of_rank["unreadable"] for of_rank in found)):
         assert bad == 1
         assert len([index for step in steps for index in step]) == streams.IMAGES - 1
 
 
 @pytest.mark.parametrize(("case", "said"), [("cut", "00001.tar"), ("too many", "max_bad")])
-def test_what_one_process_meets_both_raise(alone, found, case, said):
+def test_an_error_in_one_process_is_raised_in_both(alone, found, case, said):
     for kind, message, _ in (alone[case], *(of_rank[case] for of_rank in found)):
         assert kind == "DataError"
         assert said in message

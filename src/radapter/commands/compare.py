@@ -13,9 +13,9 @@ from radapter.commands.reporting import merging_of, print_study
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.comparison.chosen import Chosen, ChosenTraining
+from radapter.comparison.compare import Comparison, compare_methods
 from radapter.comparison.learning_rates import rate_grids
-from radapter.comparison.study import Study, study
-from radapter.comparison.training_store import Trainings
+from radapter.comparison.store import RunStore
 from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
 from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.building import absent_folder, recipe_of, report_long_captions, suite_of
@@ -27,13 +27,12 @@ from radapter.given_files import read_text
 from radapter.methods import Method, MethodSettings, find_method, find_methods
 from radapter.models import fingerprint, load
 from radapter.report.study import write_study
-from radapter.runs.bench import Evaluated
 from radapter.runs.fine_tuning import check_epochs
 from radapter.runs.inputs import inputs_of
 from radapter.runs.results import Results
 from radapter.storage import check_writable, lock, write_text
 from radapter.tasks.leaks import check_disjoint
-from radapter.training import Interrupted, StopSignal, check_precision
+from radapter.training import Environment, Evaluated, Interrupted, StopSignal, check_precision
 
 COMPARISON, TRAININGS = "comparison.yaml", "trainings"
 _USUAL = {
@@ -51,7 +50,7 @@ def compare(
     seeds: int = 3,
     standard_models: Path | None = None,
     out: Path | None = None,
-) -> Study:
+) -> Comparison:
     """Searches each method's learning rate on the first seed, trains on all seeds, and writes tables and plot.
 
     Started again, it goes on where it was stopped.
@@ -120,20 +119,18 @@ def compare(
 
         write_text(folder / COMPARISON, plan)
         inputs.write(folder)
-        trainings = Trainings(
+        store = RunStore(
             folder / TRAININGS,
             lambda: load(config.model, allow_download=config.allow_download),
             lambda _: suite,
             recipe,
-            stop=stop,
+            environment=Environment(stop=stop, report=bar.report, evaluated=evaluated),
             starting=bar.starting,
-            report=bar.report,
-            progress=evaluated,
             tested=config.evaluation.alphas,
         )
         first = config.seed
         try:
-            found = study(rows, trainings, grids=grids, seeds=range(first, first + seeds))
+            found = compare_methods(rows, store, grids=grids, seeds=range(first, first + seeds))
         except KeyboardInterrupt:
             raise Interrupted(
                 f"stopped. What was done is in '{folder}'. Continue with the same command."
@@ -145,7 +142,7 @@ def compare(
         word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))
     ]
     command = shlex.join(["radapter", "compare", str(path), *overrides, *said])
-    _write_chosen(folder, found, trainings, rows, model=absolute_if_local(config.model))
+    _write_chosen(folder, found, store, rows, model=absolute_if_local(config.model))
     results = found.report(standard)
     write_study(folder, results, title="Comparison", command=command)
     report_skipped(skipped)
@@ -166,18 +163,18 @@ def compare(
 
 
 def _write_chosen(
-    folder: Path, found: Study, trainings: Trainings, methods: Sequence[Method], *, model: str
+    folder: Path, found: Comparison, store: RunStore, methods: Sequence[Method], *, model: str
 ) -> None:
     of_method: dict[str, dict[str, ChosenTraining]] = {}
     for method in methods:
         if method.build is None:
             continue
-        search = found.search[method.runs]
+        search = found.rates[method.runs]
         rates = tuple(search.learning_rates) if method.averages else (search.chosen,)
         trained = method if method.averages else find_method(method.runs, found.results[0].task)
         of_method[method.name] = {
             str(results.seed): ChosenTraining(
-                training=trainings.folder(trained, rates, results.seed).relative_to(folder).as_posix(),
+                training=store.folder(trained, rates, results.seed).relative_to(folder).as_posix(),
                 alpha=results.row(method.name).alpha,
             )
             for results in found.results

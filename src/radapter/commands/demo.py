@@ -7,15 +7,16 @@ import torch
 
 from radapter.commands.reporting import FILES, print_results, write_report
 from radapter.commands.terminal import bars, next_steps, say
-from radapter.comparison.levels_over_seeds import PseudoValues, levels_over_seeds
-from radapter.comparison.one_seed import compare
-from radapter.comparison.training_store import Trainings
+from radapter.comparison.compare import compare_at_seed
+from radapter.comparison.levels import PseudoValues, levels_over_seeds
+from radapter.comparison.store import RunStore
 from radapter.errors import RunError
 from radapter.methods import find_methods
 from radapter.models import load
 from radapter.runs.results import Results
 from radapter.storage import check_destination, whole_folder
 from radapter.tasks.world_benchmark import WORLD_RATES, world_recipe, world_suite
+from radapter.training import Environment
 
 MODEL = "world:tiny"
 # Pictures of the ID test, of each of the eight shifts and of both kept tasks: the sweep over them costs most.
@@ -58,17 +59,16 @@ def demo(
         f"the {' and the '.join(suite.transfer)}, which nothing is trained on (kept)."
     )
     with bars() as bar, tempfile.TemporaryDirectory(prefix="radapter-") as kept:
-        trainings = Trainings(
+        store = RunStore(
             Path(kept),
             lambda: load(MODEL),
             lambda _: suite,
             world_recipe(),
+            environment=Environment(report=bar.report, evaluated=bar.evaluated),
             starting=bar.starting,
-            report=bar.report,
-            progress=bar.evaluated,
         )
         values: dict[str, PseudoValues] = {}
-        results = compare(methods, trainings, seed=seed, learning_rates=WORLD_RATES, pseudo_values=values)
+        results = compare_at_seed(methods, store, seed=seed, learning_rates=WORLD_RATES, pseudo_values=values)
         results = results.model_copy(update={"levels": levels_over_seeds([results], [values])})
     with whole_folder(out, replace=True) as draft:
         results.write(draft)

@@ -12,7 +12,7 @@ from radapter.config import CommonConfig, load_stored
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.runs.directory import CONFIG
-from radapter.runs.outcome import ADAPTER, WEIGHTS, load_trained, read_about
+from radapter.runs.weights import ADAPTER, WEIGHTS, load_trained, read_about
 from radapter.storage import sha256
 
 

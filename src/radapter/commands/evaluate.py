@@ -40,14 +40,16 @@ from radapter.evaluation import TaskName
 from radapter.models import DualEncoder, load
 from radapter.processes import join
 from radapter.report import METRICS
-from radapter.runs.bench import Bench
 from radapter.runs.directory import CONFIG, evaluate_model, evaluate_run
-from radapter.runs.merged import FolderClassifier, folder_classifier, merged_facts
-from radapter.runs.outcome import HEAD, read_about
+from radapter.runs.evaluator import Evaluator
+from radapter.runs.merging import FolderClassifier, folder_classifier, merged_facts
 from radapter.runs.results import Results
+from radapter.runs.weights import HEAD, read_about
 from radapter.segmentation import names_of
 from radapter.tasks.classification import ClassificationSuite
+from radapter.tasks.recipe import Recipe
 from radapter.tasks.retrieval import RetrievalSuite
+from radapter.training import Environment
 from radapter.zeroshot import LinearHead, name_key
 from radapter.zeroshot import templates as prompts_of
 
@@ -191,18 +193,17 @@ def evaluate(
     encoder, suite, about = found.encoder, found.suite, found.about
     is_merged = found.head is not None or (not is_run and "method" in about)
     with bars(quiet=not processes.is_main) as bar, skipped_images() as skipped:
-        bench = Bench(
-            suite, encoder.preprocess, max_bad=found.max_bad, progress=bar.evaluated, processes=processes
-        )
+        environment = Environment(processes, evaluated=bar.evaluated)
+        evaluator = Evaluator(suite, encoder, Recipe(max_bad=found.max_bad), environment)
         if is_run:
-            results = evaluate_run(run, encoder, bench, alpha=alpha)
+            results = evaluate_run(run, encoder, evaluator, alpha=alpha)
         elif is_merged and (found.head is not None or suite.task != "classification"):
             method = f"{about.get('method', 'classifier')} (merged)"
             results = evaluate_model(
-                encoder, bench, method=method, alpha=about.get("alpha", 1.0), head=found.head
+                encoder, evaluator, method=method, alpha=about.get("alpha", 1.0), head=found.head
             )
         else:
-            results = evaluate_model(encoder, bench)
+            results = evaluate_model(encoder, evaluator)
     if processes.is_main:
         if found.note is not None:
             say(found.note)

@@ -15,8 +15,9 @@ from radapter.errors import ConfigError, RunError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import load
 from radapter.models.export import CLASSES, CLASSIFIER
-from radapter.runs.directory import CONFIG, alpha_to_merge, merge_run
-from radapter.runs.outcome import read_about
+from radapter.runs.directory import CONFIG
+from radapter.runs.merging import alpha_to_merge, merge_run
+from radapter.runs.weights import read_about
 from radapter.storage import check_destination, read_json
 
 _LOADING = {

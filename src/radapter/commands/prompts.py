@@ -22,11 +22,13 @@ from radapter.manifests import forget, record
 from radapter.methods import find_method
 from radapter.models import load
 from radapter.report.table import framed
-from radapter.runs.bench import bench_of
+from radapter.runs.evaluator import Evaluator
 from radapter.runs.mask_prompts import tune_prompts
 from radapter.runs.results import SweepRow
 from radapter.segmentation import MaskPrompts
 from radapter.storage import lock, write_json
+from radapter.training import Environment
+from radapter.zeroshot import Classifier
 
 FILE, FIGURES = "mask_prompts.safetensors", "mask_prompts.json"
 
@@ -78,12 +80,14 @@ def prompts(
     suite = segmentation_suite(config, load(config.model, allow_download=allow_download))
     with lock(run), bars() as bar:
         bar.starting("mask prompts")
-        memory = Memory()
+        environment = Environment(memory=Memory(), report=bar.report, evaluated=bar.evaluated)
         prompted = tune_prompts(
-            encoder, suite, recipe, depth=depth, seed=config.seed, memory=memory, report=bar.report
+            encoder, suite, recipe, depth=depth, seed=config.seed, environment=environment
         )
-        bench = bench_of(suite.prompted(), prompted, recipe, memory=memory, progress=bar.evaluated)
-        without, with_prompts = bench.states("mask-prompts", prompted, prompted.at, (0.0, 1.0)).rows
+        evaluator = Evaluator(suite.prompted(), prompted, recipe, environment)
+        without, with_prompts = evaluator.states(
+            "mask-prompts", Classifier(prompted, None), prompted.at, (0.0, 1.0)
+        ).rows
         figures = {
             name: {"without": fill["miou"], "with": tokens["miou"]}
             for (name, fill), tokens in zip(_sets(without).items(), _sets(with_prompts).values(), strict=True)

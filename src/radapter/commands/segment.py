@@ -23,7 +23,7 @@ from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
 from radapter.progress import counting
 from radapter.runs.directory import CONFIG
-from radapter.runs.outcome import read_about
+from radapter.runs.weights import read_about
 from radapter.search.index import images_below
 from radapter.search.sheet import printable
 from radapter.segmentation import (

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.text import Text
 
 from radapter.report.table import duration
-from radapter.runs.bench import Evaluated
+from radapter.training import Evaluated
 from radapter.training import Progress as Step
 
 

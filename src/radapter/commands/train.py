@@ -19,17 +19,19 @@ from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
 from radapter.config.building import AnySuite, recipe_of, report_long_captions, suite_of
+from radapter.data import Memory
 from radapter.data.pictures.bad_images import skipped_images
 from radapter.errors import InputError
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate, in_words, multiplier
 from radapter.models import DualEncoder, load
 from radapter.processes import TIMEOUT_MINUTES, Processes, is_shared, join, launched, shared
-from radapter.runs.directory import run_method
+from radapter.runs.alpha_sweep import AlphaRule
+from radapter.runs.directory import RunDirectory, run_method
 from radapter.runs.fine_tuning import soup_rates
 from radapter.runs.results import Results
 from radapter.tasks.recipe import Recipe
-from radapter.training import Interrupted
+from radapter.training import Environment, Interrupted
 
 
 def train(path: Path, overrides: Sequence[str], *, out: Path | None = None, resume: bool = False) -> Results:
@@ -89,21 +91,16 @@ def _trained(
     with bars(quiet=not processes.is_main) as bar, skipped_images() as skipped:
         bar.starting(method.name)
         try:
+            alpha = config.select.alpha if method.alpha == "auto" else method.alpha
             results = run_method(
-                Path(config.out),
+                RunDirectory(Path(config.out), settings, resume, config.tracking),
                 method,
                 encoder,
                 suite,
                 recipe,
-                settings=settings,
-                alpha=config.select.alpha if method.alpha == "auto" else None,
                 seed=config.seed,
-                resume=resume,
-                tracking=config.tracking,
-                report=bar.report,
-                progress=bar.evaluated,
-                tested=config.evaluation.alphas,
-                processes=processes,
+                rule=AlphaRule(alpha, config.evaluation.alphas),
+                environment=Environment(processes, Memory(), report=bar.report, evaluated=bar.evaluated),
             )
         except KeyboardInterrupt as interruption:
             again = ["radapter", "train", str(path), *overrides]

@@ -23,8 +23,8 @@ from radapter.models.certificate import CERTIFICATE
 from radapter.report.table import framed
 from radapter.runs.directory import CHECKPOINTS, CONFIG
 from radapter.runs.inputs import INPUTS, Inputs
-from radapter.runs.outcome import TRAINED, read_about
 from radapter.runs.results import RESULTS, Results
+from radapter.runs.weights import TRAINED, read_about
 from radapter.search import read_index
 from radapter.storage import read_json
 

@@ -1,4 +1,4 @@
-"""chosen.json of a comparison: which training and alpha each method has at each seed, for `radapter merge`."""
+"""chosen.json of a comparison: the run and alpha of each method at each seed, for `radapter merge`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ class _Part(BaseModel):
 
 
 class ChosenTraining(_Part):
-    """A method at a seed: the folder of its training, relative to the comparison's, and its alpha."""
+    """A method at a seed: the folder of its run, relative to the comparison's, and its alpha."""
 
     training: Annotated[str, AfterValidator(_in_the_comparison)]
     alpha: float = Field(ge=0, le=1)
@@ -38,17 +38,13 @@ class Chosen(_Part):
     methods: dict[str, dict[str, ChosenTraining]]
 
     def write(self, folder: Path) -> None:
-        """Writes it into the folder of a comparison, and its SHA-256 into the manifest there."""
+        """Writes the file and records it in the folder's manifest."""
         write_json(folder / CHOSEN, self.model_dump(by_alias=True))
         record(folder, CHOSEN)
 
     @classmethod
     def read(cls, folder: Path) -> "Chosen":
-        """Reads it.
-
-        Raises:
-            DamagedError: it differs from its record, or a value does not fit.
-            RunError: another version of radapter wrote it.
-        """
+        """Reads the file. Raises DamagedError if it differs from its record or a value does not fit, and RunError if
+        another version of radapter wrote it."""
         check_recorded(folder, CHOSEN)
         return read_as(folder / CHOSEN, cls, reads=(_SCHEMA,))

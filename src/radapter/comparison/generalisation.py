@@ -1,8 +1,8 @@
 """Base-to-novel generalisation, over several data sets or seeds.
 
-A run trains on the base classes of a data set; its ID test holds the other pictures of the base classes, its
-transfer sets those of the novel ones, each under a head of their own names. Papers average the harmonic mean in two
-ways, which differ: the mean of each run's H, and the H of the mean accuracies. Both are told.
+A run trains on the base classes of a data set. Its ID test holds other images of the base classes, its transfer sets
+those of the novel classes, each under a head of their own names. Papers average the harmonic mean H in two ways,
+which differ: the mean of each run's H, and the H of the mean accuracies. Both are computed.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,7 @@ from radapter.runs.results import Results
 @final
 @dataclass(frozen=True)
 class BaseToNovel:
-    """Top-1 of one method, as fractions.
-
-    Attributes:
-        runs: how many data sets or seeds.
-        base: mean over runs of the accuracy on base classes.
-        novel: mean over runs of the accuracy on novel classes.
-        mean_of_harmonic: mean over runs of H(base, novel) of each.
-        harmonic_of_means: H of the two means, what CoOp's tables show.
-    """
+    """Top-1 of one method over several runs, as fractions; `harmonic_of_means` is that of CoOp's tables."""
 
     runs: int
     base: float
@@ -36,14 +28,9 @@ class BaseToNovel:
 
 
 def base_to_novel(results: Sequence[Results], method: str) -> BaseToNovel:
-    """One method over several runs, each counting once.
+    """Averages one method over several runs with the same weight; "zero-shot" is a method of every run.
 
-    Args:
-        results: one per data set or seed; each has transfer sets.
-        method: whose row; "zero-shot" is always there.
-
-    Raises:
-        ConfigError: there are no results, one lacks the method, or one has no transfer set.
+    Raises ConfigError if there are no results, or one lacks the method or transfer sets.
     """
     if not results:
         raise ConfigError("base-to-novel needs the results of at least one run. Got none.")

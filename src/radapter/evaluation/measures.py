@@ -32,7 +32,7 @@ from radapter.evaluation.retrieval import (
 from radapter.evaluation.sweep import ALPHAS, Measured, Progress, sweep
 from radapter.losses.batch import widen
 from radapter.models import DualEncoder
-from radapter.segmentation.cells import Cells
+from radapter.segmentation.pixels import Cells
 from radapter.segmentation.region_loader import RegionBatch, SeenImage, TrueRegions
 from radapter.zeroshot import LinearHead
 

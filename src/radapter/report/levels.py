@@ -11,11 +11,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from radapter.comparison.levels_over_seeds import sets_levels
+from radapter.comparison.levels import sets_levels
 from radapter.report.cells import ABSENT, PERCENT, Cell, Column, alpha_of, at_alpha, cell, markdown, texts_of
 from radapter.report.table import caption, framed, kept_note, parameters
-from radapter.runs.levels import Figure, Levels
-from radapter.runs.results import Mean, Results, Row
+from radapter.runs.results import Figure, Levels, Mean, Results, Row
 
 NAME = "OOD at fixed ID levels"
 NOT_REACHED = "not reached"

@@ -14,8 +14,7 @@ from radapter.report.metrics import BESIDE
 from radapter.report.pages import details_markdown
 from radapter.report.selection import kept_zero_shot
 from radapter.report.table import parameters, results_markdown
-from radapter.runs.levels import Figure, Levels
-from radapter.runs.results import MEANS, RESULTS, RateSearch, Results, Row, Value
+from radapter.runs.results import MEANS, RESULTS, Figure, Levels, RateGrid, Results, Row, Value
 from radapter.storage import write_text
 from radapter.tasks.suite import TESTED, Role
 
@@ -70,7 +69,7 @@ def base_to_novel_markdown(results: Results) -> str:
     )
 
 
-def search_markdown(search: Mapping[str, RateSearch], headline: Headline) -> str:
+def search_markdown(search: Mapping[str, RateGrid], headline: Headline) -> str:
     """The learning rates of each training with their scores, the chosen one in bold."""
     points = max(len(of.learning_rates) for of in search.values())
     lines = []
@@ -88,7 +87,7 @@ def search_markdown(search: Mapping[str, RateSearch], headline: Headline) -> str
     )
 
 
-def edge_lines(search: Mapping[str, RateSearch]) -> list[str]:
+def edge_lines(search: Mapping[str, RateGrid]) -> list[str]:
     """One line for each training whose best learning rate is the first or last that was tried."""
     return [
         f"{name}: the best of its {len(of.learning_rates)} learning rates, {of.best:g}, is the edge of the grid; "

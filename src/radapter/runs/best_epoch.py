@@ -1,4 +1,4 @@
-"""The epoch that ID validation likes best: its averaged weights are kept while training goes on."""
+"""The best epoch on ID validation: its averaged weights are kept while training continues."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,16 +26,11 @@ class _Choice(BaseModel):
 
 
 class BestEpoch:
-    """Called after every epoch; keeps the averages of the best one, in memory and in a folder.
+    """Called after every epoch by all processes; keeps the averages of the best one, in memory and in a folder.
 
-    Args:
-        ema: the averages.
-        validated: the metrics on ID validation at the weights of the moment.
-        is_better: whether the first beats the second: `Headline.is_better`.
-        folder: where they outlive the process; None keeps them in memory alone.
-        processes: all of them call this; the main one reads and writes.
-        resume: continue from what the folder holds. A killed epoch is done again and gives the same figures, so
-            a choice that is ahead of the checkpoint does no harm.
+    `validated` returns the metrics on ID validation at the current weights, and `is_better` compares them as
+    `Headline.is_better`. Without a folder they do not outlive the process. With `resume`, the choice continues
+    from the folder; its epoch may be later than the checkpoint, since a repeated epoch gives the same figures.
     """
 
     def __init__(
@@ -58,7 +53,7 @@ class BestEpoch:
             self.epoch, self._metrics, self._average = kept
 
     def __call__(self, epoch: int) -> None:
-        """Looks at the averages after `epoch`, counted from 0; the earlier of equals stays."""
+        """Validates the averages after `epoch`, counted from 0; of equal epochs the earlier one is kept."""
         with self._ema.applied():
             found = self._validated()
         if not self._is_better(found, self._metrics):
@@ -77,12 +72,12 @@ class BestEpoch:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Puts the best epoch's averages back."""
+        """Restores the averages of the best epoch."""
         self._ema.load_state_dict(self._average)
 
 
 def _read(folder: Path) -> tuple[int, Metrics, dict[str, Tensor]] | None:
-    """Epoch, metrics and averages that a run chose so far; None where it has not."""
+    """Epoch, metrics and averages of the folder; None if it has none."""
     if not folder.is_dir():
         return None
     check_recorded(folder)

@@ -1,10 +1,10 @@
-"""One method, trained: from a fresh encoder and a training set to a `Trained`.
+"""Trains one method: from a fresh encoder and a training set to a `Trained`.
 
-Training gets the suite with its test sets sealed, so that nothing here can read them.
+Training receives the suite with its test sets sealed, so that nothing here can read them.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -16,34 +16,26 @@ from radapter.data import Memory
 from radapter.data.memory import Lease
 from radapter.errors import ConfigError, ModelError
 from radapter.losses import FeatureLoss, LossName, bound_loss
-from radapter.methods import (
-    Method,
-    count_trained,
-    find_method,
-    greedy_soup,
-    trained_parameters,
-    trained_towers,
-    uniform_soup,
-)
+from radapter.methods import Method, find_method, greedy_soup, trained_towers, uniform_soup
+from radapter.methods.learner import count_trained, trained_parameters
 from radapter.methods.rates import default_rate, head_rate, multiplier
 from radapter.models import DualEncoder, fingerprint
-from radapter.processes import ALONE, Processes
 from radapter.runs.best_epoch import BestEpoch
-from radapter.runs.outcome import Trained
-from radapter.runs.validation import Validation
+from radapter.runs.evaluator import Validator
+from radapter.runs.weights import Trained, TrainingRecord
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import Suite
 from radapter.training import (
     Checkpoints,
-    Progress,
-    StopSignal,
-    Stopwatch,
+    Environment,
+    Optimization,
+    Saving,
+    TrainingData,
     fit,
-    frozen_text_features,
     make_accelerator,
-    sample_step,
-    step_bytes,
 )
+from radapter.training.captions import frozen_text_features
+from radapter.training.memory import first_loss, step_bytes
 from radapter.zeroshot import Classifier, LinearHead
 
 
@@ -54,91 +46,65 @@ def train_method(
     recipe: Recipe,
     *,
     seed: int,
-    memory: Memory | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
-    stop: StopSignal | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
-    processes: Processes = ALONE,
+    environment: Environment | None = None,
 ) -> Trained:
-    """Trains one method.
+    """Trains a method that trains something, with everything drawn from one seed.
 
-    Args:
-        method: a row of `METHODS` that trains something.
-        encoder: fresh; changed in place, and part of the outcome unless that is a soup.
-        suite: its training set and class names are read, and its ID validation where something is chosen on it.
-        recipe: every number of the training; what the method fixes goes before it.
-        seed: fixes weights, order, augmentation, captions and dropping.
-        memory: for decoded images.
-        checkpoints, resume, stop, report, processes: as for `training.fit`.
+    The encoder must be fresh; it is changed in place, and is part of the result unless that is a soup. The method's
+    fixed settings take precedence over the recipe. With `resume`, training continues from the newest undamaged
+    checkpoint, if there is one.
 
     Raises:
-        ConfigError: the loss does not fit the method, or something is to be chosen and there is no ID validation.
-        ModelError: a forward pass in training mode changes a buffer of the encoder.
+        ConfigError: The loss does not fit the method, or something is to be chosen and there is no ID validation.
+        ModelError: A forward pass in training mode changes a buffer of the encoder.
+        DivergedError, DiskError, Interrupted: As in `training.fit`.
     """
     if method.build is None:
         raise ConfigError(f"method '{method.name}' trains nothing.")
-    recipe, suite = recipe.of(method), suite.sealed()
+    recipe, suite, environment = recipe.of(method), suite.sealed(), environment or Environment()
 
-    def stage(name: str) -> Checkpoints | None:
-        return None if checkpoints is None else Checkpoints(checkpoints.folder / name)
+    def saving(stage: str = "") -> Saving:
+        staged = Checkpoints(checkpoints.folder / stage) if checkpoints and stage else checkpoints
+        return Saving(staged, resume, recipe.checkpoint_every, recipe.checkpoint_minutes)
 
-    train = partial(
-        _trained,
-        suite=suite,
-        seed=seed,
-        memory=memory,
-        resume=resume,
-        stop=stop,
-        report=report,
-        processes=processes,
-    )
+    train = partial(_trained, suite=suite, seed=seed, environment=environment)
     if method.averages is not None:
         rates = soup_rates(recipe.learning_rate or default_rate(method, encoder.image_width))
+        single = find_method(method.runs, suite.task)
         ingredients = [
-            train(
-                find_method(method.runs, suite.task),
-                copy.deepcopy(encoder),
-                replace(recipe, learning_rate=rate),
-                checkpoints=stage(f"{number}"),
-            )
+            train(single, copy.deepcopy(encoder), replace(recipe, learning_rate=rate), saving(f"{number}"))
             for number, rate in enumerate(rates)
         ]
-        validation = Validation(suite, encoder, recipe, memory=memory, processes=processes)
-        return soup(method, ingredients, validation)
+        return soup(method, ingredients, Validator(suite, encoder, recipe, environment))
     if method.after is None:
-        return train(method, encoder, recipe, checkpoints=checkpoints)
+        return train(method, encoder, recipe, saving())
     check_epochs(method, recipe.epochs)
     first = find_method(method.after, suite.task)
     width = encoder.image_width
     factor = multiplier(method, width, recipe.learning_rate)
     shorter = replace(recipe, epochs=recipe.epochs // 2, learning_rate=factor * default_rate(first, width))
-    before = train(first, encoder, shorter, checkpoints=stage(first.name))
+    before = train(first, encoder, shorter, saving(first.name))
     rest = replace(recipe, epochs=recipe.epochs - shorter.epochs)
-    then = train(method, encoder, rest, head=before.classifier.head, checkpoints=checkpoints)
+    then = train(method, encoder, rest, saving(), head=before.classifier.head)
+    seconds = before.record.seconds + then.record.seconds
     return replace(
         then,
         before={**then.before, **before.before},  # alpha 0 is zero-shot, not the probe
-        seconds=before.seconds + then.seconds,
-        epochs=recipe.epochs,
+        record=then.record.model_copy(update={"seconds": seconds, "epochs": recipe.epochs}),
     )
 
 
 def soup_rates(learning_rate: float) -> tuple[float, ...]:
-    """The learning rates of a soup's ingredients where no grid is given: one lower, its own, one higher."""
+    """The learning rates of a soup's ingredients without a grid: one lower, its own, one higher."""
     return (learning_rate / 3, learning_rate, learning_rate * 3)
 
 
-def soup(method: Method, ingredients: Sequence[Trained], validation: Validation) -> Trained:
-    """The average of trainings of one base model.
+def soup(method: Method, ingredients: Sequence[Trained], validator: Validator) -> Trained:
+    """Averages trainings of one base model as the method says; the validator scores the candidates of a greedy soup.
 
-    Args:
-        method: says which average.
-        ingredients: changed: the first one's classifier carries the soup.
-        validation: scores what a greedy soup adds.
-
-    Raises:
-        ConfigError: the ingredients have different base models.
+    The first ingredient's classifier carries the soup. Raises ConfigError if the base models differ.
     """
     first = ingredients[0]
     if len({trained.base for trained in ingredients}) > 1:
@@ -151,26 +117,21 @@ def soup(method: Method, ingredients: Sequence[Trained], validation: Validation)
 
     def score(state: object) -> float:
         carrier.load_state_dict(state, strict=False)  # type: ignore[arg-type]
-        return validation.headline.score(validation.metrics(carrier))
+        return validator.headline.score(validator.measured(carrier).metrics)
 
     mixed = uniform_soup(weights) if method.averages == "uniform" else greedy_soup(weights, score)[0]
     carrier.load_state_dict(mixed, strict=False)
-    return replace(
-        first,
-        method=method.name,
-        learning_rate=None,
-        head_learning_rate=None,
-        seconds=sum(trained.seconds for trained in ingredients),
-        epochs=sum(trained.epochs for trained in ingredients),
-    )
+    changes = {
+        **{"method": method.name, "learning_rate": None, "head_learning_rate": None},
+        "seconds": sum(trained.record.seconds for trained in ingredients),
+        "epochs": sum(trained.record.epochs for trained in ingredients),
+    }
+    return replace(first, record=first.record.model_copy(update=changes))
 
 
 def loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss:
-    """Returns the loss that a method is trained with, its settings bound.
-
-    Raises:
-        ConfigError: the loss does not fit the method or the model, or does not take a setting.
-    """
+    """Returns the loss of a method with its settings bound. Raises ConfigError if the loss does not fit the method
+    or the model, or does not take a setting."""
     check_loss(method, recipe.loss)
     return bound_loss(
         recipe.loss or method.losses[0],
@@ -181,22 +142,14 @@ def loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss
 
 
 def check_loss(method: Method, loss: LossName | None) -> None:
-    """Raises where a method cannot be trained with a loss.
-
-    Raises:
-        ConfigError: the message names the losses that fit.
-    """
+    """Raises ConfigError, which names the losses that fit, if a method cannot be trained with a loss."""
     if loss is not None and loss not in method.losses:
         known = ", ".join(method.losses) or "none, since it trains nothing"
         raise ConfigError(f"loss.name for method '{method.name}' must be one of: {known}. Got '{loss}'.")
 
 
 def check_epochs(method: Method, epochs: int) -> None:
-    """Raises where a method that is trained in two stages has no epoch for one of them.
-
-    Raises:
-        ConfigError: the message names the stages.
-    """
+    """Raises ConfigError if a method with two stages has no epoch for one of them."""
     if method.after is not None and epochs < 2:
         raise ConfigError(
             f"train.epochs must be at least 2 for '{method.name}', half of them for '{method.after}'. "
@@ -208,29 +161,22 @@ def _trained(
     method: Method,
     encoder: DualEncoder,
     recipe: Recipe,
+    saving: Saving,
     *,
     suite: Suite,
-    head: LinearHead | None = None,
     seed: int,
-    memory: Memory | None,
-    checkpoints: Checkpoints | None,
-    resume: bool,
-    stop: StopSignal | None,
-    report: Callable[[Progress], None],
-    processes: Processes,
+    environment: Environment,
+    head: LinearHead | None = None,
 ) -> Trained:
     """One stage of training, from the zero-shot head or from `head`."""
     assert method.build is not None
-    watch = Stopwatch()
-    base = fingerprint(encoder)
+    base, processes, memory = fingerprint(encoder), environment.processes, environment.memory
     accelerator = make_accelerator(recipe.precision)
     encoder.to(accelerator.device)
-    if head is None:
-        head = suite.head(encoder, processes)
+    head = suite.head(encoder, processes) if head is None else head
     torch.manual_seed(seed)
-    learner, adapters = method.build(
-        encoder, head=head, loss=loss_of(method, recipe, encoder), settings=recipe.settings
-    )
+    loss = loss_of(method, recipe, encoder)
+    learner, adapters = method.build(encoder, head=head, loss=loss, settings=recipe.settings)
     learner.to(accelerator.device)
     of_head = [] if learner.head is None else [id(parameter) for parameter in learner.head.parameters()]
     before = {
@@ -238,76 +184,55 @@ def _trained(
         for name, parameter in trained_parameters(learner).items()
         if adapters is None or id(parameter) in of_head
     }
-    loader, captions = suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes)
-    steps = recipe.epochs * loader.steps_per_epoch
+    data = TrainingData(*suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes))
+    steps = recipe.epochs * data.loader.steps_per_epoch
+    optimization = Optimization(
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate or default_rate(method, encoder.image_width),
+        head_learning_rate=head_rate(method, encoder.image_width, recipe.learning_rate),
+        weight_decay=recipe.weight_decay,
+        warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
+        grad_clip=recipe.grad_clip,
+        seed=seed,
+        max_skipped=recipe.max_skipped,
+        chunk_size=recipe.chunk_size,
+        fsdp=recipe.fsdp,
+    )
     ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
     best = None
     if recipe.keep == "best":
-        validation = Validation(suite, encoder, recipe, memory=memory, processes=processes)
+        validator = Validator(suite, encoder, recipe, environment)
         best = BestEpoch(
             ema,
-            lambda: validation.metrics(Classifier(encoder, learner.head), stop=stop),
-            validation.headline.is_better,
-            folder=None if checkpoints is None else checkpoints.folder / "best-epoch",
-            resume=resume,
+            lambda: validator.metrics(Classifier(encoder, learner.head)),
+            validator.headline.is_better,
+            folder=None if saving.checkpoints is None else saving.checkpoints.folder / "best-epoch",
+            resume=saving.resume,
             processes=processes,
         )
-    width = encoder.image_width
-    learning_rate = recipe.learning_rate or default_rate(method, width)
-    head_learning_rate = head_rate(method, width, recipe.learning_rate)
-    trained_count = count_trained(learner)
+    count, memory_bytes = count_trained(learner), None
     learner.train()
-    memory_bytes = text_features = None
     lease = Lease(memory or Memory())
-    if not recipe.fsdp:  # a learner that does not fit a device whole cannot be asked before it is parted
-        text_features = frozen_text_features(
-            learner,
-            captions,
-            lease,
-            device=accelerator.device,
-            autocast=accelerator.autocast,
-            batch_size=recipe.eval_batch_size,
-            processes=processes,
+    towers = trained_towers(method, recipe.settings) if recipe.gradient_checkpointing else None
+    if not recipe.fsdp:  # a learner that does not fit a device cannot run before it is sharded
+        features = frozen_text_features(
+            learner, data.captions, lease, accelerator, batch_size=recipe.eval_batch_size, processes=processes
         )
-    towers = trained_towers(method, recipe.settings)
-    with encoder.checkpointing(towers) if recipe.gradient_checkpointing else nullcontext():
-        if not recipe.fsdp:  # of a learner that does not fit a device whole there is nothing to count
-            first = sample_step(
-                learner,
-                loader,
-                captions,
-                accelerator,
-                chunk_size=recipe.chunk_size,
-                text_features=text_features,
-            )
+        data = replace(data, text_features=features)
+    with nullcontext() if towers is None else encoder.checkpointing(towers):
+        if not recipe.fsdp:
+            loss_of_first = first_loss(learner, data, accelerator, chunk_size=recipe.chunk_size)
             with _unchanged_buffers(encoder):
-                memory_bytes = step_bytes(learner, first)
+                memory_bytes = step_bytes(learner, loss_of_first)
         fit(
             learner,
             ema,
-            loader,
-            captions,
+            data,
             accelerator,
-            epochs=recipe.epochs,
-            learning_rate=learning_rate,
-            head_learning_rate=head_learning_rate,
-            weight_decay=recipe.weight_decay,
-            warmup_steps=steps // 10 if recipe.warmup_steps is None else recipe.warmup_steps,
-            grad_clip=recipe.grad_clip,
-            seed=seed,
-            max_skipped=recipe.max_skipped,
-            chunk_size=recipe.chunk_size,
-            text_features=text_features,
-            checkpoints=checkpoints,
-            checkpoint_every=recipe.checkpoint_every,
-            checkpoint_minutes=recipe.checkpoint_minutes,
-            resume=resume,
-            stop=stop,
-            watch=watch,
-            report=report,
+            optimization,
+            saving=saving,
             after_epoch=best,
-            processes=processes,
-            fsdp=recipe.fsdp,
+            environment=environment,
         )
     lease.release()
     learner.to(accelerator.device)
@@ -316,29 +241,22 @@ def _trained(
     ema.adopt()
     classifier = Classifier(encoder, learner.head)
     classifier.eval()
-    return Trained(
+    record = TrainingRecord(
         method=method.name,
-        classifier=classifier,
-        adapters=adapters,
-        base=base,
-        before=before,
-        trained_parameters=trained_count,
-        learning_rate=learning_rate,
-        head_learning_rate=head_learning_rate,
+        trained_parameters=count,
+        learning_rate=optimization.learning_rate,
+        head_learning_rate=optimization.head_learning_rate,
         epochs=recipe.epochs,
         epoch=None if best is None or best.epoch is None else best.epoch + 1,
-        seconds=watch.seconds,
+        seconds=saving.watch.seconds,
         step_bytes=memory_bytes,
     )
+    return Trained(record, classifier, adapters, base, before)
 
 
 @contextmanager
 def _unchanged_buffers(encoder: DualEncoder) -> Iterator[None]:
-    """A block that trains for one forward pass.
-
-    Raises:
-        ModelError: it changed a buffer, which no run saves. `hold_statistics` keeps those of known layers.
-    """
+    """Raises ModelError if the block changes a buffer, because no run saves buffers."""
     before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
     yield
     for name, buffer in encoder.named_buffers():

@@ -1,7 +1,7 @@
-"""What a run was started with: the base model and the samples of every set, as fingerprints that a folder keeps.
+"""The inputs of a run: the base model and the samples of every set, as fingerprints in a file of the run directory.
 
-Settings name paths; what lies there may change. Nothing here depends on the machine: a fingerprint covers the
-content hashes of the images, in order, which the guard against leaks needs too, their labels, and the class names.
+Settings name paths, whose content may change. No fingerprint depends on the machine: it covers the content hashes of
+the images, in order, their labels and the class names.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ _SCHEMA = 1
 
 
 class SetInputs(BaseModel):
-    """A set: how many samples, a fingerprint of their images in order, and one that covers labels and names too."""
+    """A set: the number of samples, a fingerprint of the images, and one that covers labels and names too."""
 
     model_config = ConfigDict(strict=True)
 
@@ -39,26 +39,17 @@ class Inputs(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Read what a folder keeps; None for one of an older version.
-
-        Raises:
-            RunError: a later radapter wrote it.
-            DamagedError: it is damaged.
-        """
+        """Reads the inputs of a run directory; None if an older version wrote it. Raises RunError if a later version
+        wrote it, and DamagedError."""
         file = folder / INPUTS
         return read_as(file, cls, reads=(_SCHEMA,)) if file.is_file() else None
 
     def write(self, folder: Path) -> None:
-        """Write them into a folder."""
+        """Writes them into a run directory."""
         write_json(folder / INPUTS, {"schema": _SCHEMA, **self.model_dump()})
 
     def check(self, folder: Path) -> None:
-        """Check that a folder was started with the same inputs; one of an older version keeps none, and passes.
-
-        Raises:
-            RunError: the base model or a set differs; the message has what changed.
-            DamagedError: the file is damaged.
-        """
+        """Raises RunError, with what changed, if a run was started with other inputs; without a file it passes."""
         before = Inputs.read(folder)
         if before is None:
             return
@@ -79,12 +70,8 @@ class Inputs(BaseModel):
 
 
 def inputs_of(suite: Suite, base: str) -> Inputs:
-    """Return what a run on these sets starts with.
-
-    Args:
-        suite: all its sets are read.
-        base: fingerprint of the base model.
-    """
+    """Returns the inputs of a run on these sets; `base` is the fingerprint of the base model."""
+    assert suite.train is not None
     sets = {"train": suite.train, **{"/".join(key): data for key, data in suite.sets(*ROLES).items()}}
     return Inputs(
         base_model=base,

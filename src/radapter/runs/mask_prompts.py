@@ -1,13 +1,11 @@
-"""The second stage of segmentation: mask prompts are trained, both towers stay as the first stage left them.
+"""The second stage of segmentation: trains mask prompts; both towers keep the weights of the first stage.
 
 Source: mask prompt tuning, Liang et al., CVPR 2023, section 3.3. The regions and the loop are those of the
 first stage; the loss is MPM-NCE.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from radapter.data import Memory
 from radapter.losses import FeatureLoss
 from radapter.methods import Method
 from radapter.methods.learner import ContrastiveLearner
@@ -17,7 +15,7 @@ from radapter.runs.fine_tuning import train_method
 from radapter.segmentation import MaskPrompts, PromptedEncoder
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.segmentation import SegmentationSuite
-from radapter.training import Progress
+from radapter.training import Environment
 from radapter.zeroshot import LinearHead
 
 
@@ -28,40 +26,25 @@ def tune_prompts(
     *,
     depth: int,
     seed: int,
-    memory: Memory | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
+    environment: Environment | None = None,
 ) -> PromptedEncoder:
-    """Trains mask prompts for an encoder as it is, and keeps those of the epoch that ID validation likes best.
+    """Trains mask prompts for an encoder and keeps those of the best epoch on ID validation.
 
-    Args:
-        encoder: at its alpha, or merged; it stays as it is, but that none of it asks for a gradient afterwards.
-        suite: of plain encoders; its training set and ID validation are read.
-        recipe: every number of the training; MPM-NCE has its margin and label smoothing. Towers are frozen and
-            whole: `gradient_checkpointing` and `fsdp` have no say, `chunk_size` saves memory.
-        depth: the first so many blocks have tokens of their own.
-        seed: fixes the tokens' start, order and augmentation.
-        memory: for decoded images.
-        report: told of each training step.
+    The encoder is at its alpha, or merged; its weights stay, and its parameters are frozen. The suite is that of
+    plain encoders. The first `depth` blocks have tokens of their own. Margin and label smoothing of the recipe are
+    those of MPM-NCE; `gradient_checkpointing` and `fsdp` are ignored, because the towers are frozen.
 
-    Raises:
-        ModelError: the image tower takes no mask prompts.
-        ConfigError: depth is out of range, or there is no ID validation.
+    Raises ModelError if the image tower takes no mask prompts, and ConfigError if depth is out of range or there
+    is no ID validation.
     """
     prompted = PromptedEncoder(encoder, MaskPrompts(encoder, depth=depth, seed=seed))
-    train_method(
-        _METHOD,
-        prompted,
-        suite.prompted(),
-        replace(recipe.with_own_loss(_METHOD), keep="best", gradient_checkpointing=False, fsdp=False),
-        seed=seed,
-        memory=memory,
-        report=report,
-    )
+    recipe = replace(recipe.with_own_loss(_METHOD), keep="best", gradient_checkpointing=False, fsdp=False)
+    train_method(_METHOD, prompted, suite.prompted(), recipe, seed=seed, environment=environment)
     return prompted
 
 
 def _build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings: MethodSettings) -> Built:
-    """The prompts learn, nothing else. Neither `head` nor `settings` is used."""
+    """Trains only the prompts; `head` and `settings` are not used."""
     assert isinstance(encoder, PromptedEncoder)
     encoder.requires_grad_(False)
     encoder.prompts.requires_grad_(True)

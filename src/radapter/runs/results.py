@@ -1,4 +1,4 @@
-"""results.json: what a run or a comparison reports, as one type.
+"""results.json: the report of a run or a comparison, as one type.
 
 Accuracies are fractions. A row is one method at its chosen alpha; the sweep holds every alpha of every trained
 method. Over several seeds each figure is a mean, and `spread` has the standard deviations.
@@ -13,21 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from radapter.evaluation import HEADLINES, Baseline, Headline, Metrics, TaskName, harmonic_mean
 from radapter.manifests import check_recorded
-from radapter.runs.levels import Levels
 from radapter.schemas import read_as
 from radapter.storage import write_json
 from radapter.tasks.suite import TESTED, Role
 
 RESULTS = "results.json"
 SCHEMA: Literal[3] = 3
-"""Version 2 had two forms: a run's, and a comparison's with standard deviations under names that end in `_std`."""
+"""Version 2 had two forms: one for runs, and one for comparisons, with standard deviations under `..._std`."""
 
 ID_VAL = "id_val/id_val"
 """ROLE/NAME of the validation set."""
 
 Mean = Literal["id_mean", "ood_mean", "kept", "harmonic_mean"]
 MEANS: dict[Role, Mean] = {"id": "id_mean", "ood": "ood_mean", "transfer": "kept"}
-"""The mean of the task's figure over the sets of each role."""
+"""Role -> the name of the mean of the task's figure over its sets."""
 
 
 class _Part(BaseModel):
@@ -42,16 +41,10 @@ class Value(_Part):
 
 
 class Selection(_Part):
-    """What chose alpha.
+    """How alpha was chosen: by a rule in words on the n images of `split`, or None if it was given.
 
-    Attributes:
-        split: "id_val", or None where alpha was given.
-        rule: in words.
-        n: images it was chosen on.
-        score: of the chosen alpha on ID validation, a fraction; this and what follows only where a rule chose it.
-        best_alpha: the alpha with the highest score there.
-        best_score: its score.
-        paired_error: standard error of `best_score - score`, two scores on the same images.
+    Scores on ID validation are fractions, None if alpha was given. `paired_error` is the standard error of
+    `best_score - score`, two scores on the same images.
     """
 
     split: Literal["id_val"] | None
@@ -64,25 +57,27 @@ class Selection(_Part):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if (
-            len({each is None for each in (self.score, self.best_alpha, self.best_score, self.paired_error)})
-            > 1
-        ):
+        figures = (self.score, self.best_alpha, self.best_score, self.paired_error)
+        if len({figure is None for figure in figures}) > 1:
             raise ValueError("score, best_alpha, best_score and paired_error must be given together")
         return self
 
     @property
     def gain(self) -> float:
-        """What the best alpha scores more than the chosen one."""
+        """The best score minus the chosen one."""
         return (self.best_score or 0.0) - (self.score or 0.0)
 
 
 class _Sets(_Part):
-    """Metrics of every test set, by role and name."""
+    """Metrics of every test set, by role and name, and the means of the task's figure over the sets of each role."""
 
     id: dict[str, Metrics]
     ood: dict[str, Metrics]
     transfer: dict[str, Metrics] = Field(default_factory=dict)
+    id_mean: float
+    ood_mean: float | None
+    kept: float | None = None
+    harmonic_mean: float | None = None
 
     def sets(self, role: Role) -> dict[str, Metrics]:
         """The sets of a role."""
@@ -94,30 +89,18 @@ class Spread(_Sets):
     """Standard deviations over seeds: of the means, and of the task's figure and its parts on each set."""
 
     id_val: Metrics | None = None
-    id_mean: float
-    ood_mean: float | None
-    kept: float | None = None
-    harmonic_mean: float | None = None
 
 
 class Figures(_Sets):
-    """One method at one alpha: metrics of every set, and means of the task's figure over the sets of each role.
+    """One method at one alpha.
 
-    Attributes:
-        kept: the mean over the transfer sets, None where there is none: what the model can still do besides its
-            task. At alpha 0 it is the zero-shot model's.
-        harmonic_mean: of `id_mean` and `kept`: with novel classes as transfer, base-to-novel's H. Over seeds, the
-            mean of each seed's.
-        harmonic_of_means: that of the means over seeds; None for one seed.
-        spread: None for one seed.
+    kept: over transfer sets, what the model can still do besides its task. harmonic_mean: of `id_mean` and `kept`,
+    which is H of base-to-novel if the transfer sets hold novel classes; over seeds, the mean of each seed's H.
+    harmonic_of_means: H of the means over seeds. This and `spread` are None for one seed.
     """
 
     method: str
     alpha: float
-    id_mean: float
-    ood_mean: float | None
-    kept: float | None = None
-    harmonic_mean: float | None = None
     harmonic_of_means: float | None = None
     spread: Spread | None = None
 
@@ -130,13 +113,13 @@ class Figures(_Sets):
         return self
 
     def mean(self, of: Mean) -> Value | None:
-        """A mean over sets, with its spread; None where there is no such set."""
+        """A mean over sets, with its spread; None if there is no such set."""
         mean: float | None = getattr(self, of)
         std: float | None = None if self.spread is None else getattr(self.spread, of)
         return None if mean is None else Value(mean=mean, std=std)
 
     def value(self, role: Role, name: str, metric: str) -> Value | None:
-        """A metric of one set, with its spread; None where the set has no such metric."""
+        """A metric of one set, with its spread; None if the set has no such metric."""
         mean = self.sets(role)[name].get(metric)
         spread = {} if self.spread is None else self.spread.sets(role).get(name, {})
         return None if mean is None else Value(mean=mean, std=spread.get(metric))
@@ -151,7 +134,7 @@ class Figures(_Sets):
         return self.id | self.ood | self.transfer
 
     def figures(self) -> dict[str, Any]:
-        """What a row at this alpha takes over."""
+        """All fields except `method`, for a row at this alpha."""
         return {name: getattr(self, name) for name in Figures.model_fields if name != "method"}
 
 
@@ -166,13 +149,14 @@ class SweepRow(Figures):
         method: str,
         alpha: float,
         *,
-        headline: Headline = HEADLINES["classification"],
+        headline: Headline | None = None,
         id_val: Metrics | None,
         id: dict[str, Metrics],
         ood: dict[str, Metrics],
         transfer: dict[str, Metrics] | None = None,
     ) -> Self:
-        """Fills in the means."""
+        """Computes the means; the default headline is that of classification."""
+        headline = headline or HEADLINES["classification"]
         id_mean = headline.mean(id)
         kept = headline.mean(transfer) if transfer else None
         return cls(
@@ -190,7 +174,7 @@ class SweepRow(Figures):
 
     @classmethod
     def of_keys(cls, method: str, alpha: float, found: Mapping[str, Metrics], *, headline: Headline) -> Self:
-        """From "ROLE/NAME" -> metrics, as `by_key` gives it."""
+        """Inverse of `by_key`."""
         sets: dict[str, dict[str, Metrics]] = {role: {} for role in TESTED}
         for key, metrics in found.items():
             if key != ID_VAL:
@@ -205,24 +189,18 @@ class SweepRow(Figures):
 
 
 class Robustness(_Part):
-    """Robustness after Taori et al.; see `comparison.robustness`."""
+    """Effective and relative robustness after Taori et al.; see `comparison.over_seeds`."""
 
     effective: Value
     relative: Value
 
 
 class Row(Figures):
-    """One method at its chosen alpha.
+    """One method at its chosen alpha, the mean of `alphas` over seeds.
 
-    Attributes:
-        alphas: of each seed; `alpha` is their mean.
-        selections: what chose alpha at each seed; None for the zero-shot model.
-        forgetting: of the task's figure, lost against the zero-shot model, per set; negative where it gained.
-        seconds: of training; evaluation is not in it. An interrupted training is counted up to the checkpoint that
-            it went on from, and from there.
-        seconds_per_epoch: the same, over its epochs.
-        step_bytes: that a training step keeps beyond the weights: activations, gradients, moments; of one process.
-        robustness: where the results have a line of standard models.
+    selections: None for the zero-shot model. forgetting: by set, the task's figure of the zero-shot model minus
+    that of the row. seconds: training time, without evaluation and steps that an interruption lost. step_bytes:
+    memory of a training step beyond the weights: activations, gradients, moments; in one process.
     """
 
     alphas: list[float] = Field(min_length=1)
@@ -237,18 +215,17 @@ class Row(Figures):
 
     @property
     def selection(self) -> Selection | None:
-        """What chose alpha; None over several seeds."""
+        """How alpha was chosen; None over several seeds."""
         return self.selections[0] if len(self.selections) == 1 else None
 
 
-class RateSearch(_Part):
-    """The search of one training's learning rate.
+class RateGrid(_Part):
+    """The learning rates that were tried for one training, and the choice among them.
 
-    Attributes:
-        learning_rates: each -> metrics on ID validation at alpha 1, ascending; None where training diverged.
-        best: the rate with the highest score; of equals, the one that the task's tie-breaker prefers.
-        chosen: the smallest rate whose score is within one paired standard error of the best.
-        at_edge: whether the best rate is the first or the last of several, so that a better one may lie outside.
+    learning_rates: rate -> metrics on ID validation at alpha 1, ascending; None if training diverged. best: the
+    rate with the highest score, by the task's tie-breaker if equal. chosen: the smallest rate within one paired
+    standard error of the best. at_edge: whether the best of several is the first or last, so that a better one may
+    lie outside.
     """
 
     learning_rates: dict[float, Metrics | None]
@@ -257,16 +234,63 @@ class RateSearch(_Part):
     at_edge: bool
 
 
+class Interval(_Part):
+    """95 % of the bootstrap's figures; an end is None if the level is not reached there."""
+
+    low: float | None
+    high: float | None
+
+
+class Figure(_Part):
+    """One figure over seeds, None at a level that a curve does not reach.
+
+    each: of each seed. mean and std: over the seeds that have one; None if the mean curve does not reach the level.
+    """
+
+    each: list[float | None]
+    mean: float | None
+    std: float | None = None
+    interval: Interval | None = None
+
+
+class MethodLevels(_Part):
+    """One method at the ID levels.
+
+    ood: at each level. difference: from the method `Levels.against` at each level, by seed. hypervolume: the share
+    of what a perfect model dominates beyond the reference point.
+    """
+
+    ood: list[Figure]
+    difference: list[Figure] | None
+    hypervolume: Figure
+
+
+class Levels(_Part):
+    """OOD of every trained method at fixed ID levels; `comparison.levels` computes it.
+
+    fractions: of the best ID gain. id: the levels, absolute; empty if no method gained any ID. best, best_id: the
+    method with the highest mean ID among those that set the levels, and that ID. reference: (ID, OOD) of the
+    hypervolume, means over seeds. resamples: of the bootstrap; None without figures of single images. against: the
+    method that differences are from.
+    """
+
+    fractions: list[float]
+    id: list[float]
+    zero_shot_id: float
+    best: str
+    best_id: float
+    reference: tuple[float, float]
+    resamples: int | None
+    against: str | None
+    methods: dict[str, MethodLevels]
+
+
 class Results(_Part):
     """The whole file.
 
-    Attributes:
-        seeds: of the run, or of the comparison.
-        levels: OOD at fixed ID levels, where several methods were compared; None without OOD sets.
-        evaluation_seconds: that evaluating all sets at all alphas took, of all methods; no row's `seconds` has it.
-        search: training -> the search of its learning rate, of a comparison.
-        diverged: method -> why it has no row: its training diverged at every rate, or at a seed.
-        standard_models: the line that robustness is measured against.
+    evaluation_seconds: for all sets, alphas and methods; the `seconds` of rows do not include it. levels: None
+    unless methods were compared on OOD sets. search: training -> its learning rates, in a comparison. diverged:
+    method -> why it has no row. standard_models: the line that robustness is measured against.
     """
 
     schema_version: Literal[3] = Field(default=SCHEMA, alias="schema")
@@ -279,7 +303,7 @@ class Results(_Part):
     sweep: list[SweepRow]
     evaluation_seconds: float | None = None
     levels: Levels | None = None
-    search: dict[str, RateSearch] = Field(default_factory=dict)
+    search: dict[str, RateGrid] = Field(default_factory=dict)
     diverged: dict[str, str] = Field(default_factory=dict)
     standard_models: Baseline | None = None
 
@@ -300,7 +324,7 @@ class Results(_Part):
 
     @property
     def headline(self) -> Headline:
-        """The figure that counts."""
+        """The figure of the task."""
         return HEADLINES[self.task]
 
     @property
@@ -313,24 +337,20 @@ class Results(_Part):
         return list(self.rows[0].sets(role))
 
     def row(self, method: str) -> Row:
-        """The row of that method; KeyError where there is none."""
+        """The row of a method. Raises KeyError if there is none."""
         for row in self.rows:
             if row.method == method:
                 return row
         raise KeyError(method)
 
     def write(self, folder: Path) -> Path:
-        """Writes `results.json` into `folder`, whole."""
+        """Writes `results.json` atomically and returns its path."""
         write_json(folder / RESULTS, self.model_dump(mode="json", by_alias=True))
         return folder / RESULTS
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Reads `results.json` of `folder`.
-
-        Raises:
-            RunError: If the file is of another version.
-            DamagedError: If it differs from its record in the folder's manifest, or does not follow the schema.
-        """
+        """Reads `results.json`. Raises RunError if another version wrote it, and DamagedError if it differs from the
+        folder's manifest or does not follow the schema."""
         check_recorded(folder, RESULTS)
         return read_as(folder / RESULTS, cls, reads=(SCHEMA,))

@@ -1,4 +1,4 @@
-"""Where a run's metrics go: metrics.jsonl always, TensorBoard or Weights & Biases on request."""
+"""Logs the metrics of a run to metrics.jsonl, and to TensorBoard or Weights & Biases on request."""
 
 import json
 import logging
@@ -21,19 +21,10 @@ METRICS = "metrics.jsonl"
 
 
 @contextmanager
-def tracked(folder: Path, tracking: Tracking, *, every: int = 1) -> Iterator[Callable[[Progress], None]]:
-    """Yields what takes a step's progress and logs it.
+def tracked(folder: Path, tracking: Tracking) -> Iterator[Callable[[Progress], None]]:
+    """Yields a function that logs the progress of a step. Raises MissingExtraError if the tracker is not installed.
 
-    A run that goes on from a checkpoint first drops the lines of steps that are done again, so that every step
-    stands once.
-
-    Args:
-        folder: the run's.
-        tracking: a further place.
-        every: steps between two lines.
-
-    Raises:
-        MissingExtraError: the tracker's package is not installed.
+    A run that continues from a checkpoint first drops the lines of repeated steps, so each step is logged once.
     """
     check_tracking(tracking)
     path = folder / METRICS
@@ -45,8 +36,6 @@ def tracked(folder: Path, tracking: Tracking, *, every: int = 1) -> Iterator[Cal
         if not started:
             _drop_from(path, progress.step)
             started = True
-        if progress.step % every and progress.step != progress.steps:
-            return
         values = {name: value if math.isfinite(value) else None for name, value in asdict(progress).items()}
         _append(path, json.dumps(values, allow_nan=False) + "\n")
         if tracker is not None:
@@ -60,11 +49,7 @@ def tracked(folder: Path, tracking: Tracking, *, every: int = 1) -> Iterator[Cal
 
 
 def check_tracking(tracking: Tracking) -> None:
-    """Raises where the tracker's package is not installed.
-
-    Raises:
-        MissingExtraError: the message names the extra.
-    """
+    """Raises MissingExtraError, which names the extra, if the tracker's package is not installed."""
     if tracking != "none" and find_spec(tracking) is None:
         raise MissingExtraError(f"tracking {tracking} needs its package: pip install 'radapter[tracking]'.")
 
@@ -86,7 +71,7 @@ def _tracker(tracking: Tracking, folder: Path):  # type: ignore[no-untyped-def] 
 
 
 def _append(path: Path, line: str) -> None:
-    """Adds a whole line or none: a full disk ends no training."""
+    """Adds a whole line or none, and only warns if the disk is full."""
     size = path.stat().st_size if path.is_file() else 0
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -100,15 +85,13 @@ def _append(path: Path, line: str) -> None:
 def _drop_from(path: Path, step: int) -> None:
     if not path.is_file():
         return
-    found = [
-        (line, _step_of(line)) for line in path.read_text(encoding="utf-8", errors="replace").split("\n")
-    ]
-    kept = [line for line, its_step in found if its_step is not None and its_step < step]
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    kept = [line for line in lines if (done := _step_of(line)) is not None and done < step]
     write_text(path, "".join(line + "\n" for line in kept))
 
 
 def _step_of(line: str) -> int | None:
-    """The step of a line; None of a damaged one, such as a crash leaves half written or full of NULs."""
+    """The step of a line; None if it is damaged: a crash may leave it half written or full of NULs."""
     try:
         step = json.loads(line)["step"]
     except (ValueError, TypeError, KeyError, RecursionError):

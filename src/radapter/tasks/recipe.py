@@ -10,7 +10,7 @@ from radapter.training import Precision
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a training run; `experiment.train_method` unpacks them.
+    """The settings of a training run; `train_method` unpacks them.
 
     Attributes:
         settings: what users set of a method; `of` ignores them for methods of other families.

@@ -1,31 +1,32 @@
 """The one training loop: takes a learner, its data and its captions; gives trained weights and their average."""
 
-from radapter.training.captions import Captions, ClassCaptions, PairCaptions, StreamCaptions
-from radapter.training.checkpoints import Checkpoint, Checkpoints
-from radapter.training.frozen_texts import frozen_text_features
-from radapter.training.interruption import Interrupted, StopSignal
-from radapter.training.loop import Precision, Progress, check_precision, fit, make_accelerator, sample_step
+from radapter.training.captions import Captions, ClassCaptions, PairCaptions, StreamCaptions, TrainingData
+from radapter.training.checkpoints import Checkpoints, Saving
+from radapter.training.environment import Environment, Evaluated, Interrupted, Progress, StopSignal
+from radapter.training.gradient_cache import Tower, backward_in_chunks
+from radapter.training.loop import Precision, check_precision, fit, make_accelerator
 from radapter.training.memory import step_bytes
-from radapter.training.saving import Stopwatch
-from radapter.training.schedule import cosine_with_warmup
+from radapter.training.optimization import Optimization
 
 __all__ = [
     "Captions",
-    "Checkpoint",
     "Checkpoints",
     "ClassCaptions",
+    "Environment",
+    "Evaluated",
     "Interrupted",
+    "Optimization",
     "PairCaptions",
     "Precision",
     "Progress",
+    "Saving",
     "StopSignal",
-    "Stopwatch",
     "StreamCaptions",
+    "Tower",
+    "TrainingData",
+    "backward_in_chunks",
     "check_precision",
-    "cosine_with_warmup",
     "fit",
-    "frozen_text_features",
     "make_accelerator",
-    "sample_step",
     "step_bytes",
 ]

@@ -12,87 +12,95 @@ dropping are a hash of the step and the sample's key (`adapter.coins`), so both 
 Source: Gao et al., "Scaling deep contrastive learning batch size under memory limited setup", RepL4NLP 2021.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import Tensor
 
 from radapter.adapter import coins, use_coins
 from radapter.methods import LabelledPairs, Learner, learns
 
-Encode = Callable[[slice], Tensor]
-Tossed = Callable[[slice], AbstractContextManager[object]]
+
+class Tower(NamedTuple):
+    """An encoder and its inputs, tensors of B rows each; equal rows must be encoded to equal features.
+
+    `is_trained=False` saves the second encoding.
+    """
+
+    encode: Callable[..., Tensor]
+    inputs: Sequence[Tensor]
+    is_trained: bool = True
 
 
 def backward_in_chunks(
+    loss: Callable[..., Tensor],
+    *towers: Tower,
+    chunk_size: int,
+    backward: Callable[[Tensor], None] = Tensor.backward,
+) -> Tensor:
+    """Accumulates the gradients of one batch's loss, as one backward pass would, and returns the loss, detached.
+
+        images, texts = Tower(encode_image, [pixels]), Tower(encode_text, [tokens])
+        backward_in_chunks(lambda x, y: clip_loss(x, y, logit_scale), images, texts, chunk_size=64)
+
+    `loss` computes a scalar from the features of each tower, which encodes `chunk_size` rows at a time. Give another
+    `backward` to scale gradients.
+    """
+    features = [_cached(tower, chunk_size) for tower in towers]
+    value = loss(*features)
+    backward(value)
+    for tower, found in zip(towers, features, strict=True):
+        if tower.is_trained:
+            assert found.grad is not None
+            for rows, gradient in zip(
+                _chunks(tower, chunk_size), torch.split(found.grad, chunk_size), strict=True
+            ):
+                torch.autograd.backward(tower.encode(*rows), gradient)
+    return value.detach()
+
+
+def backward_of_pairs(
     learner: Learner,
     pairs: LabelledPairs,
-    coins_of: Callable[[Mapping[str, Tensor]], coins.CoinSource],
+    source: coins.HashCoins,
     keys: Mapping[str, Tensor],
+    accelerator: Accelerator,
     *,
     chunk_size: int,
-    autocast: Callable[[], AbstractContextManager[object]],
-    backward: Callable[[Tensor], None],
 ) -> Tensor:
-    """Accumulates the gradients of one batch's loss, as one backward pass through all of it would.
-
-    Args:
-        learner: The trained model.
-        pairs: The batch.
-        coins_of: Makes the coin source for samples with these keys.
-        keys: (B,) of the images, (U,) of the captions, by tower.
-        chunk_size: Images, and captions, encoded at a time.
-        autocast: The precision of the towers.
-        backward: Runs the backward pass of a loss, with a gradient scaler if there is one.
-
-    Returns:
-        The loss, a detached scalar.
-    """
-
-    def images(rows: slice) -> Tensor:
-        with autocast():
-            return F.normalize(learner.encoder.encode_image(pairs.pixels[rows]), dim=-1)
-
-    def texts(rows: slice) -> Tensor:
-        with autocast():
-            return F.normalize(learner.encoder.encode_text(pairs.tokens[rows]), dim=-1)
-
-    def tossed(tower: str) -> Callable[[slice], AbstractContextManager[object]]:
-        """The coins of a chunk: of its backward pass too, in which checkpointed blocks are run again."""
-        return lambda rows: use_coins(learner, coins_of({tower: keys[tower][rows]}))
-
-    image_features = _cached(images, tossed("image"), len(pairs.pixels), chunk_size)
-    text_features = pairs.text_features
-    if learner.reads_texts and text_features is None:
-        text_features = _cached(texts, tossed("text"), len(pairs.tokens), chunk_size)
-    with autocast():
-        loss = learner.loss_of(image_features, text_features, pairs)  # type: ignore[arg-type]
-    backward(loss)
+    """`backward_in_chunks` of a learner's loss; `source` draws the coins of a chunk from its keys, by tower."""
     encoder = learner.encoder
-    if learns(encoder.image_tower()):
-        _enter(images, tossed("image"), image_features, chunk_size)
-    if text_features is not None and learns(encoder.text_tower()):
-        _enter(texts, tossed("text"), text_features, chunk_size)
-    return loss.detach()
+
+    def encode(tower: str, encode_rows: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        def of_rows(rows: Tensor, keys_of_rows: Tensor) -> Tensor:
+            source.keys = {
+                tower: keys_of_rows
+            }  # for the backward pass too: checkpointed blocks run again there
+            with accelerator.autocast():
+                return F.normalize(encode_rows(rows), dim=-1)
+
+        return of_rows
+
+    def loss(image_features: Tensor, text_features: Tensor | None = pairs.text_features) -> Tensor:
+        with accelerator.autocast():
+            return learner.loss_of(image_features, text_features, pairs)  # type: ignore[arg-type]
+
+    images = encode("image", encoder.encode_image), (pairs.pixels, keys["image"])
+    towers = [Tower(*images, learns(encoder.image_tower()))]
+    if learner.reads_texts and pairs.text_features is None:
+        texts = encode("text", encoder.encode_text), (pairs.tokens, keys["text"])
+        towers.append(Tower(*texts, learns(encoder.text_tower())))
+    with use_coins(learner, source):
+        return backward_in_chunks(loss, *towers, chunk_size=chunk_size, backward=accelerator.backward)
 
 
 @torch.no_grad()
-def _cached(encode: Encode, tossed: Tossed, samples: int, chunk_size: int) -> Tensor:
-    found = []
-    for rows in _chunks(samples, chunk_size):
-        with tossed(rows):
-            found.append(encode(rows))
-    return torch.cat(found).requires_grad_()
+def _cached(tower: Tower, chunk_size: int) -> Tensor:
+    return torch.cat([tower.encode(*rows) for rows in _chunks(tower, chunk_size)]).requires_grad_()
 
 
-def _enter(encode: Encode, tossed: Tossed, features: Tensor, chunk_size: int) -> None:
-    assert features.grad is not None
-    for rows in _chunks(len(features), chunk_size):
-        with tossed(rows):
-            torch.autograd.backward(encode(rows), features.grad[rows])
-
-
-def _chunks(samples: int, chunk_size: int) -> Iterator[slice]:
-    return (slice(start, start + chunk_size) for start in range(0, samples, chunk_size))
+def _chunks(tower: Tower, chunk_size: int) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(torch.split(rows, chunk_size) for rows in tower.inputs), strict=True)

@@ -13,6 +13,7 @@ from radapter.data import Reading, open_classification
 from radapter.data.labelled.layouts import LAYOUTS, LayoutSource
 from radapter.data.labelled.source import LabelledSource
 from radapter.errors import ConfigError, DataError, MissingExtraError
+from radapter.runs.evaluator import Evaluator
 
 pytest.importorskip("open_clip")
 
@@ -94,7 +95,6 @@ def test_objectnet_class_may_be_known_to_training_by_one_of_its_names(tmp_path):
 
 
 def test_candidates_reach_the_evaluation(tmp_path, encoder):
-    from radapter.runs.bench import Bench
     from radapter.tasks.classification import ClassificationSuite
 
     names = ("tench", "goldfish", "digital clock", "analog clock")
@@ -107,7 +107,7 @@ def test_candidates_reach_the_evaluation(tmp_path, encoder):
         classnames=names,
         templates=("a {}",),
     )
-    row = Bench(suite, encoder.preprocess).zero_shot(encoder).rows[0]
+    row = Evaluator(suite, encoder).zero_shot(encoder).rows[0]
     assert row.id["objectnet"]["top5"] == 1  # of two classes
     assert row.id["objectnet"]["brier"] <= 2
 

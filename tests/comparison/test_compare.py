@@ -7,9 +7,9 @@ import torch
 from models.small import clip_folder
 
 import radapter
-from radapter.comparison.learning_rates import choose_rate, rate_grids, search_learning_rates
-from radapter.comparison.study import study
-from radapter.comparison.training_store import Trainings
+from radapter.comparison.compare import compare_methods
+from radapter.comparison.learning_rates import choose_learning_rate, choose_rate, rate_grids
+from radapter.comparison.store import RunStore
 from radapter.errors import ConfigError, DivergedError
 from radapter.evaluation import HEADLINES, Measured
 from radapter.methods import METHODS
@@ -60,7 +60,7 @@ def test_two_centres_for_one_training_are_refused():
         rate_grids([METHODS["full"]], 128, centres={"full": 1e-4, "wise-ft": 1e-3})
 
 
-def test_a_part_of_r_adapter_is_searched_around_its_rate_unless_it_has_its_own():
+def test_the_grid_of_a_part_of_r_adapter_is_centred_on_its_rate_unless_it_has_its_own():
     methods = [METHODS["r-adapter:r-4"], METHODS["r-adapter:no-drop"]]
     grids = rate_grids(methods, 128, centres={"r-adapter": 1e-2, "r-adapter:no-drop": 1e-3}, points=1)
     assert grids == {"r-adapter:r-4": (1e-2,), "r-adapter:no-drop": (1e-3,)}
@@ -96,7 +96,7 @@ def test_the_best_rate_at_an_end_of_several_is_at_the_edge(scores, at_edge):
     assert choose_rate(found, TOP1, name="full").at_edge is at_edge
 
 
-def test_a_best_rate_at_the_edge_is_told_and_a_chosen_one_is_not():
+def test_a_best_rate_at_the_edge_is_reported_and_a_chosen_one_is_not():
     found = {
         "full": {1e-4: measured("1110"), 1e-3: measured("1100"), 1e-2: measured("0000")},
         "lora": {1e-4: measured("1100"), 1e-3: measured("1110"), 1e-2: None, 1e-1: measured("0000")},
@@ -121,9 +121,9 @@ def test_a_rate_that_diverges_is_never_chosen():
         choose_rate({0.1: None, 1.0: None}, TOP1, name="full")
 
 
-def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe, load):
+def test_choosing_a_rate_reads_no_test_set(tmp_path: Path, suite, recipe, load):
     class Untouchable:
-        """Pictures that nobody may look at; the leak guard compares content hashes alone."""
+        """Images that must not be read; the leak guard only compares content hashes."""
 
         def image(self, index):
             raise AssertionError("a test set was read")
@@ -132,31 +132,29 @@ def test_a_search_reads_no_test_set(tmp_path: Path, suite, recipe, load):
         return {name: replace(data, pictures=Untouchable()) for name, data in sets.items()}
 
     blind = replace(suite, id_test=blinded(suite.id_test), ood=blinded(suite.ood))
-    trainings = Trainings(tmp_path, load, lambda _: blind, replace(recipe, epochs=1))
-    found = search_learning_rates(trainings, grids={"r-adapter": [1e-3, 1e-2]}, seed=0)[
-        "r-adapter"
-    ].learning_rates
+    store = RunStore(tmp_path, load, lambda _: blind, replace(recipe, epochs=1))
+    found = choose_learning_rate(store, "r-adapter", grid=[1e-3, 1e-2], seed=0).learning_rates
     assert set(found) == {1e-3, 1e-2}
     assert found[1e-3] != found[1e-2]
 
 
-def test_a_search_needs_validation(tmp_path: Path, suite, recipe, load):
-    trainings = Trainings(tmp_path, load, lambda _: replace(suite, id_val=None), recipe)
+def test_choosing_a_rate_needs_validation(tmp_path: Path, suite, recipe, load):
+    store = RunStore(tmp_path, load, lambda _: replace(suite, id_val=None), recipe)
     with pytest.raises(ConfigError, match="id_val"):
-        search_learning_rates(trainings, grids={"full": [1e-3]}, seed=0)
+        choose_learning_rate(store, "full", grid=[1e-3], seed=0)
 
 
-def test_a_rate_that_diverges_loses_and_the_comparison_goes_on(tmp_path: Path, suite, recipe, load, caplog):
+def test_a_comparison_continues_without_a_rate_that_diverges(tmp_path: Path, suite, recipe, load, caplog):
     lines: list[str] = []
 
     def once():
         quick = replace(recipe, epochs=1, max_skipped=1, warmup_steps=0, grad_clip=None)
-        trainings = Trainings(tmp_path, load, lambda _: suite, quick, starting=lines.append)
+        store = RunStore(tmp_path, load, lambda _: suite, quick, starting=lines.append)
         methods = [METHODS["full"], METHODS["uniform-soup"]]
-        return study(methods, trainings, grids={"full": [1e-4, 1e-3, 1e30]}, seeds=[0])
+        return compare_methods(methods, store, grids={"full": [1e-4, 1e-3, 1e30]}, seeds=[0])
 
     found = once()
-    assert found.search["full"].learning_rates[1e30] is None
+    assert found.rates["full"].learning_rates[1e30] is None
     assert found.learning_rates["full"] in (1e-4, 1e-3)
     assert "full diverges at learning rate 1e+30" in caplog.text
     assert found.report().search["full"].learning_rates[1e30] is None
@@ -169,13 +167,13 @@ def test_a_method_that_diverges_at_every_rate_or_at_a_seed_has_no_row_and_the_ot
     tmp_path: Path, suite, recipe, load
 ):
     quick = replace(recipe, epochs=1, max_skipped=1, warmup_steps=0, grad_clip=None)
-    trainings = Trainings(tmp_path, load, lambda _: suite, quick)
+    store = RunStore(tmp_path, load, lambda _: suite, quick)
     grids = {"full": [1e30], "linear-probe": [1e-2], "flyp": [1e-5]}
     methods = [METHODS[name] for name in ("full", "wise-ft", "linear-probe", "flyp")]
-    later = trainings.folder(METHODS["flyp"], (1e-5,), 1)
+    later = store.folder(METHODS["flyp"], (1e-5,), 1)
     later.mkdir(parents=True)
     (later / "diverged.txt").write_text("flyp, learning rate 1e-05, seed 1: not finite.")
-    found = study(methods, trainings, grids=grids, seeds=[0, 1])
+    found = compare_methods(methods, store, grids=grids, seeds=[0, 1])
     assert [[row.method for row in each.rows] for each in found.results] == [
         ["zero-shot", "linear-probe"]
     ] * 2
@@ -184,25 +182,27 @@ def test_a_method_that_diverges_at_every_rate_or_at_a_seed_has_no_row_and_the_ot
     assert "seed 1" in found.diverged["flyp"]
     assert found.report().diverged == found.diverged
     with pytest.raises(DivergedError, match="full diverged"):
-        study(methods[:1], trainings, grids={"full": [1e30]}, seeds=[0])
+        compare_methods(methods[:1], store, grids={"full": [1e30]}, seeds=[0])
 
 
-def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path: Path, suite, recipe, load):
+def test_a_comparison_chooses_rates_on_the_first_seed_and_reports_the_mean_of_all(
+    tmp_path: Path, suite, recipe, load
+):
     lines: list[str] = []
-    trainings = Trainings(
+    store = RunStore(
         tmp_path / "trainings", load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append
     )
     methods = [METHODS["full"], METHODS["wise-ft"]]
-    found = study(methods, trainings, grids={"full": [1e-4, 1e-3]}, seeds=[9, 1])
+    found = compare_methods(methods, store, grids={"full": [1e-4, 1e-3]}, seeds=[9, 1])
     assert (
         len(lines) == 3
     )  # two rates at the first seed, one at the second: wise-ft shares the training of full
     assert [r.seed for r in found.results] == [9, 1]
     assert {r.row("full").learning_rate for r in found.results} == {found.learning_rates["full"]}
-    text = write_study(tmp_path / "out", found.report(), title="A study", command="python run.py")
+    text = write_study(tmp_path / "out", found.report(), title="A comparison", command="python run.py")
     assert "2 seeds, mean" in text
-    chosen = found.search["full"].chosen
-    assert f"**{chosen:g}: {100 * found.search['full'].learning_rates[chosen]['top1']:.1f}**" in text
+    chosen = found.rates["full"].chosen
+    assert f"**{chosen:g}: {100 * found.rates['full'].learning_rates[chosen]['top1']:.1f}**" in text
     assert found.levels is not None
     assert found.levels.resamples == 1000  # from the figures of single images that the trainings keep
     assert all(figure.interval is not None for figure in found.levels.methods["wise-ft"].ood if figure.mean)
@@ -212,8 +212,8 @@ def test_a_study_searches_on_the_first_seed_and_reports_the_mean_of_all(tmp_path
 def test_results_have_the_grid_the_best_and_the_chosen_rate_of_each_training(
     tmp_path: Path, suite, recipe, load
 ):
-    trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
-    found = study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-3]}, seeds=[0])
+    store = RunStore(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
+    found = compare_methods([METHODS["full"]], store, grids={"full": [1e-4, 1e-3]}, seeds=[0])
     found.report().write(tmp_path)
     search = json.loads((tmp_path / "results.json").read_text())["search"]["full"]
     assert set(search["learning_rates"]) == {"0.0001", "0.001"}
@@ -223,23 +223,21 @@ def test_results_have_the_grid_the_best_and_the_chosen_rate_of_each_training(
     assert Results.read(tmp_path) == found.report()
 
 
-def test_a_study_started_again_does_nothing_twice(tmp_path: Path, suite, recipe, load):
+def test_a_comparison_started_again_does_nothing_twice(tmp_path: Path, suite, recipe, load):
     lines: list[str] = []
 
     def once():
-        trainings = Trainings(
-            tmp_path, load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append
-        )
-        return study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-3]}, seeds=[0, 1])
+        store = RunStore(tmp_path, load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append)
+        return compare_methods([METHODS["full"]], store, grids={"full": [1e-4, 1e-3]}, seeds=[0, 1])
 
     first, second = once(), once()
     assert len(lines) == 3  # the chosen training of the search is the first seed's
     assert first == second
 
 
-def test_the_search_s_losers_leave_their_accuracy_and_no_weights(tmp_path: Path, suite, recipe, load):
-    trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
-    found = study([METHODS["full"]], trainings, grids={"full": [1e-4, 1e-2]}, seeds=[0])
+def test_rates_that_were_not_chosen_leave_their_accuracy_and_no_weights(tmp_path: Path, suite, recipe, load):
+    store = RunStore(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
+    found = compare_methods([METHODS["full"]], store, grids={"full": [1e-4, 1e-2]}, seeds=[0])
     (loser,) = {1e-4, 1e-2} - {found.learning_rates["full"]}
     left = {f.name for f in (tmp_path / f"full/seed-0/lr-{loser:g}").iterdir()}
     assert left == {"validation.json", "validation.safetensors", "manifest.json"}
@@ -247,21 +245,21 @@ def test_the_search_s_losers_leave_their_accuracy_and_no_weights(tmp_path: Path,
 
 def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe, load):
     lines: list[str] = []
-    trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append)
+    store = RunStore(tmp_path, load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append)
     methods = [METHODS[name] for name in ("full", "uniform-soup", "greedy-soup")]
-    found = study(methods, trainings, grids={"full": [1e-4, 1e-3]}, seeds=[0, 1])
+    found = compare_methods(methods, store, grids={"full": [1e-4, 1e-3]}, seeds=[0, 1])
     assert len(lines) == 4  # two rates at two seeds, and no more for the soups
-    weights = [trainings.trained(METHODS["full"], rate, 1).classifier.state_dict() for rate in (1e-4, 1e-3)]
-    mixed = trainings.mixed(METHODS["uniform-soup"], (1e-4, 1e-3), 1).classifier.state_dict()
+    weights = [store.trained(METHODS["full"], rate, 1).classifier.state_dict() for rate in (1e-4, 1e-3)]
+    mixed = store.mixed(METHODS["uniform-soup"], (1e-4, 1e-3), 1).classifier.state_dict()
     for name, tensor in mixed.items():
         assert torch.allclose(tensor, (weights[0][name] + weights[1][name]) / 2, atol=1e-6)
     assert found.results[1].row("uniform-soup").selection.split == "id_val"
 
 
 def test_a_soup_of_other_rates_is_another_soup(tmp_path: Path, suite, recipe, load):
-    trainings = Trainings(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
+    store = RunStore(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
     narrow, wide = (
-        trainings.mixed(METHODS["uniform-soup"], rates, 0).classifier.state_dict()
+        store.mixed(METHODS["uniform-soup"], rates, 0).classifier.state_dict()
         for rates in ((1e-4,), (1e-4, 1e-3))
     )
     assert any(not torch.equal(narrow[name], wide[name]) for name in wide)

@@ -7,8 +7,6 @@ checkpoints and evaluation see a plain learner.
 """
 
 import copy
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -20,111 +18,69 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from radapter.adapter import block_names
 from radapter.methods import Learner, trained_parameters
 from radapter.processes import Processes
+from radapter.training.optimization import Optimization
 
 OptimizerState = dict[int, dict[str, Tensor]]
 
 
-class PeakRates(NamedTuple):
-    """The highest learning rates of one training; one schedule scales both.
+def parallelize(
+    learner: Learner, accelerator: Accelerator, processes: Processes, optimization: Optimization
+) -> "ParallelLearner":
+    """Wraps a learner for training over processes, which all call this, with AdamW.
 
-    encoder: of the parameters of the towers. head: of the others, if there are any.
+    The learner is trained in place. Under FSDP it moves to the CPU, and `publish` writes the trained weights to it.
     """
-
-    encoder: float
-    head: float
-
-
-class Spread(Protocol):
-    """The trained model and its optimizer. model: gives a batch's loss. optimizer: moves its parameters."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-
-    def clip(self, limit: float) -> Tensor:
-        """Scales the gradients to this norm at most and returns their norm before, a scalar."""
-
-    def average_gradients(self) -> None:
-        """Averages gradients that each process accumulated by itself."""
-
-    def publish(self) -> None:
-        """Writes the optimizer's result to the learner."""
-
-    def optimizer_state(self) -> OptimizerState:
-        """AdamW's state of whole parameters; every process must call this."""
-
-    def restore(self, optimizer_state: OptimizerState) -> None:
-        """Continues from the learner's current parameters and this state."""
-
-
-def spread_of(
-    learner: Learner,
-    accelerator: Accelerator,
-    processes: Processes,
-    *,
-    rates: PeakRates,
-    weight_decay: float,
-    sharded: bool,
-) -> Spread:
-    """Wraps the learner for training over processes, with AdamW.
-
-    Args:
-        learner: Trained in place. If sharded, it moves to the CPU, and `publish` writes the trained weights to it.
-        accelerator: Device and precision.
-        processes: All of them call this.
-        rates: AdamW's, one group of parameters each.
-        weight_decay: AdamW's, decoupled.
-        sharded: Shards weights, gradients and moments across the processes (FSDP2).
-    """
-    if sharded:
-        return _Sharded(learner, accelerator, processes, rates, weight_decay)
-    return _Replicated(learner, accelerator, rates, weight_decay)
+    if optimization.fsdp:
+        return _Sharded(learner, accelerator, processes, optimization)
+    return _Replicated(learner, accelerator, optimization)
 
 
 class _Replicated:
-    def __init__(
-        self, learner: Learner, accelerator: Accelerator, rates: PeakRates, weight_decay: float
-    ) -> None:
+    """Whole in every process. `model` gives a batch's loss, and `optimizer` moves its parameters."""
+
+    def __init__(self, learner: Learner, accelerator: Accelerator, optimization: Optimization) -> None:
         self._parameters = list(trained_parameters(learner).values())
         self._accelerator = accelerator
-        self._plain = torch.optim.AdamW(_groups(learner, rates), weight_decay=weight_decay)
+        self._plain = _adamw(learner, optimization)
         self.model, self.optimizer = accelerator.prepare(learner, self._plain)
 
     def clip(self, limit: float) -> Tensor:
+        """Scales the gradients to this norm at most and returns their norm before, a scalar."""
         return torch.as_tensor(self._accelerator.clip_grad_norm_(self._parameters, limit))
 
     def average_gradients(self) -> None:
-        if self._accelerator.num_processes > 1:  # DDP averages only the gradients of its own forward
+        """Averages gradients that each process accumulated by itself; DDP averages only those of its own forward."""
+        if self._accelerator.num_processes > 1:
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             averages = self._accelerator.reduce(gradients, reduction="mean")
             for gradient, average in zip(gradients, averages, strict=True):
                 gradient.copy_(average)
 
     def publish(self) -> None:
-        pass  # the optimizer moves the learner's own parameters
+        """Writes the optimizer's result to the learner, whose own parameters it has moved here."""
 
     def optimizer_state(self) -> OptimizerState:
+        """AdamW's state of whole parameters; every process must call this."""
         state: OptimizerState = self._plain.state_dict()["state"]
         return state
 
     def restore(self, optimizer_state: OptimizerState) -> None:
+        """Continues from the learner's current parameters and this state."""
         groups = self._plain.state_dict()["param_groups"]
         self._plain.load_state_dict({"state": optimizer_state, "param_groups": groups})
 
 
 class _Sharded:
+    """As `_Replicated`, with weights, gradients and moments sharded across processes (FSDP2)."""
+
     def __init__(
-        self,
-        learner: Learner,
-        accelerator: Accelerator,
-        processes: Processes,
-        rates: PeakRates,
-        weight_decay: float,
+        self, learner: Learner, accelerator: Accelerator, processes: Processes, optimization: Optimization
     ) -> None:
         self._learner = learner.to("cpu")
         sharded = _sharded(copy.deepcopy(learner), accelerator.device, processes)
         self.model: nn.Module = sharded
         self._parameters = trained_parameters(sharded)
-        self._plain = torch.optim.AdamW(_groups(sharded, rates), weight_decay=weight_decay)
+        self._plain = _adamw(sharded, optimization)
         self.optimizer = accelerator.prepare(self._plain)
 
     def clip(self, limit: float) -> Tensor:
@@ -152,32 +108,40 @@ class _Sharded:
             parameter.copy_(_part_like(own[name], parameter))
         parameters = list(self._parameters.values())
         state = {
-            number: _parts_like(entries, parameters[number]) for number, entries in optimizer_state.items()
+            number: {
+                name: _part_like(value, parameters[number]) if value.ndim else value
+                for name, value in entries.items()
+            }
+            for number, entries in optimizer_state.items()
         }
         groups = self._plain.state_dict()["param_groups"]
         self._plain.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _groups(learner: Learner, rates: PeakRates) -> list[dict[str, Any]]:
+ParallelLearner = _Replicated | _Sharded
+
+
+def _adamw(learner: Learner, optimization: Optimization) -> torch.optim.AdamW:
     # Encoder first, as in `trained_parameters`: checkpoints number the moments in this order.
     trained = list(trained_parameters(learner).values())
     of_encoder = set(learner.encoder.parameters())
     inside = [parameter for parameter in trained if parameter in of_encoder]
     outside = [parameter for parameter in trained if parameter not in of_encoder]
     assert all(ours is theirs for ours, theirs in zip((*inside, *outside), trained, strict=True))
-    return [
-        {"params": parameters, "lr": rate, "peak": rate}
-        for parameters, rate in ((inside, rates.encoder), (outside, rates.head))
+    rate, head_rate = optimization.learning_rate, optimization.head_learning_rate
+    groups = [
+        {"params": parameters, "lr": peak, "peak": peak}
+        for parameters, peak in ((inside, rate), (outside, rate if head_rate is None else head_rate))
         if parameters
     ]
+    return torch.optim.AdamW(groups, weight_decay=optimization.weight_decay)
 
 
 def _sharded(learner: Learner, device: torch.device, processes: Processes) -> Learner:
     mesh = init_device_mesh(device.type, (processes.size,))
     scalars = {parameter for parameter in learner.parameters() if parameter.ndim == 0}
-    assert not any(
-        scalar.requires_grad for scalar in scalars
-    )  # FSDP2 parts no scalar: the logit scale stays whole
+    # FSDP2 does not shard scalars: the logit scale stays whole.
+    assert not any(scalar.requires_grad for scalar in scalars)
     for scalar in scalars:
         scalar.data = scalar.data.to(device)
     for name in block_names(learner.encoder.module):
@@ -188,10 +152,6 @@ def _sharded(learner: Learner, device: torch.device, processes: Processes) -> Le
 
 def _whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def _parts_like(entries: Mapping[str, Tensor], parameter: nn.Parameter) -> dict[str, Tensor]:
-    return {name: _part_like(value, parameter) if value.ndim else value for name, value in entries.items()}
 
 
 def _part_like(whole: Tensor, parameter: nn.Parameter) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radapter.training import cosine_with_warmup
+from radapter.training.optimization import cosine_with_warmup
 
 
 def test_warmup_rises_linearly_to_one():

@@ -1,12 +1,19 @@
-"""Several seeds as one: means and standard deviations."""
+"""Several seeds as one: means and standard deviations, and the robustness of each method.
+
+    effective = OOD mean - OOD mean of standard models with the same ID accuracy
+    relative  = OOD mean - OOD mean of the zero-shot model
+
+Source of the robustness: Taori et al., NeurIPS 2020; `evaluation.robustness` fits the line of standard models.
+"""
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import TypeVar, get_args
 
 from radapter.errors import ConfigError
-from radapter.evaluation import Headline, Metrics, harmonic_mean
-from radapter.runs.results import Figures, Mean, Results, Row, Spread, SweepRow
+from radapter.evaluation import Baseline, Headline, Metrics, harmonic_mean
+from radapter.evaluation.robustness import effective_robustness, relative_robustness
+from radapter.runs.results import Figures, Mean, Results, Robustness, Row, Spread, SweepRow, Value
 from radapter.tasks.suite import TESTED
 
 _OneOf = TypeVar("_OneOf", bound=Figures)
@@ -15,16 +22,9 @@ _OneOf = TypeVar("_OneOf", bound=Figures)
 def over_seeds(results: Sequence[Results]) -> Results:
     """The mean of the same comparison at several seeds.
 
-    Args:
-        results: of one model and the same methods, one per seed.
-
-    Returns:
-        Every figure a mean. `spread` has the standard deviations over seeds of each set's figure of the task and
-        its parts (top-1; rsum and the recalls), and of each mean over sets. Metrics that not every seed has are
-        left out.
-
-    Raises:
-        ConfigError: fewer than two results, or results of different models or methods.
+    `spread` has the standard deviations over seeds of each set's figure of the task and its parts (top-1; rsum and
+    the recalls), and of each mean over sets. Metrics that some seeds lack are left out. Raises ConfigError for fewer
+    than two results, or results of different models or methods.
     """
     if len(results) < 2:
         raise ConfigError(f"a spread needs at least two seeds. Got {len(results)}.")
@@ -39,6 +39,32 @@ def over_seeds(results: Sequence[Results]) -> Results:
             "sweep": [_point(points, first.headline) for points in _common_points(results)],
             "evaluation_seconds": _mean_of_known([r.evaluation_seconds for r in results]),
         }
+    )
+
+
+def robustness(results: Sequence[Results], standard: Baseline) -> dict[str, Robustness]:
+    """Effective and relative robustness of each row, including zero-shot, against a line of standard models.
+
+    Raises ConfigError if there is no OOD set.
+    """
+    found = {}
+    for method in (row.method for row in results[0].rows):
+        effective, relative = zip(*(_robustness(one, method, standard) for one in results), strict=True)
+        found[method] = Robustness(effective=_value(effective), relative=_value(relative))
+    return found
+
+
+def _value(each: Sequence[float]) -> Value:
+    return Value(mean=fmean(each), std=stdev(each) if len(each) > 1 else None)
+
+
+def _robustness(one: Results, method: str, standard: Baseline) -> tuple[float, float]:
+    row, zero_shot = one.row(method), one.row("zero-shot")
+    if row.ood_mean is None or zero_shot.ood_mean is None:
+        raise ConfigError("robustness needs at least one OOD set. Got none. Set data.ood.")
+    return (
+        effective_robustness(standard, id_accuracy=row.id_mean, ood_accuracy=row.ood_mean),
+        relative_robustness(tuned=row.ood_mean, base=zero_shot.ood_mean),
     )
 
 

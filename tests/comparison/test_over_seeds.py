@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from radapter.comparison.summary import over_seeds
+from radapter.comparison.over_seeds import over_seeds
 from radapter.errors import ConfigError
 from radapter.report.table import results_markdown
 from radapter.runs.results import Results, Row, Selection, SweepRow
@@ -59,7 +59,7 @@ def test_a_summary_is_of_the_same_type_as_its_seeds_and_reads_back(tmp_path: Pat
     assert Results.read(tmp_path) == merged
 
 
-def test_a_row_tells_the_alphas_it_stood_at() -> None:
+def test_a_row_has_the_alpha_of_each_seed() -> None:
     merged = over_seeds([_results(0, top1=0.6, alpha=0.5), _results(1, top1=0.8, alpha=0.7)])
     assert merged.rows[2].alphas == [0.5, 0.7]
     assert merged.rows[2].alpha == 0.6

@@ -82,7 +82,8 @@ def resolve(
         DataError: a label is missing or outside the class list, two class names are equal, or `classnames`
             lacks a class that has images.
     """
-    own, rename = source.classnames if classes is None else classes, rename or {}
+    own = source.classnames if classes is None else classes
+    rename = rename or {}
     if own is not None:
         refuse_duplicates(own, f"the class list of '{source.name}'", exactly=True)
     names = _named(source, own, training=None if mapping else classnames)

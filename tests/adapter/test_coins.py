@@ -94,5 +94,5 @@ def test_a_source_with_the_wrong_number_of_coins_is_an_error():
 
     layer = RAdapterLayer(torch.nn.Linear(4, 4), Site("site", "image", "ffn", 4, 0)).train()
     layer.update_layer("default", RAdapterConfig())
-    with use_coins(layer, One()), pytest.raises(ConfigError, match=r"one coin per sample, \(3,\)"):
+    with use_coins(layer, One()), pytest.raises(ConfigError, match=r"one per sample, \(3,\)"):
         layer(torch.randn(3, 4))

@@ -62,11 +62,9 @@ def cosines_of_pairs(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int
 def count_at_least(
     queries: Tensor, items: Tensor, query_of: Tensor, bounds: Tensor, *, tile: int = TILE
 ) -> Tensor:
-    """Counts, for each of P bounds, the items that reach this cosine with one query.
+    """count_p = |{k : queries[query_of[p]] . items[k] >= bounds[p]}|, (P,), int64.
 
-        count_p = |{k : queries[query_of[p]] . items[k] >= bounds[p]}|
-
-    Queries and items have unit norm; `query_of`, (P,), is int64, `bounds`, (P,), float64. `tile` limits memory only.
+    Queries and items have unit norm; `query_of`, (P,), is int64, `bounds`, (P,), float64.
     """
     counts = torch.zeros_like(query_of)
     for start in range(0, len(query_of), tile):

@@ -44,15 +44,19 @@ def classification_metrics(
     """
     logits, labels = restricted(logits, labels, classes)
     ranks = _ranks(logits, labels)
-    optional: Metrics = {}
+    hits, optional = ranks < 1, dict[str, float]()
+    size = torch.bincount(labels, minlength=logits.shape[1])
+    right = torch.bincount(labels[hits], minlength=logits.shape[1])
     if groups is not None:
-        optional["worst_group"] = _worst_group(ranks < 1, groups)
+        if groups.shape != hits.shape:
+            raise ValueError(f"groups must be (N,) = ({len(hits)},). Got {tuple(groups.shape)}.")
+        optional["worst_group"] = min(_share(hits[groups == group]) for group in set(groups.tolist()))
     if zero_shot is not None:
         optional["agreement"] = _share(logits.argmax(1) == zero_shot.to(logits.device))
     return {
-        "top1": _share(ranks < 1),
+        "top1": _share(hits),
         "top5": _share(ranks < min(5, logits.shape[1])),
-        "mean_per_class": _mean_per_class(ranks < 1, labels, logits.shape[1]),
+        "mean_per_class": float((right.double() / size)[size > 0].mean()),
         "macro_f1": macro_f1(logits, labels),
         "ece": expected_calibration_error(logits, labels),
         "nll": negative_log_likelihood(logits, labels),
@@ -168,17 +172,5 @@ def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
     return ((logits > own) | ((logits == own) & before)).sum(1)
 
 
-def _worst_group(hits: Tensor, groups: Tensor) -> float:
-    if groups.shape != hits.shape:
-        raise ValueError(f"groups must be (N,) = ({len(hits)},). Got {tuple(groups.shape)}.")
-    return min(_share(hits[groups == group]) for group in set(groups.tolist()))
-
-
 def _share(hits: Tensor) -> float:
     return float(hits.double().mean())
-
-
-def _mean_per_class(hits: Tensor, labels: Tensor, classes: int) -> float:
-    size = torch.bincount(labels, minlength=classes)
-    right = torch.bincount(labels[hits], minlength=classes)
-    return float((right.double() / size)[size > 0].mean())

@@ -44,10 +44,8 @@ class Baseline:
 
 
 def fit_baseline(accuracies: Sequence[tuple[float, float]]) -> Baseline:
-    """Fits the line by least squares in logits to (in distribution, under shift) of each model, fractions.
-
-    Raises DataError if there are not two accuracies in distribution, or an accuracy is outside [0, 1].
-    """
+    """Fits the line by least squares in logits to (in distribution, under shift) of each model, fractions. Raises
+    DataError if there are not two accuracies in distribution, or an accuracy is outside [0, 1]."""
     id_logits = [_logit(id_accuracy) for id_accuracy, _ in accuracies]
     if len(set(id_logits)) < 2:
         raise DataError(

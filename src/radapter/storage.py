@@ -79,7 +79,7 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
     it back if the process is killed before the second rename. Files get the mode of the user's umask.
 
     Raises RunError if `path` exists and `replace` is False, is a file, or its parent is not writable, and DiskError
-    if the disk is full or read-only. Nothing is written then.
+    if the disk is full or read-only.
     """
     target = Path(path).absolute()
     if os.path.lexists(target) and not (replace and target.is_dir()):

@@ -28,8 +28,7 @@ from torch import Tensor
 
 from radapter.evaluation.retrieval import CUTOFFS, RetrievalRanks
 
-# Absolute: pseudo-values are float32, and one discordant pair is a difference of exactly one error.
-_ROUNDING = 1e-6
+_ROUNDING = 1e-6  # pseudo-values are float32, and one discordant pair is a difference of exactly one error
 
 
 def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:

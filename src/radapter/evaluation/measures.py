@@ -118,9 +118,7 @@ def alpha_sweep(
         progress: As for `sweep`.
     """
     measures = {
-        name: ClassificationMeasure(
-            encoder, head, batches, (classes or {}).get(name), name=name, zero_shot=zero_shot
-        )
+        name: ClassificationMeasure(encoder, head, batches, (classes or {}).get(name), name, zero_shot)
         for name, batches in sets.items()
     }
     return sweep(encoder, at, measures, alphas, progress=progress)

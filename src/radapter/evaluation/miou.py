@@ -53,8 +53,7 @@ def confusion_matrix(
     Returns:
         (C, C + 1), int64, on the CPU: rows the truth, columns the prediction, the last one pixels without a class.
 
-    Raises:
-        ValueError: C is below 1, the shapes differ, or a value is neither a class nor `ignore`.
+    Raises ValueError if C is below 1, the shapes differ, or a value is neither a class nor `ignore`.
     """
     if classes < 1:
         raise ValueError(f"classes must be at least 1. Got {classes}.")
@@ -171,11 +170,8 @@ def seen_unseen_iou(
 
 
 def segmentation_metrics(confusion: Tensor) -> Metrics:
-    """Computes every metric that one confusion matrix gives; errors are those of `class_iou`.
-
-    `miou` is detectron2's, `unlabelled` the share of counted pixels without a class. `classes` (present in the
-    truth) and `pixels` (counted) are int.
-    """
+    """Computes every metric that one confusion matrix gives; errors are those of `class_iou`. `miou` is
+    detectron2's, `unlabelled` the share of counted pixels without a class."""
     _, truth, predicted = marginals(confusion)
     total, accuracy = int(truth.sum()), pixel_accuracy(confusion)
     return {
@@ -212,11 +208,10 @@ def iou_of(hits: Tensor, truth: Tensor, predicted: Tensor, *, convention: Conven
 def boundary_counts(
     prediction: Tensor, truth: Tensor, classes: int, *, ratio: float = RATIO, ignore: int = IGNORE
 ) -> Tensor:
-    """Counts the rim pixels of one image; the counts of a set's images are summed.
+    """Counts the rim pixels of one image, (3, C), int64, on the CPU: of both maps, of the truth, of the prediction.
 
-    Arguments are those of `confusion_matrix`, but both maps are (H, W); `ratio` is d over the image's diagonal.
-    Returns (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction. Raises ValueError if the
-    shapes do not fit, or a value is neither a class nor `ignore`.
+    Arguments and errors are those of `confusion_matrix`, but the maps are (H, W); `ratio` is d over the image's
+    diagonal. The counts of a set's images are summed.
     """
     prediction, truth = checked_labels(prediction, truth, classes, ignore=ignore)
     if truth.ndim != 2:

@@ -158,9 +158,7 @@ def sweep(
     Returns:
         alpha -> set name -> metrics, in the order given.
 
-    Raises:
-        ConfigError: An alpha is outside [0, 1].
-        DataError: A set has no image.
+    Raises ConfigError if an alpha is outside [0, 1], and DataError if a set has no image.
     """
     for alpha in alphas:
         check_alpha(alpha)

@@ -107,7 +107,7 @@ def retrieval_metrics_over_folds(
     image_of_text = _checked_images(image_of_text, images, texts)
     size = images // folds
     found = []
-    for fold, fold_features in enumerate(image_features.split(size)):
+    for fold, fold_features in enumerate(torch.split(image_features, size)):
         here = image_of_text // size == fold
         own_texts, own_images = (
             text_features[here.to(text_features.device)],

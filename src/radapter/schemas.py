@@ -35,7 +35,7 @@ def read_as(file: Path, type_: type[T] | TypeAdapter[T], *, reads: Sequence[int]
         return (type_ if isinstance(type_, TypeAdapter) else TypeAdapter(type_)).validate_python(content)
     except ValidationError as error:
         raise DamagedError(
-            f"'{file}' is damaged: {first_problem(error)}. Copy it again or write it anew."
+            f"'{file}' is damaged: {first_problem(error)}. Copy it again or write it again."
         ) from error
 
 

@@ -109,8 +109,7 @@ def class_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> Te
     """Intersection over union of each class, (C,), float64, in [0, 1]; NaN if a class does not count.
 
     `confusion` is (C, C), int, rows the truth, or (C, C + 1), whose last column counts pixels without a class.
-    Raises ValueError for another shape, negative counts or an unknown convention, and DataError if no pixel is
-    counted.
+    Raises ValueError for another shape, negative counts or an unknown convention, DataError if no pixel is counted.
     """
     return iou_of(*marginals(confusion), convention=convention)
 

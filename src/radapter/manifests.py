@@ -99,7 +99,7 @@ def check(files: Iterator[Checked], record: Path) -> None:
     for found in files:
         if found.state in ("missing", "damaged"):
             raise DamagedError(
-                f"'{found.file}' is {found.state}: {found.reason}. Copy it again or write it anew. If you changed "
+                f"'{found.file}' is {found.state}: {found.reason}. Copy it again or write it again. If you changed "
                 f"it on purpose, remove '{record}'."
             )
 

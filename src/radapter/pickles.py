@@ -18,15 +18,11 @@ Opcode = tuple[str, Any]  # name and argument
 
 
 def is_pickle(file: Path) -> bool:
-    """Whether a file starts as pickles do."""
+    """Whether a file starts with a protocol, or is a whole pickle of protocol 0."""
     with file.open("rb") as stream:
-        if stream.read(1) == pickle.PROTO:
-            return True
+        has_protocol = stream.read(1) == pickle.PROTO
         stream.seek(0)
-        try:
-            return any(opcode.name == "STOP" for opcode, _, _ in pickletools.genops(stream))
-        except Exception:  # text, or protocol 0 cut short
-            return False
+        return has_protocol or _opcodes_of(stream)[-1:] == [("STOP", None)]
 
 
 def tensors_of(file: Path, keys: Sequence[str]) -> str:

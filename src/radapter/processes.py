@@ -1,10 +1,8 @@
 """The processes that run one command together, as `torchrun` or `accelerate launch` started them.
 
-All communication between processes except gradients and features goes through this file: shares of the work, actions
-of the main process alone, and errors. It needs no GPU.
-
-An error inside `together`, `on_main` or `in_turn` is raised in every process, and the main one prints it. Any other
-error ends its own process, and the launcher ends the rest.
+All communication between processes except gradients and features goes through this file and needs no GPU. An error
+inside `together`, `on_main` or `in_turn` is raised in every process, and the main one prints it. Any other error
+ends its own process, and the launcher ends the rest.
 """
 
 import gc

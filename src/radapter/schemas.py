@@ -27,19 +27,15 @@ def check_schema(content: object, file: Path, *, reads: Sequence[int]) -> int:
 
 
 def read_as(file: Path, type_: type[T] | TypeAdapter[T], *, reads: Sequence[int]) -> T:
-    """Reads an existing JSON file as a pydantic model, or through an adapter of another type.
-
-    Raises:
-        RunError: The schema of the file is not one of `reads`.
-        DamagedError: The file is not JSON, or a value does not fit; the message names the first.
-    """
+    """Reads an existing JSON file as a pydantic model, or through an adapter of another type. Raises RunError if its
+    schema is not one of `reads`, and DamagedError if it is not JSON or a value does not fit."""
     content = read_json(file)
     check_schema(content, file, reads=reads)
     try:
         return (type_ if isinstance(type_, TypeAdapter) else TypeAdapter(type_)).validate_python(content)
     except ValidationError as error:
         raise DamagedError(
-            f"'{file}' is damaged: {first_problem(error)}. Copy it again or write it anew."
+            f"'{file}' is damaged: {first_problem(error)}. Copy it again or write it again."
         ) from error
 
 

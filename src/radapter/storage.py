@@ -76,12 +76,10 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
 
     A process killed in the block leaves `path` as it was, and a `.NAME.*.part` beside it. If `replace` is True, an
     existing folder is replaced: it first becomes `.NAME.*.old`, because no rename swaps two folders, and `lock` puts
-    it back if the process is killed before the second rename. Every file gets the mode that the user's umask gives a
-    new file.
+    it back if the process is killed before the second rename. Files get the mode of the user's umask.
 
-    Raises:
-        RunError: `path` exists and `replace` is False, is a file, or its parent is not writable. Nothing is written.
-        DiskError: The disk is full or read-only. Nothing is written.
+    Raises RunError if `path` exists and `replace` is False, is a file, or its parent is not writable, and DiskError
+    if the disk is full or read-only.
     """
     target = Path(path).absolute()
     if os.path.lexists(target) and not (replace and target.is_dir()):
@@ -113,11 +111,8 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Yields a new file beside `path` that takes its place when the block ends without an error.
-
-    A process killed in the block leaves a `.NAME.*.part`. Raises RunError if nothing can be written beside `path`,
-    and DiskError if the disk is full or read-only; the old content stays.
-    """
+    """Yields a new file beside `path` that takes its place when the block ends without an error. Raises RunError if
+    nothing can be written beside `path`, and DiskError if the disk is full or read-only; the old content stays."""
     with _replacing(path) as draft, draft.open("xb") as file:
         yield file
 
@@ -177,9 +172,8 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     The file is safetensors, or a PyTorch file that `torch.load(weights_only=True)` accepts. A dict of tensors under
     one of `STATE_DICTS` is unwrapped; if there are several, the first is read and the choice is logged.
 
-    Raises:
-        ModelError: The file is missing, truncated, or holds something else than named tensors.
-        UnsafeFileError: The file is a pickle of other objects, or TorchScript.
+    Raises ModelError if the file is missing, truncated, or holds something else than named tensors, and
+    UnsafeFileError if it is a pickle of other objects, or TorchScript.
     """
     file = Path(path)
     if not file.is_file():

@@ -68,9 +68,8 @@ def templates(spec: str | Path | Sequence[str]) -> tuple[str, ...]:
     `spec` is "short" (built in), "imagenet" (OpenAI's 80, through open_clip), a text file with one template per
     line, one template, or a list of them.
 
-    Raises:
-        ConfigError: The name is unknown, the file is missing, there is no template, or one has not exactly one "{}".
-        MissingExtraError: "imagenet" without open_clip.
+    Raises ConfigError if the name is unknown, the file is missing, there is no template, or one has not exactly one
+    "{}", and MissingExtraError for "imagenet" without open_clip.
     """
     if spec == "short":
         return SHORT_TEMPLATES
@@ -136,15 +135,10 @@ def class_embeddings(
 
         embedding_c = normalise(1/T sum_t normalise(g(template_t with classname_c)))
 
-    The encoder computes in evaluation mode; equal prompts are encoded once, `batch_size` at a time. Processes take
-    turns with the batches, and all receive the embeddings.
-
-    Returns:
-        Unit norm, (C, E), float32 or wider, on the encoder's device.
-
-    Raises:
-        DataError: There is no class name, or some occur twice.
-        ConfigError: There is no template.
+    They are (C, E), float32 or wider, on the encoder's device. The encoder computes in evaluation mode; equal
+    prompts are encoded once, `batch_size` at a time. Processes take turns with the batches, and all receive the
+    embeddings. Raises DataError if there is no class name, or some occur twice, and ConfigError if there is no
+    template.
     """
     check_classnames(classnames)
     if not templates:

@@ -3,10 +3,8 @@
 A rank counts the scores that reach another score, so one score must not have two values. In a matrix product the
 order of the sum over E depends on the shape, and the last bit with it. This file rounds features to multiples of
 2^-26 and multiplies in float64. Each product and each partial sum is then a multiple of 2^-52 below 2, which float64
-holds exactly: no addition rounds, and every order gives the same sum.
-
-Rounding changes a component by at most 2^-27, and a cosine by at most 2^-26 sqrt(E), in practice by about 2^-27
-because the errors have either sign. That is below float32's step at 1, 2^-24.
+holds exactly, in every order. Rounding changes a cosine by at most 2^-26 sqrt(E), in practice by about 2^-27, below
+float32's step at 1, 2^-24.
 """
 
 from collections.abc import Iterable, Iterator
@@ -62,11 +60,9 @@ def cosines_of_pairs(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int
 def count_at_least(
     queries: Tensor, items: Tensor, query_of: Tensor, bounds: Tensor, *, tile: int = TILE
 ) -> Tensor:
-    """Counts, for each of P bounds, the items that reach this cosine with one query.
+    """count_p = |{k : queries[query_of[p]] . items[k] >= bounds[p]}|, (P,), int64.
 
-        count_p = |{k : queries[query_of[p]] . items[k] >= bounds[p]}|
-
-    Queries and items have unit norm; `query_of`, (P,), is int64, `bounds`, (P,), float64. `tile` limits memory only.
+    Queries and items have unit norm; `query_of`, (P,), is int64, `bounds`, (P,), float64.
     """
     counts = torch.zeros_like(query_of)
     for start in range(0, len(query_of), tile):

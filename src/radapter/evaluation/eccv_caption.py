@@ -74,10 +74,8 @@ def ranked_ids(
     top: int,
     tile: int = TILE,
 ) -> dict[int, list[int]]:
-    """Lists, for each query, the ids of its `top` nearest items, best first.
-
-    Raises ValueError if there is not one id per row, or a query's id occurs twice.
-    """
+    """Lists, for each query, the ids of its `top` nearest items, best first. Raises ValueError if there is not one
+    id per row, or a query's id occurs twice."""
     if len(query_ids) != len(queries) or len(item_ids) != len(items):
         raise ValueError(
             f"there must be one id per row. Got {len(query_ids)} for {len(queries)} queries and {len(item_ids)} "

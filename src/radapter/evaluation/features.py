@@ -20,11 +20,8 @@ from radapter.zeroshot import class_embeddings, device_of, evaluating, unit_text
 def retrieval_features(
     encoder: DualEncoder, image_batches: Iterable[Tensor], captions: Sequence[str], *, batch_size: int = 256
 ) -> tuple[Tensor, Tensor]:
-    """Encodes batches of images (B, 3, H, W), and captions, for `retrieval_ranks`, in evaluation mode.
-
-    Equal captions are encoded once. Returns image features (N, E) and text features (M, E), unit norm, float32 or
-    wider, on the CPU. Raises DataError if there is no image or no caption.
-    """
+    """Encodes batches of images (B, 3, H, W), and captions, in evaluation mode: image features (N, E) and text
+    features (M, E), unit norm, float32 or wider, on the CPU. Raises DataError if there is no image or no caption."""
     return encode_images(encoder, image_batches), encode_texts(encoder, captions, batch_size=batch_size)
 
 

@@ -61,14 +61,12 @@ def oods_at(ids: NDArray[np.float64], oods: NDArray[np.float64], level: float) -
 
 
 def hypervolume(path: Path, reference: Point) -> float:
-    """The area that a path dominates beyond the reference point, as a share of what a perfect model dominates.
+    """The area that a path dominates beyond the reference point (ID, OOD), as a share of a perfect model's.
 
         integral of max(F(x) - reference OOD, 0) over x >= reference ID, / ((1 - reference ID) (1 - reference OOD))
 
-    `reference` is (ID, OOD), each below 1. Raises ConfigError if the path has no point.
-
     Source: Zitzler and Thiele, "Multiobjective optimization using evolutionary algorithms", PPSN 1998 (the size of
-    the space covered), here of a path and not of its points alone.
+    the space covered), here of a path and not of its points alone. Raises ConfigError if the path has no point.
     """
     id_floor, ood_floor = reference
     ends = sorted({id_floor, *(id_ for id_ in _bends(path, ood_floor) if id_ > id_floor)})
@@ -82,11 +80,8 @@ def hypervolume(path: Path, reference: Point) -> float:
 def resampled_means(
     values: NDArray[np.float64], *, number: int, resamples: int = 1000
 ) -> NDArray[np.float64]:
-    """The means of N images drawn with replacement, R times: the paired bootstrap, (N, K) -> (R, K).
-
-    Every column gets the same draws, and so does another call with the same N and `number`, the number of the set;
-    sets of different numbers are drawn independently.
-    """
+    """The means of N images drawn with replacement, R times: the paired bootstrap, (N, K) -> (R, K). All columns and
+    calls with the same N and `number` of the set get the same draws; other numbers are independent."""
     images = len(values)
     generator = np.random.default_rng((_SEED, number))
     block = max(1, _CELLS // images)

@@ -16,10 +16,8 @@ class Headline:
     """How a task's score is read from the metrics of a set: a metric, its label, and its largest value, by which
     it is divided.
 
-    Attributes:
-        tie: A metric whose lower value decides between equal scores.
-        paper_alpha: Alpha in the paper's experiments of this task.
-        parts: Metrics reported set by set beside it, with their spread: its summands, or related ones.
+    `tie` is a metric whose lower value decides between equal scores; `paper_alpha` is alpha in the paper's
+    experiments of this task. `parts` are metrics reported set by set beside the score, with their spread.
     """
 
     metric: str

@@ -28,15 +28,12 @@ from torch import Tensor
 
 from radapter.evaluation.retrieval import CUTOFFS, RetrievalRanks
 
-# Absolute: pseudo-values are float32, and one discordant pair is a difference of exactly one error.
-_ROUNDING = 1e-6
+_ROUNDING = 1e-6  # pseudo-values are float32, and one discordant pair is a difference of exactly one error
 
 
 def miou_pseudo_values(matched: Tensor, truth: Tensor, predicted: Tensor) -> Tensor:
-    """The pseudo-values of mIoU over images, (N,), float64, in detectron2's convention.
-
-    The arguments are the `marginals` of each image, (N, C). Raises ValueError if shapes differ or N is 0.
-    """
+    """The pseudo-values of mIoU (detectron2's convention) over images, (N,), float64, from the `marginals` of each
+    image, (N, C). Raises ValueError if shapes differ or N is 0."""
     counts = (matched, truth, predicted)
     if matched.ndim != 2 or len(matched) == 0 or not matched.shape == truth.shape == predicted.shape:
         shapes = [tuple(each.shape) for each in counts]
@@ -78,8 +75,7 @@ def standard_error(pseudo_values: Tensor) -> float:
 
 
 class Choice(NamedTuple):
-    """The chosen value and its score, the value of the highest score and that score (the smallest of equal values),
-    and the paired standard error of best_score - score."""
+    """The chosen value and its score, the best value and its score, and the paired standard error between them."""
 
     value: float
     score: float
@@ -89,10 +85,8 @@ class Choice(NamedTuple):
 
 
 def paired_standard_error(first: Tensor, second: Tensor) -> float:
-    """The standard error of the difference of two scores on the same images, in the scores' unit; 0 for one image.
-
-    Both are pseudo-values, (N,), in the same order of images. Raises ValueError if the shapes differ.
-    """
+    """The standard error of the difference of two scores from their pseudo-values, (N,), in the same order of
+    images; 0 for one image. Raises ValueError if the shapes differ."""
     if first.ndim != 1 or first.shape != second.shape or not len(first):
         shapes = tuple(first.shape), tuple(second.shape)
         raise ValueError(f"pseudo-values must both be (N,), N at least 1, got {shapes}. Use the same images.")

@@ -118,9 +118,7 @@ def alpha_sweep(
         progress: As for `sweep`.
     """
     measures = {
-        name: ClassificationMeasure(
-            encoder, head, batches, (classes or {}).get(name), name=name, zero_shot=zero_shot
-        )
+        name: ClassificationMeasure(encoder, head, batches, (classes or {}).get(name), name, zero_shot)
         for name, batches in sets.items()
     }
     return sweep(encoder, at, measures, alphas, progress=progress)
@@ -202,10 +200,10 @@ class RetrievalMeasure:
 class SegmentationMeasure:
     """The regions of masked images under a zero-shot head; `sweep` evaluates it.
 
-    Each region is classified, and each pixel gets the class of its regions. Two further metrics separate the errors
-    of the classifier from those of the proposals: mIoU of the true regions under the classifier (`true_masks_miou`),
-    and mIoU of the proposals under a perfect classifier, which gives each class the share of the region's pixels
-    that has it (`true_classes_miou`). `unseen`, (C,), bool, are the classes that training left out.
+    Each region is classified, and each pixel gets the class of its regions. `true_masks_miou` is mIoU of the true
+    regions under the classifier; `true_classes_miou` is mIoU of the proposals under a perfect classifier, which
+    gives each class the share of the region's pixels that has it. `unseen`, (C,), bool, are the classes that
+    training left out.
     """
 
     encoder: DualEncoder
@@ -240,10 +238,9 @@ class SegmentationMeasure:
     ) -> Measured:
         """Returns the metrics of the whole set, and the pseudo-values of miou.
 
-        Beside `segmentation_metrics`: miou_se, its standard error over images; true_masks_miou, true_classes_miou;
-        region_top1, the share of true regions whose class is right; miou_unseen if training left out classes that
-        the set shows, and miou_seen and miou_harmonic if it shows others too; "iou/NAME" of each class that the set
-        shows; n, images; regions, proposals.
+        Beside `segmentation_metrics`: miou_se, its standard error; true_masks_miou, true_classes_miou; region_top1,
+        the share of true regions whose class is right; miou_unseen if training left out classes that the set shows,
+        and miou_seen and miou_harmonic if it shows others too; "iou/NAME" of each class that the set shows; n.
         """
         images = [image for batch in truths for image in batch]
         cells, true = [image.cells for image in images], [image.true for image in images]

@@ -26,7 +26,8 @@ def classification_metrics(
     groups: Tensor | None = None,
     zero_shot: Tensor | None = None,
 ) -> Metrics:
-    """Computes every metric of a classified set.
+    """Computes every metric of a classified set: top1, top5, mean_per_class (top1 of each class that occurs,
+    averaged), macro_f1, ece, nll, brier and n; with groups, worst_group; with zero_shot, agreement.
 
     Args:
         logits: (N, C), float, already multiplied by the logit scale, on which calibration depends.
@@ -35,24 +36,23 @@ def classification_metrics(
         groups: (N,), int, the group of each sample (Sagawa et al., ICLR 2020), or None.
         zero_shot: (N,), int, the zero-shot model's predictions, from `predicted` with the same classes, or None.
 
-    Returns:
-        top1, top5, mean_per_class (top1 of each class that occurs, averaged), macro_f1, ece, nll, brier as floats
-        and n as int; with groups, worst_group; with zero_shot, agreement (the share of equal predictions).
-
-    Raises:
-        ValueError: Shapes do not fit, logits are not finite, or a label is outside the classes.
+    Raises ValueError if shapes do not fit, logits are not finite, or a label is outside the classes.
     """
     logits, labels = restricted(logits, labels, classes)
     ranks = _ranks(logits, labels)
-    optional: Metrics = {}
+    hits, optional = ranks < 1, dict[str, float]()
+    size = torch.bincount(labels, minlength=logits.shape[1])
+    right = torch.bincount(labels[hits], minlength=logits.shape[1])
     if groups is not None:
-        optional["worst_group"] = _worst_group(ranks < 1, groups)
+        if groups.shape != hits.shape:
+            raise ValueError(f"groups must be (N,) = ({len(hits)},). Got {tuple(groups.shape)}.")
+        optional["worst_group"] = min(_share(hits[groups == group]) for group in set(groups.tolist()))
     if zero_shot is not None:
         optional["agreement"] = _share(logits.argmax(1) == zero_shot.to(logits.device))
     return {
-        "top1": _share(ranks < 1),
+        "top1": _share(hits),
         "top5": _share(ranks < min(5, logits.shape[1])),
-        "mean_per_class": _mean_per_class(ranks < 1, labels, logits.shape[1]),
+        "mean_per_class": float((right.double() / size)[size > 0].mean()),
         "macro_f1": macro_f1(logits, labels),
         "ece": expected_calibration_error(logits, labels),
         "nll": negative_log_likelihood(logits, labels),
@@ -125,10 +125,8 @@ def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[
 
     `classes` is (K,), int, distinct (ImageNet-R has 200 of ImageNet's 1,000); None keeps all columns. It is (K, M)
     if a class has up to M columns: the largest of their logits is the class's, as WiSE-FT scores ObjectNet. A row
-    may repeat a column to fill up. Errors are those of `classification_metrics`.
-
-    Returns:
-        (N, K) float32 or wider and (N,) int64.
+    may repeat a column to fill up. Returns (N, K), float32 or wider, and (N,), int64. Errors are those of
+    `classification_metrics`.
     """
     if logits.ndim != 2 or 0 in logits.shape:
         raise ValueError(f"logits must be (N, C) with N and C at least 1. Got {tuple(logits.shape)}.")
@@ -168,17 +166,5 @@ def _ranks(logits: Tensor, labels: Tensor) -> Tensor:
     return ((logits > own) | ((logits == own) & before)).sum(1)
 
 
-def _worst_group(hits: Tensor, groups: Tensor) -> float:
-    if groups.shape != hits.shape:
-        raise ValueError(f"groups must be (N,) = ({len(hits)},). Got {tuple(groups.shape)}.")
-    return min(_share(hits[groups == group]) for group in set(groups.tolist()))
-
-
 def _share(hits: Tensor) -> float:
     return float(hits.double().mean())
-
-
-def _mean_per_class(hits: Tensor, labels: Tensor, classes: int) -> float:
-    size = torch.bincount(labels, minlength=classes)
-    right = torch.bincount(labels[hits], minlength=classes)
-    return float((right.double() / size)[size > 0].mean())

@@ -3,33 +3,21 @@
     IoU_c = n_cc / (sum_j n_cj + sum_i n_ic - n_cc),   n_ij pixels of class i that are predicted as class j
 
 `confusion_matrix` counts the pixels of one image at the resolution of the truth. IoU is formed from the sum over
-images and processes, which is exact; the mean of the images' mIoU differs from it.
+images and processes. A pixel that is given no class is wrong: it stays in its true class's union.
 
-Two conventions, which are not comparable, differ in the classes that `mean_iou` averages over (docs/metrics.md):
-    detectron2  those present in the truth. Source: facebookresearch/detectron2, evaluation/sem_seg_evaluation.py
-                (iou_valid = acc_valid and union > 0).
+Two conventions, which are not comparable, differ in the classes that `mean_iou` averages over; docs/metrics.md has
+their sources:
+    detectron2  those present in the truth.
     ovseg       those present in the truth or in the prediction: a class that is predicted but absent counts as 0.
-                Source: `GeneralizedSemSegEvaluator`, the evaluator of SimBaseline (zsseg), OVSeg and works after
-                them (the sum of iou[acc_valid] over the number of iou_valid, pos_gt + pos_pred > 0).
-
-A pixel that is given no class is wrong: it stays in its true class's union. detectron2 would drop it from the truth,
-so that abstaining raises the score.
 
 Boundary IoU is the IoU of the rims of masks, in which large objects weigh no more than small ones:
 
     Boundary IoU(G, P) = |(G_d n G) n (P_d n P)| / |(G_d n G) u (P_d n P)|
 
 Source: Cheng et al., "Boundary IoU: Improving object-centric image segmentation evaluation", CVPR 2021, and its
-code, bowenc0221/boundary-iou-api.
-
-G_d n G are the pixels of a mask within d of its outline, d = 2 % of the image's diagonal, at least 1 pixel.
-Distance is the larger of the two offsets, as in d erosions by a 3 x 3 square. The edge of the image belongs to the
-outline, and so does the border to ignored pixels, which are not counted themselves. detectron2 erodes the label
-map instead of each class's mask, which gives different values.
-
-A pixel lies on the rim of its class's mask exactly where two neighbours in the square of 2 d + 1 pixels around it
-differ, or the square leaves the image. Summed tables count such pairs in a time that depends neither on d nor on the
-number of classes.
+code, bowenc0221/boundary-iou-api. G_d n G are the pixels of a mask within d of its outline, d = 2 % of the image's
+diagonal, at least 1 pixel. Distance is the larger of the two offsets, as in d erosions by a 3 x 3 square. The edge
+of the image belongs to the outline, and so does the border to ignored pixels, which are not counted themselves.
 """
 
 import math
@@ -65,8 +53,7 @@ def confusion_matrix(
     Returns:
         (C, C + 1), int64, on the CPU: rows the truth, columns the prediction, the last one pixels without a class.
 
-    Raises:
-        ValueError: C is below 1, the shapes differ, or a value is neither a class nor `ignore`.
+    Raises ValueError if C is below 1, the shapes differ, or a value is neither a class nor `ignore`.
     """
     if classes < 1:
         raise ValueError(f"classes must be at least 1. Got {classes}.")
@@ -91,7 +78,19 @@ def checked_labels(
             f"prediction must have the truth's shape, {tuple(truth.shape)}. Got {tuple(prediction.shape)}. Resize "
             "scores to the original size before taking the argmax."
         )
-    return _checked(prediction, classes, ignore, "prediction"), _checked(truth, classes, ignore, "truth")
+    checked = []
+    for what, labels in (("prediction", prediction), ("truth", truth)):
+        if labels.is_floating_point() or labels.is_complex():
+            raise ValueError(f"{what} must hold class indices, integers. Got {labels.dtype}.")
+        labels = labels.long()  # else a uint8 255 equals -1
+        strange = ((labels < 0) | (labels >= classes)) & (labels != ignore)
+        if strange.any():
+            raise ValueError(
+                f"{what} must hold classes in [0, {classes - 1}] or {ignore}. {int(strange.sum())} pixels do not, "
+                f"such as {int(labels[strange][0])}."
+            )
+        checked.append(labels)
+    return checked[0], checked[1]
 
 
 def marginals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -110,8 +109,7 @@ def class_iou(confusion: Tensor, *, convention: Convention = "detectron2") -> Te
     """Intersection over union of each class, (C,), float64, in [0, 1]; NaN if a class does not count.
 
     `confusion` is (C, C), int, rows the truth, or (C, C + 1), whose last column counts pixels without a class.
-    Raises ValueError for another shape, negative counts or an unknown convention, and DataError if no pixel is
-    counted.
+    Raises ValueError for another shape, negative counts or an unknown convention, DataError if no pixel is counted.
     """
     return iou_of(*marginals(confusion), convention=convention)
 
@@ -148,13 +146,10 @@ def pixel_accuracy(confusion: Tensor) -> float:
 def seen_unseen_iou(
     confusion: Tensor, seen: Collection[int], *, convention: Convention = "detectron2"
 ) -> Metrics:
-    """mIoU of the classes that training saw, by their indices, of the others, and the harmonic mean of the two.
+    """miou_seen of the classes that training saw, by their indices, miou_unseen of the others, and miou_harmonic.
 
-    Returns miou_seen, miou_unseen, miou_harmonic. All classes compete in one matrix: a pixel of an unseen class that
-    is predicted as a seen one costs both. Errors are those of `class_iou`; ValueError if an index is no class, and
-    DataError if no seen or no unseen class counts.
-
-    Source: Xian et al., CVPR 2019 (SPNet), generalised zero-shot segmentation.
+    Errors are those of `class_iou`; ValueError if an index is no class, and DataError if no seen or no unseen class
+    counts. Source: Xian et al., CVPR 2019 (SPNet), generalised zero-shot segmentation.
     """
     iou = class_iou(confusion, convention=convention)
     outside = [index for index in seen if not 0 <= index < len(iou)]
@@ -174,11 +169,8 @@ def seen_unseen_iou(
 
 
 def segmentation_metrics(confusion: Tensor) -> Metrics:
-    """Computes every metric that one confusion matrix gives; errors are those of `class_iou`.
-
-    `miou` is detectron2's, `unlabelled` the share of counted pixels without a class. `classes` (present in the
-    truth) and `pixels` (counted) are int.
-    """
+    """Computes every metric that one confusion matrix gives; errors are those of `class_iou`. `miou` is
+    detectron2's, `unlabelled` the share of counted pixels without a class."""
     _, truth, predicted = marginals(confusion)
     total, accuracy = int(truth.sum()), pixel_accuracy(confusion)
     return {
@@ -215,11 +207,10 @@ def iou_of(hits: Tensor, truth: Tensor, predicted: Tensor, *, convention: Conven
 def boundary_counts(
     prediction: Tensor, truth: Tensor, classes: int, *, ratio: float = RATIO, ignore: int = IGNORE
 ) -> Tensor:
-    """Counts the rim pixels of one image; the counts of a set's images are summed.
+    """Counts the rim pixels of one image, (3, C), int64, on the CPU: of both maps, of the truth, of the prediction.
 
-    Arguments are those of `confusion_matrix`, but both maps are (H, W); `ratio` is d over the image's diagonal.
-    Returns (3, C), int64, on the CPU: rim pixels of both, of the truth, of the prediction. Raises ValueError if the
-    shapes do not fit, or a value is neither a class nor `ignore`.
+    Arguments and errors are those of `confusion_matrix`, but the maps are (H, W); `ratio` is d over the image's
+    diagonal. The counts of a set's images are summed.
     """
     prediction, truth = checked_labels(prediction, truth, classes, ignore=ignore)
     if truth.ndim != 2:
@@ -251,26 +242,17 @@ def rim_width(height: int, width: int, *, ratio: float = RATIO) -> int:
 
 
 def is_rim(labels: Tensor, distance: int) -> Tensor:
-    """Which pixels of a label map lie within `distance` of another label or of the image's edge; (H, W) -> bool."""
+    """Which pixels of a label map lie within `distance` of another label or of the image's edge; (H, W) -> bool.
+
+    They are those around which two neighbours in a square differ. Summed tables count such pairs in a time that
+    depends neither on the distance nor on the number of classes.
+    """
     outside = int(labels.min()) - 1 if labels.numel() else 0  # a label of its own
     padded = F.pad(labels.long(), [distance] * 4, value=outside)
     side = 2 * distance + 1
     across = _in_boxes(padded[:, 1:] != padded[:, :-1], side, side - 1)
     down = _in_boxes(padded[1:] != padded[:-1], side - 1, side)
     return across + down > 0
-
-
-def _checked(labels: Tensor, classes: int, ignore: int, what: str) -> Tensor:
-    if labels.is_floating_point() or labels.is_complex():
-        raise ValueError(f"{what} must hold class indices, integers. Got {labels.dtype}.")
-    labels = labels.long()  # else a uint8 255 equals -1
-    strange = ((labels < 0) | (labels >= classes)) & (labels != ignore)
-    if strange.any():
-        raise ValueError(
-            f"{what} must hold classes in [0, {classes - 1}] or {ignore}. {int(strange.sum())} pixels do not, "
-            f"such as {int(labels[strange][0])}."
-        )
-    return labels
 
 
 def _in_boxes(marks: Tensor, height: int, width: int) -> Tensor:

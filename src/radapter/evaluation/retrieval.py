@@ -54,10 +54,9 @@ def retrieval_ranks(
         image_to_text_n = 1 + |{m not of image n : x_n . y_m >= max over its own captions}|
     Scores are those of `cosines`: equal to the last bit in every tile.
     """
-    check_pairable(image_features, text_features, tile)
     image_of_text = _checked_images(image_of_text, len(image_features), len(text_features))
     pairs = torch.stack((image_of_text, torch.arange(len(image_of_text), device=image_of_text.device)), 1)
-    return _ranks(image_features, text_features, pairs.to(text_features.device), tile=tile)
+    return retrieval_ranks_of_groups(image_features, text_features, pairs, tile=tile)
 
 
 def retrieval_ranks_of_groups(
@@ -70,7 +69,10 @@ def retrieval_ranks_of_groups(
     If every text has one right image, these are the ranks of `retrieval_ranks`.
     """
     pairs = _checked_positives(image_features, text_features, positives, tile)
-    return _ranks(image_features, text_features, pairs, tile=tile)
+    return RetrievalRanks(
+        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
+        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
+    )
 
 
 def retrieval_metrics(ranks: RetrievalRanks) -> Metrics:
@@ -95,11 +97,8 @@ def retrieval_metrics(ranks: RetrievalRanks) -> Metrics:
 def retrieval_metrics_over_folds(
     image_features: Tensor, text_features: Tensor, image_of_text: Tensor, *, folds: int = 5, tile: int = TILE
 ) -> Metrics:
-    """Averages `retrieval_metrics` over folds of consecutive images, each with its own captions alone.
-
-    With the 5,000 COCO test images in Karpathy's order and `folds=5` this is COCO-1K. `folds` must divide N; `n` and
-    `texts` count all folds together.
-    """
+    """Averages `retrieval_metrics` over folds of consecutive images, each with its own captions alone; `n` and
+    `texts` count all. With the 5,000 COCO test images in Karpathy's order and `folds=5` this is COCO-1K."""
     images, texts = len(image_features), len(text_features)
     if folds < 1 or images % folds:
         raise ValueError(
@@ -108,15 +107,13 @@ def retrieval_metrics_over_folds(
     image_of_text = _checked_images(image_of_text, images, texts)
     size = images // folds
     found = []
-    for start in range(0, images, size):
-        texts_here = (image_of_text >= start) & (image_of_text < start + size)
-        ranks = retrieval_ranks(
-            image_features[start : start + size],
-            text_features[texts_here.to(text_features.device)],
-            image_of_text[texts_here] - start,
-            tile=tile,
+    for fold, fold_features in enumerate(torch.split(image_features, size)):
+        here = image_of_text // size == fold
+        own_texts, own_images = (
+            text_features[here.to(text_features.device)],
+            image_of_text[here] - fold * size,
         )
-        found.append(retrieval_metrics(ranks))
+        found.append(retrieval_metrics(retrieval_ranks(fold_features, own_texts, own_images, tile=tile)))
     means = {name: fmean(metrics[name] for metrics in found) for name in found[0]}
     return means | {"n": images, "texts": texts}
 
@@ -161,13 +158,6 @@ def check_pairable(image_features: Tensor, text_features: Tensor, tile: int) -> 
             f"{tuple(image_features.shape)} on {image_features.device} and {tuple(text_features.shape)} on "
             f"{text_features.device}."
         )
-
-
-def _ranks(image_features: Tensor, text_features: Tensor, pairs: Tensor, *, tile: int) -> RetrievalRanks:
-    return RetrievalRanks(
-        text_to_image=_ranks_of_best(text_features, image_features, pairs.flip(1), tile=tile),
-        image_to_text=_ranks_of_best(image_features, text_features, pairs, tile=tile),
-    )
 
 
 def _ranks_of_best(queries: Tensor, items: Tensor, pairs: Tensor, *, tile: int) -> Tensor:

@@ -1,15 +1,12 @@
 """Effective and relative robustness: is a model better under shift than its accuracy alone explains?
 
 Source: Taori et al., "Measuring robustness to natural distribution shifts in image classification", NeurIPS 2020.
-
 Over standard models, accuracy under shift follows accuracy in distribution, linearly in logits:
 
-    beta(id) = expit(slope logit(id) + intercept),  logit(a) = ln(a / (1 - a))
+    beta(id) = expit(slope logit(id) + intercept),  logit(a) = ln(a / (1 - a)), a clipped to [CLIP, 1 - CLIP]
 
     effective robustness = ood - beta(id)           above the line of the standard models
     relative robustness = ood_tuned - ood_base      gained under shift by an intervention
-
-The logit of 0 or 1 is infinite, so accuracies are moved into [CLIP, 1 - CLIP] before it is taken.
 """
 
 import csv
@@ -44,10 +41,8 @@ class Baseline:
 
 
 def fit_baseline(accuracies: Sequence[tuple[float, float]]) -> Baseline:
-    """Fits the line by least squares in logits to (in distribution, under shift) of each model, fractions.
-
-    Raises DataError if there are not two accuracies in distribution, or an accuracy is outside [0, 1].
-    """
+    """Fits the line by least squares in logits to (in distribution, under shift) of each model, fractions. Raises
+    DataError if there are not two accuracies in distribution, or an accuracy is outside [0, 1]."""
     id_logits = [_logit(id_accuracy) for id_accuracy, _ in accuracies]
     if len(set(id_logits)) < 2:
         raise DataError(

@@ -45,11 +45,8 @@ class Measured(NamedTuple):
 
 
 class Measure(Protocol):
-    """How one set of a task is measured; `ClassificationMeasure` is an example.
-
-    With several processes, `batches` is this process's share. Measures that share the callable `prepare` share its
-    result.
-    """
+    """How one set of a task is measured. `batches` is this process's share; measures that share the callable
+    `prepare` share its result."""
 
     @property
     def batches(self) -> Iterable[Any]:
@@ -77,11 +74,8 @@ class Measure(Protocol):
 
 @final
 class Interpolation:
-    """Moves a module between its original and its tuned weights, in place.
-
-    Both map names of the module's parameters and buffers to tensors. Raises ValueError if the names differ, are not
-    in the module, or a shape does not fit.
-    """
+    """Moves a module between its original and its tuned weights, in place; both map names of its parameters and
+    buffers to tensors. Raises ValueError if the names differ, are not in the module, or a shape does not fit."""
 
     def __init__(
         self, module: nn.Module, original: Mapping[str, Tensor], tuned: Mapping[str, Tensor]
@@ -118,9 +112,8 @@ class Interpolation:
     def at(self, alpha: float) -> Iterator[None]:
         """Gives the module the weights at `alpha` while the block runs, and restores it bitwise.
 
-        At 0 and 1 the weights are copied, not computed. Between them the sum is in float32 or wider. Integer tensors
-        (a count of batches seen) have the tuned value at every alpha but 0. Raises ConfigError if alpha is outside
-        [0, 1].
+        At 0 and 1 the weights are copied; between them the sum is in float32 or wider. Integer tensors have the
+        tuned value at every alpha but 0. Raises ConfigError if alpha is outside [0, 1].
         """
         check_alpha(alpha)
         live = {name: tensor.detach() for name, tensor in _tensors(self.module).items() if name in self._ends}
@@ -148,8 +141,8 @@ def sweep(
 ) -> dict[float, dict[str, Metrics]]:
     """Computes the metrics of every set at every alpha.
 
-    Each set is read once. Its decoded images are held up to `CACHE_MIB` and are observed at every alpha before
-    the next are read, so that the weights move once per alpha and block, not once per batch.
+    Each set is read once. Blocks of up to `CACHE_MIB` of decoded images are observed at every alpha before the next
+    are read, so that the weights move once per alpha and block.
 
     Args:
         model: The model that the measures observe; its mode and weights are restored.
@@ -165,9 +158,7 @@ def sweep(
     Returns:
         alpha -> set name -> metrics, in the order given.
 
-    Raises:
-        ConfigError: An alpha is outside [0, 1].
-        DataError: A set has no image.
+    Raises ConfigError if an alpha is outside [0, 1], and DataError if a set has no image.
     """
     for alpha in alphas:
         check_alpha(alpha)
@@ -217,17 +208,11 @@ def measured(
     processes: Processes = ALONE,
 ) -> Measured:
     """Measures one set at the model's current weights, as `sweep` does. Raises DataError if there is no image."""
-    values: dict[tuple[float, str], Tensor] = {}
+    kept: dict[tuple[float, str], Tensor] = {}
     found = sweep(
-        model,
-        lambda _: nullcontext(),
-        {name: measure},
-        (1.0,),
-        pseudo_values=values,
-        progress=progress,
-        processes=processes,
+        model, nullcontext, {name: measure}, [1.0], pseudo_values=kept, progress=progress, processes=processes
     )
-    return Measured(found[1.0][name], values[1.0, name])
+    return Measured(found[1.0][name], kept[1.0, name])
 
 
 def _blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:

@@ -2,8 +2,7 @@
 
 Every curve starts at the zero-shot model (alpha 0, the star) and ends at the fine-tuned one (alpha 1). Up and to
 the right is better. Dotted lines are the fixed ID levels of the table. A second panel shows transfer sets if there
-are any. Names are in a column at the right, beside the curves' ends; colours are Okabe and Ito's, which colour-blind
-readers can distinguish, and every method has a marker of its own.
+are any. Colours are Okabe and Ito's, which colour-blind readers can distinguish.
 """
 
 import os
@@ -47,10 +46,8 @@ _OTHER_STYLES = list(zip(_OTHER_COLOURS, "ph<>Xd8", strict=True))
 
 
 def draw(results: Results, path: str | os.PathLike[str]) -> Path:
-    """Draws the frontier into a file of a kind that matplotlib writes (png, pdf, svg), and returns its path.
-
-    The folder must exist. Raises ValueError if there are no OOD sets.
-    """
+    """Draws the frontier into a file of a kind that matplotlib writes (png, pdf, svg), and returns its path. Raises
+    ValueError if there are no OOD sets."""
     frontier_figure(results).savefig(path)
     return Path(path)
 
@@ -151,12 +148,9 @@ def _far_below(rows: Sequence[Row]) -> list[Row]:
     zero_shot = next((row for row in rows if row.method == "zero-shot"), None)
     if zero_shot is None:
         return []
-    moved = {row.method: np.subtract(_place(row), _place(zero_shot)) for row in rows if row is not zero_shot}
-    others = [abs(move) for move in moved.values() if move.max() >= 0]
-    if not others:
-        return []
-    reach = np.max(others, axis=0)
-    return [row for row in rows if row is not zero_shot and (moved[row.method] < -reach).all()]
+    moved = [(row, np.subtract(_place(row), _place(zero_shot))) for row in rows if row is not zero_shot]
+    others = [abs(move) for _, move in moved if move.max() >= 0]
+    return [row for row, move in moved if others and (move < -np.max(others, axis=0)).all()]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -228,8 +222,7 @@ def _place_panels(figure: Figure, labels: Sequence[Sequence[_Label]]) -> None:
 def _write(axes: Axes, labels: Sequence[_Label]) -> None:
     """Writes names in a column at the right, in the order of their heights, with a thin line to each."""
     bottom, top = axes.get_ylim()
-    # the distance of two labels, as a share of the axes
-    step = 1.5 * _NAME_SIZE / 72 / (0.79 * SIZE_INCHES[1])
+    step = 1.5 * _NAME_SIZE / 72 / (0.79 * SIZE_INCHES[1])  # of two labels, as a share of the axes
     order = sorted(labels, key=lambda label: label.y)
     heights = _spread([(label.y - bottom) / (top - bottom) for label in order], step)
     line = {

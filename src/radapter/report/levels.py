@@ -79,9 +79,7 @@ def differences_markdown(results: Results) -> str:
 
 def level_headers(levels: Levels) -> list[tuple[str, int | None]]:
     """The header and number of each level, and lastly those of the hypervolume, whose number is None."""
-    headers: list[tuple[str, int | None]] = [
-        (f"OOD at ID {100 * level:.1f}", number) for number, level in enumerate(levels.id)
-    ]
+    headers = ((f"OOD at ID {100 * level:.1f}", number) for number, level in enumerate(levels.id))
     return [*headers, (_HYPERVOLUME, None)]
 
 

@@ -21,11 +21,8 @@ def sets_tables(
 ) -> list[Group]:
     """Shows every set under its own name, with its number of images in the last row.
 
-    Args:
-        results: Of one seed or of several.
-        metric: Any of the task's `METRICS`; None for the task's score, with lines for `BESIDE` and `SHARED`.
-        roles: Whether headers name the roles of the sets.
-        width: Columns of the terminal. Sets that do not fit go into further tables. None keeps one table.
+    `metric` is any of the task's `METRICS`; None is the task's score, with lines for `BESIDE` and `SHARED`. `roles`
+    adds the roles of the sets to their headers. Sets beyond the terminal's `width` go into further tables.
     """
     sets = [(role, name) for role in _ROLES for name in results.sets(role)]
     headers = [f"{name} ({_ROLES[role]})" if roles else name for role, name in sets]

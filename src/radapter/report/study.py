@@ -23,8 +23,7 @@ _SPECIAL = str.maketrans({"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r
 
 
 def write_study(folder: Path, results: Results, *, title: str, command: str) -> str:
-    """Writes the files into `folder`, which is made if absent, and returns the Markdown page, which has the title
-    and the command that made it."""
+    """Writes the files into `folder` and returns the Markdown page, which has the title and the command."""
     parts = [f"# {title}", f"    {command}", levels_markdown(results), differences_markdown(results)]
     parts += [results_markdown(results), details_markdown(results), *kept_zero_shot(results)]
     parts += [robustness_markdown(results, results.standard_models)] if results.standard_models else []
@@ -42,10 +41,10 @@ def write_study(folder: Path, results: Results, *, title: str, command: str) -> 
 
 def robustness_markdown(results: Results, standard: Baseline) -> str:
     """Effective and relative robustness of every row, in points, with the spread over seeds."""
-    found = {row.method: row.robustness for row in results.rows if row.robustness is not None}
     lines = [
-        [name, *(cell(each, sign=True).text for each in (of.effective, of.relative))]
-        for name, of in found.items()
+        [row.method, *(cell(value, sign=True).text for value in (of.effective, of.relative))]
+        for row in results.rows
+        if (of := row.robustness) is not None
     ]
     return (
         f"Robustness after Taori et al. 2020, in points. Effective: OOD mean above that of {standard.models} "

@@ -19,8 +19,8 @@ from radapter.tasks.suite import TESTED, Role
 
 
 class GridLine(NamedTuple):
-    """One line of the table: the text of each column, the columns in which no other method is better, and whether it
-    is shown for comparison at another alpha than its row's, where it does not compete."""
+    """The text of each column, the columns in which no other method is better, and whether the line is beside its
+    row, at another alpha, where it does not compete."""
 
     cells: tuple[str, ...]
     best: frozenset[int]
@@ -39,11 +39,8 @@ _HEAD = ("Method", "Alpha", "Trained")
 
 
 def grid(results: Results, *, metric: str | None = None) -> Grid:
-    """Returns the text of each cell.
-
-    A row has more lines at the alphas of `points_beside`. `metric` is any of the task's `METRICS`; None is the
-    task's score.
-    """
+    """Returns the text of each cell of `metric`, any of the task's `METRICS`; None is the task's score. A row has
+    more lines at the alphas of `points_beside`."""
     metric = metric or results.headline.metric
     (summary, more), costs = _columns(results, metric), _costs(results)
     columns = [*summary, *more]
@@ -152,9 +149,8 @@ def results_markdown(results: Results, *, metric: str | None = None) -> str:
 
     rule = f"| {'-' * widths[0]} | " + " | ".join("-" * (width - 1) + ":" for width in widths[1:]) + " |"
     table = "\n".join([drawn(whole.headers), rule, *map(drawn, body)])
-    title = _title(results, metric)
-    italics = "".join(f" In italics: {words}." for words in _beside_words(results, whole))
-    return f"{title}\n\n{table}\n\n{caption(results)}{italics} {kept_note(results)}\n"
+    notes = [caption(results), *(f"In italics: {words}." for words in _beside_words(results, whole))]
+    return f"{_title(results, metric)}\n\n{table}\n\n{' '.join(notes)} {kept_note(results)}\n"
 
 
 def caption(results: Results, *, spread: bool = True) -> str:

@@ -10,14 +10,13 @@ from torch import nn
 from radapter.adapter import block_names, find_sites
 from radapter.adapter.selection import select_sites
 from radapter.config import CommonConfig, differences, load_stored
-from radapter.config.building import absent_folder
 from radapter.errors import ConfigError, ModelError, RunError
 from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, groups_of, trained_towers
 from radapter.models import DualEncoder
 from radapter.runs.directory import CONFIG
 from radapter.runs.fine_tuning import check_epochs, check_loss, loss_of
 from radapter.runs.tracking import check_tracking
-from radapter.storage import check_writable
+from radapter.storage import check_writable, is_lock_or_draft
 from radapter.tasks.recipe import Recipe
 from radapter.training import check_precision
 
@@ -185,6 +184,11 @@ def check_text_tower(encoder: DualEncoder) -> None:
             f"model must have a text tower: it reads captions and class names. '{encoder.name}' has none. Give a "
             "CLIP-like model."
         )
+
+
+def absent_folder(path: Path) -> bool:
+    """Whether `path` is free: absent, or a folder with only a lock and drafts."""
+    return not path.exists() or (path.is_dir() and all(map(is_lock_or_draft, path.iterdir())))
 
 
 def check_run_folder(config: CommonConfig, *, resume: bool) -> bool:

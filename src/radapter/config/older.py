@@ -1,4 +1,4 @@
-"""Keys that run.yaml had until schema 1: a user's file is told the new ones, a run directory's is read with them."""
+"""Keys of run.yaml in schema 1: an error names the new ones for a user's file; a run directory's file is read."""
 
 from collections.abc import Mapping
 from typing import Any

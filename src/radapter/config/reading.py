@@ -11,23 +11,17 @@ import yaml
 from pydantic import ValidationError
 
 from radapter.config.bounded_yaml import ConfigLoader
-from radapter.config.classification import RunConfig
 from radapter.config.older import moved, renewed
 from radapter.config.one_source import written_out
 from radapter.config.problems import describe
-from radapter.config.retrieval import RetrievalRunConfig
 from radapter.config.schema import CommonConfig
-from radapter.config.segmentation import SegmentationRunConfig
 from radapter.data.source import Location
 from radapter.errors import ConfigError, did_you_mean
 from radapter.given_files import read_text
 from radapter.schemas import check_schema
+from radapter.task_list import OfEachTask
 
-TASKS: dict[str, type[CommonConfig]] = {
-    "classification": RunConfig,
-    "retrieval": RetrievalRunConfig,
-    "segmentation": SegmentationRunConfig,
-}
+TASKS: Mapping[str, type[CommonConfig]] = OfEachTask("config")
 """The schema of each task."""
 SCHEMA = 2
 """Of config.yaml in a run folder; a file that does not say it has the first."""
@@ -82,18 +76,16 @@ def _checked(
     settings.setdefault("out", str(Path("runs") / file.stem))
 
     def locate(location: Location) -> str:
-        """The override that set the key, else its line, else the line of the section that lacks it."""
-        for end in range(len(location), 0, -1):
-            if location[:end] in origins:
-                return origins[location[:end]]
-            if location[:end] in lines:
-                return f"{file}:{lines[location[:end]]}: "
-        return f"{file}: "
+        """The override that set the key or its section, else its line, else that of the section that lacks it."""
+        sections = [location[:end] for end in range(len(location), 0, -1)]
+        named = [origins[section] for section in sections if section in origins]
+        named += [f"{file}:{lines[section]}: " for section in sections if section in lines]
+        return named[0] if named else f"{file}: "
 
     schema = _schema(settings.get("task", "classification"), locate(("task",)))
     if isinstance(settings.get("data"), dict):
         try:
-            settings["data"] = written_out(settings["data"], settings.get("task", "classification"), schema)
+            settings["data"] = written_out(settings["data"], schema)
         except ConfigError as error:
             raise ConfigError(f"{locate(('data',))}{error}") from error
     old = moved(settings) if "adapter" in settings else {}

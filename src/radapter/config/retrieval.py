@@ -1,10 +1,13 @@
-"""The keys of run.yaml that retrieval alone has: images with captions of their own."""
+"""Retrieval in run.yaml: its keys, and the suite that they describe."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, ClassVar, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 
+from radapter.config.building import check_stream, tested_sets
 from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.schema import (
     METHOD,
@@ -16,9 +19,18 @@ from radapter.config.schema import (
     TrainConfig,
 )
 from radapter.config.sources import CorruptedCopy, NamedPairSources, PairTrainSources, ShiftedPairSource
-from radapter.data.pairs.kinds import PAIRS, PairDataSource
+from radapter.data import PairSet, open_pairs
+from radapter.data.pairs.equivalence import warn_if_large
+from radapter.data.pairs.kinds import PAIRS, PairDataSource, pair_source
+from radapter.data.pairs.long_captions import long_captions
+from radapter.data.pairs.pair_set import joined
+from radapter.data.shards.stream import ShardStream, StreamSource, open_pair_stream
 from radapter.data.source import Source
+from radapter.errors import ConfigError
 from radapter.methods import RETRIEVAL
+from radapter.models import DualEncoder
+from radapter.tasks.retrieval import RetrievalSuite
+from radapter.tasks.suite import ROLES
 
 
 class RetrievalDataConfig(CommonData):
@@ -81,3 +93,78 @@ class RetrievalRunConfig(CommonConfig):
                 f"train.batch_size={-(-size // per_group) * per_group}."
             )
         return self
+
+
+def retrieval_suite(config: RetrievalRunConfig, encoder: DualEncoder) -> RetrievalSuite:
+    """Open the sets, and warn of captions that the encoder's context cuts."""
+    data, join = config.data, config.data.join_captions
+    read = partial(open_pairs, reading=config.reading, join=join)
+    train: PairSet | ShardStream
+    if any(isinstance(source, StreamSource) for source in data.train):
+        train = _pair_stream(config)
+    elif len(data.train) == 1:
+        train = read(data.train[0], name="train")
+    else:
+        train = joined([read(spec) for spec in data.train], name="train", join=join)
+        if join:
+            warn_if_large(train.figures, train.name)
+    if isinstance(train, PairSet):
+        _check_batches(train, config.train)
+    suite = RetrievalSuite(
+        train=train, **tested_sets(data, read, pair_source), per_group=config.train.per_group
+    )
+    report_long_captions(suite, encoder)
+    return suite
+
+
+def report_long_captions(suite: RetrievalSuite, encoder: DualEncoder) -> None:
+    """Warn of captions that the text tower's context cuts, once for sets with the same captions.
+
+    Only the first captions of a stream are read.
+    """
+    names: dict[tuple[str, ...], dict[str, None]] = {}
+    if isinstance(suite.train, ShardStream):
+        names[suite.train.first_captions()] = {f"{suite.train.name}, its first captions": None}
+    elif suite.train is not None:
+        names[suite.train.captions] = {suite.train.name: None}
+    for data in suite.sets(*ROLES).values():
+        names.setdefault(data.captions, {})[data.name] = None
+    for captions, of in names.items():
+        long_captions(captions, encoder, name=", ".join(of))
+
+
+def _pair_stream(config: RetrievalRunConfig) -> ShardStream:
+    data, per_group = config.data, config.train.per_group
+    if len(data.train) > 1:
+        raise ConfigError(
+            f"data.train must hold a stream alone. Got {len(data.train)} sources. Write them into one folder: "
+            "radapter shards '[SOURCE, SOURCE]' --to DIR."
+        )
+    (source,) = data.train
+    assert isinstance(source, StreamSource)
+    train = open_pair_stream(source, join=data.join_captions, name="train", reading=config.reading)
+    if per_group is not None and per_group > train.most_captions:
+        raise ConfigError(
+            f"train.per_group must be at most {train.most_captions} for a stream, the captions of the image that "
+            f"has most. Got {per_group}. Give fewer."
+        )
+    check_stream(train, images=config.train.batch_size // (per_group or 1))
+    return train
+
+
+def _check_batches(train: PairSet, settings: RetrievalTrainConfig) -> None:
+    if settings.per_group is None:
+        return
+    sizes = torch.unique(train.samples().targets, return_counts=True)[1]
+    classes, largest = len(sizes), int(sizes.max())
+    if settings.per_group > largest:
+        raise ConfigError(
+            f"train.per_group must be at most {largest}, the pairs of the largest target class of "
+            f"'{train.name}'. Got {settings.per_group}. Give fewer, or images with more captions."
+        )
+    if settings.batch_size > classes * settings.per_group:
+        raise ConfigError(
+            f"train.batch_size must be at most {classes * settings.per_group}, train.per_group pairs of each of the "
+            f"{classes} target classes of '{train.name}'. Got {settings.batch_size}. Give a smaller one, or "
+            "more data."
+        )

@@ -1,8 +1,7 @@
-"""Every key that run.yaml has whatever its task, its type, its range and its default.
+"""The keys of run.yaml that all tasks have: their types, ranges and defaults.
 
-A task adds its data and what it alone has: classification.py, retrieval.py, segmentation.py. docs/configuration.md
-tells the same to users; a test holds the two together. A range is written once, here: the sentence an error gives is
-read from the annotation (problems.py).
+A task adds its data and its own keys: classification.py, retrieval.py, segmentation.py. docs/configuration.md lists
+the same keys; a test compares the two. Error messages read ranges from these annotations (problems.py).
 """
 
 import os
@@ -25,6 +24,7 @@ from pydantic import (
 
 from radapter.config.methods import DEFAULT_METHOD, MethodOf, NamedSettings
 from radapter.config.sources import CorruptedCopy
+from radapter.data.dividing import divided
 from radapter.data.paths import PATH, PATH_OR_NAME, with_absolute_paths
 from radapter.data.source import Reading, Source
 from radapter.errors import did_you_mean
@@ -60,21 +60,18 @@ SELECT_BY = "figure on data.id_val that learning rate, epoch and alpha are chose
 
 
 class Section(BaseModel):
-    """Keys that are checked strictly and never changed."""
+    """Keys that are checked strictly and cannot be assigned."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_serializer(mode="wrap")
     def _with_absolute_paths(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As stored: a run can be used from every folder, not only from the one that it was started in."""
+        """A stored run can be used from any folder."""
         return with_absolute_paths(dump(self), type(self).model_fields)
 
 
 class CommonData(Section):
-    """What every task trains on, selects on and reports on; each task says what a source is.
-
-    source_kinds: the kinds of source.
-    """
+    """The data sets; each task has its own kinds of source."""
 
     source_kinds: ClassVar[Sequence[type[Source]]] = ()
 
@@ -88,6 +85,11 @@ class CommonData(Section):
     max_bad: float = Field(
         default=Reading.max_bad, ge=0, le=1, description="share of corrupt images above which a run fails"
     )
+
+    @classmethod
+    def divided(cls, source: dict[str, Any]) -> dict[str, Any]:
+        """Return `train`, `id_val` and `id_test` of one source that `data` names for all three."""
+        return divided(source)
 
     @field_validator("ood", "transfer", mode="before", check_fields=False)
     @classmethod
@@ -105,7 +107,7 @@ class CommonData(Section):
 
 
 class SelectConfig(Section):
-    """What is chosen on data.id_val, and by which figure; each task has its own figure."""
+    """What is chosen on data.id_val, and by which figure."""
 
     alpha: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
         default="auto",
@@ -196,7 +198,7 @@ class TrainConfig(Section):
     )
     fsdp: bool = Field(
         default=Recipe.fsdp,
-        description="whether the weights are parted among the processes while they are trained (FSDP2), for towers "
+        description="whether the weights are sharded across processes while they are trained (FSDP2), for towers "
         "that do not fit one device; the result is the same",
     )
     gradient_checkpointing: bool = Field(
@@ -212,7 +214,7 @@ class TrainConfig(Section):
 
 
 TRAIN_KEYS = tuple(key.name for key in fields(Recipe) if key.name in TrainConfig.model_fields)
-"""The keys of `train` that are settings of a recipe under the same name."""
+"""The keys of `train` that are settings of a recipe with the same name."""
 
 
 class CompareConfig(Section):
@@ -251,10 +253,10 @@ class EvaluationConfig(Section):
 
 
 class CommonConfig(Section):
-    """A whole run.yaml, but for what its task alone says."""
+    """A whole run.yaml; each task adds its own keys."""
 
     methods: ClassVar[MethodOf]
-    task: Literal["classification", "retrieval", "segmentation"]
+    task: str
     model: Annotated[str, PATH_OR_NAME] = Field(
         description="world:tiny, a local folder, hf:ID, open_clip:ARCH, open_clip:ARCH/WEIGHTS or "
         "open_clip:hf-hub:ID"
@@ -279,7 +281,7 @@ class CommonConfig(Section):
 
     @property
     def reading(self) -> Reading:
-        """How the data sets are read."""
+        """Return how the data sets are read."""
         return Reading(self.data.max_pixels, self.data.max_bad, self.allow_download)
 
     @model_validator(mode="after")

@@ -1,18 +1,46 @@
-"""The keys of run.yaml that segmentation alone has: regions to train on, masked images, how regions are cut."""
+"""Segmentation in run.yaml: its keys, and the suite that they describe."""
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from radapter.config.building import tested_sets
 from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, Section, SelectConfig
 from radapter.config.sources import CorruptedCopy, NamedMaskSources, ShiftedMaskSource
-from radapter.data.masks.kinds import MASKS, MaskDataSource
-from radapter.data.paths import PATH_OR_NAME
-from radapter.data.region_sources import RegionDataSource
-from radapter.data.source import Source
+from radapter.data import MinedRegions, open_masks, open_pairs
+from radapter.data.dividing import divided
+from radapter.data.masks.kinds import MASKS, MaskDataSource, mask_source
+from radapter.data.paths import PATH_OR_NAME, place
+from radapter.data.region_sources import FromMasksSource, MinedSource, MineSource, RegionDataSource
+from radapter.data.source import Source, written
+from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import SEGMENTATION
+from radapter.models import DualEncoder, fingerprint
+from radapter.processes import join
+from radapter.progress import counting
+from radapter.segmentation import FelzenszwalbProposer, region_crops
+from radapter.segmentation.crops import CropStyle
+from radapter.segmentation.mining import (
+    Floors,
+    RegionFolder,
+    RegionMatcher,
+    VocabularyNouns,
+    measured_floors,
+    mine_pairs,
+    named_nouns,
+    readable_nouns,
+    vocabulary,
+)
+from radapter.segmentation.mining.regions import TEMPLATE
+from radapter.segmentation.training_regions import Frame, MaskRegions, RegionSet
+from radapter.storage import check_writable
+from radapter.tasks.segmentation import SegmentationSuite
+from radapter.zeroshot import name_key, templates
 
 
 class SegmentationDataConfig(CommonData):
@@ -41,6 +69,17 @@ class SegmentationDataConfig(CommonData):
         description="prompts of nouns and class names: short, imagenet, a text file with one a line, or a list; "
         "each with one {}",
     )
+
+    @classmethod
+    def divided(cls, source: dict[str, Any]) -> dict[str, Any]:
+        """Return the three sets; the training set is the regions of its masks."""
+        if "layout" in source and source.get("split") is None:
+            raise ConfigError(
+                "data.layout is one source for all sets. Give data.split, the split to cut by content, or give "
+                "data.train, data.id_val and data.id_test a layout with a split each."
+            )
+        sets = divided(source)
+        return {**sets, "train": {"from_masks": sets["train"]}}
 
 
 class RegionsConfig(Section):
@@ -87,3 +126,109 @@ class SegmentationRunConfig(CommonConfig):
     select: SegmentationSelect = Field(default=SegmentationSelect(), description=SELECT)
     data: SegmentationDataConfig = Field(description="the data sets")
     regions: RegionsConfig = Field(default=RegionsConfig(), description="the regions of tested images")
+
+
+def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> SegmentationSuite:
+    """Open the regions to train on, mined first if that is asked for, and the masked images to test on.
+
+    Raises:
+        InputError: a source, a noun or a template is missing or wrong.
+    """
+    data = config.data
+    regions = _training_regions(config, encoder)
+    unseen = _nouns_among(regions, data.unseen)
+    return SegmentationSuite(
+        train=regions,
+        **tested_sets(data, partial(open_masks, reading=config.reading), mask_source),
+        templates=templates(data.templates),
+        **region_settings(config.regions, encoder),
+        unseen=unseen,
+    )
+
+
+def region_settings(regions: RegionsConfig, encoder: DualEncoder) -> dict[str, Any]:
+    """Return the fields of a `SegmentationSuite` that find and cut regions."""
+    style = CropStyle(expand=regions.expand, square=regions.square, ovseg_compat=regions.ovseg_compat)
+    return {
+        "proposer": proposer_of(regions),
+        "crop": partial(
+            region_crops,
+            size=encoder.image_size,
+            mean=encoder.image_mean,
+            std=encoder.image_std,
+            style=style,
+        ),
+        "frame": frame_of(regions),
+    }
+
+
+def proposer_of(regions: RegionsConfig) -> FelzenszwalbProposer:
+    """Return what finds the regions of a tested image."""
+    return FelzenszwalbProposer(
+        scales=regions.scales,
+        sigma=regions.sigma,
+        min_size=regions.min_size,
+        max_overlap=regions.max_overlap,
+        max_regions=regions.max_regions,
+    )
+
+
+def frame_of(regions: RegionsConfig) -> Frame:
+    """Return the frame of trained regions, which is that of tested ones."""
+    return Frame(expand=regions.expand, square=regions.square)
+
+
+def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> RegionSet:
+    source = config.data.train
+    if isinstance(source, MinedSource):
+        return source.read(config.reading)
+    if isinstance(source, FromMasksSource):
+        masks = open_masks(source.from_masks, name="train", reading=config.reading)
+        return MaskRegions(masks, min_pixels=source.min_pixels)
+    assert isinstance(source, MineSource)
+    folder = place(source.to)
+    join().on_main(lambda: _mine(config, source, encoder, folder))
+    return MinedRegions(folder, name="train", max_pixels=config.data.max_pixels)
+
+
+def _mine(config: SegmentationRunConfig, source: MineSource, encoder: DualEncoder, folder: Path) -> None:
+    """Mine the pairs that are not in the folder yet; regions are found as in tested images."""
+    data = config.data
+    check_writable(folder)
+    finder = VocabularyNouns(vocabulary(source.nouns))
+    with counting() as bar:
+        reading = replace(config.reading, progress=bar("hashing"))
+        pairs = open_pairs(source.mine, name="train", reading=reading, join=False)
+        named = readable_nouns(named_nouns(pairs, finder), encoder, TEMPLATE)
+        matcher = RegionMatcher(encoder, proposer_of(config.regions), named.nouns, min_area=source.min_area)
+        floors = _floors(source, lambda: measured_floors(pairs, named, matcher, progress=bar("floors")))
+        about = {
+            "source": written(source.mine),
+            "model": fingerprint(encoder),
+            "proposer": config.regions.model_dump(),
+            "template": TEMPLATE,
+            "min_area": source.min_area,
+        }
+        to = RegionFolder(folder, about, max_bad=data.max_bad, progress=bar("mining"))
+        mine_pairs(pairs, named, matcher, to, floors=floors)
+
+
+def _floors(source: MineSource, measure: Callable[[], Floors]) -> Floors:
+    if source.floor != "auto" and source.margin != "auto":
+        return Floors(source.floor, source.margin)
+    measured = measure()
+    return Floors(
+        measured.score if source.floor == "auto" else source.floor,
+        measured.margin if source.margin == "auto" else source.margin,
+    )
+
+
+def _nouns_among(regions: RegionSet, unseen: Sequence[str]) -> tuple[str, ...]:
+    """The nouns of data.unseen, spelt as in the regions."""
+    spelling = {name_key(noun): noun for noun in regions.nouns}
+    for noun in unseen:
+        if name_key(noun) not in spelling:
+            raise ConfigError(
+                f"data.unseen must hold nouns of data.train. Got '{noun}'.{did_you_mean(noun, regions.nouns)}"
+            )
+    return tuple(spelling[name_key(noun)] for noun in unseen)

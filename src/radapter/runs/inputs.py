@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from radapter.data.splits import fingerprint
 from radapter.errors import RunError
-from radapter.tasks.suite import ROLES, Suite
 from radapter.schemas import read_as
 from radapter.storage import write_json
+from radapter.tasks.suite import ROLES, Suite
 
 INPUTS = "inputs.json"
 _SCHEMA = 1
@@ -85,6 +85,7 @@ def inputs_of(suite: Suite, base: str) -> Inputs:
         suite: all its sets are read.
         base: fingerprint of the base model.
     """
+    assert suite.train is not None
     sets = {"train": suite.train, **{"/".join(key): data for key, data in suite.sets(*ROLES).items()}}
     return Inputs(
         base_model=base,

@@ -166,13 +166,14 @@ class SweepRow(Figures):
         method: str,
         alpha: float,
         *,
-        headline: Headline = HEADLINES["classification"],
+        headline: Headline | None = None,
         id_val: Metrics | None,
         id: dict[str, Metrics],
         ood: dict[str, Metrics],
         transfer: dict[str, Metrics] | None = None,
     ) -> Self:
-        """Fills in the means."""
+        """Fills in the means; None is the headline of classification."""
+        headline = headline or HEADLINES["classification"]
         id_mean = headline.mean(id)
         kept = headline.mean(transfer) if transfer else None
         return cls(

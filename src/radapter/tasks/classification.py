@@ -1,9 +1,9 @@
-"""Classification: captions are class names in templates, a head classifies, top-1 counts."""
+"""Classification: images are trained with captions of their class, a head classifies, top-1 accuracy counts."""
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 from torch import Tensor
 
@@ -23,12 +23,7 @@ from radapter.zeroshot import Classifier, LinearHead
 @final
 @dataclass(frozen=True)
 class TransferSet:
-    """A test set with classes of its own: novel ones, or another task's.
-
-    Attributes:
-        data: its images; its class names are the head's.
-        templates: prompts with one "{}" each.
-    """
+    """A test set with classes of its own, and templates with one "{}" each for their zero-shot head."""
 
     data: ClassificationSet
     templates: tuple[str, ...]
@@ -40,17 +35,15 @@ class ClassificationSuite:
     """Training, validation and test sets with one list of classes, and test sets with others.
 
     Attributes:
-        train: in-distribution images to train on.
-        id_val: in-distribution images that select alpha; None where nothing is selected.
-        id_test: in-distribution test sets, by name.
-        ood: shifted test sets, by name; may be empty.
-        classnames: what the labels of every set index, transfer sets aside.
+        train: images to train on; None if the suite is only evaluated.
+        id_val: images that select alpha; None if nothing is selected.
+        classnames: the labels of every set but the transfer sets index them.
         templates: prompts with one "{}" each.
-        transfer: test sets with other classes, by name; a zero-shot head of their own classifies them.
-        texts: what the text tower said of class names, while it stays the same.
+        transfer: test sets with other classes, by name.
+        texts: text embeddings of class names, kept while the text tower stays the same.
     """
 
-    train: ClassificationSet | ShardStream
+    train: ClassificationSet | ShardStream | None
     id_val: ClassificationSet | None
     id_test: Mapping[str, ClassificationSet]
     ood: Mapping[str, ClassificationSet]
@@ -58,22 +51,22 @@ class ClassificationSuite:
     templates: tuple[str, ...]
     transfer: Mapping[str, TransferSet] = field(default_factory=dict)
     texts: KeptTexts = field(default_factory=KeptTexts, repr=False, compare=False)
-    task: ClassVar[Literal["classification"]] = "classification"
+    task: ClassVar[str] = "classification"
     loader: ClassVar[type[EvalLoader]] = EvalLoader
 
     def sets(self, *roles: str) -> dict[tuple[str, str], ClassificationSet]:
-        """(role, name) -> the sets of these roles."""
+        """Return (role, name) -> the sets of these roles."""
         found = sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
         if "transfer" in roles:
             found |= {("transfer", name): other.data for name, other in self.transfer.items()}
         return found
 
     def sealed(self) -> "ClassificationSuite":
-        """The same suite whose test sets cannot be read."""
+        """Return the suite without readable test sets."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"), transfer=Sealed("transfer"))
 
     def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
-        """The zero-shot head."""
+        """Return the zero-shot head."""
         return self._zero_shot(encoder, self.classnames, self.templates, processes)
 
     def _zero_shot(
@@ -91,15 +84,15 @@ class ClassificationSuite:
         memory: Memory | None,
         processes: Processes = ALONE,
     ) -> tuple[Loader, ClassCaptions]:
-        """Images, shuffled, and the captions of their classes."""
+        """Return shuffled images and the captions of their classes."""
+        train = self.train
+        assert train is not None
         loader: Loader
-        if isinstance(self.train, ShardStream):
-            loader = stream_loader(
-                self.train, encoder, recipe, task=self.task, seed=seed, processes=processes
-            )
+        if isinstance(train, ShardStream):
+            loader = stream_loader(train, encoder, recipe, flip=True, seed=seed, processes=processes)
         else:
             loader = train_loader(
-                self.train, encoder, recipe, task=self.task, seed=seed, memory=memory, processes=processes
+                train, encoder, recipe, flip=True, seed=seed, memory=memory, processes=processes
             )
         return loader, ClassCaptions(self.classnames, self.templates, encoder.tokenize, seed=seed)
 
@@ -110,7 +103,7 @@ class ClassificationSuite:
         zero_shot: MutableMapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
     ) -> dict[str, ClassificationMeasure]:
-        """Sets of the training classes share a head; each transfer set has a zero-shot head of its own."""
+        """Sets of the training classes share a head; each transfer set has its own zero-shot head."""
         encoder = classifier.encoder
         own = partial(self.head, encoder, processes)
         trained = classifier.head
@@ -137,5 +130,5 @@ class ClassificationSuite:
         return {f"{role}/{name}": measure(role, name) for role, name in loaders}
 
     def about(self) -> dict[str, Any]:
-        """Class names and templates."""
+        """Return class names and templates."""
         return {"classnames": list(self.classnames), "templates": list(self.templates)}

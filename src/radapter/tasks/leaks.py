@@ -1,4 +1,4 @@
-"""The leak guard: no picture that selects or is reported is trained on, and none that is reported selects."""
+"""The leak guard: no image of a validation or test set is trained on, and no image of a test set selects."""
 
 import torch
 from torch import Tensor
@@ -9,16 +9,16 @@ from radapter.tasks.suite import ROLES, Suite, TestedSet
 
 
 def check_disjoint(suite: Suite) -> None:
-    """Compares what the pictures hold, not what they are called; a scene of the world is known by its draw.
+    """Compare images by their content hashes; scenes of the world are compared by the numbers they are drawn from.
 
     Raises:
-        DataError: a set shares pictures with the training set, or a test set with ID validation; how many, and the
-            first three.
+        DataError: a set shares images with the training set, or a test set with ID validation.
     """
     tested = suite.sets(*ROLES)
     for (_, name), data in tested.items():
-        rule = "no image of a validation or test set may be trained on"
-        _refuse_shared(rule, name, data, f"'{suite.train.name}'", suite.train.keys)
+        if suite.train is not None:
+            rule = "no image of a validation or test set may be trained on"
+            _refuse_shared(rule, name, data, f"'{suite.train.name}'", suite.train.keys)
     for (role, name), data in tested.items():
         if suite.id_val is not None and role != "id_val":
             rule = "no image of a test set may select learning rate, epoch or alpha"
@@ -26,7 +26,6 @@ def check_disjoint(suite: Suite) -> None:
 
 
 def _refuse_shared(rule: str, name: str, data: TestedSet, other: str, keys: Tensor) -> None:
-    """Raises where images of a tested set are also in another, which has these keys."""
     found = torch.isin(data.keys, keys) & (data.keys != UNREADABLE)
     shared = found.nonzero().flatten().tolist()
     if shared:

@@ -1,13 +1,13 @@
 """Open-vocabulary segmentation: regions with nouns are trained on, whole images are segmented, mIoU counts.
 
-Training sees crops: the caption is the noun in a template, the target the noun, so that regions of one noun are
-positives of each other. Evaluation sees images: every proposal is classified among the class names of its set.
+Training reads crops. The caption is the noun in a template and the target is the noun, so regions of one noun are
+positives of each other. Evaluation reads images: every proposal is classified among the class names of its set.
 """
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from radapter.segmentation.prompted import with_masks
 from radapter.segmentation.region_loader import Crop, RegionLoader
 from radapter.segmentation.training_regions import TIGHT, Frame, RegionSet, SquareRegions
 from radapter.tasks.recipe import Recipe
-from radapter.tasks.suite import EvaluationBatches, Sealed, sets_of_roles, train_loader
+from radapter.tasks.suite import EvaluationBatches, Sealed, no_head, sets_of_roles, train_loader
 from radapter.training import ClassCaptions
 from radapter.zeroshot import Classifier, LinearHead
 
@@ -33,19 +33,17 @@ class SegmentationSuite:
     """Regions to train on; validation and test sets of masked images.
 
     Attributes:
-        train: regions with a noun each; of a suite that is only evaluated, any set.
-        id_val: what selects; None where nothing is selected.
-        id_test: in-distribution test sets, by name.
-        ood: shifted test sets, by name; may be empty.
+        train: regions with a noun each; None if the suite is only evaluated.
+        id_val: images that select alpha; None if nothing is selected.
         templates: prompts with one "{}" each, of nouns in training and of class names in evaluation.
         proposer: finds the regions of a test image.
         crop: cuts them out for the tower.
-        frame: of trained regions, as `crop` frames tested ones.
-        unseen: nouns whose regions are not trained on, and whose IoU is reported apart.
+        frame: frames trained regions as `crop` frames tested ones.
+        unseen: nouns whose regions are not trained on; their IoU is reported separately.
         masks: whether pixels carry the region's mask as a fourth channel, for a `PromptedEncoder`; see `prompted`.
     """
 
-    train: RegionSet | PairedMaskDataset
+    train: RegionSet | None
     id_val: PairedMaskDataset | None
     id_test: Mapping[str, PairedMaskDataset]
     ood: Mapping[str, PairedMaskDataset]
@@ -55,23 +53,23 @@ class SegmentationSuite:
     frame: Frame = TIGHT
     unseen: tuple[str, ...] = ()
     masks: bool = False
-    task: ClassVar[Literal["segmentation"]] = "segmentation"
+    task: ClassVar[str] = "segmentation"
 
     def sets(self, *roles: str) -> dict[tuple[str, str], PairedMaskDataset]:
-        """(role, name) -> the sets of these roles."""
+        """Return (role, name) -> the sets of these roles."""
         return sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
 
     def sealed(self) -> "SegmentationSuite":
-        """The same suite whose test sets cannot be read."""
+        """Return the suite without readable test sets."""
         return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
 
     def prompted(self) -> "SegmentationSuite":
-        """The same suite for a `PromptedEncoder`."""
+        """Return the suite for a `PromptedEncoder`."""
         return replace(self, crop=with_masks(self.crop), masks=True)
 
     def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
-        """A head of no classes: none is trained; each test set has classes of its own."""
-        return LinearHead(next(encoder.parameters()).new_zeros(0, encoder.embed_dim))
+        """Return a head of no classes: each test set has its own."""
+        return no_head(encoder)
 
     def training(
         self,
@@ -82,8 +80,8 @@ class SegmentationSuite:
         memory: Memory | None,
         processes: Processes = ALONE,
     ) -> tuple[TrainLoader, ClassCaptions]:
-        """Regions, shuffled, and the captions of their nouns."""
-        assert not isinstance(self.train, PairedMaskDataset)
+        """Return shuffled regions and the captions of their nouns."""
+        assert self.train is not None
         regions = SquareRegions(
             self.train,
             size=encoder.image_size,
@@ -93,9 +91,9 @@ class SegmentationSuite:
             without=self.unseen,
         )
         loader = train_loader(
-            regions, encoder, recipe, task=self.task, seed=seed, memory=memory, processes=processes
+            regions, encoder, recipe, flip=True, seed=seed, memory=memory, processes=processes
         )
-        nouns = [names_of(noun)[0] for noun in self.train.nouns]  # of synonyms the first
+        nouns = [names_of(noun)[0] for noun in self.train.nouns]  # the first of several synonyms
         return loader, ClassCaptions(nouns, self.templates, encoder.tokenize, seed=seed)
 
     def loader(
@@ -109,7 +107,7 @@ class SegmentationSuite:
         memory: Memory | None,
         processes: Processes = ALONE,
     ) -> RegionLoader:
-        """The regions of a set; `crop` prepares them, so `preprocess` and `workers`, which decode, have no say."""
+        """Return the regions of a set. `crop` prepares them, so `preprocess` and `workers` are ignored."""
         return RegionLoader(
             data,
             self.proposer,
@@ -127,8 +125,10 @@ class SegmentationSuite:
         zero_shot: MutableMapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
     ) -> dict[str, SegmentationMeasure]:
-        """Sets with the same class names share a zero-shot head, which each process makes for itself; what zero-shot
-        predicts is not kept."""
+        """Sets with the same class names share a zero-shot head, which each process computes for itself.
+
+        Zero-shot predictions are not kept.
+        """
         found: dict[str, SegmentationMeasure] = {}
         heads: dict[tuple[str, ...], Callable[[], LinearHead]] = {}
         for (role, name), loader in loaders.items():
@@ -142,8 +142,8 @@ class SegmentationSuite:
         return found
 
     def about(self) -> dict[str, Any]:
-        """Templates, nouns and what was left out of them."""
-        assert not isinstance(self.train, PairedMaskDataset)
+        """Return templates, nouns and those that were left out."""
+        assert self.train is not None
         return {
             "templates": list(self.templates),
             "nouns": list(self.train.nouns),
@@ -152,5 +152,4 @@ class SegmentationSuite:
 
 
 def _head(encoder: DualEncoder, classnames: tuple[str, ...], templates: tuple[str, ...]) -> LinearHead:
-    """The zero-shot head; a class with synonyms is their mean."""
     return LinearHead.zero_shot(class_head(encoder, classnames, templates).embeddings, encoder.logit_scale)

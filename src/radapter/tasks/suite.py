@@ -1,7 +1,4 @@
-"""The data of one experiment and what its task makes of them: training batches, evaluation, the figure that counts.
-
-A task is a suite: `ClassificationSuite` and its siblings stand in files of their own.
-"""
+"""The protocol of a task's suite, its data sets and what the task makes of them, and helpers that suites share."""
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Literal, NoReturn, Protocol, Self, TypeVar, final
@@ -13,7 +10,7 @@ from radapter.data.loading import BatchSampler, KnownSet, Loader
 from radapter.data.shards.stream import ShardStream
 from radapter.data.shards.stream_loader import StreamLoader
 from radapter.errors import LeakError
-from radapter.evaluation import Measure, TaskName
+from radapter.evaluation import Measure
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.tasks.recipe import Recipe
@@ -22,7 +19,7 @@ from radapter.zeroshot import Classifier, LinearHead
 
 
 class TestedSet(Protocol):
-    """N images that select or are reported; what else is known of them is their task's."""
+    """A validation or test set of N images."""
 
     @property
     def keys(self) -> Tensor:
@@ -30,17 +27,17 @@ class TestedSet(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of images and what is known of them: equal for equal sets."""
+        """SHA-256 of the images and their labels, captions or masks."""
 
     def __len__(self) -> int:
         """N."""
 
     def where(self, index: int) -> str:
-        """What messages call an image."""
+        """The name of an image in messages."""
 
 
 class EvaluationBatches(Protocol):
-    """A tested set in batches, once a pass; its `Measure` reads them. `EvalLoader` is one."""
+    """A tested set in batches, as its `Measure` reads them. `EvalLoader` is one."""
 
     @property
     def dataset(self) -> TestedSet:
@@ -55,31 +52,27 @@ Role = Literal["id", "ood", "transfer"]
 TESTED: tuple[Role, ...] = ("id", "ood", "transfer")
 """Roles of test sets: in distribution, shifted, and with other classes than the training set's."""
 ROLES = ("id_val", *TESTED)
-"""What a set is for, training aside."""
-
-FLIPPED: Mapping[TaskName, bool] = {"classification": True, "retrieval": False, "segmentation": True}
-"""Whether a task mirrors half of its training images by default: captions may tell left from right."""
+"""Roles of all sets but the training set."""
 
 
 class Suite(Protocol):
     """Training, validation and test sets of one task.
 
-    task: names its methods (`methods.TABLES`) and its figure (`evaluation.HEADLINES`). train: in-distribution
-    samples to train on. id_val: what selects; None where nothing is selected. id_test, ood, transfer: test sets by
-    name, in distribution, shifted, and with classes of their own; the last two may be empty.
+    task: its name in the list of tasks. train: None if the suite is only evaluated. id_val: selects alpha; None if
+    nothing is selected. id_test, ood: test sets by name, in distribution and shifted; ood may be empty.
     """
 
     @property
-    def task(self) -> TaskName:
-        """Its name."""
+    def task(self) -> str:
+        """The task's name."""
 
     @property
-    def train(self) -> KnownSet:
-        """What is trained on."""
+    def train(self) -> KnownSet | None:
+        """The training set."""
 
     @property
     def id_val(self) -> TestedSet | None:
-        """What selects."""
+        """The validation set."""
 
     @property
     def id_test(self) -> Mapping[str, Any]:
@@ -90,13 +83,13 @@ class Suite(Protocol):
         """Shifted test sets."""
 
     def sets(self, *roles: str) -> Mapping[tuple[str, str], Any]:
-        """(role, name) -> the sets of these roles, among `ROLES`."""
+        """Return (role, name) -> the set, for these of `ROLES`."""
 
     def sealed(self) -> Self:
-        """The same suite whose test sets cannot be read: what training, search and selection get."""
+        """Return the suite without readable test sets; training, search and selection receive it."""
 
     def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
-        """The zero-shot head that methods with a head start from; of no classes where the task has none."""
+        """Return the zero-shot head that methods with a head start from; of no classes if the task has none."""
 
     def training(
         self,
@@ -107,7 +100,7 @@ class Suite(Protocol):
         memory: Memory | None,
         processes: Processes = ALONE,
     ) -> tuple[Loader, Captions]:
-        """What the loop reads."""
+        """Return the training batches and their captions."""
 
     def loader(
         self,
@@ -120,7 +113,7 @@ class Suite(Protocol):
         memory: Memory | None,
         processes: Processes = ALONE,
     ) -> EvaluationBatches:
-        """One of its `sets` in batches."""
+        """Return one of the `sets` in batches."""
 
     def measures(
         self,
@@ -129,19 +122,19 @@ class Suite(Protocol):
         zero_shot: MutableMapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
     ) -> Mapping[str, Measure]:
-        """Role/name -> how each of these sets is measured; `zero_shot` keeps what zero-shot predicts.
+        """Return "role/name" -> how the set is measured; `zero_shot` keeps zero-shot predictions by set.
 
         The `processes` share the encoding of texts, as the loaders share the images.
         """
 
     def about(self) -> dict[str, Any]:
-        """Facts that a finished run keeps, as JSON."""
+        """Return facts that a finished run keeps, as JSON."""
 
 
 def sets_of_roles(
     roles: Sequence[str], *, id_val: Data | None, id_test: Mapping[str, Data], ood: Mapping[str, Data]
 ) -> dict[tuple[str, str], Data]:
-    """(role, name) -> the sets of these roles, among those that every task has; the others are not touched."""
+    """Return (role, name) -> the sets of these roles; sets of other roles, which may be sealed, are not read."""
     found: dict[tuple[str, str], Data] = {}
     if "id_val" in roles and id_val is not None:
         found["id_val", "id_val"] = id_val
@@ -152,31 +145,31 @@ def sets_of_roles(
     return found
 
 
+def no_head(encoder: DualEncoder) -> LinearHead:
+    """Return a head of no classes, for tasks that train none."""
+    return LinearHead(next(encoder.parameters()).new_zeros(0, encoder.embed_dim))
+
+
 def train_loader(
     samples: ImageSet,
     encoder: DualEncoder,
     recipe: Recipe,
     *,
-    task: TaskName,
+    flip: bool,
     seed: int,
     memory: Memory | None,
     sampler: BatchSampler | None = None,
     processes: Processes = ALONE,
 ) -> TrainLoader:
-    """Samples loaded as a recipe says, shuffled unless a sampler says what each batch holds."""
+    """Return training batches, shuffled or composed by `sampler`; `flip` holds if the recipe does not say."""
     return TrainLoader(
         samples,
         encoder.preprocess,
-        image_size=encoder.image_size,
         batch_size=recipe.batch_size if sampler is None else None,
-        seed=seed,
-        crop_scale=recipe.crop_scale,
-        flip=FLIPPED[task] if recipe.flip is None else recipe.flip,
-        max_bad=recipe.max_bad,
-        workers=recipe.workers,
         memory=memory,
         sampler=sampler,
         processes=processes,
+        **_loading(encoder, recipe, flip=flip, seed=seed),
     )
 
 
@@ -185,58 +178,45 @@ def stream_loader(
     encoder: DualEncoder,
     recipe: Recipe,
     *,
-    task: TaskName,
+    flip: bool,
     seed: int,
     per_image: int = 1,
     processes: Processes = ALONE,
 ) -> StreamLoader:
-    """Shards streamed as a recipe says; `per_image` captions of an image in a batch."""
+    """Return training batches of streamed shards, with `per_image` captions of an image in a batch."""
     return StreamLoader(
         stream,
         encoder.towers.preprocess,  # without the weights: it is sent to reader processes
-        image_size=encoder.image_size,
         batch_size=recipe.batch_size,
-        seed=seed,
         per_image=per_image,
-        crop_scale=recipe.crop_scale,
-        flip=FLIPPED[task] if recipe.flip is None else recipe.flip,
-        max_bad=recipe.max_bad,
-        workers=recipe.workers,
         rank=processes.rank,
         world_size=processes.size,
         together=processes.together,
+        **_loading(encoder, recipe, flip=flip, seed=seed),
     )
 
 
-def eval_loaders(
-    suite: Suite,
-    preprocess: Callable[..., Tensor],
-    *,
-    roles: tuple[str, ...],
-    batch_size: int,
-    max_bad: float,
-    workers: int,
-    memory: Memory | None,
-    processes: Processes = ALONE,
-) -> Mapping[tuple[str, str], EvaluationBatches]:
-    """Loaders of the sets with these roles."""
+def _loading(encoder: DualEncoder, recipe: Recipe, *, flip: bool, seed: int) -> dict[str, Any]:
     return {
-        key: suite.loader(
-            data,
-            preprocess,
-            batch_size=batch_size,
-            max_bad=max_bad,
-            workers=workers,
-            memory=memory,
-            processes=processes,
-        )
-        for key, data in suite.sets(*roles).items()
+        "image_size": encoder.image_size,
+        "seed": seed,
+        "crop_scale": recipe.crop_scale,
+        "flip": flip if recipe.flip is None else recipe.flip,
+        "max_bad": recipe.max_bad,
+        "workers": recipe.workers,
     }
+
+
+def eval_loaders(
+    suite: Suite, preprocess: Callable[..., Tensor], *, roles: tuple[str, ...], **loading: Any
+) -> Mapping[tuple[str, str], EvaluationBatches]:
+    """Return loaders of the sets with these roles; `loading` are the keyword arguments of `Suite.loader`."""
+    return {key: suite.loader(data, preprocess, **loading) for key, data in suite.sets(*roles).items()}
 
 
 @final
 class Sealed(Mapping[str, Any]):
-    """Test sets that are not to be read; whatever is asked of them raises LeakError."""
+    """Test sets that must not be read yet: every access raises LeakError."""
 
     def __init__(self, role: str) -> None:
         self._role = role

@@ -6,11 +6,12 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
 from radapter.data import Memory
+from radapter.errors import ConfigError
 from radapter.evaluation import (
     ALPHAS,
     HEADLINES,
@@ -18,16 +19,22 @@ from radapter.evaluation import (
     Measured,
     Metrics,
     TaskName,
+    smallest_within_paired_error,
     sweep,
 )
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
-from radapter.runs.outcome import Trained
-from radapter.runs.results import ID_VAL, Row, Selection, SweepRow
-from radapter.runs.swept import Swept, pseudo_values_by_key
 from radapter.tasks.recipe import Recipe
-from radapter.tasks.suite import ROLES, TESTED, Suite, eval_loaders
-from radapter.zeroshot import Classifier, LinearHead
+from radapter.runs.results import ID_VAL, Row, Selection, SweepRow
+from radapter.tasks.suite import TESTED
+from radapter.tasks.suite import ROLES, Suite, eval_loaders
+from radapter.runs.swept import Swept, pseudo_values_by_key
+from radapter.zeroshot import Classifier
+from radapter.runs.outcome import Trained
+from radapter.zeroshot import LinearHead
+
+
+
 
 
 class Evaluated(NamedTuple):

@@ -18,20 +18,22 @@ from radapter.manifests import record
 from radapter.methods import Method
 from radapter.models import ClassHead, DualEncoder, export, fingerprint
 from radapter.processes import ALONE, Processes
+from radapter.runs.selection import alphas_with
 from radapter.runs.bench import Bench, Evaluated, bench_of, row_at, zero_shot_row
+from radapter.runs.selection import TestedAlphas, alphas_of_tests, choose_alpha
 from radapter.runs.fine_tuning import train_method
 from radapter.runs.inputs import inputs_of
-from radapter.runs.outcome import load_trained, read_about, save_trained
-from radapter.runs.results import RESULTS, Results, Selection
-from radapter.runs.selection import TestedAlphas, alphas_of_tests, alphas_with, choose_alpha
-from radapter.runs.swept import PSEUDO_VALUES
-from radapter.runs.tracking import Tracking, tracked
-from radapter.storage import lock, save_tensors, write_text
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.recipe import Recipe
+from radapter.runs.results import RESULTS, Results, Selection
 from radapter.tasks.suite import Suite
+from radapter.runs.swept import PSEUDO_VALUES
+from radapter.runs.tracking import Tracking, tracked
+from radapter.zeroshot import Classifier
+from radapter.runs.outcome import load_trained, read_about, save_trained
+from radapter.storage import lock, save_tensors, write_text
 from radapter.training import Checkpoints, Progress, StopSignal, make_accelerator
-from radapter.zeroshot import Classifier, LinearHead, class_embeddings
+from radapter.zeroshot import LinearHead, class_embeddings
 
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"

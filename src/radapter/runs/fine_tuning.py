@@ -29,10 +29,11 @@ from radapter.methods.rates import default_rate, head_rate, multiplier
 from radapter.models import DualEncoder, fingerprint
 from radapter.processes import ALONE, Processes
 from radapter.runs.best_epoch import BestEpoch
-from radapter.runs.outcome import Trained
-from radapter.runs.validation import Validation
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import Suite
+from radapter.zeroshot import Classifier
+from radapter.runs.outcome import Trained
+from radapter.runs.validation import Validation
 from radapter.training import (
     Checkpoints,
     Progress,
@@ -44,7 +45,7 @@ from radapter.training import (
     sample_step,
     step_bytes,
 )
-from radapter.zeroshot import Classifier, LinearHead
+from radapter.zeroshot import LinearHead
 
 
 def train_method(

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from radapter.data.splits import fingerprint
 from radapter.errors import RunError
+from radapter.tasks.suite import ROLES, Suite
 from radapter.schemas import read_as
 from radapter.storage import write_json
-from radapter.tasks.suite import ROLES, Suite
 
 INPUTS = "inputs.json"
 _SCHEMA = 1

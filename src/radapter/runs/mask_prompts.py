@@ -14,9 +14,9 @@ from radapter.methods.learner import ContrastiveLearner
 from radapter.methods.method import Built, MethodSettings
 from radapter.models import DualEncoder
 from radapter.runs.fine_tuning import train_method
-from radapter.segmentation import MaskPrompts, PromptedEncoder
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.segmentation import SegmentationSuite
+from radapter.segmentation import MaskPrompts, PromptedEncoder
 from radapter.training import Progress
 from radapter.zeroshot import LinearHead
 

@@ -12,8 +12,8 @@ from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import Suite, eval_loaders
-from radapter.training import Interrupted, StopSignal
 from radapter.zeroshot import Classifier
+from radapter.training import Interrupted, StopSignal
 
 
 class Validation:

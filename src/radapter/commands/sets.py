@@ -62,8 +62,9 @@ def in_flow(source: object) -> str:
 @cache
 def kind_keys() -> tuple[str, ...]:
     """Return the keys that select a kind of source, of all tasks."""
-    kinds: list[type[Source]] = [kind for task in TASKS for kind in task_of(task).sources]
-    return tuple(kind.key() for kind in [*kinds, *REGIONS, StreamSource])
+    of_tasks = [kind for task in TASKS for kind in task_of(task).sources]
+    kinds: list[type[Source]] = [*of_tasks, *REGIONS, StreamSource]
+    return tuple(kind.key() for kind in kinds)
 
 
 def _report(name: str, opened: Any, spec: object, *, is_whole: bool) -> None:

@@ -15,7 +15,7 @@ from radapter.evaluation.kept_texts import KeptTexts
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.tasks.recipe import Recipe
-from radapter.tasks.suite import Sealed, sets_of_roles, stream_loader, train_loader
+from radapter.tasks.suite import Sealed, Suite, stream_loader, train_loader
 from radapter.training import ClassCaptions
 from radapter.zeroshot import Classifier, LinearHead
 
@@ -31,39 +31,30 @@ class TransferSet:
 
 @final
 @dataclass(frozen=True)
-class ClassificationSuite:
-    """Training, validation and test sets with one list of classes, and test sets with others.
+class ClassificationSuite(Suite[ClassificationSet | ShardStream, ClassificationSet]):
+    """Sets of labelled images with one list of classes, and test sets with others.
 
     Attributes:
-        train: images to train on; None if the suite is only evaluated.
-        id_val: images that select alpha; None if nothing is selected.
         classnames: the labels of every set but the transfer sets index them.
         templates: prompts with one "{}" each.
         transfer: test sets with other classes, by name.
         texts: text embeddings of class names, kept while the text tower stays the same.
     """
 
-    train: ClassificationSet | ShardStream | None
-    id_val: ClassificationSet | None
-    id_test: Mapping[str, ClassificationSet]
-    ood: Mapping[str, ClassificationSet]
     classnames: tuple[str, ...]
     templates: tuple[str, ...]
     transfer: Mapping[str, TransferSet] = field(default_factory=dict)
     texts: KeptTexts = field(default_factory=KeptTexts, repr=False, compare=False)
     task: ClassVar[str] = "classification"
-    loader: ClassVar[type[EvalLoader]] = EvalLoader
 
     def sets(self, *roles: str) -> dict[tuple[str, str], ClassificationSet]:
         """Return (role, name) -> the sets of these roles."""
-        found = sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
-        if "transfer" in roles:
-            found |= {("transfer", name): other.data for name, other in self.transfer.items()}
-        return found
+        transfer = self.transfer.items() if "transfer" in roles else ()
+        return super().sets(*roles) | {("transfer", name): other.data for name, other in transfer}
 
     def sealed(self) -> "ClassificationSuite":
         """Return the suite without readable test sets."""
-        return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"), transfer=Sealed("transfer"))
+        return replace(super().sealed(), transfer=Sealed("transfer"))
 
     def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
         """Return the zero-shot head."""

@@ -1,7 +1,7 @@
 """Retrieval between images and captions: image-text pairs are trained, the sum of six recalls counts."""
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, final
 
@@ -16,44 +16,25 @@ from radapter.evaluation.kept_texts import KeptTexts
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.tasks.recipe import Recipe
-from radapter.tasks.suite import Sealed, no_head, sets_of_roles, stream_loader, train_loader
+from radapter.tasks.suite import Suite, stream_loader, train_loader
 from radapter.training import Captions, PairCaptions, StreamCaptions
-from radapter.zeroshot import Classifier, LinearHead
+from radapter.zeroshot import Classifier
 
 
 @final
 @dataclass(frozen=True)
-class RetrievalSuite:
-    """Training, validation and test sets of images and their captions.
+class RetrievalSuite(Suite[PairSet | ShardStream, PairSet]):
+    """Sets of images and their captions.
 
     Attributes:
-        train: pairs to train on; None if the suite is only evaluated.
-        id_val: pairs that select alpha; None if nothing is selected.
         per_group: pairs of each target class in a batch, which divides the batch size; None draws pairs at random.
             For a stream it is the number of captions of each image, and None is one.
         texts: text features of captions, kept while the text tower stays the same.
     """
 
-    train: PairSet | ShardStream | None
-    id_val: PairSet | None
-    id_test: Mapping[str, PairSet]
-    ood: Mapping[str, PairSet]
     per_group: int | None = None
     texts: KeptTexts = field(default_factory=KeptTexts, repr=False, compare=False)
     task: ClassVar[str] = "retrieval"
-    loader: ClassVar[type[EvalLoader]] = EvalLoader
-
-    def sets(self, *roles: str) -> dict[tuple[str, str], PairSet]:
-        """Return (role, name) -> the sets of these roles."""
-        return sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
-
-    def sealed(self) -> "RetrievalSuite":
-        """Return the suite without readable test sets."""
-        return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
-
-    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
-        """Return a head of no classes."""
-        return no_head(encoder)
 
     def training(
         self,
@@ -107,10 +88,6 @@ class RetrievalSuite:
                 data.targets,
             )
         return found
-
-    def about(self) -> dict[str, Any]:
-        """Return nothing: retrieval has neither classes nor templates."""
-        return {}
 
 
 def _numbers(captions: Sequence[str]) -> Tensor:

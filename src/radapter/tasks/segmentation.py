@@ -22,19 +22,17 @@ from radapter.segmentation.prompted import with_masks
 from radapter.segmentation.region_loader import Crop, RegionLoader
 from radapter.segmentation.training_regions import TIGHT, Frame, RegionSet, SquareRegions
 from radapter.tasks.recipe import Recipe
-from radapter.tasks.suite import EvaluationBatches, Sealed, no_head, sets_of_roles, train_loader
+from radapter.tasks.suite import EvaluationBatches, Suite, train_loader
 from radapter.training import ClassCaptions
 from radapter.zeroshot import Classifier, LinearHead
 
 
 @final
 @dataclass(frozen=True)
-class SegmentationSuite:
-    """Regions to train on; validation and test sets of masked images.
+class SegmentationSuite(Suite[RegionSet, PairedMaskDataset]):
+    """Regions with a noun each to train on; validation and test sets of masked images.
 
     Attributes:
-        train: regions with a noun each; None if the suite is only evaluated.
-        id_val: images that select alpha; None if nothing is selected.
         templates: prompts with one "{}" each, of nouns in training and of class names in evaluation.
         proposer: finds the regions of a test image.
         crop: cuts them out for the tower.
@@ -43,10 +41,6 @@ class SegmentationSuite:
         masks: whether pixels carry the region's mask as a fourth channel, for a `PromptedEncoder`; see `prompted`.
     """
 
-    train: RegionSet | None
-    id_val: PairedMaskDataset | None
-    id_test: Mapping[str, PairedMaskDataset]
-    ood: Mapping[str, PairedMaskDataset]
     templates: tuple[str, ...]
     proposer: MaskProposer
     crop: Crop
@@ -55,21 +49,9 @@ class SegmentationSuite:
     masks: bool = False
     task: ClassVar[str] = "segmentation"
 
-    def sets(self, *roles: str) -> dict[tuple[str, str], PairedMaskDataset]:
-        """Return (role, name) -> the sets of these roles."""
-        return sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
-
-    def sealed(self) -> "SegmentationSuite":
-        """Return the suite without readable test sets."""
-        return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
-
     def prompted(self) -> "SegmentationSuite":
         """Return the suite for a `PromptedEncoder`."""
         return replace(self, crop=with_masks(self.crop), masks=True)
-
-    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
-        """Return a head of no classes: each test set has its own."""
-        return no_head(encoder)
 
     def training(
         self,
@@ -97,26 +79,11 @@ class SegmentationSuite:
         return loader, ClassCaptions(nouns, self.templates, encoder.tokenize, seed=seed)
 
     def loader(
-        self,
-        data: PairedMaskDataset,
-        preprocess: Callable[..., Tensor],
-        *,
-        batch_size: int,
-        max_bad: float,
-        workers: int,
-        memory: Memory | None,
-        processes: Processes = ALONE,
+        self, data: PairedMaskDataset, preprocess: Callable[..., Tensor], **loading: Any
     ) -> RegionLoader:
         """Return the regions of a set. `crop` prepares them, so `preprocess` and `workers` are ignored."""
-        return RegionLoader(
-            data,
-            self.proposer,
-            self.crop,
-            batch_size=batch_size,
-            max_bad=max_bad,
-            memory=memory,
-            processes=processes,
-        )
+        used = {key: value for key, value in loading.items() if key != "workers"}
+        return RegionLoader(data, self.proposer, self.crop, **used)
 
     def measures(
         self,

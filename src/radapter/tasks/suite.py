@@ -1,11 +1,14 @@
-"""The protocol of a task's suite, its data sets and what the task makes of them, and helpers that suites share."""
+"""The suite of a task: its data sets, how they are trained on, and how they are evaluated."""
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any, Literal, NoReturn, Protocol, Self, TypeVar, final
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Literal, NoReturn, Protocol, Self, final
 
 from torch import Tensor
+from typing_extensions import TypeVar
 
-from radapter.data import ImageSet, Memory, TrainLoader
+from radapter.data import EvalLoader, ImageSet, Memory, TrainLoader
 from radapter.data.loading import BatchSampler, KnownSet, Loader
 from radapter.data.shards.stream import ShardStream
 from radapter.data.shards.stream_loader import StreamLoader
@@ -47,7 +50,8 @@ class EvaluationBatches(Protocol):
         """One pass."""
 
 
-Data = TypeVar("Data", bound=TestedSet)
+Train = TypeVar("Train", bound=KnownSet, default=Any)
+Tested = TypeVar("Tested", bound=TestedSet, default=Any)
 Role = Literal["id", "ood", "transfer"]
 TESTED: tuple[Role, ...] = ("id", "ood", "transfer")
 """Roles of test sets: in distribution, shifted, and with other classes than the training set's."""
@@ -55,42 +59,42 @@ ROLES = ("id_val", *TESTED)
 """Roles of all sets but the training set."""
 
 
-class Suite(Protocol):
+@dataclass(frozen=True)
+class Suite(ABC, Generic[Train, Tested]):
     """Training, validation and test sets of one task.
 
-    task: its name in the list of tasks. train: None if the suite is only evaluated. id_val: selects alpha; None if
-    nothing is selected. id_test, ood: test sets by name, in distribution and shifted; ood may be empty.
+    Attributes:
+        task: its name in the list of tasks.
+        train: None if the suite is only evaluated.
+        id_val: selects learning rate, epoch and alpha; None if nothing is selected.
+        id_test, ood: test sets by name, in distribution and shifted; `ood` may be empty.
     """
 
-    @property
-    def task(self) -> str:
-        """The task's name."""
+    task: ClassVar[str]
+    train: Train | None
+    id_val: Tested | None
+    id_test: Mapping[str, Tested]
+    ood: Mapping[str, Tested]
 
-    @property
-    def train(self) -> KnownSet | None:
-        """The training set."""
-
-    @property
-    def id_val(self) -> TestedSet | None:
-        """The validation set."""
-
-    @property
-    def id_test(self) -> Mapping[str, Any]:
-        """Test sets in distribution."""
-
-    @property
-    def ood(self) -> Mapping[str, Any]:
-        """Shifted test sets."""
-
-    def sets(self, *roles: str) -> Mapping[tuple[str, str], Any]:
-        """Return (role, name) -> the set, for these of `ROLES`."""
+    def sets(self, *roles: str) -> dict[tuple[str, str], Tested]:
+        """Return (role, name) -> the set, for these of `ROLES`; others are not read, as they may be sealed."""
+        found: dict[tuple[str, str], Tested] = {}
+        if "id_val" in roles and self.id_val is not None:
+            found["id_val", "id_val"] = self.id_val
+        for role, sets in (("id", self.id_test), ("ood", self.ood)):
+            if role in roles:
+                found |= {(role, name): data for name, data in sets.items()}
+        return found
 
     def sealed(self) -> Self:
         """Return the suite without readable test sets; training, search and selection receive it."""
+        return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
 
     def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
-        """Return the zero-shot head that methods with a head start from; of no classes if the task has none."""
+        """Return the zero-shot head that methods with a head start from; here a head of no classes."""
+        return LinearHead(next(encoder.parameters()).new_zeros(0, encoder.embed_dim))
 
+    @abstractmethod
     def training(
         self,
         encoder: DualEncoder,
@@ -102,19 +106,11 @@ class Suite(Protocol):
     ) -> tuple[Loader, Captions]:
         """Return the training batches and their captions."""
 
-    def loader(
-        self,
-        data: Any,
-        preprocess: Callable[..., Tensor],
-        *,
-        batch_size: int,
-        max_bad: float,
-        workers: int,
-        memory: Memory | None,
-        processes: Processes = ALONE,
-    ) -> EvaluationBatches:
-        """Return one of the `sets` in batches."""
+    def loader(self, data: Any, preprocess: Callable[..., Tensor], **loading: Any) -> EvaluationBatches:
+        """Return one of the `sets` in batches; `loading` are the keyword arguments of `EvalLoader`."""
+        return EvalLoader(data, preprocess, **loading)
 
+    @abstractmethod
     def measures(
         self,
         classifier: Classifier,
@@ -122,32 +118,18 @@ class Suite(Protocol):
         zero_shot: MutableMapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
     ) -> Mapping[str, Measure]:
-        """Return "role/name" -> how the set is measured; `zero_shot` keeps zero-shot predictions by set.
+        """Return "role/name" -> how the set is measured.
 
-        The `processes` share the encoding of texts, as the loaders share the images.
+        Args:
+            classifier: encoder and trained head.
+            loaders: (role, name) -> what `loader` returned.
+            zero_shot: keeps zero-shot predictions by set; a task may ignore it.
+            processes: share the encoding of texts, as the loaders share the images.
         """
 
     def about(self) -> dict[str, Any]:
         """Return facts that a finished run keeps, as JSON."""
-
-
-def sets_of_roles(
-    roles: Sequence[str], *, id_val: Data | None, id_test: Mapping[str, Data], ood: Mapping[str, Data]
-) -> dict[tuple[str, str], Data]:
-    """Return (role, name) -> the sets of these roles; sets of other roles, which may be sealed, are not read."""
-    found: dict[tuple[str, str], Data] = {}
-    if "id_val" in roles and id_val is not None:
-        found["id_val", "id_val"] = id_val
-    if "id" in roles:
-        found |= {("id", name): data for name, data in id_test.items()}
-    if "ood" in roles:
-        found |= {("ood", name): data for name, data in ood.items()}
-    return found
-
-
-def no_head(encoder: DualEncoder) -> LinearHead:
-    """Return a head of no classes, for tasks that train none."""
-    return LinearHead(next(encoder.parameters()).new_zeros(0, encoder.embed_dim))
+        return {}
 
 
 def train_loader(
@@ -210,7 +192,7 @@ def _loading(encoder: DualEncoder, recipe: Recipe, *, flip: bool, seed: int) -> 
 def eval_loaders(
     suite: Suite, preprocess: Callable[..., Tensor], *, roles: tuple[str, ...], **loading: Any
 ) -> Mapping[tuple[str, str], EvaluationBatches]:
-    """Return loaders of the sets with these roles; `loading` are the keyword arguments of `Suite.loader`."""
+    """Return loaders of the sets with these roles; `loading` are the keyword arguments of `EvalLoader`."""
     return {key: suite.loader(data, preprocess, **loading) for key, data in suite.sets(*roles).items()}
 
 

@@ -14,6 +14,7 @@ from radapter.commands.encoders import config_of_run
 from radapter.commands.merge import merged_steps
 from radapter.commands.reporting import print_sets
 from radapter.commands.sets import kind_keys
+from radapter.commands.sweep import finished
 from radapter.commands.task import Asked, Opened, Spec, task_of
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig
@@ -23,7 +24,7 @@ from radapter.data import MAX_BAD
 from radapter.data.labelled.labels import read_classnames
 from radapter.data.pictures.bad_images import skipped_images
 from radapter.data.source import Reading, is_source
-from radapter.errors import ConfigError, did_you_mean
+from radapter.errors import ConfigError, InputError, did_you_mean
 from radapter.models import DualEncoder, load
 from radapter.processes import join
 from radapter.runs.bench import Bench
@@ -31,6 +32,7 @@ from radapter.runs.directory import CONFIG, evaluate_model, evaluate_run
 from radapter.runs.merged import merged_facts
 from radapter.runs.outcome import read_about
 from radapter.runs.results import Results
+from radapter.task_list import TASKS
 from radapter.zeroshot import templates as prompts_of
 
 
@@ -83,7 +85,8 @@ def evaluate(
             )
         for option, value in (("--classnames", classnames), ("--templates", templates)):
             if value is not None and option not in entry.options:
-                raise ConfigError(f"{option} is not for {measured}. Leave it out.")
+                readers = " and ".join(name for name in TASKS if option in task_of(name).options)
+                raise ConfigError(f"{option} is for {readers}. Got it with {measured}. Leave it out.")
         limit = [] if max_bad is None else [f"data.max_bad={max_bad}"]
         config = config_of_run(run, limit, allow_download=allow_download) if is_run else None
         if (run / COMPARISON).is_file():
@@ -128,12 +131,10 @@ def evaluate(
     print_sets(results, metric=metric, roles=not data)
     if is_run:
         at = "" if alpha is None else f" --alpha {alpha:g}"
-        is_zero_shot = (about["alpha"] if alpha is None else alpha) == 0
-        next_steps(
-            ("every alpha", f"radapter sweep {shlex.quote(what)}")
-            if is_zero_shot
-            else ("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to merged")
-        )
+        if (about["alpha"] if alpha is None else alpha) != 0:
+            next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to merged"))
+        elif _can_be_swept(run):
+            next_steps(("every alpha", f"radapter sweep {shlex.quote(what)}"))
     elif is_merged:
         _, loading = merged_steps(what, encoder.library, suite.task, has_classifier=head is not None)
         next_steps(loading)
@@ -159,7 +160,7 @@ def named_sources(data: Sequence[str], task: str = "classification") -> dict[str
         value = mapping if isinstance(mapping, dict) else spec  # a folder may be called 2024
         if not is_source(value, entry.sources, may_be_path=has_paths):
             raise ConfigError(
-                f"--data must be {'a path or ' if has_paths else ''}a YAML mapping, such as '{entry.example}', or "
+                f"--data must be {'a path or ' if has_paths else ''}a YAML mapping such as '{entry.example}', or "
                 f"NAME=SOURCE. Got '{text}'."
             )
         name = name or _name_of(value)
@@ -181,6 +182,14 @@ def _own_sets(config: CommonConfig, encoder: DualEncoder, templates: tuple[str, 
     """The test sets of a run's configuration, with other templates if they are given."""
     suite: Any = suite_of(config, encoder)
     return replace(suite, id_val=None, **({} if templates is None else {"templates": templates}))
+
+
+def _can_be_swept(run: Path) -> bool:
+    try:
+        finished(run)
+    except InputError:  # such as results of an older schema
+        return False
+    return True
 
 
 def _name_of(source: str | Spec) -> str:

@@ -3,19 +3,8 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from radapter.commands import facts
 from radapter.commands.class_texts import report_spelling
-from radapter.commands.facts import (
-    COPY,
-    check_damage,
-    decoded_in_words,
-    is_cut,
-    print_facts,
-    propose,
-    sizes_in_words,
-    some,
-    uncut,
-    with_copy,
-)
 from radapter.commands.sets import in_flow, set_in_words
 from radapter.commands.task import Spec
 from radapter.commands.terminal import say
@@ -37,23 +26,13 @@ _DEEPEST = 3  # levels of class folders in a layout, as in CORRUPTION/SEVERITY/I
 def label_check(
     spec: Spec, *, stream: Spec | None = None, whole: bool = False, allow_download: bool = False
 ) -> Findings:
-    """Open labelled images as a run would, print what they hold, and propose the lines of run.yaml.
-
-    Args:
-        spec: as in run.yaml.
-        stream: the same images as a stream.
-        whole: decode every image instead of a sample.
-        allow_download: whether the hub may be asked.
-
-    Raises:
-        InputError: the source cannot be opened, or more images cannot be read than a run accepts.
-    """
+    """Open labelled images as a run would, print what they hold, and propose the lines of run.yaml."""
     sets = divided(spec, labelled=True) if splits_of(spec, labelled=True) else {}
     if sets:
         return _splits_check(spec, sets, whole=whole, allow_download=allow_download)
     dataset, found = _examined(spec, whole=whole, allow_download=allow_download)
     if stream is not None:
-        propose({"train": stream})
+        facts.propose({"train": stream})
         return found
     roles, more = _roles(spec, dataset), ""
     if _is_to_cut(spec, dataset):
@@ -61,7 +40,7 @@ def label_check(
         for role, (low, high) in CUTS.items():
             say(f"  {role}: {set_in_words(dataset, in_part(dataset.keys, low, high))}")
         more = _in_one_line(spec)
-    propose(roles, more=more)
+    facts.propose(roles, more=more)
     return found
 
 
@@ -79,11 +58,11 @@ def _examined(
         dataset = open_classification(spec, classnames=classnames, name=name, reading=reading)
         found = look_at(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
     expected = LAYOUTS[spec["layout"]].classes if "layout" in spec else None
-    print_facts(dataset.name, [*_facts(dataset, found, expected), *_how_it_was_read(spec)])
+    facts.print_facts(dataset.name, [*_facts(dataset, found, expected), *_how_it_was_read(spec)])
     _report_problems(found)
     if name in (None, "train"):
         _report_class_names(dataset)
-    check_damage(dataset.name, len(found.unreadable), found.decoded)
+    facts.check_damage(dataset.name, len(found.unreadable), found.decoded)
     return dataset, found
 
 
@@ -101,8 +80,8 @@ def _splits_check(spec: Spec, sets: Mapping[str, Spec], *, whole: bool, allow_do
         folder = place(spec["folder"])
         others = sorted({*folders_in(folder)} - set(split_folders(folder).values()))
         if others:
-            say(f"Not a split: {some(others)}. For a shifted test set, add it under data.ood.")
-    propose(with_copy(sets), more=_in_one_line(spec))
+            say(f"Not a split: {facts.some(others)}. For a shifted test set, add it under data.ood.")
+    facts.propose(facts.with_copy(sets), more=_in_one_line(spec))
     return opened["train"][1]
 
 
@@ -112,7 +91,7 @@ def _is_to_cut(spec: Spec, dataset: ClassificationSet) -> bool:
         LAYOUTS[spec["layout"]].shifted or len(dataset.groupnames) > 1
     )
     is_sibling = isinstance(spec.get("folder"), str) and bool(siblings_of(spec["folder"]))
-    return not (is_cut(spec) or is_layout_of_its_own or is_sibling)
+    return not (facts.is_cut(spec) or is_layout_of_its_own or is_sibling)
 
 
 def _roles(spec: Spec, dataset: ClassificationSet) -> Spec:
@@ -127,7 +106,7 @@ def _roles(spec: Spec, dataset: ClassificationSet) -> Spec:
             **divided({**spec, "leave_out": left_out}),
             "ood": {left_out: {**spec, "domain": left_out}},
         }
-    return uncut(spec)
+    return facts.uncut(spec)
 
 
 def _report_class_names(dataset: ClassificationSet) -> None:
@@ -143,7 +122,7 @@ def _report_class_names(dataset: ClassificationSet) -> None:
 
 
 def _in_one_line(spec: Spec) -> str:
-    return f"\n# the same in one line: data: {in_flow({**spec, 'ood': {'corrupted': COPY}})}"
+    return f"\n# the same in one line: data: {in_flow({**spec, 'ood': {'corrupted': facts.COPY}})}"
 
 
 def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) -> list[tuple[str, str]]:
@@ -152,17 +131,17 @@ def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) ->
     per_class = f"{min(counts):,} each"
     if min(counts) != max(counts):
         per_class = f"from {min(counts):,} ({few}) to {max(counts):,} ({many}), median {median(counts):,g}"
-    rows = [("Classes", f"{len(names):,}: {some(names)}")]
+    rows = [("Classes", f"{len(names):,}: {facts.some(names)}")]
     if expected is not None and expected != len(names):
         rows.append(("Classes of the whole", f"{expected:,}"))
     rows += [("Images", f"{found.images:,}"), ("Images per class", per_class)]
     if found.per_group:
         groups = [f"{name} ({count:,})" for name, count in found.per_group.items()]
-        rows.append(("Groups", f"{len(groups):,}: {some(groups, 10)}"))
+        rows.append(("Groups", f"{len(groups):,}: {facts.some(groups, 10)}"))
     rows.append(("Copies", f"{found.copies:,} of {found.images:,}, by content"))
-    rows.append(("Decoded", decoded_in_words(found.decoded, found.images)))
+    rows.append(("Decoded", facts.decoded_in_words(found.decoded, found.images)))
     if found.widths is not None and found.heights is not None:
-        rows.append(("Size in pixels", sizes_in_words(found.widths, found.heights)))
+        rows.append(("Size in pixels", facts.sizes_in_words(found.widths, found.heights)))
         formats = sorted(found.formats.items(), key=lambda item: -item[1])
         rows.append(("Formats", ", ".join(f"{name} ({count:,})" for name, count in formats)))
     return [*rows, ("Unreadable", f"{len(found.unreadable):,}")]
@@ -181,12 +160,12 @@ def _how_it_was_read(spec: Spec) -> list[tuple[str, str]]:
 def _report_problems(found: Findings) -> None:
     empty = [name for name, count in found.per_class.items() if count == 0]
     if empty:
-        say(f"Classes without an image: {len(empty):,}: {some(empty)}.", "yellow")
+        say(f"Classes without an image: {len(empty):,}: {facts.some(empty)}.", "yellow")
     if found.copy_pairs:
-        shown = some([f"{copy} is {first}" for copy, first in found.copy_pairs])
+        shown = facts.some([f"{copy} is {first}" for copy, first in found.copy_pairs])
         say(f"Copies, which fall on one side of every part: {shown}.", "yellow")
     if found.torn:
-        shown = some([f"{copy} and {first}" for copy, first in found.torn])
+        shown = facts.some([f"{copy} and {first}" for copy, first in found.torn])
         say(f"Copies with two different classes: {len(found.torn):,}: {shown}.", "yellow")
     for message in found.unreadable[:SHOWN]:
         say(message, "yellow")

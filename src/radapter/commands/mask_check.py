@@ -5,15 +5,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radapter.commands import facts
 from radapter.commands.class_texts import report_spelling
-from radapter.commands.facts import (
-    check_damage,
-    decoded_in_words,
-    print_facts,
-    propose,
-    sizes_in_words,
-    some,
-)
 from radapter.commands.task import Spec
 from radapter.commands.terminal import say
 from radapter.data import PairedMaskDataset, open_masks
@@ -28,22 +21,11 @@ _SHOWN, _ROWS = 3, 25
 def mask_check(
     spec: Spec, *, stream: Spec | None = None, whole: bool = False, allow_download: bool = False
 ) -> MaskFindings:
-    """Open masked images as a run would, print what they hold, and propose the lines of run.yaml.
-
-    Args:
-        spec: as in run.yaml.
-        stream: None; shards hold no masks.
-        whole: decode every image with its mask instead of a sample.
-        allow_download: not used; no kind of source is on the hub.
-
-    Raises:
-        InputError: the source cannot be opened, a mask holds a value of no class, or more images are unusable than
-            a run accepts.
-    """
+    """Open masked images as a run would, print what they hold, and propose the lines of run.yaml."""
     with counting() as bar:
         dataset = open_masks(spec, reading=Reading(max_bad=1.0, progress=bar("hashing")))
         found = look_at_masks(dataset, sample=None if whole else SAMPLE, progress=bar("decoding"))
-    print_facts(dataset.name, _facts(dataset, found))
+    facts.print_facts(dataset.name, _facts(dataset, found))
     if found.total:
         Console().print(_class_table(found))
     report_spelling(dataset.given_names)
@@ -54,9 +36,9 @@ def mask_check(
             f"label values must be classes or ignored. Of the {found.decoded:,} masks decoded in '{dataset.name}' "
             f"{len(found.strange):,} hold others. Complete the class list, or give ignore or reduce_zero_label."
         )
-    check_damage(dataset.name, len(found.unusable), found.decoded, word="unusable")
+    facts.check_damage(dataset.name, len(found.unusable), found.decoded, word="unusable")
     is_train = "train" in (spec.get("split"), spec.get("world"))
-    propose({"train": {"from_masks": spec}} if is_train else {"id_test": spec}, "segmentation")
+    facts.propose({"train": {"from_masks": spec}} if is_train else {"id_test": spec}, "segmentation")
     return found
 
 
@@ -64,13 +46,13 @@ def _facts(dataset: PairedMaskDataset, found: MaskFindings) -> list[tuple[str, s
     names = dataset.classnames
     unseen = [name for name, pixels in found.pixels.items() if pixels == 0]
     rows = [
-        ("Classes", f"{len(names):,}: {some(names)}"),
+        ("Classes", f"{len(names):,}: {facts.some(names)}"),
         ("Images", f"{found.images:,}"),
-        ("Decoded with masks", decoded_in_words(found.decoded, found.images)),
+        ("Decoded with masks", facts.decoded_in_words(found.decoded, found.images)),
     ]
     if found.widths is not None and found.heights is not None:
         rows += [
-            ("Size in pixels", sizes_in_words(found.widths, found.heights)),
+            ("Size in pixels", facts.sizes_in_words(found.widths, found.heights)),
             ("Pixels of no class", f"{found.ignored / found.total:.1%}"),
             ("Classes not seen", f"{len(unseen):,}" + (f": {', '.join(unseen[:_SHOWN])}" if unseen else "")),
         ]
@@ -86,8 +68,8 @@ def _class_table(found: MaskFindings) -> Table:
     """The classes with the most pixels, and the rest in one row."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("Class", overflow="fold")
-    table.add_column("Pixels", justify="right", no_wrap=True)
-    table.add_column("Images", justify="right", no_wrap=True)
+    for column in ("Pixels", "Images"):
+        table.add_column(column, justify="right", no_wrap=True)
     seen = sorted((name for name in found.pixels if found.pixels[name]), key=lambda name: -found.pixels[name])
     counted = found.total - found.ignored
     for name in seen[:_ROWS]:

@@ -3,14 +3,7 @@
 import collections
 from statistics import median
 
-from radapter.commands.facts import (
-    check_damage,
-    decoded_in_words,
-    print_facts,
-    propose,
-    sizes_in_words,
-    uncut,
-)
+from radapter.commands import facts
 from radapter.commands.task import Spec
 from radapter.commands.terminal import say
 from radapter.data import PairSet, open_pairs
@@ -43,17 +36,7 @@ def is_captioned_table(spec: Spec) -> bool:
 def pair_check(
     spec: Spec, *, stream: Spec | None = None, whole: bool = False, allow_download: bool = False
 ) -> PairSet:
-    """Open image-text pairs as a run would, print what they hold, and propose the lines of run.yaml.
-
-    Args:
-        spec: as in run.yaml.
-        stream: the same pairs as a stream.
-        whole: decode every image instead of a sample.
-        allow_download: whether the hub may be asked.
-
-    Raises:
-        InputError: the source cannot be opened, or more images cannot be read than a run accepts.
-    """
+    """Open image-text pairs as a run would, print what they hold, and propose the lines of run.yaml."""
     with counting() as bar:
         reading = Reading(max_bad=1.0, allow_download=allow_download, progress=bar("hashing"))
         pairs = open_pairs(spec, reading=reading)
@@ -61,11 +44,11 @@ def pair_check(
         looks = list(looked_at(lambda index: _look_at(pairs, index), chosen, progress=bar("decoding")))
     damage = [look for look in looks if isinstance(look, str)]
     sizes = [look for look in looks if not isinstance(look, str)]
-    print_facts(pairs.name, _facts(pairs, sizes, len(looks)))
+    facts.print_facts(pairs.name, _facts(pairs, sizes, len(looks)))
     for message in damage[:_SHOWN]:
         say(message, "yellow")
-    check_damage(pairs.name, len(damage), len(looks))
-    propose(uncut(spec) if stream is None else {"train": stream}, "retrieval")
+    facts.check_damage(pairs.name, len(damage), len(looks))
+    facts.propose(facts.uncut(spec) if stream is None else {"train": stream}, "retrieval")
     return pairs
 
 
@@ -90,10 +73,10 @@ def _facts(pairs: PairSet, sizes: list[tuple[int, int]], tried: int) -> list[tup
         ("Captions that groups share", f"{figures.shared_captions:,}"),
         ("Target classes", f"{figures.classes:,}, the largest of {figures.largest:,} images"),
         ("Copies", f"{copies:,} of {figures.images:,}, by content"),
-        ("Decoded", decoded_in_words(tried, len(pairs))),
+        ("Decoded", facts.decoded_in_words(tried, len(pairs))),
     ]
     if sizes:
         widths, heights = zip(*sizes, strict=True)
         spans = (min(widths), max(widths)), (min(heights), max(heights))
-        rows.append(("Size in pixels", sizes_in_words(*spans)))
+        rows.append(("Size in pixels", facts.sizes_in_words(*spans)))
     return [*rows, ("Unreadable", f"{tried - len(sizes):,}")]

@@ -28,14 +28,9 @@ Spec = dict[str, Any]
 
 
 class Asked(NamedTuple):
-    """What `evaluate --data` was asked to evaluate.
+    """The run or model `what` and the named sources of `evaluate --data`; `config` is None for a model.
 
-    Attributes:
-        what: A run directory or a model.
-        config: The run's; None for a model.
-        about: What the run or the merged folder records.
-        sources: By name.
-        classnames, templates: As given; None if they were not.
+    `about` is what the run or the merged folder records. `classnames` and `templates` are None if not given.
     """
 
     what: str
@@ -72,19 +67,18 @@ class Task:
         headline: The metric that is averaged over sets, compared and used to choose.
         renamed_methods: Former name of a method -> its name.
         sources: The kinds of source of a test set.
-        path_source: The source that a path alone is; None if a path alone says too little.
-        recognises: Whether a mapping is a source of this task, beyond having a key that only its kinds have.
+        path_source: The source of a path; None if the task's sources are mappings.
+        recognises: Whether a mapping without keys of its own kinds alone is a source of this task.
         example: A source, for messages and suggested commands.
         run_yaml: The file that `radapter init` writes.
-        tested: Opens the sets of `evaluate --data`.
-        options: The options of `evaluate --data` that apply.
+        tested, options: Opens the sets of `evaluate --data`, and the options for them that it reads.
         check_texts: Checks the class names of a suite against the text tower and the methods.
-        check_data: Prints what a source holds, for `data check`, and returns it.
+        check_data: `data check` of one source: (spec, stream=the source as a stream or None, whole=whether every
+            image is decoded, allow_download). Raises InputError if a run would refuse the source.
         metrics: How each metric is shown; the first is the headline, as a share of its largest value.
         metrics_beside: Metrics whose means are shown beside the headline's, and their headers.
         shared_metrics: Metrics that are equal for all methods, and their names.
-        page: The Markdown that follows the table of results.
-        table_below: The table that follows it in the terminal.
+        page, table_below: Markdown and a table for the terminal that follow the table of results.
     """
 
     config: type[CommonConfig]

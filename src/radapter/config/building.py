@@ -34,9 +34,7 @@ def recipe_of(config: CommonConfig) -> Recipe:
 def suite_of(config: CommonConfig, encoder: DualEncoder) -> Suite:
     """Open every data set of a configuration.
 
-    Args:
-        config: of any task.
-        encoder: before training. Regions are mined with it and cut to its input; captions are counted in its tokens.
+    The encoder, before training, mines regions, gives the size of crops and counts the tokens of captions.
 
     Raises:
         InputError: a data set, a class list or a template is missing or wrong, or batches cannot be filled.
@@ -47,13 +45,7 @@ def suite_of(config: CommonConfig, encoder: DualEncoder) -> Suite:
 def tested_sets(
     data: CommonData, read: Callable[..., Any], source_of: Callable[[Any], Source]
 ) -> dict[str, Any]:
-    """Open the validation and test sets; the keys are the fields of a suite.
-
-    Args:
-        data: of any task.
-        read: opens a source under a `name`.
-        source_of: the source of a path.
-    """
+    """Open the validation and test sets as the fields of a suite; `read` opens a source with a `name`."""
     return {
         "id_val": None if data.id_val is None else read(data.id_val, name="id_val"),
         "id_test": {name: read(source, name=name) for name, source in data.id_test.items()},

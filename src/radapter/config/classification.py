@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from radapter.config.building import check_stream, tested_sets
 from radapter.config.methods import MethodOf, NamedSettings
-from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, SelectConfig
+from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, SelectConfig, key
 from radapter.config.sources import (
     CorruptedCopy,
     NamedSources,
@@ -40,9 +40,8 @@ class DataConfig(CommonData):
     source_kinds: ClassVar[Sequence[type[Source]]] = [*LABELLED, CorruptedCopy]
 
     train: TrainSource = Field(description="images to train on")
-    id_val: DataSource | None = Field(
-        default=None,
-        description="in-distribution validation images: they choose alpha, and nothing else does",
+    id_val: DataSource | None = key(
+        None, "in-distribution validation images: they choose alpha, and nothing else does"
     )
     id_test: NamedSources = Field(
         description="in-distribution test images: one source, or a mapping of names to sources"
@@ -53,21 +52,19 @@ class DataConfig(CommonData):
     )
     transfer: TransferSources = Field(
         default_factory=dict,
-        description="test sets with classes of their own, novel or of another task: a mapping of names to "
-        "sources, each with its templates if not data.templates; zero-shot accuracy on them is what a model "
-        "kept; may be empty",
+        description="test sets with classes of their own, novel or of another task: a mapping of names to sources, "
+        "each with its templates if not data.templates; zero-shot accuracy on them is what a model kept; may be "
+        "empty",
     )
-    classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = Field(
-        default=None,
-        description="class names: a list, a text file with one a line, or null for those of data.train",
+    classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = key(
+        None, "class names: a list, a text file with one a line, or null for those of data.train"
     )
     rename: dict[str, str] = Field(
         default_factory=dict,
         description="class name: the name to use for it in prompts, messages and files, in every set; may be empty",
     )
-    templates: Annotated[list[str] | str, PATH_OR_NAME] = Field(
-        default="short",
-        description="prompts: short, imagenet, a text file with one a line, or a list; each with one {}",
+    templates: Annotated[list[str] | str, PATH_OR_NAME] = key(
+        "short", "prompts: short, imagenet, a text file with one a line, or a list; each with one {}"
     )
 
     @classmethod
@@ -79,16 +76,16 @@ class DataConfig(CommonData):
 class ClassificationSelect(SelectConfig):
     """What is chosen on data.id_val, and by which figure."""
 
-    by: Literal["top1"] = Field(default="top1", description=SELECT_BY)
+    by: Literal["top1"] = key("top1", SELECT_BY)
 
 
 class RunConfig(CommonConfig):
     """A whole run.yaml of classification."""
 
     methods: ClassVar[MethodOf] = MethodOf(METHODS, "classification")
-    task: Literal["classification"] = Field(default="classification", description="what is learned")
+    task: Literal["classification"] = key("classification", "what is learned")
     method: Annotated[NamedSettings, methods] = METHOD
-    select: ClassificationSelect = Field(default=ClassificationSelect(), description=SELECT)
+    select: ClassificationSelect = key(ClassificationSelect(), SELECT)
     data: DataConfig = Field(description="the data sets")
 
     @model_validator(mode="after")

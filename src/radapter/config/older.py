@@ -13,7 +13,7 @@ _ALPHA, _DECAY = "alpha", "ema_decay"
 
 
 def moved(settings: Mapping[str, Any]) -> dict[Location, str]:
-    """Returns a sentence with the new key for each key of the section `adapter`, by its location."""
+    """Return a sentence with the new key for each key of the section `adapter`, by its location."""
     section = settings.get("adapter", {})
     if not isinstance(section, Mapping):
         return {
@@ -33,7 +33,7 @@ def moved(settings: Mapping[str, Any]) -> dict[Location, str]:
 
 
 def renewed(settings: dict[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a config.yaml of schema 1, which holds every key, under today's keys."""
+    """Return the settings of a config.yaml of schema 1, which holds every key, with today's keys."""
     task, method, adapter = settings.get("task"), settings.get("method"), settings.get("adapter")
     if not (isinstance(task, str) and isinstance(method, str) and isinstance(adapter, dict)):
         return settings

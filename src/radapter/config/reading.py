@@ -1,4 +1,4 @@
-"""A YAML file and `key=value` overrides become one checked configuration, or one error with every mistake."""
+"""Reads a YAML file and `key=value` overrides as one configuration, or raises one error with all mistakes."""
 
 import hashlib
 import json
@@ -24,44 +24,35 @@ from radapter.task_list import OfEachTask
 TASKS: Mapping[str, type[CommonConfig]] = OfEachTask("config")
 """The schema of each task."""
 SCHEMA = 2
-"""Of config.yaml in a run folder; a file that does not say it has the first."""
+"""Of config.yaml in a run folder; 1 if the file does not state it."""
 
-# Change where a run writes or how fast it is, never what it computes: it may resume with others.
-_FREE = frozenset(
-    {
-        "out",
-        "tracking",
-        "train.workers",
-        "train.checkpoint_every",
-        "train.checkpoint_minutes",
-        "train.timeout_minutes",
-        "train.fsdp",
-        "allow_download",
-    }
-)
+# Keys that do not change what a run computes: it may resume with other values.
+_FREE = {"out", "tracking", "allow_download"} | {
+    f"train.{key}" for key in ("workers", "checkpoint_every", "checkpoint_minutes", "timeout_minutes", "fsdp")
+}
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> CommonConfig:
-    """Reads and checks a run.yaml by the schema of its task, classification where it names none.
+    """Read and check a run.yaml by the schema of its task, which is classification by default.
 
-    Relative paths in it, `out` included, are relative to the current folder, not to the file: a recipe names
-    data beside the project, wherever the recipe lies.
+    Relative paths in it, `out` included, are relative to the current folder, not to the file.
 
     Args:
         path: the YAML file.
         overrides: "train.lr=1e-3", dotted keys and YAML values; later ones win.
 
     Raises:
-        ConfigError: the file is missing or not YAML, or keys or values are wrong: every one, with its place.
+        ConfigError: the file is missing or not YAML, or keys or values are wrong; the message lists all with places.
     """
     return _checked(*_read(Path(path)), Path(path), overrides)
 
 
 def load_stored(file: Path, overrides: Sequence[str] = ()) -> CommonConfig:
-    """Reads and checks the config.yaml of a run directory, also one that an older radapter wrote.
+    """Read and check the config.yaml of a run directory, also one of schema 1.
 
     Raises:
-        ConfigError, RunError: as `load_config`.
+        ConfigError: as `load_config`.
+        RunError: the schema is unknown.
     """
     settings, lines = _read(file)
     return _checked(renewed(settings), lines, file, overrides)
@@ -102,11 +93,7 @@ def _checked(
 
 
 def overridden(overrides: Sequence[str]) -> dict[str, Any]:
-    """What overrides alone say, as nested mappings.
-
-    Raises:
-        ConfigError: one is not key=value, or its value no YAML.
-    """
+    """Return overrides as nested mappings. Raises ConfigError if one is not key=value or its value not YAML."""
     settings: dict[str, Any] = {}
     for override in overrides:
         _override(settings, override)
@@ -114,18 +101,18 @@ def overridden(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def resolved_yaml(config: CommonConfig) -> str:
-    """The configuration with every default and with absolute paths, as text that `load_config` reads."""
+    """Return the configuration with every default and absolute paths, as text that `load_config` reads."""
     settings = {"schema": SCHEMA, **config.model_dump()}
     return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=110)
 
 
 def fingerprint(config: CommonConfig) -> str:
-    """SHA-256 of the settings that decide a run's outcome: equal for runs that may resume each other."""
+    """Return the SHA-256 of the settings that decide a run's outcome; runs may resume if it is equal."""
     return hashlib.sha256(json.dumps(_deciding(config), sort_keys=True).encode()).hexdigest()
 
 
 def differences(config: CommonConfig, other: CommonConfig) -> list[str]:
-    """What decides the outcome and differs, as "train.lr: 0.01, there 0.001"; empty where runs may resume."""
+    """Return the differing settings that decide the outcome, as "train.lr: 0.01, there 0.001"."""
     here, there = _deciding(config), _deciding(other)
     keys = [*here, *(k for k in there if k not in here)]
     return [f"{k}: {here.get(k)}, there {there.get(k)}" for k in keys if here.get(k) != there.get(k)]
@@ -158,7 +145,10 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     try:
         text = read_text(file)
     except (FileNotFoundError, NotADirectoryError):
-        near = did_you_mean(file.name, [f.name for f in _neighbours(file)])
+        folder = file.parent
+        near = did_you_mean(
+            file.name, sorted(f.name for f in folder.glob("*.y*ml")) if folder.is_dir() else []
+        )
         raise ConfigError(f"configuration file must exist. '{file}' does not.{near}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration file must be readable UTF-8 text. '{file}': {error}.") from error
@@ -182,10 +172,6 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     return settings, lines
 
 
-def _neighbours(file: Path) -> list[Path]:
-    return sorted(file.parent.glob("*.y*ml")) if file.parent.is_dir() else []
-
-
 def _lines(node: yaml.Node, location: Location, file: Path) -> Iterator[tuple[Location, int]]:
     if isinstance(node, yaml.SequenceNode):
         for place, item in enumerate(node.value):
@@ -198,7 +184,7 @@ def _lines(node: yaml.Node, location: Location, file: Path) -> Iterator[tuple[Lo
         name, line = str(key.value), key.start_mark.line + 1
         if name in seen and name != "<<":
             raise ConfigError(
-                f"{file}:{line}: key '{name}' stands twice, first on line {seen[name]}. Remove one."
+                f"{file}:{line}: key '{name}' is repeated, first on line {seen[name]}. Remove one."
             )
         seen[name] = line
         yield (*location, name), line
@@ -206,7 +192,7 @@ def _lines(node: yaml.Node, location: Location, file: Path) -> Iterator[tuple[Lo
 
 
 def _override(settings: dict[str, Any], override: str) -> Location:
-    """Puts one "dotted.key=value" into `settings`; a mapping in its way is made, a value replaced."""
+    """Sets one "dotted.key=value" in `settings` and returns its location; missing sections are added."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):

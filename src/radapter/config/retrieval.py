@@ -17,6 +17,7 @@ from radapter.config.schema import (
     CommonData,
     SelectConfig,
     TrainConfig,
+    key,
 )
 from radapter.config.sources import CorruptedCopy, NamedPairSources, PairTrainSources, ShiftedPairSource
 from radapter.data import PairSet, open_pairs
@@ -41,9 +42,8 @@ class RetrievalDataConfig(CommonData):
     train: PairTrainSources = Field(
         description="image-text pairs to train on: one source, or a list of sources that are trained on together"
     )
-    id_val: PairDataSource | None = Field(
-        default=None,
-        description="in-distribution validation pairs, one source: they choose alpha, and nothing else does",
+    id_val: PairDataSource | None = key(
+        None, "in-distribution validation pairs, one source: they choose alpha, and nothing else does"
     )
     id_test: NamedPairSources = Field(
         description="in-distribution test pairs: one source, or a mapping of names to sources"
@@ -52,26 +52,24 @@ class RetrievalDataConfig(CommonData):
         default_factory=dict,
         description="shifted test pairs: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
     )
-    join_captions: bool = Field(
-        default=True,
-        description="whether images that share a caption are one target class, positives of each other",
+    join_captions: bool = key(
+        True, "whether images that share a caption are one target class, positives of each other"
     )
 
 
 class RetrievalTrainConfig(TrainConfig):
     """How long, how fast and how exactly, and what a batch holds."""
 
-    per_group: Annotated[int, Field(ge=1)] | None = Field(
-        default=None,
-        description="pairs of each target class in a batch, so that multi-positives occur; null draws pairs at "
-        "random",
+    per_group: Annotated[int, Field(ge=1)] | None = key(
+        None,
+        "pairs of each target class in a batch, so that multi-positives occur; null draws pairs at random",
     )
 
 
 class RetrievalSelect(SelectConfig):
     """What is chosen on data.id_val, and by which figure."""
 
-    by: Literal["rsum"] = Field(default="rsum", description=SELECT_BY)
+    by: Literal["rsum"] = key("rsum", SELECT_BY)
 
 
 class RetrievalRunConfig(CommonConfig):
@@ -80,9 +78,9 @@ class RetrievalRunConfig(CommonConfig):
     methods: ClassVar[MethodOf] = MethodOf(RETRIEVAL, "retrieval")
     task: Literal["retrieval"] = Field(description="what is learned")
     method: Annotated[NamedSettings, methods] = METHOD
-    select: RetrievalSelect = Field(default=RetrievalSelect(), description=SELECT)
+    select: RetrievalSelect = key(RetrievalSelect(), SELECT)
     data: RetrievalDataConfig = Field(description="the data sets")
-    train: RetrievalTrainConfig = Field(default=RetrievalTrainConfig(), description="the loop")
+    train: RetrievalTrainConfig = key(RetrievalTrainConfig(), "the loop")
 
     @model_validator(mode="after")
     def _groups_fill_batches(self) -> Self:

@@ -10,7 +10,16 @@ from pydantic import Field
 
 from radapter.config.building import tested_sets
 from radapter.config.methods import MethodOf, NamedSettings
-from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, Section, SelectConfig
+from radapter.config.schema import (
+    METHOD,
+    SELECT,
+    SELECT_BY,
+    CommonConfig,
+    CommonData,
+    Section,
+    SelectConfig,
+    key,
+)
 from radapter.config.sources import CorruptedCopy, NamedMaskSources, ShiftedMaskSource
 from radapter.data import MinedRegions, open_masks, open_pairs
 from radapter.data.dividing import divided
@@ -49,9 +58,8 @@ class SegmentationDataConfig(CommonData):
     source_kinds: ClassVar[Sequence[type[Source]]] = [*MASKS, CorruptedCopy]
 
     train: RegionDataSource = Field(description="regions with a noun each to train on")
-    id_val: MaskDataSource | None = Field(
-        default=None,
-        description="in-distribution masked images: they choose alpha, and nothing else does",
+    id_val: MaskDataSource | None = key(
+        None, "in-distribution masked images: they choose alpha, and nothing else does"
     )
     id_test: NamedMaskSources = Field(
         description="in-distribution masked images: one source, or a mapping of names to sources"
@@ -60,14 +68,13 @@ class SegmentationDataConfig(CommonData):
         default_factory=dict,
         description="shifted masked images: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
     )
-    unseen: list[str] = Field(
-        default=[],
-        description="nouns whose regions are not trained on; their IoU is reported apart from the others'",
+    unseen: list[str] = key(
+        [], "nouns whose regions are not trained on; their IoU is reported apart from the others'"
     )
-    templates: Annotated[list[str] | str, PATH_OR_NAME] = Field(
-        default="short",
-        description="prompts of nouns and class names: short, imagenet, a text file with one a line, or a list; "
-        "each with one {}",
+    templates: Annotated[list[str] | str, PATH_OR_NAME] = key(
+        "short",
+        "prompts of nouns and class names: short, imagenet, a text file with one a line, or a list; each with one "
+        "{}",
     )
 
     @classmethod
@@ -85,36 +92,25 @@ class SegmentationDataConfig(CommonData):
 class RegionsConfig(Section):
     """How regions of a tested image are found, and how regions are cut out."""
 
-    scales: list[Annotated[float, Field(gt=0)]] = Field(
-        default=[100.0, 300.0, 900.0],
-        min_length=1,
-        description="of Felzenszwalb's segmentation; larger ones give larger regions",
+    scales: list[Annotated[float, Field(gt=0)]] = key(
+        [100.0, 300.0, 900.0], "of Felzenszwalb's segmentation; larger ones give larger regions", min_length=1
     )
-    sigma: float = Field(default=0.8, ge=0, description="of the Gaussian that smooths an image first, pixels")
-    min_size: int = Field(
-        default=20, ge=1, description="smaller regions are joined to a neighbour, in pixels of the image"
+    sigma: float = key(0.8, "of the Gaussian that smooths an image first, pixels", ge=0)
+    min_size: int = key(20, "smaller regions are joined to a neighbour, in pixels of the image", ge=1)
+    max_overlap: float = key(0.8, "of two regions whose IoU is above it the smaller is dropped", ge=0, le=1)
+    max_regions: int = key(100, "most regions of an image", ge=1)
+    expand: float = key(1.0, "by which the sides of a region's box are multiplied, in training too", ge=1)
+    square: bool = key(
+        False,
+        "whether boxes are widened to squares, which keeps proportions, in training too; else regions are stretched",
     )
-    max_overlap: float = Field(
-        default=0.8, ge=0, le=1, description="of two regions whose IoU is above it the smaller is dropped"
-    )
-    max_regions: int = Field(default=100, ge=1, description="most regions of an image")
-    expand: float = Field(
-        default=1.0, ge=1, description="by which the sides of a region's box are multiplied, in training too"
-    )
-    square: bool = Field(
-        default=False,
-        description="whether boxes are widened to squares, which keeps proportions, in training too; else regions "
-        "are stretched",
-    )
-    ovseg_compat: bool = Field(
-        default=False, description="whether crops are resized as in OVSeg's release, without antialiasing"
-    )
+    ovseg_compat: bool = key(False, "whether crops are resized as in OVSeg's release, without antialiasing")
 
 
 class SegmentationSelect(SelectConfig):
     """What is chosen on data.id_val, and by which figure."""
 
-    by: Literal["miou"] = Field(default="miou", description=SELECT_BY)
+    by: Literal["miou"] = key("miou", SELECT_BY)
 
 
 class SegmentationRunConfig(CommonConfig):
@@ -123,9 +119,9 @@ class SegmentationRunConfig(CommonConfig):
     methods: ClassVar[MethodOf] = MethodOf(SEGMENTATION, "segmentation")
     task: Literal["segmentation"] = Field(description="what is learned")
     method: Annotated[NamedSettings, methods] = METHOD
-    select: SegmentationSelect = Field(default=SegmentationSelect(), description=SELECT)
+    select: SegmentationSelect = key(SegmentationSelect(), SELECT)
     data: SegmentationDataConfig = Field(description="the data sets")
-    regions: RegionsConfig = Field(default=RegionsConfig(), description="the regions of tested images")
+    regions: RegionsConfig = key(RegionsConfig(), "the regions of tested images")
 
 
 def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> SegmentationSuite:

@@ -1,4 +1,4 @@
-"""What may stand in `data` of run.yaml: sources of `radapter.data`, names of sources, copies of test sets.
+"""Values in `data` of run.yaml: sources of `radapter.data`, named sources, and copies of test sets.
 
     data:
       train: path/to/folder                                        # one folder a class; or {stream: shards}
@@ -42,14 +42,14 @@ from radapter.data.source import Kinds, Source, is_source, source_type, stored, 
 
 
 class CorruptedCopy(Source):
-    """A corrupted copy of a test set, for data.ood alone: `{corrupt: id_test}`."""
+    """A corrupted copy of a test set, only for data.ood: `{corrupt: id_test}`."""
 
     corrupt: str = Field(description="the set of data.id_test that is copied; a lone one is called id_test")
     type: str = Field(
-        default="mixed", description="one of 15 corruptions; mixed draws one for each image, by its content"
+        "mixed", description="one of 15 corruptions; mixed draws one for each image, by its content"
     )
-    severity: int = Field(default=3, ge=1, le=5, description="how severe the corruption is")
-    seed: int = Field(default=0, ge=0, description="another number draws other random numbers")
+    severity: int = Field(3, ge=1, le=5, description="how severe the corruption is")
+    seed: int = Field(0, ge=0, description="another number draws other random numbers")
 
     @model_validator(mode="after")
     def _is_a_corruption(self) -> Self:
@@ -59,17 +59,17 @@ class CorruptedCopy(Source):
 
 @dataclass(frozen=True)
 class TransferSource:
-    """A source of data.transfer and its own templates, since its classes are its own; None for data.templates."""
+    """A source of data.transfer and its own templates; None for data.templates."""
 
     source: DataSource
     templates: list[str] | str | None = None
 
     def given(self) -> Any:
-        """As run.yaml has it."""
+        """Return it as in run.yaml."""
         return self.beside_templates(written(self.source))
 
     def beside_templates(self, source: str | dict[str, Any]) -> str | dict[str, Any]:
-        """The source's mapping with the templates, if it has its own; a path has none."""
+        """Return the source's mapping with its own templates, if it has some; a path has none."""
         if self.templates is None or isinstance(source, str):
             return source
         return {**source, "templates": self.templates}
@@ -98,7 +98,7 @@ def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-# {corrupt: NAME} is for data.ood alone; beside another key that selects a kind, `corrupt` is that source's option.
+# {corrupt: NAME} is only for data.ood; beside another key that selects a kind, `corrupt` is that source's option.
 if TYPE_CHECKING:
     TrainSource = str | LabelledSource | StreamSource
     ShiftedSource = str | LabelledSource | CorruptedCopy
@@ -110,7 +110,7 @@ else:
     TrainSource = source_type([*LABELLED, StreamSource], words="a source")
     ShiftedSource = source_type([*LABELLED, CorruptedCopy], words="a source")
     _PairTrainSource = source_type([*PAIRS, StreamSource], words="a source of pairs")
-    # Two members in place of a list that one source is put into: a place in a message is then what the user wrote.
+    # Two members instead of a list that a single source is put into: messages then name the place in the file.
     PairTrainSources = Annotated[
         Annotated[_PairTrainSource, Tag("<one>")]
         | Annotated[list[_PairTrainSource], Field(min_length=1), Tag("<several>")],
@@ -138,4 +138,4 @@ NamedPairSources = Annotated[
     dict[str, PairDataSource], BeforeValidator(partial(_named, kinds=[*PAIRS, StreamSource]))
 ]
 NamedMaskSources = Annotated[dict[str, MaskDataSource], BeforeValidator(partial(_named, kinds=MASKS))]
-"""Names and their sources; a lone source is named id_test."""
+"""Names and their sources; a single source is named id_test."""

@@ -24,7 +24,7 @@ the command line prints its traceback, asks for a report and exits with 1.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class RAdapterError(Exception):
@@ -111,3 +111,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known names, with a leading space; empty where none is near."""
     names = nearest(name, known)
     return f" Did you mean {' or '.join(repr(n) for n in names)}?" if names else ""
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names for a message, and " ..." if there are more."""
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from radapter.commands.task import task_of
 from radapter.commands.terminal import say
-from radapter.errors import DataError
+from radapter.errors import DataError, listed
 from radapter.methods import Method
 from radapter.models import DualEncoder
 from radapter.models.reading import equal_texts, unknown_words
@@ -74,13 +74,12 @@ def check_texts(
         named = [f"'{name}' ({', '.join(words)})" for name, words in unknown.items()]
         _log.warning(
             "class names should have words that the model knows. '%s' does not know those of %d of the %d names of "
-            "%s: %s%s. %s",
+            "%s: %s. %s",
             encoder.name,
             len(unknown),
             len(classnames),
             origin,
-            ", ".join(named[:_NAMES]),
-            " ..." if len(named) > _NAMES else "",
+            listed(named, _NAMES),
             remedy.format(name=next(iter(unknown))),
         )
 
@@ -89,10 +88,10 @@ def report_spelling(given_names: Sequence[str]) -> None:
     """Print which names of a source are spelt differently in prompts."""
     changed = [name for name in given_names if "_" in name]
     if changed:
-        shown = ", ".join(f"{name} -> '{spoken(name)}'" for name in changed[:_NAMES])
+        shown = listed([f"{name} -> '{spoken(name)}'" for name in changed], _NAMES)
         say(
-            f"Underscores in class names become spaces in prompts: {shown}{' ...' if len(changed) > _NAMES else ''} "
-            f"({len(changed):,} of {len(given_names):,})."
+            f"Underscores in class names become spaces in prompts: {shown} ({len(changed):,} of "
+            f"{len(given_names):,})."
         )
 
 

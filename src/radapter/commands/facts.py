@@ -1,6 +1,6 @@
 """What `radapter data check` prints for any kind of data set: a table of facts, and lines of run.yaml."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
@@ -39,11 +39,6 @@ def sizes_in_words(widths: tuple[int, int], heights: tuple[int, int]) -> str:
 def decoded_in_words(decoded: int, images: int) -> str:
     """Return how many of all images were decoded."""
     return "all" if decoded == images else f"{decoded:,} of {images:,}; --all reads all"
-
-
-def some(names: Sequence[str], count: int = 3) -> str:
-    """Return the first names."""
-    return ", ".join(names[:count]) + (" ..." if len(names) > count else "")
 
 
 def check_damage(name: str, damaged: int, decoded: int, *, word: str = "unreadable") -> None:

@@ -18,6 +18,7 @@ from radapter.data.pictures.bad_images import SHOWN
 from radapter.data.source import Reading
 from radapter.data.splits import in_part
 from radapter.data.text_tables import separator_of
+from radapter.errors import listed
 from radapter.progress import counting
 
 _DEEPEST = 3  # levels of class folders in a layout, as in CORRUPTION/SEVERITY/ID
@@ -80,7 +81,7 @@ def _splits_check(spec: Spec, sets: Mapping[str, Spec], *, whole: bool, allow_do
         folder = place(spec["folder"])
         others = sorted({*folders_in(folder)} - set(split_folders(folder).values()))
         if others:
-            say(f"Not a split: {facts.some(others)}. For a shifted test set, add it under data.ood.")
+            say(f"Not a split: {listed(others)}. For a shifted test set, add it under data.ood.")
     facts.propose(facts.with_copy(sets), more=_in_one_line(spec))
     return opened["train"][1]
 
@@ -102,10 +103,7 @@ def _roles(spec: Spec, dataset: ClassificationSet) -> Spec:
     undivided = not {"domain", "leave_out"} & spec.keys() and len(dataset.groupnames) > 1
     if layout is not None and "domain" in layout.options and undivided:
         left_out = dataset.groupnames[-1]
-        return {
-            **divided({**spec, "leave_out": left_out}),
-            "ood": {left_out: {**spec, "domain": left_out}},
-        }
+        return {**divided({**spec, "leave_out": left_out}), "ood": {left_out: {**spec, "domain": left_out}}}
     return facts.uncut(spec)
 
 
@@ -131,13 +129,13 @@ def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) ->
     per_class = f"{min(counts):,} each"
     if min(counts) != max(counts):
         per_class = f"from {min(counts):,} ({few}) to {max(counts):,} ({many}), median {median(counts):,g}"
-    rows = [("Classes", f"{len(names):,}: {facts.some(names)}")]
+    rows = [("Classes", f"{len(names):,}: {listed(names)}")]
     if expected is not None and expected != len(names):
         rows.append(("Classes of the whole", f"{expected:,}"))
     rows += [("Images", f"{found.images:,}"), ("Images per class", per_class)]
     if found.per_group:
         groups = [f"{name} ({count:,})" for name, count in found.per_group.items()]
-        rows.append(("Groups", f"{len(groups):,}: {facts.some(groups, 10)}"))
+        rows.append(("Groups", f"{len(groups):,}: {listed(groups, 10)}"))
     rows.append(("Copies", f"{found.copies:,} of {found.images:,}, by content"))
     rows.append(("Decoded", facts.decoded_in_words(found.decoded, found.images)))
     if found.widths is not None and found.heights is not None:
@@ -160,12 +158,12 @@ def _how_it_was_read(spec: Spec) -> list[tuple[str, str]]:
 def _report_problems(found: Findings) -> None:
     empty = [name for name, count in found.per_class.items() if count == 0]
     if empty:
-        say(f"Classes without an image: {len(empty):,}: {facts.some(empty)}.", "yellow")
+        say(f"Classes without an image: {len(empty):,}: {listed(empty)}.", "yellow")
     if found.copy_pairs:
-        shown = facts.some([f"{copy} is {first}" for copy, first in found.copy_pairs])
+        shown = listed([f"{copy} is {first}" for copy, first in found.copy_pairs])
         say(f"Copies, which fall on one side of every part: {shown}.", "yellow")
     if found.torn:
-        shown = facts.some([f"{copy} and {first}" for copy, first in found.torn])
+        shown = listed([f"{copy} and {first}" for copy, first in found.torn])
         say(f"Copies with two different classes: {len(found.torn):,}: {shown}.", "yellow")
     for message in found.unreadable[:SHOWN]:
         say(message, "yellow")

@@ -12,7 +12,7 @@ from radapter.commands.terminal import say
 from radapter.data import PairedMaskDataset, open_masks
 from radapter.data.masks.checking import SAMPLE, MaskFindings, look_at_masks
 from radapter.data.source import Reading
-from radapter.errors import DataError
+from radapter.errors import DataError, listed
 from radapter.progress import counting
 
 _SHOWN, _ROWS = 3, 25
@@ -46,7 +46,7 @@ def _facts(dataset: PairedMaskDataset, found: MaskFindings) -> list[tuple[str, s
     names = dataset.classnames
     unseen = [name for name, pixels in found.pixels.items() if pixels == 0]
     rows = [
-        ("Classes", f"{len(names):,}: {facts.some(names)}"),
+        ("Classes", f"{len(names):,}: {listed(names)}"),
         ("Images", f"{found.images:,}"),
         ("Decoded with masks", facts.decoded_in_words(found.decoded, found.images)),
     ]

@@ -14,10 +14,9 @@ from radapter.data import ClassificationSet
 from radapter.data.region_sources import REGIONS
 from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Source, written
+from radapter.errors import listed
 from radapter.task_list import TASKS
 from radapter.tasks.suite import Suite
-
-_SHOWN = 3  # classes without an image
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +43,7 @@ def set_in_words(data: ClassificationSet, chosen: Tensor | slice = slice(None)) 
     images = f"{sum(counts):,} images of"
     if not absent:
         return f"{images} {len(names):,} classes"
-    shown = ", ".join(absent[:_SHOWN]) + (" ..." if len(absent) > _SHOWN else "")
-    return f"{images} {len(names) - len(absent):,} of {len(names):,} classes, none of {shown}"
+    return f"{images} {len(names) - len(absent):,} of {len(names):,} classes, none of {listed(absent)}"
 
 
 def in_flow(source: object) -> str:

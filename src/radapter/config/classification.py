@@ -46,22 +46,20 @@ class DataConfig(CommonData):
     id_test: NamedSources = Field(
         description="in-distribution test images: one source, or a mapping of names to sources"
     )
-    ood: dict[str, ShiftedSource] = Field(
-        default_factory=dict,
-        description="shifted test sets: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
+    ood: dict[str, ShiftedSource] = key(
+        {}, "shifted test sets: a mapping of names to sources, or to {corrupt: id_test}; may be empty"
     )
-    transfer: TransferSources = Field(
-        default_factory=dict,
-        description="test sets with classes of their own, novel or of another task: a mapping of names to sources, "
+    transfer: TransferSources = key(
+        {},
+        "test sets with classes of their own, novel or of another task: a mapping of names to sources, "
         "each with its templates if not data.templates; zero-shot accuracy on them is what a model kept; may be "
         "empty",
     )
     classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = key(
         None, "class names: a list, a text file with one a line, or null for those of data.train"
     )
-    rename: dict[str, str] = Field(
-        default_factory=dict,
-        description="class name: the name to use for it in prompts, messages and files, in every set; may be empty",
+    rename: dict[str, str] = key(
+        {}, "class name: the name to use for it in prompts, messages and files, in every set; may be empty"
     )
     templates: Annotated[list[str] | str, PATH_OR_NAME] = key(
         "short", "prompts: short, imagenet, a text file with one a line, or a list; each with one {}"

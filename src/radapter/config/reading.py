@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from radapter.config.bounded_yaml import ConfigLoader
 from radapter.config.older import moved, renewed
-from radapter.config.one_source import written_out
 from radapter.config.problems import describe
-from radapter.config.schema import CommonConfig
+from radapter.config.schema import CommonConfig, CommonData
+from radapter.config.sources import CorruptedCopy
 from radapter.data.source import Location
 from radapter.errors import ConfigError, did_you_mean
 from radapter.given_files import read_text
@@ -23,6 +23,7 @@ from radapter.task_list import OfEachTask
 
 TASKS: Mapping[str, type[CommonConfig]] = OfEachTask("config")
 """The schema of each task."""
+_SETS = ("train", "id_val", "id_test")
 SCHEMA = 2
 """Of config.yaml in a run folder; 1 if the file does not state it."""
 
@@ -76,7 +77,7 @@ def _checked(
     schema = _schema(settings.get("task", "classification"), locate(("task",)))
     if isinstance(settings.get("data"), dict):
         try:
-            settings["data"] = written_out(settings["data"], schema)
+            settings["data"] = _written_out(settings["data"], schema)
         except ConfigError as error:
             raise ConfigError(f"{locate(('data',))}{error}") from error
     old = moved(settings) if "adapter" in settings else {}
@@ -90,6 +91,41 @@ def _checked(
         return config
     count = f"{len(sentences)} mistakes:\n  " if len(sentences) > 1 else ""
     raise ConfigError(count + "\n  ".join(sentences))
+
+
+def _written_out(data: Mapping[str, Any], schema: type[CommonConfig]) -> dict[str, Any]:
+    """The section `data` with a source for all sets, as in `data: {folder: photos}`, replaced by its sets."""
+    section = schema.model_fields["data"].annotation
+    assert isinstance(section, type)
+    assert issubclass(section, CommonData)
+    data = {key: value for key, value in data.items() if key != "stream" or value is not None}
+    if "stream" in data:
+        raise ConfigError(
+            "a stream is for data.train alone: its images are not listed, so it cannot be cut. Give "
+            "data.train: {stream: FOLDER}, and other sources for data.id_val and data.id_test."
+        )
+    found = [kind for kind in section.source_kinds if kind is not CorruptedCopy and kind.key() in data]
+    if not found:
+        return data
+    kind = found[0].key()
+    given = [name for name in _SETS if data.get(name) is not None]
+    if given:
+        raise ConfigError(
+            f"data.{kind} is one source for all sets. Got it beside data.{given[0]}. Remove one of the two."
+        )
+    if data.get("part") is not None:
+        raise ConfigError(
+            f"data.{kind} is cut into training, validation and test by content. Got data.part too. Leave it out, or "
+            "give data.train, data.id_val and data.id_test."
+        )
+    keys = {key for other in found for key in other.model_fields}
+    for key in data:
+        if key not in keys and key not in section.model_fields:
+            known = (*keys, *section.model_fields)
+            raise ConfigError(f"unknown key 'data.{key}' beside data.{kind}.{did_you_mean(str(key), known)}")
+    source = {key: value for key, value in data.items() if key in keys and value is not None}
+    others = {key: value for key, value in data.items() if key not in keys and key not in _SETS}
+    return {**section.divided(source), **others}
 
 
 def overridden(overrides: Sequence[str]) -> dict[str, Any]:

@@ -48,9 +48,8 @@ class RetrievalDataConfig(CommonData):
     id_test: NamedPairSources = Field(
         description="in-distribution test pairs: one source, or a mapping of names to sources"
     )
-    ood: dict[str, ShiftedPairSource] = Field(
-        default_factory=dict,
-        description="shifted test pairs: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
+    ood: dict[str, ShiftedPairSource] = key(
+        {}, "shifted test pairs: a mapping of names to sources, or to {corrupt: id_test}; may be empty"
     )
     join_captions: bool = key(
         True, "whether images that share a caption are one target class, positives of each other"

@@ -64,9 +64,8 @@ class SegmentationDataConfig(CommonData):
     id_test: NamedMaskSources = Field(
         description="in-distribution masked images: one source, or a mapping of names to sources"
     )
-    ood: dict[str, ShiftedMaskSource] = Field(
-        default_factory=dict,
-        description="shifted masked images: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
+    ood: dict[str, ShiftedMaskSource] = key(
+        {}, "shifted masked images: a mapping of names to sources, or to {corrupt: id_test}; may be empty"
     )
     unseen: list[str] = key(
         [], "nouns whose regions are not trained on; their IoU is reported apart from the others'"
@@ -148,11 +147,7 @@ def region_settings(regions: RegionsConfig, encoder: DualEncoder) -> dict[str, A
     return {
         "proposer": proposer_of(regions),
         "crop": partial(
-            region_crops,
-            size=encoder.image_size,
-            mean=encoder.image_mean,
-            std=encoder.image_std,
-            style=style,
+            region_crops, size=encoder.image_size, mean=encoder.image_mean, std=encoder.image_std, style=style
         ),
         "frame": frame_of(regions),
     }
@@ -160,13 +155,7 @@ def region_settings(regions: RegionsConfig, encoder: DualEncoder) -> dict[str, A
 
 def proposer_of(regions: RegionsConfig) -> FelzenszwalbProposer:
     """Return what finds the regions of a tested image."""
-    return FelzenszwalbProposer(
-        scales=regions.scales,
-        sigma=regions.sigma,
-        min_size=regions.min_size,
-        max_overlap=regions.max_overlap,
-        max_regions=regions.max_regions,
-    )
+    return FelzenszwalbProposer(**regions.model_dump(exclude={"expand", "square", "ovseg_compat"}))
 
 
 def frame_of(regions: RegionsConfig) -> Frame:

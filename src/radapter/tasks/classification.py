@@ -1,6 +1,6 @@
 """Classification: images are trained with captions of their class, a head classifies, top-1 accuracy counts."""
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, final
@@ -95,30 +95,19 @@ class ClassificationSuite(Suite[ClassificationSet | ShardStream, ClassificationS
         processes: Processes = ALONE,
     ) -> dict[str, ClassificationMeasure]:
         """Sets of the training classes share a head; each transfer set has its own zero-shot head."""
-        encoder = classifier.encoder
-        own = partial(self.head, encoder, processes)
-        trained = classifier.head
-        head = own if trained is None else lambda: trained
-
-        def head_of(role: str, name: str) -> Callable[[], LinearHead]:
-            if role != "transfer":
-                return head
-            other = self.transfer[name]
-            return partial(self._zero_shot, encoder, other.data.classnames, other.templates, processes)
-
-        def measure(role: str, name: str) -> ClassificationMeasure:
-            data = loaders[role, name].dataset
+        encoder, trained = classifier.encoder, classifier.head
+        shared = partial(self.head, encoder, processes) if trained is None else lambda: trained
+        found: dict[str, ClassificationMeasure] = {}
+        for (role, name), loader in loaders.items():
+            key, data, head = f"{role}/{name}", loader.dataset, shared
             assert isinstance(data, ClassificationSet)
-            return ClassificationMeasure(
-                encoder,
-                head_of(role, name),
-                loaders[role, name],
-                data.candidates,
-                name=f"{role}/{name}",
-                zero_shot=zero_shot,
+            if role == "transfer":
+                own = self.transfer[name].templates
+                head = partial(self._zero_shot, encoder, data.classnames, own, processes)
+            found[key] = ClassificationMeasure(
+                encoder, head, loader, data.candidates, name=key, zero_shot=zero_shot
             )
-
-        return {f"{role}/{name}": measure(role, name) for role, name in loaders}
+        return found
 
     def about(self) -> dict[str, Any]:
         """Return class names and templates."""

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from radapter.data import UNREADABLE
-from radapter.errors import DataError
-from radapter.tasks.suite import ROLES, Suite, TestedSet
+from radapter.data.loading import KnownSet
+from radapter.errors import DataError, listed
+from radapter.tasks.suite import ROLES, Suite
 
 
 def check_disjoint(suite: Suite) -> None:
@@ -25,11 +26,11 @@ def check_disjoint(suite: Suite) -> None:
             _refuse_shared(rule, name, data, "data.id_val", suite.id_val.keys)
 
 
-def _refuse_shared(rule: str, name: str, data: TestedSet, other: str, keys: Tensor) -> None:
+def _refuse_shared(rule: str, name: str, data: KnownSet, other: str, keys: Tensor) -> None:
     found = torch.isin(data.keys, keys) & (data.keys != UNREADABLE)
     shared = found.nonzero().flatten().tolist()
     if shared:
-        shown = ", ".join(data.where(index) for index in shared[:3]) + (" ..." if len(shared) > 3 else "")
+        shown = listed([data.where(index) for index in shared[:4]])
         raise DataError(
             f"{rule}. Of the {len(data)} in '{name}' {len(shared)} are also in {other}: {shown}. Give the "
             "two sets parts that do not meet, such as part: [0.0, 0.8] and part: [0.8, 1.0], or remove the copies."

@@ -21,29 +21,11 @@ from radapter.training import Captions
 from radapter.zeroshot import Classifier, LinearHead
 
 
-class TestedSet(Protocol):
-    """A validation or test set of N images."""
-
-    @property
-    def keys(self) -> Tensor:
-        """(N,), int64, content hashes of the images."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the images and their labels, captions or masks."""
-
-    def __len__(self) -> int:
-        """N."""
-
-    def where(self, index: int) -> str:
-        """The name of an image in messages."""
-
-
 class EvaluationBatches(Protocol):
     """A tested set in batches, as its `Measure` reads them. `EvalLoader` is one."""
 
     @property
-    def dataset(self) -> TestedSet:
+    def dataset(self) -> KnownSet:
         """The set."""
 
     def __iter__(self) -> Iterator[Any]:
@@ -51,7 +33,7 @@ class EvaluationBatches(Protocol):
 
 
 Train = TypeVar("Train", bound=KnownSet, default=Any)
-Tested = TypeVar("Tested", bound=TestedSet, default=Any)
+Tested = TypeVar("Tested", bound=KnownSet, default=Any)
 Role = Literal["id", "ood", "transfer"]
 TESTED: tuple[Role, ...] = ("id", "ood", "transfer")
 """Roles of test sets: in distribution, shifted, and with other classes than the training set's."""
@@ -203,17 +185,10 @@ class Sealed(Mapping[str, Any]):
     def __init__(self, role: str) -> None:
         self._role = role
 
-    def __getitem__(self, name: str) -> NoReturn:
-        self._refuse()
-
-    def __iter__(self) -> Iterator[str]:
-        self._refuse()
-
-    def __len__(self) -> NoReturn:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
+    def _refuse(self, *_: object) -> NoReturn:
         raise LeakError(
             f"nothing may be chosen on a test set. data.{self._role} was asked for before the last evaluation. "
             "Choose on data.id_val."
         )
+
+    __getitem__ = __iter__ = __len__ = _refuse

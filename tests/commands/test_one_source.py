@@ -32,7 +32,7 @@ def images(here, **folders: int):
 
 
 def test_a_key_of_another_kind_may_be_null(here):
-    (here / "run.yaml").write_text(f"{HEAD}data: {{world: train, stream: null}}\n")
+    (here / "run.yaml").write_text(f"{HEAD}data: {{world: train, csv: null, stream: null}}\n")
     assert load_config(here / "run.yaml").data.train.world == "train"
 
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -36,15 +36,6 @@ from radapter.task_list import TASKS
 from radapter.zeroshot import templates as prompts_of
 
 
-class _Evaluated(NamedTuple):
-    """What is evaluated, on which sets, and what the run or merged folder records."""
-
-    encoder: DualEncoder
-    opened: Opened
-    max_bad: float
-    about: Mapping[str, Any]
-
-
 def evaluate(
     what: str,
     data: Sequence[str] = (),
@@ -70,7 +61,7 @@ def evaluate(
     run = Path(what)
     is_run = (run / CONFIG).is_file()
 
-    def opened() -> _Evaluated:
+    def opened() -> tuple[DualEncoder, Opened, float, Mapping[str, Any]]:
         if alpha is not None:
             check_alpha(alpha)
         if not is_run and alpha is not None:
@@ -108,7 +99,7 @@ def evaluate(
         else:
             names = None if classnames is None else read_classnames(parsed(classnames))
             sets = entry.tested(Asked(what, config, about, encoder, sources, reading, names, given))
-        return _Evaluated(encoder, sets, reading.max_bad, about)
+        return encoder, sets, reading.max_bad, about
 
     encoder, (suite, head, note), accepted, about = processes.everywhere(opened)
     is_merged = head is not None or (not is_run and "method" in about)

@@ -98,16 +98,16 @@ def _written_out(data: Mapping[str, Any], schema: type[CommonConfig]) -> dict[st
     section = schema.model_fields["data"].annotation
     assert isinstance(section, type)
     assert issubclass(section, CommonData)
-    data = {key: value for key, value in data.items() if key != "stream" or value is not None}
-    if "stream" in data:
+    named = [kind for kind in section.source_kinds if kind is not CorruptedCopy and kind.key() in data]
+    given_kinds = [kind.key() for kind in named if data[kind.key()] is not None]
+    if data.get("stream") is not None:
         raise ConfigError(
             "a stream is for data.train alone: its images are not listed, so it cannot be cut. Give "
             "data.train: {stream: FOLDER}, and other sources for data.id_val and data.id_test."
         )
-    found = [kind for kind in section.source_kinds if kind is not CorruptedCopy and kind.key() in data]
-    if not found:
-        return data
-    kind = found[0].key()
+    if not given_kinds:
+        return dict(data)
+    kind = given_kinds[0]
     given = [name for name in _SETS if data.get(name) is not None]
     if given:
         raise ConfigError(
@@ -118,7 +118,7 @@ def _written_out(data: Mapping[str, Any], schema: type[CommonConfig]) -> dict[st
             f"data.{kind} is cut into training, validation and test by content. Got data.part too. Leave it out, or "
             "give data.train, data.id_val and data.id_test."
         )
-    keys = {key for other in found for key in other.model_fields}
+    keys = {"stream", *(key for other in named for key in other.model_fields)}
     for key in data:
         if key not in keys and key not in section.model_fields:
             known = (*keys, *section.model_fields)

@@ -15,7 +15,6 @@ A source is checked here and opened by `radapter.data`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
@@ -38,7 +37,7 @@ from radapter.data.pairs.kinds import PAIRS, PairDataSource
 from radapter.data.pairs.source import PairSource
 from radapter.data.pictures.corruptions import check_corruption
 from radapter.data.shards.stream import StreamSource
-from radapter.data.source import Kinds, Source, is_source, source_type, stored, written
+from radapter.data.source import Kinds, Source, is_source, source_type, stored
 
 
 class CorruptedCopy(Source):
@@ -64,16 +63,6 @@ class TransferSource:
     source: DataSource
     templates: list[str] | str | None = None
 
-    def given(self) -> Any:
-        """Return it as in run.yaml."""
-        return self.beside_templates(written(self.source))
-
-    def beside_templates(self, source: str | dict[str, Any]) -> str | dict[str, Any]:
-        """Return the source's mapping with its own templates, if it has some; a path has none."""
-        if self.templates is None or isinstance(source, str):
-            return source
-        return {**source, "templates": self.templates}
-
 
 def _with_templates(value: object, validate: ValidatorFunctionWrapHandler) -> TransferSource:
     if not (isinstance(value, Mapping) and "templates" in value):
@@ -84,18 +73,22 @@ def _with_templates(value: object, validate: ValidatorFunctionWrapHandler) -> Tr
     return TransferSource(validate({key: of for key, of in value.items() if key != "templates"}), given)
 
 
-def _named(value: object, *, kinds: Kinds[Source]) -> object:
-    if value == {}:
-        raise ValueError("must hold at least one test set. Give a source, or a mapping of names to sources.")
-    return {"id_test": value} if is_source(value, kinds) else value
+def _stored_transfer(transfer: TransferSource) -> str | dict[str, Any]:
+    source = stored(transfer.source)
+    if transfer.templates is None or isinstance(source, str):
+        return source
+    return {**source, "templates": transfer.templates}
 
 
-def _count(value: object) -> str:
-    return "<several>" if isinstance(value, list) else "<one>"
+def _named(kinds: Kinds[Source]) -> BeforeValidator:
+    def named(value: object) -> object:
+        if value == {}:
+            raise ValueError(
+                "must hold at least one test set. Give a source, or a mapping of names to sources."
+            )
+        return {"id_test": value} if is_source(value, kinds) else value
 
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return BeforeValidator(named)
 
 
 # {corrupt: NAME} is only for data.ood; beside another key that selects a kind, `corrupt` is that source's option.
@@ -114,8 +107,8 @@ else:
     PairTrainSources = Annotated[
         Annotated[_PairTrainSource, Tag("<one>")]
         | Annotated[list[_PairTrainSource], Field(min_length=1), Tag("<several>")],
-        Discriminator(_count),
-        AfterValidator(_listed),
+        Discriminator(lambda value: "<several>" if isinstance(value, list) else "<one>"),
+        AfterValidator(lambda value: value if isinstance(value, list) else [value]),
         PlainSerializer(lambda sources: [stored(source) for source in sources]),
     ]
     ShiftedPairSource = source_type([*PAIRS, CorruptedCopy], words="a source of pairs")
@@ -123,19 +116,10 @@ else:
         [*MASKS, CorruptedCopy], words="a source of masked images", may_be_path=False
     )
     TransferSources = dict[
-        str,
-        Annotated[
-            DataSource,
-            WrapValidator(_with_templates),
-            PlainSerializer(lambda transfer: transfer.beside_templates(stored(transfer.source))),
-        ],
+        str, Annotated[DataSource, WrapValidator(_with_templates), PlainSerializer(_stored_transfer)]
     ]
 
-NamedSources = Annotated[
-    dict[str, DataSource], BeforeValidator(partial(_named, kinds=[*LABELLED, StreamSource]))
-]
-NamedPairSources = Annotated[
-    dict[str, PairDataSource], BeforeValidator(partial(_named, kinds=[*PAIRS, StreamSource]))
-]
-NamedMaskSources = Annotated[dict[str, MaskDataSource], BeforeValidator(partial(_named, kinds=MASKS))]
+NamedSources = Annotated[dict[str, DataSource], _named([*LABELLED, StreamSource])]
+NamedPairSources = Annotated[dict[str, PairDataSource], _named([*PAIRS, StreamSource])]
+NamedMaskSources = Annotated[dict[str, MaskDataSource], _named(MASKS)]
 """Names and their sources; a single source is named id_test."""

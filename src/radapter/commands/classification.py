@@ -1,8 +1,7 @@
 """The entry of classification in the list of tasks, and what `evaluate` and class names need for it alone."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from radapter.commands.class_texts import check_texts
@@ -60,12 +59,11 @@ def _check_texts(suite: ClassificationSuite, encoder: DualEncoder, methods: Sequ
 def _tested(asked: Asked) -> Opened:
     """A run keeps its classes. A merged folder's classifier is used if the data have its classes."""
     folder, names = Path(asked.what), asked.classnames
-    read = partial(open_classification, reading=asked.reading)
     has_head = asked.config is not None and (folder / HEAD).is_file()
     classifier = folder_classifier(folder, asked.encoder.embed_dim) if asked.config is None else None
     note = None
     if asked.config is not None:
-        suite = _labelled(asked, names or asked.about.get("classnames"), read)
+        suite = _labelled(asked, names or asked.about.get("classnames"))
         if has_head and [*map(name_key, suite.classnames)] != [*map(name_key, asked.about["classnames"])]:
             raise ConfigError(
                 f"--classnames must be those of '{folder}', whose method '{asked.about['method']}' trained a head "
@@ -73,9 +71,9 @@ def _tested(asked: Asked) -> Opened:
                 "a head."
             )
     elif classifier is None:
-        suite = _labelled(asked, names, read)
+        suite = _labelled(asked, names)
     else:
-        suite, misfit = _under(classifier, asked, read)
+        suite, misfit = _under(classifier, asked)
         if misfit is None:
             return Opened(suite, classifier.head)
         note = f"The classifier of '{asked.what}' is not used, but a zero-shot head: {misfit}"
@@ -90,13 +88,11 @@ def _tested(asked: Asked) -> Opened:
     return Opened(suite, note=note)
 
 
-def _labelled(
-    asked: Asked, names: Sequence[str] | None, read: Callable[..., ClassificationSet]
-) -> ClassificationSuite:
+def _labelled(asked: Asked, names: Sequence[str] | None) -> ClassificationSuite:
     """Labelled images with these class names, or those of the first source."""
     sets: dict[str, ClassificationSet] = {}
     for name, spec in asked.sources.items():
-        sets[name] = read(spec, classnames=names, name=name)
+        sets[name] = open_classification(spec, classnames=names, name=name, reading=asked.reading)
         names = sets[name].classnames
     assert names is not None
     return ClassificationSuite(
@@ -104,9 +100,7 @@ def _labelled(
     )
 
 
-def _under(
-    classifier: FolderClassifier, asked: Asked, read: Callable[..., ClassificationSet]
-) -> tuple[ClassificationSuite, str | None]:
+def _under(classifier: FolderClassifier, asked: Asked) -> tuple[ClassificationSuite, str | None]:
     """Labelled images with the classes of a classifier; or with others, and why."""
     names, own = asked.classnames, classifier.classnames
     if asked.templates is not None:
@@ -115,10 +109,10 @@ def _under(
         misfit = f"--classnames gives {len(names)} names that are not its {len(own)}."
     else:
         try:
-            return _labelled(asked, own, read), None
+            return _labelled(asked, own), None
         except DataError as error:
             misfit = str(error)
-    return _labelled(asked, names, read), misfit
+    return _labelled(asked, names), misfit
 
 
 _METRICS: Mapping[str, Shown] = {

@@ -14,6 +14,8 @@ TASKS = {
     "segmentation": "radapter.commands.segmentation",
 }
 """Name of a task -> the module whose `TASK` is a `radapter.commands.task.Task`."""
+DEFAULT_TASK = "classification"
+"""The task of a run.yaml, a run or a source that does not name one."""
 
 T = TypeVar("T")
 

@@ -14,9 +14,7 @@ from radapter.data.shards.exporting import LABELLED
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.data.source import Source, keys_of, kind_of
 from radapter.errors import ConfigError, did_you_mean
-from radapter.task_list import TASKS
-
-_DEFAULT = "classification"
+from radapter.task_list import DEFAULT_TASK, TASKS
 
 
 def data_check(
@@ -37,7 +35,7 @@ def data_check(
     stream = given if "stream" in given else None
     spec = given if stream is None else _listed(stream)
     found = task or task_of_source(spec)
-    with advising(task if found == _DEFAULT else found):
+    with advising(task if found == DEFAULT_TASK else found):
         return task_of(found).check_data(spec, stream=stream, whole=whole, allow_download=allow_download)
 
 
@@ -70,11 +68,11 @@ def task_of_source(spec: Spec) -> str:
     for name in TASKS:
         task = task_of(name)
         others = [kind for other in TASKS for kind in task_of(other).sources if kind not in task.sources]
-        if name != _DEFAULT and (
+        if name != DEFAULT_TASK and (
             (keys_of(task.sources) - keys_of(others)) & spec.keys() or task.recognises(spec)
         ):
             return name
-    return _DEFAULT
+    return DEFAULT_TASK
 
 
 def _listed(stream: Spec) -> Spec:

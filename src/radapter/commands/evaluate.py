@@ -32,7 +32,7 @@ from radapter.runs.directory import CONFIG, evaluate_model, evaluate_run
 from radapter.runs.merged import merged_facts
 from radapter.runs.outcome import read_about
 from radapter.runs.results import Results
-from radapter.task_list import TASKS
+from radapter.task_list import DEFAULT_TASK, TASKS
 from radapter.zeroshot import templates as prompts_of
 
 
@@ -67,7 +67,7 @@ def evaluate(
         if not is_run and alpha is not None:
             raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
         about = read_about(run) if is_run else merged_facts(run)
-        measured: str = task or about.get("task", "classification")
+        measured: str = task or about.get("task", DEFAULT_TASK)
         entry = task_of(measured)
         if metric is not None and metric not in entry.metrics:
             raise ConfigError(
@@ -134,7 +134,7 @@ def evaluate(
     return results
 
 
-def named_sources(data: Sequence[str], task: str = "classification") -> dict[str, str | Spec]:
+def named_sources(data: Sequence[str], task: str = DEFAULT_TASK) -> dict[str, str | Spec]:
     """Return the sources of a task by name: given as NAME=SOURCE, else named after their file or folder.
 
     Raises:

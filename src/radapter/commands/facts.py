@@ -15,6 +15,7 @@ from radapter.data import MAX_BAD
 from radapter.data.dividing import divided, siblings_of
 from radapter.errors import DataError
 from radapter.report.table import framed
+from radapter.task_list import DEFAULT_TASK
 
 COPY = {"corrupt": "id_test"}
 """A corrupted copy of the test set."""
@@ -50,9 +51,9 @@ def check_damage(name: str, damaged: int, decoded: int, *, word: str = "unreadab
         )
 
 
-def propose(roles: Mapping[str, Any], task: str = "classification", *, more: str = "") -> None:
+def propose(roles: Mapping[str, Any], task: str = DEFAULT_TASK, *, more: str = "") -> None:
     """Print the `data` section of a run.yaml, by role of a set, and `more` below it."""
-    lines = ["data:"] if task == "classification" else [f"task: {task}", "data:"]
+    lines = ["data:"] if task == DEFAULT_TASK else [f"task: {task}", "data:"]
     for role, spec in roles.items():
         if role == "ood":
             lines += ["  ood:", *(f"    {name}: {in_flow(of_one)}" for name, of_one in spec.items())]

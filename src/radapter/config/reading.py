@@ -19,7 +19,7 @@ from radapter.data.source import Location
 from radapter.errors import ConfigError, did_you_mean
 from radapter.given_files import read_text
 from radapter.schemas import check_schema
-from radapter.task_list import OfEachTask
+from radapter.task_list import DEFAULT_TASK, OfEachTask
 
 TASKS: Mapping[str, type[CommonConfig]] = OfEachTask("config")
 """The schema of each task."""
@@ -74,7 +74,7 @@ def _checked(
         named += [f"{file}:{lines[section]}: " for section in sections if section in lines]
         return named[0] if named else f"{file}: "
 
-    schema = _schema(settings.get("task", "classification"), locate(("task",)))
+    schema = _schema(settings.get("task", DEFAULT_TASK), locate(("task",)))
     if isinstance(settings.get("data"), dict):
         try:
             settings["data"] = _written_out(settings["data"], schema)

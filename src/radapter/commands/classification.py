@@ -1,4 +1,4 @@
-"""The entry of classification in the list of tasks, and what `evaluate` and class names need for it alone."""
+"""The entry of classification in the list of tasks, and its checks of class names and merged classifiers."""
 
 import logging
 from collections.abc import Mapping, Sequence

@@ -60,7 +60,7 @@ def spec_of_path(path: str) -> Spec:
 
 
 def task_of_source(spec: Spec) -> str:
-    """Return the task of a mapping: one whose kinds alone have one of its keys, or that recognises it.
+    """Return the task of a mapping: one with a key that no other task has, or that recognises the mapping.
 
     Raises:
         DataError: a table is missing or cannot be read.

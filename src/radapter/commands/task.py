@@ -68,7 +68,7 @@ class Task:
         renamed_methods: Former name of a method -> its name.
         sources: The kinds of source of a test set.
         path_source: The source of a path; None if the task's sources are mappings.
-        recognises: Whether a mapping without keys of its own kinds alone is a source of this task.
+        recognises: Whether a mapping that has no key unique to `sources` is a source of this task.
         example: A source, for messages and suggested commands.
         run_yaml: The file that `radapter init` writes.
         tested, options: Opens the sets of `evaluate --data`, and the options for them that it reads.

@@ -93,7 +93,7 @@ class RunConfig(CommonConfig):
             if name in taken:
                 raise ValueError(
                     f"names of data.transfer must differ from those of data.id_test and data.ood. '{name}' "
-                    "stands in both. Rename one."
+                    "is in both. Rename one."
                 )
         return self
 

@@ -21,15 +21,15 @@ def moved(settings: Mapping[str, Any]) -> dict[Location, str]:
         }
     method = settings.get("method", DEFAULT_METHOD)
     name = method.get("name", DEFAULT_METHOD) if isinstance(method, Mapping) else method
-    told: dict[Location, str] = {}
+    sentences: dict[Location, str] = {}
     for key, value in section.items():
         new, written = {
             _ALPHA: ("select.alpha", {"select": {"alpha": value}}),
             _DECAY: ("train.ema_decay", {"train": {"ema_decay": value}}),
         }.get(key, (f"method.{key}", {"method": {"name": name, key: value}}))
         flow = yaml.safe_dump(written, default_flow_style=True, sort_keys=False, width=1000).strip()
-        told["adapter", key] = f"adapter.{key} is now {new}. Got {value!r}. Write {flow[1:-1]}."
-    return told or {("adapter",): "adapter is now method, select and train.ema_decay. Leave it out."}
+        sentences["adapter", key] = f"adapter.{key} is now {new}. Got {value!r}. Write {flow[1:-1]}."
+    return sentences or {("adapter",): "adapter is now method, select and train.ema_decay. Leave it out."}
 
 
 def renewed(settings: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from radapter.data.source import Kinds, Source, is_source, source_type, stored
 class CorruptedCopy(Source):
     """A corrupted copy of a test set, only for data.ood: `{corrupt: id_test}`."""
 
-    corrupt: str = Field(description="the set of data.id_test that is copied; a lone one is called id_test")
+    corrupt: str = Field(description="the set of data.id_test that is copied; a single one is named id_test")
     type: str = Field(
         "mixed", description="one of 15 corruptions; mixed draws one for each image, by its content"
     )

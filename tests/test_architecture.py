@@ -13,6 +13,7 @@ import radapter
 
 PACKAGE = Path(radapter.__file__).parent
 ROOMS = (
+    "task_list",
     "errors",
     "given_files",
     "pickles",

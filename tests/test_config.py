@@ -196,7 +196,7 @@ def test_alpha_auto_needs_validation_data(tmp_path):
 
 
 def test_a_key_that_stands_twice_is_an_error(tmp_path):
-    assert "run.yaml:6: key 'model' stands twice, first on line 1" in message(
+    assert "run.yaml:6: key 'model' is repeated, first on line 1" in message(
         tmp_path, SMALLEST + "model: a\n"
     )
 
@@ -214,6 +214,11 @@ def test_missing_file_proposes_the_nearest(tmp_path):
 @pytest.mark.parametrize("text", ["", "- a\n", "3\n"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     assert "run.yaml" in message(tmp_path, text)
+
+
+def test_a_key_of_an_overridden_section_names_the_override(tmp_path):
+    text = message(tmp_path, SMALLEST + "train: {epochs: 2}\n", "train={epochs: 0}")
+    assert text.startswith("override 'train={epochs: 0}': train.epochs")
 
 
 @pytest.mark.parametrize("override", ["train.lr", "=3", "train..lr=3", "train.lr=[1"])

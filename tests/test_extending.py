@@ -1,4 +1,4 @@
-"""A new method, loss, data source or tower family is one file, its import and one line in a list for run.yaml."""
+"""A new method, loss, data source, tower family or task is one file and one line in a list for run.yaml."""
 
 import os
 import shutil
@@ -186,11 +186,132 @@ def features(folder, batch, dtype):
         "text": ToyTowers().encode_text(module, texts),
     }
 """
+
+TASK = '''
+"""Naming: every image has a class name, and the mean reciprocal rank of the true name counts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+
+from radapter.commands.label_check import label_check
+from radapter.commands.task import Opened, Task
+from radapter.config.building import tested_sets
+from radapter.config.methods import MethodOf, NamedSettings
+from radapter.config.schema import METHOD, CommonConfig, CommonData, SelectConfig
+from radapter.config.sources import NamedSources
+from radapter.data import open_classification
+from radapter.data.labelled.kinds import LABELLED, DataSource, labelled_source
+from radapter.evaluation import Headline, Measured
+from radapter.evaluation.measures import class_logits
+from radapter.methods import RETRIEVAL
+from radapter.report.metrics import Shown
+from radapter.tasks.suite import Suite, train_loader
+from radapter.training import ClassCaptions
+from radapter.zeroshot import LinearHead, class_embeddings
+
+NAMES, TEMPLATES = ("star", "moon"), ("a photo of a {}.",)
+
+
+class NamingData(CommonData):
+    source_kinds: ClassVar = LABELLED
+    train: DataSource
+    id_test: NamedSources
+
+
+class NamingSelect(SelectConfig):
+    by: Literal["mrr"] = "mrr"
+
+
+class NamingConfig(CommonConfig):
+    methods: ClassVar[MethodOf] = MethodOf(RETRIEVAL, "naming")
+    task: Literal["naming"]
+    method: Annotated[NamedSettings, methods] = METHOD
+    select: NamingSelect = NamingSelect()
+    data: NamingData
+
+
+@dataclass(frozen=True, eq=False)
+class NamingMeasure:
+    encoder: object
+    prepare: object
+    batches: object
+
+    def count(self, batch):
+        return len(batch.labels)
+
+    def truth(self, batch):
+        return batch.labels
+
+    def observe(self, prepared, batch):
+        return class_logits(self.encoder, prepared, batch.pixels).cpu()
+
+    def remember(self, observed):
+        pass
+
+    def summarise(self, prepared, observed, truths):
+        logits, labels = torch.cat(list(observed)), torch.cat(list(truths))
+        ranks = 1 + (logits > logits.gather(1, labels[:, None])).sum(1)
+        mrr = (1 / ranks).float()
+        return Measured({"n": len(labels), "mrr": mrr.mean().item(), "mean_rank": ranks.float().mean().item()}, mrr)
+
+
+@dataclass(frozen=True)
+class NamingSuite(Suite):
+    task: ClassVar[str] = "naming"
+
+    def training(self, encoder, recipe, *, seed, memory, processes):
+        loader = train_loader(
+            self.train, encoder, recipe, flip=True, seed=seed, memory=memory, processes=processes
+        )
+        return loader, ClassCaptions(NAMES, TEMPLATES, encoder.tokenize, seed=seed)
+
+    def measures(self, classifier, loaders, zero_shot=None, processes=None):
+        def head():
+            embeddings = class_embeddings(classifier.encoder, NAMES, TEMPLATES)
+            return LinearHead.zero_shot(embeddings, classifier.encoder.logit_scale)
+
+        return {"/".join(key): NamingMeasure(classifier.encoder, head, loader) for key, loader in loaders.items()}
+
+
+def read(source, name):
+    return open_classification(source, classnames=NAMES, name=name)
+
+
+def tested(asked):
+    sets = {name: read(source, name) for name, source in asked.sources.items()}
+    return Opened(NamingSuite(train=None, id_val=None, id_test=sets, ood={}))
+
+
+TASK = Task(
+    config=NamingConfig,
+    suite=lambda config, _: NamingSuite(
+        train=read(config.data.train, "train"), **tested_sets(config.data, read, labelled_source)
+    ),
+    headline=Headline("mrr", "MRR", 1.0, "mean_rank", 0.5),
+    sources=LABELLED,
+    path_source=labelled_source,
+    example="path/to/images",
+    run_yaml=Path(__file__),
+    tested=tested,
+    check_data=label_check,
+    metrics={"mrr": Shown("Mean reciprocal rank in %")},
+)
+'''
 ADDITIONS = {  # new file -> its text, the file of the list, a line there and the line that is added before it
     "methods/biases.py": (METHOD, "methods/__init__.py", "    flyp.METHOD,", "    biases.METHOD,"),
     "losses/cosine.py": (LOSS, "losses/__init__.py", "    loss.name: loss for loss in (MPM_NCE,", None),
     "data/labelled/prefixes.py": (SOURCE, "data/labelled/kinds.py", "    CsvSource,", "    PrefixSource,"),
     "models/toy.py": (TOWERS, "models/loading.py", "    timm_vit,", "    toy,"),
+    "commands/naming.py": (
+        TASK,
+        "task_list.py",
+        '    "retrieval": "radapter.commands.retrieval",',
+        '    "naming": "radapter.commands.naming",',
+    ),
 }
 IMPORTS = {
     "methods/__init__.py": "from radapter.methods import biases",
@@ -201,75 +322,91 @@ IMPORTS = {
 
 
 def add(package: Path) -> None:
-    """Adds the four files, and to each list an import and an entry."""
+    """Add the files, and to each list an entry and, unless it holds names of modules, an import."""
     for name, (text, where, line, entry) in ADDITIONS.items():
         (package / name).write_text(text, encoding="utf-8")
         listed = (package / where).read_text(encoding="utf-8")
         assert listed.count(line) == 1
         listed = listed.replace(line, f"{line} COSINE," if entry is None else f"{entry}\n{line}")
         first_import = listed.index("\nfrom ") + 1
-        listed = f"{listed[:first_import]}{IMPORTS[where]}\n{listed[first_import:]}"
+        if where in IMPORTS:
+            listed = f"{listed[:first_import]}{IMPORTS[where]}\n{listed[first_import:]}"
         (package / where).write_text(listed, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
-    """A folder with images and a function that runs a command of a radapter with the four additions there."""
+    """Calls the command line of a copy of the package that has the additions, in a folder with images."""
     folder = tmp_path_factory.mktemp("extended")
     source = Path(radapter.__file__).parent
     for package in (source, source.parent / "radapter_cli"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(package, folder / "src" / package.name, ignore=ignored)
+        shutil.copytree(package, folder / "src" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     add(folder / "src" / "radapter")
     add_images(
         folder / "images", *(f"{name}-{number}.png" for name in ("star", "moon") for number in range(4))
     )
+    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
 
-    def run(*words, **config):
-        if config:
-            images = {"prefixes": str(folder / "images")}
-            config["data"] = {
-                "train": {**images, "part": [0.0, 0.6]},
-                "id_test": {**images, "part": [0.6, 1.0]},
-            }
-            config |= {"select": {"alpha": 1.0}, "train": {"epochs": 1, "batch_size": 2}}
-            (folder / "run.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        return subprocess.run(
-            [sys.executable, "-m", "radapter_cli", *words],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(folder / "src")},
-            capture_output=True,
-            text=True,
-        )
+    def run(config, *arguments):
+        (folder / "run.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        command = [sys.executable, "-m", "radapter_cli", *arguments]
+        return folder, subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
-    return folder, run
+    return run
+
+
+def config(**more):
+    """A run.yaml on the source that is added."""
+    return {
+        "model": "world:tiny",
+        "data": {
+            "train": {"prefixes": "images", "part": [0.0, 0.6]},
+            "id_test": {"prefixes": "images", "part": [0.6, 1.0]},
+        },
+        "select": {"alpha": 1.0},
+        "train": {"epochs": 1, "batch_size": 2},
+        **more,
+    }
 
 
 def test_a_method_a_loss_and_a_source_are_a_file_and_a_line_each(extended):
-    folder, run = extended
-    done = run(
-        *("train", "run.yaml", "--out", "run"),
-        model="world:tiny",
-        method={"name": "biases", "layer_norms": False},
-        loss={"margin": 0.2},
-    )
+    settings = config(method={"name": "biases", "layer_norms": False}, loss={"margin": 0.2})
+    folder, done = extended(settings, "train", "run.yaml", "--out", "run")
     assert done.returncode == 0, done.stderr
     trained = read_json(folder / "run" / "results.json")["rows"][1]
     assert (trained["method"], trained["learning_rate"] > 0) == ("biases", True)
-    refused = run("train", "run.yaml", "method.layer_norm=true", "--out", "other")
+    _, refused = extended(settings, "train", "run.yaml", "method.layer_norm=true", "--out", "other")
     assert refused.returncode == 2
     assert "Did you mean 'method.layer_norms'?" in " ".join(refused.stderr.split())
 
 
-def test_a_tower_family_is_a_file_and_a_line_and_merges_exactly(extended):
-    folder, run = extended
-    done = run("train", "run.yaml", "--out", "adapted", model="toy:small", method="r-adapter")
+def test_a_task_is_a_file_and_a_line(extended):
+    settings = config(task="naming", method="lora")
+    folder, done = extended(settings, "train", "run.yaml", "--out", "naming")
     assert done.returncode == 0, done.stderr
-    assert read_json(folder / "adapted" / "results.json")["rows"][1]["trained_parameters"] == 6 * (
-        16 * 16 + 1
-    )
-    for merged in (("merge", "adapted", "--to", "merged"), ("inspect", "merged")):
-        done = run(*merged)
+    results = read_json(folder / "naming" / "results.json")
+    assert (results["task"], results["rows"][1]["method"]) == ("naming", "lora")
+    assert "Mean reciprocal rank in %" in (folder / "naming" / "results.md").read_text(encoding="utf-8")
+    for arguments in (
+        ("evaluate", "naming"),
+        ("evaluate", "world:tiny", "--task", "naming", "--data", "{prefixes: images}"),
+        ("data", "check", "{prefixes: images}", "--task", "naming"),
+    ):
+        _, done = extended(settings, *arguments)
+        assert done.returncode == 0, done.stderr
+    _, refused = extended(settings, "evaluate", "naming", "--metric", "mr")
+    assert refused.returncode == 2
+    assert "Did you mean 'mrr'?" in " ".join(refused.stderr.split())
+
+
+def test_a_tower_family_is_a_file_and_a_line_and_merges_exactly(extended):
+    settings = config(model="toy:small", method="r-adapter")
+    folder, done = extended(settings, "train", "run.yaml", "--out", "adapted")
+    assert done.returncode == 0, done.stderr
+    trained = read_json(folder / "adapted" / "results.json")["rows"][1]
+    assert trained["trained_parameters"] == 6 * (16 * 16 + 1)
+    for arguments in (("merge", "adapted", "--to", "merged"), ("inspect", "merged")):
+        _, done = extended(settings, *arguments)
         assert done.returncode == 0, done.stderr
     certificate = read_json(folder / "merged" / "certificate.json")
     assert certificate["format"] == "toy"

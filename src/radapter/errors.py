@@ -25,7 +25,7 @@ command line prints its traceback, asks for a report and exits with 1.
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -124,3 +124,8 @@ def import_extra(module: str, need: str, *, extra: str) -> Any:
         raise MissingExtraError(
             f"{need}, which is not installed. Run pip install 'radapter[{extra}]'."
         ) from error
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names for a message, and " ..." if there are more."""
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

@@ -1,11 +1,25 @@
 """Options that several commands share."""
 
+import runpy
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-Task = Literal["classification", "retrieval", "segmentation"]
+
+def _tasks() -> tuple[str, ...]:
+    """The list of tasks, read without importing radapter, which imports torch."""
+    package = find_spec("radapter")
+    assert package is not None
+    assert package.origin is not None
+    return tuple(runpy.run_path(str(Path(package.origin).with_name("task_list.py")))["TASKS"])
+
+
+if TYPE_CHECKING:
+    Task = str
+else:
+    Task = Literal[_tasks()]
 
 Config = Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The configuration.")]
 Overrides = Annotated[

@@ -85,7 +85,7 @@ def test_evaluate_of_a_model_needs_no_run(radapter):
     [
         (["{csv: a, folder: b}"], "exactly one of the keys"),
         (["{sketch: 1}"], "--data must be a path"),
-        (["a={world: sketch}", "a={world: neon}"], "'a' stands twice"),
+        (["a={world: sketch}", "a={world: neon}"], "'a' is repeated"),
         (["nosuch"], "'nosuch' does not"),
     ],
 )

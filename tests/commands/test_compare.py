@@ -305,6 +305,15 @@ def test_sigterm_while_sets_are_evaluated_stops_too(radapter, asked, tmp_path, m
     assert "Continue with the same command" in answer.said
 
 
+@pytest.mark.parametrize("task", ["retrieval", "segmentation"])
+def test_a_comparison_names_data_transfer_only_where_it_is_a_key(radapter, initialised, tmp_path, task):
+    answer = radapter(
+        *("compare", initialised(task), "data.ood={}", "--methods", "lora", "--out", tmp_path / "out")
+    )
+    assert answer.code == 2
+    assert "must name at least one shifted test set: a comparison" in " ".join(answer.said.split())
+
+
 NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
 
 

@@ -5,8 +5,7 @@ import torch
 
 import radapter
 from radapter.config import load_config, resolved_yaml
-from radapter.config.building import suite_of
-from radapter.config.shifted import shifted_sources
+from radapter.config.building import shifted_sources, suite_of
 from radapter.data import open_classification
 from radapter.data.labelled.kinds import labelled_source
 from radapter.data.source import written

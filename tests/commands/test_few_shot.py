@@ -120,7 +120,7 @@ def test_missing_images_are_told_with_how_many_and_which(refused, here):
         ({"transfer": f"{{cars: {spec('test', 'cars', templats='a')}}}"}, "'data.transfer.cars.templates'"),
         ({"transfer": f"{{cars: {spec('test', 'cars', templates=3)}}}"}, "templates that are text or a list"),
         ({"transfer": f"{{cars: {spec('test', 'cars', templates='a')}}}"}, "'a' is neither name nor file"),
-        ({"transfer": f"{{base: {spec('test', 'cars')}}}"}, "'base' stands in both"),
+        ({"transfer": f"{{base: {spec('test', 'cars')}}}"}, "'base' is in both"),
         ({"id_test": spec("train", half="base")}, "no image of a validation or test set may be trained on"),
         ({"transfer": f"{{seen: {spec('train')}}}"}, "in 'seen' 8 are also in 'train'"),
     ],

@@ -32,6 +32,11 @@ def test_the_weights_of_an_older_run_are_read(radapter, old, command):
     assert answer.code == 0, answer.result.output
 
 
+def test_evaluate_proposes_no_sweep_of_results_that_sweep_refuses(radapter, old):
+    answer = radapter("evaluate", "old", "--alpha", "0", "--data", "{world: id_test, size: 4}")
+    assert (answer.code, "radapter sweep" in answer.printed) == (0, False)
+
+
 def test_facts_from_before_a_step_was_measured_are_read(radapter, old):
     about = read_json(old / "trained.json")
     del about["step_bytes"]

@@ -31,6 +31,11 @@ def images(here, **folders: int):
             Image.new("RGB", (12, 12), (place, number, 100)).save(target / f"{number}.png")
 
 
+def test_a_key_of_another_kind_may_be_null(here):
+    (here / "run.yaml").write_text(f"{HEAD}data: {{world: train, csv: null, stream: null}}\n")
+    assert load_config(here / "run.yaml").data.train.world == "train"
+
+
 def test_a_folder_of_classes_is_enough_and_each_set_is_described(run, here):
     images(here, photos__star=40, photos__moon=40)
     code, text = run("{folder: photos, rename: {star: small star}}")

@@ -92,7 +92,7 @@ def test_a_task_that_does_not_fit_is_refused(radapter):
     assert (answer.code, "no 'label'" in answer.said, "--task" in answer.said) == (2, True, False)
     answer = radapter("data", "check", "pairs.csv", "--task", "segmentation")
     assert answer.code == 2
-    assert "masked images need a mapping such as" in " ".join(answer.said.split())
+    assert "segmentation needs a mapping such as" in " ".join(answer.said.split())
 
 
 @pytest.mark.parametrize(

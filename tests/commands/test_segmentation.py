@@ -86,7 +86,7 @@ def test_evaluate_of_a_model_on_files_says_its_task_and_convention(radapter, tmp
     [
         (("--metric", "top1"), "--metric must be one of miou"),
         (("--classnames", "[a]"), "--classnames is for classification"),
-        (("--data", "a/folder"), "--data must be a YAML mapping such as '{masks: masks"),
+        (("--data", "a/folder"), "--data must be a YAML mapping such as '{masks: "),
     ],
 )
 def test_what_the_task_lacks_is_refused(radapter, run, options, said):

@@ -11,7 +11,6 @@ from radapter.adapter import RAdapterLayer, find_sites
 from radapter.errors import ConfigError
 from radapter.losses import bound_loss
 from radapter.methods import (
-    GROUPS,
     METHODS,
     TABLES,
     HeadLearner,
@@ -68,9 +67,8 @@ def test_names_are_those_of_the_documentation():
         "r-adapter",
         "r-adapter+head",
     )
-    assert {name for group in GROUPS.values() for name in group} == {
-        name for t in TABLES.values() for name in t
-    }
+    groups = [group for task in TABLES for group in groups_of(task).values()]
+    assert {name for group in groups for name in group} == {name for t in TABLES.values() for name in t}
 
 
 @pytest.mark.parametrize("name", TRAINED)

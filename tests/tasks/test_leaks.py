@@ -152,9 +152,9 @@ def test_parts_and_splits_of_a_recipe_never_overlap(path):
     """By what is written alone: where a file occurs twice, so do other splits, halves or parts of it."""
     data = load_config(path, []).data
     tested = [data.id_val, *data.id_test.values(), *data.ood.values()]
-    transfer = [each.given() for each in data.transfer.values()]
+    transfer = [each.source for each in data.transfer.values()]
     places: dict[tuple[object, ...], list[list[float]]] = {}
-    for spec in [*written([data.train, *tested]), *transfer]:
+    for spec in written([data.train, *tested, *transfer]):
         place = (*(spec.get(kind.key()) for kind in LABELLED), spec.get("split"))
         halves = [spec["half"]] if "half" in spec else ["base", "novel"]
         for half in halves:

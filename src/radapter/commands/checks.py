@@ -1,4 +1,4 @@
-"""What is looked at before a run writes its first file."""
+"""Checks of a run before it writes its first file."""
 
 import logging
 import math
@@ -10,35 +10,34 @@ from torch import nn
 from radapter.adapter import block_names, find_sites
 from radapter.adapter.selection import select_sites
 from radapter.config import CommonConfig, differences, load_stored
-from radapter.config.building import absent_folder
 from radapter.errors import ConfigError, ModelError, RunError
 from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, groups_of, trained_towers
 from radapter.models import DualEncoder
 from radapter.runs.directory import CONFIG
 from radapter.runs.fine_tuning import check_epochs, check_loss, loss_of
 from radapter.runs.tracking import check_tracking
-from radapter.storage import check_writable
+from radapter.storage import check_writable, is_lock_or_draft
 from radapter.tasks.recipe import Recipe
 from radapter.training import check_precision
 
 _LOG = logging.getLogger(__name__)
 ENOUGH_IMAGES = 100
-"""Validation images below which a choice of alpha is warned of."""
+"""With fewer validation images, choosing alpha gives a warning."""
 FIXABLE = {
     "loss": ("loss", "name"),
     "margin": ("loss", "margin"),
     "label_smoothing": ("loss", "label_smoothing"),
     "ema_decay": ("train", "ema_decay"),
 }
-"""What a method may fix of the recipe: the section and the key of run.yaml that are then not read."""
+"""Settings that a method may fix -> the section and key of run.yaml that is then not read."""
 
 
 def check_settings(config: CommonConfig, method: Method) -> None:
-    """Checks what can be checked without model and data.
+    """Check what needs neither model nor data.
 
     Raises:
-        InputError: a key that the method does not read, a loss or a number of epochs that does not fit it, a
-            precision that this machine lacks, a tracker that is not installed.
+        InputError: the method does not read a key or does not fit the loss or the number of epochs, or this machine
+            lacks the precision or the tracker.
     """
     if method.alpha != "auto" and config.select.alpha != "auto":
         table, names = TABLES[config.task], groups_of(config.task)["all"]
@@ -48,8 +47,9 @@ def check_settings(config: CommonConfig, method: Method) -> None:
             f"at alpha {method.alpha:g}. Leave it out, or set select.alpha=auto."
         )
     for setting, (section, key) in FIXABLE.items():
-        given, usual = value_and_default(config, section, key)
-        if given == usual:
+        part = getattr(config, section)
+        given = getattr(part, key)
+        if given == type(part).model_fields[key].default:
             continue
         if setting in method.fixed_recipe:
             raise ConfigError(
@@ -66,18 +66,11 @@ def check_settings(config: CommonConfig, method: Method) -> None:
     check_precision(config.train.precision)
 
 
-def value_and_default(config: CommonConfig, section: str, key: str) -> tuple[object, object]:
-    """Returns the value of a key of run.yaml, and its default."""
-    part = getattr(config, section)
-    return getattr(part, key), type(part).model_fields[key].default
-
-
 def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> None:
-    """Checks the settings against the number of processes.
+    """Check the settings against the number of processes.
 
     Raises:
-        ConfigError: batches smaller than that, what draws from a generator where each process would draw for
-            itself, or FSDP with what it does not go with.
+        ConfigError: a batch is smaller, a setting draws differently in each process, or FSDP does not support one.
     """
     train = config.train
     if train.batch_size < processes:
@@ -95,13 +88,13 @@ def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> Non
         return
     if processes == 1:
         raise ConfigError(
-            "train.fsdp parts the weights among processes. There is one. Start several, such as torchrun "
+            "train.fsdp shards the weights across processes. There is one. Start several, such as torchrun "
             "--nproc-per-node 2, or leave it out."
         )
     for key, given, usual, why in (
         ("chunk_size", train.chunk_size, None, "processes would gather a block differently often"),
         ("keep", train.keep, "last", "validating after an epoch needs the whole model"),
-        ("precision", train.precision == "fp16", False, "its gradient scaler sees one part alone; use bf16"),
+        ("precision", train.precision == "fp16", False, "its gradient scaler sees only one shard; use bf16"),
     ):
         if given != usual:
             raise ConfigError(
@@ -110,14 +103,13 @@ def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> Non
 
 
 def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, method: Method) -> None:
-    """Checks the method, the adapter's settings and the loss against the model.
+    """Check the method, the adapter's settings and the loss against the model.
 
     Raises:
-        ModelError: the model has no text tower, which reads captions and class names, or a tower no switch for
-            gradient checkpointing.
-        ConfigError: the rank is larger than the narrowest tower that gets adapters, or the loss does not take a
-            setting, or does not fit the model.
-        SiteError: towers or layers that the model lacks, or no place for an adapter.
+        ModelError: the model has no text tower, or a tower does not support gradient checkpointing.
+        ConfigError: the rank is larger than the narrowest tower with adapters, or the loss does not fit a setting or
+            the model.
+        SiteError: the model lacks a tower, a layer or a place for an adapter.
     """
     check_text_tower(encoder)
     recipe = recipe.of(method)
@@ -129,11 +121,11 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
     if method.losses:
         loss_of(method, recipe, encoder)
     if isinstance(recipe.settings, LoraSettings):
-        find_sites(encoder.module)  # LoRA's matrices lie around these
+        find_sites(encoder.module)  # LoRA's matrices are around these
         if recipe.fsdp and any(isinstance(part, nn.MultiheadAttention) for part in encoder.module.modules()):
             raise ConfigError(
-                f"train.fsdp parts no nn.MultiheadAttention with LoRA, whose weights PEFT takes out of the "
-                f"module. '{encoder.name}' has them. Leave one out, or give the model as transformers has it."
+                f"train.fsdp does not shard nn.MultiheadAttention with LoRA, whose weights PEFT removes from the "
+                f"module. '{encoder.name}' has them. Leave one out, or give the model in the form of transformers."
             )
     if not isinstance(recipe.settings, RAdapterSettings):
         return
@@ -150,13 +142,7 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
 def report_few_validation_images(
     id_val: Sized | None, config: CommonConfig, methods: Sequence[Method]
 ) -> None:
-    """Warns where alpha is chosen on so few images that it may become 0 although training helped.
-
-    Args:
-        id_val: the validation set; None where there is none.
-        config: says whether alpha is chosen.
-        methods: that are trained.
-    """
+    """Warn if alpha is chosen on so few images that it may become 0 although training helped."""
     chosen = config.select.alpha == "auto" and any(
         method.alpha == "auto" and method.build is not None for method in methods
     )
@@ -175,11 +161,7 @@ def report_few_validation_images(
 
 
 def check_text_tower(encoder: DualEncoder) -> None:
-    """Raises where a model cannot read texts.
-
-    Raises:
-        ModelError: it has no text tower.
-    """
+    """Raise ModelError if a model has no text tower."""
     if not encoder.context_length:
         raise ModelError(
             f"model must have a text tower: it reads captions and class names. '{encoder.name}' has none. Give a "
@@ -187,14 +169,16 @@ def check_text_tower(encoder: DualEncoder) -> None:
         )
 
 
-def check_run_folder(config: CommonConfig, *, resume: bool) -> bool:
-    """Checks that `out` is new, or, to resume, that it is new or holds a run of these settings.
+def absent_folder(path: Path) -> bool:
+    """Whether `path` is free: absent, or a folder with only a lock and drafts."""
+    return not path.exists() or (path.is_dir() and all(map(is_lock_or_draft, path.iterdir())))
 
-    Returns:
-        Whether it is new.
+
+def check_run_folder(config: CommonConfig, *, resume: bool) -> bool:
+    """Return whether `out` is new; to resume, it may hold a run of the same settings.
 
     Raises:
-        RunError: it is in the way, or cannot be written; the message has what differs, and the remedy.
+        RunError: it holds something else, or cannot be written.
     """
     out = Path(config.out)
     check_writable(out)

@@ -7,18 +7,25 @@ from pathlib import Path
 
 import yaml
 
-from radapter.commands.checks import FIXABLE, check_model, check_processes, report_few_validation_images
+from radapter.commands.checks import (
+    FIXABLE,
+    absent_folder,
+    check_model,
+    check_processes,
+    report_few_validation_images,
+)
 from radapter.commands.class_texts import check_suite_texts
 from radapter.commands.reporting import merging_of, print_study
 from radapter.commands.sets import report_sets
+from radapter.commands.task import task_of
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.comparison.chosen import Chosen, ChosenTraining
 from radapter.comparison.compare import Comparison, compare_methods
 from radapter.comparison.learning_rates import rate_grids
 from radapter.comparison.store import RunStore
-from radapter.config import CommonConfig, RunConfig, load_config, overridden, resolved_yaml
+from radapter.config import CommonConfig, load_config, overridden, resolved_yaml
 from radapter.config.bounded_yaml import BoundedLoader
-from radapter.config.building import absent_folder, recipe_of, report_long_captions, suite_of
+from radapter.config.building import recipe_of, suite_of
 from radapter.data.paths import absolute_if_local
 from radapter.data.pictures.bad_images import skipped_images
 from radapter.errors import ConfigError, DivergedError, RunError
@@ -96,7 +103,6 @@ def compare(
     for method in rows:
         check_model(encoder, config, recipe.with_own_loss(method), method)
     suite = suite_of(config, encoder)
-    report_long_captions(suite, encoder)
     report_few_validation_images(suite.id_val, config, rows)
     report_sets(suite, config)
     check_suite_texts(suite, encoder, rows)
@@ -281,11 +287,12 @@ def _check(
             "data.id_val is required: learning rate, epoch and alpha are chosen on it, and on nothing else. Give it,"
             " such as data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training."
         )
-    transfer = config.data.transfer if isinstance(config, RunConfig) else {}
-    if not (config.data.ood or transfer):
+    has_transfer = task_of(config.task).has_transfer
+    if not (config.data.ood or getattr(config.data, "transfer", {})):
+        transfer = ", or data.transfer one with classes of its own" if has_transfer else ""
         raise ConfigError(
-            "data.ood must name at least one shifted test set, or data.transfer one with classes of its own: a "
-            "comparison is of what is gained in distribution against what is lost elsewhere. Got none. Without a "
+            f"data.ood must name at least one shifted test set{transfer}: a comparison is of what is gained in "
+            "distribution against what is lost elsewhere. Got none. Without a "
             "shifted set of your own, add a corrupted copy of the test set under data:\n"
             f"  ood: {{corrupted: {{corrupt: {next(iter(config.data.id_test))}}}}}"
         )

@@ -53,6 +53,7 @@ def demo(
     torch.set_num_threads(1)
     suite = world_suite(seed, id_size=id_size, ood_size=ood_size, kept_size=kept_size)
     methods = find_methods(["foundation"])
+    assert suite.train is not None
     say(
         f"{len(methods)} methods fine-tune '{MODEL}' on {len(suite.train):,} drawn photos whose colours give the "
         f"class away. The tests are photos alike (ID), {len(suite.ood)} shifts without that hint (OOD), and naming "

@@ -18,7 +18,7 @@ from radapter.storage import sha256
 
 @contextmanager
 def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder, str]]:
-    """A run's encoder at its alpha, or a model's, and what identifies its weights."""
+    """Return a run's encoder at its alpha, or a model's, and the fingerprint of its weights."""
     run = Path(what)
     if not (run / CONFIG).is_file():
         encoder = load(what, allow_download=allow_download)
@@ -39,23 +39,21 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
 
 
 def config_of_run(run: Path, overrides: Sequence[str] = (), *, allow_download: bool) -> CommonConfig:
-    """The configuration that a run was trained with; only the caller decides whether the hub may be asked."""
+    """Return a run's configuration; only the caller decides whether the hub may be asked."""
     return load_stored(run / CONFIG, overrides).model_copy(update={"allow_download": allow_download})
 
 
 def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:
-    """A run's encoder at its alpha, its adapters merged away."""
+    """Return a run's encoder at its alpha, with its adapters merged."""
     with encoder_of(str(run), allow_download=allow_download) as (encoder, _):
         plain = merge_in_place(adapted_copy(encoder.module))
     return DualEncoder(encoder.name, plain, encoder.towers).to(_device())
 
 
 def _identity(run: Path, *, base: str, alpha: float) -> str:
-    """One hash over the base model, the trained files and alpha: merged weights differ in bits between machines."""
-    files = sorted(
-        file for file in [run / WEIGHTS, *(run / ADAPTER).rglob("*.safetensors")] if file.is_file()
-    )
-    parts = [base, f"{alpha!r}", *(sha256(file) for file in files)]
+    # not of the merged weights, whose bits differ between machines
+    files = [file for file in (run / WEIGHTS, *(run / ADAPTER).rglob("*.safetensors")) if file.is_file()]
+    parts = [base, f"{alpha!r}", *map(sha256, sorted(files))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

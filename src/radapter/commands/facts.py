@@ -1,31 +1,82 @@
-"""What `radapter data check` prints of any kind of data set: a table of what was found."""
+"""What `radapter data check` prints for any kind of data set: a table of facts, and lines of run.yaml."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich import box
-from rich.console import Group
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radapter.commands.sets import in_flow
+from radapter.commands.task import Spec
+from radapter.commands.terminal import say
+from radapter.data import MAX_BAD
+from radapter.data.dividing import divided, siblings_of
+from radapter.errors import DataError
 from radapter.report.table import framed
+from radapter.task_list import DEFAULT_TASK
+
+COPY = {"corrupt": "id_test"}
+"""A corrupted copy of the test set."""
 
 
-def facts_table(name: str, rows: Iterable[tuple[str, str]]) -> Group:
-    """A table of what -> found, under the set's name."""
+def print_facts(name: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Print a table of (what, found) under the set's name."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("What", no_wrap=True)
     table.add_column("Found", overflow="fold")
     for what, found in rows:
         table.add_row(what, Text(found))
-    return framed(table, title=name)
+    Console().print(framed(table, title=name))
 
 
 def sizes_in_words(widths: tuple[int, int], heights: tuple[int, int]) -> str:
-    """The (lowest, highest) widths and heights of pictures."""
+    """Return the (lowest, highest) widths and heights of images as words."""
     wide, high = (f"{low:,}" if low == top else f"{low:,} to {top:,}" for low, top in (widths, heights))
     return f"{wide} wide, {high} high"
 
 
 def decoded_in_words(decoded: int, images: int) -> str:
-    """How many of all pictures were decoded."""
+    """Return how many of all images were decoded."""
     return "all" if decoded == images else f"{decoded:,} of {images:,}; --all reads all"
+
+
+def check_damage(name: str, damaged: int, decoded: int, *, word: str = "unreadable") -> None:
+    """Raise DataError if more of the decoded images are damaged than a run accepts."""
+    if damaged > MAX_BAD * decoded:
+        raise DataError(
+            f"at most {MAX_BAD:.2%} of the images may be {word} (data.max_bad). Of the {decoded:,} decoded in "
+            f"'{name}' {damaged:,} are. Repair them, or raise data.max_bad."
+        )
+
+
+def propose(roles: Mapping[str, Any], task: str = DEFAULT_TASK, *, more: str = "") -> None:
+    """Print the `data` section of a run.yaml, by role of a set, and `more` below it."""
+    lines = ["data:"] if task == DEFAULT_TASK else [f"task: {task}", "data:"]
+    for role, spec in roles.items():
+        if role == "ood":
+            lines += ["  ood:", *(f"    {name}: {in_flow(of_one)}" for name, of_one in spec.items())]
+        else:
+            lines.append(f"  {role}: {in_flow(spec)}")
+    say("\nNext, in run.yaml:\n")
+    say("\n".join(lines) + more)
+
+
+def is_cut(spec: Spec) -> bool:
+    """Whether a source is a part of a data set already, and not one to train on."""
+    cut = {"part", "shots", "corrupt", "domain", "split_list"} & spec.keys()
+    return bool(cut) or spec.get("split") in ("val", "validation", "test")
+
+
+def uncut(spec: Spec) -> Spec:
+    """Return the sets by role that a source gives: a test set if it is cut, else its siblings or its parts."""
+    if is_cut(spec):
+        return {"id_test": dict(spec)}
+    siblings = siblings_of(spec["folder"]) if isinstance(spec.get("folder"), str) else {}
+    return with_copy({role: {**spec, "folder": folder} for role, folder in siblings.items()} or divided(spec))
+
+
+def with_copy(sets: Mapping[str, Spec]) -> Spec:
+    """Return the sets and a shifted one, which `compare` needs: a corrupted copy of the test set."""
+    return {**sets, "ood": {"corrupted": COPY}} if "id_test" in sets else dict(sets)

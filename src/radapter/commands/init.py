@@ -1,20 +1,16 @@
 """`radapter init`: a commented configuration to edit."""
 
-from importlib.resources import files
 from pathlib import Path
 
 from rich.console import Console
 
+from radapter.commands.task import task_of
 from radapter.errors import ConfigError
 from radapter.storage import check_destination, write_text
 
 
 def init(task: str, to: Path) -> None:
-    """Writes the commented run.yaml of a task.
-
-    Raises:
-        ConfigError: `to` exists, or is no YAML name; nothing is written.
-    """
+    """Write the commented run.yaml of a task. Raises ConfigError if `to` exists or is not named as YAML."""
     if to.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"--to must end in .yaml or .yml. Got '{to}'.")
     check_destination(to)
@@ -29,5 +25,5 @@ def init(task: str, to: Path) -> None:
 
 
 def template(task: str) -> str:
-    """The text that `init` writes."""
-    return files("radapter.commands").joinpath(f"{task}.yaml").read_text(encoding="utf-8")
+    """Return the text that `init` writes."""
+    return task_of(task).run_yaml.read_text(encoding="utf-8")

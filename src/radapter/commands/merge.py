@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from radapter.adapter.config import check_alpha
+from radapter.commands.checks import absent_folder
 from radapter.commands.compare import COMPARISON
 from radapter.commands.reporting import EXAMPLE_DATA
 from radapter.commands.terminal import next_steps, say
 from radapter.comparison.chosen import CHOSEN, Chosen
 from radapter.config import load_stored
-from radapter.config.building import absent_folder
 from radapter.errors import ConfigError, RunError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import load
@@ -121,7 +121,10 @@ def merged_steps(
     """What to do with a merged folder that `library` reads."""
     towers = f"load the towers (radapter's README, 'Deploy', applies {CLASSIFIER})"
     return [
-        ("measure it", f"radapter evaluate {shlex.quote(str(folder))} --data {EXAMPLE_DATA[task]}"),
+        (
+            "measure it",
+            f"radapter evaluate {shlex.quote(str(folder))} --data {shlex.quote(EXAMPLE_DATA[task])}",
+        ),
         (
             towers if has_classifier else "load it",
             _LOADING.get(library, "radapter.load('{to}')").format(to=folder),

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radapter.commands.task import task_of
 from radapter.commands.terminal import next_steps
 from radapter.errors import ConfigError, SiteError
 from radapter.evaluation import TaskName
@@ -35,9 +36,10 @@ def methods(
         ConfigError: classes are given for a task that has none.
         ModelError: the model is unknown.
     """
-    if classes is not None and task != "classification":
+    has_head = task_of(task).has_head
+    if classes is not None and not has_head:
         raise ConfigError(f"--classes is for classification. Got {classes} with {task}. Leave it out.")
-    rows = 0 if task != "classification" else _CLASSES if classes is None else classes
+    rows = 0 if not has_head else _CLASSES if classes is None else classes
     of = f" with {rows} classes" if rows else f", for {task}"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
     table.add_column("Method", overflow="fold")

@@ -14,7 +14,7 @@ from radapter.commands.sweep import finished
 from radapter.commands.terminal import bars, next_steps, say
 from radapter.config import SegmentationRunConfig
 from radapter.config.building import recipe_of
-from radapter.config.building_regions import segmentation_suite
+from radapter.config.segmentation import segmentation_suite
 from radapter.data import Memory
 from radapter.errors import ConfigError, RunError
 from radapter.evaluation import Metrics
@@ -78,6 +78,7 @@ def prompts(
     encoder = merged_encoder_of(run, allow_download=allow_download)
     MaskPrompts(encoder, depth=depth)  # raises before anything is read
     suite = segmentation_suite(config, load(config.model, allow_download=allow_download))
+    assert suite.train is not None
     with lock(run), bars() as bar:
         bar.starting("mask prompts")
         environment = Environment(memory=Memory(), report=bar.report, evaluated=bar.evaluated)

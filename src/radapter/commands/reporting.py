@@ -1,12 +1,12 @@
 """A run's results as files and in the terminal."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from radapter.commands.terminal import say
-from radapter.evaluation import TaskName
 from radapter.report import (
     beside_table,
     details_markdown,
@@ -22,14 +22,11 @@ from radapter.report.study import edge_lines
 from radapter.report.table import duration, kept_note
 from radapter.runs.results import RESULTS, Results, Row
 from radapter.storage import write_text
+from radapter.task_list import OfEachTask
 
 TABLE, FRONTIER = "results.md", "frontier.png"
 FILES = (RESULTS, TABLE, FRONTIER)
-EXAMPLE_DATA: dict[TaskName, str] = {
-    "classification": "path/to/images",
-    "retrieval": "path/to/pairs.csv",
-    "segmentation": "'{masks: path/to/masks, images: path/to/images, classes: names.txt}'",
-}
+EXAMPLE_DATA: Mapping[str, str] = OfEachTask("example")
 """Placeholder data sources in suggested commands."""
 
 

@@ -17,7 +17,7 @@ from radapter.commands.class_texts import check_texts
 from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import next_steps, say, say_aside
 from radapter.config import SegmentationRunConfig, load_stored
-from radapter.config.building_regions import frame_of
+from radapter.config.segmentation import frame_of
 from radapter.data.pictures.decoding import decode, opened
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
@@ -133,7 +133,7 @@ def segment(
             prompts,
             origin="--classes",
             remedy="Give other names in --classes.",
-            parted=names_of,
+            synonyms=names_of,
         )
         classifier = RegionClassifier(
             encoder,

@@ -2,29 +2,27 @@
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import yaml
+from torch import Tensor
 
+from radapter.commands.task import task_of
 from radapter.config import CommonConfig
-from radapter.config.building import AnySuite
 from radapter.data import ClassificationSet
-from radapter.data.labelled.kinds import LABELLED
-from radapter.data.masks.kinds import MASKS
-from radapter.data.pairs.kinds import PAIRS
 from radapter.data.regions import REGIONS
 from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Source, written
-
-_KINDS: list[type[Source]] = [*LABELLED, *PAIRS, *MASKS, *REGIONS, StreamSource]
-_KEYS = {kind.key() for kind in _KINDS}
-_SHOWN = 3  # classes without an image
+from radapter.errors import listed
+from radapter.task_list import TASKS
+from radapter.tasks.suite import Suite
 
 _log = logging.getLogger(__name__)
 
 
-def report_sets(suite: AnySuite, config: CommonConfig) -> None:
-    """Logs one line for each set of a run: images, classes, those without an image, and the source."""
+def report_sets(suite: Suite, config: CommonConfig) -> None:
+    """Log one line for each set of a run: images, classes, those without an image, and the source."""
     data = config.data
     tested = {
         ("id_val", "id_val"): data.id_val,
@@ -37,34 +35,37 @@ def report_sets(suite: AnySuite, config: CommonConfig) -> None:
         _report(label, opened, tested[role, name], is_whole=role != "ood")
 
 
-def set_in_words(per_class: Mapping[str, int]) -> str:
-    """Images and classes of a set, from the images of each class: "12 images of 3 of 4 classes, none of cup"."""
-    absent = [name for name, count in per_class.items() if count == 0]
-    images = f"{sum(per_class.values()):,} images of"
+def set_in_words(data: ClassificationSet, chosen: Tensor | slice = slice(None)) -> str:
+    """Return images and classes of a set or of its `chosen` rows: "12 images of 3 of 4 classes, none of cup"."""
+    names = data.classnames
+    counts = data.labels[chosen].bincount(minlength=len(names)).tolist()
+    absent = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    images = f"{sum(counts):,} images of"
     if not absent:
-        return f"{images} {len(per_class):,} classes"
-    shown = ", ".join(absent[:_SHOWN]) + (" ..." if len(absent) > _SHOWN else "")
-    return f"{images} {len(per_class) - len(absent):,} of {len(per_class):,} classes, none of {shown}"
+        return f"{images} {len(names):,} classes"
+    return f"{images} {len(names) - len(absent):,} of {len(names):,} classes, none of {listed(absent)}"
 
 
 def in_flow(source: object) -> str:
-    """A source, or a list of them, as one line of YAML, its kind first."""
+    """Return a source, or a list of them, as one line of YAML, its kind first."""
     spec = written(source)
     if isinstance(spec, list) and len(spec) == 1:
         (spec,) = spec
     if isinstance(spec, Mapping):
-        spec = {key: spec[key] for key in sorted(spec, key=lambda key: key not in _KEYS)}
-    return (
-        yaml.safe_dump(spec, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
-        .removesuffix("...\n")
-        .strip()
-    )
+        spec = {key: spec[key] for key in sorted(spec, key=lambda key: key not in kind_keys())}
+    flow = yaml.safe_dump(spec, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
+    return flow.removesuffix("...\n").strip()
+
+
+@cache
+def kind_keys() -> tuple[str, ...]:
+    """Return the keys that select a kind of source, of all tasks."""
+    of_tasks = [kind for task in TASKS for kind in task_of(task).sources]
+    kinds: list[type[Source]] = [*of_tasks, *REGIONS, StreamSource]
+    return tuple(kind.key() for kind in kinds)
 
 
 def _report(name: str, opened: Any, spec: object, *, is_whole: bool) -> None:
-    if isinstance(opened, ClassificationSet) and is_whole:
-        counts = opened.labels.bincount(minlength=len(opened.classnames)).tolist()
-        what = set_in_words(dict(zip(opened.classnames, counts, strict=True)))
-    else:
-        what = f"{len(opened):,} images"
+    is_labelled = isinstance(opened, ClassificationSet) and is_whole
+    what = set_in_words(opened) if is_labelled else f"{len(opened):,} images"
     _log.info("%s: %s, from %s", name, what, in_flow(spec))

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from rich.filesize import decimal
 
+from radapter.commands.data_check import advising, spec_of_path, task_of_source
 from radapter.commands.evaluate import parsed
-from radapter.commands.pair_check import advising, is_paired, of_path
 from radapter.commands.terminal import say
 from radapter.data import MAX_BAD, ClassificationSet, open_classification, open_pairs
 from radapter.data.labelled.kinds import labelled_source
@@ -114,8 +114,10 @@ def report_outside(sources: Sequence[Source], found: ClassificationSet | PairSet
 
 def _task_of(source: Any) -> TaskName:
     """Retrieval where only image-text pairs have such a source."""
-    are_pairs = isinstance(source, list) or is_paired(source if isinstance(source, dict) else of_path(source))
-    return "retrieval" if are_pairs else "classification"
+    if isinstance(source, list):
+        return "retrieval"
+    spec = source if isinstance(source, dict) else spec_of_path(source)
+    return "retrieval" if task_of_source(spec) == "retrieval" else "classification"
 
 
 def _pairs(sources: Sequence[Any], reading: Reading, *, join: bool) -> PairSet:

@@ -48,7 +48,7 @@ def sweep(run: Path) -> None:
         (
             "evaluate another alpha",
             f"radapter evaluate {shlex.quote(str(run))} --alpha {_another_alpha(trained[-1]):g} "
-            f"--data {EXAMPLE_DATA[results.task]}",
+            f"--data {shlex.quote(EXAMPLE_DATA[results.task])}",
         ),
         *merge_steps(results, run),
     )

@@ -18,7 +18,7 @@ from radapter.commands.reporting import merge_steps, print_results, write_report
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, next_steps, report_skipped, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
-from radapter.config.building import AnySuite, recipe_of, report_long_captions, suite_of
+from radapter.config.building import recipe_of, suite_of
 from radapter.data import Memory
 from radapter.data.pictures.bad_images import skipped_images
 from radapter.errors import InputError
@@ -31,6 +31,7 @@ from radapter.runs.directory import RunDirectory, run_method
 from radapter.runs.fine_tuning import soup_rates
 from radapter.runs.results import Results
 from radapter.tasks.recipe import Recipe
+from radapter.tasks.suite import Suite
 from radapter.training import Environment, Interrupted
 
 
@@ -68,11 +69,10 @@ def _trained(
         check_processes(config, recipe.of(method), processes.size)
         return config, method, recipe
 
-    def opened() -> tuple[DualEncoder, AnySuite]:
+    def opened() -> tuple[DualEncoder, Suite]:
         encoder = load(config.model, allow_download=config.allow_download)
         check_model(encoder, config, recipe, method)
         suite = suite_of(config, encoder)
-        report_long_captions(suite, encoder)
         report_few_validation_images(suite.id_val, config, [method])
         report_sets(suite, config)
         check_suite_texts(suite, encoder, [method])

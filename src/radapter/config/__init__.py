@@ -1,8 +1,8 @@
-"""The settings of a run: their schema, how a YAML file is read, what its mistakes are called.
+"""The settings of a run: their schema, how a YAML file is read, and how a run is built from them.
 
-Reading order: schema.py (the keys of every task), classification.py, retrieval.py, segmentation.py (those of one),
-sources.py (what may stand in data), reading.py (file and overrides to a
-configuration), problems.py (what is said about a wrong key).
+Reading order: schema.py (keys of all tasks), classification.py, retrieval.py, segmentation.py (keys and suite of one
+task), sources.py (sources in `data`), reading.py (file and overrides to a configuration), problems.py (messages on
+wrong keys), building.py (from a configuration to a recipe and a suite).
 """
 
 from radapter.config.classification import RunConfig

@@ -1,7 +1,7 @@
-"""YAML of a bounded size, depth and number of values: what a few hundred bytes may not unfold to.
+"""YAML of a bounded size, depth and number of values.
 
-An alias stands for all values of its anchor, so that nine lines of nine aliases each are 387 million values.
-Anchors, aliases and merge keys work as ever; what they stand for is counted before anything walks over it.
+An alias repeats all values of its anchor, so nine lines of nine aliases each are 387 million values. Anchors,
+aliases and merge keys work as usual; the values that they repeat are counted before they are read.
 """
 
 import re
@@ -9,15 +9,10 @@ from typing import Any
 
 import yaml
 
-MAX_CHARACTERS = 2**20
-"""Characters of a text."""
-MAX_DEPTH = 50
-"""Lists and mappings in one another."""
-MAX_VALUES = 200_000
-"""Values, those of aliases each time they are named."""
-MAX_DIGITS = 100
-"""Characters of an integer."""
-
+MAX_CHARACTERS = 2**20  # of a text
+MAX_DEPTH = 50  # of nested lists and mappings
+MAX_VALUES = 200_000  # those of aliases count each time
+MAX_DIGITS = 100  # of an integer
 _LONG = 100  # characters of a text that count as one more value
 _HALF = re.compile("[\ud800-\udfff]")
 _INTEGER = "tag:yaml.org,2002:int"
@@ -25,7 +20,7 @@ _TOO_MANY = f"it must hold at most {MAX_VALUES:,} values, those of aliases inclu
 
 
 class BoundedLoader(yaml.SafeLoader):
-    """SafeLoader that refuses what is too deep, too large, or within itself, as a YAMLError with its line."""
+    """SafeLoader that raises a YAMLError with the line for text that is too deep, too large or contains itself."""
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_CHARACTERS:
@@ -34,7 +29,7 @@ class BoundedLoader(yaml.SafeLoader):
         self._depth = self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Composes one node, at most `MAX_DEPTH` in one another: each is a call of this method."""
+        """Compose one node; nested nodes are nested calls of this method."""
         if self._depth > MAX_DEPTH:
             raise _error(f"lists and mappings must be at most {MAX_DEPTH} deep", self.get_mark())
         self._depth += 1
@@ -47,14 +42,14 @@ class BoundedLoader(yaml.SafeLoader):
             self._depth -= 1
 
     def get_single_node(self) -> yaml.Node | None:
-        """The whole document, once its values are counted."""
+        """Return the whole document after counting its values."""
         root = super().get_single_node()
         if root is not None:
             _count(root, {})
         return root
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """A value; what Python cannot make of it, such as the 32nd of a month, is a YAMLError too."""
+        """Return a value; one that Python refuses, such as the 32nd of a month, is a YAMLError too."""
         if node.tag == _INTEGER and len(node.value) > MAX_DIGITS:
             raise _error(f"a number must have at most {MAX_DIGITS} digits", node.start_mark)
         try:
@@ -64,7 +59,7 @@ class BoundedLoader(yaml.SafeLoader):
 
 
 class ConfigLoader(BoundedLoader):
-    """BoundedLoader that reads 1e-4 as a number: YAML 1.1 wants 1.0e-4 and would give text."""
+    """BoundedLoader that reads 1e-4 as a number; YAML 1.1 reads text unless it is 1.0e-4."""
 
 
 ConfigLoader.yaml_implicit_resolvers = dict(yaml.SafeLoader.yaml_implicit_resolvers)
@@ -74,7 +69,7 @@ ConfigLoader.add_implicit_resolver(
 
 
 def _count(node: yaml.Node, counted: dict[yaml.Node, int | None]) -> int:
-    """The values that a node unfolds to; `counted` has None for those that it is within."""
+    """The number of values of a node with its aliases; `counted` has None for the nodes that contain it."""
     if node in counted:
         values = counted[node]
         if values is None:

@@ -1,23 +1,38 @@
-"""The keys of run.yaml that classification alone has: images with class names."""
+"""Classification in run.yaml: its keys, and the suite that they describe."""
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from radapter.config.building import tested_sets
 from radapter.config.methods import MethodOf, NamedSettings
-from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, SelectConfig
+from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, SelectConfig, key
 from radapter.config.sources import (
     CorruptedCopy,
     NamedSources,
     ShiftedSource,
     TrainSource,
+    TransferSource,
     TransferSources,
 )
-from radapter.data.labelled.kinds import LABELLED, DataSource
+from radapter.data import ClassificationSet, open_classification
+from radapter.data.dividing import divided
+from radapter.data.labelled.kinds import LABELLED, DataSource, labelled_source
+from radapter.data.labelled.labels import read_classnames, renamed
 from radapter.data.paths import PATH_OR_NAME
+from radapter.data.shards.stream import ShardStream, StreamSource, check_places, open_labelled_stream
 from radapter.data.source import Source
+from radapter.data.world_scenes import WorldSource
+from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import METHODS
+from radapter.models import DualEncoder
+from radapter.processes import launched
+from radapter.tasks.classification import ClassificationSuite, TransferSet
+from radapter.tasks.suite import ROLES
+from radapter.world import KEPT_TEMPLATES
+from radapter.zeroshot import name_key, templates
 
 
 class DataConfig(CommonData):
@@ -26,50 +41,50 @@ class DataConfig(CommonData):
     source_kinds: ClassVar[Sequence[type[Source]]] = [*LABELLED, CorruptedCopy]
 
     train: TrainSource = Field(description="images to train on")
-    id_val: DataSource | None = Field(
-        default=None,
-        description="in-distribution validation images: they choose alpha, and nothing else does",
+    id_val: DataSource | None = key(
+        None, "in-distribution validation images: they choose alpha, and nothing else does"
     )
     id_test: NamedSources = Field(
         description="in-distribution test images: one source, or a mapping of names to sources"
     )
-    ood: dict[str, ShiftedSource] = Field(
-        default_factory=dict,
-        description="shifted test sets: a mapping of names to sources, or to {corrupt: id_test}; may be empty",
+    ood: dict[str, ShiftedSource] = key(
+        {}, "shifted test sets: a mapping of names to sources, or to {corrupt: id_test}; may be empty"
     )
-    transfer: TransferSources = Field(
-        default_factory=dict,
-        description="test sets with classes of their own, novel or of another task: a mapping of names to "
-        "sources, each with its templates if not data.templates; zero-shot accuracy on them is what a model "
-        "kept; may be empty",
+    transfer: TransferSources = key(
+        {},
+        "test sets with classes of their own, novel or of another task: a mapping of names to sources, "
+        "each with its templates if not data.templates; zero-shot accuracy on them is what a model kept; may be "
+        "empty",
     )
-    classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = Field(
-        default=None,
-        description="class names: a list, a text file with one a line, or null for those of data.train",
+    classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = key(
+        None, "class names: a list, a text file with one a line, or null for those of data.train"
     )
-    rename: dict[str, str] = Field(
-        default_factory=dict,
-        description="class name: the name to use for it in prompts, messages and files, in every set; may be empty",
+    rename: dict[str, str] = key(
+        {}, "class name: the name to use for it in prompts, messages and files, in every set; may be empty"
     )
-    templates: Annotated[list[str] | str, PATH_OR_NAME] = Field(
-        default="short",
-        description="prompts: short, imagenet, a text file with one a line, or a list; each with one {}",
+    templates: Annotated[list[str] | str, PATH_OR_NAME] = key(
+        "short", "prompts: short, imagenet, a text file with one a line, or a list; each with one {}"
     )
+
+    @classmethod
+    def divided(cls, source: dict[str, Any]) -> dict[str, Any]:
+        """Return the three sets; a table with class labels may have a column of splits."""
+        return divided(source, labelled=True)
 
 
 class ClassificationSelect(SelectConfig):
     """What is chosen on data.id_val, and by which figure."""
 
-    by: Literal["top1"] = Field(default="top1", description=SELECT_BY)
+    by: Literal["top1"] = key("top1", SELECT_BY)
 
 
 class RunConfig(CommonConfig):
     """A whole run.yaml of classification."""
 
     methods: ClassVar[MethodOf] = MethodOf(METHODS, "classification")
-    task: Literal["classification"] = Field(default="classification", description="what is learned")
+    task: Literal["classification"] = key("classification", "what is learned")
     method: Annotated[NamedSettings, methods] = METHOD
-    select: ClassificationSelect = Field(default=ClassificationSelect(), description=SELECT)
+    select: ClassificationSelect = key(ClassificationSelect(), SELECT)
     data: DataConfig = Field(description="the data sets")
 
     @model_validator(mode="after")
@@ -79,6 +94,54 @@ class RunConfig(CommonConfig):
             if name in taken:
                 raise ValueError(
                     f"names of data.transfer must differ from those of data.id_test and data.ood. '{name}' "
-                    "stands in both. Rename one."
+                    "is in both. Rename one."
                 )
         return self
+
+
+def classification_suite(config: RunConfig, encoder: DualEncoder) -> ClassificationSuite:
+    """Open the sets. The classes are data.classnames or those of the training set, as data.rename names them."""
+    data = config.data
+    read = partial(open_classification, rename=data.rename, reading=config.reading)
+    train: ClassificationSet | ShardStream
+    listed = () if data.classnames is None else read_classnames(data.classnames)
+    given = renamed(listed, data.rename) or None
+    if isinstance(data.train, StreamSource):
+        train = open_labelled_stream(
+            data.train, classnames=given, rename=data.rename, name="train", reading=config.reading
+        )
+        check_places(train, per_step=config.train.batch_size, world_size=launched())
+    else:
+        train = read(data.train, classnames=given, name="train")
+    names = train.classnames
+    suite = ClassificationSuite(
+        train=train,
+        **tested_sets(data, partial(read, classnames=names), labelled_source),
+        classnames=names,
+        templates=templates(data.templates),
+        transfer={
+            name: _transfer_set(name, source, data.templates, read) for name, source in data.transfer.items()
+        },
+    )
+    opened = (train, *suite.sets(*ROLES).values())
+    _check_renamed(data.rename, {name for data in opened for name in data.given_names}.union(listed))
+    return suite
+
+
+def _check_renamed(rename: Mapping[str, str], known: Collection[str]) -> None:
+    keys = set(map(name_key, known))
+    for old in rename:
+        if name_key(old) not in keys:
+            raise ConfigError(
+                f"data.rename must map class names of a data set. None has the class '{old}'. Use a name that "
+                f"'radapter data check' prints.{did_you_mean(old, sorted(known))}"
+            )
+
+
+def _transfer_set(
+    name: str, given: TransferSource, common: Sequence[str] | str, read: Callable[..., ClassificationSet]
+) -> TransferSet:
+    """A set with its own classes; its templates are its source's own, else those of a task of the world."""
+    task = given.source.world if isinstance(given.source, WorldSource) else ""
+    prompts = KEPT_TEMPLATES.get(task, common) if given.templates is None else given.templates
+    return TransferSet(read(given.source, name=name), templates(prompts))

@@ -3,8 +3,8 @@
     method: lora
     method: {name: r-adapter, r: 4, drop: 0.3}
 
-The names and settings are those of a task's table in `radapter.methods`: one model for each method, told apart by
-`name`, so that a key that a method does not read is an error.
+The names and settings are those of a task's table in `radapter.methods`. Each method has its own model, selected by
+`name`, so a key that the method does not read is an error.
 """
 
 from collections.abc import Mapping
@@ -21,34 +21,29 @@ DEFAULT_METHOD = "r-adapter"
 class NamedSettings(MethodSettings):
     """The name of a method, and its settings."""
 
-    name: str = Field(default=DEFAULT_METHOD, description="what is trained; `radapter methods` lists them")
+    name: str = Field(DEFAULT_METHOD, description="what is trained; `radapter methods` lists them")
 
 
 class MethodOf:
-    """The annotation of `method` in the schema of one task.
-
-    Attributes:
-        table: the task's methods.
-        members: the model of each method's mapping.
-    """
+    """The annotation of `method` in the schema of one task; `members` are the models of its methods' mappings."""
 
     def __init__(self, table: Mapping[str, Method], task: str) -> None:
         self.table, self._task = table, task
         self.members = {name: _member(method) for name, method in table.items()}
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """One of the members, told apart by `name`; a text is a name."""
+        """One of the members, selected by `name`; text alone is a name."""
         union: Any = Union[tuple(self.members.values())]  # noqa: UP007
         schema = handler.generate_schema(Annotated[union, Field(discriminator="name")])
         return core_schema.no_info_before_validator_function(self._with_name, schema)
 
     def settings(self, given: NamedSettings) -> MethodSettings:
-        """The settings without the name, as the method reads them; what was not given is left unset."""
+        """Return the method's settings; those that were not given are left unset."""
         values = given.model_dump(exclude={"name"}, exclude_unset=True)
         return self.table[given.name].settings_type(**values)
 
     def readers(self, key: str) -> list[str]:
-        """The methods that read a key of `method`; those that change a part of another are left out."""
+        """Return the methods that read a key of `method`, without those that change a part of another."""
         return [name for name, method in self.table.items() if key in method.keys and method.part_of is None]
 
     def _with_name(self, value: object) -> object:

@@ -1,4 +1,4 @@
-"""Keys that run.yaml had until schema 1: a user's file is told the new ones, a run directory's is read with them."""
+"""Keys of run.yaml in schema 1: an error names the new ones for a user's file; a run directory's file is read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _ALPHA, _DECAY = "alpha", "ema_decay"
 
 
 def moved(settings: Mapping[str, Any]) -> dict[Location, str]:
-    """Returns a sentence with the new key for each key of the section `adapter`, by its location."""
+    """Return a sentence with the new key for each key of the section `adapter`, by its location."""
     section = settings.get("adapter", {})
     if not isinstance(section, Mapping):
         return {
@@ -21,19 +21,19 @@ def moved(settings: Mapping[str, Any]) -> dict[Location, str]:
         }
     method = settings.get("method", DEFAULT_METHOD)
     name = method.get("name", DEFAULT_METHOD) if isinstance(method, Mapping) else method
-    told: dict[Location, str] = {}
+    sentences: dict[Location, str] = {}
     for key, value in section.items():
         new, written = {
             _ALPHA: ("select.alpha", {"select": {"alpha": value}}),
             _DECAY: ("train.ema_decay", {"train": {"ema_decay": value}}),
         }.get(key, (f"method.{key}", {"method": {"name": name, key: value}}))
         flow = yaml.safe_dump(written, default_flow_style=True, sort_keys=False, width=1000).strip()
-        told["adapter", key] = f"adapter.{key} is now {new}. Got {value!r}. Write {flow[1:-1]}."
-    return told or {("adapter",): "adapter is now method, select and train.ema_decay. Leave it out."}
+        sentences["adapter", key] = f"adapter.{key} is now {new}. Got {value!r}. Write {flow[1:-1]}."
+    return sentences or {("adapter",): "adapter is now method, select and train.ema_decay. Leave it out."}
 
 
 def renewed(settings: dict[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a config.yaml of schema 1, which holds every key, under today's keys."""
+    """Return the settings of a config.yaml of schema 1, which holds every key, with today's keys."""
     task, method, adapter = settings.get("task"), settings.get("method"), settings.get("adapter")
     if not (isinstance(task, str) and isinstance(method, str) and isinstance(adapter, dict)):
         return settings

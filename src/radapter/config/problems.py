@@ -1,4 +1,4 @@
-"""What is said about a wrong key of run.yaml: where it stands, what it must be, what was given."""
+"""Error messages on wrong keys of run.yaml: the place, the requirement and the value found."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -15,13 +15,7 @@ Locate = Callable[[Location], str]
 
 
 def describe(error: ValidationError, locate: Locate, schema: type[CommonConfig]) -> list[str]:
-    """One sentence for each wrong key.
-
-    Args:
-        error: what pydantic found.
-        locate: gives a place such as "run.yaml:7: " for a location; "" where there is none.
-        schema: of the task.
-    """
+    """Return one sentence for each wrong key; `locate` gives a prefix such as "run.yaml:7: " for a location."""
     sentences: dict[Location, str] = {}
     for problem in error.errors(include_url=False):
         if problem["loc"][:1] == ("method",):
@@ -45,14 +39,14 @@ def describe(error: ValidationError, locate: Locate, schema: type[CommonConfig])
 
 
 def known_keys(schema: type[CommonConfig]) -> list[str]:
-    """Every dotted key of a task's run.yaml."""
+    """Return every dotted key of a task's run.yaml."""
     keys = list(_keys(schema, ""))
     after = keys.index("method") + 1
     return [*keys[:after], *(f"method.{key}" for key in method_fields(schema)), *keys[after:]]
 
 
 def method_fields(schema: type[CommonConfig]) -> dict[str, FieldInfo]:
-    """Returns the keys of `method` that some method of a task reads, each as its last reader declares it."""
+    """Return the keys of `method` that some method of a task reads, each as its last reader declares it."""
     methods = schema.methods.table.values()
     return {key: method.settings_type.model_fields[key] for method in methods for key in method.keys}
 
@@ -94,10 +88,10 @@ def _find(
 ) -> tuple[Location, FieldInfo | None, type[Source] | None]:
     """The part of pydantic's location that the user wrote, the field there, and the source that it is in.
 
-    The part ends with a key of the schema, unless `whole`: then it may lead on to an item of a mapping or a list.
+    The part ends with a key of the schema; with `whole`, it may end with an item of a mapping or a list.
     """
     location, kind = in_kind(given)
-    if location[:3] == ("data", "id_test", "id_test"):  # the name that a lone test set is given
+    if location[:3] == ("data", "id_test", "id_test"):  # the name of a single test set
         location = (*location[:2], *location[3:])
     if kind is not None:
         return location, kind.model_fields.get(str(location[-1])), kind

@@ -1,4 +1,4 @@
-"""A YAML file and `key=value` overrides become one checked configuration, or one error with every mistake."""
+"""Reads a YAML file and `key=value` overrides as one configuration, or raises one error with all mistakes."""
 
 import hashlib
 import json
@@ -11,63 +11,49 @@ import yaml
 from pydantic import ValidationError
 
 from radapter.config.bounded_yaml import ConfigLoader
-from radapter.config.classification import RunConfig
 from radapter.config.older import moved, renewed
-from radapter.config.one_source import written_out
 from radapter.config.problems import describe
-from radapter.config.retrieval import RetrievalRunConfig
-from radapter.config.schema import CommonConfig
-from radapter.config.segmentation import SegmentationRunConfig
+from radapter.config.schema import CommonConfig, CommonData
+from radapter.config.sources import CorruptedCopy
 from radapter.data.source import Location
 from radapter.errors import ConfigError, did_you_mean
 from radapter.given_files import read_text
 from radapter.schemas import check_schema
+from radapter.task_list import DEFAULT_TASK, OfEachTask
 
-TASKS: dict[str, type[CommonConfig]] = {
-    "classification": RunConfig,
-    "retrieval": RetrievalRunConfig,
-    "segmentation": SegmentationRunConfig,
-}
+TASKS: Mapping[str, type[CommonConfig]] = OfEachTask("config")
 """The schema of each task."""
+_SETS = ("train", "id_val", "id_test")
 SCHEMA = 2
-"""Of config.yaml in a run folder; a file that does not say it has the first."""
+"""Of config.yaml in a run folder; 1 if the file does not state it."""
 
-# Change where a run writes or how fast it is, never what it computes: it may resume with others.
-_FREE = frozenset(
-    {
-        "out",
-        "tracking",
-        "train.workers",
-        "train.checkpoint_every",
-        "train.checkpoint_minutes",
-        "train.timeout_minutes",
-        "train.fsdp",
-        "allow_download",
-    }
-)
+# Keys that do not change what a run computes: it may resume with other values.
+_FREE = {"out", "tracking", "allow_download"} | {
+    f"train.{key}" for key in ("workers", "checkpoint_every", "checkpoint_minutes", "timeout_minutes", "fsdp")
+}
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> CommonConfig:
-    """Reads and checks a run.yaml by the schema of its task, classification where it names none.
+    """Read and check a run.yaml by the schema of its task, which is classification by default.
 
-    Relative paths in it, `out` included, are relative to the current folder, not to the file: a recipe names
-    data beside the project, wherever the recipe lies.
+    Relative paths in it, `out` included, are relative to the current folder, not to the file.
 
     Args:
         path: the YAML file.
         overrides: "train.lr=1e-3", dotted keys and YAML values; later ones win.
 
     Raises:
-        ConfigError: the file is missing or not YAML, or keys or values are wrong: every one, with its place.
+        ConfigError: the file is missing or not YAML, or keys or values are wrong; the message lists all with places.
     """
     return _checked(*_read(Path(path)), Path(path), overrides)
 
 
 def load_stored(file: Path, overrides: Sequence[str] = ()) -> CommonConfig:
-    """Reads and checks the config.yaml of a run directory, also one that an older radapter wrote.
+    """Read and check the config.yaml of a run directory, also one of schema 1.
 
     Raises:
-        ConfigError, RunError: as `load_config`.
+        ConfigError: as `load_config`.
+        RunError: the schema is unknown.
     """
     settings, lines = _read(file)
     return _checked(renewed(settings), lines, file, overrides)
@@ -82,18 +68,16 @@ def _checked(
     settings.setdefault("out", str(Path("runs") / file.stem))
 
     def locate(location: Location) -> str:
-        """The override that set the key, else its line, else the line of the section that lacks it."""
-        for end in range(len(location), 0, -1):
-            if location[:end] in origins:
-                return origins[location[:end]]
-            if location[:end] in lines:
-                return f"{file}:{lines[location[:end]]}: "
-        return f"{file}: "
+        """The override that set the key or its section, else its line, else that of the section that lacks it."""
+        sections = [location[:end] for end in range(len(location), 0, -1)]
+        named = [origins[section] for section in sections if section in origins]
+        named += [f"{file}:{lines[section]}: " for section in sections if section in lines]
+        return named[0] if named else f"{file}: "
 
-    schema = _schema(settings.get("task", "classification"), locate(("task",)))
+    schema = _schema(settings.get("task", DEFAULT_TASK), locate(("task",)))
     if isinstance(settings.get("data"), dict):
         try:
-            settings["data"] = written_out(settings["data"], settings.get("task", "classification"), schema)
+            settings["data"] = _written_out(settings["data"], schema)
         except ConfigError as error:
             raise ConfigError(f"{locate(('data',))}{error}") from error
     old = moved(settings) if "adapter" in settings else {}
@@ -109,12 +93,43 @@ def _checked(
     raise ConfigError(count + "\n  ".join(sentences))
 
 
-def overridden(overrides: Sequence[str]) -> dict[str, Any]:
-    """What overrides alone say, as nested mappings.
+def _written_out(data: Mapping[str, Any], schema: type[CommonConfig]) -> dict[str, Any]:
+    """The section `data` with a source for all sets, as in `data: {folder: photos}`, replaced by its sets."""
+    section = schema.model_fields["data"].annotation
+    assert isinstance(section, type)
+    assert issubclass(section, CommonData)
+    named = [kind for kind in section.source_kinds if kind is not CorruptedCopy and kind.key() in data]
+    given_kinds = [kind.key() for kind in named if data[kind.key()] is not None]
+    if data.get("stream") is not None:
+        raise ConfigError(
+            "a stream is for data.train alone: its images are not listed, so it cannot be cut. Give "
+            "data.train: {stream: FOLDER}, and other sources for data.id_val and data.id_test."
+        )
+    if not given_kinds:
+        return dict(data)
+    kind = given_kinds[0]
+    given = [name for name in _SETS if data.get(name) is not None]
+    if given:
+        raise ConfigError(
+            f"data.{kind} is one source for all sets. Got it beside data.{given[0]}. Remove one of the two."
+        )
+    if data.get("part") is not None:
+        raise ConfigError(
+            f"data.{kind} is cut into training, validation and test by content. Got data.part too. Leave it out, or "
+            "give data.train, data.id_val and data.id_test."
+        )
+    keys = {"stream", *(key for other in named for key in other.model_fields)}
+    for key in data:
+        if key not in keys and key not in section.model_fields:
+            known = (*keys, *section.model_fields)
+            raise ConfigError(f"unknown key 'data.{key}' beside data.{kind}.{did_you_mean(str(key), known)}")
+    source = {key: value for key, value in data.items() if key in keys and value is not None}
+    others = {key: value for key, value in data.items() if key not in keys and key not in _SETS}
+    return {**section.divided(source), **others}
 
-    Raises:
-        ConfigError: one is not key=value, or its value no YAML.
-    """
+
+def overridden(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return overrides as nested mappings. Raises ConfigError if one is not key=value or its value not YAML."""
     settings: dict[str, Any] = {}
     for override in overrides:
         _override(settings, override)
@@ -122,18 +137,18 @@ def overridden(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def resolved_yaml(config: CommonConfig) -> str:
-    """The configuration with every default and with absolute paths, as text that `load_config` reads."""
+    """Return the configuration with every default and absolute paths, as text that `load_config` reads."""
     settings = {"schema": SCHEMA, **config.model_dump()}
     return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=110)
 
 
 def fingerprint(config: CommonConfig) -> str:
-    """SHA-256 of the settings that decide a run's outcome: equal for runs that may resume each other."""
+    """Return the SHA-256 of the settings that decide a run's outcome; runs may resume if it is equal."""
     return hashlib.sha256(json.dumps(_deciding(config), sort_keys=True).encode()).hexdigest()
 
 
 def differences(config: CommonConfig, other: CommonConfig) -> list[str]:
-    """What decides the outcome and differs, as "train.lr: 0.01, there 0.001"; empty where runs may resume."""
+    """Return the differing settings that decide the outcome, as "train.lr: 0.01, there 0.001"."""
     here, there = _deciding(config), _deciding(other)
     keys = [*here, *(k for k in there if k not in here)]
     return [f"{k}: {here.get(k)}, there {there.get(k)}" for k in keys if here.get(k) != there.get(k)]
@@ -166,7 +181,10 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     try:
         text = read_text(file)
     except (FileNotFoundError, NotADirectoryError):
-        near = did_you_mean(file.name, [f.name for f in _neighbours(file)])
+        folder = file.parent
+        near = did_you_mean(
+            file.name, sorted(f.name for f in folder.glob("*.y*ml")) if folder.is_dir() else []
+        )
         raise ConfigError(f"configuration file must exist. '{file}' does not.{near}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration file must be readable UTF-8 text. '{file}': {error}.") from error
@@ -190,10 +208,6 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     return settings, lines
 
 
-def _neighbours(file: Path) -> list[Path]:
-    return sorted(file.parent.glob("*.y*ml")) if file.parent.is_dir() else []
-
-
 def _lines(node: yaml.Node, location: Location, file: Path) -> Iterator[tuple[Location, int]]:
     if isinstance(node, yaml.SequenceNode):
         for place, item in enumerate(node.value):
@@ -206,7 +220,7 @@ def _lines(node: yaml.Node, location: Location, file: Path) -> Iterator[tuple[Lo
         name, line = str(key.value), key.start_mark.line + 1
         if name in seen and name != "<<":
             raise ConfigError(
-                f"{file}:{line}: key '{name}' stands twice, first on line {seen[name]}. Remove one."
+                f"{file}:{line}: key '{name}' is repeated, first on line {seen[name]}. Remove one."
             )
         seen[name] = line
         yield (*location, name), line
@@ -214,7 +228,7 @@ def _lines(node: yaml.Node, location: Location, file: Path) -> Iterator[tuple[Lo
 
 
 def _override(settings: dict[str, Any], override: str) -> Location:
-    """Puts one "dotted.key=value" into `settings`; a mapping in its way is made, a value replaced."""
+    """Sets one "dotted.key=value" in `settings` and returns its location; missing sections are added."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):

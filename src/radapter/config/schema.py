@@ -1,8 +1,7 @@
-"""Every key that run.yaml has whatever its task, its type, its range and its default.
+"""The keys of run.yaml that all tasks have: their types, ranges and defaults.
 
-A task adds its data and what it alone has: classification.py, retrieval.py, segmentation.py. docs/configuration.md
-tells the same to users; a test holds the two together. A range is written once, here: the sentence an error gives is
-read from the annotation (problems.py).
+A task adds its data and its own keys: classification.py, retrieval.py, segmentation.py. docs/configuration.md lists
+the same keys; a test compares the two. Error messages read ranges from these annotations (problems.py).
 """
 
 import os
@@ -25,6 +24,7 @@ from pydantic import (
 
 from radapter.config.methods import DEFAULT_METHOD, MethodOf, NamedSettings
 from radapter.config.sources import CorruptedCopy
+from radapter.data.dividing import divided
 from radapter.data.paths import PATH, PATH_OR_NAME, with_absolute_paths
 from radapter.data.source import Reading, Source
 from radapter.errors import did_you_mean
@@ -50,31 +50,33 @@ def _rates(value: object) -> object:
     raise ValueError("must be a mapping of methods to learning rates > 0, such as {full: 1e-4}")
 
 
-METHOD: Any = Field(
-    default=DEFAULT_METHOD,
+def key(default: Any, description: str, **limits: Any) -> Any:
+    """Return pydantic's field of a key with a default."""
+    return Field(default, description=description, **limits)
+
+
+METHOD: Any = key(
+    DEFAULT_METHOD,
+    "what is trained: a name that `radapter methods` lists, or a mapping of it and its settings",
     validate_default=True,
-    description="what is trained: a name that `radapter methods` lists, or a mapping of it and its settings",
 )
 SELECT = "what is chosen on data.id_val"
 SELECT_BY = "figure on data.id_val that learning rate, epoch and alpha are chosen by"
 
 
 class Section(BaseModel):
-    """Keys that are checked strictly and never changed."""
+    """Keys that are checked strictly and cannot be assigned."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_serializer(mode="wrap")
     def _with_absolute_paths(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As stored: a run can be used from every folder, not only from the one that it was started in."""
+        """A stored run can be used from any folder."""
         return with_absolute_paths(dump(self), type(self).model_fields)
 
 
 class CommonData(Section):
-    """What every task trains on, selects on and reports on; each task says what a source is.
-
-    source_kinds: the kinds of source.
-    """
+    """The data sets; each task has its own kinds of source."""
 
     source_kinds: ClassVar[Sequence[type[Source]]] = ()
 
@@ -82,12 +84,13 @@ class CommonData(Section):
     id_val: Any = None
     id_test: Any
     ood: dict[str, Any] = {}
-    max_pixels: int = Field(
-        default=Reading.max_pixels, ge=1, description="larger images are refused from their header"
-    )
-    max_bad: float = Field(
-        default=Reading.max_bad, ge=0, le=1, description="share of corrupt images above which a run fails"
-    )
+    max_pixels: int = key(Reading.max_pixels, "larger images are refused from their header", ge=1)
+    max_bad: float = key(Reading.max_bad, "share of corrupt images above which a run fails", ge=0, le=1)
+
+    @classmethod
+    def divided(cls, source: dict[str, Any]) -> dict[str, Any]:
+        """Return `train`, `id_val` and `id_test` of one source that `data` names for all three."""
+        return divided(source)
 
     @field_validator("ood", "transfer", mode="before", check_fields=False)
     @classmethod
@@ -105,12 +108,12 @@ class CommonData(Section):
 
 
 class SelectConfig(Section):
-    """What is chosen on data.id_val, and by which figure; each task has its own figure."""
+    """What is chosen on data.id_val, and by which figure."""
 
-    alpha: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
-        default="auto",
-        description="interpolation between the zero-shot model, 0, and the trained one, 1, after training; auto is "
-        "the smallest alpha within one paired standard error of the best on data.id_val",
+    alpha: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = key(
+        "auto",
+        "interpolation between the zero-shot model, 0, and the trained one, 1, after training; auto is the "
+        "smallest alpha within one paired standard error of the best on data.id_val",
     )
     by: str
 
@@ -118,116 +121,98 @@ class SelectConfig(Section):
 class LossConfig(Section):
     """What training minimises."""
 
-    name: LossName | None = Field(default=None, description="the loss; null is the method's own")
-    margin: Annotated[float, Field(ge=0)] | None = Field(
-        default=None, description="mpm-nce: added to the cosine of negatives; null is the paper's 0.05"
+    name: LossName | None = key(None, "the loss; null is the method's own")
+    margin: Annotated[float, Field(ge=0)] | None = key(
+        None, "mpm-nce: added to the cosine of negatives; null is the paper's 0.05"
     )
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = Field(
-        default=None,
-        description="share of the target given to negatives; null is the paper's 0.02 for mpm-nce, and 0 for "
-        "cross-entropy",
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = key(
+        None,
+        "share of the target given to negatives; null is the paper's 0.02 for mpm-nce, and 0 for cross-entropy",
     )
 
 
 class TrainConfig(Section):
     """How long, how fast and how exactly; the defaults are those of `Recipe`."""
 
-    epochs: int = Field(default=Recipe.epochs, ge=1, le=1_000_000, description="passes over data.train")
-    batch_size: int = Field(
-        default=Recipe.batch_size, ge=1, description="images per optimizer step, over all processes"
+    epochs: int = key(Recipe.epochs, "passes over data.train", ge=1, le=1_000_000)
+    batch_size: int = key(Recipe.batch_size, "images per optimizer step, over all processes", ge=1)
+    lr: Annotated[float, Field(gt=0)] | None = key(
+        Recipe.learning_rate,
+        "peak learning rate of AdamW for the towers, or for the head where nothing else is trained; a trained "
+        "head's own rate keeps its ratio to it. Null is the rate of the method's source for CLIP ViT-B, times 768 "
+        "/ width of the image tower; train prints it",
     )
-    lr: Annotated[float, Field(gt=0)] | None = Field(
-        default=Recipe.learning_rate,
-        description="peak learning rate of AdamW for the towers, or for the head where nothing else is trained; a "
-        "trained head's own rate keeps its ratio to it. Null is the rate of the method's source for CLIP ViT-B, "
-        "times 768 / width of the image tower; train prints it",
+    weight_decay: float = key(Recipe.weight_decay, "AdamW's decoupled weight decay", ge=0)
+    warmup_steps: Annotated[int, Field(ge=0)] | None = key(
+        Recipe.warmup_steps, "steps of linear warm-up before the cosine; null is a tenth of all steps"
     )
-    weight_decay: float = Field(
-        default=Recipe.weight_decay, ge=0, description="AdamW's decoupled weight decay"
+    precision: Literal["fp32", "bf16", "fp16"] = key(Recipe.precision, "arithmetic of the towers")
+    grad_clip: Annotated[float, Field(gt=0)] | None = key(
+        Recipe.grad_clip, "largest norm of the gradient; null does not clip"
     )
-    warmup_steps: Annotated[int, Field(ge=0)] | None = Field(
-        default=Recipe.warmup_steps,
-        description="steps of linear warm-up before the cosine; null is a tenth of all steps",
+    crop_scale: Annotated[tuple[float, float], PlainValidator(_crop_scale)] = key(
+        Recipe.crop_scale, "[low, high] of the area kept by the random crop"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        default=Recipe.precision, description="arithmetic of the towers"
-    )
-    grad_clip: Annotated[float, Field(gt=0)] | None = Field(
-        default=Recipe.grad_clip, description="largest norm of the gradient; null does not clip"
-    )
-    crop_scale: Annotated[tuple[float, float], PlainValidator(_crop_scale)] = Field(
-        default=Recipe.crop_scale, description="[low, high] of the area kept by the random crop"
-    )
-    flip: bool | None = Field(
-        default=Recipe.flip,
-        description="whether half of the images, drawn at random, are mirrored; null mirrors in classification and "
+    flip: bool | None = key(
+        Recipe.flip,
+        "whether half of the images, drawn at random, are mirrored; null mirrors in classification and "
         "segmentation, not in retrieval, whose captions tell left from right",
     )
-    ema_decay: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=Recipe.ema_decay,
-        description="decay of the accumulated weights; auto is 1 - 25 / steps, between 0 and 0.999",
+    ema_decay: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = key(
+        Recipe.ema_decay, "decay of the accumulated weights; auto is 1 - 25 / steps, between 0 and 0.999"
     )
-    workers: int = Field(
-        default=Recipe.workers, ge=0, description="threads that decode images; 0 decodes in the main one"
+    workers: int = key(Recipe.workers, "threads that decode images; 0 decodes in the main one", ge=0)
+    eval_batch_size: int = key(Recipe.eval_batch_size, "images per evaluation batch", ge=1)
+    checkpoint_every: Annotated[int, Field(ge=1)] | None = key(
+        Recipe.checkpoint_every, "steps between checkpoints; null is an epoch"
     )
-    eval_batch_size: int = Field(
-        default=Recipe.eval_batch_size, ge=1, description="images per evaluation batch"
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = key(
+        Recipe.checkpoint_minutes, "minutes after which a checkpoint is saved in any case; null is never"
     )
-    checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
-        default=Recipe.checkpoint_every, description="steps between checkpoints; null is an epoch"
-    )
-    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = Field(
-        default=Recipe.checkpoint_minutes,
-        description="minutes after which a checkpoint is saved in any case; null is never",
-    )
-    timeout_minutes: float = Field(
-        default=TIMEOUT_MINUTES,
+    timeout_minutes: float = key(
+        TIMEOUT_MINUTES,
+        "minutes that a process waits for another one of the same run before it gives up",
         gt=0,
-        description="minutes that a process waits for another one of the same run before it gives up",
     )
-    keep: Literal["last", "best"] = Field(
-        default=Recipe.keep,
-        description="the weights after the last epoch, or those of the epoch that is best on data.id_val",
+    keep: Literal["last", "best"] = key(
+        Recipe.keep, "the weights after the last epoch, or those of the epoch that is best on data.id_val"
     )
-    chunk_size: Annotated[int, Field(ge=1)] | None = Field(
-        default=Recipe.chunk_size,
-        description="images, and captions, encoded at a time, so that memory does not grow with the batch; the "
-        "step is the same, and each is encoded twice. Null encodes a batch at once",
+    chunk_size: Annotated[int, Field(ge=1)] | None = key(
+        Recipe.chunk_size,
+        "images, and captions, encoded at a time, so that memory does not grow with the batch; the step is the "
+        "same, and each is encoded twice. Null encodes a batch at once",
     )
-    fsdp: bool = Field(
-        default=Recipe.fsdp,
-        description="whether the weights are parted among the processes while they are trained (FSDP2), for towers "
-        "that do not fit one device; the result is the same",
+    fsdp: bool = key(
+        Recipe.fsdp,
+        "whether the weights are sharded across processes while they are trained (FSDP2), for towers that do not "
+        "fit one device; the result is the same",
     )
-    gradient_checkpointing: bool = Field(
-        default=Recipe.gradient_checkpointing,
-        description="whether blocks keep their inputs alone and are run again in the backward pass: the same step, "
-        "less memory, more time",
+    gradient_checkpointing: bool = key(
+        Recipe.gradient_checkpointing,
+        "whether blocks keep their inputs alone and are run again in the backward pass: the same step, less "
+        "memory, more time",
     )
-    max_skipped: int = Field(
-        default=Recipe.max_skipped,
-        ge=1,
-        description="steps in a row with a non-finite loss or gradient that end a run",
+    max_skipped: int = key(
+        Recipe.max_skipped, "steps in a row with a non-finite loss or gradient that end a run", ge=1
     )
 
 
-TRAIN_KEYS = tuple(key.name for key in fields(Recipe) if key.name in TrainConfig.model_fields)
-"""The keys of `train` that are settings of a recipe under the same name."""
+TRAIN_KEYS = tuple(each.name for each in fields(Recipe) if each.name in TrainConfig.model_fields)
+"""The keys of `train` that are settings of a recipe with the same name."""
 
 
 class CompareConfig(Section):
     """The search of learning rates. `radapter compare` reads it, and nothing else does."""
 
-    rates: Annotated[dict[str, float], PlainValidator(_rates)] = Field(
-        default={},
-        description="method and the centre of its learning rates, such as {full: 1e-4}; the centre of a method that "
-        "is left out is its default, that of train.lr null",
+    rates: Annotated[dict[str, float], PlainValidator(_rates)] = key(
+        {},
+        "method and the centre of its learning rates, such as {full: 1e-4}; the centre of a method that is left "
+        "out is its default, that of train.lr null",
     )
-    points: int = Field(
-        default=5,
+    points: int = key(
+        5,
+        "learning rates tried for each method, half a decade apart around the centre; odd. 1 searches nothing",
         ge=1,
-        description="learning rates tried for each method, half a decade apart around the centre; odd. 1 searches "
-        "nothing",
     )
 
     @field_validator("points")
@@ -243,18 +228,18 @@ class EvaluationConfig(Section):
 
     alphas: (
         Literal["all", "chosen"] | Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
-    ) = Field(
-        default="all",
-        description="alphas at which the test sets are evaluated: all is 0, 0.1 ... 1; chosen is 0, the chosen "
-        "alpha, the paper's and 1; or a list, beside which 0, the chosen alpha and 1 are always evaluated",
+    ) = key(
+        "all",
+        "alphas at which the test sets are evaluated: all is 0, 0.1 ... 1; chosen is 0, the chosen alpha, the "
+        "paper's and 1; or a list, beside which 0, the chosen alpha and 1 are always evaluated",
     )
 
 
 class CommonConfig(Section):
-    """A whole run.yaml, but for what its task alone says."""
+    """A whole run.yaml; each task adds its own keys."""
 
     methods: ClassVar[MethodOf]
-    task: Literal["classification", "retrieval", "segmentation"]
+    task: str
     model: Annotated[str, PATH_OR_NAME] = Field(
         description="world:tiny, a local folder, hf:ID, open_clip:ARCH, open_clip:ARCH/WEIGHTS or "
         "open_clip:hf-hub:ID"
@@ -263,23 +248,21 @@ class CommonConfig(Section):
     out: Annotated[str, PATH, AfterValidator(os.path.expanduser)] = Field(
         description="run folder; left out, runs/ and the name of the YAML file"
     )
-    seed: int = Field(
-        default=0, ge=0, lt=2**63, description="fixes weights, order, dropping and augmentation"
-    )
-    allow_download: bool = Field(default=False, description="whether models and data may come from the hub")
-    tracking: Literal["none", "tensorboard", "wandb"] = Field(
-        default="none", description="where metrics go beside metrics.jsonl (extra: tracking)"
+    seed: int = key(0, "fixes weights, order, dropping and augmentation", ge=0, lt=2**63)
+    allow_download: bool = key(False, "whether models and data may come from the hub")
+    tracking: Literal["none", "tensorboard", "wandb"] = key(
+        "none", "where metrics go beside metrics.jsonl (extra: tracking)"
     )
     data: CommonData
     select: SelectConfig
-    loss: LossConfig = Field(default=LossConfig(), description="the loss")
-    train: TrainConfig = Field(default=TrainConfig(), description="the loop")
-    compare: CompareConfig = Field(default=CompareConfig(), description="the search of `radapter compare`")
-    evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="what is evaluated")
+    loss: LossConfig = key(LossConfig(), "the loss")
+    train: TrainConfig = key(TrainConfig(), "the loop")
+    compare: CompareConfig = key(CompareConfig(), "the search of `radapter compare`")
+    evaluation: EvaluationConfig = key(EvaluationConfig(), "what is evaluated")
 
     @property
     def reading(self) -> Reading:
-        """How the data sets are read."""
+        """Return how the data sets are read."""
         return Reading(self.data.max_pixels, self.data.max_bad, self.allow_download)
 
     @model_validator(mode="after")

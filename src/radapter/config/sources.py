@@ -1,4 +1,4 @@
-"""What may stand in `data` of run.yaml: sources of `radapter.data`, names of sources, copies of test sets.
+"""Values in `data` of run.yaml: sources of `radapter.data`, named sources, and copies of test sets.
 
     data:
       train: path/to/folder                                        # one folder a class; or {stream: shards}
@@ -15,7 +15,6 @@ A source is checked here and opened by `radapter.data`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
@@ -38,18 +37,18 @@ from radapter.data.pairs.kinds import PAIRS, PairDataSource
 from radapter.data.pairs.source import PairSource
 from radapter.data.pictures.corruptions import check_corruption
 from radapter.data.shards.stream import StreamSource
-from radapter.data.source import Kinds, Source, is_source, source_type, stored, written
+from radapter.data.source import Kinds, Source, is_source, source_type, stored
 
 
 class CorruptedCopy(Source):
-    """A corrupted copy of a test set, for data.ood alone: `{corrupt: id_test}`."""
+    """A corrupted copy of a test set, only for data.ood: `{corrupt: id_test}`."""
 
-    corrupt: str = Field(description="the set of data.id_test that is copied; a lone one is called id_test")
+    corrupt: str = Field(description="the set of data.id_test that is copied; a single one is named id_test")
     type: str = Field(
-        default="mixed", description="one of 15 corruptions; mixed draws one for each image, by its content"
+        "mixed", description="one of 15 corruptions; mixed draws one for each image, by its content"
     )
-    severity: int = Field(default=3, ge=1, le=5, description="how severe the corruption is")
-    seed: int = Field(default=0, ge=0, description="another number draws other random numbers")
+    severity: int = Field(3, ge=1, le=5, description="how severe the corruption is")
+    seed: int = Field(0, ge=0, description="another number draws other random numbers")
 
     @model_validator(mode="after")
     def _is_a_corruption(self) -> Self:
@@ -59,20 +58,10 @@ class CorruptedCopy(Source):
 
 @dataclass(frozen=True)
 class TransferSource:
-    """A source of data.transfer and its own templates, since its classes are its own; None for data.templates."""
+    """A source of data.transfer and its own templates; None for data.templates."""
 
     source: DataSource
     templates: list[str] | str | None = None
-
-    def given(self) -> Any:
-        """As run.yaml has it."""
-        return self.beside_templates(written(self.source))
-
-    def beside_templates(self, source: str | dict[str, Any]) -> str | dict[str, Any]:
-        """The source's mapping with the templates, if it has its own; a path has none."""
-        if self.templates is None or isinstance(source, str):
-            return source
-        return {**source, "templates": self.templates}
 
 
 def _with_templates(value: object, validate: ValidatorFunctionWrapHandler) -> TransferSource:
@@ -84,21 +73,25 @@ def _with_templates(value: object, validate: ValidatorFunctionWrapHandler) -> Tr
     return TransferSource(validate({key: of for key, of in value.items() if key != "templates"}), given)
 
 
-def _named(value: object, *, kinds: Kinds[Source]) -> object:
-    if value == {}:
-        raise ValueError("must hold at least one test set. Give a source, or a mapping of names to sources.")
-    return {"id_test": value} if is_source(value, kinds) else value
+def _stored_transfer(transfer: TransferSource) -> str | dict[str, Any]:
+    source = stored(transfer.source)
+    if transfer.templates is None or isinstance(source, str):
+        return source
+    return {**source, "templates": transfer.templates}
 
 
-def _count(value: object) -> str:
-    return "<several>" if isinstance(value, list) else "<one>"
+def _named(kinds: Kinds[Source]) -> BeforeValidator:
+    def named(value: object) -> object:
+        if value == {}:
+            raise ValueError(
+                "must hold at least one test set. Give a source, or a mapping of names to sources."
+            )
+        return {"id_test": value} if is_source(value, kinds) else value
+
+    return BeforeValidator(named)
 
 
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-# {corrupt: NAME} is for data.ood alone; beside another key that selects a kind, `corrupt` is that source's option.
+# {corrupt: NAME} is only for data.ood; beside another key that selects a kind, `corrupt` is that source's option.
 if TYPE_CHECKING:
     TrainSource = str | LabelledSource | StreamSource
     ShiftedSource = str | LabelledSource | CorruptedCopy
@@ -110,12 +103,12 @@ else:
     TrainSource = source_type([*LABELLED, StreamSource], words="a source")
     ShiftedSource = source_type([*LABELLED, CorruptedCopy], words="a source")
     _PairTrainSource = source_type([*PAIRS, StreamSource], words="a source of pairs")
-    # Two members in place of a list that one source is put into: a place in a message is then what the user wrote.
+    # Two members instead of a list that a single source is put into: messages then name the place in the file.
     PairTrainSources = Annotated[
         Annotated[_PairTrainSource, Tag("<one>")]
         | Annotated[list[_PairTrainSource], Field(min_length=1), Tag("<several>")],
-        Discriminator(_count),
-        AfterValidator(_listed),
+        Discriminator(lambda value: "<several>" if isinstance(value, list) else "<one>"),
+        AfterValidator(lambda value: value if isinstance(value, list) else [value]),
         PlainSerializer(lambda sources: [stored(source) for source in sources]),
     ]
     ShiftedPairSource = source_type([*PAIRS, CorruptedCopy], words="a source of pairs")
@@ -123,19 +116,10 @@ else:
         [*MASKS, CorruptedCopy], words="a source of masked images", may_be_path=False
     )
     TransferSources = dict[
-        str,
-        Annotated[
-            DataSource,
-            WrapValidator(_with_templates),
-            PlainSerializer(lambda transfer: transfer.beside_templates(stored(transfer.source))),
-        ],
+        str, Annotated[DataSource, WrapValidator(_with_templates), PlainSerializer(_stored_transfer)]
     ]
 
-NamedSources = Annotated[
-    dict[str, DataSource], BeforeValidator(partial(_named, kinds=[*LABELLED, StreamSource]))
-]
-NamedPairSources = Annotated[
-    dict[str, PairDataSource], BeforeValidator(partial(_named, kinds=[*PAIRS, StreamSource]))
-]
-NamedMaskSources = Annotated[dict[str, MaskDataSource], BeforeValidator(partial(_named, kinds=MASKS))]
-"""Names and their sources; a lone source is named id_test."""
+NamedSources = Annotated[dict[str, DataSource], _named([*LABELLED, StreamSource])]
+NamedPairSources = Annotated[dict[str, PairDataSource], _named([*PAIRS, StreamSource])]
+NamedMaskSources = Annotated[dict[str, MaskDataSource], _named(MASKS)]
+"""Names and their sources; a single source is named id_test."""

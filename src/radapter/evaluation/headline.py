@@ -3,11 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal, final
+from typing import Annotated, final
 
+from pydantic import AfterValidator
+
+from radapter.errors import did_you_mean
 from radapter.evaluation.metrics import Metrics
+from radapter.task_list import TASKS, OfEachTask
 
-TaskName = Literal["classification", "retrieval", "segmentation"]
+
+def _listed(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f"must be one of {', '.join(TASKS)}.{did_you_mean(name, TASKS)}")
+    return name
+
+
+TaskName = Annotated[str, AfterValidator(_listed)]
+"""The name of a task; pydantic checks it."""
 
 
 @final
@@ -50,22 +62,5 @@ class Headline:
         return {name: self.score(zero_shot[name]) - self.score(tuned[name]) for name in zero_shot}
 
 
-HEADLINES: dict[TaskName, Headline] = {
-    "classification": Headline("top1", "top-1", 1.0, "nll", 0.5),
-    "retrieval": Headline(
-        "rsum",
-        "rsum / 6",
-        6.0,
-        "t2i_mean_rank",
-        0.8,
-        ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10"),
-    ),
-    "segmentation": Headline(
-        "miou",
-        "mIoU",
-        1.0,
-        "pixel_error",
-        0.4,
-        ("true_masks_miou", "true_classes_miou", "miou_seen", "miou_unseen", "miou_harmonic", "miou_ovseg"),
-    ),
-}
+HEADLINES: Mapping[str, Headline] = OfEachTask("headline")
+"""The headline of each task."""

@@ -1,6 +1,6 @@
 """What to train and how: one file per method or family, one row per method in this table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from radapter.errors import ConfigError, did_you_mean
@@ -18,6 +18,7 @@ from radapter.methods.lora import LoraSettings
 from radapter.methods.method import Built, Method, MethodSettings
 from radapter.methods.r_adapter import RAdapterSettings
 from radapter.methods.soups import greedy_soup, uniform_soup
+from radapter.task_list import OfEachTask
 
 __all__ = [
     "GROUPS", "METHODS", "RENAMED", "RETRIEVAL", "SEGMENTATION", "TABLES", "Built", "ContrastiveLearner",
@@ -86,20 +87,18 @@ SEGMENTATION = _by_name(
     *(replace(part, towers=("image",)) for part in _HEADLESS_PARTS if "towers" not in part.fixed),
 )
 """The image tower learns regions, the text tower keeps the class names; all have R-Adapter's loss."""
-TABLES = {"classification": METHODS, "retrieval": RETRIEVAL, "segmentation": SEGMENTATION}
-RENAMED = {"retrieval": {"full": "full-both-towers"}, "segmentation": {"full": "full-image-tower"}}
-"""Former names of methods: `full`, image tower and head by cross-entropy, exists only in classification."""
+TABLES: Mapping[str, Mapping[str, Method]] = OfEachTask("methods")
+"""The methods of each task."""
+RENAMED: Mapping[str, Mapping[str, str]] = OfEachTask("renamed_methods")
+"""Former names of a task's methods, and today's."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "foundation": (
         *("zero-shot", "full", "full-both-towers", "full-image-tower"),
         *("flyp", "lora", "wise-ft", "r-adapter", "r-adapter+head"),
     ),
-    "all": tuple(
-        dict.fromkeys(name for table in TABLES.values() for name, m in table.items() if m.part_of is None)
-    ),
     "ablation": ("zero-shot", "r-adapter", *(part.name for part in r_adapter.PARTS)),
 }
-"""Names for several methods at once."""
+"""Names for several methods at once; "all" is another, see `groups_of`."""
 
 
 def find_method(name: str, task: str = "classification") -> Method:
@@ -131,8 +130,11 @@ def unknown_method(name: str, task: str) -> str:
 
 
 def groups_of(task: str) -> dict[str, tuple[str, ...]]:
-    """`GROUPS` with the methods that a task has."""
-    return {group: tuple(name for name in names if name in TABLES[task]) for group, names in GROUPS.items()}
+    """`GROUPS` with the methods that a task has, and "all" of them that change no part of another."""
+    table = TABLES[task]
+    groups = {group: tuple(name for name in names if name in table) for group, names in GROUPS.items()}
+    every = [name for name in {**METHODS, **table} if name in table and table[name].part_of is None]
+    return {**groups, "all": tuple(every)}
 
 
 def trained_towers(method: Method, settings: MethodSettings) -> tuple[str, ...]:

@@ -1,20 +1,23 @@
 """What follows the table of results, by task: nothing, or tables of its own set by set."""
 
+from collections.abc import Callable, Mapping
+
 from rich.table import Table
 
-from radapter.report.recalls import recalls_markdown
-from radapter.report.regions import oracles_table, regions_markdown
 from radapter.runs.results import Results
+from radapter.task_list import OfEachTask
 
-_PAGES = {"retrieval": recalls_markdown, "segmentation": regions_markdown}
+_PAGES: Mapping[str, Callable[[Results], str] | None] = OfEachTask("page")
+_TABLES: Mapping[str, Callable[[Results], Table] | None] = OfEachTask("table_below")
 
 
 def details_markdown(results: Results) -> str:
     """The task's own tables; empty where it has none."""
-    page = _PAGES.get(results.task)
+    page = _PAGES[results.task]
     return "" if page is None else page(results)
 
 
 def beside_table(results: Results) -> Table | None:
     """What the terminal shows below the table of the task's figure; None where there is nothing."""
-    return oracles_table(results) if results.task == "segmentation" else None
+    table = _TABLES[results.task]
+    return None if table is None else table(results)

@@ -201,7 +201,7 @@ def _columns(results: Results) -> list[Column]:
     ]  # fmt: skip
     for role, label, header in roles:
         names = results.sets(role)
-        for metric, of in ({headline: ""} | BESIDE[results.task]).items() if names else ():
+        for metric, of in {headline: "", **BESIDE[results.task]}.items() if names else ():
             columns.append(
                 Column(f"{label} {of}" if of else header, partial(mean_cell, results, role, metric))
             )

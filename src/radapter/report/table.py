@@ -15,6 +15,7 @@ from rich.text import Text
 from radapter.report.cells import ABSENT, Cell, Column, best_of, cell, lines_of, mean_cell, mean_of, set_cell
 from radapter.report.metrics import BESIDE, shown_as
 from radapter.runs.results import Figures, Results, Row
+from radapter.task_list import entry_of
 from radapter.tasks.suite import TESTED, Role
 
 
@@ -189,7 +190,7 @@ def kept_note(results: Results) -> str:
         listed = ", ".join(names)
         mean = f"the mean of {len(names)} sets ({listed})" if len(names) > 1 else listed
         return f"Kept: zero-shot {results.headline.label} on classes that were not trained on, {mean}."
-    if results.task == "classification":
+    if entry_of(results.task).has_transfer:
         return "Kept: not measured; no transfer sets were given (data.transfer)."
     return f"Kept: not measured; {results.task} has no transfer sets."
 

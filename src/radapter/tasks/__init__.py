@@ -1,1 +1,1 @@
-"""Tasks: what is trained on, what selects, what is reported, and how each is measured."""
+"""Tasks: the data sets of each, how they are trained on, and how they are evaluated."""

@@ -1,9 +1,9 @@
-"""Classification: captions are class names in templates, a head classifies, top-1 counts."""
+"""Classification: images are trained with captions of their class, a head classifies, top-1 accuracy counts."""
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from radapter.evaluation.features import KeptTexts
 from radapter.models import DualEncoder
 from radapter.processes import ALONE, Processes
 from radapter.tasks.recipe import Recipe
-from radapter.tasks.suite import Sealed, sets_of_roles, stream_loader, train_loader
+from radapter.tasks.suite import Sealed, Suite, stream_loader, train_loader
 from radapter.training import ClassCaptions
 from radapter.zeroshot import Classifier, LinearHead
 
@@ -23,12 +23,7 @@ from radapter.zeroshot import Classifier, LinearHead
 @final
 @dataclass(frozen=True)
 class TransferSet:
-    """A test set with classes of its own: novel ones, or another task's.
-
-    Attributes:
-        data: its images; its class names are the head's.
-        templates: prompts with one "{}" each.
-    """
+    """A test set with classes of its own, and templates with one "{}" each for their zero-shot head."""
 
     data: ClassificationSet
     templates: tuple[str, ...]
@@ -36,44 +31,33 @@ class TransferSet:
 
 @final
 @dataclass(frozen=True)
-class ClassificationSuite:
-    """Training, validation and test sets with one list of classes, and test sets with others.
+class ClassificationSuite(Suite[ClassificationSet | ShardStream, ClassificationSet]):
+    """Sets of labelled images with one list of classes, and test sets with others.
 
     Attributes:
-        train: in-distribution images to train on.
-        id_val: in-distribution images that select alpha; None where nothing is selected.
-        id_test: in-distribution test sets, by name.
-        ood: shifted test sets, by name; may be empty.
-        classnames: what the labels of every set index, transfer sets aside.
+        classnames: the labels of every set but the transfer sets index them.
         templates: prompts with one "{}" each.
-        transfer: test sets with other classes, by name; a zero-shot head of their own classifies them.
-        texts: what the text tower said of class names, while it stays the same.
+        transfer: test sets with other classes, by name.
+        texts: text embeddings of class names, kept while the text tower stays the same.
     """
 
-    train: ClassificationSet | ShardStream
-    id_val: ClassificationSet | None
-    id_test: Mapping[str, ClassificationSet]
-    ood: Mapping[str, ClassificationSet]
     classnames: tuple[str, ...]
     templates: tuple[str, ...]
     transfer: Mapping[str, TransferSet] = field(default_factory=dict)
     texts: KeptTexts = field(default_factory=KeptTexts, repr=False, compare=False)
-    task: ClassVar[Literal["classification"]] = "classification"
-    loader: ClassVar[type[EvalLoader]] = EvalLoader
+    task: ClassVar[str] = "classification"
 
     def sets(self, *roles: str) -> dict[tuple[str, str], ClassificationSet]:
-        """(role, name) -> the sets of these roles."""
-        found = sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
-        if "transfer" in roles:
-            found |= {("transfer", name): other.data for name, other in self.transfer.items()}
-        return found
+        """Return (role, name) -> the sets of these roles."""
+        transfer = self.transfer.items() if "transfer" in roles else ()
+        return super().sets(*roles) | {("transfer", name): other.data for name, other in transfer}
 
     def sealed(self) -> "ClassificationSuite":
-        """The same suite whose test sets cannot be read."""
-        return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"), transfer=Sealed("transfer"))
+        """Return the suite without readable test sets."""
+        return replace(super().sealed(), transfer=Sealed("transfer"))
 
     def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
-        """The zero-shot head."""
+        """Return the zero-shot head."""
         return self._zero_shot(encoder, self.classnames, self.templates, processes)
 
     def _zero_shot(
@@ -91,15 +75,15 @@ class ClassificationSuite:
         memory: Memory | None,
         processes: Processes = ALONE,
     ) -> tuple[Loader, ClassCaptions]:
-        """Images, shuffled, and the captions of their classes."""
+        """Return shuffled images and the captions of their classes."""
+        train = self.train
+        assert train is not None
         loader: Loader
-        if isinstance(self.train, ShardStream):
-            loader = stream_loader(
-                self.train, encoder, recipe, task=self.task, seed=seed, processes=processes
-            )
+        if isinstance(train, ShardStream):
+            loader = stream_loader(train, encoder, recipe, flip=True, seed=seed, processes=processes)
         else:
             loader = train_loader(
-                self.train, encoder, recipe, task=self.task, seed=seed, memory=memory, processes=processes
+                train, encoder, recipe, flip=True, seed=seed, memory=memory, processes=processes
             )
         return loader, ClassCaptions(self.classnames, self.templates, encoder.tokenize, seed=seed)
 
@@ -110,32 +94,21 @@ class ClassificationSuite:
         zero_shot: MutableMapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
     ) -> dict[str, ClassificationMeasure]:
-        """Sets of the training classes share a head; each transfer set has a zero-shot head of its own."""
-        encoder = classifier.encoder
-        own = partial(self.head, encoder, processes)
-        trained = classifier.head
-        head = own if trained is None else lambda: trained
-
-        def head_of(role: str, name: str) -> Callable[[], LinearHead]:
-            if role != "transfer":
-                return head
-            other = self.transfer[name]
-            return partial(self._zero_shot, encoder, other.data.classnames, other.templates, processes)
-
-        def measure(role: str, name: str) -> ClassificationMeasure:
-            data = loaders[role, name].dataset
+        """Sets of the training classes share a head; each transfer set has its own zero-shot head."""
+        encoder, trained = classifier.encoder, classifier.head
+        shared = partial(self.head, encoder, processes) if trained is None else lambda: trained
+        found: dict[str, ClassificationMeasure] = {}
+        for (role, name), loader in loaders.items():
+            key, data, head = f"{role}/{name}", loader.dataset, shared
             assert isinstance(data, ClassificationSet)
-            return ClassificationMeasure(
-                encoder,
-                head_of(role, name),
-                loaders[role, name],
-                data.candidates,
-                name=f"{role}/{name}",
-                zero_shot=zero_shot,
+            if role == "transfer":
+                own = self.transfer[name].templates
+                head = partial(self._zero_shot, encoder, data.classnames, own, processes)
+            found[key] = ClassificationMeasure(
+                encoder, head, loader, data.candidates, name=key, zero_shot=zero_shot
             )
-
-        return {f"{role}/{name}": measure(role, name) for role, name in loaders}
+        return found
 
     def about(self) -> dict[str, Any]:
-        """Class names and templates."""
+        """Return class names and templates."""
         return {"classnames": list(self.classnames), "templates": list(self.templates)}

@@ -1,4 +1,4 @@
-"""How one method is trained: every number that decides it."""
+"""The settings that decide how one method is trained."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -10,20 +10,13 @@ from radapter.training import Precision
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a training run; `train_method` unpacks them.
+    """The settings of a training run; `config.schema` documents those that are keys of run.yaml.
 
     Attributes:
-        settings: what users set of a method; `of` ignores them for methods of other families.
-        ema_decay: of the accumulated weights; "auto" fits it to the number of steps.
-        loss: None for the method's own.
-        margin, label_smoothing: None for the loss's own.
-        learning_rate: None for the method's own.
-        warmup_steps: None for a tenth of all steps.
-        flip: None for the task's own, `FLIPPED`.
-        checkpoint_every: steps; None for an epoch.
-        checkpoint_minutes: after which a checkpoint is saved in any case; None for never.
-        keep: the weights after the last epoch, or those of the epoch that ID validation likes best.
-        fsdp: whether the weights are parted among the processes while they are trained.
+        settings: of a method; `of` ignores them for methods of other families.
+        loss, margin, label_smoothing, learning_rate: None is the method's own, or that of its loss.
+        max_bad: share of corrupt images above which training fails.
+        fsdp: whether weights are sharded across processes.
     """
 
     settings: MethodSettings = field(default_factory=MethodSettings)
@@ -52,11 +45,11 @@ class Recipe:
     fsdp: bool = False
 
     def of(self, method: Method) -> "Recipe":
-        """Returns the recipe of a method: its settings, and what it fixes."""
+        """Return the recipe with the method's settings and the values that it fixes."""
         return replace(self, settings=method.settings(self.settings), **method.fixed_recipe)
 
     def with_own_loss(self, method: Method) -> "Recipe":
-        """As in a comparison: every method has its own loss; margin and label smoothing are MPM-NCE's alone."""
+        """Return the recipe for a comparison: the method's own loss; margin and label smoothing only for MPM-NCE."""
         if method.losses[:1] == ("mpm-nce",):
             return replace(self, loss=None)
         return replace(self, loss=None, margin=None, label_smoothing=None)

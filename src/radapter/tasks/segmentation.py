@@ -1,13 +1,13 @@
 """Open-vocabulary segmentation: regions with nouns are trained on, whole images are segmented, mIoU counts.
 
-Training sees crops: the caption is the noun in a template, the target the noun, so that regions of one noun are
-positives of each other. Evaluation sees images: every proposal is classified among the class names of its set.
+Training reads crops. The caption is the noun in a template and the target is the noun, so regions of one noun are
+positives of each other. Evaluation reads images: every proposal is classified among the class names of its set.
 """
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -23,56 +23,36 @@ from radapter.segmentation.mask_prompts import with_masks
 from radapter.segmentation.region_loader import RegionLoader
 from radapter.segmentation.training_regions import TIGHT, Frame, RegionSet, SquareRegions
 from radapter.tasks.recipe import Recipe
-from radapter.tasks.suite import EvaluationBatches, Sealed, sets_of_roles, train_loader
+from radapter.tasks.suite import EvaluationBatches, Suite, train_loader
 from radapter.training import ClassCaptions
 from radapter.zeroshot import Classifier, LinearHead
 
 
 @final
 @dataclass(frozen=True)
-class SegmentationSuite:
-    """Regions to train on; validation and test sets of masked images.
+class SegmentationSuite(Suite[RegionSet, PairedMaskDataset]):
+    """Regions with a noun each to train on; validation and test sets of masked images.
 
     Attributes:
-        train: regions with a noun each; of a suite that is only evaluated, any set.
-        id_val: what selects; None where nothing is selected.
-        id_test: in-distribution test sets, by name.
-        ood: shifted test sets, by name; may be empty.
         templates: prompts with one "{}" each, of nouns in training and of class names in evaluation.
         proposer: finds the regions of a test image.
         crop: cuts them out for the tower.
-        frame: of trained regions, as `crop` frames tested ones.
-        unseen: nouns whose regions are not trained on, and whose IoU is reported apart.
+        frame: frames trained regions as `crop` frames tested ones.
+        unseen: nouns whose regions are not trained on; their IoU is reported separately.
         masks: whether pixels carry the region's mask as a fourth channel, for a `PromptedEncoder`; see `prompted`.
     """
 
-    train: RegionSet | PairedMaskDataset
-    id_val: PairedMaskDataset | None
-    id_test: Mapping[str, PairedMaskDataset]
-    ood: Mapping[str, PairedMaskDataset]
     templates: tuple[str, ...]
     proposer: MaskProposer
     crop: Crop
     frame: Frame = TIGHT
     unseen: tuple[str, ...] = ()
     masks: bool = False
-    task: ClassVar[Literal["segmentation"]] = "segmentation"
-
-    def sets(self, *roles: str) -> dict[tuple[str, str], PairedMaskDataset]:
-        """(role, name) -> the sets of these roles."""
-        return sets_of_roles(roles, id_val=self.id_val, id_test=self.id_test, ood=self.ood)
-
-    def sealed(self) -> "SegmentationSuite":
-        """The same suite whose test sets cannot be read."""
-        return replace(self, id_test=Sealed("id_test"), ood=Sealed("ood"))
+    task: ClassVar[str] = "segmentation"
 
     def prompted(self) -> "SegmentationSuite":
-        """The same suite for a `PromptedEncoder`."""
+        """Return the suite for a `PromptedEncoder`."""
         return replace(self, crop=with_masks(self.crop), masks=True)
-
-    def head(self, encoder: DualEncoder, processes: Processes = ALONE) -> LinearHead:
-        """A head of no classes: none is trained; each test set has classes of its own."""
-        return LinearHead(next(encoder.parameters()).new_zeros(0, encoder.embed_dim))
 
     def training(
         self,
@@ -83,8 +63,8 @@ class SegmentationSuite:
         memory: Memory | None,
         processes: Processes = ALONE,
     ) -> tuple[TrainLoader, ClassCaptions]:
-        """Regions, shuffled, and the captions of their nouns."""
-        assert not isinstance(self.train, PairedMaskDataset)
+        """Return shuffled regions and the captions of their nouns."""
+        assert self.train is not None
         regions = SquareRegions(
             self.train,
             size=encoder.image_size,
@@ -94,32 +74,17 @@ class SegmentationSuite:
             without=self.unseen,
         )
         loader = train_loader(
-            regions, encoder, recipe, task=self.task, seed=seed, memory=memory, processes=processes
+            regions, encoder, recipe, flip=True, seed=seed, memory=memory, processes=processes
         )
-        nouns = [names_of(noun)[0] for noun in self.train.nouns]  # of synonyms the first
+        nouns = [names_of(noun)[0] for noun in self.train.nouns]  # the first of several synonyms
         return loader, ClassCaptions(nouns, self.templates, encoder.tokenize, seed=seed)
 
     def loader(
-        self,
-        data: PairedMaskDataset,
-        preprocess: Callable[..., Tensor],
-        *,
-        batch_size: int,
-        max_bad: float,
-        workers: int,
-        memory: Memory | None,
-        processes: Processes = ALONE,
+        self, data: PairedMaskDataset, preprocess: Callable[..., Tensor], **loading: Any
     ) -> RegionLoader:
-        """The regions of a set; `crop` prepares them, so `preprocess` and `workers`, which decode, have no say."""
-        return RegionLoader(
-            data,
-            self.proposer,
-            self.crop,
-            batch_size=batch_size,
-            max_bad=max_bad,
-            memory=memory,
-            processes=processes,
-        )
+        """Return the regions of a set. `crop` prepares them, so `preprocess` and `workers` are ignored."""
+        used = {key: value for key, value in loading.items() if key != "workers"}
+        return RegionLoader(data, self.proposer, self.crop, **used)
 
     def measures(
         self,
@@ -128,8 +93,10 @@ class SegmentationSuite:
         zero_shot: MutableMapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
     ) -> dict[str, SegmentationMeasure]:
-        """Sets with the same class names share a zero-shot head, which each process makes for itself; what zero-shot
-        predicts is not kept."""
+        """Sets with the same class names share a zero-shot head, which each process computes for itself.
+
+        Zero-shot predictions are not kept.
+        """
         found: dict[str, SegmentationMeasure] = {}
         heads: dict[tuple[str, ...], Callable[[], LinearHead]] = {}
         for (role, name), loader in loaders.items():
@@ -143,8 +110,8 @@ class SegmentationSuite:
         return found
 
     def about(self) -> dict[str, Any]:
-        """Templates, nouns and what was left out of them."""
-        assert not isinstance(self.train, PairedMaskDataset)
+        """Return templates, nouns and those that were left out."""
+        assert self.train is not None
         return {
             "templates": list(self.templates),
             "nouns": list(self.train.nouns),
@@ -153,5 +120,4 @@ class SegmentationSuite:
 
 
 def _head(encoder: DualEncoder, classnames: tuple[str, ...], templates: tuple[str, ...]) -> LinearHead:
-    """The zero-shot head; a class with synonyms is their mean."""
     return LinearHead.zero_shot(class_head(encoder, classnames, templates).embeddings, encoder.logit_scale)

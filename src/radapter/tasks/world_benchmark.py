@@ -1,7 +1,4 @@
-"""The embedded default: the world's fine-tuning task and the recipe that goes with it.
-
-`radapter demo` and `benchmarks/world` are made of these, and recipes/world.yaml has the same learning rates.
-"""
+"""The suite and recipe of `radapter demo` and `benchmarks/world`; recipes/world.yaml has the same rates."""
 
 from collections.abc import Mapping
 
@@ -23,22 +20,21 @@ WORLD_RATES: Mapping[str, float] = {
     "r-adapter": 1e-2,
     "r-adapter+head": 1e-2,
 }
-"""Learning rates that suit this world, by training; the defaults are for CLIP, not for 100 steps of a tiny tower."""
+"""Learning rates for 100 steps of a tiny tower, by method; the defaults of methods are for CLIP."""
 
 
 def world_suite(
     seed: int, *, id_size: int | None = None, ood_size: int | None = None, kept_size: int | None = None
 ) -> ClassificationSuite:
-    """1,000 training photos with a spurious correlation, validation and ID test alike, eight shifts without it.
+    """Return 1,000 training photos with a spurious correlation, validation and ID test alike, and eight shifts.
 
-    The transfer sets are two zero-shot tasks that nothing is trained on: naming the colour of the object and the
-    pattern of the background.
+    The two transfer sets name the colour of the object and the pattern of the background.
 
     Args:
         seed: of the scenes.
-        id_size: pictures of the ID test; None for the usual 800.
-        ood_size: pictures of each shifted set; None for the usual 1,000.
-        kept_size: pictures of each transfer set; None for the usual 800.
+        id_size: images of the ID test; None for 800.
+        ood_size: images of each shifted set; None for 1,000.
+        kept_size: images of each transfer set; None for 800.
     """
 
     def split(name: str, size: int | None = None) -> ClassificationSet:
@@ -59,5 +55,5 @@ def world_suite(
 
 
 def world_recipe() -> Recipe:
-    """Four epochs of 25 steps."""
+    """Return a recipe of four epochs with 25 steps each."""
     return Recipe(epochs=4, batch_size=40)

@@ -237,7 +237,7 @@ def test_readers_that_are_not_forked_change_nothing(folder):
             open_labelled_stream({"stream": str(folder), "buffer": 5, "readers": readers}),
             encoder,
             recipe,
-            task="classification",
+            flip=True,
             seed=3,
         )
         for readers in (1, 0)

@@ -53,10 +53,8 @@ COLLECTIONS = {
         "r_adapter",
     ),
     "data": (
-        *(f"labelled.{name}" for name in ("folder", "table", "huggingface", "world", "coop", "imagenet")),
-        *(f"labelled.{name}" for name in ("objectnet", "domains", "shards")),
-        *(f"pairs.{name}" for name in ("table", "lines", "columns", "karpathy", "flickr8k", "tars", "world")),
-        "pairs.classes",
+        *(f"labelled.{name}" for name in ("class_folders", "tables", "coop", "layouts", "shards")),
+        *(f"pairs.{name}" for name in ("tables", "split_files", "tars", "classes")),
         *(f"masks.{name}" for name in ("layouts", "world")),
     ),
     "segmentation": ("felzenszwalb", "transformers_masks", "mask_files"),

@@ -356,7 +356,7 @@ NOVEL = "data.transfer={novel: {world: sketch, size: 20, templates: 'a {}.'}}"
         (("train.ema_decay=0.9", "--methods", "r-adapter:no-ema"), "no method that is compared reads it"),
         (("method.r=129",), "method.r must be null or an int in [1, 128]"),
         (("data.id_test={same: {world: train, size: 80}}",), "in 'same' 80 are also in 'train'"),
-        (("data.train={world: train, size: 80, shots: 50}",), "distinct pictures for shots: 50"),
+        (("data.train={world: train, size: 80, shots: 50}",), "distinct images for shots: 50"),
         (("--standard-models", "gone.csv"), "'gone.csv'"),
         (("seed=-1",), "seed must be a whole number in [0, 9223372036854775808)"),
     ],

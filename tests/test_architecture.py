@@ -54,10 +54,8 @@ COLLECTIONS = {
         "r_adapter",
     ),
     "data": (
-        *(f"labelled.{name}" for name in ("folder", "table", "huggingface", "world", "coop", "imagenet")),
-        *(f"labelled.{name}" for name in ("objectnet", "domains", "shards")),
-        *(f"pairs.{name}" for name in ("table", "lines", "columns", "karpathy", "flickr8k", "tars", "world")),
-        "pairs.classes",
+        *(f"labelled.{name}" for name in ("folder", "tables", "world", "coop", "imagenet", "shards")),
+        *(f"pairs.{name}" for name in ("tables", "split_files", "tars", "world", "classes")),
         *(f"masks.{name}" for name in ("folders", "world")),
     ),
     "segmentation": ("felzenszwalb", "transformers_masks", "mask_files"),

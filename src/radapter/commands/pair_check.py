@@ -11,7 +11,7 @@ from rich.console import Console
 from radapter.commands.facts import decoded_in_words, facts_table, sizes_in_words
 from radapter.commands.terminal import say
 from radapter.data import MAX_BAD, PairSet, open_pairs
-from radapter.data.labelled.class_folders import FolderSource
+from radapter.data.labelled.folder import FolderSource
 from radapter.data.labelled.kinds import LABELLED
 from radapter.data.masks.kinds import MASKS
 from radapter.data.pairs.kinds import PAIRS

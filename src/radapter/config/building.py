@@ -15,6 +15,7 @@ from radapter.config.sources import TransferSource
 from radapter.data import ClassificationSet, PairSet, open_classification, open_pairs
 from radapter.data.labelled.kinds import labelled_source
 from radapter.data.labelled.labels import read_classnames, renamed
+from radapter.data.labelled.world import WorldSource
 from radapter.data.pairs.equivalence import warn_if_large
 from radapter.data.pairs.kinds import pair_source
 from radapter.data.pairs.long_captions import long_captions
@@ -26,7 +27,6 @@ from radapter.data.shards.stream import (
     open_labelled_stream,
     open_pair_stream,
 )
-from radapter.data.world_scenes import WorldSource
 from radapter.errors import ConfigError, did_you_mean
 from radapter.models import DualEncoder
 from radapter.processes import launched

@@ -53,8 +53,8 @@ COLLECTIONS = {
         "r_adapter",
     ),
     "data": (
-        *(f"labelled.{name}" for name in ("class_folders", "tables", "coop", "layouts", "shards")),
-        *(f"pairs.{name}" for name in ("tables", "split_files", "tars", "classes")),
+        *(f"labelled.{name}" for name in ("folder", "tables", "world", "coop", "imagenet", "shards")),
+        *(f"pairs.{name}" for name in ("tables", "split_files", "tars", "world", "classes")),
         *(f"masks.{name}" for name in ("layouts", "world")),
     ),
     "segmentation": ("felzenszwalb", "transformers_masks", "mask_files"),

@@ -6,13 +6,13 @@ from PIL import Image
 
 from radapter.config import load_config
 from radapter.data import open_classification, open_masks, open_pairs
-from radapter.data.labelled.class_folders import FolderSource
+from radapter.data.labelled.folder import FolderSource
 from radapter.data.labelled.kinds import LABELLED, labelled_source
 from radapter.data.labelled.tables import CsvSource
 from radapter.data.masks.kinds import MASKS
 from radapter.data.pairs.kinds import PAIRS, pair_source
 from radapter.data.regions import REGIONS
-from radapter.data.world_scenes import PairWorldSource
+from radapter.data.pairs.world import PairWorldSource
 from radapter.errors import ConfigError
 
 ALL = [*LABELLED, *PAIRS, *MASKS, *REGIONS]

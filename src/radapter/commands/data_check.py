@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from radapter.commands.evaluate import parsed
 from radapter.commands.task import Spec, task_of
-from radapter.data.labelled.class_folders import FolderSource
+from radapter.data.labelled.folder import FolderSource
 from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.masks.layouts import LAYOUTS as MASK_LAYOUTS
 from radapter.data.paths import place

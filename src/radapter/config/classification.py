@@ -24,7 +24,7 @@ from radapter.data.labelled.labels import read_classnames, renamed
 from radapter.data.paths import PATH_OR_NAME
 from radapter.data.shards.stream import ShardStream, StreamSource, check_places, open_labelled_stream
 from radapter.data.source import Source
-from radapter.data.world_scenes import WorldSource
+from radapter.data.labelled.world import WorldSource
 from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import METHODS
 from radapter.models import DualEncoder

@@ -54,9 +54,7 @@ def splits_of(spec: Mapping[str, Any], *, labelled: bool = False) -> dict[str, d
     - a DatasetDict that `save_to_disk` wrote;
     - a split file of CoOp or Karpathy;
     - a table of labelled images with a column "split", unless `where` selects rows.
-
-    Raises:
-        ConfigError: the column mixes names of splits with other values.
+    Raises ConfigError if the column mixes names of splits with other values.
     """
     if isinstance(spec.get("folder"), str):
         folder = spec["folder"]

@@ -58,10 +58,8 @@ def fingerprint(*content: Tensor | str) -> str:
 def in_part(keys: Tensor, low: float, high: float, *, split_seed: int = 0) -> Tensor:
     """Returns which images, given their keys (N,), belong to the part [low, high) of all: (N,), bool.
 
-    Another `split_seed` gives another, independent split; 0 uses the keys as they are.
-
-    Raises:
-        ConfigError: unless 0 <= low < high <= 1.
+    Another `split_seed` gives another, independent split; 0 uses the keys as they are. Raises ConfigError unless
+    0 <= low < high <= 1.
     """
     if not 0 <= low < high <= 1:
         raise ConfigError(f"part must be [low, high) with 0 <= low < high <= 1. Got [{low}, {high}].")

@@ -41,9 +41,8 @@ class Member(NamedTuple):
 def list_tar(path: Path, *, max_member: int = MAX_MEMBER) -> list[Member]:
     """Lists the files in an uncompressed tar, in its order.
 
-    Raises:
-        DataError: the tar is missing, compressed, cut off or damaged, or a member is no plain file, leaves the
-            folder or has more than `max_member` bytes.
+    Raises DataError if the tar is missing, compressed, cut off or damaged, or a member is no plain file, leaves the
+    folder or has more than `max_member` bytes.
     """
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", errorlevel=2) as tar:

@@ -59,9 +59,7 @@ class CoopSource(LabelledSource):
 
         Source: KaiyangZhou/Dassl.pytorch, `DatasetBase.generate_fewshot_dataset`, c61a1b5; KaiyangZhou/CoOp,
         `train.py` and `datasets/oxford_pets.py`, ff61507.
-
-        Raises:
-            ConfigError: CoOp does not draw from the split, or the file lacks it or train.
+        Raises ConfigError if CoOp does not draw from the split, or the file lacks it or train.
         """
         path = place(self.coop)
         splits = _entries(path)

@@ -144,10 +144,7 @@ def imagenet_classes(wnids: Path | None = None) -> dict[str, str]:
 
     `wnids` is a text file with one id per line, in class order, followed by the name (LOC_synset_mapping.txt), or a
     JSON file (imagenet_class_index.json). A list of all 1,000 classes takes the built-in names.
-
-    Raises:
-        DataError: the file is missing, has other content, or lacks names.
-        MissingExtraError: the built-in ids or names are needed and open_clip is not installed.
+    Raises DataError for a wrong file and MissingExtraError without open_clip.
     """
     if wnids is None:
         return _with_built_in_names()

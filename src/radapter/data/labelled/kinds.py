@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from radapter.data.labelled.class_folders import FolderSource
 from radapter.data.labelled.coop import CoopSource
+from radapter.data.labelled.folder import FolderSource
 from radapter.data.labelled.layouts import LayoutSource
 from radapter.data.labelled.shards import ShardsSource
 from radapter.data.labelled.source import LabelledSource
 from radapter.data.labelled.tables import CsvSource, HubSource, ParquetSource
+from radapter.data.labelled.world import WorldSource
 from radapter.data.paths import place
 from radapter.data.source import Spec, checked, kind_of, source_type
-from radapter.data.world_scenes import WorldSource
 
 LABELLED: list[type[LabelledSource]] = [
     FolderSource,

@@ -57,10 +57,7 @@ def read_domains(
 
     Reads one `domain`, all, or all but `leave_out` (leave-one-domain-out: train on the others, test on it). `split`
     is DomainNet's train or test.
-
-    Raises:
-        ConfigError: a domain does not exist, both options are given, or no domain is left.
-        DataError: a folder or a list is missing or empty, or a line of it is wrong.
+    Raises ConfigError if a domain does not exist or none remains, and DataError for a wrong folder or list.
     """
     chosen = _chosen(path, domain, leave_out)
     if split is None:

@@ -110,7 +110,6 @@ def few_shots(
         (N,), bool, with C * `shots` times True.
 
     Raises:
-        ConfigError: `shots` is below 1.
         DataError: a class has fewer images.
     """
     if shots < 1:

@@ -42,9 +42,6 @@ def target_classes(
         image_of_caption: (M,), int64, into N images.
         groups: (N,), int64; images of one group belong to one class.
         join: whether groups that share a caption form one class; otherwise each group is a class.
-
-    Raises:
-        DataError: shapes differ, or a caption belongs to no image.
     """
     if image_of_caption.shape != (len(captions),) or groups.ndim != 1 or len(groups) == 0:
         raise DataError(

@@ -20,9 +20,7 @@ class GroupedBatchSampler:
 
     A class with fewer than `per_group` pairs gives all. The last batch of an epoch has the remaining classes. No
     index occurs twice in an epoch.
-
-    Raises:
-        ConfigError: there are fewer classes than `groups_per_batch`, or no class has `per_group` pairs.
+    Raises ConfigError if there are fewer classes than `groups_per_batch`, or no class has `per_group` pairs.
     """
 
     def __init__(self, targets: Tensor, *, groups_per_batch: int, per_group: int, seed: int) -> None:

@@ -9,9 +9,9 @@ from radapter.data.pairs.source import PairSource
 from radapter.data.pairs.split_files import Flickr8kSource, KarpathySource
 from radapter.data.pairs.tables import PairCsvSource, PairHubSource, PairJsonlSource, PairParquetSource
 from radapter.data.pairs.tars import ClipBenchmarkSource, WebdatasetSource
+from radapter.data.pairs.world import PairWorldSource
 from radapter.data.paths import place
 from radapter.data.source import Spec, checked, kind_of, source_type
-from radapter.data.world_scenes import PairWorldSource
 from radapter.errors import ConfigError
 
 PAIRS: list[type[PairSource]] = [

@@ -1,0 +1,30 @@
+"""A split of the embedded world: drawn when opened, kept in memory."""
+
+from pydantic import Field
+
+from radapter.data.labelled.source import LabelledPictures, LabelledSource
+from radapter.data.source import Reading
+from radapter.data.world_scenes import Correlation, Difficulty, Seed, Size, drawn_scenes
+
+
+class WorldSource(LabelledSource):
+    """Scenes of the embedded world, drawn when the run starts."""
+
+    world: str = Field(
+        description="the split: train, id_val, id_test, a shift, or one of the tasks colour and pattern"
+    )
+    seed: Seed = 0
+    size: Size = None
+    correlation: Correlation = None
+    difficulty: Difficulty = None
+
+    def read(self, reading: Reading) -> LabelledPictures:
+        """Draws the scenes; `reading` is ignored. Raises ConfigError and DataError as `drawn_scenes`."""
+        drawn, name, pictures = drawn_scenes(
+            self.world,
+            seed=self.seed,
+            size=self.size,
+            correlation=self.correlation,
+            difficulty=self.difficulty,
+        )
+        return LabelledPictures(name, pictures, drawn.labels.tolist(), tuple(drawn.classnames), drawn.keys)

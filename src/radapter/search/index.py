@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -47,9 +47,7 @@ class ImageIndex:
         return len(self.paths)
 
 
-@final
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """One image found."""
 
     rank: int  # 1 is best

@@ -12,7 +12,8 @@ plain ones.
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self, final
 
@@ -109,18 +110,15 @@ class MaskPrompts(nn.Module):
             tokens = self.tokens[0].T.reshape(1, -1, *output.shape[2:]).to(output.dtype)  # 1, D, h, w
             return torch.where(shown.bool(), output, tokens)
 
-        def before(depth: int) -> Any:
-            def hook(module: nn.Module, args: Any, output: Tensor) -> Tensor:
-                first, patches = output[:, :1], output[:, 1:]
-                tokens = self.tokens[depth].to(output.dtype)
-                return torch.cat([first, torch.where(shown.flatten(2).mT.bool(), patches, tokens)], 1)
-
-            return hook
+        def after_block(depth: int, module: nn.Module, args: Any, output: Tensor) -> Tensor:
+            first, patches = output[:, :1], output[:, 1:]
+            tokens = self.tokens[depth].to(output.dtype)
+            return torch.cat([first, torch.where(shown.flatten(2).mT.bool(), patches, tokens)], 1)
 
         with ExitStack() as stack:
             stack.callback(tower.patches.register_forward_hook(at_patches).remove)
             for depth, block in enumerate(tower.blocks[: len(self.tokens) - 1], start=1):
-                stack.callback(block.register_forward_hook(before(depth)).remove)
+                stack.callback(block.register_forward_hook(partial(after_block, depth)).remove)
             yield
 
 
@@ -148,9 +146,7 @@ class PromptedEncoder(DualEncoder):
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """(B, 4, S, S), the region in the fourth channel, to (B, E), not normalised."""
-        if not self._shown:
-            return super().encode_image(pixels[:, :3])
-        with self.prompts.replacing(self, pixels[:, 3] > 0.5):
+        with self.prompts.replacing(self, pixels[:, 3] > 0.5) if self._shown else nullcontext():
             return super().encode_image(pixels[:, :3])
 
     @contextmanager

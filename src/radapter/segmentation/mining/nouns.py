@@ -12,7 +12,6 @@ watches", "children swing"; but "a rope swing"), and after "who" or "to" always.
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -67,9 +66,7 @@ class Form(NamedTuple):
     is_plural: bool = False
 
 
-@final
-@dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(NamedTuple):
     """Nouns and the phrases for them."""
 
     nouns: tuple[str, ...]  # distinct, in the order of their lists
@@ -90,7 +87,7 @@ def vocabulary(lists: Sequence[str] = (BUILT_IN,)) -> Vocabulary:
         named |= _parsed(_text(each), origin=each)
     nouns = tuple(dict.fromkeys(noun for noun in named.values() if noun is not None))
     if not nouns:
-        raise ConfigError(f"a list of nouns must hold one. {', '.join(lists)} holds none. Write one a line.")
+        raise ConfigError(f"a list of nouns must hold one. {', '.join(lists)} has none. Write one per line.")
     forms = {words: Form(noun, " ".join(words)) for words, noun in named.items()}
     for words, noun in named.items():
         singular = " ".join(words)
@@ -102,8 +99,25 @@ def vocabulary(lists: Sequence[str] = (BUILT_IN,)) -> Vocabulary:
 def plurals(noun: str) -> tuple[str, ...]:
     """The plurals of a lower-case singular noun, of its last word if there are several; uncertain ones in every
     form."""
-    before, space, last = noun.rpartition(" ")
-    return tuple(before + space + form for form in _plurals_of_word(last))
+    before, space, word = noun.rpartition(" ")
+    if space:
+        return tuple(before + space + form for form in plurals(word))
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word in _UNCHANGED:
+        return (word,)
+    if word.endswith("man") and word not in _NOT_MEN:  # also "woman"
+        return (word[:-2] + "en",)
+    for ending in ("fish", "child", "person", "foot", "tooth", "mouse", "goose"):
+        if word.endswith(ending):
+            return tuple(word.removesuffix(ending) + form for form in _IRREGULAR[ending])
+    if word.endswith("y") and word[-2:-1] not in tuple("aeiou"):
+        return (word[:-1] + "ies",)
+    if word.endswith("o"):
+        return (word + "s", word + "es")
+    if word.endswith(_HISSES):
+        return (word + "es",)
+    return (word + "s",)
 
 
 NounFinder = Callable[[str], tuple[str, ...]]
@@ -225,22 +239,3 @@ def _parsed(text: str, *, origin: str) -> dict[tuple[str, ...], str | None]:
                 raise ConfigError(f"a list must name a noun once. {found}. Remove one.")
             named[words], line_of[words] = noun, number
     return named
-
-
-def _plurals_of_word(word: str) -> tuple[str, ...]:
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
-    if word in _UNCHANGED:
-        return (word,)
-    if word.endswith("man") and word not in _NOT_MEN:  # also "woman"
-        return (word[:-2] + "en",)
-    for ending in ("fish", "child", "person", "foot", "tooth", "mouse", "goose"):
-        if word.endswith(ending):
-            return tuple(word.removesuffix(ending) + form for form in _IRREGULAR[ending])
-    if word.endswith("y") and word[-2:-1] not in tuple("aeiou"):
-        return (word[:-1] + "ies",)
-    if word.endswith("o"):
-        return (word + "s", word + "es")
-    if word.endswith(_HISSES):
-        return (word + "es",)
-    return (word + "s",)

@@ -9,10 +9,9 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple
 
 from PIL.Image import Image
 from torch import Tensor
@@ -38,9 +37,7 @@ MEASURED_IMAGES = 256
 """Images whose matches decide the floors of a model."""
 
 
-@final
-@dataclass(frozen=True)
-class RegionFolder:
+class RegionFolder(NamedTuple):
     """A folder to write regions into, and how."""
 
     path: Path  # new, or one that the same call began

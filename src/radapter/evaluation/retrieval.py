@@ -54,6 +54,7 @@ def retrieval_ranks(
         image_to_text_n = 1 + |{m not of image n : x_n . y_m >= max over its own captions}|
     Scores are those of `cosines`: equal to the last bit in every tile.
     """
+    check_pairable(image_features, text_features, tile)
     image_of_text = _checked_images(image_of_text, len(image_features), len(text_features))
     pairs = torch.stack((image_of_text, torch.arange(len(image_of_text), device=image_of_text.device)), 1)
     return retrieval_ranks_of_groups(image_features, text_features, pairs, tile=tile)

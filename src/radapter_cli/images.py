@@ -1,7 +1,7 @@
 """Commands that apply a model to images: evaluate, search, segment, mine, prompts."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
@@ -82,8 +82,7 @@ def search(
     top: Annotated[int, Option(min=1, help="Number of hits per text.")] = 10,
     html: Annotated[Path | None, Option(help="Write the hits as an HTML page with thumbnails.")] = None,
     index: Annotated[
-        Path | None,
-        Option(help="Store features in this file; later only new and changed images are encoded."),
+        Path | None, Option(help="Store features in this file; later, encode only new and changed images.")
     ] = None,
     allow_download: AllowDownload = False,
 ) -> None:
@@ -152,16 +151,17 @@ def segment(
     allow_download: AllowDownload = False,
 ) -> None:
     """Segment images with your own class names: writes an overlay, a label map and the regions."""
-    from radapter.commands.segment import Classes, Images, Regions, Scores
+    from radapter.commands.segment import Classes, Images, Scores
     from radapter.commands.segment import segment as run
 
     run(
         what,
-        Images(image, tile, max_pixels),
+        Images(image, to, tile, max_pixels),
         Classes(classes, templates, synonyms),
-        Regions(proposer, mask_prompts, ovseg_compat),
         Scores(ensemble, weight, seen),
-        to=to,
+        proposer=proposer,
+        mask_prompts=mask_prompts,
+        ovseg_compat=ovseg_compat,
         allow_download=allow_download,
     )
 
@@ -191,10 +191,7 @@ def mine(
     ] = None,
     floor: Annotated[
         str | None,
-        Option(
-            help="Smallest cosine of region and noun; auto is the median over 256 images.",
-            show_default="auto",
-        ),
+        Option(help="Smallest cosine of region and noun; auto: median of 256 images.", show_default="auto"),
     ] = None,
     margin: Annotated[
         str | None,
@@ -212,9 +209,7 @@ def mine(
     ] = None,
     min_area: Annotated[
         float | None,
-        Option(
-            help="Smallest fraction of the image that a region covers.", show_default="0.05; of masks 0.001"
-        ),
+        Option(help="Smallest region, as a fraction of the image.", show_default="0.05; masks: 0.001"),
     ] = None,
     from_masks: Annotated[
         bool, Option("--from-masks", help="Use the true regions of masked images.")
@@ -228,14 +223,14 @@ def mine(
     from radapter.errors import ConfigError
 
     images = Images(data, limit, max_bad)
-    search = {"model": model, "proposer": proposer, "floor": floor, "margin": margin}
+    search: dict[str, Any] = {"model": model, "proposer": proposer, "floor": floor, "margin": margin}
     search |= {"nouns": nouns, "template": template}
     given = {option: value for option, value in search.items() if value is not None}
     if not from_masks:
         mine_captions(images, Search(**given), to=to, min_area=min_area, allow_download=allow_download)
     elif given:
         raise ConfigError(
-            f"--from-masks takes classes and regions from the masks, got --{', --'.join(given)} with it. Leave one "
+            f"--from-masks takes classes and regions from the masks. Got --{', --'.join(given)} with it. Leave one "
             "out."
         )
     else:

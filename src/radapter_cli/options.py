@@ -3,16 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Argument, Option
+import typer
 
 Task = Literal["classification", "retrieval", "segmentation"]
 
-Config = Annotated[Path, Argument(metavar="RUN.YAML", help="The configuration.")]
+Config = Annotated[Path, typer.Argument(metavar="RUN.YAML", help="The configuration.")]
 Overrides = Annotated[
     list[str] | None,
-    Argument(metavar="KEY=VALUE", help="Settings that replace the file's, such as train.epochs=5."),
+    typer.Argument(metavar="KEY=VALUE", help="Settings that replace the file's, such as train.epochs=5."),
 ]
-RunOrModel = Annotated[str, Argument(metavar="RUN|MODEL", help="A run directory, or a model's name.")]
-Alpha = Annotated[float | None, Option(help="Re-scaling in [0, 1]; default: the run's own.")]
-Shards = Annotated[Path, Option(help="Directory of shards: new, or one that this command started.")]
-AllowDownload = Annotated[bool, Option("--allow-download", help="Allow downloads from the Hugging Face hub.")]
+RunOrModel = Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run directory, or a model's name.")]
+Alpha = Annotated[float | None, typer.Option(help="Re-scaling in [0, 1]; default: the run's own.")]
+Shards = Annotated[Path, typer.Option(help="Directory of shards: new, or one that this command started.")]
+AllowDownload = Annotated[
+    bool, typer.Option("--allow-download", help="Allow downloads from the Hugging Face hub.")
+]

@@ -5,15 +5,14 @@ from typing import Annotated, Literal
 
 from typer import Argument, Exit, Option
 
-from radapter_cli.answers import INPUT
-from radapter_cli.application import command, data_app
+from radapter_cli.application import INPUT, command, data_app
 from radapter_cli.options import AllowDownload, Alpha, Shards, Task
 
 
 @command("radapter sweep runs/run")
 def sweep(run_folder: Annotated[Path, Argument(metavar="RUN", help="A run directory.")]) -> None:
     """Show ID and OOD results for every alpha of a run."""
-    from radapter.commands.sweep import sweep as run
+    from radapter.commands.runs import sweep as run
 
     run(run_folder)
 
@@ -39,7 +38,7 @@ def merge(
     allow_download: AllowDownload = False,
 ) -> None:
     """Write a plain checkpoint that does not need radapter and has no extra inference cost."""
-    from radapter.commands.merge import merge as run
+    from radapter.commands.runs import merge as run
 
     run(run_folder, to, alpha=alpha, format=format, method=method, seed=seed, allow_download=allow_download)
 
@@ -91,7 +90,7 @@ def methods(
     allow_download: AllowDownload = False,
 ) -> None:
     """List the methods, their trainable parameters on a model, and their sources."""
-    from radapter.commands.methods import methods as run
+    from radapter.commands.inspect import methods as run
 
     run(model, task=task, classes=classes, allow_download=allow_download)
 

@@ -14,9 +14,9 @@ from radapter.commands.checks import check_text_tower
 from radapter.commands.class_texts import OTHER_CLASSES, check_texts
 from radapter.commands.compare import COMPARISON
 from radapter.commands.encoders import config_of_run
-from radapter.commands.merge import merged_steps
 from radapter.commands.reporting import print_sets
-from radapter.commands.terminal import bars, next_steps, report_skipped, say
+from radapter.commands.runs import merged_steps
+from radapter.commands.terminal import bars, free, next_steps, say
 from radapter.config import CommonConfig, RetrievalRunConfig, SegmentationRunConfig
 from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.building import (
@@ -33,12 +33,11 @@ from radapter.data.labelled.kinds import LABELLED
 from radapter.data.labelled.labels import read_classnames
 from radapter.data.masks.kinds import MASKS
 from radapter.data.pairs.kinds import PAIRS
-from radapter.data.pictures.bad_images import skipped_images
 from radapter.data.source import Reading, Source, is_source
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.evaluation import TaskName
 from radapter.models import DualEncoder, load
-from radapter.processes import join
+from radapter.processes import Processes, join
 from radapter.report import METRICS
 from radapter.runs.bench import Bench
 from radapter.runs.directory import CONFIG, evaluate_model, evaluate_run
@@ -144,7 +143,7 @@ def evaluate(
         given = None if templates is None else prompts_of(parsed(templates))
         prompts = tuple(given or about.get("templates") or prompts_of("short"))
         if config is not None and not sources:
-            return _Opened(encoder, _own_sets(config, encoder, given), accepted, about)
+            return _Opened(encoder, _own_sets(config, encoder, given, processes), accepted, about)
         if measured == "classification":
             read = partial(open_classification, reading=reading)
             names = None if classnames is None else read_classnames(parsed(classnames))
@@ -190,7 +189,7 @@ def evaluate(
     found = processes.everywhere(opened)
     encoder, suite, about = found.encoder, found.suite, found.about
     is_merged = found.head is not None or (not is_run and "method" in about)
-    with bars(quiet=not processes.is_main) as bar, skipped_images() as skipped:
+    with bars(quiet=not processes.is_main) as bar:
         bench = Bench(
             suite, encoder.preprocess, max_bad=found.max_bad, progress=bar.evaluated, processes=processes
         )
@@ -206,7 +205,6 @@ def evaluate(
     if processes.is_main:
         if found.note is not None:
             say(found.note)
-        report_skipped(skipped)
         print_sets(results, metric=metric, roles=not data)
         if is_run:
             at = "" if alpha is None else f" --alpha {alpha:g}"
@@ -214,14 +212,14 @@ def evaluate(
             next_steps(
                 ("every alpha", f"radapter sweep {shlex.quote(what)}")
                 if is_zero_shot
-                else ("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to merged")
+                else ("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to {free('merged')}")
             )
         elif is_merged:
             has_classifier = found.head is not None
             _, loading = merged_steps(what, encoder.library, suite.task, has_classifier=has_classifier)
             next_steps(loading)
         else:
-            next_steps(("fine-tune it", f"radapter init {suite.task} --to run.yaml"))
+            next_steps(("fine-tune it", f"radapter init {suite.task} --to {free('run.yaml')}"))
     return results
 
 
@@ -262,9 +260,11 @@ def parsed(text: str) -> Any:
         raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error
 
 
-def _own_sets(config: CommonConfig, encoder: DualEncoder, templates: tuple[str, ...] | None) -> AnySuite:
+def _own_sets(
+    config: CommonConfig, encoder: DualEncoder, templates: tuple[str, ...] | None, processes: Processes
+) -> AnySuite:
     """The test sets that a run's configuration names, under these templates where they are given."""
-    suite = suite_of(config, encoder)
+    suite = suite_of(config, encoder, processes)
     report_long_captions(suite, encoder)
     if isinstance(suite, RetrievalSuite):
         return replace(suite, id_val=None)

@@ -29,7 +29,7 @@ from radapter.data.shards.stream import (
 )
 from radapter.errors import ConfigError, did_you_mean
 from radapter.models import DualEncoder
-from radapter.processes import launched
+from radapter.processes import ALONE, Processes
 from radapter.storage import is_lock_or_draft
 from radapter.tasks.classification import ClassificationSuite, TransferSet
 from radapter.tasks.recipe import Recipe
@@ -55,22 +55,23 @@ def recipe_of(config: CommonConfig) -> Recipe:
     )
 
 
-def suite_of(config: CommonConfig, encoder: DualEncoder) -> AnySuite:
+def suite_of(config: CommonConfig, encoder: DualEncoder, processes: Processes = ALONE) -> AnySuite:
     """Every data set of the configuration's task, opened.
 
     Args:
         config: of any task.
         encoder: as it came; regions are mined with it, and cut to its input.
+        processes: all of them call this; the main one mines.
 
     Raises:
         InputError: a data set, a class list or a template is missing or wrong, or batches cannot be filled.
     """
     if isinstance(config, RetrievalRunConfig):
-        return _retrieval_suite(config)
+        return _retrieval_suite(config, processes.size)
     if isinstance(config, SegmentationRunConfig):
-        return segmentation_suite(config, encoder)
+        return segmentation_suite(config, encoder, processes)
     assert isinstance(config, RunConfig)
-    return _classification_suite(config)
+    return _classification_suite(config, processes.size)
 
 
 def tested_images(
@@ -115,7 +116,7 @@ def report_long_captions(suite: AnySuite, encoder: DualEncoder) -> None:
         long_captions(captions, encoder, name=", ".join(of))
 
 
-def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:
+def _retrieval_suite(config: RetrievalRunConfig, processes: int) -> RetrievalSuite:
     data, join = config.data, config.data.join_captions
     read = partial(
         open_pairs,
@@ -124,7 +125,7 @@ def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:
     )
     train: PairSet | ShardStream
     if any(isinstance(source, StreamSource) for source in data.train):
-        train = _pair_stream(config)
+        train = _pair_stream(config, processes)
     elif len(data.train) == 1:
         train = read(data.train[0], name="train")
     else:
@@ -145,7 +146,7 @@ def _retrieval_suite(config: RetrievalRunConfig) -> RetrievalSuite:
     )
 
 
-def _pair_stream(config: RetrievalRunConfig) -> ShardStream:
+def _pair_stream(config: RetrievalRunConfig, processes: int) -> ShardStream:
     """The stream that is trained on alone."""
     data, per_group = config.data, config.train.per_group
     if len(data.train) > 1:
@@ -161,17 +162,17 @@ def _pair_stream(config: RetrievalRunConfig) -> ShardStream:
             f"train.per_group must be at most {train.most_captions} for a stream, the captions of the image that "
             f"has most. Got {per_group}. Give fewer."
         )
-    _check_stream(train, images=config.train.batch_size // (per_group or 1))
+    _check_stream(train, processes, images=config.train.batch_size // (per_group or 1))
     return train
 
 
-def _check_stream(stream: ShardStream, *, images: int) -> None:
+def _check_stream(stream: ShardStream, processes: int, *, images: int) -> None:
     """Raises ConfigError where the processes cannot share the shards, or `images` a step."""
     check_places(
         shards=len(stream.shards.counts),
         per_step=images,
         samples=len(stream),
-        world_size=launched(),
+        world_size=processes,
         readers=stream.readers,
         where=str(stream.shards.folder),
     )
@@ -196,7 +197,7 @@ def _check_batches(train: PairSet, settings: RetrievalTrainConfig) -> None:
         )
 
 
-def _classification_suite(config: RunConfig) -> ClassificationSuite:
+def _classification_suite(config: RunConfig, processes: int) -> ClassificationSuite:
     """The class names are the user's, else those of the training set, under the names that data.rename gives."""
     data = config.data
     read = partial(
@@ -211,7 +212,7 @@ def _classification_suite(config: RunConfig) -> ClassificationSuite:
         train = open_labelled_stream(
             data.train, classnames=given, rename=data.rename, name="train", reading=config.reading
         )
-        _check_stream(train, images=config.train.batch_size)
+        _check_stream(train, processes, images=config.train.batch_size)
     else:
         train = read(data.train, classnames=given, name="train")
     names = train.classnames

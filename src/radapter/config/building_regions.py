@@ -16,7 +16,7 @@ from radapter.data.region_sources import FromMasksSource, MinedSource, MineSourc
 from radapter.data.source import written
 from radapter.errors import ConfigError, did_you_mean
 from radapter.models import DualEncoder, fingerprint
-from radapter.processes import join
+from radapter.processes import ALONE, Processes
 from radapter.progress import counting
 from radapter.segmentation import FelzenszwalbProposer, region_crops
 from radapter.segmentation.crops import CropStyle
@@ -39,7 +39,9 @@ from radapter.tasks.segmentation import SegmentationSuite
 from radapter.zeroshot import name_key, templates
 
 
-def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> SegmentationSuite:
+def segmentation_suite(
+    config: SegmentationRunConfig, encoder: DualEncoder, processes: Processes = ALONE
+) -> SegmentationSuite:
     """Regions to train on, mined where that is asked for, and masked images to test on.
 
     Raises:
@@ -47,7 +49,7 @@ def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> S
     """
     data = config.data
     read = partial(open_masks, reading=config.reading)
-    regions = _training_regions(config, encoder)
+    regions = _training_regions(config, encoder, processes)
     unseen = _nouns_among(regions, data.unseen)
     return SegmentationSuite(
         train=regions,
@@ -114,7 +116,7 @@ def frame_of(regions: RegionsConfig) -> Frame:
     return Frame(expand=regions.expand, square=regions.square)
 
 
-def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> RegionSet:
+def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder, processes: Processes) -> RegionSet:
     source = config.data.train
     if isinstance(source, MinedSource):
         return source.read(config.reading)
@@ -123,7 +125,7 @@ def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> Re
         return MaskRegions(masks, min_pixels=source.min_pixels)
     assert isinstance(source, MineSource)
     folder = place(source.to)
-    join().on_main(lambda: _mine(config, source, encoder, folder))
+    processes.on_main(lambda: _mine(config, source, encoder, folder))
     return MinedRegions(folder, name="train", max_pixels=config.data.max_pixels)
 
 

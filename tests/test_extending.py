@@ -288,7 +288,7 @@ def tested(asked):
 
 TASK = Task(
     config=NamingConfig,
-    suite=lambda config, _: NamingSuite(
+    suite=lambda config, *_: NamingSuite(
         train=read(config.data.train, "train"), **tested_sets(config.data, read, labelled_source)
     ),
     headline=Headline("mrr", "MRR", 1.0, "mean_rank", 0.5),

@@ -1,30 +1,12 @@
-"""The command line `radapter`: one file per command, with its options and their help.
+"""The command line `radapter`: its options, their help, and how it answers errors.
 
 Each command imports radapter inside its function, so that `radapter --help` does not import torch.
 """
 
 from radapter_cli.application import app, data_app, main
 
-# The order is that of `radapter --help`.
-# isort: off
-from radapter_cli import (  # noqa: F401
-    demo,
-    init,
-    train,
-    compare,
-    evaluate,
-    search,
-    segment,
-    mine,
-    prompts,
-    sweep,
-    merge,
-    verify,
-    inspect,
-    methods,
-    shards,
-    data_check,
-)
-# isort: on
+# isort: split
+# `radapter --help` lists commands in the order of these imports.
+from radapter_cli import training, images, results  # noqa: F401, I001
 
 __all__ = ["app", "data_app", "main"]

@@ -1,74 +1,53 @@
-"""The typer application, and the decorator that adds a command to it."""
+"""The typer application, how it gets a command, and how errors become one line and an exit code.
 
+Heavy imports happen inside functions, so that `radapter --help` does not import torch.
+"""
+
+import functools
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, ParamSpec
 
 import typer
 
-from radapter_cli.answers import answered, process_count
-
 _P = ParamSpec("_P")
-_HELP = {"help_option_names": ["-h", "--help"]}
+OURS, INPUT, INTERRUPTED = 1, 2, 130
 
-app = typer.Typer(
-    name="radapter",
-    rich_markup_mode="rich",
+_Typer = functools.partial(
+    typer.Typer,
     no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app = _Typer(
+    name="radapter",
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings=_HELP,
     help="Fine-tune CLIP-like models on one distribution and keep them robust on the others.",
     epilog="Start with [bold]radapter demo[/], then [bold]radapter init classification --to run.yaml[/] and "
     "[bold]radapter train run.yaml[/]. Exit codes: 0 done, "
     "2 error in the input, 1 fault of radapter, 130 interrupted.",
 )
-data_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    context_settings=_HELP,
-    help="Check a data set before a run.",
-)
+data_app = _Typer(help="Check a data set before a run.")
 app.add_typer(data_app, name="data")
 
 
 def main() -> None:
     """Runs the `radapter` command."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
-    if process_count() > 1:
-        # DistributedDataParallel's C++ would advise, in every process, against a setting that is there for a reason
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
+    if _process_count() > 1:
+        # else DistributedDataParallel advises, in every process, against a setting that is needed
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     app()
-
-
-def command(
-    *examples: str,
-    note: str = "",
-    in_many_processes: bool = False,
-    to: typer.Typer = app,
-    name: str | None = None,
-) -> Callable[[Callable[_P, None]], Callable[_P, None]]:
-    """Adds a function to the application as a command.
-
-    Args:
-        examples: command lines, shown below the options.
-        note: a sentence below the examples.
-        in_many_processes: whether torchrun or accelerate launch may start it.
-        to: the application that gets the command.
-        name: of the command; None is the function's.
-    """
-    title = "Example" if len(examples) == 1 else "Examples"
-    epilog = "\n\n".join(
-        [f"{title}:", *(f"[bold]{example}[/]" for example in examples), *([note] if note else [])]
-    )
-
-    def added(function: Callable[_P, None]) -> Callable[_P, None]:
-        return to.command(name, epilog=epilog)(answered(function, in_many_processes=in_many_processes))
-
-    return added
 
 
 def _version(asked: bool) -> None:
@@ -86,3 +65,147 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+def command(
+    *examples: str,
+    note: str = "",
+    in_many_processes: bool = False,
+    to: typer.Typer = app,
+    name: str | None = None,
+) -> Callable[[Callable[_P, None]], Callable[_P, None]]:
+    """Adds a function to the application `to` as a command, with examples and a note below its options.
+
+    The command prints one line for what it raises and ends with an exit code. Without `in_many_processes` it refuses
+    to be started by torchrun or accelerate launch.
+    """
+    title = "Example:" if len(examples) == 1 else "Examples:"
+    lines = [title, *(f"[bold]{example}[/]" for example in examples), note]
+
+    def added(function: Callable[_P, None]) -> Callable[_P, None]:
+        @functools.wraps(function)
+        def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+            if _process_count() > 1 and not in_many_processes:
+                if _is_main():
+                    _say(
+                        f"radapter {function.__name__.replace('_', ' ')} runs in one process. The launcher started "
+                        f"{_process_count()}. Start it without one; only train and evaluate use several processes."
+                    )
+                raise typer.Exit(INPUT)
+            with _answers():
+                function(*args, **kwargs)
+
+        return to.command(name, epilog="\n\n".join(filter(None, lines)))(run)
+
+    return added
+
+
+def _process_count() -> int:
+    """The number of processes that torchrun or accelerate launch started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+def _is_main() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def _answers() -> Iterator[None]:
+    _log_to_terminal()
+    try:
+        with warnings.catch_warnings(), _termination_interrupts():
+            warnings.simplefilter("ignore", FutureWarning)  # libraries announce their own next versions
+            if not _is_main():
+                warnings.simplefilter("ignore")
+            yield
+        if _process_count() > 1:
+            from radapter.processes import join
+
+            join().leave()
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
+    except KeyboardInterrupt as interruption:
+        with _once(interruption):
+            if _is_main():  # no full stop: the message ends in a command to copy
+                _say(f"Interrupted: {interruption}" if str(interruption) else "Interrupted.", "yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        code, text = _answer_to(error)
+        with _once(error) as prints:
+            if prints and code == OURS:
+                traceback.print_exc()
+            if prints:
+                _say(text)
+        raise typer.Exit(code) from None
+
+
+@contextmanager
+def _once(error: BaseException) -> Iterator[bool]:
+    """Yields whether this process prints an error: the main one, and any that is alone with it.
+
+    Processes that share an error wait for the main one to print it: a launcher ends all with the first.
+    """
+    if _process_count() == 1:
+        yield True
+        return
+    from radapter.processes import is_shared, join
+
+    yield _is_main() or not is_shared(error)
+    if is_shared(error):
+        join().wait()
+
+
+def _answer_to(error: Exception) -> tuple[int, str]:
+    """The exit code and the line for an error."""
+    from radapter.errors import RAdapterError
+
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:  # without a file, a fault like any other
+        text = f"'{error.filename}' cannot be read or written: {error.strerror}."
+        text += " Check the path, its permissions and the disk."
+    elif "operator torchvision::nms does not exist" in text:
+        text = "torchvision must be built for the installed torch. It is not. Install both in one command: "
+        text += "pip install --force-reinstall torch torchvision."
+    elif not isinstance(error, RAdapterError):
+        text = "This is a fault of radapter, not of the input. Please report it with the lines above."
+        if _process_count() > 1:
+            rank = f"Process {os.environ['RANK']} of {_process_count()} failed."
+            text = f"{rank} If it reports that another process is gone, see that process's own lines.\n{text}"
+        return OURS, text
+    return INPUT, " ".join([text, *getattr(error, "__notes__", ())])
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Treats SIGTERM as Ctrl-C: half-written files are removed, and the exit code is 130."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(text: str, colour: str = "red") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True).print(Text(text, style=colour), soft_wrap=True)
+
+
+def _log_to_terminal() -> None:
+    import logging
+
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    log = logging.getLogger("radapter")
+    if not log.handlers:
+        log.addHandler(RichHandler(console=Console(stderr=True), show_time=False, show_path=False))
+        log.setLevel(logging.INFO if _is_main() else logging.CRITICAL)

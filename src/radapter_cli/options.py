@@ -27,11 +27,8 @@ Overrides = Annotated[
     typer.Argument(metavar="KEY=VALUE", help="Settings that replace the file's, such as train.epochs=5."),
 ]
 RunOrModel = Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run directory, or a model's name.")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, as in run.yaml.")]
-Alpha = Annotated[
-    float | None,
-    typer.Option(help="Re-scaling in [0, 1]; default: the run's own.", show_default=False),
-]
+Alpha = Annotated[float | None, typer.Option(help="Re-scaling in [0, 1]; default: the run's own.")]
+Shards = Annotated[Path, typer.Option(help="Directory of shards: new, or one that this command started.")]
 AllowDownload = Annotated[
     bool, typer.Option("--allow-download", help="Allow downloads from the Hugging Face hub.")
 ]

@@ -186,10 +186,10 @@ def test_inspect_tells_sites_and_parameters(radapter):
     sites = 2 * (4 + 2)
     assert f"{sites * (2 * 4 * 128 + 1):,} parameters" in answer.printed
     assert "out_proj" in answer.printed
-    assert f"Merged into {2 * sites} tensors" in answer.printed
+    assert f"Merged into {2 * sites} of its own tensors" in answer.printed
 
 
-def test_inspect_tells_what_fits_the_model_next(radapter):
+def test_inspect_tells_what_fits_the_model_next(radapter, here):
     told = radapter("inspect", "world:tiny").printed
     for task in ("classification", "retrieval"):
         assert f"radapter init {task} --to run.yaml && radapter train run.yaml model=world:tiny" in told
@@ -254,9 +254,18 @@ def test_alpha_zero_is_merged_where_it_is_given(radapter, at_zero, tmp_path):
     assert "at alpha 0" in answer.printed
 
 
-def test_sweep_says_in_words_that_zero_shot_was_kept(radapter, at_zero):
+def test_sweep_says_in_words_that_zero_shot_was_kept(radapter, at_zero, here):
     printed = " ".join(radapter("sweep", at_zero).printed.split())
     assert "r-adapter: alpha 0 was chosen, so the zero-shot model was kept unchanged" in printed
     assert "the best alpha, 0.8, scores 2.5 points more" in printed
     assert f"a plain checkpoint: radapter merge {at_zero} --alpha 0.8 --to merged" in printed
     assert "alpha 0 was chosen" in (at_zero / "results.md").read_text()
+
+
+def test_a_suggested_name_is_free(radapter, at_zero, here):
+    (here / "merged").mkdir()
+    (here / "run.yaml").touch()
+    (here / "run-2.yaml").touch()
+    assert "--alpha 0.8 --to merged-2" in radapter("sweep", at_zero).printed
+    printed = radapter("inspect", "world:tiny").printed
+    assert "--to run-3.yaml && radapter train run-3.yaml model=world:tiny" in printed

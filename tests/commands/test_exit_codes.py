@@ -18,7 +18,7 @@ def test_what_is_raised_on_purpose_exits_with_2_and_its_message(radapter, monkey
     def refuse(*arguments, **options):
         raise error("name, value and remedy")
 
-    monkeypatch.setattr("radapter.commands.sweep.sweep", refuse)
+    monkeypatch.setattr("radapter.commands.runs.sweep", refuse)
     answer = radapter("sweep", "run")
     assert (answer.code, answer.said) == (2, "name, value and remedy\n")
 

@@ -154,7 +154,7 @@ def test_sigterm_in_one_process_stops_all_with_130_and_they_resume_to_the_same_w
     answer = Together(tmp_path, *arguments, work=command.run_stopped)
     assert answer.codes == [130, 130]
     assert "stopped after step 1 of 3" in answer.said
-    assert "the same command with --resume" in answer.said
+    assert "the same command and --resume" in answer.said
     assert answer.other == ""
     assert not (tmp_path / "run" / "results.json").exists()
     assert Together(tmp_path, *arguments, "--resume").codes == [0, 0]

@@ -75,7 +75,7 @@ def test_the_results_of_an_older_run_are_refused_by_their_schema(radapter, old):
 def test_the_checkpoint_of_an_older_run_is_read(radapter, old):
     (old / "results.json").unlink()
     answer = radapter("verify", "old")
-    assert "--resume goes on from step 2" in " ".join(answer.printed.split())
+    assert "--resume continues from step 2" in " ".join(answer.printed.split())
 
 
 @pytest.mark.parametrize("name", ["trained.json", "config.yaml"])

@@ -76,6 +76,7 @@ def test_the_index_changes_no_hit_and_is_used_again(radapter, scenes, here):
         for _ in range(2)
     )
     assert hits(plain) == hits(first) == hits(second)
+    assert f"--images {scenes} --index i.safetensors --html hits.html" in first.printed
     assert "index: 0 kept, 60 encoded" in first.said
     assert "index: 60 kept, 0 encoded, 0 dropped" in second.said
     assert len(read_index(here / "i.safetensors")) == 60
@@ -155,7 +156,7 @@ def test_unreadable_images_are_told_and_the_others_found(radapter, here):
         (("world:tinny", "--images", "photos", "a car", "--index", "text/i.safetensors"), "is not a folder"),
         (
             ("timm:vit_tiny_patch16_224", "--images", "photos", "a car"),
-            "search needs a model with a text tower",
+            "model must have a text tower",
         ),
     ],
 )

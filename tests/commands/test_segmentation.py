@@ -138,16 +138,16 @@ def test_compare_of_methods_leaves_a_table_with_oracles(radapter, written, tmp_p
 
 
 def test_segment_frames_regions_as_the_run_was_trained(radapter, run, tmp_path, monkeypatch):
-    from radapter.commands import segment
+    from radapter import segmentation
 
     given = {}
 
-    class Told(segment.RegionClassifier):
+    class Recorded(segmentation.RegionClassifier):
         def __init__(self, *args, **options):
             given.update(options)
             super().__init__(*args, **options)
 
-    monkeypatch.setattr(segment, "RegionClassifier", Told)
+    monkeypatch.setattr(segmentation, "RegionClassifier", Recorded)
     Image.new("RGB", (48, 40), (200, 30, 30)).save(tmp_path / "red.png")
     answer = radapter(
         "segment", run, "--image", tmp_path / "red.png", "--classes", "star, sun", "--to", tmp_path / "o.png"
@@ -234,8 +234,8 @@ def test_prompts_refuse_settings_and_leave_the_run_alone(radapter, run, snapshot
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (("method=zero-shot",), "is of zero-shot. Train with another method"),
-        (("data.id_val=null", "select.alpha=0.5"), "need data.id_val: their epoch is chosen on it"),
+        (("method=zero-shot",), "is a run of zero-shot. Train another method"),
+        (("data.id_val=null", "select.alpha=0.5"), "need data.id_val to choose their epoch"),
     ],
 )
 def test_prompts_say_which_runs_they_need(radapter, written, tmp_path, snapshot, overrides, said):

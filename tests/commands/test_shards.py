@@ -135,7 +135,7 @@ def test_an_interrupted_command_keeps_whole_shards_and_says_how_to_continue(rada
         patch.setattr(exporting, "sample_json", interrupting)
         answer = radapter(*command)
     assert answer.code == 130
-    assert "whole shards stay in" in " ".join(answer.said.split())
+    assert "What was saved is in" in " ".join(answer.said.split())
     assert 0 < len(list((tmp_path / "stopped").glob("*.tar"))) < 5
     assert radapter(*command).code == 0
     for file in whole.iterdir():

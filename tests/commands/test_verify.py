@@ -102,6 +102,20 @@ def test_damage_to_the_folder_of_an_older_radapter_is_told_by_its_certificate(ra
     assert (answer.code, "certificate.json" in answer.said) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        ("run", "radapter sweep {}"),
+        ("merged", "radapter evaluate {}"),
+        ("shards", "radapter data check '{{stream: {}}}'"),
+        ("mined", "data: {{train: {{mined: {}}}}}"),
+    ],
+)
+def test_verify_names_a_next_step(radapter, request, kind, command):
+    folder = request.getfixturevalue(kind)
+    assert command.format(folder) in radapter("verify", folder).printed
+
+
 @pytest.mark.parametrize("kind", ["run", "probe", "merged", "shards", "mined"])
 def test_verify_tells_what_is_whole_and_any_damage(radapter, request, tmp_path, kind):
     folder = request.getfixturevalue(kind)
@@ -194,8 +208,13 @@ def test_verify_tells_base_model_and_resume(radapter, run, tmp_path):
     for name in ("results.json", "trained.json", "manifest.json"):
         (tmp_path / "run" / name).unlink()
     (step,) = (tmp_path / "run" / "checkpoints").iterdir()
+    command = f"radapter train {tmp_path / 'run'}/config.yaml --out {tmp_path / 'run'} --resume"
+    assert command in radapter("verify", tmp_path / "run").printed
+    assert radapter(*command.split()[1:]).code == 0
+    for name in ("results.json", "trained.json", "manifest.json"):
+        (tmp_path / "run" / name).unlink()
     told = json.loads(radapter("verify", tmp_path / "run", "--json").printed)
-    assert told["resume"] == f"--resume goes on from step {int(step.name[5:])}, {step}"
+    assert told["resume"] == f"--resume continues from step {int(step.name[5:])}, {step}"
     (step / "state.json").unlink()
     told = json.loads(radapter("verify", tmp_path / "run", "--json").printed)
     assert (told["resume"], told["whole"]) == ("no whole checkpoint is there, 1 are damaged", False)

@@ -11,8 +11,8 @@ from radapter.data.labelled.kinds import LABELLED, labelled_source
 from radapter.data.labelled.tables import CsvSource
 from radapter.data.masks.kinds import MASKS
 from radapter.data.pairs.kinds import PAIRS, pair_source
-from radapter.data.regions import REGIONS
 from radapter.data.pairs.world import PairWorldSource
+from radapter.data.regions import REGIONS
 from radapter.errors import ConfigError
 
 ALL = [*LABELLED, *PAIRS, *MASKS, *REGIONS]

@@ -158,7 +158,7 @@ def test_quotation_marks_and_entities_cross_from_open_clip(tiny_architecture: st
 def test_the_call_that_merge_prints_gives_model_and_preprocessing(clip: Path, tmp_path: Path) -> None:
     import open_clip
 
-    from radapter.commands.merge import _LOADING
+    from radapter.commands.runs import _LOADING
 
     encoder = load(clip)
     folder = export(encoder, to=tmp_path / "there", format="open_clip")

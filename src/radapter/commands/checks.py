@@ -47,9 +47,8 @@ def check_settings(config: CommonConfig, method: Method) -> None:
             f"at alpha {method.alpha:g}. Leave it out, or set select.alpha=auto."
         )
     for setting, (section, key) in FIXABLE.items():
-        part = getattr(config, section)
-        given = getattr(part, key)
-        if given == type(part).model_fields[key].default:
+        given, default = value_and_default(config, section, key)
+        if given == default:
             continue
         if setting in method.fixed_recipe:
             raise ConfigError(
@@ -64,6 +63,12 @@ def check_settings(config: CommonConfig, method: Method) -> None:
     check_epochs(method, config.train.epochs)
     check_tracking(config.tracking)
     check_precision(config.train.precision)
+
+
+def value_and_default(config: CommonConfig, section: str, key: str) -> tuple[object, object]:
+    """Return the value of a key of run.yaml, and its default."""
+    part = getattr(config, section)
+    return getattr(part, key), type(part).model_fields[key].default
 
 
 def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> None:

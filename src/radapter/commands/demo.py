@@ -1,4 +1,4 @@
-"""`radapter demo`: every method on the embedded world, side by side."""
+"""`radapter demo`: every method on the synthetic benchmark, side by side."""
 
 import tempfile
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from radapter.commands.reporting import FILES, print_results, write_report
-from radapter.commands.terminal import bars, next_steps, say
+from radapter.commands.terminal import bars, free, next_steps, say
 from radapter.comparison.compare import compare_at_seed
 from radapter.comparison.levels import PseudoValues, levels_over_seeds
 from radapter.comparison.store import RunStore
@@ -18,51 +18,34 @@ from radapter.storage import check_destination, whole_folder
 from radapter.tasks.world_benchmark import WORLD_RATES, world_recipe, world_suite
 from radapter.training import Environment
 
-MODEL = "world:tiny"
-# Pictures of the ID test, of each of the eight shifts and of both kept tasks: the sweep over them costs most.
-ID_SIZE, OOD_SIZE, KEPT_SIZE = 300, 60, 120
+SIZES = {"id_size": 300, "ood_size": 60, "kept_size": 120}
+"""Images of the ID test, of each shifted set and of each kept task: most time goes into their sweep."""
 
 
-def demo(
-    out: Path,
-    *,
-    seed: int = 0,
-    id_size: int | None = ID_SIZE,
-    ood_size: int | None = OOD_SIZE,
-    kept_size: int | None = KEPT_SIZE,
-) -> Results:
-    """Trains and evaluates every method on the embedded world.
-
-    Args:
-        out: a new folder, or one that an earlier demo wrote and that holds nothing else.
-        seed: of the scenes and of every training.
-        id_size: pictures of the ID test; None for the world's usual number.
-        ood_size: pictures of each shifted set; None for the world's usual number.
-        kept_size: pictures of each task that nothing is trained on; None for the world's usual number.
+def demo(out: Path, *, seed: int, **sizes: int) -> Results:
+    """Trains and evaluates every method on the synthetic benchmark; `sizes` replace some of `SIZES`.
 
     Raises:
-        RunError: `out` holds something else; nothing is written.
+        RunError: `out` holds something else than an earlier demo; nothing is written.
     """
     check_destination(out)
     if out.exists() and not (out.is_dir() and {file.name for file in out.iterdir()} <= set(FILES)):
         raise RunError(
             f"--out must be a new folder or an earlier demo's. '{out}' holds something else. Give another."
         )
-    # The operations of so small a model end before a second thread has begun: alone, one takes three quarters of
-    # the time of two.
-    torch.set_num_threads(1)
-    suite = world_suite(seed, id_size=id_size, ood_size=ood_size, kept_size=kept_size)
+    torch.set_num_threads(1)  # for so small a model, one thread takes three quarters of the time of two
+    suite = world_suite(seed, **SIZES | sizes)
     methods = find_methods(["foundation"])
     assert suite.train is not None
     say(
-        f"{len(methods)} methods fine-tune '{MODEL}' on {len(suite.train):,} drawn photos whose colours give the "
-        f"class away. The tests are photos alike (ID), {len(suite.ood)} shifts without that hint (OOD), and naming "
-        f"the {' and the '.join(suite.transfer)}, which nothing is trained on (kept)."
+        f"{len(methods)} methods fine-tune 'world:tiny' on {len(suite.train):,} drawn photos whose colours give the "
+        f"class away. The tests are similar photos (ID), {len(suite.ood)} shifts without that hint (OOD), and "
+        f"naming the {' and the '.join(suite.transfer)}, which no method trains on (kept)."
     )
     with bars() as bar, tempfile.TemporaryDirectory(prefix="radapter-") as kept:
         store = RunStore(
             Path(kept),
-            lambda: load(MODEL),
+            lambda: load("world:tiny"),
             lambda _: suite,
             world_recipe(),
             environment=Environment(report=bar.report, evaluated=bar.evaluated),
@@ -81,22 +64,21 @@ def demo(
         f"Against zero-shot, full fine-tuning {_moved(results, 'full')}. R-Adapter at alpha {adapted.alpha:g}, "
         f"chosen on ID validation alone, {_moved(results, 'r-adapter')}, training {share:.0%} as many parameters."
     )
+    file = free("run.yaml")
     next_steps(
-        ("your own data", "radapter init classification --to run.yaml"),
-        ("then", "radapter train run.yaml"),
+        ("your own data", f"radapter init classification --to {file}"),
+        ("then", f"radapter train {file}"),
         ("a model's adapter sites", "radapter inspect open_clip:ViT-B-16"),
     )
     return results
 
 
 def _moved(results: Results, method: str) -> str:
-    """Such as "gains 12.0 points of ID, loses 4.1 of OOD and loses 0.5 of kept", compared with zero-shot."""
+    """Such as "gains 12.0 points of ID, loses 4.1 of OOD and loses 0.5 of what is kept" against zero-shot."""
     row, base = results.row(method), results.row("zero-shot")
-    id_, ood, kept = (
-        f"{'gains' if gain >= 0 else 'loses'} {abs(gain):.1f}"
-        for gain in (
-            100 * ((getattr(row, mean) or 0.0) - (getattr(base, mean) or 0.0))
-            for mean in ("id_mean", "ood_mean", "kept")
-        )
-    )
+    gains = [
+        100 * ((getattr(row, mean) or 0.0) - (getattr(base, mean) or 0.0))
+        for mean in ("id_mean", "ood_mean", "kept")
+    ]
+    id_, ood, kept = (f"{'gains' if gain >= 0 else 'loses'} {abs(gain):.1f}" for gain in gains)
     return f"{id_} points of ID, {ood} of OOD and {kept} of what is kept"

@@ -11,22 +11,20 @@ import yaml
 from radapter.adapter.config import check_alpha
 from radapter.commands.compare import COMPARISON
 from radapter.commands.encoders import config_of_run
-from radapter.commands.merge import merged_steps
 from radapter.commands.reporting import print_sets
+from radapter.commands.runs import finished, merged_steps
 from radapter.commands.sets import kind_keys
-from radapter.commands.sweep import finished
 from radapter.commands.task import Asked, Opened, Spec, task_of
-from radapter.commands.terminal import bars, next_steps, report_skipped, say
+from radapter.commands.terminal import bars, free, next_steps, say
 from radapter.config import CommonConfig
 from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.building import suite_of
 from radapter.data import MAX_BAD
 from radapter.data.labelled.labels import read_classnames
-from radapter.data.pictures.bad_images import skipped_images
 from radapter.data.source import Reading, is_source
 from radapter.errors import ConfigError, InputError, did_you_mean
 from radapter.models import DualEncoder, load
-from radapter.processes import join
+from radapter.processes import Processes, join
 from radapter.runs.directory import CONFIG, evaluate_model, evaluate_run
 from radapter.runs.evaluator import Evaluator
 from radapter.runs.merging import merged_facts
@@ -97,7 +95,7 @@ def evaluate(
         encoder = load(what if config is None else config.model, allow_download=allow_download)
         given = None if templates is None else prompts_of(parsed(templates))
         if config is not None and not sources:
-            sets = Opened(_own_sets(config, encoder, given))
+            sets = Opened(_own_sets(config, encoder, given, processes))
         else:
             names = None if classnames is None else read_classnames(parsed(classnames))
             sets = entry.tested(Asked(what, config, about, encoder, sources, reading, names, given))
@@ -105,7 +103,7 @@ def evaluate(
 
     encoder, (suite, head, note), accepted, about = processes.everywhere(opened)
     is_merged = head is not None or (not is_run and "method" in about)
-    with bars(quiet=not processes.is_main) as bar, skipped_images() as skipped:
+    with bars(quiet=not processes.is_main) as bar:
         environment = Environment(processes, evaluated=bar.evaluated)
         evaluator = Evaluator(suite, encoder, Recipe(max_bad=accepted), environment)
         if is_run:
@@ -121,19 +119,20 @@ def evaluate(
         return results
     if note is not None:
         say(note)
-    report_skipped(skipped)
     print_sets(results, metric=metric, roles=not data)
     if is_run:
         at = "" if alpha is None else f" --alpha {alpha:g}"
         if (about["alpha"] if alpha is None else alpha) != 0:
-            next_steps(("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to merged"))
+            next_steps(
+                ("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to {free('merged')}")
+            )
         elif _can_be_swept(run):
             next_steps(("every alpha", f"radapter sweep {shlex.quote(what)}"))
     elif is_merged:
         _, loading = merged_steps(what, encoder.library, suite.task, has_classifier=head is not None)
         next_steps(loading)
     else:
-        next_steps(("fine-tune it", f"radapter init {suite.task} --to run.yaml"))
+        next_steps(("fine-tune it", f"radapter init {suite.task} --to {free('run.yaml')}"))
     return results
 
 
@@ -172,9 +171,11 @@ def parsed(text: str) -> Any:
         raise ConfigError(f"value must be text or YAML. Got '{text}'. Put it in quotes.") from error
 
 
-def _own_sets(config: CommonConfig, encoder: DualEncoder, templates: tuple[str, ...] | None) -> Any:
+def _own_sets(
+    config: CommonConfig, encoder: DualEncoder, templates: tuple[str, ...] | None, processes: Processes
+) -> Any:
     """The test sets of a run's configuration, with other templates if they are given."""
-    suite: Any = suite_of(config, encoder)
+    suite: Any = suite_of(config, encoder, processes)
     return replace(suite, id_val=None, **({} if templates is None else {"templates": templates}))
 
 

@@ -1,17 +1,14 @@
-"""`radapter prompts`: the second stage of segmentation, on the run of a first."""
+"""`radapter prompts`: the second stage of segmentation, after a run of the first."""
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rich import box
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Console
 
 from radapter.commands.encoders import config_of_run, merged_encoder_of
-from radapter.commands.sweep import finished
-from radapter.commands.terminal import bars, next_steps, say
+from radapter.commands.runs import finished
+from radapter.commands.terminal import bars, free, next_steps, plain_table, say
 from radapter.config import SegmentationRunConfig
 from radapter.config.building import recipe_of
 from radapter.config.segmentation import segmentation_suite
@@ -21,6 +18,7 @@ from radapter.evaluation import Metrics
 from radapter.manifests import forget, record
 from radapter.methods import find_method
 from radapter.models import load
+from radapter.processes import ALONE
 from radapter.report.table import framed
 from radapter.runs.evaluator import Evaluator
 from radapter.runs.mask_prompts import tune_prompts
@@ -33,51 +31,33 @@ from radapter.zeroshot import Classifier
 FILE, FIGURES = "mask_prompts.safetensors", "mask_prompts.json"
 
 
-def prompts(
-    run: Path,
-    *,
-    epochs: int | None = None,
-    lr: float | None = None,
-    depth: int = 3,
-    allow_download: bool = False,
-) -> Path:
+def prompts(run: Path, *, epochs: int | None, lr: float | None, depth: int, allow_download: bool) -> None:
     """Trains mask prompts for a run's encoder at its alpha, and measures every set without and with them.
 
-    Args:
-        run: a finished run of segmentation; its regions, batch size, margin and label smoothing are used again.
-        epochs: passes over the regions; None for the run's.
-        lr: peak learning rate; None for the method's own.
-        depth: the first so many blocks have tokens of their own.
-        allow_download: whether the hub may be asked.
-
-    Returns:
-        The file of the tokens, in the run's folder, where an older one is replaced.
+    The regions, batch size, margin and label smoothing are the run's. An older file of prompts is replaced.
 
     Raises:
-        InputError: the run is not finished, not of segmentation, trained nothing or has no ID validation, the model
-            takes no prompts, or a setting.
+        InputError: the run is not finished, not of segmentation, trained nothing or has no ID validation, or the
+            model takes no prompts.
     """
     if lr is not None and not 0 < lr < float("inf"):
         raise ConfigError(f"--lr must be a number above 0. Got {lr}. Leave it out for 0.05.")
     finished(run)
     config = config_of_run(run, allow_download=allow_download)
     if not isinstance(config, SegmentationRunConfig):
-        raise ConfigError(f"prompts are for runs of segmentation. '{run}' is of {config.task}.")
+        raise ConfigError(f"prompts are for runs of segmentation. '{run}' is one of {config.task}.")
     if find_method(config.method.name, config.task).build is None:
         raise RunError(
-            f"mask prompts are for an encoder that was trained. '{run}' is of {config.method.name}. "
-            "Train with another method."
+            f"mask prompts need a trained encoder. '{run}' is a run of {config.method.name}. Train another method."
         )
     if config.data.id_val is None:
         raise RunError(
-            f"mask prompts need data.id_val: their epoch is chosen on it. '{run}' has none. Train a run that has it."
+            f"mask prompts need data.id_val to choose their epoch. '{run}' has none. Train a run that has it."
         )
-    recipe = replace(
-        recipe_of(config), learning_rate=lr, epochs=config.train.epochs if epochs is None else epochs
-    )
+    recipe = replace(recipe_of(config), learning_rate=lr, epochs=epochs or config.train.epochs)
     encoder = merged_encoder_of(run, allow_download=allow_download)
     MaskPrompts(encoder, depth=depth)  # raises before anything is read
-    suite = segmentation_suite(config, load(config.model, allow_download=allow_download))
+    suite = segmentation_suite(config, load(config.model, allow_download=allow_download), ALONE)
     assert suite.train is not None
     with lock(run), bars() as bar:
         bar.starting("mask prompts")
@@ -93,37 +73,24 @@ def prompts(
             name: {"without": fill["miou"], "with": tokens["miou"]}
             for (name, fill), tokens in zip(_sets(without).items(), _sets(with_prompts).values(), strict=True)
         }
-        (run / FIGURES).unlink(missing_ok=True)  # figures never stand beside tokens that are not theirs
+        (run / FIGURES).unlink(missing_ok=True)  # figures never lie beside other prompts
         forget(run, FILE)
         prompted.prompts.save(run / FILE)
         write_json(run / FIGURES, figures)
         record(run, FILE)
-    Console().print(_table(figures))
-    count = prompted.prompts.tokens.numel()
-    say(f"{count:,} numbers were trained on {len(suite.train):,} regions; the encoder is as it was.")
-    say(f"In {run}: {FILE}, {FIGURES}.")
-    next_steps(
-        (
-            "segment with them",
-            f"radapter segment {shlex.quote(str(run))} --mask-prompts {shlex.quote(str(run / FILE))} "
-            '--image photo.jpg --classes "sky, road, tree" --to out.png',
-        )
-    )
-    return run / FILE
+    table = plain_table("Set", "Fill colour", "Mask prompts", "Gain", left=("Set",))
+    for name, of in figures.items():
+        gain = of["with"] - of["without"]
+        table.add_row(name, f"{100 * of['without']:.1f}", f"{100 * of['with']:.1f}", f"{100 * gain:+.1f}")
+    Console().print(framed(table, title="mIoU in %, without and with mask prompts"))
+    count = f"{prompted.prompts.tokens.numel():,} numbers were trained on {len(suite.train):,} regions"
+    say(f"{count}; the encoder is unchanged.\nIn {run}: {FILE}, {FIGURES}.")
+    given = shlex.join(["radapter", "segment", str(run), "--mask-prompts", str(run / FILE)])
+    to = free("out.png")
+    next_steps(("segment with them", f'{given} --image photo.jpg --classes "sky, road, tree" --to {to}'))
 
 
 def _sets(row: SweepRow) -> dict[str, Metrics]:
     """ID validation first, then the test sets."""
     validation = {} if row.id_val is None else {"id_val": row.id_val}
     return {**validation, **row.id, **row.ood}
-
-
-def _table(figures: Mapping[str, Mapping[str, float]]) -> Group:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("Set")
-    for column in ("Fill colour", "Mask prompts", "Gain"):
-        table.add_column(column, justify="right")
-    for name, of in figures.items():
-        gain = of["with"] - of["without"]
-        table.add_row(name, f"{100 * of['without']:.1f}", f"{100 * of['with']:.1f}", f"{100 * gain:+.1f}")
-    return framed(table, title="mIoU in %, without and with mask prompts")

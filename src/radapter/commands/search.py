@@ -5,26 +5,16 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from radapter.commands.checks import check_text_tower
 from radapter.commands.encoders import encoder_of
-from radapter.commands.terminal import next_steps, say, say_aside
-from radapter.errors import ConfigError, ModelError
+from radapter.commands.terminal import free, next_steps, report_left_out, say, say_aside
+from radapter.errors import ConfigError
 from radapter.evaluation.features import encode_texts
-from radapter.models import DualEncoder
 from radapter.progress import counting
-from radapter.search import (
-    Hit,
-    Indexed,
-    find,
-    index_folder,
-    read_index,
-    sheet_html,
-    write_index,
-)
+from radapter.search import find, index_folder, read_index, sheet_html, write_index
 from radapter.search.index import images_below
 from radapter.search.sheet import printable
 from radapter.storage import check_destination, write_text
-
-_SHOWN = 5  # unreadable images that are named; the others are counted
 
 
 def search(
@@ -32,78 +22,55 @@ def search(
     queries: Sequence[str],
     *,
     images: Path,
-    top: int = 10,
-    html: Path | None = None,
-    index: Path | None = None,
-    allow_download: bool = False,
-) -> dict[str, list[Hit]]:
+    top: int,
+    html: Path | None,
+    index: Path | None,
+    allow_download: bool,
+) -> None:
     """Prints the images of a folder that are nearest to each query.
 
     Raises:
-        InputError: a query is empty, the folder has no readable image, the model no text tower, or an index is
-            damaged, of another model or of another folder, or `html` or `index` lies where nothing can be written.
+        InputError: a query is empty, the folder has no readable image, the model has no text tower, the index is
+            damaged or of another model or folder, or `html` or `index` cannot be written.
     """
-    _check(queries, html=html, index=index)
-    images_below(images)
-    known = read_index(index) if index is not None and index.exists() else None
-    with encoder_of(what, allow_download=allow_download) as (encoder, model):
-        if not encoder.text_tower():
-            raise ModelError(
-                f"search needs a model with a text tower. '{what}' has none. Use another, see 'MODEL'."
-            )
-        texts = list(dict.fromkeys(queries))
-        _report_long(texts, encoder)
-        text_features = encode_texts(encoder, texts)
-        with counting() as bar:
-            indexed = index_folder(encoder, images, model=model, known=known, progress=bar("encoding"))
-    _report(indexed, asked=index is not None)
-    if index is not None and indexed.index is not known:
-        write_index(index, indexed.index)
-    found = dict(zip(texts, find(indexed.index, text_features, top=top), strict=True))
-    for query, hits in found.items():
-        _print_hits(query, hits, images)
-    if html is not None:
-        about = f"{len(indexed.index):,} images in {images}, {what}"
-        write_text(html, sheet_html(found, images, about=about))
-        next_steps(("look at it", f"open {shlex.quote(str(html))}"))
-    return found
-
-
-def _check(queries: Sequence[str], *, html: Path | None, index: Path | None) -> None:
-    if not queries:
-        raise ConfigError('a query must be given. Got none. Put it in quotes: "a red car".')
-    empty = [number for number, query in enumerate(queries, start=1) if not query.strip()]
-    if empty:
-        raise ConfigError(f"a query must hold a word. Number {empty[0]} is empty. Leave it out.")
+    for number, query in enumerate(queries, start=1):
+        if not query.strip():
+            raise ConfigError(f"a query must hold a word. Number {number} is empty. Leave it out.")
     for option, path in (("--html", html), ("--index", index)):
         if path is not None:
             check_destination(path)
             if path.is_dir():
                 raise ConfigError(f"{option} must be a file. '{path}' is a folder. Give a name in it.")
-
-
-def _report_long(texts: Sequence[str], encoder: DualEncoder) -> None:
-    for text, tokens in zip(texts, encoder.token_counts(texts), strict=True):
-        if tokens > encoder.context_length:
-            say_aside(
-                f"a text should have at most {encoder.context_length} tokens, the text tower's context. "
-                f"'{printable(text[:80])}...' has {tokens}, and its end is cut. Shorten it."
-            )
-
-
-def _report(indexed: Indexed, *, asked: bool) -> None:
-    if indexed.unreadable:
-        say_aside(f"Unreadable images, left out: {len(indexed.unreadable)}")
-        for message in indexed.unreadable[:_SHOWN]:
-            say_aside(f"  {printable(message)}")
-        if len(indexed.unreadable) > _SHOWN:
-            say_aside(f"  and {len(indexed.unreadable) - _SHOWN} more")
-    if asked:
+    images_below(images)
+    known = read_index(index) if index is not None and index.exists() else None
+    with encoder_of(what, allow_download=allow_download) as (encoder, model):
+        check_text_tower(encoder)
+        texts = list(dict.fromkeys(queries))
+        for text, tokens in zip(texts, encoder.token_counts(texts), strict=True):
+            if tokens > encoder.context_length:
+                say_aside(
+                    f"a text should have at most {encoder.context_length} tokens, the text tower's context. "
+                    f"'{printable(text[:80])}...' has {tokens}, and its end is cut. Shorten it."
+                )
+        text_features = encode_texts(encoder, texts)
+        with counting() as bar:
+            indexed = index_folder(encoder, images, model=model, known=known, progress=bar("encoding"))
+    report_left_out("Unreadable images, left out", indexed.unreadable)
+    if index is not None:
         say_aside(f"index: {indexed.kept} kept, {indexed.encoded} encoded, {indexed.dropped} dropped")
-
-
-def _print_hits(query: str, hits: Sequence[Hit], folder: Path) -> None:
-    say(f"\n{printable(query)}", style="bold")
-    say("  rank  cosine  image")
-    for hit in hits:
-        say(f"  {hit.rank:>4}  {hit.cosine:>6.3f}  {printable(os.fspath(folder / hit.path))}")
+        if indexed.index is not known:
+            write_index(index, indexed.index)
+    found = dict(zip(texts, find(indexed.index, text_features, top=top), strict=True))
+    for query, hits in found.items():
+        say(f"\n{printable(query)}", style="bold")
+        say("  rank  cosine  image")
+        for hit in hits:
+            say(f"  {hit.rank:>4}  {hit.cosine:>6.3f}  {printable(os.fspath(images / hit.path))}")
+    if html is not None:
+        about = f"{len(indexed.index):,} images in {images}, {what}"
+        write_text(html, sheet_html(found, images, about=about))
+        next_steps(("look at it", f"open {shlex.quote(str(html))}"))
+    else:
+        words = ["radapter", "search", what, *texts, "--images", str(images)]
+        words += [] if index is None else ["--index", str(index)]
+        next_steps(("a page with thumbnails", f"{shlex.join(words)} --html {free('hits.html')}"))

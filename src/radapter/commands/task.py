@@ -16,6 +16,7 @@ from radapter.data.source import Reading, Source
 from radapter.evaluation import Headline
 from radapter.methods import Method
 from radapter.models import DualEncoder
+from radapter.processes import Processes
 from radapter.report.metrics import Shown
 from radapter.runs.results import Results
 from radapter.task_list import entry_of
@@ -63,7 +64,7 @@ class Task:
 
     Attributes:
         config: The schema of run.yaml.
-        suite: Opens the data sets of a configuration, given the encoder.
+        suite: Opens the data sets of a configuration, given the encoder and the processes.
         headline: The metric that is averaged over sets, compared and used to choose.
         renamed_methods: Former name of a method -> its name.
         sources: The kinds of source of a test set.
@@ -82,7 +83,7 @@ class Task:
     """
 
     config: type[CommonConfig]
-    suite: Callable[[Any, DualEncoder], Suite]
+    suite: Callable[[Any, DualEncoder, Processes], Suite]
     headline: Headline
     renamed_methods: Mapping[str, str] = field(default_factory=dict)
     sources: Sequence[type[Source]]

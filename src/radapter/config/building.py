@@ -7,12 +7,13 @@ from radapter.config.schema import TRAIN_KEYS, CommonConfig, CommonData
 from radapter.config.sources import CorruptedCopy
 from radapter.data.source import Source
 from radapter.models import DualEncoder
+from radapter.processes import ALONE, Processes
 from radapter.task_list import OfEachTask
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import Suite
 
 AnySource = TypeVar("AnySource", bound=Source)
-_SUITES: Mapping[str, Callable[[Any, DualEncoder], Suite]] = OfEachTask("suite")
+_SUITES: Mapping[str, Callable[[Any, DualEncoder, Processes], Suite]] = OfEachTask("suite")
 
 
 def recipe_of(config: CommonConfig) -> Recipe:
@@ -28,15 +29,16 @@ def recipe_of(config: CommonConfig) -> Recipe:
     )
 
 
-def suite_of(config: CommonConfig, encoder: DualEncoder) -> Suite:
+def suite_of(config: CommonConfig, encoder: DualEncoder, processes: Processes = ALONE) -> Suite:
     """Open every data set of a configuration.
 
-    The encoder, before training, mines regions, gives the size of crops and counts the tokens of captions.
+    The encoder, before training, mines regions, gives the size of crops and counts the tokens of captions. All
+    processes call this; the main one mines.
 
     Raises:
         InputError: a data set, a class list or a template is missing or wrong, or batches cannot be filled.
     """
-    return _SUITES[config.task](config, encoder)
+    return _SUITES[config.task](config, encoder, processes)
 
 
 def tested_sets(

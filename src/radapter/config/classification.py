@@ -21,14 +21,14 @@ from radapter.data import ClassificationSet, open_classification
 from radapter.data.dividing import divided
 from radapter.data.labelled.kinds import LABELLED, DataSource, labelled_source
 from radapter.data.labelled.labels import read_classnames, renamed
+from radapter.data.labelled.world import WorldSource
 from radapter.data.paths import PATH_OR_NAME
 from radapter.data.shards.stream import ShardStream, StreamSource, check_places, open_labelled_stream
 from radapter.data.source import Source
-from radapter.data.labelled.world import WorldSource
 from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import METHODS
 from radapter.models import DualEncoder
-from radapter.processes import launched
+from radapter.processes import Processes
 from radapter.tasks.classification import ClassificationSuite, TransferSet
 from radapter.tasks.suite import ROLES
 from radapter.world import KEPT_TEMPLATES
@@ -99,7 +99,9 @@ class RunConfig(CommonConfig):
         return self
 
 
-def classification_suite(config: RunConfig, encoder: DualEncoder) -> ClassificationSuite:
+def classification_suite(
+    config: RunConfig, encoder: DualEncoder, processes: Processes
+) -> ClassificationSuite:
     """Open the sets. The classes are data.classnames or those of the training set, as data.rename names them."""
     data = config.data
     read = partial(open_classification, rename=data.rename, reading=config.reading)
@@ -110,7 +112,7 @@ def classification_suite(config: RunConfig, encoder: DualEncoder) -> Classificat
         train = open_labelled_stream(
             data.train, classnames=given, rename=data.rename, name="train", reading=config.reading
         )
-        check_places(train, per_step=config.train.batch_size, world_size=launched())
+        check_places(train, per_step=config.train.batch_size, world_size=processes.size)
     else:
         train = read(data.train, classnames=given, name="train")
     names = train.classnames

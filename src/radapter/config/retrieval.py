@@ -30,7 +30,7 @@ from radapter.data.source import Source
 from radapter.errors import ConfigError
 from radapter.methods import RETRIEVAL
 from radapter.models import DualEncoder
-from radapter.processes import launched
+from radapter.processes import Processes
 from radapter.tasks.retrieval import RetrievalSuite
 from radapter.tasks.suite import ROLES
 
@@ -93,13 +93,13 @@ class RetrievalRunConfig(CommonConfig):
         return self
 
 
-def retrieval_suite(config: RetrievalRunConfig, encoder: DualEncoder) -> RetrievalSuite:
+def retrieval_suite(config: RetrievalRunConfig, encoder: DualEncoder, processes: Processes) -> RetrievalSuite:
     """Open the sets, and warn of captions that the encoder's context cuts."""
     data, join = config.data, config.data.join_captions
     read = partial(open_pairs, reading=config.reading, join=join)
     train: PairSet | ShardStream
     if any(isinstance(source, StreamSource) for source in data.train):
-        train = _pair_stream(config)
+        train = _pair_stream(config, processes.size)
     elif len(data.train) == 1:
         train = read(data.train[0], name="train")
     else:
@@ -131,7 +131,7 @@ def report_long_captions(suite: RetrievalSuite, encoder: DualEncoder) -> None:
         long_captions(captions, encoder, name=", ".join(of))
 
 
-def _pair_stream(config: RetrievalRunConfig) -> ShardStream:
+def _pair_stream(config: RetrievalRunConfig, processes: int) -> ShardStream:
     data, per_group = config.data, config.train.per_group
     if len(data.train) > 1:
         raise ConfigError(
@@ -146,7 +146,7 @@ def _pair_stream(config: RetrievalRunConfig) -> ShardStream:
             f"train.per_group must be at most {train.most_captions} for a stream, the captions of the image that "
             f"has most. Got {per_group}. Give fewer."
         )
-    check_places(train, per_step=config.train.batch_size // (per_group or 1), world_size=launched())
+    check_places(train, per_step=config.train.batch_size // (per_group or 1), world_size=processes)
     return train
 
 

@@ -30,7 +30,7 @@ from radapter.data.source import Source, written
 from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import SEGMENTATION
 from radapter.models import DualEncoder, fingerprint
-from radapter.processes import join
+from radapter.processes import Processes
 from radapter.progress import counting
 from radapter.segmentation import FelzenszwalbProposer, region_crops
 from radapter.segmentation.crops import CropStyle
@@ -123,14 +123,16 @@ class SegmentationRunConfig(CommonConfig):
     regions: RegionsConfig = key(RegionsConfig(), "the regions of tested images")
 
 
-def segmentation_suite(config: SegmentationRunConfig, encoder: DualEncoder) -> SegmentationSuite:
+def segmentation_suite(
+    config: SegmentationRunConfig, encoder: DualEncoder, processes: Processes
+) -> SegmentationSuite:
     """Open the regions to train on, mined first if that is asked for, and the masked images to test on.
 
     Raises:
         InputError: a source, a noun or a template is missing or wrong.
     """
     data = config.data
-    regions = _training_regions(config, encoder)
+    regions = _training_regions(config, encoder, processes)
     unseen = _nouns_among(regions, data.unseen)
     return SegmentationSuite(
         train=regions,
@@ -163,7 +165,7 @@ def frame_of(regions: RegionsConfig) -> Frame:
     return Frame(expand=regions.expand, square=regions.square)
 
 
-def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> RegionSet:
+def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder, processes: Processes) -> RegionSet:
     source = config.data.train
     if isinstance(source, MinedSource):
         return source.read(config.reading)
@@ -172,7 +174,7 @@ def _training_regions(config: SegmentationRunConfig, encoder: DualEncoder) -> Re
         return MaskRegions(masks, min_pixels=source.min_pixels)
     assert isinstance(source, MineSource)
     folder = place(source.to)
-    join().on_main(lambda: _mine(config, source, encoder, folder))
+    processes.on_main(lambda: _mine(config, source, encoder, folder))
     return MinedRegions(folder, name="train", max_pixels=config.data.max_pixels)
 
 

@@ -37,7 +37,7 @@ def drawn_scenes(
 ) -> tuple[WorldSplit, str, ArrayPictures]:
     """Draws a split of the world; returns it with its name in messages and its images.
 
-    Raises ConfigError if the split has no `correlation` or `styles`, and DataError if a name is unknown.
+    Raises ConfigError if the split has no correlation, and DataError if it has no styles or a name is unknown.
     """
     if correlation is not None and split in world.SPLITS.keys() - set(world.CORRELATED):
         raise ConfigError(

@@ -126,10 +126,7 @@ class PairParquetSource(ParquetKeys, _CaptionColumns):
 
 
 class PairHubSource(HubKeys, _CaptionColumns):
-    """A data set of the Hugging Face hub, with `allow_download: true`, or a folder that `save_to_disk` wrote.
-
-    A row is an image.
-    """
+    """A data set of the Hugging Face hub (`allow_download: true`) or a `save_to_disk` folder; a row is an image."""
 
 
 def _entries(path: Path) -> dict[str, dict[str, Any]]:

@@ -29,10 +29,7 @@ Texts = tuple[tuple[str, ...], Hashable | None, int | None]  # captions, group, 
 
 
 class ClipBenchmarkSource(PairSource):
-    """Tar shards as CLIP_benchmark keeps them: `FOLDER/test/0.tar`, `1.tar`, ... and `nshards.txt`.
-
-    Every image is a group.
-    """
+    """Tar shards of CLIP_benchmark: `FOLDER/test/0.tar`, `1.tar`, ... and `nshards.txt`; every image is a group."""
 
     clip_benchmark: Annotated[str, PATH] = Field(description="the folder with a folder of shards per split")
     split: str = Field(default="test", description="which of its splits")

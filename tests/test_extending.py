@@ -62,7 +62,7 @@ from typing import Annotated
 from pydantic import Field
 
 from radapter.data.labelled.class_folders import files_source
-from radapter.data.labelled.source import LabelledPictures, LabelledSource
+from radapter.data.labelled.source import LabelledImages, LabelledSource
 from radapter.data.paths import PATH, place
 from radapter.data.source import Reading
 
@@ -72,7 +72,7 @@ class PrefixSource(LabelledSource):
 
     prefixes: Annotated[str, PATH] = Field(description="the folder")
 
-    def read(self, reading: Reading) -> LabelledPictures:
+    def read(self, reading: Reading) -> LabelledImages:
         files: dict[str, list[str]] = {}
         for file in sorted(place(self.prefixes).iterdir()):
             files.setdefault(file.name.split("-")[0], []).append(str(file))

@@ -53,8 +53,8 @@ def train_teacher(
         batch = sources.batch(batch_size, generator, device)
         labelled = len(batch.labels)
         targets = F.one_hot(batch.labels, len(CLASSES)).float()
-        pictures, targets = mix(batch.views[:labelled], targets, generator, probability=0.5)
-        views = torch.cat([pictures, batch.views[labelled:]]).to(memory_format=torch.channels_last)
+        images, targets = mix(batch.views[:labelled], targets, generator, probability=0.5)
+        views = torch.cat([images, batch.views[labelled:]]).to(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             output = teacher(views)
         loss = F.cross_entropy(output.logits[:labelled].float(), targets, label_smoothing=0.05)
@@ -115,8 +115,8 @@ def train_student(
         batch = sources.batch(batch_size, generator, device)
         labelled = len(batch.labels)
         targets = F.one_hot(batch.labels, len(CLASSES)).float()
-        pictures, targets = mix(batch.views[:labelled], targets, generator, probability=0.3)
-        views = torch.cat([pictures, batch.views[labelled:]])
+        images, targets = mix(batch.views[:labelled], targets, generator, probability=0.3)
+        views = torch.cat([images, batch.views[labelled:]])
         with torch.autocast(device.type, torch.bfloat16):
             with torch.no_grad():
                 taught = teacher(views.to(memory_format=torch.channels_last))

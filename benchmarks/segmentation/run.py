@@ -39,7 +39,7 @@ STAGES = ("proposals", "crops", "CLIP", "combine")
 CASES = [(name, *size, 1) for name in PROPOSERS for size in SIZES] + [("felzenszwalb", 240, 180, 4)]
 
 
-def picture(width: int, height: int, seed: int) -> Image.Image:
+def sample_image(width: int, height: int, seed: int) -> Image.Image:
     """Scenes side by side, four rows of them."""
     side = height // 4
     scenes, _ = world.draw(world.sample(seed, torch.arange(4 * (-(-width // side)))))
@@ -72,8 +72,8 @@ def measure(name: str, width: int, height: int, images: int, classes: int, threa
         encoder, [f"class {number}" for number in range(classes)], ["a photo of a {}."]
     )
     proposer = proposer_of(name)
-    pictures = [picture(width, height, seed) for seed in range(images)]
-    classifier(([pixels_of(pictures[0])]), [torch.ones(1, height, width)])  # what is made on first use
+    sample_images = [sample_image(width, height, seed) for seed in range(images)]
+    classifier(([pixels_of(sample_images[0])]), [torch.ones(1, height, width)])  # what is made on first use
     seconds = {}
     before = _peak_mib(restart=True)
 
@@ -84,12 +84,12 @@ def measure(name: str, width: int, height: int, images: int, classes: int, threa
         return result
 
     with torch.inference_mode():
-        proposals = timed("proposals", lambda: [proposer(image) for image in pictures])
+        proposals = timed("proposals", lambda: [proposer(image) for image in sample_images])
         crops = timed(
             "crops",
             lambda: [
                 classifier.crops(pixels_of(image), regions.masks)
-                for image, regions in zip(pictures, proposals, strict=True)
+                for image, regions in zip(sample_images, proposals, strict=True)
             ],
         )
         scores = timed("CLIP", lambda: classifier.scores(crops))

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from radapter.data.pictures.decoding import MAX_PIXELS
+from radapter.data.images.decoding import MAX_PIXELS
 
 RUN = (
     "model: world:tiny\ntrain: {epochs: 1, batch_size: 8}\ndata: {train: train, id_val: val, id_test: test}\n"

@@ -173,7 +173,7 @@ def test_base_and_novel_classes_are_compared_without_a_shift(radapter, written, 
     assert title.startswith("Method & Trained & ID & Kept & H &")
 
 
-def test_pictures_that_changed_under_their_names_are_another_comparison(
+def test_images_that_changed_under_their_names_are_another_comparison(
     snapshot, radapter, written, small, model, tmp_path
 ):
     for number, name in enumerate(("star", "sun")):

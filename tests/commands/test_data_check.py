@@ -145,7 +145,7 @@ def test_a_sample_is_spread_over_the_set_and_all_reads_all(here):
     assert look_at(dataset, sample=None).decoded == 12
 
 
-def test_drawn_pictures_have_no_file(radapter, here):
+def test_drawn_images_have_no_file(radapter, here):
     answer = radapter("data", "check", "{world: sketch, size: 40}")
     assert (answer.code, found(answer)["Formats"]) == (0, "no file (40)")
 

@@ -16,7 +16,7 @@ def shown(tmp_path_factory):
     return demo(out, seed=7, id_size=200, ood_size=40, kept_size=60), out
 
 
-def test_it_compares_every_method_and_leaves_table_and_picture(shown):
+def test_it_compares_every_method_and_leaves_table_and_image(shown):
     results, out = shown
     assert [row.method for row in results.rows] == list(groups_of("classification")["foundation"])
     assert {file.name for file in out.iterdir()} == set(FILES)

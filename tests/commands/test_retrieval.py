@@ -55,7 +55,7 @@ def with_data(run, here):
 
 
 @pytest.fixture
-def pictures(here) -> Path:
+def images(here) -> Path:
     """Twelve pictures, in the folder where commands run."""
     for number in range(12):
         Image.new("RGB", (16, 16), (20 * number, 0, 90)).save(here / f"{number}.png")
@@ -121,8 +121,8 @@ def test_evaluate_of_a_run_reads_pairs_and_gives_the_reported_figure(radapter, r
     assert f"{100 * reported / 6:.1f}" in row_of(answer, "zero-shot")
 
 
-def test_evaluate_of_a_run_joins_captions_as_the_run_does(radapter, with_data, run, pictures):
-    pairs = table(pictures, "pairs.csv", [f"{n}.png,a number {n // 2}" for n in range(12)])
+def test_evaluate_of_a_run_joins_captions_as_the_run_does(radapter, with_data, run, images):
+    pairs = table(images, "pairs.csv", [f"{n}.png,a number {n // 2}" for n in range(12)])
     joined, apart = (
         radapter("evaluate", what, "--data", pairs, "--metric", "i2t_map_at_r", "--alpha", "0").printed
         for what in (run, with_data(join_captions=False))
@@ -156,8 +156,8 @@ def test_evaluate_of_a_run_keeps_its_limits(radapter, with_data, here, task, dat
     assert accepted.code == 0, accepted.result.output
 
 
-def test_evaluate_of_a_model_says_its_task(radapter, pictures):
-    pairs = table(pictures, "pairs.csv", [f"{n}.png,a number {n}" for n in range(12)])
+def test_evaluate_of_a_model_says_its_task(radapter, images):
+    pairs = table(images, "pairs.csv", [f"{n}.png,a number {n}" for n in range(12)])
     answer = radapter(
         "evaluate", "world:tiny", "--task", "retrieval", "--data", pairs, "--metric", "t2i_mean_rank"
     )
@@ -232,9 +232,9 @@ ROWS = [f"{n}.png,a number {n}" for n in range(8)]
     ids=["missing images", "no caption", "blank caption", "no such group", "no image column", "no rows"],
 )
 def test_pairs_that_cannot_be_trained_on_are_named(
-    radapter, refusal, written, pictures, rows, columns, source, said
+    radapter, refusal, written, images, rows, columns, source, said
 ):
-    name = table(pictures, "train.csv", rows, columns)
+    name = table(images, "train.csv", rows, columns)
     told = refusal(radapter, "train", written, *SMALL, f"data.train={source.format(name)}", "out=out")
     assert all(part in told for part in said), told
 
@@ -247,28 +247,28 @@ def test_pairs_that_cannot_be_trained_on_are_named(
         ("train.per_group=2 train.batch_size=200", "train.batch_size must be at most"),
     ],
 )
-def test_batches_that_cannot_be_filled_are_refused(radapter, refusal, written, pictures, override, said):
-    name = table(pictures, "train.csv", [row + words for row in ROWS for words in ("", " again")])
+def test_batches_that_cannot_be_filled_are_refused(radapter, refusal, written, images, override, said):
+    name = table(images, "train.csv", [row + words for row in ROWS for words in ("", " again")])
     assert said in refusal(
         radapter, "train", written, *SMALL, f"data.train={name}", "out=out", *override.split()
     )
 
 
-def test_a_test_image_that_is_trained_on_is_refused(radapter, written, pictures):
-    name = table(pictures, "train.csv", ROWS)
-    (pictures / "copy.png").write_bytes((pictures / "3.png").read_bytes())
-    other = table(pictures, "test.csv", ["copy.png,other words", "9.png,nine"])
+def test_a_test_image_that_is_trained_on_is_refused(radapter, written, images):
+    name = table(images, "train.csv", ROWS)
+    (images / "copy.png").write_bytes((images / "3.png").read_bytes())
+    other = table(images, "test.csv", ["copy.png,other words", "9.png,nine"])
     options = [f"data.train={name}", f"data.ood={{leaking: {other}}}", "train.per_group=null", "out=out"]
     answer = radapter("train", written, *SMALL, *options)
     assert answer.code == 2
     assert "Of the 2 in 'leaking' 1 are also in 'train': " in answer.said
     assert "copy.png" in answer.said
-    assert not (pictures / "out" / "config.yaml").exists()
+    assert not (images / "out" / "config.yaml").exists()
 
 
-def test_long_captions_are_counted_cut_and_told_once(radapter, written, pictures, caplog):
+def test_long_captions_are_counted_cut_and_told_once(radapter, written, images, caplog):
     long = "red " * 40
-    tested = table(pictures, "test.csv", [f"{n}.png,{long if n < 3 else ''}number {n}" for n in range(12)])
+    tested = table(images, "test.csv", [f"{n}.png,{long if n < 3 else ''}number {n}" for n in range(12)])
     sets = f"data.ood={{a: {tested}, grey: {{csv: {tested}, grayscale: true}}}}"
     answer = radapter("train", written, *SMALL, sets, "method=zero-shot", "out=out")
     assert answer.code == 0, answer.result.output
@@ -278,9 +278,9 @@ def test_long_captions_are_counted_cut_and_told_once(radapter, written, pictures
     assert "3 of 12 have more" in told[0]
 
 
-def test_several_sources_are_trained_on_together(written, pictures, encoder):
+def test_several_sources_are_trained_on_together(written, images, encoder):
     rows = [[*ROWS[:4], "0.png,one caption for two"], [*ROWS[4:], "5.png,One caption for  two"]]
-    sources = ", ".join(table(pictures, f"{half}.csv", rows[half]) for half in (0, 1))
+    sources = ", ".join(table(images, f"{half}.csv", rows[half]) for half in (0, 1))
     suites = [
         suite_of(
             load_config(written, [*SMALL, f"data.train=[{sources}]", f"data.join_captions={join}"]), encoder

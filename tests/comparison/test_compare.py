@@ -129,7 +129,7 @@ def test_choosing_a_rate_reads_no_test_set(tmp_path: Path, suite, recipe, load):
             raise AssertionError("a test set was read")
 
     def blinded(sets):
-        return {name: replace(data, pictures=Untouchable()) for name, data in sets.items()}
+        return {name: replace(data, images=Untouchable()) for name, data in sets.items()}
 
     blind = replace(suite, id_test=blinded(suite.id_test), ood=blinded(suite.ood))
     store = RunStore(tmp_path, load, lambda _: blind, replace(recipe, epochs=1))

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from radapter.data import Reading, open_classification, open_masks, open_pairs
-from radapter.data.pictures.image_files import place_inside
-from radapter.data.pictures.pictures import ColumnPictures
+from radapter.data.images.image_files import place_inside
+from radapter.data.images.sequences import ColumnImages
 from radapter.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -142,9 +142,9 @@ def test_a_cache_that_links_table_and_images_to_one_folder_is_read(folder):
 def test_a_downloaded_set_names_images_of_the_cache_by_absolute_paths(folder):
     rows = [{"image": {"bytes": None, "path": str(folder / "images" / "a.png")}}]
     roots = (str(folder.parent / "elsewhere"), str(folder))
-    assert ColumnPictures(rows, "image", name="t", folder=folder.parent / "org", roots=roots).content(
-        0
-    ) == png(1)
+    assert ColumnImages(rows, "image", name="t", folder=folder.parent / "org", roots=roots).content(0) == png(
+        1
+    )
 
 
 @pytest.mark.parametrize("name", ["../evil.arrow", "/tmp/evil.arrow", "link.arrow"])

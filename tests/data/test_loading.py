@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from radapter.data import BadImages, EvalLoader, Memory, TrainLoader, array_set, open_classification
-from radapter.data.pictures.augment import CROP_SCALE, Augmentation
+from radapter.data.images.augment import CROP_SCALE, Augmentation
 from radapter.errors import ConfigError, DataError, ImageError
 
 
@@ -110,7 +110,7 @@ def test_progress_ends_at_all(dataset):
     assert told == [(4, 10), (8, 10), (10, 10)]
 
 
-def test_corrupt_pictures_are_skipped_logged_and_counted_once(damaged, caplog):
+def test_corrupt_images_are_skipped_logged_and_counted_once(damaged, caplog):
     loader = EvalLoader(damaged, _to_tensor, batch_size=4, max_bad=0.2)
     with caplog.at_level(logging.WARNING):
         found = [index for _ in range(2) for batch in loader for index in batch.indices.tolist()]
@@ -132,12 +132,12 @@ def test_of_many_unreadable_images_three_are_listed_and_the_others_counted(caplo
     assert len(caplog.messages) == 4
 
 
-def test_too_many_corrupt_pictures_end_the_pass(damaged):
+def test_too_many_corrupt_images_end_the_pass(damaged):
     with pytest.raises(DataError, match=r"at most 10\.00% .*max_bad.*x/2\.png.*x/7\.png"):
         list(EvalLoader(damaged, _to_tensor, batch_size=4, max_bad=0.1))
 
 
-def test_set_without_a_readable_picture_is_refused(damaged):
+def test_set_without_a_readable_image_is_refused(damaged):
     with pytest.raises(DataError, match="readable image"):
         list(EvalLoader(damaged.subset([2, 7]), _to_tensor, batch_size=1, max_bad=1.0))
 
@@ -154,7 +154,7 @@ def test_default_rate_is_one_percent():
 # --- training --------------------------------------------------------------------------------------------------
 
 
-def test_epoch_holds_every_picture_once(dataset):
+def test_epoch_holds_every_image_once(dataset):
     loader = _loader(dataset)
     found = list(loader.epoch(0))
     assert len(found) == loader.steps_per_epoch == 3
@@ -184,11 +184,11 @@ def test_memory_does_not_change_training(dataset):
         assert _same(_pass(plain.epoch(epoch)), _pass(cached.epoch(epoch)))
 
 
-def test_memory_decodes_each_picture_once(damaged, monkeypatch):
+def test_memory_decodes_each_image_once(damaged, monkeypatch):
     readable = damaged.subset([0, 1, 3])
     loader = _loader(readable, memory=Memory(1))
     first = _pass(loader.epoch(0))
-    monkeypatch.setattr(type(damaged.pictures), "image", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(type(damaged.images), "image", lambda *_: pytest.fail("decoded again"))
     assert len(_pass(loader.epoch(1))) == len(first)
 
 
@@ -199,7 +199,7 @@ def test_order_and_augmentation_follow_content(dataset):
     assert all(torch.equal(a[3], b[3]) for a, b in zip(first, second, strict=True))
 
 
-def test_copies_of_one_picture_are_told_apart():
+def test_copies_of_one_image_are_told_apart():
     pixels = torch.zeros(40, 3, 4, 4, dtype=torch.uint8)
     copies = array_set("copies", pixels, torch.zeros(40), ["a"])
     assert _loader(copies).order(0) != list(range(40))
@@ -210,13 +210,13 @@ def test_crop_and_flip_are_observable(dataset):
     assert len({tuple(_pass(_loader(dataset, **v).epoch(0))[0][3].flatten().tolist()) for v in variants}) == 4
 
 
-def test_without_augmentation_pictures_are_as_stored(dataset):
+def test_without_augmentation_images_are_as_stored(dataset):
     for batch in _loader(dataset, crop_scale=None, flip=False).epoch(0):
         for pixels, index in zip(batch.pixels, batch.indices.tolist(), strict=True):
             assert torch.equal(pixels, _to_tensor(dataset.image(index)))
 
 
-def test_corrupt_pictures_make_batches_smaller_not_fewer(damaged):
+def test_corrupt_images_make_batches_smaller_not_fewer(damaged):
     loader = _loader(damaged, max_bad=0.2)
     found = [batch.indices.tolist() for batch in loader.epoch(0)]
     assert len(found) == loader.steps_per_epoch
@@ -224,7 +224,7 @@ def test_corrupt_pictures_make_batches_smaller_not_fewer(damaged):
     assert len(loader.bad) == 2
 
 
-def test_batch_of_corrupt_pictures_only_borrows_the_next(damaged):
+def test_batch_of_corrupt_images_only_borrows_the_next(damaged):
     loader = _loader(damaged, batch_size=1, max_bad=0.2)
     order = loader.order(0)
     found = [batch.indices.tolist() for batch in loader.epoch(0)]
@@ -233,12 +233,12 @@ def test_batch_of_corrupt_pictures_only_borrows_the_next(damaged):
         assert found[place] == [following[0]], index
 
 
-def test_too_many_corrupt_pictures_end_the_first_epoch(damaged):
+def test_too_many_corrupt_images_end_the_first_epoch(damaged):
     with pytest.raises(DataError, match="max_bad"):
         list(_loader(damaged, max_bad=0.1).epoch(0))
 
 
-def test_failure_of_ours_is_not_taken_for_a_corrupt_picture(dataset):
+def test_failure_of_ours_is_not_taken_for_a_corrupt_image(dataset):
     def broken(image):
         raise ZeroDivisionError
 

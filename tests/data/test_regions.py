@@ -104,7 +104,7 @@ def test_a_record_that_does_not_fit_the_nouns_is_refused(tmp_path, about, why):
         MinedRegions(written(tmp_path / "mined", [(about, cutout(0))]))
 
 
-def test_a_region_without_its_picture_is_refused(tmp_path):
+def test_a_region_without_its_image_is_refused(tmp_path):
     items = [[Sample("0", {"json": json.dumps(record(0, "x")).encode()})]]
     write_shards(tmp_path, lambda start: items, 1, about={})
     write_json(tmp_path / "nouns.json", {"nouns": list(NOUNS)})

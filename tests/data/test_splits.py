@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radapter.data.pictures.pictures import FilePictures
+from radapter.data.images.sequences import FileImages
 from radapter.data.splits import UNREADABLE, content_keys, in_part, key_of
 from radapter.errors import ConfigError
 
@@ -16,14 +16,14 @@ _KEYS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30).map(
 _FRACTIONS = st.floats(0.0001, 0.9999)
 
 
-def _keys(pictures):
-    return content_keys(pictures, torch.arange(len(pictures)))
+def _keys(images):
+    return content_keys(images, torch.arange(len(images)))
 
 
 def _files(folder, contents):
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    return FilePictures([folder / name for name in contents])
+    return FileImages([folder / name for name in contents])
 
 
 def test_key_is_the_head_of_the_sha256():
@@ -37,40 +37,40 @@ def test_keys_follow_content_not_name(tmp_path):
 
 
 def test_missing_file_has_no_key(tmp_path):
-    assert _keys(FilePictures([tmp_path / "gone"])).tolist() == [UNREADABLE]
+    assert _keys(FileImages([tmp_path / "gone"])).tolist() == [UNREADABLE]
 
 
 def test_unchanged_file_is_read_once(tmp_path, monkeypatch):
-    pictures = _files(tmp_path, {"a": b"cat"})
-    before = _keys(pictures)
-    monkeypatch.setattr(FilePictures, "content", lambda *_: pytest.fail("read again"))
-    assert torch.equal(_keys(pictures), before)
+    images = _files(tmp_path, {"a": b"cat"})
+    before = _keys(images)
+    monkeypatch.setattr(FileImages, "content", lambda *_: pytest.fail("read again"))
+    assert torch.equal(_keys(images), before)
 
 
 def test_changed_file_is_read_again(tmp_path):
-    pictures = _files(tmp_path, {"a": b"cat"})
-    before = _keys(pictures)
+    images = _files(tmp_path, {"a": b"cat"})
+    before = _keys(images)
     (tmp_path / "a").write_bytes(b"cow")
     os.utime(tmp_path / "a", ns=(1, 1))
-    assert not torch.equal(_keys(pictures), before)
+    assert not torch.equal(_keys(images), before)
 
 
 def test_progress_ends_at_all(tmp_path):
     told = []
-    pictures = _files(tmp_path, {str(number): bytes([number % 250]) for number in range(300)})
-    content_keys(pictures, torch.arange(300), progress=lambda done, total: told.append((done, total)))
+    images = _files(tmp_path, {str(number): bytes([number % 250]) for number in range(300)})
+    content_keys(images, torch.arange(300), progress=lambda done, total: told.append((done, total)))
     assert told == [(256, 300), (300, 300)]
 
 
 @given(keys=_KEYS, middle=_FRACTIONS, split_seed=st.integers(-5, 5))
-def test_two_parts_share_every_picture_between_them(keys, middle, split_seed):
+def test_two_parts_share_every_image_between_them(keys, middle, split_seed):
     first = in_part(keys, 0, middle, split_seed=split_seed)
     second = in_part(keys, middle, 1, split_seed=split_seed)
     assert torch.equal(first, ~second)
 
 
 @given(keys=_KEYS, added=_KEYS, low=st.floats(0, 0.5), high=_FRACTIONS.map(lambda f: 0.5 + f / 2))
-def test_adding_pictures_moves_no_other(keys, added, low, high):
+def test_adding_images_moves_no_other(keys, added, low, high):
     alone = in_part(keys, low, high)
     assert torch.equal(in_part(torch.cat([added, keys]), low, high)[len(added) :], alone)
 

@@ -13,7 +13,7 @@ from radapter import RAdapterConfig
 from radapter.errors import ModelError
 from radapter.models import DualEncoder, load
 
-PICTURE = Image.effect_noise((50, 40), 90).convert("RGB").rotate(10)
+IMAGE = Image.effect_noise((50, 40), 90).convert("RGB").rotate(10)
 CAPTIONS = ["a red star", "a large blue castle on a green background"]
 
 
@@ -101,14 +101,14 @@ def test_adapters_that_peft_injects_run_in_the_encoder(encoder: DualEncoder) -> 
 def test_images_are_prepared_by_the_folders_processor_with_pillow(clip: Path, siglip: Path) -> None:
     for folder in (clip, siglip):
         pillow = AutoImageProcessor.from_pretrained(folder, backend="pil")
-        expected = pillow(images=PICTURE, return_tensors="pt")["pixel_values"][0]
-        pixels = load(folder).preprocess(PICTURE)
+        expected = pillow(images=IMAGE, return_tensors="pt")["pixel_values"][0]
+        pixels = load(folder).preprocess(IMAGE)
         assert torch.equal(pixels, expected)
         assert pixels.shape == (3, 32, 32)
 
 
 def test_images_of_any_mode_are_prepared(encoder: DualEncoder) -> None:
-    assert encoder.preprocess(PICTURE.convert("L")).shape == (3, encoder.image_size, encoder.image_size)
+    assert encoder.preprocess(IMAGE.convert("L")).shape == (3, encoder.image_size, encoder.image_size)
 
 
 def test_mean_and_std_undo_the_preparation(encoder: DualEncoder) -> None:
@@ -121,12 +121,12 @@ def test_open_clip_images_are_prepared_as_its_pretrained_tags_say(tiny_architect
     import open_clip
 
     config = open_clip.transform.PreprocessCfg(size=32)
-    expected = open_clip.transform.image_transform_v2(config, is_train=False)(PICTURE)
-    assert torch.equal(load(f"open_clip:{tiny_architecture}").preprocess(PICTURE), expected)
+    expected = open_clip.transform.image_transform_v2(config, is_train=False)(IMAGE)
+    assert torch.equal(load(f"open_clip:{tiny_architecture}").preprocess(IMAGE), expected)
 
 
 def test_siglip2_patches_are_its_own_processors_for_a_square_image(siglip2: Path) -> None:
-    encoder, square = load(siglip2), PICTURE.resize((64, 64))
+    encoder, square = load(siglip2), IMAGE.resize((64, 64))
     processor = AutoImageProcessor.from_pretrained(siglip2, backend="pil")
     inputs = processor(images=square, return_tensors="pt")
     plain = Siglip2Model.from_pretrained(siglip2, dtype=torch.float32)
@@ -154,4 +154,4 @@ def test_a_timm_vit_has_an_image_tower_only() -> None:
 def test_reader_processes_receive_the_preparation_of_images_without_the_weights(encoder: DualEncoder) -> None:
     sent = pickle.dumps(encoder.towers.preprocess)
     assert len(sent) < 100_000
-    assert torch.equal(pickle.loads(sent)(PICTURE), encoder.preprocess(PICTURE))
+    assert torch.equal(pickle.loads(sent)(IMAGE), encoder.preprocess(IMAGE))

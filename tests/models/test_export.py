@@ -81,8 +81,8 @@ def test_a_clip_crosses_to_open_clip_and_back(text: dict[str, Any], tmp_path: Pa
     assert_same_features(encoder, back)
     for crossed in (there, back):
         assert torch.equal(crossed.tokenize(CAPTIONS), encoder.tokenize(CAPTIONS))
-        picture = Image.effect_noise((50, 40), 90).convert("RGB")
-        assert torch.equal(crossed.preprocess(picture), encoder.preprocess(picture))
+        sample_image = Image.effect_noise((50, 40), 90).convert("RGB")
+        assert torch.equal(crossed.preprocess(sample_image), encoder.preprocess(sample_image))
 
 
 def test_open_clips_tokenizer_crosses_with_the_same_ids_up_to_the_end(
@@ -164,8 +164,8 @@ def test_the_call_that_merge_prints_gives_model_and_preprocessing(clip: Path, tm
     folder = export(encoder, to=tmp_path / "there", format="open_clip")
     given = {"open_clip": open_clip}
     exec(_LOADING["open_clip"].format(to=folder), given)
-    picture = Image.effect_noise((50, 40), 90).convert("RGB")
-    assert torch.equal(given["preprocess"](picture), encoder.preprocess(picture))
+    image = Image.effect_noise((50, 40), 90).convert("RGB")
+    assert torch.equal(given["preprocess"](image), encoder.preprocess(image))
     assert isinstance(given["model"], open_clip.CLIP)
 
 

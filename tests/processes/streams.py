@@ -9,7 +9,7 @@ from processes.training import RECIPE, make_model, raised, retrieval
 
 import radapter
 from radapter.data import open_classification, open_pairs
-from radapter.data.pictures.augment import Augmentation
+from radapter.data.images.augment import Augmentation
 from radapter.data.shards.exporting import export_shards
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.data.shards.stream_loader import StreamLoader

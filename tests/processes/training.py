@@ -17,7 +17,7 @@ from transformers import CLIPConfig, CLIPModel
 import radapter
 from radapter.adapter import Ema, coins, use_coins
 from radapter.data import ClassificationSet, EvalLoader, TrainLoader, open_classification, open_pairs
-from radapter.data.pictures.augment import Augmentation
+from radapter.data.images.augment import Augmentation
 from radapter.errors import DataError, ImageError, RAdapterError
 from radapter.losses import LossName, Parts, bound_loss
 from radapter.methods import (

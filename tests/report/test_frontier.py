@@ -23,10 +23,10 @@ def boxes(figure):
     return {text.get_text(): Text.get_window_extent(text, renderer) for text in figure.axes[0].texts}
 
 
-def test_draw_writes_a_picture_of_the_stated_size(results, tmp_path):
+def test_draw_writes_an_image_of_the_stated_size(results, tmp_path):
     path = draw(typed(results), tmp_path / "frontier.png")
-    with Image.open(path) as picture:
-        assert picture.size == (7 * 160, 5.5 * 160)
+    with Image.open(path) as image:
+        assert image.size == (7 * 160, 5.5 * 160)
 
 
 def test_every_method_is_named_with_its_chosen_alpha_below_1(results):
@@ -80,7 +80,7 @@ def test_no_label_covers_another_however_close_the_curves(results, gap):
         assert not a.overlaps(b), (one, other)
 
 
-def test_every_label_is_inside_the_picture(results):
+def test_every_label_is_inside_the_image(results):
     figure = frontier_figure(typed(results))
     for name, box in boxes(figure).items():
         assert box.x0 >= 0, name

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from radapter.data import Memory, PairedMaskDataset, open_masks
+from radapter.data.images.sequences import ArrayImages
 from radapter.data.masks.label_maps import ArrayMaps
-from radapter.data.pictures.pictures import ArrayPictures
 from radapter.segmentation import Proposals, region_crops
 from radapter.segmentation.felzenszwalb import FelzenszwalbProposer
 from radapter.segmentation.region_loader import RegionLoader
@@ -63,7 +63,7 @@ def test_proposals_are_made_once_where_memory_allows_and_passes_are_alike(cache_
 def test_shares_are_of_all_pixels_of_a_region():
     labels = torch.tensor([[[0, 0, 1, 9], [0, 0, 9, 9]]])
     data = PairedMaskDataset(
-        ArrayPictures(torch.zeros(1, 3, 2, 4, dtype=torch.uint8), name="p"),
+        ArrayImages(torch.zeros(1, 3, 2, 4, dtype=torch.uint8), name="p"),
         ArrayMaps(labels, name="m"),
         ["a", "b"],
         9,

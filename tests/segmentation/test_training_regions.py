@@ -6,12 +6,12 @@ import torch
 from PIL import Image
 
 from radapter.data import PairedMaskDataset
+from radapter.data.images.sequences import ArrayImages
 from radapter.data.masks.label_maps import ArrayMaps
-from radapter.data.pictures.pictures import ArrayPictures
 from radapter.errors import DataError
 from radapter.segmentation.training_regions import MaskRegions, SquareRegions, on_colour
 
-PICTURE = torch.arange(3 * 4 * 4, dtype=torch.uint8).view(1, 3, 4, 4)
+IMAGE = torch.arange(3 * 4 * 4, dtype=torch.uint8).view(1, 3, 4, 4)
 LABELS = torch.tensor([[[0, 0, 9, 9], [0, 1, 1, 9], [2, 1, 1, 9], [9, 9, 9, 9]]])
 
 
@@ -19,7 +19,7 @@ LABELS = torch.tensor([[[0, 0, 9, 9], [0, 1, 1, 9], [2, 1, 1, 9], [9, 9, 9, 9]]]
 def masked() -> PairedMaskDataset:
     """One image of 4 x 4 with three classes: three, four and one pixel."""
     return PairedMaskDataset(
-        ArrayPictures(PICTURE, name="p"), ArrayMaps(LABELS, name="m"), ["sky", "car", "dot"], 9, name="tiny"
+        ArrayImages(IMAGE, name="p"), ArrayMaps(LABELS, name="m"), ["sky", "car", "dot"], 9, name="tiny"
     )
 
 
@@ -29,7 +29,7 @@ def test_a_region_is_its_tight_box_and_its_mask(masked):
     sky = np.asarray(regions.cutout(0))
     assert sky.shape == (2, 2, 4)
     assert sky[..., 3].tolist() == [[255, 255], [255, 0]]
-    assert np.array_equal(sky[..., :3], PICTURE[0, :, :2, :2].permute(1, 2, 0))
+    assert np.array_equal(sky[..., :3], IMAGE[0, :, :2, :2].permute(1, 2, 0))
     assert regions.groups.tolist() == [0, 0, 0]
     assert regions.keys.unique().tolist() == masked.keys.tolist()
     assert regions.where(1).endswith("car")

@@ -89,7 +89,7 @@ def test_what_is_reported_never_selects(folders, role):
         check_disjoint(replace(suite, id_val=tested))
 
 
-def test_unreadable_pictures_are_no_leak(folders):
+def test_unreadable_images_are_no_leak(folders):
     suite = opened(folders)
     suite.train.keys[0] = suite.id_test["other"].keys[0] = 0
     check_disjoint(suite)

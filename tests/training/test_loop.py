@@ -9,7 +9,7 @@ import torch
 import radapter
 from radapter.adapter import Ema
 from radapter.data import TrainLoader
-from radapter.data.pictures.augment import Augmentation
+from radapter.data.images.augment import Augmentation
 from radapter.errors import ConfigError, DiskError, DivergedError
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, MethodSettings, trained_parameters

@@ -66,8 +66,8 @@ def unseen_accuracy(folder: Path, root: Path) -> dict[str, tuple[float, int]]:
         right = 0
         for start in range(0, len(rows), 256):
             some = rows[start : start + 256]
-            pictures = [Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB") for row in some]
-            pixels = processor(pictures, return_tensors="pt")["pixel_values"]
+            images = [Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB") for row in some]
+            pixels = processor(images, return_tensors="pt")["pixel_values"]
             features = clip.visual_projection(clip.vision_model(pixels).pooler_output)
             guesses = (features @ head.T).argmax(1).tolist()
             right += sum(guess == row["label"] for guess, row in zip(guesses, some, strict=True))

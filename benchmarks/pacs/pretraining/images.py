@@ -90,8 +90,8 @@ def _rows(path: Path, column: str):  # type: ignore[no-untyped-def]
 
 
 def _decode(image: bytes, size: int) -> np.ndarray:
-    picture = Image.open(io.BytesIO(image)).convert("RGB")
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    picture = picture.crop((left, top, left + side, top + side))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
+    decoded = Image.open(io.BytesIO(image)).convert("RGB")
+    side = min(decoded.size)
+    left, top = (decoded.width - side) // 2, (decoded.height - side) // 2
+    decoded = decoded.crop((left, top, left + side, top + side))
+    return np.asarray(decoded.resize((size, size), Image.Resampling.BICUBIC))

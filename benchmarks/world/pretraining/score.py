@@ -36,23 +36,23 @@ def scores(
     return found
 
 
-def zero_shot(model: CLIPModel, pictures: WorldSplit, templates: Sequence[str]) -> float:
+def zero_shot(model: CLIPModel, images: WorldSplit, templates: Sequence[str]) -> float:
     """Top-1 accuracy with template-averaged class names, a fraction."""
     with torch.inference_mode():
-        prompts = [t.format(name) for name in pictures.classnames for t in templates]
-        features = text_features(model, prompts).view(len(pictures.classnames), len(templates), -1)
+        prompts = [t.format(name) for name in images.classnames for t in templates]
+        features = text_features(model, prompts).view(len(images.classnames), len(templates), -1)
         head = F.normalize(features.mean(1), dim=-1)  # (C, E)
-        predicted = (image_features(model, pictures.images) @ head.T).argmax(1)
-    return (predicted == pictures.labels).double().mean().item()
+        predicted = (image_features(model, images.images) @ head.T).argmax(1)
+    return (predicted == images.labels).double().mean().item()
 
 
-def recall_at_1(model: CLIPModel, pictures: WorldSplit) -> tuple[float, float]:
+def recall_at_1(model: CLIPModel, images: WorldSplit) -> tuple[float, float]:
     """Image-to-text and text-to-image R@1 with full captions; scenes that share a caption are each other's hits."""
-    texts = captions(pictures.scenes, FULL)
+    texts = captions(images.scenes, FULL)
     number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     caption = torch.tensor([number[text] for text in texts])
     with torch.inference_mode():
-        similarity = image_features(model, pictures.images) @ text_features(model, texts).T
+        similarity = image_features(model, images.images) @ text_features(model, texts).T
     image_to_text = (caption[similarity.argmax(1)] == caption).double().mean().item()
     text_to_image = (caption[similarity.argmax(0)] == caption).double().mean().item()
     return image_to_text, text_to_image

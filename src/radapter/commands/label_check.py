@@ -10,11 +10,11 @@ from radapter.commands.task import Spec
 from radapter.commands.terminal import say
 from radapter.data import ClassificationSet, open_classification
 from radapter.data.dividing import CUTS, divided, siblings_of, split_folders, splits_of
+from radapter.data.images.bad_images import SHOWN
 from radapter.data.labelled.checking import SAMPLE, Findings, look_at
 from radapter.data.labelled.class_folders import folders_in, passed_over, suffixes_in_words
 from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.paths import place
-from radapter.data.pictures.bad_images import SHOWN
 from radapter.data.source import Reading
 from radapter.data.splits import in_part
 from radapter.data.text_tables import separator_of

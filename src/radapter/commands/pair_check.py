@@ -7,8 +7,8 @@ from radapter.commands import facts
 from radapter.commands.task import Spec
 from radapter.commands.terminal import say
 from radapter.data import PairSet, open_pairs
+from radapter.data.images.sampling import looked_at, spread
 from radapter.data.paths import place
-from radapter.data.pictures.sampling import looked_at, spread
 from radapter.data.source import Reading
 from radapter.data.splits import UNREADABLE
 from radapter.data.text_tables import column_names

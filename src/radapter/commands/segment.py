@@ -18,7 +18,7 @@ from radapter.commands.region_options import proposer_of_images, read_classes, r
 from radapter.commands.terminal import next_steps, report_left_out, say
 from radapter.config import SegmentationRunConfig, load_stored
 from radapter.config.segmentation import frame_of
-from radapter.data.pictures.decoding import decode, opened
+from radapter.data.images.decoding import decode, opened
 from radapter.errors import ConfigError, DataError
 from radapter.progress import counting
 from radapter.runs.directory import CONFIG

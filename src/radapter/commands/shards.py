@@ -14,10 +14,10 @@ from radapter.commands.evaluate import parsed
 from radapter.commands.sets import in_flow
 from radapter.commands.terminal import continued_with, next_in_run_yaml, say
 from radapter.data import ClassificationSet, open_classification, open_pairs
+from radapter.data.images.image_files import place_inside, roots_of
 from radapter.data.labelled.kinds import labelled_source
 from radapter.data.pairs.kinds import pair_source
 from radapter.data.pairs.pair_set import PairSet, joined
-from radapter.data.pictures.image_files import place_inside, roots_of
 from radapter.data.shards import Shards
 from radapter.data.shards.exporting import export_shards
 from radapter.data.shards.writing import require_webdataset

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from radapter.data.pictures.bad_images import skipped_images
+from radapter.data.images.bad_images import skipped_images
 from radapter.processes import is_shared, shared
 from radapter.report.table import duration
 from radapter.search.sheet import printable

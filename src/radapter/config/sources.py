@@ -29,13 +29,13 @@ from pydantic import (
     model_validator,
 )
 
+from radapter.data.images.corruptions import check_corruption
 from radapter.data.labelled.kinds import LABELLED, DataSource
 from radapter.data.labelled.source import LabelledSource
 from radapter.data.masks.kinds import MASKS, MaskDataSource
 from radapter.data.masks.source import MaskSource
 from radapter.data.pairs.kinds import PAIRS, PairDataSource
 from radapter.data.pairs.source import PairSource
-from radapter.data.pictures.corruptions import check_corruption
 from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Kinds, Source, is_source, source_type, stored
 

@@ -1,6 +1,6 @@
 """Data sets: where images, labels and captions come from, and how they are loaded.
 
-pictures/         from bytes to an RGB image of limited size; augmentation and corruptions
+images/           from bytes to an RGB image of limited size; augmentation and corruptions
 labelled/         images with a class each: the set, its readers, the layouts of public sets
 pairs/            images with captions: the set, its readers, grouped batches
 masks/            images with a class for every pixel: the set, its readers, the layouts of public sets
@@ -13,6 +13,8 @@ columns.py, text_tables.py, tars.py   containers that several readers open
 loading/, in_threads.py, memory.py     batches
 """
 
+from radapter.data.images.bad_images import MAX_BAD, BadImages
+from radapter.data.images.decoding import MAX_PIXELS, decode
 from radapter.data.labelled.classification import ClassificationSet, array_set
 from radapter.data.labelled.opening import open_classification
 from radapter.data.loading import Batch, ImageSet
@@ -23,8 +25,6 @@ from radapter.data.memory import Memory
 from radapter.data.pairs.grouped_batches import GroupedBatchSampler
 from radapter.data.pairs.opening import open_pairs
 from radapter.data.pairs.pair_set import PairSamples, PairSet
-from radapter.data.pictures.bad_images import MAX_BAD, BadImages
-from radapter.data.pictures.decoding import MAX_PIXELS, decode
 from radapter.data.regions import MinedRegions
 from radapter.data.source import Reading
 from radapter.data.splits import UNREADABLE

@@ -15,10 +15,10 @@ from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
+from radapter.data.images.decoding import MAX_PIXELS
+from radapter.data.images.image_files import files_inside, roots_of
+from radapter.data.images.sequences import ColumnImages
 from radapter.data.paths import PATH_OR_NAME, Files, expanded, expanded_files, matching
-from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.data.pictures.image_files import files_inside, roots_of
-from radapter.data.pictures.pictures import ColumnPictures
 from radapter.data.source import Reading, Source
 from radapter.data.wording import refuse_unknown
 from radapter.errors import DataError
@@ -55,7 +55,7 @@ class ColumnTable:
         paths: list[str | None] = pc.struct_field(stored, "path").to_pylist()
         return paths
 
-    def pictures(self, column: str, *, max_pixels: int = MAX_PIXELS) -> ColumnPictures:
+    def images(self, column: str, *, max_pixels: int = MAX_PIXELS) -> ColumnImages:
         """An image column; raises DataError unless it holds images, bytes or paths."""
         import datasets
 
@@ -69,7 +69,7 @@ class ColumnTable:
             )
         # A row of the image column alone takes 10 us; `table[image][i]` selects the column anew, 270 us.
         rows = table.select_columns([column])
-        return ColumnPictures(
+        return ColumnImages(
             rows, column, name=self.name, folder=self.folder, roots=self.roots, max_pixels=max_pixels
         )
 

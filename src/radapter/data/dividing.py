@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from radapter.data.images.decoding import is_image_file
 from radapter.data.paths import expanded, place
-from radapter.data.pictures.decoding import is_image_file
 from radapter.data.text_tables import column_names, read_table
 from radapter.data.wording import unlisted
 from radapter.errors import ConfigError

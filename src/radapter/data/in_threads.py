@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from radapter.data.pictures.pixel_budget import DECODING
+from radapter.data.images.pixel_budget import DECODING
 from radapter.errors import ImageError
 
 Item = TypeVar("Item")

@@ -26,14 +26,14 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from radapter.data.images.decoding import MAX_PIXELS, decode_cutout
 from radapter.data.masks.kinds import MaskDataSource
 from radapter.data.pairs.kinds import PairDataSource
 from radapter.data.paths import PATH, PATHS_OR_NAMES, place
-from radapter.data.pictures.decoding import MAX_PIXELS, decode_cutout
 from radapter.data.shards.sizes import read_shards
 from radapter.data.source import Reading, Source, source_type
 from radapter.data.splits import fingerprint
-from radapter.data.tars import Member, TarPictures, list_tar, samples, text_of
+from radapter.data.tars import Member, TarImages, list_tar, samples, text_of
 from radapter.errors import DamagedError, DataError
 from radapter.given_files import parse_json
 from radapter.storage import read_json
@@ -88,7 +88,7 @@ class MinedRegions:
             )
         self.records = tuple(_record(parts["json"], self.nouns) for parts in members)
         self._background, self._max_pixels = background, max_pixels
-        self._pictures = TarPictures([parts["png"] for parts in members], max_pixels=max_pixels)
+        self._images = TarImages([parts["png"] for parts in members], max_pixels=max_pixels)
         self.labels = torch.tensor([record["noun_id"] for record in self.records])
         seen: dict[str, int] = {}
         numbers = [seen.setdefault(record["image"], len(seen)) for record in self.records]
@@ -111,7 +111,7 @@ class MinedRegions:
 
     def cutout(self, index: int) -> Image.Image:
         """The region at `index`, RGBA, with the mask as alpha; raises ImageError."""
-        content = self._pictures.content(index)
+        content = self._images.content(index)
         return decode_cutout(content, where=self.where(index), max_pixels=self._max_pixels)
 
     def image(self, index: int) -> Image.Image:
@@ -122,7 +122,7 @@ class MinedRegions:
 
     def where(self, index: int) -> str:
         """The shard, two colons, and the name in the shard."""
-        return self._pictures.where(index)
+        return self._images.where(index)
 
 
 def _nouns(folder: Path) -> tuple[str, ...]:

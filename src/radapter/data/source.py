@@ -27,10 +27,10 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
+from radapter.data.images.bad_images import MAX_BAD
+from radapter.data.images.corruptions import check_corruption
+from radapter.data.images.decoding import MAX_PIXELS, check_max_pixels
 from radapter.data.paths import absolute, with_absolute_paths
-from radapter.data.pictures.bad_images import MAX_BAD
-from radapter.data.pictures.corruptions import check_corruption
-from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels
 from radapter.data.splits import Progress
 from radapter.data.wording import Accepts, sentence_of
 from radapter.errors import ConfigError, did_you_mean, nearest

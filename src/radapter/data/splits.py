@@ -15,8 +15,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from radapter.data.pictures.bad_images import BadImages
-from radapter.data.pictures.pictures import FilePictures, Pictures
+from radapter.data.images.bad_images import BadImages
+from radapter.data.images.sequences import FileImages, Images
 from radapter.errors import ConfigError, ImageError
 
 UNREADABLE = 0  # the key of an image whose bytes cannot be read
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 
 def content_keys(
-    pictures: Pictures, rows: Tensor, *, known: Tensor | None = None, progress: Progress | None = None
+    images: Images, rows: Tensor, *, known: Tensor | None = None, progress: Progress | None = None
 ) -> Tensor:
     """Hashes the images at `rows`. A file with unchanged path, size and time of change is hashed once per process.
 
@@ -40,7 +40,7 @@ def content_keys(
         return known[rows]
     keys = torch.empty(len(rows), dtype=torch.int64)
     for position, row in enumerate(rows.tolist()):
-        keys[position] = _key(pictures, row)
+        keys[position] = _key(images, row)
         if progress is not None and (position % 256 == 255 or position + 1 == len(rows)):
             progress(position + 1, len(rows))
     return keys
@@ -77,17 +77,17 @@ def _position(key: int, split_seed: int) -> int:
     return int.from_bytes(hashlib.sha256(salted).digest()[:8], "big")
 
 
-def _key(pictures: Pictures, row: int) -> int:
+def _key(images: Images, row: int) -> int:
     identity = None
-    if isinstance(pictures, FilePictures):
-        path = os.path.realpath(pictures.paths[row])
+    if isinstance(images, FileImages):
+        path = os.path.realpath(images.paths[row])
         with contextlib.suppress(OSError):
             status = os.stat(path)  # noqa: PTH116
             identity = path, status.st_size, status.st_mtime_ns
     if identity is not None and identity in _seen:
         return _seen[identity]
     try:
-        key = key_of(pictures.content(row))
+        key = key_of(images.content(row))
     except ImageError:
         return UNREADABLE
     if identity is not None:
@@ -105,11 +105,11 @@ _seen: dict[tuple[str, int, int], int] = {}
 _lock = threading.Lock()
 
 
-def refuse_unreadable(pictures: Pictures, rows: Tensor, keys: Tensor, *, name: str, max_bad: float) -> None:
+def refuse_unreadable(images: Images, rows: Tensor, keys: Tensor, *, name: str, max_bad: float) -> None:
     """Raises DataError if more than the fraction `max_bad` of the images at `rows` (keys: `keys`) is unreadable."""
     bad = BadImages(name, len(rows), max_bad=max_bad)
     for row in rows[keys == UNREADABLE].tolist():
         try:
-            pictures.content(row)
+            images.content(row)
         except ImageError as error:
             bad.add(row, error)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from radapter.data.pictures.decoding import MAX_PIXELS, decode
+from radapter.data.images.decoding import MAX_PIXELS, decode
 from radapter.errors import DataError, ImageError
 
 MAX_MEMBER = 256 * 2**20
@@ -88,7 +88,7 @@ def text_of(member: Member) -> str:
         raise DataError(f"text in a tar must be UTF-8. '{member}': {error}. Write it again.") from error
 
 
-class TarPictures:
+class TarImages:
     """Image files in tars, one member per image; images of more than `max_pixels` are refused."""
 
     def __init__(self, members: Sequence[Member], *, max_pixels: int = MAX_PIXELS) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from radapter import world
-from radapter.data.pictures.pictures import ArrayPictures
+from radapter.data.images.sequences import ArrayImages
 from radapter.errors import ConfigError
 from radapter.world import WorldSplit
 
@@ -34,7 +34,7 @@ def drawn_scenes(
     correlation: float | None = None,
     difficulty: float | None = None,
     styles: str | Sequence[str] | None = None,
-) -> tuple[WorldSplit, str, ArrayPictures]:
+) -> tuple[WorldSplit, str, ArrayImages]:
     """Draws a split of the world; returns it with its name in messages and its images.
 
     Raises ConfigError if the split has no correlation, and DataError if it has no styles or a name is unknown.
@@ -53,4 +53,4 @@ def drawn_scenes(
         difficulty=difficulty,
     )
     name = split if chosen is None else f"{split} {' '.join(chosen)}"
-    return drawn, name, ArrayPictures(drawn.images, name=f"world {split} {seed}:")
+    return drawn, name, ArrayImages(drawn.images, name=f"world {split} {seed}:")

@@ -18,9 +18,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from radapter.data.images.decoding import decode
 from radapter.data.in_threads import attempt
 from radapter.data.labelled.class_folders import images_in
-from radapter.data.pictures.decoding import decode
 from radapter.data.splits import Progress
 from radapter.errors import DataError, ImageError
 from radapter.evaluation.cosines import TILE, check_unit_norm, in_tiles, nearest

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from radapter.data.pictures.decoding import decode
+from radapter.data.images.decoding import decode
 from radapter.errors import ImageError
 from radapter.search.index import Hit
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from radapter.data import EvalLoader, ImageSet, Memory, TrainLoader
+from radapter.data.images.augment import Augmentation
 from radapter.data.loading import BatchSampler, KnownSet, Loader
-from radapter.data.pictures.augment import Augmentation
 from radapter.data.shards.stream import ShardStream
 from radapter.data.shards.stream_loader import StreamLoader
 from radapter.errors import LeakError

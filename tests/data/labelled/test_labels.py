@@ -3,15 +3,15 @@
 import pytest
 import torch
 
+from radapter.data.images.sequences import ArrayImages
 from radapter.data.labelled.labels import read_classnames, resolve
-from radapter.data.labelled.source import LabelledPictures
-from radapter.data.pictures.pictures import ArrayPictures
+from radapter.data.labelled.source import LabelledImages
 from radapter.errors import ConfigError, DataError
 
 
 def _source(labels, classnames=None):
     pixels = torch.zeros(len(labels), 3, 2, 2, dtype=torch.uint8)
-    return LabelledPictures("animals", ArrayPictures(pixels, name="animals"), labels, classnames)
+    return LabelledImages("animals", ArrayImages(pixels, name="animals"), labels, classnames)
 
 
 def test_names_are_indexed_in_the_training_order():

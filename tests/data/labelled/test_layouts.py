@@ -128,7 +128,7 @@ def test_leaving_several_domains_out_leaves_the_rest(tmp_path, layout):
     assert opened(layout, tmp_path, leave_out=["Art", "Product"]).groupnames == ("Clipart",)
 
 
-def test_groups_follow_their_pictures_into_subsets_and_batches(tmp_path):
+def test_groups_follow_their_images_into_subsets_and_batches(tmp_path):
     from radapter.data import EvalLoader
 
     dataset = opened("office-home", layouts.office_home(tmp_path))

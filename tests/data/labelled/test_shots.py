@@ -54,7 +54,7 @@ def test_renaming_files_changes_nothing(folder):
     assert taken(folder, shots=2) == before
 
 
-def test_copies_of_one_picture_count_once(folder):
+def test_copies_of_one_image_count_once(folder):
     before = taken(folder, shots=8)
     for number in range(8):
         (folder / "ant" / f"copy {number}.png").write_bytes((folder / "ant" / "0.png").read_bytes())
@@ -69,7 +69,7 @@ def test_shots_are_drawn_from_the_part(folder):
     assert taken(folder, part=[0.3, 1.0], shots=2) < part
 
 
-def test_too_few_pictures_tell_classes_counts_and_remedy():
+def test_too_few_images_tell_classes_counts_and_remedy():
     labels = torch.tensor([0, 0, 0, 1, 2, 2, 3, 3])
     with pytest.raises(
         DataError, match=r"4 of 5 have fewer: 'b' \(1\), 'c' \(2\), 'd' \(2\) \.\.\."
@@ -85,7 +85,7 @@ def test_the_largest_k_that_fits_is_proposed(folder):
         taken(folder, shots=8)
 
 
-def test_a_picture_that_cannot_be_read_is_never_taken():
+def test_an_image_that_cannot_be_read_is_never_taken():
     keys = torch.tensor([UNREADABLE, 5, 6])
     chosen = few_shots(keys, torch.tensor([0, 0, 0]), ("a",), shots=2, name="train")
     assert chosen.tolist() == [False, True, True]
@@ -107,7 +107,7 @@ def test_a_seed_without_shots_is_refused(folder):
     seed=st.integers(0, 9),
     order=st.randoms(use_true_random=False),
 )
-def test_the_order_of_the_pictures_does_not_matter(keys, seed, order):
+def test_the_order_of_the_images_does_not_matter(keys, seed, order):
     shuffled = list(keys)
     order.shuffle(shuffled)
 

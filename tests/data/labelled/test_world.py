@@ -18,12 +18,10 @@ def test_split_is_the_worlds():
     assert dataset.image(5).tobytes() == drawn.images[5].permute(1, 2, 0).contiguous().numpy().tobytes()
 
 
-def test_seed_and_correlation_change_the_pictures():
+def test_seed_and_correlation_change_the_images():
     specs = [{}, {"seed": 1}, {"correlation": 0.0}, {"difficulty": 0.5}]
-    pictures = {
-        open_classification({"world": "train", "size": 8, **spec}).image(0).tobytes() for spec in specs
-    }
-    assert len(pictures) == len(specs)
+    images = {open_classification({"world": "train", "size": 8, **spec}).image(0).tobytes() for spec in specs}
+    assert len(images) == len(specs)
 
 
 def test_parts_of_a_split_are_disjoint_and_whole():

@@ -18,7 +18,7 @@ def dataset(tmp_path):
     return open_masks(spec | {"classes": ["sky", "road", "tree"]})
 
 
-def test_pixels_and_pictures_are_counted_per_class(dataset):
+def test_pixels_and_images_are_counted_per_class(dataset):
     found = look_at_masks(dataset)
     assert (found.images, found.decoded, found.unusable, found.strange) == (5, 5, (), ())
     assert found.pixels == {"sky": 10, "road": 16, "tree": 0}

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from radapter.data.images.sequences import ColumnImages, FileImages
 from radapter.data.masks.label_maps import ArrayMaps, EncodedMaps, decode_label_map
-from radapter.data.pictures.pictures import ColumnPictures, FilePictures
 from radapter.errors import ImageError
 
 VALUES = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -115,9 +115,9 @@ def test_a_small_file_that_unfolds_into_gigabytes_is_refused(side):
 def test_holders_of_files_columns_and_arrays_give_the_same_map(tmp_path):
     content = encoded(Image.fromarray(VALUES), "PNG")
     (tmp_path / "a.png").write_bytes(content)
-    files = EncodedMaps(FilePictures([tmp_path / "a.png"]))
+    files = EncodedMaps(FileImages([tmp_path / "a.png"]))
     rows = [{"mask": {"bytes": content}}]
-    column = EncodedMaps(ColumnPictures(rows, "mask", name="table", folder=tmp_path))
+    column = EncodedMaps(ColumnImages(rows, "mask", name="table", folder=tmp_path))
     arrays = ArrayMaps(torch.from_numpy(VALUES)[None], name="memory")
     for maps in (files, column, arrays):
         assert len(maps) == 1
@@ -127,7 +127,7 @@ def test_holders_of_files_columns_and_arrays_give_the_same_map(tmp_path):
 
 def test_a_missing_file_is_an_image_error(tmp_path):
     with pytest.raises(ImageError, match="file must be readable"):
-        EncodedMaps(FilePictures([tmp_path / "none.png"])).stored(0)
+        EncodedMaps(FileImages([tmp_path / "none.png"])).stored(0)
 
 
 @pytest.mark.parametrize(

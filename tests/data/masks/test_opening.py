@@ -41,7 +41,7 @@ def test_parts_are_disjoint_and_together_the_whole(folders):
     assert any(other != low.ids for other in others)  # of eight images two splits may be alike by chance
 
 
-def test_corruption_changes_the_picture_alone(folders):
+def test_corruption_changes_the_image_alone(folders):
     plain = open_masks(folders)
     corrupt = open_masks(folders | {"corrupt": {"type": "brightness", "severity": 5}})
     assert (np.asarray(plain[0].image) != np.asarray(corrupt[0].image)).any()
@@ -121,7 +121,7 @@ def test_a_source_of_no_kind_is_refused():
         open_masks({"world": "scenes", "correlation": 0.5})
 
 
-def test_unreadable_pictures_are_counted(folders, tmp_path):
+def test_unreadable_images_are_counted(folders, tmp_path):
     (tmp_path / "images" / "0.png").unlink()
     (tmp_path / "images" / "0.png").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match="Of the 8 in 'images' at least 1 are"):

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from radapter.data import IGNORE, PairedMaskDataset
+from radapter.data.images.sequences import ArrayImages
 from radapter.data.masks.label_maps import ArrayMaps
 from radapter.data.masks.pairing import paired_files
-from radapter.data.pictures.pictures import ArrayPictures
 from radapter.errors import ConfigError, DataError, ImageError
 
 CLASSES = ["sky", "road", "tree"]
@@ -32,7 +32,7 @@ def opened(root, classes=CLASSES, **options):
     return PairedMaskDataset(root / "images", root / "masks", classes, **options)
 
 
-def test_an_item_is_a_picture_class_indices_and_an_id(folders):
+def test_an_item_is_an_image_class_indices_and_an_id(folders):
     dataset = opened(folders)
     image, labels, name = dataset[1]
     assert (len(dataset), dataset.name, dataset.ids) == (2, "images", ("a", "sub/b"))
@@ -81,8 +81,8 @@ def test_a_subset_keeps_meaning_order_and_keys(folders):
 
 
 def test_holders_in_memory_are_a_set_too():
-    pictures = ArrayPictures(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), name="drawn")
-    dataset = PairedMaskDataset(pictures, ArrayMaps(torch.ones(2, 4, 5).int(), name="drawn"), ["a", "b"])
+    images = ArrayImages(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), name="drawn")
+    dataset = PairedMaskDataset(images, ArrayMaps(torch.ones(2, 4, 5).int(), name="drawn"), ["a", "b"])
     assert dataset.ids == ("0", "1")
     assert (dataset[0].labels == 1).all()
 
@@ -100,7 +100,7 @@ def turned_pair(root, orientation: int, mask):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_mask_drawn_over_the_upright_picture_fits_it(tmp_path, orientation):
+def test_a_mask_drawn_over_the_upright_image_fits_it(tmp_path, orientation):
     turned_pair(tmp_path, orientation, STORED)
     upright = (
         np.asarray(opened(tmp_path).image(0) if orientation == 1 else upright_of(tmp_path))[..., 0] // 100
@@ -110,7 +110,7 @@ def test_a_mask_drawn_over_the_upright_picture_fits_it(tmp_path, orientation):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_mask_over_the_stored_pixels_is_turned_with_its_picture(tmp_path, orientation):
+def test_a_mask_over_the_stored_pixels_is_turned_with_its_image(tmp_path, orientation):
     turned_pair(tmp_path, orientation, STORED)
     image, labels, _ = opened(tmp_path, exif="stored")[0]
     assert (np.asarray(image)[..., 0] // 100 == labels.numpy()).all()
@@ -224,9 +224,9 @@ def test_a_folder_beside_a_sequence_is_refused(folders):
 
 
 def test_sequences_of_different_lengths_are_refused():
-    pictures = ArrayPictures(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), name="drawn")
+    images = ArrayImages(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), name="drawn")
     with pytest.raises(DataError, match="2 images, 1 masks"):
-        PairedMaskDataset(pictures, ArrayMaps(torch.ones(1, 4, 5).int(), name="drawn"), ["a", "b"])
+        PairedMaskDataset(images, ArrayMaps(torch.ones(1, 4, 5).int(), name="drawn"), ["a", "b"])
 
 
 def test_an_empty_subset_and_a_repeated_item_are_refused(folders):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from radapter.data import EvalLoader, TrainLoader
+from radapter.data.images.augment import Augmentation
+from radapter.data.images.sequences import ArrayImages
 from radapter.data.pairs.pair_set import PairSet, joined
-from radapter.data.pictures.augment import Augmentation
-from radapter.data.pictures.pictures import ArrayPictures
 from radapter.errors import DataError
 
 
@@ -19,7 +19,7 @@ def pairs(captions, images, *, name="set", groups=None, targets=None):
     groups = torch.arange(count) if groups is None else torch.tensor(groups)
     return PairSet(
         name,
-        ArrayPictures(pixels, name=name),
+        ArrayImages(pixels, name=name),
         torch.arange(count),
         100 + torch.arange(count),
         tuple(captions),
@@ -112,9 +112,9 @@ def test_no_sets_are_refused():
         joined([])
 
 
-def test_an_index_outside_joined_pictures_is_an_error(three):
+def test_an_index_outside_joined_images_is_an_error(three):
     with pytest.raises(IndexError, match=r"\[0, 6\)"):
-        joined([three, three]).pictures.where(6)
+        joined([three, three]).images.where(6)
 
 
 def as_tensor(image):

@@ -49,7 +49,7 @@ def test_image_files_are_copied_as_they_are(photos, tmp_path):
     found = samples(list_tar(written.paths[0]))
     for index, parts in enumerate(found.values()):
         (image,) = (member for extension, member in parts.items() if extension not in ("cls", "json"))
-        assert image.read() == dataset.pictures.content(index)
+        assert image.read() == dataset.images.content(index)
     assert {extension for parts in found.values() for extension in parts} == {
         "jpg",
         "png",
@@ -137,6 +137,6 @@ def test_real_photographs_keep_their_bytes(real_data, tmp_path):
     back = open_pairs({"webdataset": str(tmp_path / "shards" / "*.tar")})
     assert back.captions == pairs.captions
     assert same(pixels(back), pixels(pairs))
-    content = back.pictures.content(3)
-    assert content == pairs.pictures.content(int(pairs.rows[3]))
+    content = back.images.content(3)
+    assert content == pairs.images.content(int(pairs.rows[3]))
     assert Image.open(io.BytesIO(content)).format == "JPEG"

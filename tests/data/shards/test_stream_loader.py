@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from radapter.data import TrainLoader, open_classification, open_pairs
-from radapter.data.pictures.augment import Augmentation
+from radapter.data.images.augment import Augmentation
 from radapter.data.shards import SIZES
 from radapter.data.shards.exporting import export_shards
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
@@ -339,7 +339,7 @@ def damaged(tmp_path):
 
 
 @pytest.mark.parametrize("readers", [0, 1])
-def test_unreadable_pictures_are_skipped_and_counted_once(damaged, readers):
+def test_unreadable_images_are_skipped_and_counted_once(damaged, readers):
     stream = loader(damaged, stream={"readers": readers}, max_bad=0.2)
     for epoch in range(2):
         batches = list(stream.epoch(epoch))
@@ -359,12 +359,12 @@ def test_unreadable_pictures_are_skipped_and_counted_once(damaged, readers):
     assert len(stream.bad) == 2
 
 
-def test_too_many_unreadable_pictures_end_the_epoch(damaged):
+def test_too_many_unreadable_images_end_the_epoch(damaged):
     with pytest.raises(DataError, match="max_bad"):
         list(loader(damaged).epoch(0))
 
 
-def test_a_batch_without_a_readable_picture_is_an_error(damaged):
+def test_a_batch_without_a_readable_image_is_an_error(damaged):
     with pytest.raises(DataError, match="must have a readable image in each step"):
         list(loader(damaged, batch_size=1, max_bad=0.5).epoch(0))
 

@@ -109,22 +109,22 @@ def test_the_folder_is_removed_if_no_match_reaches_the_floors(tmp_path, captione
 class WithDamage:
     """Images of which one cannot be read."""
 
-    pictures: object
+    images: object
 
     def __len__(self):
-        return len(self.pictures)
+        return len(self.images)
 
     def image(self, index):
         if index == 1:
             raise ImageError("image 1 is damaged")
-        return self.pictures.image(index)
+        return self.images.image(index)
 
     def where(self, index):
-        return self.pictures.where(index)
+        return self.images.where(index)
 
 
 def test_unreadable_images_are_skipped_up_to_max_bad(tmp_path, captioned, named, matcher, caplog):
-    damaged = dataclasses.replace(captioned, pictures=WithDamage(captioned.pictures))
+    damaged = dataclasses.replace(captioned, images=WithDamage(captioned.images))
     regions = mined(tmp_path / "some", damaged, named, matcher, max_bad=0.05)
     assert len(regions) == named.total - len(named.of_images[1].ids)
     assert "image 1 is damaged" in caplog.text

@@ -11,10 +11,10 @@ from typing import final
 
 from torch import Tensor
 
+from radapter.data.images.decoding import file_format
+from radapter.data.images.sampling import looked_at, spread
+from radapter.data.images.sequences import ArrayImages, ChangedImages
 from radapter.data.labelled.classification import ClassificationSet
-from radapter.data.pictures.decoding import file_format
-from radapter.data.pictures.pictures import ArrayPictures, ChangedPictures
-from radapter.data.pictures.sampling import looked_at, spread
 from radapter.data.splits import UNREADABLE, Progress
 from radapter.errors import ImageError
 
@@ -90,15 +90,15 @@ def _looks(
     dataset: ClassificationSet, chosen: list[int], progress: Progress | None
 ) -> Iterator[tuple[int, int, str] | str]:
     """(width, height, format) of each image, or its error."""
-    pictures = dataset.pictures
-    while isinstance(pictures, ChangedPictures):
-        pictures = pictures.unchanged
-    has_files = not isinstance(pictures, ArrayPictures)
+    images = dataset.images
+    while isinstance(images, ChangedImages):
+        images = images.unchanged
+    has_files = not isinstance(images, ArrayImages)
 
     def look(index: int) -> tuple[int, int, str] | str:
         try:
             width, height = dataset.image(index).size
-            content = pictures.content(int(dataset.rows[index])) if has_files else None
+            content = images.content(int(dataset.rows[index])) if has_files else None
         except ImageError as error:
             return str(error)
         return width, height, "no file" if content is None else file_format(content)

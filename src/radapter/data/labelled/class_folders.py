@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from radapter.data.columns import ParquetKeys
-from radapter.data.labelled.source import LabelledPictures
-from radapter.data.pictures.decoding import is_image_file
-from radapter.data.pictures.pictures import FilePictures
+from radapter.data.images.decoding import is_image_file
+from radapter.data.images.sequences import FileImages
+from radapter.data.labelled.source import LabelledImages
 from radapter.data.source import Reading
 from radapter.data.text_tables import SUFFIXES
 from radapter.data.wording import some, unlisted
@@ -33,12 +33,12 @@ def files_source(
     candidates: Mapping[str, Sequence[str]] | None = None,
     groups: Sequence[str] | None = None,
     notes: tuple[str, ...] = (),
-) -> LabelledPictures:
-    """A source of class name -> image files; `candidates`, `groups` and `notes` as in `LabelledPictures`."""
+) -> LabelledImages:
+    """A source of class name -> image files; `candidates`, `groups` and `notes` as in `LabelledImages`."""
     paths = [file for found in files.values() for file in found]
     labels = [classname for classname, found in files.items() for _ in found]
-    pictures = FilePictures(paths, max_pixels=reading.max_pixels)
-    return LabelledPictures(name, pictures, labels, tuple(files), None, candidates, groups, notes)
+    images = FileImages(paths, max_pixels=reading.max_pixels)
+    return LabelledImages(name, images, labels, tuple(files), None, candidates, groups, notes)
 
 
 def folders_in(path: Path) -> list[str]:

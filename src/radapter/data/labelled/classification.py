@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.data.images.sequences import ArrayImages, Images
 from radapter.data.labelled.labels import refuse_duplicates
-from radapter.data.pictures.pictures import ArrayPictures, Pictures
 from radapter.data.splits import content_keys, fingerprint
 from radapter.errors import DataError
 
@@ -23,8 +23,8 @@ class ClassificationSet:
         classnames: C distinct names; a test set may have images of only some of them.
         labels: (N,), int64, into `classnames`.
         keys: (N,), int64, from `content_keys`. Augmentation, dropping and splits depend on them.
-        pictures: M >= N images.
-        rows: (N,), int64, into `pictures`.
+        images: M >= N images.
+        rows: (N,), int64, into `images`.
         candidates: (K, S), int64, into `classnames`, for a test set of only K classes: for each of them the up to S
             training classes that mean it, filled by repeating. Evaluation excludes all others from the argmax.
         groups: (N,), int64, into `groupnames`, for the accuracy of the worst group, if there are groups.
@@ -38,7 +38,7 @@ class ClassificationSet:
     classnames: tuple[str, ...]
     labels: Tensor
     keys: Tensor
-    pictures: Pictures
+    images: Images
     rows: Tensor
     candidates: Tensor | None = None
     groups: Tensor | None = None
@@ -70,15 +70,15 @@ class ClassificationSet:
 
     def image(self, index: int) -> Image.Image:
         """Decodes the image at `index` to RGB; raises ImageError."""
-        return self.pictures.image(int(self.rows[index]))
+        return self.images.image(int(self.rows[index]))
 
     def encoded(self, index: int) -> bytes:
         """An image file of the image at `index`; raises ImageError."""
-        return self.pictures.encoded(int(self.rows[index]))
+        return self.images.encoded(int(self.rows[index]))
 
     def where(self, index: int) -> str:
         """The name in messages of the image at `index`: its path, or its file and row."""
-        return self.pictures.where(int(self.rows[index]))
+        return self.images.where(int(self.rows[index]))
 
     def subset(self, indices: Sequence[int] | Tensor, *, name: str | None = None) -> "ClassificationSet":
         """The images at `indices`, (M,) int or bool, in that order; raises DataError if `indices` is empty."""
@@ -99,7 +99,7 @@ def array_set(
     name: str, pixels: Tensor, labels: Tensor, classnames: Sequence[str], *, keys: Tensor | None = None
 ) -> ClassificationSet:
     """A data set in memory: pixels (N, 3, H, W) uint8, labels and keys (N,) int64; keys default to hashes."""
-    pictures = ArrayPictures(pixels, name=name)
-    rows = torch.arange(len(pictures))
-    keys = content_keys(pictures, rows, known=keys)
-    return ClassificationSet(name, tuple(classnames), labels.long(), keys, pictures, rows)
+    images = ArrayImages(pixels, name=name)
+    rows = torch.arange(len(images))
+    keys = content_keys(images, rows, known=keys)
+    return ClassificationSet(name, tuple(classnames), labels.long(), keys, images, rows)

@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from radapter.data.labelled.source import LabelledPictures, LabelledSource
+from radapter.data.images.image_files import files_inside
+from radapter.data.images.sequences import FileImages
+from radapter.data.labelled.source import LabelledImages, LabelledSource
 from radapter.data.paths import PATH, place
-from radapter.data.pictures.image_files import files_inside
-from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
 from radapter.data.wording import read_or_refuse, refuse_unknown, some
 from radapter.errors import ConfigError, DataError
@@ -34,16 +34,16 @@ class CoopSource(LabelledSource):
     images: Annotated[str, PATH] = Field(description="the folder that its paths start at")
     split: Literal["train", "val", "test"] = Field(default="train", description="which of its splits")
 
-    def read(self, reading: Reading) -> LabelledPictures:
+    def read(self, reading: Reading) -> LabelledImages:
         """The images of the split; the class list is that of all splits, in the order of the labels."""
         path = place(self.coop)
         splits = _entries(path)
         refuse_unknown("split", self.split, splits, f"'{path}'")
         classnames = _classnames([entry for entries in splits.values() for entry in entries], path)
         files = files_inside([file for file, _, _ in splits[self.split]], place(self.images), origin=path)
-        return LabelledPictures(
+        return LabelledImages(
             path.stem,
-            FilePictures(files, max_pixels=reading.max_pixels),
+            FileImages(files, max_pixels=reading.max_pixels),
             [classnames[label] for _, label, _ in splits[self.split]],
             tuple(classnames.values()),
             None,

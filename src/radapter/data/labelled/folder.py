@@ -8,7 +8,7 @@ from pydantic import Field
 
 from radapter.data.dividing import split_folders
 from radapter.data.labelled.class_folders import files_source, folders_in, list_class_folders
-from radapter.data.labelled.source import LabelledPictures, LabelledSource
+from radapter.data.labelled.source import LabelledImages, LabelledSource
 from radapter.data.paths import PATH, place
 from radapter.data.source import Reading
 from radapter.errors import DataError
@@ -19,7 +19,7 @@ class FolderSource(LabelledSource):
 
     folder: Annotated[str, PATH] = Field(description="the folder")
 
-    def read(self, reading: Reading) -> LabelledPictures:
+    def read(self, reading: Reading) -> LabelledImages:
         """Lists the class folders; raises DataError also if they seem to be splits or domains."""
         path = place(self.folder)
         if self.classes is None:

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
+from radapter.data.images.sequences import ChangedImages
 from radapter.data.labelled.class_folders import (
     files_source,
     first_few,
@@ -33,8 +34,7 @@ from radapter.data.labelled.class_folders import (
     refuse_empty,
 )
 from radapter.data.labelled.labels import refuse_duplicates
-from radapter.data.labelled.source import LabelledPictures
-from radapter.data.pictures.pictures import ChangedPictures
+from radapter.data.labelled.source import LabelledImages
 from radapter.data.source import Reading
 from radapter.data.wording import read_or_refuse
 from radapter.errors import ConfigError, DataError, MissingExtraError
@@ -55,7 +55,7 @@ _WNID = re.compile(r"n\d{8}")
 
 def read_imagenet(
     path: Path, *, split: str | None = None, wnids: Path | None = None, reading: Reading
-) -> LabelledPictures:
+) -> LabelledImages:
     """ImageNet: the folder that holds train/ and val/, which needs `split`, or one of these.
 
     Raises ConfigError if a split is needed and not given or does not exist, and DataError as `read_wnid_folders`.
@@ -70,7 +70,7 @@ def read_imagenet(
 
 def read_imagenet_c(
     path: Path, *, corruption: str, severity: int, wnids: Path | None = None, reading: Reading
-) -> LabelledPictures:
+) -> LabelledImages:
     """ImageNet-C: one corruption at one severity; raises ConfigError if they do not exist."""
     for key, value in (("corruption", corruption), ("severity", str(severity))):
         refuse_absent(key, value, path, folders_in(path))
@@ -78,7 +78,7 @@ def read_imagenet_c(
     return read_wnid_folders(path, wnids=wnids, reading=reading)
 
 
-def read_imagenet_v2(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
+def read_imagenet_v2(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledImages:
     """ImageNetV2: folders named by class numbers; raises DataError if a folder has another name or is empty."""
     files, classes = list_class_folders(path), imagenet_classes(wnids)
     names = list(classes.values())
@@ -95,7 +95,7 @@ def read_imagenet_v2(path: Path, *, wnids: Path | None = None, reading: Reading)
 
 def read_wnid_folders(
     path: Path, *, wnids: Path | None = None, reading: Reading, only_these: bool = False
-) -> LabelledPictures:
+) -> LabelledImages:
     """Folders named by WordNet ids, in the order of the class numbers; for `wnids` see `imagenet_classes`.
 
     With `only_these`, evaluation chooses only among the classes that have a folder (ImageNet-R and -A).
@@ -114,7 +114,7 @@ def read_wnid_folders(
     return files_source(path.name, named, reading=reading, candidates=candidates, notes=notes)
 
 
-def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledPictures:
+def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -> LabelledImages:
     """ObjectNet's 113 classes shared with ImageNet, with ImageNet's names as alternatives; borders are cut off.
 
     Many of these classes mean several ImageNet classes. Each of these is a right answer, and evaluation takes the
@@ -136,7 +136,7 @@ def read_objectnet(path: Path, *, wnids: Path | None = None, reading: Reading) -
         reading=reading,
         candidates={str(of_folder[folder]): meant[of_folder[folder]] for folder in folders},
     )
-    return source._replace(pictures=ChangedPictures(source.pictures, _without_border))
+    return source._replace(images=ChangedImages(source.images, _without_border))
 
 
 def imagenet_classes(wnids: Path | None = None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from radapter.data.labelled.source import LabelledPictures
+from radapter.data.labelled.source import LabelledImages
 from radapter.data.wording import read_or_refuse, some
 from radapter.errors import ConfigError, DataError, did_you_mean
 from radapter.given_files import read_text
@@ -53,7 +53,7 @@ def read_classnames(names: Sequence[str] | str | os.PathLike[str]) -> tuple[str,
 
 
 def resolve(
-    source: LabelledPictures,
+    source: LabelledImages,
     *,
     classes: Sequence[str] | None = None,
     mapping: Mapping[str, str | None] | None = None,
@@ -182,11 +182,9 @@ def _columns(
     return torch.tensor(filled, dtype=torch.int64).reshape(len(rows), widest)
 
 
-def _named(
-    source: LabelledPictures, own: Sequence[str] | None, *, training: Sequence[str] | None
-) -> list[str]:
+def _named(source: LabelledImages, own: Sequence[str] | None, *, training: Sequence[str] | None) -> list[str]:
     """Labels as names; `training` is None if integers must not be indices into the training classes."""
-    absent = [source.pictures.where(row) for row, label in enumerate(source.labels) if label in (None, "")]
+    absent = [source.images.where(row) for row, label in enumerate(source.labels) if label in (None, "")]
     if absent:
         raise DataError(f"every row must have a label. In '{source.name}' {_some(absent)} lack one.")
     labels = [label for label in source.labels if label is not None]

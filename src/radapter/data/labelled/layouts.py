@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from radapter.data.images.image_files import places_inside
 from radapter.data.labelled.class_folders import files_source, folders_in, list_class_folders, refuse_absent
 from radapter.data.labelled.imagenet import (
     read_imagenet,
@@ -22,9 +23,8 @@ from radapter.data.labelled.imagenet import (
     read_objectnet,
     read_wnid_folders,
 )
-from radapter.data.labelled.source import LabelledPictures, LabelledSource
+from radapter.data.labelled.source import LabelledImages, LabelledSource
 from radapter.data.paths import PATH, place
-from radapter.data.pictures.image_files import places_inside
 from radapter.data.source import Reading, among
 from radapter.data.wording import read_or_refuse
 from radapter.errors import ConfigError, DataError
@@ -38,7 +38,7 @@ class Layout(NamedTuple):
     `shifted` marks a shifted test set of another data set, never for training.
     """
 
-    read: Callable[..., LabelledPictures]
+    read: Callable[..., LabelledImages]
     classes: int | None
     options: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ def read_domains(
     leave_out: str | Sequence[str] | None = None,
     split: str | None = None,
     reading: Reading,
-) -> LabelledPictures:
+) -> LabelledImages:
     """Reads the domain folders in `path`; the domains are the groups of the set.
 
     Reads one `domain`, all, or all but `leave_out` (leave-one-domain-out: train on the others, test on it). `split`
@@ -112,7 +112,7 @@ class LayoutSource(LabelledSource):
         default=None, description="domain folders: the domain, or list of domains, not to read"
     )
 
-    def read(self, reading: Reading) -> LabelledPictures:
+    def read(self, reading: Reading) -> LabelledImages:
         """Reads the data set; raises ConfigError and DataError as the layout's reader."""
         options = self._options()
         if self.wnids is not None:
@@ -153,7 +153,7 @@ def _chosen(path: Path, domain: str | None, leave_out: str | Sequence[str] | Non
 
 def _joined(
     path: Path, files: Mapping[str, Mapping[str, Sequence[str]]], *, reading: Reading
-) -> LabelledPictures:
+) -> LabelledImages:
     """The domains as groups, with the images sorted by class."""
     classes = sorted({name for of_domain in files.values() for name in of_domain})
     by_class: dict[str, list[str]] = {}

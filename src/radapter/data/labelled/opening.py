@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from radapter.data.images.corruptions import corrupted_images
 from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.labelled.kinds import labelled_source
 from radapter.data.labelled.labels import read_classnames, resolve
-from radapter.data.pictures.corruptions import corrupted_pictures
 from radapter.data.source import DEFAULT, Reading, Spec
 from radapter.data.splits import UNREADABLE, content_keys, in_part, refuse_unreadable
 from radapter.data.wording import some
@@ -55,8 +55,8 @@ def open_classification(
         half_order=source.half_order,
         shared=source.shared,
     )
-    keys = content_keys(found.pictures, resolved.rows, known=found.keys, progress=reading.progress)
-    refuse_unreadable(found.pictures, resolved.rows, keys, name=name, max_bad=reading.max_bad)
+    keys = content_keys(found.images, resolved.rows, known=found.keys, progress=reading.progress)
+    refuse_unreadable(found.images, resolved.rows, keys, name=name, max_bad=reading.max_bad)
     chosen = torch.ones(len(keys), dtype=torch.bool)
     if source.part is not None:
         chosen = in_part(keys, *source.part, split_seed=source.split_seed)
@@ -64,22 +64,22 @@ def open_classification(
         chosen = torch.isin(resolved.rows, torch.tensor(source.coop_rows()))
     if not chosen.any():
         raise DataError(
-            f"data set must hold an image. Of the {len(found.pictures)} in '{name}' none is left after the label "
+            f"data set must hold an image. Of the {len(found.images)} in '{name}' none is left after the label "
             "map, half and part."
         )
     rows = resolved.rows[chosen]
     of_rows = [] if found.groups is None else [found.groups[row] for row in rows.tolist()]
     number = {group: index for index, group in enumerate(sorted(set(of_rows)))}
     groups = torch.tensor([number[group] for group in of_rows], dtype=torch.int64) if of_rows else None
-    pictures = found.pictures
+    images = found.images
     if source.corrupt is not None:
-        pictures = corrupted_pictures(pictures, rows, keys[chosen], **source.corrupt)
+        images = corrupted_images(images, rows, keys[chosen], **source.corrupt)
     opened = ClassificationSet(
         name,
         resolved.classnames,
         resolved.labels[chosen],
         keys[chosen],
-        pictures,
+        images,
         rows,
         resolved.candidates,
         groups,

@@ -5,12 +5,12 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from radapter.data.labelled.source import LabelledPictures, LabelledSource
+from radapter.data.labelled.source import LabelledImages, LabelledSource
 from radapter.data.paths import PATH, place
 from radapter.data.shards.parts import IMAGES, content_key
 from radapter.data.shards.sizes import read_shards, refuse_count
 from radapter.data.source import Reading
-from radapter.data.tars import TarPictures, image_in, list_tar, samples, text_of
+from radapter.data.tars import TarImages, image_in, list_tar, samples, text_of
 from radapter.errors import DataError
 from radapter.given_files import parse_json
 
@@ -20,7 +20,7 @@ class ShardsSource(LabelledSource):
 
     shards: Annotated[str, PATH] = Field(description="the folder, with its sizes.json")
 
-    def read(self, reading: Reading) -> LabelledPictures:
+    def read(self, reading: Reading) -> LabelledImages:
         """Lists the images; raises DataError if shards are missing, damaged, not as in sizes.json, or hold pairs."""
         folder = place(self.shards)
         found = read_shards(folder)
@@ -46,9 +46,9 @@ class ShardsSource(LabelledSource):
                     ) from error
                 images.append(image)
                 keys.append(content)
-        return LabelledPictures(
+        return LabelledImages(
             folder.name,
-            TarPictures(images, max_pixels=reading.max_pixels),
+            TarImages(images, max_pixels=reading.max_pixels),
             labels,
             tuple(found.about["classnames"]),
             keys=torch.tensor(keys, dtype=torch.int64),

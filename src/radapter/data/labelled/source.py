@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from radapter.data.images.sequences import Images
 from radapter.data.paths import PATH_OR_NAME
-from radapter.data.pictures.pictures import Pictures
 from radapter.data.source import CORRUPTED, IN_PART, OTHER_PART, Corruption, Part, Reading, Source
 from radapter.data.wording import Accepts
 from radapter.errors import ConfigError
@@ -18,7 +18,7 @@ _Map = Annotated[
 ]
 
 
-class LabelledPictures(NamedTuple):
+class LabelledImages(NamedTuple):
     """N labelled images, as a source gives them.
 
     Attributes:
@@ -31,7 +31,7 @@ class LabelledPictures(NamedTuple):
     """
 
     name: str
-    pictures: Pictures
+    images: Images
     labels: Sequence[str | int | None]
     classnames: tuple[str, ...] | None
     keys: Tensor | None = None
@@ -83,7 +83,7 @@ class LabelledSource(Source):
     corrupt: Corruption | None = Field(default=None, description=CORRUPTED)
 
     @abstractmethod
-    def read(self, reading: Reading) -> LabelledPictures:
+    def read(self, reading: Reading) -> LabelledImages:
         """Lists the images and their labels without decoding any; raises ConfigError and DataError."""
 
     def coop_rows(self) -> list[int]:

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from radapter.data.columns import ColumnKeys, HubKeys, ParquetKeys
-from radapter.data.labelled.source import LabelledPictures, LabelledSource
+from radapter.data.images.image_files import files_of_table
+from radapter.data.images.sequences import FileImages
+from radapter.data.labelled.source import LabelledImages, LabelledSource
 from radapter.data.paths import PATH
-from radapter.data.pictures.image_files import files_of_table
-from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
 from radapter.data.text_tables import SUFFIXES, ListedImages, read_table, refuse_blank
 from radapter.data.wording import Accepts
@@ -36,7 +36,7 @@ class CsvSource(ListedImages, LabelledSource):
         default=None, description="columns and the value, or list of values, of the rows to read"
     )
 
-    def read(self, reading: Reading) -> LabelledPictures:
+    def read(self, reading: Reading) -> LabelledImages:
         """The rows of the table; raises ConfigError for a wrong column or value, DataError for a wrong row."""
         folder, path = self.listing()
         group_columns = [self.group] if isinstance(self.group, str) else self.group or []
@@ -52,9 +52,9 @@ class CsvSource(ListedImages, LabelledSource):
         groups = [", ".join(f"{column}={table[column][row]}" for column in group_columns) for row in rows]
         # "007" is a name: as a number it would lose its zeros.
         are_integers = all(cell.isdecimal() and cell == str(int(cell)) for cell in labels)
-        return LabelledPictures(
+        return LabelledImages(
             path.stem,
-            FilePictures(files_of_table(paths, folder, origin=path), max_pixels=reading.max_pixels),
+            FileImages(files_of_table(paths, folder, origin=path), max_pixels=reading.max_pixels),
             [int(cell) for cell in labels] if are_integers else labels,
             None,
             groups=groups if group_columns else None,
@@ -64,20 +64,20 @@ class CsvSource(ListedImages, LabelledSource):
 class _LabelColumns(ColumnKeys, LabelledSource):
     label: str = Field(default="label", description="column of class names or integers")
 
-    def read(self, reading: Reading) -> LabelledPictures:
+    def read(self, reading: Reading) -> LabelledImages:
         """The rows of the table; class names come from the label column if it has them (`ClassLabel`)."""
         import datasets
 
         table = self.table(reading)
         table.require(self.image, self.label)
-        pictures = table.pictures(self.image, max_pixels=reading.max_pixels)
+        images = table.images(self.image, max_pixels=reading.max_pixels)
         kind = table.table.features[self.label]
         if not str(getattr(kind, "dtype", "")).startswith(("int", "uint", "string", "large_string")):
             raise DataError(
                 f"label column must hold class names or integers. '{self.label}' of '{table.name}' holds {kind}."
             )
         classnames = tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
-        return LabelledPictures(table.name, pictures, table.values(self.label), classnames)
+        return LabelledImages(table.name, images, table.values(self.label), classnames)
 
 
 class ParquetSource(ParquetKeys, _LabelColumns):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from radapter.data.labelled.source import LabelledPictures, LabelledSource
+from radapter.data.labelled.source import LabelledImages, LabelledSource
 from radapter.data.source import Reading
 from radapter.data.world_scenes import Correlation, Difficulty, Seed, Size, drawn_scenes
 
@@ -18,13 +18,13 @@ class WorldSource(LabelledSource):
     correlation: Correlation = None
     difficulty: Difficulty = None
 
-    def read(self, reading: Reading) -> LabelledPictures:
+    def read(self, reading: Reading) -> LabelledImages:
         """Draws the scenes; `reading` is ignored. Raises ConfigError and DataError as `drawn_scenes`."""
-        drawn, name, pictures = drawn_scenes(
+        drawn, name, images = drawn_scenes(
             self.world,
             seed=self.seed,
             size=self.size,
             correlation=self.correlation,
             difficulty=self.difficulty,
         )
-        return LabelledPictures(name, pictures, drawn.labels.tolist(), tuple(drawn.classnames), drawn.keys)
+        return LabelledImages(name, images, drawn.labels.tolist(), tuple(drawn.classnames), drawn.keys)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from radapter.data.pictures.bad_images import BadImages
+from radapter.data.images.bad_images import BadImages
 from radapter.errors import ConfigError, ImageError
 from radapter.processes import Processes
 

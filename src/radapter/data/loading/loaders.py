@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.data.images.augment import Augmentation, draws
+from radapter.data.images.bad_images import MAX_BAD, BadImages
 from radapter.data.in_threads import attempt, in_threads
 from radapter.data.loading import (
     Batch,
@@ -24,8 +26,6 @@ from radapter.data.loading import (
     meet,
 )
 from radapter.data.memory import Lease, Memory
-from radapter.data.pictures.augment import Augmentation, draws
-from radapter.data.pictures.bad_images import MAX_BAD, BadImages
 from radapter.data.splits import Progress
 from radapter.errors import ConfigError, DataError, ImageError
 from radapter.hashing import keys as hashed

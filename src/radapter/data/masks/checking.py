@@ -10,9 +10,9 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
+from radapter.data.images.sampling import looked_at, spread
 from radapter.data.masks.label_maps import IGNORE
 from radapter.data.masks.paired import PairedMaskDataset
-from radapter.data.pictures.sampling import looked_at, spread
 from radapter.data.splits import UNREADABLE, Progress
 from radapter.errors import DataError, ImageError
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
-from radapter.data.pictures.decoding import MAX_PIXELS, loaded, orientation, readable
-from radapter.data.pictures.pictures import StoredPictures
+from radapter.data.images.decoding import MAX_PIXELS, loaded, orientation, readable
+from radapter.data.images.sequences import StoredImages
 from radapter.errors import ConfigError, ImageError
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
@@ -66,7 +66,7 @@ def decode_label_map(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS
 class EncodedMaps:
     """Label maps in files, or in the column of a table."""
 
-    def __init__(self, files: StoredPictures) -> None:
+    def __init__(self, files: StoredImages) -> None:
         self._files = files
 
     def __len__(self) -> int:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from radapter.data.images.corruptions import corrupted_images, greyed
 from radapter.data.masks.kinds import mask_source
 from radapter.data.masks.label_maps import IGNORE
 from radapter.data.masks.paired import PairedMaskDataset
-from radapter.data.pictures.corruptions import corrupted_pictures, greyed
 from radapter.data.source import DEFAULT, Reading, Spec
 from radapter.data.splits import in_part, refuse_unreadable
 from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
@@ -31,16 +31,16 @@ def open_masks(spec: Spec, *, name: str | None = None, reading: Reading = DEFAUL
     dataset = source.read(reading)
     dataset.name = dataset.name if name is None else name
     keys = dataset.hashed(reading.progress)
-    refuse_unreadable(dataset.pictures, dataset.rows, keys, name=dataset.name, max_bad=reading.max_bad)
+    refuse_unreadable(dataset.images, dataset.rows, keys, name=dataset.name, max_bad=reading.max_bad)
     if source.part is not None:
         dataset = _kept(dataset, in_part(keys, *source.part, split_seed=source.split_seed), "part")
     if source.only is not None or source.without is not None:
         dataset = _kept(dataset, _showing(dataset, source.only, source.without or ()), "only and without")
     if source.grayscale:
-        dataset = dataset.with_pictures(greyed(dataset.pictures))
+        dataset = dataset.with_images(greyed(dataset.images))
     if source.corrupt is not None:
-        pictures = corrupted_pictures(dataset.pictures, dataset.rows, dataset.keys, **source.corrupt)
-        dataset = dataset.with_pictures(pictures)
+        images = corrupted_images(dataset.images, dataset.rows, dataset.keys, **source.corrupt)
+        dataset = dataset.with_images(images)
     return dataset
 
 

@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.data.images.decoding import MAX_PIXELS, check_max_pixels, orientation
+from radapter.data.images.sequences import Images
 from radapter.data.labelled.labels import read_classnames
 from radapter.data.masks.label_maps import IGNORE, UNKNOWN, VOID, LabelMaps, listed, value_table
 from radapter.data.masks.pairing import paired_files
-from radapter.data.pictures.decoding import MAX_PIXELS, check_max_pixels, orientation
-from radapter.data.pictures.pictures import Pictures
 from radapter.data.splits import Progress, content_keys, fingerprint
 from radapter.errors import ConfigError, DataError, ImageError, did_you_mean
 from radapter.zeroshot import spoken
@@ -67,7 +67,7 @@ class PairedMaskDataset:
 
     def __init__(
         self,
-        images: str | os.PathLike[str] | Pictures,
+        images: str | os.PathLike[str] | Images,
         masks: str | os.PathLike[str] | LabelMaps,
         classes: Sequence[str] | str | os.PathLike[str],
         ignore: int | Sequence[int] | None = VOID,
@@ -96,7 +96,7 @@ class PairedMaskDataset:
         if isinstance(images, (str, os.PathLike)) or isinstance(masks, (str, os.PathLike)):
             raise ConfigError("images and masks must both be folders, or both sequences. Got one of each.")
         self.name = "masks" if name is None else name
-        self.pictures, self.maps = images, masks
+        self.images, self.maps = images, masks
         self.rows = torch.arange(len(images))  # the items of a subset, among all
         self.captions = None if captions is None else tuple(captions)
         self.ids = tuple(map(str, range(len(images))) if ids is None else ids)
@@ -105,9 +105,9 @@ class PairedMaskDataset:
 
     def _check(self) -> None:
         total, captions = len(self.rows), self.captions
-        if len(self.pictures) != len(self.maps) or total != len(self.ids):
+        if len(self.images) != len(self.maps) or total != len(self.ids):
             raise DataError(
-                f"every image must have a mask and an id. '{self.name}' has {len(self.pictures)} images, "
+                f"every image must have a mask and an id. '{self.name}' has {len(self.images)} images, "
                 f"{len(self.maps)} masks and {len(self.ids)} ids."
             )
         if captions is not None and len(captions) != total:
@@ -147,7 +147,7 @@ class PairedMaskDataset:
     def hashed(self, progress: Progress | None = None) -> Tensor:
         """`keys`; the first call computes them and calls `progress` with (done, all)."""
         if self._keys is None:
-            self._keys = content_keys(self.pictures, self.rows, progress=progress)
+            self._keys = content_keys(self.images, self.rows, progress=progress)
         return self._keys
 
     @property
@@ -157,11 +157,11 @@ class PairedMaskDataset:
 
     def image(self, index: int) -> Image.Image:
         """Decodes the image at `index` to upright RGB; raises ImageError."""
-        return self.pictures.image(int(self.rows[index]))
+        return self.images.image(int(self.rows[index]))
 
     def where(self, index: int) -> str:
         """The name of the image at `index` in messages."""
-        return self.pictures.where(int(self.rows[index]))
+        return self.images.where(int(self.rows[index]))
 
     def subset(self, indices: Sequence[int] | Tensor, *, name: str | None = None) -> "PairedMaskDataset":
         """The items at `indices`, (M,) int in [0, N) or (N,) bool, in that order.
@@ -179,9 +179,9 @@ class PairedMaskDataset:
             _keys=None if self._keys is None else self._keys[rows],
         )
 
-    def with_pictures(self, pictures: Pictures) -> "PairedMaskDataset":
+    def with_images(self, images: Images) -> "PairedMaskDataset":
         """The same set with other images of the same sizes, such as corrupted ones; its keys stay."""
-        return self._changed(pictures=pictures, _keys=self.keys)
+        return self._changed(images=images, _keys=self.keys)
 
     def _changed(self, **attributes: Any) -> "PairedMaskDataset":
         other = copy.copy(self)
@@ -193,7 +193,7 @@ class PairedMaskDataset:
         row = int(self.rows[index])
         values, turn = self.maps.stored(row)
         if self._exif == "stored":
-            turn = orientation(self.pictures.content(row))
+            turn = orientation(self.images.content(row))
         values = _upright(values, turn)
         if values.shape != size[::-1]:
             raise ImageError(self._misfit(row, size, values))
@@ -205,13 +205,13 @@ class PairedMaskDataset:
 
     def _misfit(self, row: int, size: tuple[int, int], values: npt.NDArray[np.int32]) -> str:
         turned = self._exif == "upright" and values.shape == size
-        if turned and orientation(self.pictures.content(row)) > 4:
+        if turned and orientation(self.images.content(row)) > 4:
             remedy = "It has the size of the image as the camera stored it, on its side: give exif='stored'."
         else:
             remedy = "Replace one of the two; a mask is never resized, which would move its edges."
         return (
             f"mask must have the size of its image. The mask '{self.maps.where(row)}' has {values.shape[1]} x "
-            f"{values.shape[0]} pixels, the image '{self.pictures.where(row)}' {size[0]} x {size[1]}. {remedy}"
+            f"{values.shape[0]} pixels, the image '{self.images.where(row)}' {size[0]} x {size[1]}. {remedy}"
         )
 
     def _strangers(self, row: int, values: npt.NDArray[np.int32]) -> str:

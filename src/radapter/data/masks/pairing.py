@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from radapter.data.images.decoding import MAX_PIXELS
+from radapter.data.images.sequences import FileImages
 from radapter.data.labelled.class_folders import first_few, images_in
 from radapter.data.masks.label_maps import EncodedMaps
-from radapter.data.pictures.decoding import MAX_PIXELS
-from radapter.data.pictures.pictures import FilePictures
 from radapter.errors import DataError
 
 
 class PairedFiles(NamedTuple):
     """N images, their masks and their ids: the paths below their folder, without suffix and ending."""
 
-    images: FilePictures
+    images: FileImages
     masks: EncodedMaps
     ids: list[str]
 
@@ -62,8 +62,8 @@ def paired_files(
             f"{len(without_image)} have none in '{images}': {first_few(without_image)}. Add the images, or take "
             "these masks out."
         )
-    image_files = FilePictures([found_images[name] for name in wanted], max_pixels=max_pixels)
-    mask_files = FilePictures([found_masks[name] for name in wanted], max_pixels=max_pixels)
+    image_files = FileImages([found_images[name] for name in wanted], max_pixels=max_pixels)
+    mask_files = FileImages([found_masks[name] for name in wanted], max_pixels=max_pixels)
     return PairedFiles(image_files, EncodedMaps(mask_files), wanted)
 
 

@@ -118,7 +118,7 @@ def parquet_masks(
     """
     table = parquet_table([str(path)])
     table.require(image, mask)
-    images, masks = (table.pictures(column, max_pixels=reading.max_pixels) for column in (image, mask))
+    images, masks = (table.images(column, max_pixels=reading.max_pixels) for column in (image, mask))
     stems = [PurePosixPath(path).stem for path in table.paths(image) if path]
     return PairedMaskDataset(
         images,

@@ -27,7 +27,7 @@ class MaskWorldSource(MaskSource):
 
     def read(self, reading: Reading) -> PairedMaskDataset:
         """Draws the scenes with the world's own captions; `reading` has no effect."""
-        drawn, name, pictures = drawn_scenes(
+        drawn, name, images = drawn_scenes(
             self.world,
             seed=self.seed,
             size=self.size,
@@ -36,7 +36,7 @@ class MaskWorldSource(MaskSource):
             styles=self.styles,
         )
         return PairedMaskDataset(
-            pictures,
+            images,
             ArrayMaps(drawn.class_masks, name=f"mask of world {self.world} {self.seed}:"),
             (BACKGROUND, *CLASSES) if self.background else CLASSES,
             ignore=None,

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
+from radapter.data.images.sequences import ChosenImages
 from radapter.data.labelled.kinds import DataSource
 from radapter.data.labelled.opening import open_classification
-from radapter.data.pairs.source import CaptionedPictures, PairSource
-from radapter.data.pictures.pictures import ChosenPictures
+from radapter.data.pairs.source import CaptionedImages, PairSource
 from radapter.data.source import Reading
 from radapter.zeroshot import prompts
 from radapter.zeroshot import templates as templates_of
@@ -19,15 +19,15 @@ class ClassNameSource(PairSource):
         default="a photo of a {}.", description="one template, a list, or a value of data.templates"
     )
 
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """All images with their class name in every template; raises InputError as `open_classification`."""
         dataset = open_classification(self.classification, reading=reading)
         templates = templates_of(self.templates)
         texts = [tuple(prompts(name, templates)) for name in dataset.classnames]
         labels = dataset.labels.tolist()
-        return CaptionedPictures(
+        return CaptionedImages(
             dataset.name,
-            ChosenPictures(dataset.pictures, dataset.rows),
+            ChosenImages(dataset.images, dataset.rows),
             [texts[label] for label in labels],
             labels,
             dataset.keys,

@@ -6,12 +6,12 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
+from radapter.data.images.corruptions import corrupted_images, greyed
 from radapter.data.pairs.equivalence import LARGEST, target_classes, warn_if_large
 from radapter.data.pairs.kinds import pair_source
 from radapter.data.pairs.pair_set import PairSet
 from radapter.data.pairs.paraphrase import paraphrase
-from radapter.data.pairs.source import CaptionedPictures, PairSource
-from radapter.data.pictures.corruptions import corrupted_pictures, greyed
+from radapter.data.pairs.source import CaptionedImages, PairSource
 from radapter.data.source import DEFAULT, Reading, Spec
 from radapter.data.splits import content_keys, in_part, refuse_unreadable
 from radapter.data.wording import some
@@ -46,8 +46,8 @@ def open_pairs(
     found = source.read(reading)
     name = found.name if name is None else name
     rows = _rows_with_captions(found, max_bad=reading.max_bad)
-    keys = content_keys(found.pictures, rows, known=found.keys, progress=reading.progress)
-    refuse_unreadable(found.pictures, rows, keys, name=name, max_bad=reading.max_bad)
+    keys = content_keys(found.images, rows, known=found.keys, progress=reading.progress)
+    refuse_unreadable(found.images, rows, keys, name=name, max_bad=reading.max_bad)
     if source.part is not None:
         chosen = in_part(keys, *source.part, split_seed=source.split_seed)
         if not chosen.any():
@@ -55,13 +55,13 @@ def open_pairs(
                 f"data set must hold an image. Of the {len(rows)} in '{name}' none is left after part."
             )
         rows, keys = rows[chosen], keys[chosen]
-    pictures = greyed(found.pictures) if source.grayscale else found.pictures
+    images = greyed(found.images) if source.grayscale else found.images
     if source.corrupt is not None:
-        pictures = corrupted_pictures(pictures, rows, keys, **source.corrupt)
+        images = corrupted_images(images, rows, keys, **source.corrupt)
     captions, image_of_caption = _captions(found, rows, source)
     groups = _numbers(found.groups, rows)
     targets = target_classes(captions, image_of_caption, groups, join=join)
-    opened = PairSet(name, pictures, rows, keys, captions, image_of_caption, groups, targets)
+    opened = PairSet(name, images, rows, keys, captions, image_of_caption, groups, targets)
     figures = opened.figures
     _log.info(
         "%s: %d images, %d captions, %d shared by several groups, %d target classes, the largest of %d images",
@@ -73,7 +73,7 @@ def open_pairs(
     return opened
 
 
-def _captions(found: CaptionedPictures, rows: Tensor, source: PairSource) -> tuple[tuple[str, ...], Tensor]:
+def _captions(found: CaptionedImages, rows: Tensor, source: PairSource) -> tuple[tuple[str, ...], Tensor]:
     """The captions of the chosen images, and the image of each."""
     worded = paraphrase if source.paraphrase else str.strip
     kept = [
@@ -93,11 +93,11 @@ def _numbers(groups: Sequence[Hashable] | None, rows: Tensor) -> Tensor:
     return torch.tensor(numbers, dtype=torch.int64)
 
 
-def _rows_with_captions(source: CaptionedPictures, *, max_bad: float) -> Tensor:
+def _rows_with_captions(source: CaptionedImages, *, max_bad: float) -> Tensor:
     """The rows of the images with a caption, (N,), int64; logs those without, or raises DataError for too many."""
     filled = [[bool(text.strip()) for text in texts] for texts in source.captions]
     faulty = [row for row, each in enumerate(filled) if not (each and all(each))]
-    shown = some([source.pictures.where(row) for row in faulty])
+    shown = some([source.images.where(row) for row in faulty])
     if len(faulty) > max_bad * len(filled):
         raise DataError(
             f"at most {max_bad:.2%} of the images may lack a caption or have a blank one (data.max_bad). In "

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from radapter.data.images.sequences import Images, JoinedImages
 from radapter.data.pairs.equivalence import ClassFigures, class_figures, target_classes
-from radapter.data.pictures.pictures import JoinedPictures, Pictures
 from radapter.data.splits import fingerprint
 from radapter.errors import DataError
 
@@ -24,7 +24,7 @@ class PairSet:
     """N images, decoded on access, and their captions.
 
     Attributes:
-        rows: (N,), int64, into `pictures`.
+        rows: (N,), int64, into `images`.
         keys: (N,), int64, from `content_keys`.
         captions: M texts; every image has at least one.
         image_of_caption: (M,), int64, into the N images.
@@ -33,7 +33,7 @@ class PairSet:
     """
 
     name: str
-    pictures: Pictures
+    images: Images
     rows: Tensor
     keys: Tensor
     captions: tuple[str, ...]
@@ -79,15 +79,15 @@ class PairSet:
 
     def image(self, index: int) -> Image.Image:
         """Decodes the image at `index` to RGB; raises ImageError."""
-        return self.pictures.image(int(self.rows[index]))
+        return self.images.image(int(self.rows[index]))
 
     def encoded(self, index: int) -> bytes:
         """An image file of the image at `index`; raises ImageError."""
-        return self.pictures.encoded(int(self.rows[index]))
+        return self.images.encoded(int(self.rows[index]))
 
     def where(self, index: int) -> str:
         """The name in messages of the image at `index`: its path, or its file and row."""
-        return self.pictures.where(int(self.rows[index]))
+        return self.images.where(int(self.rows[index]))
 
     def subset(self, indices: Sequence[int] | Tensor, *, name: str | None = None) -> "PairSet":
         """The images at `indices`, (K,) int or bool, in that order; raises DataError if `indices` is empty."""
@@ -160,7 +160,7 @@ def joined(sets: Sequence[PairSet], *, name: str | None = None, join: bool = Tru
     if not sets:
         raise DataError("a list of data sets must hold one. Got none. Give a source.")
     images = torch.tensor([0, *(len(each) for each in sets)]).cumsum(0).tolist()
-    pictures = torch.tensor([0, *(len(each.pictures) for each in sets)]).cumsum(0).tolist()
+    image_starts = torch.tensor([0, *(len(each.images) for each in sets)]).cumsum(0).tolist()
     captions = tuple(caption for each in sets for caption in each.captions)
     image_of_caption = torch.cat(
         [each.image_of_caption + start for each, start in zip(sets, images, strict=False)]
@@ -168,8 +168,8 @@ def joined(sets: Sequence[PairSet], *, name: str | None = None, join: bool = Tru
     targets = _apart([each.targets for each in sets])
     return PairSet(
         name="+".join(each.name for each in sets) if name is None else name,
-        pictures=JoinedPictures([each.pictures for each in sets]),
-        rows=torch.cat([each.rows + start for each, start in zip(sets, pictures, strict=False)]),
+        images=JoinedImages([each.images for each in sets]),
+        rows=torch.cat([each.rows + start for each, start in zip(sets, image_starts, strict=False)]),
         keys=torch.cat([each.keys for each in sets]),
         captions=captions,
         image_of_caption=image_of_caption,

@@ -7,12 +7,12 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field
 from torch import Tensor
 
-from radapter.data.pictures.pictures import Pictures
+from radapter.data.images.sequences import Images
 from radapter.data.source import CORRUPTED, IN_PART, OTHER_PART, Corruption, Part, Reading, Source
 from radapter.errors import DataError
 
 
-class CaptionedPictures(NamedTuple):
+class CaptionedImages(NamedTuple):
     """N captioned images, as a source gives them.
 
     Attributes:
@@ -21,7 +21,7 @@ class CaptionedPictures(NamedTuple):
     """
 
     name: str
-    pictures: Pictures
+    images: Images
     captions: Sequence[Sequence[str]]
     groups: Sequence[Hashable] | None = None
     keys: Tensor | None = None
@@ -40,7 +40,7 @@ class PairSource(Source):
     corrupt: Corruption | None = Field(default=None, description=CORRUPTED)
 
     @abstractmethod
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """Lists the images and their captions without decoding any; raises ConfigError and DataError."""
 
 

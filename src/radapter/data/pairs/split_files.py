@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from radapter.data.pairs.source import CaptionedPictures, PairSource
+from radapter.data.images.image_files import files_inside
+from radapter.data.images.sequences import FileImages
+from radapter.data.pairs.source import CaptionedImages, PairSource
 from radapter.data.paths import PATH, place
-from radapter.data.pictures.image_files import files_inside
-from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
 from radapter.data.wording import read_or_refuse, refuse_unknown, some
 from radapter.errors import DataError
@@ -43,16 +43,16 @@ class KarpathySource(PairSource):
         default="train", description="which of its splits; restval joins train"
     )
 
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """The images of the split; raises ConfigError without it, DataError if the file or an image is wrong."""
         path = place(self.karpathy)
         entries = _entries(path)
         refuse_unknown("split", self.split, list(dict.fromkeys(kind for _, kind, _ in entries)), f"'{path}'")
         chosen = [(file, texts) for file, kind, texts in entries if kind == self.split]
         files = files_inside([file for file, _ in chosen], place(self.images), origin=path)
-        return CaptionedPictures(
+        return CaptionedImages(
             f"{path.stem} {self.split}",
-            FilePictures(files, max_pixels=reading.max_pixels),
+            FileImages(files, max_pixels=reading.max_pixels),
             [texts for _, texts in chosen],
         )
 
@@ -67,7 +67,7 @@ class Flickr8kSource(PairSource):
         description="a file with an image name per line, such as Flickr_8k.testImages.txt; null is all",
     )
 
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """The images of the token file, or those in the list; skips the one name of Flickr8k without an image."""
         path = source = place(self.flickr8k)
         captions = _captions(path)
@@ -84,8 +84,8 @@ class Flickr8kSource(PairSource):
                     f"{len(names)} in '{source}': {some(unknown)}. Give the list and the token file of one data set."
                 )
         files = files_inside(names, place(self.images), origin=source)
-        pictures = FilePictures(files, max_pixels=reading.max_pixels)
-        return CaptionedPictures(source.stem, pictures, [captions[name] for name in names])
+        images = FileImages(files, max_pixels=reading.max_pixels)
+        return CaptionedImages(source.stem, images, [captions[name] for name in names])
 
 
 def _entries(path: Path) -> list[tuple[str, str, tuple[str, ...]]]:

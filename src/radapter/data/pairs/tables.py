@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from radapter.data.columns import ColumnKeys, HubKeys, ParquetKeys
-from radapter.data.pairs.source import CaptionedPictures, PairSource, group_id, texts_of
+from radapter.data.images.image_files import files_of_table, refuse_missing
+from radapter.data.images.sequences import FileImages
+from radapter.data.pairs.source import CaptionedImages, PairSource, group_id, texts_of
 from radapter.data.paths import PATH
-from radapter.data.pictures.image_files import files_of_table, refuse_missing
-from radapter.data.pictures.pictures import FilePictures
 from radapter.data.source import Reading
 from radapter.data.text_tables import SUFFIXES, ListedImages, read_table, refuse_blank
 from radapter.data.wording import read_or_refuse, refuse_unknown
@@ -25,7 +25,7 @@ class _CaptionTable(ListedImages, PairSource):
         captions: Sequence[Sequence[str]],
         groups: Sequence[Hashable] | None,
         reading: Reading,
-    ) -> CaptionedPictures:
+    ) -> CaptionedImages:
         """Merges the rows of each image; raises DataError if it has two groups or does not exist."""
         folder, path = self.listing()
         found: dict[str, list[str]] = {}
@@ -41,9 +41,9 @@ class _CaptionTable(ListedImages, PairSource):
                 )
         files = files_of_table(list(found), folder, origin=path)
         refuse_missing(files, names=list(found), origin=path, folder=folder)
-        pictures = FilePictures(files, max_pixels=reading.max_pixels)
+        sample_images = FileImages(files, max_pixels=reading.max_pixels)
         ids = None if groups is None else list(group_of.values())
-        return CaptionedPictures(path.stem, pictures, list(found.values()), ids)
+        return CaptionedImages(path.stem, sample_images, list(found.values()), ids)
 
 
 class PairCsvSource(_CaptionTable):
@@ -59,7 +59,7 @@ class PairCsvSource(_CaptionTable):
     caption: str = Field(default="caption", description="column of captions")
     group: str | None = Field(default=None, description="column of group ids; null makes the image the group")
 
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """The rows of the table; raises ConfigError for a wrong column, DataError for a wrong row."""
         _, path = self.listing()
         columns = [self.image, self.caption, *([] if self.group is None else [self.group])]
@@ -84,7 +84,7 @@ class PairJsonlSource(_CaptionTable):
     captions: str = Field(default="captions", description="key of the caption or list of captions")
     group: str | None = Field(default=None, description="key of the group id; null makes the image the group")
 
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """The lines that are not blank; raises ConfigError for a missing key, DataError for a wrong line."""
         _, path = self.listing()
         entries = read_or_refuse(_entries, path, "pairs must be a UTF-8 JSON Lines file")
@@ -105,20 +105,18 @@ class _CaptionColumns(ColumnKeys, PairSource):
     captions: str = Field(default="captions", description="column of captions or lists of captions")
     group: str | None = Field(default=None, description="column of group ids; null makes each row a group")
 
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """The rows of the table; raises ConfigError for a wrong column, DataError if it holds something else."""
         table = self.table(reading)
         table.require(self.image, self.captions, *([] if self.group is None else [self.group]))
-        pictures = table.pictures(self.image, max_pixels=reading.max_pixels)
-        texts = [
-            texts_of(value, pictures.where(row)) for row, value in enumerate(table.values(self.captions))
-        ]
+        images = table.images(self.image, max_pixels=reading.max_pixels)
+        texts = [texts_of(value, images.where(row)) for row, value in enumerate(table.values(self.captions))]
         groups = None
         if self.group is not None:
             groups = [
-                group_id(value, pictures.where(row)) for row, value in enumerate(table.values(self.group))
+                group_id(value, images.where(row)) for row, value in enumerate(table.values(self.group))
             ]
-        return CaptionedPictures(table.name, pictures, texts, groups)
+        return CaptionedImages(table.name, images, texts, groups)
 
 
 class PairParquetSource(ParquetKeys, _CaptionColumns):

@@ -13,12 +13,12 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from radapter.data.pairs.source import CaptionedPictures, PairSource, group_id, texts_of
+from radapter.data.images.decoding import SUFFIXES
+from radapter.data.pairs.source import CaptionedImages, PairSource, group_id, texts_of
 from radapter.data.paths import PATH, Files, expanded_files, matching, place
-from radapter.data.pictures.decoding import SUFFIXES
 from radapter.data.shards.parts import content_key
 from radapter.data.source import Reading
-from radapter.data.tars import Member, TarPictures, image_in, list_tar, samples, text_of
+from radapter.data.tars import Member, TarImages, image_in, list_tar, samples, text_of
 from radapter.data.wording import read_or_refuse, refuse_unknown, some
 from radapter.errors import ConfigError, DataError
 from radapter.given_files import parse_json, read_text
@@ -39,7 +39,7 @@ class ClipBenchmarkSource(PairSource):
         """Whether a subfolder has a count of shards."""
         return next(path.glob("*/nshards.txt"), None) is not None
 
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """The samples of the split; raises ConfigError without it, DataError if shards are missing or damaged."""
         folder = place(self.clip_benchmark)
         splits = sorted(found.parent.name for found in folder.glob("*/nshards.txt"))
@@ -77,7 +77,7 @@ class WebdatasetSource(PairSource):
         default=None, description="key of the group id in key.json; null is group if it exists"
     )
 
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """The samples of the tars; raises ConfigError if key.json lacks a key, and DataError if tars are damaged."""
         shards = [Path(file) for file in matching(expanded_files(self.webdataset), "tar")]
         return _source(shards[0].stem, shards, self._texts, reading=reading)
@@ -96,7 +96,7 @@ def _source(
     texts: Callable[[Mapping[str, Member], str], Texts],
     *,
     reading: Reading,
-) -> CaptionedPictures:
+) -> CaptionedImages:
     images, captions, groups, keys = [], [], [], []
     for shard in shards:
         for key, parts in samples(list_tar(shard)).items():
@@ -114,9 +114,9 @@ def _source(
             f"either every sample has a group or none has. {len(unnamed)} of {len(images)} in '{name}' have none: "
             f"{some(unnamed)}. Give them one."
         )
-    return CaptionedPictures(
+    return CaptionedImages(
         name,
-        TarPictures(images, max_pixels=reading.max_pixels),
+        TarImages(images, max_pixels=reading.max_pixels),
         captions,
         None if unnamed else groups,
         None if None in keys else torch.tensor(keys, dtype=torch.int64),

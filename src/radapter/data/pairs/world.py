@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from radapter import world
-from radapter.data.pairs.source import CaptionedPictures, PairSource
+from radapter.data.pairs.source import CaptionedImages, PairSource
 from radapter.data.source import Reading
 from radapter.data.world_scenes import Seed, Size, Styles, drawn_scenes
 
@@ -29,13 +29,13 @@ class PairWorldSource(PairSource):
         description="clean names random parts of a scene, full everything visible, web has errors like web captions",
     )
 
-    def read(self, reading: Reading) -> CaptionedPictures:
+    def read(self, reading: Reading) -> CaptionedImages:
         """Draws the scenes; `reading` is ignored. Raises DataError as `drawn_scenes`."""
-        drawn, name, pictures = drawn_scenes(self.world, seed=self.seed, size=self.size, styles=self.styles)
+        drawn, name, images = drawn_scenes(self.world, seed=self.seed, size=self.size, styles=self.styles)
         rates = _RATES[self.wording]
         worded = [
             world.captions(drawn.scenes, rates, stream=f"caption {number}" if number else "caption")
             for number in range(WORDINGS)
         ]
         captions = [tuple(dict.fromkeys(of)) for of in zip(*worded, strict=True)]
-        return CaptionedPictures(name, pictures, captions, None, drawn.keys)
+        return CaptionedImages(name, images, captions, None, drawn.keys)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from radapter.data.images.bad_images import MAX_BAD, BadImages
+from radapter.data.images.decoding import file_format
 from radapter.data.labelled.classification import ClassificationSet
 from radapter.data.pairs.pair_set import PairSet
-from radapter.data.pictures.bad_images import MAX_BAD, BadImages
-from radapter.data.pictures.decoding import file_format
 from radapter.data.shards.parts import IMAGES, sample_json
 from radapter.data.shards.sizes import CONTENTS, SIZES, Shards, write_contents
 from radapter.data.shards.writing import GIGABYTE, Sample, write_shards

@@ -10,10 +10,10 @@ import torch
 from pydantic import Field, TypeAdapter
 from torch import Tensor
 
+from radapter.data.images.decoding import MAX_PIXELS
 from radapter.data.labelled.labels import refuse_duplicates, renamed
 from radapter.data.paths import PATH
 from radapter.data.paths import place as placed
-from radapter.data.pictures.decoding import MAX_PIXELS
 from radapter.data.shards.plan import Segment
 from radapter.data.shards.reading import read
 from radapter.data.shards.sizes import Shards, read_contents, read_shards

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from radapter.data.images.augment import Augmentation, draws
+from radapter.data.images.bad_images import MAX_BAD, BadImages
+from radapter.data.images.decoding import decode
 from radapter.data.in_threads import in_threads
 from radapter.data.loading import Batch, Preprocess, check_loading, check_start
-from radapter.data.pictures.augment import Augmentation, draws
-from radapter.data.pictures.bad_images import MAX_BAD, BadImages
-from radapter.data.pictures.decoding import decode
 from radapter.data.shards.plan import reader_stretch, segments, shard_order, stretch
 from radapter.data.shards.reading import Streamed, begin_reader, read, read_by_processes
 from radapter.data.shards.stream import ShardStream, check_places

@@ -16,13 +16,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from radapter.data.pictures.decoding import MAX_PIXELS, decode
-from radapter.data.pictures.image_files import place_inside
+from radapter.data.images.decoding import MAX_PIXELS, decode
+from radapter.data.images.image_files import place_inside
 from radapter.errors import DataError, ImageError
 from radapter.given_files import IMAGE_FILE, read_bytes
 
 
-class Pictures(Protocol):
+class Images(Protocol):
     """A sequence of images that are decoded on request."""
 
     def __len__(self) -> int: ...
@@ -40,7 +40,7 @@ class Pictures(Protocol):
         """The name of an image in messages."""
 
 
-class StoredPictures(Pictures):
+class StoredImages(Images):
     """Image files, whose bytes are their content; a larger image than `max_pixels` is refused from its header."""
 
     max_pixels: int
@@ -54,7 +54,7 @@ class StoredPictures(Pictures):
         return self.content(index)
 
 
-class FilePictures(StoredPictures):
+class FileImages(StoredImages):
     """Image files on disk, one path for each image."""
 
     def __init__(self, paths: Sequence[str | os.PathLike[str]], *, max_pixels: int = MAX_PIXELS) -> None:
@@ -82,7 +82,7 @@ class FilePictures(StoredPictures):
         return self.paths[index]
 
 
-class ColumnPictures(StoredPictures):
+class ColumnImages(StoredImages):
     """The image column of a table: each entry is a file's bytes, or its path, or a dict of `bytes` and `path`.
 
     Args:
@@ -143,7 +143,7 @@ class ColumnPictures(StoredPictures):
         return f"{self._name} row {index}"
 
 
-class ArrayPictures(Pictures):
+class ArrayImages(Images):
     """Decoded images in memory: (N, 3, H, W), uint8. `name` is what messages call them."""
 
     def __init__(self, pixels: Tensor, *, name: str) -> None:
@@ -172,10 +172,10 @@ class ArrayPictures(Pictures):
         return f"{self._name} {index}"
 
 
-class _View(Pictures):
+class _View(Images):
     """Images of other sequences; `_at` maps an index to one of them and the index there."""
 
-    def _at(self, index: int) -> tuple[Pictures, int]:
+    def _at(self, index: int) -> tuple[Images, int]:
         raise NotImplementedError
 
     def image(self, index: int) -> Image.Image:
@@ -195,19 +195,19 @@ class _View(Pictures):
         return images.where(place)
 
 
-class ChangedPictures(_View):
+class ChangedImages(_View):
     """Images that `change`, a pure function of the RGB image and its index, alters after decoding.
 
     Their content stays that of the unchanged images.
     """
 
-    def __init__(self, pictures: Pictures, change: Callable[[Image.Image, int], Image.Image]) -> None:
-        self.unchanged, self._change = pictures, change
+    def __init__(self, images: Images, change: Callable[[Image.Image, int], Image.Image]) -> None:
+        self.unchanged, self._change = images, change
 
     def __len__(self) -> int:
         return len(self.unchanged)
 
-    def _at(self, index: int) -> tuple[Pictures, int]:
+    def _at(self, index: int) -> tuple[Images, int]:
         return self.unchanged, index
 
     def image(self, index: int) -> Image.Image:
@@ -219,30 +219,30 @@ class ChangedPictures(_View):
         return _png(self.image(index))
 
 
-class ChosenPictures(_View):
+class ChosenImages(_View):
     """The images at `rows`, (N,) int64, of another sequence, in that order."""
 
-    def __init__(self, pictures: Pictures, rows: Tensor) -> None:
-        self._pictures, self._rows = pictures, rows.tolist()
+    def __init__(self, images: Images, rows: Tensor) -> None:
+        self._images, self._rows = images, rows.tolist()
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _at(self, index: int) -> tuple[Pictures, int]:
-        return self._pictures, self._rows[index]
+    def _at(self, index: int) -> tuple[Images, int]:
+        return self._images, self._rows[index]
 
 
-class JoinedPictures(_View):
+class JoinedImages(_View):
     """The images of several sequences, one after the other."""
 
-    def __init__(self, parts: Sequence[Pictures]) -> None:
+    def __init__(self, parts: Sequence[Images]) -> None:
         self._parts = list(parts)
         self._ends = list(itertools.accumulate(map(len, self._parts)))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def _at(self, index: int) -> tuple[Pictures, int]:
+    def _at(self, index: int) -> tuple[Images, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"index must be in [0, {len(self)}). Got {index}.")
         number = bisect.bisect_right(self._ends, index)

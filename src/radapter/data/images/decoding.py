@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
-from radapter.data.pictures.pixel_budget import DECODING
+from radapter.data.images.pixel_budget import DECODING
 from radapter.errors import ConfigError, ImageError
 from radapter.given_files import IMAGE_FILE, open_regular
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import RandomResizedCrop
 
-from radapter.data.pictures.augment import CROP_SCALE, Augmentation, crop_box, draws
+from radapter.data.images.augment import CROP_SCALE, Augmentation, crop_box, draws
 
 _KEYS = torch.tensor([3, -7, 2**62])
 
@@ -49,7 +49,7 @@ def test_place_moves_the_crop():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (3, 2)])
-def test_smallest_pictures_can_be_cropped(size):
+def test_smallest_images_can_be_cropped(size):
     for draw in torch.rand(20, 5, generator=torch.Generator().manual_seed(0)).tolist():
         assert cropped(_ramp(*size), draw, size=4, scale=(0.08, 1.0)).size == (4, 4)
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 
-from radapter.data.pictures import decoding
-from radapter.data.pictures.decoding import decode
-from radapter.data.pictures.pixel_budget import DECODING, PixelBudget
+from radapter.data.images import decoding
+from radapter.data.images.decoding import decode
+from radapter.data.images.pixel_budget import DECODING, PixelBudget
 
 
 def most_at_once(budget, sizes, threads, block=None):

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from radapter.data import open_classification
-from radapter.data.pictures.arrays import blurred, filtered, moved, zoomed
-from radapter.data.pictures.corruptions import CORRUPTIONS, MIXED, corrupted
+from radapter.data.images.arrays import blurred, filtered, moved, zoomed
+from radapter.data.images.corruptions import CORRUPTIONS, MIXED, corrupted
 from radapter.errors import ConfigError
 
 
-def picture(width: int = 60, height: int = 48) -> Image.Image:
+def sample_image(width: int = 60, height: int = 48) -> Image.Image:
     """Shapes, edges and shades."""
     rows, columns = np.mgrid[:height, :width] / min(height, width)
     red = 0.5 + 0.4 * np.sin(9 * rows)
@@ -21,7 +21,7 @@ def picture(width: int = 60, height: int = 48) -> Image.Image:
     return Image.fromarray((255 * np.stack([red, green, blue], axis=2)).astype(np.uint8))
 
 
-TINY = picture(12, 10)
+TINY = sample_image(12, 10)
 
 
 def distance(image: Image.Image, **options) -> float:
@@ -110,7 +110,7 @@ def test_pixelate_leaves_so_many_pixels_a_side_each_the_mean_of_those_it_covers(
 )
 def test_zoom_blur_averages_the_published_zooms(severity, zooms):
     assert len(zooms) == (12, 16, 11, 13, 11)[severity - 1]
-    image = picture(224, 224)
+    image = sample_image(224, 224)
     x = np.asarray(image, dtype=float) / 255
     expected = np.mean([x, *(zoomed(x, zoom) for zoom in zooms)], axis=0)
     np.testing.assert_allclose(changed(image, "zoom_blur", severity), expected, atol=0.51 / 255)
@@ -125,7 +125,7 @@ def test_snow_pales_by_luma_as_the_released_code():
 
 
 def test_mixed_draws_one_of_the_15_types_for_each_image_by_its_content():
-    image = picture()
+    image = sample_image()
     of_type = {corrupted(image, key=7, type=type, severity=3).tobytes() for type in CORRUPTIONS}
     assert corrupted(image, key=7, type=MIXED, severity=3).tobytes() in of_type
     found = {
@@ -139,21 +139,21 @@ def test_mixed_draws_one_of_the_15_types_for_each_image_by_its_content():
 
 @pytest.mark.parametrize("type", CORRUPTIONS)
 def test_a_corruption_acts_and_grows_with_severity(type):
-    distances = [distance(picture(), type=type, severity=severity) for severity in (1, 3, 5)]
+    distances = [distance(sample_image(), type=type, severity=severity) for severity in (1, 3, 5)]
     assert 0.3 < distances[0] < distances[1] < distances[2]
 
 
 @pytest.mark.parametrize("type", CORRUPTIONS)
 @pytest.mark.parametrize("size", [(5, 3), (31, 64), (300, 260)])
 def test_any_size_stays_and_is_rgb(type, size):
-    changed = corrupted(picture(*size), key=-5, type=type, severity=5)
+    changed = corrupted(sample_image(*size), key=-5, type=type, severity=5)
     assert (changed.size, changed.mode) == (size, "RGB")
 
 
 @pytest.mark.parametrize("type", CORRUPTIONS)
-def test_equal_keys_and_seeds_give_equal_pictures(type):
+def test_equal_keys_and_seeds_give_equal_images(type):
     def drawn(key: int, seed: int) -> bytes:
-        return corrupted(picture(), key=key, type=type, severity=3, seed=seed).tobytes()
+        return corrupted(sample_image(), key=key, type=type, severity=3, seed=seed).tobytes()
 
     random = type not in {
         "defocus_blur",
@@ -170,7 +170,7 @@ def test_equal_keys_and_seeds_give_equal_pictures(type):
 
 @pytest.mark.parametrize("type", ["gaussian_noise", "shot_noise", "impulse_noise", "motion_blur", "pixelate"])
 def test_a_severity_is_alike_at_twice_the_size(type):
-    image = picture(240, 224)
+    image = sample_image(240, 224)
     small = distance(image, type=type, severity=3)
     large = distance(image.resize((480, 448), Image.Resampling.BICUBIC), type=type, severity=3)
     assert large == pytest.approx(small, rel=0.15)  # the grains are drawn anew
@@ -187,7 +187,7 @@ def test_filter_equals_summing_one_by_one():
     np.testing.assert_allclose(filtered(image, kernel), np.array(expected) / kernel.sum(), atol=1e-12)
 
 
-def test_blur_keeps_a_plain_picture_and_a_zoom_of_1_keeps_any():
+def test_blur_keeps_a_plain_image_and_a_zoom_of_1_keeps_any():
     np.testing.assert_allclose(blurred(np.full((4, 4, 3), 0.3), 2.0), 0.3)
     image = np.random.RandomState(0).random_sample((5, 4, 3))
     np.testing.assert_allclose(zoomed(image, 1.0), image, atol=1e-12)
@@ -203,7 +203,7 @@ def test_moved_reads_between_pixels_and_stops_at_edges():
 def folder(tmp_path):
     (tmp_path / "cat").mkdir()
     for number in range(6):
-        picture(30 + number, 30).save(tmp_path / "cat" / f"{number}.png")
+        sample_image(30 + number, 30).save(tmp_path / "cat" / f"{number}.png")
     return tmp_path
 
 

@@ -32,9 +32,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from radapter.data.pictures import arrays
-from radapter.data.pictures.arrays import Array, blurred, enlarged, filtered, grains, moved, streaked, unit_of
-from radapter.data.pictures.pictures import ChangedPictures, Pictures
+from radapter.data.images import arrays
+from radapter.data.images.arrays import Array, blurred, enlarged, filtered, grains, moved, streaked, unit_of
+from radapter.data.images.sequences import ChangedImages, Images
 from radapter.errors import ConfigError, did_you_mean
 
 Random = np.random.RandomState  # its streams are frozen for good; those of Generator may change with numpy
@@ -57,20 +57,20 @@ def corrupted(image: Image.Image, *, key: int, type: str, severity: int, seed: i
     return _as_image(CORRUPTIONS[type](_as_array(image), severity - 1, _random(key, seed, type)))
 
 
-def corrupted_pictures(
-    pictures: Pictures, rows: Tensor, keys: Tensor, *, type: str, severity: int, seed: int = 0
-) -> ChangedPictures:
+def corrupted_images(
+    images: Images, rows: Tensor, keys: Tensor, *, type: str, severity: int, seed: int = 0
+) -> ChangedImages:
     """The images at `rows`, (N,) int64, of a source, corrupted by `corrupted` when read; `keys` are their hashes."""
     key_of_row = dict(zip(rows.tolist(), keys.tolist(), strict=True))
-    return ChangedPictures(
-        pictures,
+    return ChangedImages(
+        images,
         lambda image, row: corrupted(image, key=key_of_row[row], type=type, severity=severity, seed=seed),
     )
 
 
-def greyed(pictures: Pictures) -> ChangedPictures:
+def greyed(images: Images) -> ChangedImages:
     """Images without colour: the luma of each pixel (ITU-R BT.601) in all three channels."""
-    return ChangedPictures(pictures, lambda image, _: image.convert("L").convert("RGB"))
+    return ChangedImages(images, lambda image, _: image.convert("L").convert("RGB"))
 
 
 def check_corruption(spec: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from radapter.data.pictures.decoding import FORMATS, check_max_pixels, decode, is_image_file
+from radapter.data.images.decoding import FORMATS, check_max_pixels, decode, is_image_file
 from radapter.errors import ConfigError, ImageError
 
 
@@ -61,7 +61,7 @@ def test_orientation_is_not_left_for_the_next_reader(tmp_path, upright):
     assert _saved(upright, tmp_path / "a.png", exif=exif).getexif().get(0x0112) is None
 
 
-def test_broken_exif_does_not_spoil_the_picture(tmp_path, upright):
+def test_broken_exif_does_not_spoil_the_image(tmp_path, upright):
     image = _saved(upright, tmp_path / "a.png", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
     assert np.array_equal(_pixels(image), _pixels(upright))
 

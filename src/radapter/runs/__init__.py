@@ -1,0 +1,1 @@
+"""Runs: one method trained, evaluated, kept in a folder and merged."""

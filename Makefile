@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
+CONSTRAINTS ?= -c constraints.txt
 export RADAPTER_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build tables test test-all test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak
+.PHONY: help demo build docs tables test test-all test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,10 @@ test-lowest: | python-is-new-enough ## every test with the oldest versions that 
 
 build: $(VENV)/.installed ## make the wheel, in dist/
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+docs: $(VENV)/.installed-test ## build the documentation site, in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html."
 
 tables: $(VENV)/.installed ## write the tables and figures of README and docs from the results.json files
 	@$(BIN)/python benchmarks/tables.py
@@ -99,19 +104,19 @@ bench-ablation: $(VENV)/.installed-test ## each part of R-Adapter changed alone,
 	@$(BIN)/python benchmarks/world/run.py --methods ablation --to benchmarks/ablation
 
 clean: ## remove what these commands made, runs excepted
-	rm -rf $(VENV) .venv-lowest build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest build dist site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The install is editable: a second call sees changed sources without installing again.
 $(VENV)/.installed: $(SETTINGS) | python-is-new-enough
 	@echo "Installing into $(VENV); the first time this downloads about 3 GB (torch)."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e .
 	@touch $@
 
 $(VENV)/.installed-test: $(SETTINGS) | python-is-new-enough
 	@echo "Installing into $(VENV) with the test tools; the first time this downloads about 3 GB (torch)."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[test]'
 	@touch $@ $(VENV)/.installed
 
 python-is-new-enough:

@@ -9,11 +9,13 @@ A page marks what is written for it; what stands between a mark and the next `<!
     takes <!-- value: benchmarks/step/results.json rows/variant=frozen base/seconds:.2f -->7.28<!-- end --> s
 
     <!-- sources: labelled -->
+    <!-- compared: "Synthetic = benchmarks/world" "PACS = benchmarks/pacs" -->
 
 After a table's file comes the name of one of `TABLES`, or the place of a list of objects, each a line, followed by
 the columns as "HEADER = PLACE:FORMAT". A place is keys of JSON objects with slashes between; `key=value` picks an
 object of a list. A format is Python's, or one of `FORMATS`. What a line lacks is a dash. After `sources` comes a
-name of `SOURCES`: the keys of these kinds of source are written from their classes.
+name of `SOURCES`: the keys of these kinds of source are written from their classes. After `compared` come names and
+folders of comparisons: a row for each method that all of them have.
 """
 
 import argparse
@@ -77,6 +79,7 @@ FORMATS: dict[str, Callable[[Any], str]] = {
 
 _TABLE = re.compile(r"(<!-- table: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SOURCES = re.compile(r"(<!-- sources: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_COMPARED = re.compile(r"(<!-- compared: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VALUE = re.compile(r"(<!-- value: (?P<asked>.*?) -->).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -109,7 +112,7 @@ def stale(root: Path) -> dict[Path, bytes]:
         BlockError: If a block is wrong.
     """
     found: dict[Path, bytes] = {}
-    for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
+    for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
         text = page.read_text(encoding="utf-8")
         try:
             now = written(text, root)
@@ -137,6 +140,7 @@ def written(text: str, root: Path) -> str:
     _check_closed(text)
     text = _TABLE.sub(lambda m: f"{m[1]}\n{table(m['asked'], root).strip()}\n\n{m[3]}", text)
     text = _SOURCES.sub(lambda m: f"{m[1]}\n{sources(m['asked']).strip()}\n\n{m[3]}", text)
+    text = _COMPARED.sub(lambda m: f"{m[1]}\n{compared(m['asked'], root).strip()}\n\n{m[3]}", text)
     return _VALUE.sub(lambda m: f"{m[1]}{value(m['asked'], root)}{m[3]}", text)
 
 
@@ -159,6 +163,44 @@ def table(asked: str, root: Path) -> str:
     numbers = [all(re.fullmatch(r"[-+\d.,% kMB]*", line[i]) for line in lines) for i in range(len(places))]
     rule = "".join("---:|" if number else "---|" for number in numbers)
     return "\n".join([_line(headers), f"|{rule}", *map(_line, lines)])
+
+
+def compared(asked: str, root: Path) -> str:
+    """The Markdown of several comparisons side by side: accuracies at the chosen alpha, and OOD at equal ID."""
+    named = [part.split(" = ", 1) for part in shlex.split(asked)]
+    found = {name: Results.read(root / folder) for name, folder in named}
+    methods = [
+        row.method
+        for row in next(iter(found.values())).rows
+        if all(any(other.method == row.method for other in each.rows) for each in found.values())
+    ]
+    headers = [
+        part for name in found for part in (f"{name}: alpha", "ID / OOD / kept", f"OOD at equal ID, {name}")
+    ]
+    lines = [[method, *(cell for each in found.values() for cell in _cells(each, method))] for method in methods]
+    rule = "|---|" + "---:|" * len(headers)
+    return "\n".join([_line(["Method", *headers]), rule, *map(_line, lines)])
+
+
+_HALF = 1
+"""The level of `Levels.fractions` at half of the best ID gain."""
+
+
+def _cells(results: Results, method: str) -> list[str]:
+    """Chosen alpha, accuracies there, and the difference in OOD from the reference at equal ID."""
+    row, levels = results.row(method), results.levels
+    assert levels is not None
+    figures = " / ".join("-" if each is None else f"{100 * each:.1f}" for each in (row.id_mean, row.ood_mean, row.kept))
+    if method == "zero-shot":
+        return ["", figures, ""]
+    of_method = levels.methods[method]
+    if method == levels.against or of_method.difference is None:
+        return [f"{row.alpha:.2g}", figures, "reference"]
+    figure = of_method.difference[_HALF]
+    if figure.mean is None:
+        return [f"{row.alpha:.2g}", figures, "not reached"]
+    spread = "" if figure.std is None else f" ± {100 * figure.std:.1f}"
+    return [f"{row.alpha:.2g}", figures, f"{100 * figure.mean:+.1f}{spread}"]
 
 
 def sources(asked: str) -> str:
@@ -250,7 +292,7 @@ def _read(file: Path) -> Any:
 
 def _check_closed(text: str) -> None:
     """Every mark is followed by an end before the next one."""
-    marks = re.findall(r"<!-- (table:|value:|sources:|end)", text)
+    marks = re.findall(r"<!-- (table:|compared:|value:|sources:|end)", text)
     if marks[::2].count("end") or any(mark != "end" for mark in marks[1::2]) or len(marks) % 2:
         raise BlockError(
             "every '<!-- table: ... -->', '<!-- sources: ... -->' and '<!-- value: ... -->' must have its "

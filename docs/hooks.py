@@ -1,0 +1,65 @@
+"""What mkdocs adds to the pages: the command line's reference, JSON Schemas, and links into the repository."""
+
+import json
+import posixpath
+import re
+import tomllib
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import typer
+from mkdocs.structure.files import File, Files
+from typer.cli import get_docs_for_click
+
+import radapter_cli.application
+from radapter.config import RetrievalRunConfig, RunConfig, SegmentationRunConfig
+from radapter.runs.about import About
+from radapter.runs.results import Results
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+SCHEMAS = {
+    "results": Results,
+    "trained": About,
+    "run-classification": RunConfig,
+    "run-retrieval": RetrievalRunConfig,
+    "run-segmentation": SegmentationRunConfig,
+}
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Adds schemas/NAME.json for each of `SCHEMAS`."""
+    for name, model in SCHEMAS.items():
+        schema = json.dumps(model.model_json_schema(), indent=1)
+        files.append(File.generated(config, f"schemas/{name}.json", content=schema))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Fills in the reference of the command line, and leads links that leave docs/ to the repository.
+
+    Raises:
+        FileNotFoundError: a page links to a file that does not exist.
+    """
+    folder = posixpath.dirname(f"docs/{page.file.src_uri}")
+
+    def linked(match: re.Match[str]) -> str:
+        place = posixpath.normpath(posixpath.join(folder, match[1]))
+        if place.startswith("docs/"):
+            return match[0]
+        if not (ROOT / place).exists():
+            raise FileNotFoundError(f"{page.file.src_uri} links to '{match[1]}', which does not exist.")
+        return f"]({REPOSITORY}/blob/main/{place})"
+
+    markdown = re.sub(r"\]\((\.\./[\w./-]+)\)", linked, markdown)
+    return markdown.replace("<!-- commands -->", _commands())
+
+
+def _commands() -> str:
+    command = typer.main.get_command(radapter_cli.application.app)
+    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="radapter")
+    _, _, text = unescape(text).partition("\n## ")
+    text = re.sub(r"\{task\}", "TASK", text)
+    text = re.sub(r"(?m)^\[bold\](.*?)\[/\]$", r"    \1", text)  # examples become blocks
+    return "## " + re.sub(r"(?m)^(    .*)\n\n(?=    )", r"\1\n", text)

@@ -2,9 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_QUIET = ContextVar("radapter_quiet", default=False)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """A block without progress bars and hints."""
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether progress bars and hints are off."""
+    return _QUIET.get()
 
 
 @contextmanager
@@ -15,7 +33,7 @@ def counting() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, quiet=is_quiet()),
         transient=True,
     ) as progress:
 

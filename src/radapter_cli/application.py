@@ -4,6 +4,7 @@ Heavy imports happen inside functions, so that `radapter --help` does not import
 """
 
 import functools
+import inspect
 import io
 import os
 import signal
@@ -12,14 +13,24 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from types import FrameType
-from typing import Annotated, ParamSpec
+from typing import Annotated, Any, ParamSpec
 
 import typer
+from typer.core import TyperCommand
 
 _P = ParamSpec("_P")
 OURS, INPUT, INTERRUPTED = 1, 2, 130
+START, TRAIN, LOOK, USE, DATA = "Start", "Train", "Evaluate and inspect", "Use a model", "Prepare data"
+"""Groups of commands in `radapter --help`."""
+RENAMED = {"--to": "--out", "--html": "--out", "--images": "--data", "--image": "--data"}
+"""Former option -> its name today."""
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print results and errors only: no progress and no hints.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")]
 
 _Typer = functools.partial(
     typer.Typer,
@@ -29,15 +40,14 @@ _Typer = functools.partial(
 )
 app = _Typer(
     name="radapter",
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Fine-tune CLIP-like models on one distribution and keep them robust on the others.",
-    epilog="Start with [bold]radapter demo[/], then [bold]radapter init classification --to run.yaml[/] and "
+    epilog="Start with [bold]radapter demo[/], then [bold]radapter init classification --out run.yaml[/] and "
     "[bold]radapter train run.yaml[/]. Exit codes: 0 done, "
     "2 error in the input, 1 fault of radapter, 130 interrupted.",
 )
 data_app = _Typer(help="Check a data set before a run.")
-app.add_typer(data_app, name="data")
+app.add_typer(data_app, name="data", rich_help_panel=DATA)
 
 
 def main() -> None:
@@ -61,30 +71,47 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", "-V", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     pass
 
 
+class _Command(TyperCommand):
+    """A command that names the new option where a former one is given."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = {option for parameter in self.params for option in parameter.opts}
+        for word in args:
+            option, _, _ = word.partition("=")
+            if option in RENAMED and option not in own:
+                _say(f"{option} was renamed to {RENAMED[option]}. Use {RENAMED[option]}.")
+                raise typer.Exit(INPUT)
+        return super().parse_args(ctx, args)
+
+
 def command(
     *examples: str,
+    panel: str,
     note: str = "",
     in_many_processes: bool = False,
+    has_json: bool = False,
     to: typer.Typer = app,
     name: str | None = None,
-) -> Callable[[Callable[_P, None]], Callable[_P, None]]:
+) -> Callable[[Callable[_P, object]], Callable[_P, object]]:
     """Adds a function to the application `to` as a command, with examples and a note below its options.
 
-    The command prints one line for what it raises and ends with an exit code. Without `in_many_processes` it refuses
-    to be started by torchrun or accelerate launch.
+    The command prints one line for what it raises and ends with an exit code. Every command has `--quiet`; with
+    `has_json`, `--json` prints what the function returns. Without `in_many_processes` it refuses to be started by
+    torchrun or accelerate launch.
     """
     title = "Example:" if len(examples) == 1 else "Examples:"
     lines = [title, *(f"[bold]{example}[/]" for example in examples), note]
+    shared = {"quiet": Quiet} | ({"as_json": Json} if has_json else {})
 
-    def added(function: Callable[_P, None]) -> Callable[_P, None]:
+    def added(function: Callable[_P, object]) -> Callable[_P, object]:
         @functools.wraps(function)
-        def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        def run(*args: Any, quiet: bool = False, as_json: bool = False, **kwargs: Any) -> None:
             if _process_count() > 1 and not in_many_processes:
                 if _is_main():
                     _say(
@@ -92,10 +119,23 @@ def command(
                         f"{_process_count()}. Start it without one; only train and evaluate use several processes."
                     )
                 raise typer.Exit(INPUT)
-            with _answers():
-                function(*args, **kwargs)
+            with _answers(quiet=quiet or as_json):
+                with redirect_stdout(io.StringIO()) if as_json else nullcontext():
+                    result = function(*args, **kwargs)
+                if as_json and _is_main():
+                    from pydantic_core import to_json
 
-        return to.command(name, epilog="\n\n".join(filter(None, lines)))(run)
+                    typer.echo(to_json(result, indent=2, inf_nan_mode="null"))
+
+        parameters = [*inspect.signature(function).parameters.values()]
+        for option, annotation in shared.items():
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(inspect.Parameter(option, kind, default=False, annotation=annotation))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {**function.__annotations__, **shared}
+        epilog = "\n\n".join(filter(None, lines))
+        to.command(name, cls=_Command, epilog=epilog, rich_help_panel=panel)(run)
+        return function
 
     return added
 
@@ -110,14 +150,20 @@ def _is_main() -> bool:
 
 
 @contextmanager
-def _answers() -> Iterator[None]:
-    _log_to_terminal()
+def _answers(*, quiet: bool) -> Iterator[None]:
+    _log_to_terminal(quiet=quiet)
     try:
         with warnings.catch_warnings(), _termination_interrupts():
             warnings.simplefilter("ignore", FutureWarning)  # libraries announce their own next versions
             if not _is_main():
                 warnings.simplefilter("ignore")
-            yield
+            if quiet:
+                from radapter.progress import quietly
+
+                with quietly():
+                    yield
+            else:
+                yield
         if _process_count() > 1:
             from radapter.processes import join
 
@@ -199,7 +245,7 @@ def _say(text: str, colour: str = "red") -> None:
     Console(stderr=True).print(Text(text, style=colour), soft_wrap=True)
 
 
-def _log_to_terminal() -> None:
+def _log_to_terminal(*, quiet: bool) -> None:
     import logging
 
     from rich.console import Console
@@ -207,5 +253,11 @@ def _log_to_terminal() -> None:
 
     log = logging.getLogger("radapter")
     if not log.handlers:
-        log.addHandler(RichHandler(console=Console(stderr=True), show_time=False, show_path=False))
-        log.setLevel(logging.INFO if _is_main() else logging.CRITICAL)
+        console = Console(stderr=True)
+        handler: logging.Handler = RichHandler(console=console, show_time=False, show_path=False)
+        if not console.is_terminal:  # a log file has one line per message
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        log.addHandler(handler)
+    level = logging.WARNING if quiet else logging.INFO
+    log.setLevel(level if _is_main() else logging.CRITICAL)

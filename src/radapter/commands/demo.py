@@ -66,7 +66,7 @@ def demo(out: Path, *, seed: int, **sizes: int) -> Results:
     )
     file = free("run.yaml")
     next_steps(
-        ("your own data", f"radapter init classification --to {file}"),
+        ("your own data", f"radapter init classification --out {file}"),
         ("then", f"radapter train {file}"),
         ("a model's adapter sites", "radapter inspect open_clip:ViT-B-16"),
     )

@@ -83,7 +83,7 @@ def evaluate(
         if (run / COMPARISON).is_file():
             raise ConfigError(
                 f"evaluate needs a run or a model. '{what}' is a comparison. Write one of its models with 'radapter "
-                f"merge {what} --method METHOD --to merged', and evaluate that."
+                f"merge {what} --method METHOD --out merged', and evaluate that."
             )
         if not data and config is None:
             raise ConfigError(f"--data is needed for a model. '{what}' is one. Give --data NAME=SOURCE.")
@@ -124,7 +124,7 @@ def evaluate(
         at = "" if alpha is None else f" --alpha {alpha:g}"
         if (about["alpha"] if alpha is None else alpha) != 0:
             next_steps(
-                ("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --to {free('merged')}")
+                ("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --out {free('merged')}")
             )
         elif _can_be_swept(run):
             next_steps(("every alpha", f"radapter sweep {shlex.quote(what)}"))
@@ -132,7 +132,7 @@ def evaluate(
         _, loading = merged_steps(what, encoder.library, suite.task, has_classifier=head is not None)
         next_steps(loading)
     else:
-        next_steps(("fine-tune it", f"radapter init {suite.task} --to {free('run.yaml')}"))
+        next_steps(("fine-tune it", f"radapter init {suite.task} --out {free('run.yaml')}"))
     return results
 
 

@@ -12,10 +12,10 @@ from radapter.storage import check_destination, write_text
 def init(task: str, to: Path) -> None:
     """Write the commented run.yaml of a task. Raises ConfigError if `to` exists or is not named as YAML."""
     if to.suffix not in (".yaml", ".yml"):
-        raise ConfigError(f"--to must end in .yaml or .yml. Got '{to}'.")
+        raise ConfigError(f"--out must end in .yaml or .yml. Got '{to}'.")
     check_destination(to)
     if to.exists():
-        raise ConfigError(f"--to must be a new file. '{to}' exists. Give another name or remove it.")
+        raise ConfigError(f"--out must be a new file. '{to}' exists. Give another name or remove it.")
     write_text(to, template(task))
     console = Console()
     console.print(f"Wrote {to}.", highlight=False, soft_wrap=True)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radapter.commands.task import task_of
 from radapter.commands.terminal import free, next_steps, plain_table, say
 from radapter.errors import ConfigError, SiteError
-from radapter.evaluation import TaskName
 from radapter.losses import bound_loss
 from radapter.methods import TABLES, Method, MethodSettings, count_trained, groups_of
 from radapter.methods.rates import CLIP_WIDTH, scientific
@@ -22,8 +22,12 @@ from radapter.zeroshot import LinearHead
 _CLASSES = 20
 
 
-def inspect(model: str, *, r: int | None, allow_download: bool) -> None:
-    """Prints what `radapter train` would adapt in a model. Raises InputError if it cannot be adapted at rank `r`."""
+def inspect(model: str, *, r: int | None, allow_download: bool) -> Inspection:
+    """Prints and returns what `radapter train` would adapt in a model.
+
+    Raises:
+        InputError: the model cannot be adapted at rank `r`.
+    """
     facts = facts_of(load(model, allow_download=allow_download), r=r)
     share = facts.trained_parameters / facts.parameters
     say(
@@ -39,6 +43,7 @@ def inspect(model: str, *, r: int | None, allow_download: bool) -> None:
         "model is as fast as the original."
     )
     next_steps(*_next(facts))
+    return facts
 
 
 def _next(facts: Inspection) -> list[tuple[str, str]]:
@@ -46,7 +51,7 @@ def _next(facts: Inspection) -> list[tuple[str, str]]:
     if facts.context_length == 0:
         return [("adapt it in Python", "peft.get_peft_model(module, radapter.RAdapterConfig())")]
     file, model = free("run.yaml"), shlex.quote(f"model={facts.name}")
-    command = f"--to {file} && radapter train {file} {model}"
+    command = f"--out {file} && radapter train {file} {model}"
     return [
         ("fine-tune it on labelled images", f"radapter init classification {command}"),
         ("on images and captions", f"radapter init retrieval {command}"),
@@ -78,20 +83,39 @@ def _sites(facts: Inspection) -> Table:
     return table
 
 
-def methods(model: str, *, task: TaskName, classes: int | None, allow_download: bool) -> None:
-    """Prints the table of methods. Raises InputError if the model is unknown, or the task has no classes."""
-    if classes is not None and task != "classification":
+def methods(model: str, *, task: str, classes: int | None, allow_download: bool) -> list[dict[str, object]]:
+    """Prints the table of methods, and returns its rows.
+
+    Raises:
+        InputError: the model is unknown, or the task has no classes.
+    """
+    has_head = task_of(task).has_head
+    if classes is not None and not has_head:
         raise ConfigError(f"--classes is for classification. Got {classes} with {task}. Leave it out.")
-    rows = 0 if task != "classification" else _CLASSES if classes is None else classes
+    rows = 0 if not has_head else _CLASSES if classes is None else classes
     of = f" with {rows} classes" if rows else f", for {task}"
     listed, groups = TABLES[task].values(), groups_of(task)
     style = {"padding": (0, 1), "show_edge": False, "pad_edge": False}
     table = plain_table("Method", "Trains", "Parameters", "Alpha", left=("Method", "Trains"), **style)
+    found: list[dict[str, object]] = []
     for method in listed:
         encoder = load(model, allow_download=allow_download)
         alpha = "auto" if method.alpha == "auto" else f"{method.alpha:g}"
         count = _count(method, encoder, rows)
-        table.add_row(method.name, method.summary, count, "-" if method.build is None else alpha)
+        shown = count if isinstance(count, str) else parameters(count)
+        table.add_row(method.name, method.summary, shown, "-" if method.build is None else alpha)
+        found.append(
+            {
+                "name": method.name,
+                "trains": method.summary,
+                "trained_parameters": None if isinstance(count, str) else count,
+                "alpha": method.alpha,
+                "losses": method.losses,
+                "learning_rate": method.learning_rate,
+                "source": method.source,
+                "groups": [name for name, names in groups.items() if method.name in names],
+            }
+        )
     console = Console()
     console.print(framed(table, title=f"Methods, on {model}{of}"))
     console.print()
@@ -109,6 +133,7 @@ def methods(model: str, *, task: TaskName, classes: int | None, allow_download: 
         ("train one", "radapter train run.yaml method=wise-ft"),
         ("compare some", f"radapter compare run.yaml --methods {full},wise-ft,r-adapter --seeds 3"),
     )
+    return found
 
 
 def _grouped(facts: Iterable[tuple[str, Method]]) -> str:
@@ -120,10 +145,10 @@ def _grouped(facts: Iterable[tuple[str, Method]]) -> str:
     return "; ".join(f"{fact} ({', '.join(names)})" for fact, names in named.items())
 
 
-def _count(method: Method, encoder: DualEncoder, classes: int) -> str:
+def _count(method: Method, encoder: DualEncoder, classes: int) -> int | str:
     """The number of parameters that it trains on this model, or what the model lacks."""
     if method.build is None:
-        return "0"
+        return 0
     if not encoder.context_length:
         return "needs a text tower"
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
@@ -133,4 +158,4 @@ def _count(method: Method, encoder: DualEncoder, classes: int) -> str:
         learner, _ = method.build(encoder, head=head, loss=loss, settings=settings)
     except SiteError:
         return "no adapter site"
-    return parameters(count_trained(learner))
+    return count_trained(learner)

@@ -87,7 +87,7 @@ def prompts(run: Path, *, epochs: int | None, lr: float | None, depth: int, allo
     say(f"{count}; the encoder is unchanged.\nIn {run}: {FILE}, {FIGURES}.")
     given = shlex.join(["radapter", "segment", str(run), "--mask-prompts", str(run / FILE)])
     to = free("out.png")
-    next_steps(("segment with them", f'{given} --image photo.jpg --classes "sky, road, tree" --to {to}'))
+    next_steps(("segment with them", f'{given} --data photo.jpg --classes "sky, road, tree" --out {to}'))
 
 
 def _sets(row: SweepRow) -> dict[str, Metrics]:

@@ -83,7 +83,7 @@ def merge_steps(
     if not at:
         return []
     given = [] if row.alpha else ["--alpha", f"{at:g}"]
-    words = shlex.join(["radapter", "merge", str(folder), *options, *given, "--to"])
+    words = shlex.join(["radapter", "merge", str(folder), *options, *given, "--out"])
     return [(purpose, f"{words} {free('merged')}")]
 
 

@@ -33,7 +33,7 @@ _LOADING = {
 }
 
 
-def sweep(run: Path) -> None:
+def sweep(run: Path) -> Results:
     """Prints the sweep in a run's results.json, and draws its frontier. Raises RunError if nothing was trained."""
     results = finished(run)
     trained = [row for row in results.rows if row.method != "zero-shot"]
@@ -57,6 +57,7 @@ def sweep(run: Path) -> None:
     at = f"{shlex.quote(str(run))} --alpha {_another_alpha(trained[-1]):g}"
     another = f"radapter evaluate {at} --data {shlex.quote(EXAMPLE_DATA[results.task])}"
     next_steps(("evaluate another alpha", another), *merge_steps(results.rows[-1], run))
+    return results
 
 
 def finished(run: Path) -> Results:
@@ -64,7 +65,7 @@ def finished(run: Path) -> Results:
     if (run / COMPARISON).is_file():
         raise RunError(
             f"'{run}' must be the folder of a run. It is a comparison's: its tables are in results.md there, and "
-            f"'radapter merge {run} --method METHOD --to DIR' writes one of its models."
+            f"'radapter merge {run} --method METHOD --out DIR' writes one of its models."
         )
     if not (run / RESULTS).is_file():
         raise RunError(
@@ -124,7 +125,7 @@ def merge(
     at = alpha_to_merge(run, about, alpha)
     check_destination(to)
     if not absent_folder(to):
-        raise RunError(f"--to must be a new folder. '{to}' exists. Give another.")
+        raise RunError(f"--out must be a new folder. '{to}' exists. Give another.")
     encoder = load(model, allow_download=allow_download)
     merged = merge_run(folder, encoder, to=to, format=format, alpha=at, method=about["method"])
     difference = read_json(merged / "certificate.json")["max_relative_difference"]

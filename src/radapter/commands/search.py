@@ -11,7 +11,7 @@ from radapter.commands.terminal import free, next_steps, report_left_out, say, s
 from radapter.errors import ConfigError
 from radapter.evaluation.features import encode_texts
 from radapter.progress import counting
-from radapter.search import find, index_folder, read_index, sheet_html, write_index
+from radapter.search import Hit, find, index_folder, read_index, sheet_html, write_index
 from radapter.search.index import images_below
 from radapter.search.sheet import printable
 from radapter.storage import check_destination, write_text
@@ -26,8 +26,8 @@ def search(
     html: Path | None,
     index: Path | None,
     allow_download: bool,
-) -> None:
-    """Prints the images of a folder that are nearest to each query.
+) -> dict[str, list[Hit]]:
+    """Prints, and returns for each query, the images of a folder that are nearest to it.
 
     Raises:
         InputError: a query is empty, the folder has no readable image, the model has no text tower, the index is
@@ -36,7 +36,7 @@ def search(
     for number, query in enumerate(queries, start=1):
         if not query.strip():
             raise ConfigError(f"a query must hold a word. Number {number} is empty. Leave it out.")
-    for option, path in (("--html", html), ("--index", index)):
+    for option, path in (("--out", html), ("--index", index)):
         if path is not None:
             check_destination(path)
             if path.is_dir():
@@ -71,6 +71,7 @@ def search(
         write_text(html, sheet_html(found, images, about=about))
         next_steps(("look at it", f"open {shlex.quote(str(html))}"))
     else:
-        words = ["radapter", "search", what, *texts, "--images", str(images)]
+        words = ["radapter", "search", what, *texts, "--data", str(images)]
         words += [] if index is None else ["--index", str(index)]
-        next_steps(("a page with thumbnails", f"{shlex.join(words)} --html {free('hits.html')}"))
+        next_steps(("a page with thumbnails", f"{shlex.join(words)} --out {free('hits.html')}"))
+    return found

@@ -205,13 +205,13 @@ def _work(path: Path, to: Path) -> dict[str, _Files]:
     """The images to segment, by name, and what is written for each; nothing is written twice or over an image."""
     if path.is_dir():
         if to.is_file():
-            raise ConfigError(f"--to must be a folder, as --image. '{to}' is a file. Give another.")
+            raise ConfigError(f"--out must be a folder, as --data. '{to}' is a file. Give another.")
         targets = {name: (path / name, (to / name).with_suffix(".png")) for name in images_below(path)}
     else:
         if not path.is_file():
-            raise DataError(f"--image must be an image or a folder. '{path}' is neither. Give another.")
+            raise DataError(f"--data must be an image or a folder. '{path}' is neither. Give another.")
         if to.suffix.lower() != ".png" or to.is_dir():
-            raise ConfigError(f"--to must be the name of a PNG. Got '{to}'. Use {to.with_suffix('.png')}.")
+            raise ConfigError(f"--out must be the name of a PNG. Got '{to}'. Use {to.with_suffix('.png')}.")
         targets = {path.name: (path, to)}
     work = {
         name: _Files(image, target, target.with_suffix(".labels.png"), target.with_suffix(".json"))
@@ -222,7 +222,7 @@ def _work(path: Path, to: Path) -> dict[str, _Files]:
     for name, files in work.items():
         for file in files[1:]:
             if file.resolve() in images:
-                raise ConfigError(f"--to must not replace an image. '{file}' is one. Give another.")
+                raise ConfigError(f"--out must not replace an image. '{file}' is one. Give another.")
             if file in taken:
                 raise ConfigError(
                     f"images must differ in more than their suffix. '{taken[file]}' and '{name}' would both be "

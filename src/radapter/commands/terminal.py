@@ -16,6 +16,7 @@ from rich.text import Text
 
 from radapter.data.images.bad_images import skipped_images
 from radapter.processes import is_shared, shared
+from radapter.progress import is_quiet
 from radapter.report.table import duration
 from radapter.search.sheet import printable
 from radapter.training import Evaluated, Interrupted
@@ -52,6 +53,8 @@ def plain_table(*columns: str, left: Collection[str] = (), **options: Any) -> Ta
 
 def next_steps(*steps: tuple[str, str]) -> None:
     """Prints what to do next: pairs of a purpose and a command."""
+    if is_quiet():
+        return
     say("\nNext:")
     for purpose, command in steps:
         line = Text(f"  {purpose}: ")
@@ -126,7 +129,7 @@ class Bars:
 def bars(*, quiet: bool = False) -> Iterator[Bars]:
     """Shows bars while the block runs, then prints how many images were skipped; `quiet` shows neither."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=quiet or is_quiet())
     with (
         skipped_images() as skipped,
         Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,

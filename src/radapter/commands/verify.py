@@ -29,14 +29,14 @@ from radapter.storage import read_json
 
 _STYLES = {"whole": "green", "damaged": "bold red", "missing": "bold red", "not recorded": "dim"}
 _KINDS = {
-    "comparison": (COMPARISON, "radapter merge {path} --method METHOD --to {merged}"),
+    "comparison": (COMPARISON, "radapter merge {path} --method METHOD --out {merged}"),
     "run": (CONFIG, "radapter sweep {path}"),
     "mined regions": (NOUNS, "data: {{train: {{mined: {path}}}}} in a run.yaml of segmentation"),
     "shards": (SIZES, "radapter data check '{{stream: {path}}}'"),
     "merged model": (CERTIFICATE, "radapter evaluate {path} --data SOURCE"),
 }
 """For each kind, the file that only this kind has, and what to do with it."""
-_SEARCH = "radapter search MODEL 'a red car' --images FOLDER --index {path}"
+_SEARCH = "radapter search MODEL 'a red car' --data FOLDER --index {path}"
 
 
 @dataclass

@@ -192,7 +192,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[Location, int]]:
         root = yaml.compose(text, Loader=ConfigLoader)
         if root is None:
             raise ConfigError(
-                f"{file}: is empty. 'radapter init classification --to FILE' writes one to edit."
+                f"{file}: is empty. 'radapter init classification --out FILE' writes one to edit."
             )
         lines = dict(_lines(root, (), file))
         settings = yaml.load(text, Loader=ConfigLoader)

@@ -136,7 +136,7 @@ def _pair_stream(config: RetrievalRunConfig, processes: int) -> ShardStream:
     if len(data.train) > 1:
         raise ConfigError(
             f"data.train must hold a stream alone. Got {len(data.train)} sources. Write them into one folder: "
-            "radapter shards '[SOURCE, SOURCE]' --to DIR."
+            "radapter shards '[SOURCE, SOURCE]' --out DIR."
         )
     (source,) = data.train
     assert isinstance(source, StreamSource)

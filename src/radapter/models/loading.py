@@ -105,7 +105,7 @@ def _try(encoder: DualEncoder) -> None:
 
 def _hint(folder: Path) -> str:
     if (folder / TRAINED).is_file():
-        merge = f"radapter merge {shlex.quote(str(folder))} --to MERGED"
+        merge = f"radapter merge {shlex.quote(str(folder))} --out MERGED"
         return f" It is a run folder. Write its plain checkpoint by '{merge}' and give MERGED."
     if (folder / PEFT_CONFIG).is_file():
         call = f"PeftModel.from_pretrained(encoder.module, {str(folder)!r})"

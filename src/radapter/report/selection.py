@@ -57,7 +57,7 @@ def _why(selection: Selection, run: str | None) -> str:
     remedy = (
         "train it alone and merge it at an alpha of your own."
         if run is None
-        else f"choose yourself: radapter merge {shlex.quote(run)} --alpha {best:g} --to merged"
+        else f"choose yourself: radapter merge {shlex.quote(run)} --alpha {best:g} --out merged"
     )
     return (
         f"On the {images:,} validation images the best alpha, {best:g}, scores {gain} points more, within one "

@@ -147,8 +147,8 @@ def _read(folder: Path) -> tuple[Shards, int]:
         content = read_json(file)
     except FileNotFoundError:
         raise DataError(
-            f"a folder of shards must have a {SIZES}. '{folder}' has none. Write it with 'radapter shards DATA --to "
-            f"{folder}'."
+            f"a folder of shards must have a {SIZES}. '{folder}' has none. Write it with 'radapter shards DATA "
+            f"--out {folder}'."
         ) from None
     except DamagedError as error:
         raise DataError(str(error)) from error

@@ -105,7 +105,7 @@ def check_places(stream: ShardStream, *, per_step: int, world_size: int) -> None
         processes = f"{world_size} process" + ("" if world_size == 1 else "es")
         raise ConfigError(
             f"a stream needs a shard for each that reads, {needed} for {processes}{each}. '{folder}' has {shards}. "
-            "Start fewer, or write smaller shards: radapter shards DATA --to DIR --size 100MB."
+            "Start fewer, or write smaller shards: radapter shards DATA --out DIR --size 100MB."
         )
     if per_step % world_size:
         raise ConfigError(

@@ -21,7 +21,7 @@ from radapter.given_files import parse_json, text_lines
 class _CaptionTable(ListedImages, PairSource):
     def _merged(
         self,
-        images: Sequence[str],
+        paths: Sequence[str],
         captions: Sequence[Sequence[str]],
         groups: Sequence[Hashable] | None,
         reading: Reading,
@@ -30,7 +30,7 @@ class _CaptionTable(ListedImages, PairSource):
         folder, path = self.listing()
         found: dict[str, list[str]] = {}
         group_of: dict[str, Hashable] = {}
-        for row, (written, texts) in enumerate(zip(images, captions, strict=True)):
+        for row, (written, texts) in enumerate(zip(paths, captions, strict=True)):
             # ./a.jpg is a.jpg; normpath would also change link/../a.jpg, another file if link is a link
             image = str(PurePath(written))
             found.setdefault(image, []).extend(texts)

@@ -124,7 +124,7 @@ def test_what_several_processes_cannot_do_is_refused(written, tmp_path, override
 def test_fsdp_by_one_process_is_refused(radapter, written, tmp_path):
     answer = radapter("train", written, *TINY_RUN, "train.fsdp=true", "--out", tmp_path / "run")
     assert answer.code == 2
-    assert "train.fsdp parts the weights among processes. There is one." in answer.said
+    assert "train.fsdp shards the weights across processes. There is one." in answer.said
 
 
 def test_fsdp_by_two_processes_gives_the_results_of_one(run_of_one, written, tmp_path):

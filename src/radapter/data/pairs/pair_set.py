@@ -160,7 +160,7 @@ def joined(sets: Sequence[PairSet], *, name: str | None = None, join: bool = Tru
     if not sets:
         raise DataError("a list of data sets must hold one. Got none. Give a source.")
     starts = torch.tensor([0, *(len(each) for each in sets)]).cumsum(0).tolist()
-    first_rows = torch.tensor([0, *(len(each.pictures) for each in sets)]).cumsum(0).tolist()
+    first_rows = torch.tensor([0, *(len(each.images) for each in sets)]).cumsum(0).tolist()
     captions = tuple(caption for each in sets for caption in each.captions)
     image_of_caption = torch.cat(
         [each.image_of_caption + start for each, start in zip(sets, starts, strict=False)]
@@ -168,7 +168,7 @@ def joined(sets: Sequence[PairSet], *, name: str | None = None, join: bool = Tru
     targets = _apart([each.targets for each in sets])
     return PairSet(
         name="+".join(each.name for each in sets) if name is None else name,
-        pictures=JoinedPictures([each.pictures for each in sets]),
+        images=JoinedImages([each.images for each in sets]),
         rows=torch.cat([each.rows + start for each, start in zip(sets, first_rows, strict=False)]),
         keys=torch.cat([each.keys for each in sets]),
         captions=captions,

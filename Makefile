@@ -14,7 +14,7 @@ export RADAPTER_DATA ?= $(abspath ../shared/data)
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## compare every method on the embedded world, offline, on a CPU
+demo: $(VENV)/.installed ## compare every method on the synthetic benchmark, offline, on a CPU
 	@$(BIN)/radapter demo
 
 # Two processes with a thread each are faster on two cores than one with two.
@@ -54,7 +54,7 @@ format: $(VENV)/.installed-test ## lay the code out and fix what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench-world: $(VENV)/.installed-test ## every method on the embedded world, three seeds
+bench-world: $(VENV)/.installed-test ## every method on the synthetic benchmark, three seeds
 	@$(BIN)/python benchmarks/world/run.py
 
 bench-step: $(VENV)/.installed-test ## time and memory of one training step
@@ -79,16 +79,16 @@ PACS_METHODS := zero-shot,linear-probe,full,wise-ft,flyp,lora,mask-fill,r-adapte
 bench-pacs: $(VENV)/.installed-test ## nine methods on real images, three seeds
 	@$(BIN)/radapter compare recipes/pacs.yaml --methods $(PACS_METHODS) $(PACS_PART) --out runs/bench-pacs
 
-bench-mining: $(VENV)/.installed-test ## how often a mined region shows its noun, on the embedded world
+bench-mining: $(VENV)/.installed-test ## how often a mined region shows its noun, on the synthetic benchmark
 	@$(BIN)/python benchmarks/mining/run.py
 
 bench-segmentation: $(VENV)/.installed-test ## time and memory of segmentation, stage by stage, full-size models
 	@$(BIN)/python benchmarks/segmentation/run.py
 
-bench-regions: $(VENV)/.installed-test ## fine-tuning on regions mined from the embedded world, three seeds
+bench-regions: $(VENV)/.installed-test ## fine-tuning on regions mined from the synthetic benchmark, three seeds
 	@$(BIN)/radapter compare recipes/segmentation-world.yaml --methods zero-shot,full-image-tower,wise-ft,lora,r-adapter --out runs/bench-regions
 
-bench-retrieval: $(VENV)/.installed-test ## image-text retrieval on the embedded world
+bench-retrieval: $(VENV)/.installed-test ## image-text retrieval on the synthetic benchmark
 	@$(BIN)/radapter compare recipes/retrieval-world.yaml --methods zero-shot,full-both-towers,wise-ft,lora,r-adapter --seeds 1 --out runs/bench-retrieval
 
 bench-flickr8k: $(VENV)/.installed-test ## image-text retrieval of real photographs and captions
@@ -100,7 +100,7 @@ CAMVID_PART := regions.max_regions=24 regions.min_size=150 'data.train.from_mask
 bench-camvid: $(VENV)/.installed-test ## segmentation of real photographs before and after, per class
 	@$(BIN)/radapter compare recipes/camvid.yaml --methods zero-shot,full-image-tower,wise-ft,lora,r-adapter --seeds 1 $(CAMVID_PART) --out runs/bench-camvid
 
-bench-ablation: $(VENV)/.installed-test ## each part of R-Adapter changed alone, on the embedded world
+bench-ablation: $(VENV)/.installed-test ## each part of R-Adapter changed alone, on the synthetic benchmark
 	@$(BIN)/python benchmarks/world/run.py --methods ablation --to benchmarks/ablation
 
 clean: ## remove what these commands made, runs excepted

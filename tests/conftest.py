@@ -33,7 +33,7 @@ def real_data() -> Path:
 
 @pytest.fixture
 def encoder():
-    """The embedded world's tiny CLIP, fresh."""
+    """The synthetic benchmark's tiny CLIP, fresh."""
     import radapter
 
     return radapter.load("world:tiny")
@@ -41,7 +41,7 @@ def encoder():
 
 @pytest.fixture(scope="session")
 def suite():
-    """A small suite of the embedded world: 60 training images, 40 of each other set."""
+    """A small suite of the synthetic benchmark: 60 training images, 40 of each other set."""
     from radapter.data import open_classification
     from radapter.tasks.classification import ClassificationSuite
     from radapter.zeroshot import templates

@@ -405,7 +405,7 @@ def test_a_tower_family_is_a_file_and_a_line_and_merges_exactly(extended):
     assert done.returncode == 0, done.stderr
     trained = read_json(folder / "adapted" / "results.json")["rows"][1]
     assert trained["trained_parameters"] == 6 * (16 * 16 + 1)
-    for arguments in (("merge", "adapted", "--to", "merged"), ("inspect", "merged")):
+    for arguments in (("merge", "adapted", "--out", "merged"), ("inspect", "merged")):
         _, done = extended(settings, *arguments)
         assert done.returncode == 0, done.stderr
     certificate = read_json(folder / "merged" / "certificate.json")

@@ -1,4 +1,4 @@
-"""How often a mined region shows its noun: 2,000 scenes of the embedded world, which knows, with floors and without.
+"""How often a mined region shows its noun: 2,000 scenes of the synthetic benchmark, which knows, with floors and without.
 
     python benchmarks/mining/run.py [--size 2000] [--seed 1] [--to benchmarks/mining]
 

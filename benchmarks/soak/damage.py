@@ -24,10 +24,10 @@ def everything_written(folder: Path) -> list[Path]:
     merged, shards, index, mined = (
         str(folder / name) for name in ("merged", "shards", "index.safetensors", "mined")
     )
-    training.run_command(folder, "merge", str(folder / "run"), "--to", merged)
-    training.run_command(folder, "shards", "{world: train, size: 40}", "--to", shards)
+    training.run_command(folder, "merge", str(folder / "run"), "--out", merged)
+    training.run_command(folder, "shards", "{world: train, size: 40}", "--out", shards)
     training.run_command(folder, "search", "world:tiny", "--images", str(photos), "a star", "--index", index)
-    training.run_command(folder, "mine", "{world: scenes, size: 20}", "--to", mined)
+    training.run_command(folder, "mine", "{world: scenes, size: 20}", "--out", mined)
     return [folder / "run", Path(merged), Path(shards), Path(index), Path(mined)]
 
 

@@ -174,7 +174,7 @@ def read_only(folder: Path, trials: int) -> Outcome:
 
 def killed_reader(folder: Path, trials: int) -> Outcome:
     """Kill the reader processes of a streamed run, as the kernel does when memory runs out; start again."""
-    training.run_command(folder, "shards", "{world: train, size: 60}", "--to", str(folder / "shards"))
+    training.run_command(folder, "shards", "{world: train, size: 60}", "--out", str(folder / "shards"))
     stream = {"data": {"train": {"stream": str(folder / "shards"), "readers": 1}}}
     plain = training.finished(folder / "plain", training.written(folder / "plain", stream))
     failed = 0

@@ -1,4 +1,4 @@
-"""Every method on the embedded world, three seeds, five learning rates each.
+"""Every method on the synthetic benchmark, three seeds, five learning rates each.
 
     python benchmarks/world/run.py [--methods all] [--seeds 0 1 2] [--ood-size 300] [--to benchmarks/world]
 
@@ -55,7 +55,7 @@ def main() -> None:
         write_study(
             options.to,
             found.report(),
-            title="The embedded world",
+            title="The synthetic benchmark",
             command=shlex.join(["python", "benchmarks/world/run.py", *sys.argv[1:]]),
         )
     )

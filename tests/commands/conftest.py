@@ -39,7 +39,7 @@ def initialised(tmp_path_factory, radapter) -> Callable[[str], Path]:
 
     def of(task: str) -> Path:
         path = tmp_path_factory.mktemp("init") / "run.yaml"
-        assert radapter("init", task, "--to", path).code == 0
+        assert radapter("init", task, "--out", path).code == 0
         return path
 
     return of

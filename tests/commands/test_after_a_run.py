@@ -103,7 +103,7 @@ def test_evaluate_refuses_an_alpha_for_a_model(radapter):
 
 
 def test_merge_writes_a_model_that_transformers_loads_alone(radapter, run, tmp_path):
-    answer = radapter("merge", run, "--alpha", "1", "--to", tmp_path / "merged")
+    answer = radapter("merge", run, "--alpha", "1", "--out", tmp_path / "merged")
     assert answer.code == 0, answer.result.output
     merged = CLIPModel.from_pretrained(tmp_path / "merged", dtype=torch.float32)
     base = CLIPModel.from_pretrained(TINY, dtype=torch.float32)
@@ -128,7 +128,7 @@ def test_a_merged_run_classifies_with_transformers_alone(radapter, written, smal
     out, merged = tmp_path / "run", tmp_path / "merged"
     settings = (f"method={method}", f"select.alpha={alpha}")
     assert radapter("train", written, *small, *settings, "--out", out).code == 0
-    assert radapter("merge", out, "--to", merged).code == 0
+    assert radapter("merge", out, "--out", merged).code == 0
     model = CLIPModel.from_pretrained(merged, dtype=torch.float32).eval()
     classifier = load_file(merged / "classifier.safetensors")
     sketches = split("sketch", seed=0, size=40)
@@ -143,7 +143,7 @@ def test_a_merged_run_classifies_with_transformers_alone(radapter, written, smal
 
 
 def test_merge_at_alpha_zero_gives_the_base_model(radapter, run, tmp_path):
-    assert radapter("merge", run, "--alpha", "0", "--to", tmp_path / "merged").code == 0
+    assert radapter("merge", run, "--alpha", "0", "--out", tmp_path / "merged").code == 0
     pixels = torch.randn(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         merged, base = (load(name).encode_image(pixels) for name in (tmp_path / "merged", "world:tiny"))
@@ -152,7 +152,7 @@ def test_merge_at_alpha_zero_gives_the_base_model(radapter, run, tmp_path):
 
 def test_merge_to_open_clip_is_loaded_again(radapter, run, tmp_path):
     pytest.importorskip("open_clip")
-    answer = radapter("merge", run, "--alpha", "0.5", "--to", tmp_path / "merged", "--format", "open_clip")
+    answer = radapter("merge", run, "--alpha", "0.5", "--out", tmp_path / "merged", "--format", "open_clip")
     assert answer.code == 0, answer.result.output
     assert load(tmp_path / "merged").library == "open_clip"
     assert f"open_clip.create_model_from_pretrained('local-dir:{tmp_path}/merged')" in answer.printed
@@ -160,7 +160,7 @@ def test_merge_to_open_clip_is_loaded_again(radapter, run, tmp_path):
 
 def test_merge_to_open_clip_warns_of_captions_with_other_tokens(run, tmp_path):
     pytest.importorskip("open_clip")
-    command = [sys.executable, "-m", "radapter_cli", "merge", run, "--to", tmp_path / "m", "--alpha", "1"]
+    command = [sys.executable, "-m", "radapter_cli", "merge", run, "--out", tmp_path / "m", "--alpha", "1"]
     done = subprocess.run([*command, "--format", "open_clip"], capture_output=True, text=True, check=True)
     assert re.search(r"7 of 25 test captions have\s+other tokens", done.stderr)
     assert "rock &amp; roll" in done.stderr
@@ -170,7 +170,7 @@ def test_merge_to_open_clip_warns_of_captions_with_other_tokens(run, tmp_path):
 def test_a_run_given_as_a_model_names_merge(radapter, run, command):
     answer = radapter(command, run)
     assert answer.code == 2
-    assert f"radapter merge {run} --to MERGED" in answer.said
+    assert f"radapter merge {run} --out MERGED" in answer.said
 
 
 def test_inspect_of_an_uncached_open_clip_repository_is_a_wrong_input(radapter):
@@ -192,7 +192,7 @@ def test_inspect_tells_sites_and_parameters(radapter):
 def test_inspect_tells_what_fits_the_model_next(radapter, here):
     told = radapter("inspect", "world:tiny").printed
     for task in ("classification", "retrieval"):
-        assert f"radapter init {task} --to run.yaml && radapter train run.yaml model=world:tiny" in told
+        assert f"radapter init {task} --out run.yaml && radapter train run.yaml model=world:tiny" in told
     pytest.importorskip("timm")
     told = radapter("inspect", "timm:vit_tiny_patch16_224").printed
     assert "radapter init" not in told  # its one tower reads no class names
@@ -222,7 +222,7 @@ def test_a_run_is_used_from_another_folder(radapter, written, small, tmp_path, m
     assert radapter("train", written, *small, "model=clip", "--out", "run").code == 0
     monkeypatch.chdir(tmp_path.parent)
     run = tmp_path / "run"
-    assert radapter("merge", run, "--alpha", "0.5", "--to", tmp_path / "merged").code == 0
+    assert radapter("merge", run, "--alpha", "0.5", "--out", tmp_path / "merged").code == 0
     assert radapter("evaluate", run, "--data", SKETCHES).code == 0
 
 
@@ -243,13 +243,13 @@ def at_zero(run, tmp_path):
 
 
 def test_merge_at_a_chosen_alpha_of_zero_is_refused(radapter, at_zero, refusal):
-    said = refusal(radapter, "merge", at_zero, "--to", "merged")
+    said = refusal(radapter, "merge", at_zero, "--out", "merged")
     assert "merging would write the zero-shot model" in said
     assert "--alpha 0.8" in said
 
 
 def test_alpha_zero_is_merged_where_it_is_given(radapter, at_zero, tmp_path):
-    answer = radapter("merge", at_zero, "--alpha", "0", "--to", tmp_path / "merged")
+    answer = radapter("merge", at_zero, "--alpha", "0", "--out", tmp_path / "merged")
     assert answer.code == 0, answer.result.output
     assert "at alpha 0" in answer.printed
 
@@ -258,7 +258,7 @@ def test_sweep_says_in_words_that_zero_shot_was_kept(radapter, at_zero, here):
     printed = " ".join(radapter("sweep", at_zero).printed.split())
     assert "r-adapter: alpha 0 was chosen, so the zero-shot model was kept unchanged" in printed
     assert "the best alpha, 0.8, scores 2.5 points more" in printed
-    assert f"a plain checkpoint: radapter merge {at_zero} --alpha 0.8 --to merged" in printed
+    assert f"a plain checkpoint: radapter merge {at_zero} --alpha 0.8 --out merged" in printed
     assert "alpha 0 was chosen" in (at_zero / "results.md").read_text()
 
 
@@ -266,6 +266,6 @@ def test_a_suggested_name_is_free(radapter, at_zero, here):
     (here / "merged").mkdir()
     (here / "run.yaml").touch()
     (here / "run-2.yaml").touch()
-    assert "--alpha 0.8 --to merged-2" in radapter("sweep", at_zero).printed
+    assert "--alpha 0.8 --out merged-2" in radapter("sweep", at_zero).printed
     printed = radapter("inspect", "world:tiny").printed
-    assert "--to run-3.yaml && radapter train run-3.yaml model=world:tiny" in printed
+    assert "--out run-3.yaml && radapter train run-3.yaml model=world:tiny" in printed

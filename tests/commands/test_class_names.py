@@ -127,7 +127,7 @@ def test_evaluate_refuses_classes_that_the_model_reads_alike(said, photos):
 
 def test_segment_refuses_classes_that_the_model_reads_alike(said, here):
     Image.new("RGB", (48, 48), (200, 0, 0)).save(here / "a.png")
-    arguments = ("--image", "a.png", "--to", "b.png")
+    arguments = ("--data", "a.png", "--out", "b.png")
     code, text = said("segment", "world:tiny", *arguments, "--classes", "aubergine, courgette, star")
     assert code == 2
     assert "reads 2 of the 3 names of --classes like another one" in text

@@ -437,7 +437,7 @@ def test_a_method_of_a_comparison_is_merged_at_its_chosen_alpha(radapter, compar
     for name, seed in (("wise-ft", 1), ("r-adapter", 0)):
         entry = chosen[name][str(seed)]
         to, at = tmp_path / f"{name}-{seed}", max(entry["alpha"], 0.5)
-        options = ("--method", name, "--seed", str(seed), "--alpha", f"{at:g}", "--to", to)
+        options = ("--method", name, "--seed", str(seed), "--alpha", f"{at:g}", "--out", to)
         merging = radapter("merge", folder, *options)
         assert merging.code == 0, merging.result.output
         certificate = json.loads((to / "certificate.json").read_text())
@@ -454,11 +454,11 @@ def test_a_method_of_a_comparison_is_merged_at_its_chosen_alpha(radapter, compar
     ],
 )
 def test_what_a_comparison_does_not_hold_is_not_merged(radapter, compared, refusal, options, said):
-    assert said in refusal(radapter, "merge", compared[0], *options, "--to", "merged")
+    assert said in refusal(radapter, "merge", compared[0], *options, "--out", "merged")
 
 
 def test_a_run_has_no_method_to_choose(radapter, refusal, run):
-    said = refusal(radapter, "merge", run, "--method", "r-adapter", "--to", "merged")
+    said = refusal(radapter, "merge", run, "--method", "r-adapter", "--out", "merged")
     assert "--method is for a comparison" in said
 
 

@@ -26,7 +26,7 @@ FILES = (
 )
 COMMANDS = (
     ("evaluate", "RUN", "--data", "{world: id_test, size: 4}"),
-    ("merge", "RUN", "--alpha", "0.5", "--to", "merged"),
+    ("merge", "RUN", "--alpha", "0.5", "--out", "merged"),
     ("sweep", "RUN"),
     ("verify", "RUN"),
     ("train", "RUN/config.yaml", "--out", "RUN", "--resume"),

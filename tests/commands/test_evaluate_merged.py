@@ -32,7 +32,7 @@ def merged(radapter, finished, written, small, tmp_path_factory):
         if method not in made:
             run = finished(written, *small, f"method={method}", *RUNS[method])
             to = tmp_path_factory.mktemp("merged") / "model"
-            assert radapter("merge", run, "--to", to).code == 0
+            assert radapter("merge", run, "--out", to).code == 0
             made[method] = run, to
         return made[method]
 
@@ -192,7 +192,7 @@ def test_what_needs_data_says_so(radapter, run, what, options, said):
 
 def test_the_next_step_keeps_the_alpha_that_was_evaluated(radapter, run):
     at_other = radapter("evaluate", run, "--data", PLACES["sketch"], "--alpha", "0.3").printed
-    assert f"radapter merge {run} --alpha 0.3 --to merged" in at_other
+    assert f"radapter merge {run} --alpha 0.3 --out merged" in at_other
 
 
 def test_at_the_zero_shot_model_the_next_step_is_the_sweep(radapter, run):

@@ -66,6 +66,6 @@ def test_a_run_whose_adapter_holds_nan_is_not_merged(radapter, run, here):
     tensors = load_file(weights)
     next(iter(tensors.values())).fill_(torch.nan)
     save_file(tensors, weights, metadata={"format": "pt"})
-    answer = radapter("merge", "run", "--alpha", "0.5", "--to", "merged")
+    answer = radapter("merge", "run", "--alpha", "0.5", "--out", "merged")
     assert (answer.code, "finite" in answer.said) == (2, True)
     assert not (here / "merged").exists()

@@ -13,7 +13,7 @@ from radapter.world import SPLITS
 @pytest.mark.parametrize("task", TASKS)
 def test_the_file_names_the_next_step(radapter, tmp_path, task):
     path = tmp_path / "new" / "run.yaml"
-    answer = radapter("init", task, "--to", path)
+    answer = radapter("init", task, "--out", path)
     assert answer.code == 0
     assert f"radapter train {path}" in answer.printed.replace("\n", "")
 
@@ -21,13 +21,13 @@ def test_the_file_names_the_next_step(radapter, tmp_path, task):
 def test_an_existing_file_is_left_alone(radapter, tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("mine")
-    answer = radapter("init", "classification", "--to", path)
+    answer = radapter("init", "classification", "--out", path)
     assert (answer.code, path.read_text()) == (2, "mine")
     assert "exists" in answer.said
 
 
 def test_a_name_that_is_no_yaml_is_refused(radapter, tmp_path):
-    assert radapter("init", "classification", "--to", tmp_path / "run.txt").code == 2
+    assert radapter("init", "classification", "--out", tmp_path / "run.txt").code == 2
     assert list(tmp_path.iterdir()) == []
 
 

@@ -25,7 +25,7 @@ def contents(folder):
 
 
 def test_captioned_scenes_are_mined(radapter, here):
-    answer = radapter("mine", WORLD, "--to", "mined")
+    answer = radapter("mine", WORLD, "--out", "mined")
     assert answer.code == 0, answer.result.output
     regions = MinedRegions(here / "mined")
     assert 0 < len(regions) < 40
@@ -38,7 +38,7 @@ def test_captioned_scenes_are_mined(radapter, here):
 
 def test_the_same_command_gives_the_same_bytes_and_does_nothing_twice(radapter, here):
     for folder in ("first", "second", "second"):
-        assert radapter("mine", WORLD, "--to", folder, "--limit", 8).code == 0
+        assert radapter("mine", WORLD, "--out", folder, "--limit", 8).code == 0
     assert contents(here / "first") == contents(here / "second")
     assert read_json(here / "first" / "sizes.json")["written"]["items"] == [8, 8]
 
@@ -46,13 +46,13 @@ def test_the_same_command_gives_the_same_bytes_and_does_nothing_twice(radapter, 
 def test_floors_and_nouns_are_the_user_s(radapter, here):
     (here / "nouns.txt").write_text("zorb, car\nstar\n")
     options = ("--floor", "-1", "--margin", "-2", "--nouns", "nouns.txt")
-    answer = radapter("mine", "{world: scenes, size: 40}", "--to", "mined", *options)
+    answer = radapter("mine", "{world: scenes, size: 40}", "--out", "mined", *options)
     assert answer.code == 0, answer.result.output
     regions = MinedRegions(here / "mined")
     assert regions.nouns == ("star", "zorb")
     assert set(regions.counts) == {"star", "zorb"}
     assert "100.0%" in answer.printed
-    higher = radapter("mine", "{world: scenes, size: 40}", "--to", "less", *options[2:], "--floor", "0.4")
+    higher = radapter("mine", "{world: scenes, size: 40}", "--out", "less", *options[2:], "--floor", "0.4")
     assert higher.code == 0
     assert len(MinedRegions(here / "less")) < len(regions)
 
@@ -64,7 +64,7 @@ def test_the_template_and_the_area_change_what_is_found(radapter, here):
         "template": ("--template", "a sketch of a {}."),
         "area": ("--min-area", "0.5"),
     }.items():
-        assert radapter(*plain, "--to", folder, *options).code == 0
+        assert radapter(*plain, "--out", folder, *options).code == 0
     scores = {
         folder: [r["score"] for r in MinedRegions(here / folder).records] for folder in ("plain", "template")
     }
@@ -73,7 +73,7 @@ def test_the_template_and_the_area_change_what_is_found(radapter, here):
 
 
 def test_masked_images_are_cut(radapter, here):
-    answer = radapter("mine", "{world: scenes, size: 9}", "--from-masks", "--to", "cut", "--limit", 5)
+    answer = radapter("mine", "{world: scenes, size: 9}", "--from-masks", "--out", "cut", "--limit", 5)
     assert answer.code == 0, answer.result.output
     regions = MinedRegions(here / "cut")
     assert "background" in regions.nouns
@@ -97,7 +97,7 @@ def table(here):
 
 
 def test_a_bad_image_is_named_and_left_out_where_that_is_allowed(radapter, here, table, caplog):
-    options = ("--floor", "-1", "--margin", "-2", "--to", "mined")
+    options = ("--floor", "-1", "--margin", "-2", "--out", "mined")
     refused = radapter("mine", table, *options)
     assert refused.code == 2
     assert "2.png" in refused.said
@@ -129,7 +129,7 @@ def test_a_bad_image_is_named_and_left_out_where_that_is_allowed(radapter, here,
     ],
 )
 def test_wrong_input_is_refused_with_a_remedy(radapter, here, arguments, why):
-    answer = radapter("mine", *arguments, "--to", "mined")
+    answer = radapter("mine", *arguments, "--out", "mined")
     assert answer.code == 2, answer.result.output
     assert why in " ".join(answer.said.split())
     assert not (here / "mined").is_dir() or not list((here / "mined").glob("[!.]*"))
@@ -137,7 +137,7 @@ def test_wrong_input_is_refused_with_a_remedy(radapter, here, arguments, why):
 
 def test_captions_without_nouns_are_refused(radapter, here):
     (here / "nouns.txt").write_text("zorb\n")
-    answer = radapter("mine", WORLD, "--to", "mined", "--nouns", "nouns.txt")
+    answer = radapter("mine", WORLD, "--out", "mined", "--nouns", "nouns.txt")
     assert answer.code == 2
     assert "captions must name nouns" in answer.said
     assert not (here / "mined").exists()
@@ -145,14 +145,14 @@ def test_captions_without_nouns_are_refused(radapter, here):
 
 def test_a_list_that_names_a_noun_twice_is_refused(radapter, here):
     (here / "nouns.txt").write_text("car\nstar\ncar\n")
-    answer = radapter("mine", WORLD, "--to", "mined", "--nouns", "nouns.txt")
+    answer = radapter("mine", WORLD, "--out", "mined", "--nouns", "nouns.txt")
     assert answer.code == 2
     assert "lines 1 and 3" in answer.said
 
 
 def test_a_folder_of_something_else_is_refused(radapter, here):
     write_json(here / "mined" / "other.json", {})
-    answer = radapter("mine", WORLD, "--to", "mined")
+    answer = radapter("mine", WORLD, "--out", "mined")
     assert answer.code == 2
     assert "holds something else" in " ".join(answer.said.split())
 
@@ -162,7 +162,7 @@ def test_label_values_beyond_the_classes_are_refused(radapter, here):
         (here / folder).mkdir()
         Image.fromarray(np.full((8, 8), 3, np.uint8)).save(here / folder / "a.png")
     answer = radapter(
-        "mine", "{masks: labels, images: images, classes: [x, y]}", "--from-masks", "--to", "cut"
+        "mine", "{masks: labels, images: images, classes: [x, y]}", "--from-masks", "--out", "cut"
     )
     assert answer.code == 2
     assert "3" in answer.said
@@ -171,6 +171,6 @@ def test_label_values_beyond_the_classes_are_refused(radapter, here):
 def test_regions_of_a_transformers_model_are_mined(radapter, here):
     small_proposers.folder(here / "regions", "mask2former")
     options = ("--floor", "-1", "--margin", "-2", "--min-area", "0", "--limit", 2)
-    answer = radapter("mine", WORLD, "--to", "mined", "--proposer", "transformers:regions", *options)
+    answer = radapter("mine", WORLD, "--out", "mined", "--proposer", "transformers:regions", *options)
     assert answer.code == 0, answer.result.output
     assert len(MinedRegions(here / "mined")) > 0

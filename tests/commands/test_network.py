@@ -26,21 +26,21 @@ REGIONS = (
 )
 ROWS = {
     "demo": ["--out", "demo"],
-    "init": ["retrieval", "--to", "init.yaml"],
+    "init": ["retrieval", "--out", "init.yaml"],
     "train": ["{written}", "{small}", "--out", "trained"],
     "compare": ["{written}", "{small}", "--methods", "zero-shot,r-adapter", "--seeds", "1", "compare.points=1",
                 "--out", "compared"],
     "evaluate": ["{run}", "--data", "images.parquet"],
-    "search": ["{run}", "--images", "photos", "a red star", "--index", "index.safetensors"],
-    "segment": ["{run}", "--image", "photos", "--classes", "star, moon", "--to", "segmented"],
-    "mine": ["{world: scenes, size: 4}", "--to", "mined"],
+    "search": ["{run}", "--data", "photos", "a red star", "--index", "index.safetensors"],
+    "segment": ["{run}", "--data", "photos", "--classes", "star, moon", "--out", "segmented"],
+    "mine": ["{world: scenes, size: 4}", "--out", "mined"],
     "prompts": ["{regions}", "--epochs", "1"],
     "sweep": ["{run}"],
     "verify": ["{run}"],
-    "merge": ["{run}", "--alpha", "0.5", "--to", "merged"],
+    "merge": ["{run}", "--alpha", "0.5", "--out", "merged"],
     "inspect": ["world:tiny"],
     "methods": ["world:tiny"],
-    "shards": ["{parquet: pairs.parquet}", "--task", "retrieval", "--to", "shards"],
+    "shards": ["{parquet: pairs.parquet}", "--task", "retrieval", "--out", "shards"],
     "data check": ["{parquet: images.parquet}"],
 }  # fmt: skip
 
@@ -124,9 +124,9 @@ def test_a_run_does_not_allow_downloads_itself(command, radapter, regions, here,
     (here / "photos").mkdir()
     Image.new("RGB", (48, 48)).save(here / "photos" / "0.png")
     given = {
-        "merge": ["--alpha", "0.5", "--to", "merged"],
-        "search": ["--images", "photos", "a star"],
-        "segment": ["--image", "photos", "--classes", "star", "--to", "out"],
+        "merge": ["--alpha", "0.5", "--out", "merged"],
+        "search": ["--data", "photos", "a star"],
+        "segment": ["--data", "photos", "--classes", "star", "--out", "out"],
     }
     answer = radapter(command, "run", *given.get(command, []))
     assert answer.code == (0 if command == "sweep" else 2), answer.result.output

@@ -23,7 +23,7 @@ def old(here):
     "command",
     [
         ("evaluate", "old", "--data", "{world: id_test, size: 4}"),
-        ("merge", "old", "--alpha", "0.5", "--to", "merged"),
+        ("merge", "old", "--alpha", "0.5", "--out", "merged"),
         ("verify", "old"),
     ],
 )
@@ -41,7 +41,7 @@ def test_facts_from_before_a_step_was_measured_are_read(radapter, old):
     about = read_json(old / "trained.json")
     del about["step_bytes"]
     write_json(old / "trained.json", about)
-    assert radapter("merge", "old", "--alpha", "0.5", "--to", "merged").code == 0
+    assert radapter("merge", "old", "--alpha", "0.5", "--out", "merged").code == 0
 
 
 def test_the_configuration_of_an_older_run_names_the_new_keys_when_it_is_trained_again(radapter, old):
@@ -83,6 +83,6 @@ def test_a_file_of_a_later_radapter_is_refused_by_its_schema(radapter, old, name
     text = (old / name).read_text()
     later = text.replace("{", '{"schema": 9,', 1) if name.endswith("json") else f"schema: 9\n{text}"
     (old / name).write_text(later)
-    answer = radapter("merge", "old", "--alpha", "0.5", "--to", "merged")
+    answer = radapter("merge", "old", "--alpha", "0.5", "--out", "merged")
     assert answer.code == 2
     assert f"{name}' was written by schema 9; this radapter reads" in " ".join(answer.said.split())

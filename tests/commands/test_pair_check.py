@@ -71,12 +71,12 @@ def test_a_table_of_captions_is_known_by_its_columns(radapter, source):
 
 @pytest.mark.usefixtures("captioned")
 def test_shards_know_a_table_of_captions_too(radapter):
-    answer = radapter("shards", "pairs.csv", "--to", "shards")
+    answer = radapter("shards", "pairs.csv", "--out", "shards")
     assert answer.code == 0, answer.result.output
     assert "task: retrieval" in answer.printed
 
 
-@pytest.mark.parametrize("command", [("data", "check", "t.csv"), ("shards", "t.csv", "--to", "shards")])
+@pytest.mark.parametrize("command", [("data", "check", "t.csv"), ("shards", "t.csv", "--out", "shards")])
 def test_a_table_without_labels_names_the_task(radapter, here, command):
     (here / "t.csv").write_text("image,text\nimages/a.png,a dog\n")
     answer = radapter(*command)
@@ -100,7 +100,7 @@ def test_a_task_that_does_not_fit_is_refused(radapter):
     [("{world: train, size: 6}", "classification"), ("{world: scenes, size: 6}", "retrieval")],
 )
 def test_the_shards_of_a_stream_are_checked_and_proposed_to_train_on(radapter, here, source, task):
-    assert radapter("shards", source, "--task", task, "--to", "shards").code == 0
+    assert radapter("shards", source, "--task", task, "--out", "shards").code == 0
     answer = radapter("data", "check", "{stream: shards, buffer: 3}")
     assert answer.code == 0, answer.result.output
     assert found(answer)["Images"] == "6"

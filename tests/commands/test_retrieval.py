@@ -182,7 +182,7 @@ def test_what_a_task_lacks_is_refused(radapter, run, options, said):
 
 
 def test_merge_writes_the_encoder_alone(radapter, run, tmp_path):
-    answer = radapter("merge", run, "--alpha", "0.5", "--to", tmp_path / "merged")
+    answer = radapter("merge", run, "--alpha", "0.5", "--out", tmp_path / "merged")
     assert answer.code == 0, answer.result.output
     assert not (tmp_path / "merged" / "classes.json").exists()
     assert "classifier" not in answer.printed

@@ -39,7 +39,7 @@ def segment(radapter, scenes):
     def run(
         *more, image=scenes / "boat.png", classes="boat, moon, background", to="out.png", model="world:tiny"
     ):
-        return radapter("segment", model, "--image", image, "--classes", classes, "--to", to, *more)
+        return radapter("segment", model, "--data", image, "--classes", classes, "--out", to, *more)
 
     return run
 

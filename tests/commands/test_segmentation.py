@@ -23,7 +23,7 @@ SKETCHES = "sketch={world: scenes, styles: sketch, size: 6, background: false}"
 def written(tmp_path_factory, radapter) -> Path:
     """What `radapter init segmentation` writes."""
     path = tmp_path_factory.mktemp("init") / "run.yaml"
-    assert radapter("init", "segmentation", "--to", path).code == 0
+    assert radapter("init", "segmentation", "--out", path).code == 0
     return path
 
 
@@ -114,7 +114,7 @@ def test_a_wrong_setting_is_told_and_nothing_is_written(radapter, written, tmp_p
 
 
 def test_merge_writes_the_encoder_alone(radapter, run, tmp_path):
-    answer = radapter("merge", run, "--alpha", "0.5", "--to", tmp_path / "merged")
+    answer = radapter("merge", run, "--alpha", "0.5", "--out", tmp_path / "merged")
     assert answer.code == 0, answer.result.output
     assert not (tmp_path / "merged" / "classes.json").exists()
 
@@ -150,7 +150,7 @@ def test_segment_frames_regions_as_the_run_was_trained(radapter, run, tmp_path, 
     monkeypatch.setattr(segmentation, "RegionClassifier", Recorded)
     Image.new("RGB", (48, 40), (200, 30, 30)).save(tmp_path / "red.png")
     answer = radapter(
-        "segment", run, "--image", tmp_path / "red.png", "--classes", "star, sun", "--to", tmp_path / "o.png"
+        "segment", run, "--data", tmp_path / "red.png", "--classes", "star, sun", "--out", tmp_path / "o.png"
     )
     assert answer.code == 0, answer.result.output
     assert (given["style"].expand, given["style"].square) == (1.3, True)
@@ -211,7 +211,7 @@ def test_prompts_are_measured_beside_the_fill_on_every_set(run, prompted):
 def test_segment_takes_the_prompts_that_were_trained(radapter, run, prompted, tmp_path):
     Image.new("RGB", (48, 48), (90, 10, 30)).save(tmp_path / "a.png")
     answer = radapter(
-        "segment", run, "--image", tmp_path / "a.png", "--classes", "star, sun", "--to", tmp_path / "out.png",
+        "segment", run, "--data", tmp_path / "a.png", "--classes", "star, sun", "--out", tmp_path / "out.png",
         "--mask-prompts", run / "mask_prompts.safetensors",
     )  # fmt: skip
     assert answer.code == 0, answer.result.output

@@ -17,7 +17,7 @@ SCENES = "{world: scenes, size: 30}"
 
 @pytest.fixture
 def written(radapter, tmp_path):
-    answer = radapter("shards", WORLD, "--to", tmp_path / "shards", "--size", "50kB")
+    answer = radapter("shards", WORLD, "--out", tmp_path / "shards", "--size", "50kB")
     assert answer.code == 0, answer.result.output
     return tmp_path / "shards", answer
 
@@ -32,7 +32,7 @@ def test_labelled_images_are_written_and_the_printed_sources_read_them(written):
 
 
 def test_pairs_are_written_with_their_task_and_read(radapter, tmp_path):
-    answer = radapter("shards", SCENES, "--task", "retrieval", "--to", tmp_path / "shards")
+    answer = radapter("shards", SCENES, "--task", "retrieval", "--out", tmp_path / "shards")
     assert answer.code == 0, answer.result.output
     assert "task: retrieval" in answer.printed
     assert len(open_pairs({"webdataset": f"{tmp_path}/shards/*.tar"})) == 30
@@ -40,18 +40,18 @@ def test_pairs_are_written_with_their_task_and_read(radapter, tmp_path):
 
 def test_a_list_of_pairs_is_written_as_one_set(radapter, tmp_path):
     both = "[{world: scenes, size: 4}, {world: scenes, size: 5, seed: 1}]"
-    assert radapter("shards", both, "--to", tmp_path / "shards").code == 0
+    assert radapter("shards", both, "--out", tmp_path / "shards").code == 0
     assert len(open_pairs({"webdataset": f"{tmp_path}/shards/*.tar"})) == 9
 
 
 def test_a_source_that_only_pairs_have_needs_no_task(radapter, tmp_path):
     source = "{classification: {world: train, size: 10}}"
-    assert radapter("shards", source, "--to", tmp_path / "shards").code == 0
+    assert radapter("shards", source, "--out", tmp_path / "shards").code == 0
     assert len(open_pairs({"webdataset": f"{tmp_path}/shards/*.tar"})) == 10
 
 
 def test_joining_is_kept_in_what_was_written_from(radapter, tmp_path):
-    command = ("shards", SCENES, "--task", "retrieval", "--apart", "--to", tmp_path / "shards")
+    command = ("shards", SCENES, "--task", "retrieval", "--apart", "--out", tmp_path / "shards")
     assert radapter(*command).code == 0
     about = json.loads((tmp_path / "shards" / "sizes.json").read_text())["written"]["from"]
     assert (about["join_captions"], about["target_classes"]) == (False, 30)
@@ -60,7 +60,7 @@ def test_joining_is_kept_in_what_was_written_from(radapter, tmp_path):
 def test_started_again_it_changes_nothing(radapter, written):
     folder, _ = written
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.tar")}
-    assert radapter("shards", WORLD, "--to", folder, "--size", "50kB").code == 0
+    assert radapter("shards", WORLD, "--out", folder, "--size", "50kB").code == 0
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.tar")} == before
 
 
@@ -70,7 +70,7 @@ def test_started_again_it_changes_nothing(radapter, written):
 )
 def test_something_else_is_refused(radapter, written, source, size, said):
     folder, _ = written
-    answer = radapter("shards", source, "--to", folder, "--size", size)
+    answer = radapter("shards", source, "--out", folder, "--size", size)
     assert answer.code == 2
     assert said in " ".join(answer.said.split())
 
@@ -79,7 +79,7 @@ def test_a_source_that_was_repaired_is_written_by_the_same_command(radapter, her
     Image.new("RGB", (8, 8)).save(here / "a.png")
     (here / "b.png").write_bytes(b"no image")
     (here / "pairs.csv").write_text("image,caption\na.png,one\nb.png,two\n")
-    command = ("shards", "pairs.csv", "--task", "retrieval", "--to", "shards")
+    command = ("shards", "pairs.csv", "--task", "retrieval", "--out", "shards")
     assert radapter(*command).code == 2
     assert not (here / "shards").exists()
     Image.new("RGB", (9, 9)).save(here / "b.png")
@@ -97,7 +97,7 @@ def test_a_source_that_was_repaired_is_written_by_the_same_command(radapter, her
     ],
 )
 def test_wrong_input_exits_2_and_writes_nothing(radapter, tmp_path, arguments, said):
-    answer = radapter("shards", *arguments, "--to", tmp_path / "shards")
+    answer = radapter("shards", *arguments, "--out", tmp_path / "shards")
     assert answer.code == 2
     assert said in " ".join(answer.said.split())
     assert not (tmp_path / "shards").exists()
@@ -121,7 +121,7 @@ def test_an_interrupted_command_keeps_whole_shards_and_says_how_to_continue(rada
     from radapter.data.shards import exporting
 
     whole = tmp_path / "whole"
-    assert radapter("shards", WORLD, "--to", whole, "--size", "50kB").code == 0
+    assert radapter("shards", WORLD, "--out", whole, "--size", "50kB").code == 0
     written, left = exporting.sample_json, [20]
 
     def interrupting(key):
@@ -130,7 +130,7 @@ def test_an_interrupted_command_keeps_whole_shards_and_says_how_to_continue(rada
             raise KeyboardInterrupt
         return written(key)
 
-    command = ("shards", WORLD, "--to", tmp_path / "stopped", "--size", "50kB")
+    command = ("shards", WORLD, "--out", tmp_path / "stopped", "--size", "50kB")
     with monkeypatch.context() as patch:
         patch.setattr(exporting, "sample_json", interrupting)
         answer = radapter(*command)
@@ -154,7 +154,7 @@ def streamed(written, written_run):
 def written_run(radapter, tmp_path, small):
     """Trains on a changed configuration of the world."""
     path = tmp_path / "run.yaml"
-    assert radapter("init", "classification", "--to", path).code == 0
+    assert radapter("init", "classification", "--out", path).code == 0
     return lambda *changes: radapter("train", path, *small, *changes, "--out", tmp_path / "run")
 
 
@@ -166,9 +166,9 @@ def test_a_run_trains_on_the_stream_that_was_printed(streamed, tmp_path):
 
 
 def test_a_run_of_retrieval_trains_on_a_stream_of_pairs(radapter, tmp_path):
-    assert radapter("shards", SCENES, "--task", "retrieval", "--to", tmp_path / "shards").code == 0
+    assert radapter("shards", SCENES, "--task", "retrieval", "--out", tmp_path / "shards").code == 0
     path = tmp_path / "pairs.yaml"
-    assert radapter("init", "retrieval", "--to", path).code == 0
+    assert radapter("init", "retrieval", "--out", path).code == 0
     test = "{world: scenes, size: 20, seed: 7}"
     answer = radapter(
         *("train", path, f"data.train={{stream: {tmp_path}/shards}}", "data.ood={}", f"data.id_test={test}"),
@@ -229,7 +229,7 @@ def test_only_training_reads_a_stream(written, written_run, role):
 
 def test_a_stream_among_several_sources_is_refused(radapter, tmp_path):
     path = tmp_path / "pairs.yaml"
-    assert radapter("init", "retrieval", "--to", path).code == 0
+    assert radapter("init", "retrieval", "--out", path).code == 0
     answer = radapter("train", path, "data.train=[{stream: a}, {world: scenes}]", "--out", tmp_path / "run")
     assert answer.code == 2
     assert "a stream alone. Got 2 sources" in " ".join(answer.said.split())
@@ -257,7 +257,7 @@ def test_photographs_of_phones_are_packed(radapter, here):
         first.save(here / "photos" / name / f"{name}.jpg")
     # phones store a depth map or a preview behind the photograph: Pillow calls such a JPEG an MPO
     first.save(here / "photos/cat/iphone.jpg", format="MPO", save_all=True, append_images=[second])
-    answer = radapter("shards", "photos", "--to", "s")
+    answer = radapter("shards", "photos", "--out", "s")
     assert answer.code == 0, answer.result.output
     assert "left out" not in answer.result.output
     with tarfile.open(next((here / "s").glob("*.tar"))) as tar:
@@ -271,7 +271,7 @@ def test_images_outside_the_folder_of_their_table_are_reported(radapter, tmp_pat
         Image.new("RGB", (4, 4), (len(place), 0, 0)).save(tmp_path / place)
     rows = [f"a.png,x\n{tmp_path}/elsewhere/b.png,y\n{tmp_path}/elsewhere/deep/c.png,z\n"]
     (tmp_path / "set" / "t.csv").write_text(f"image,{column}\n{''.join(rows)}")
-    answer = radapter("shards", tmp_path / "set" / "t.csv", "--task", task, "--to", tmp_path / "shards")
+    answer = radapter("shards", tmp_path / "set" / "t.csv", "--task", task, "--out", tmp_path / "shards")
     assert answer.code == 0, answer.result.output
     said = f"2 of 3 images lie outside '{tmp_path}/set', below '{tmp_path}/elsewhere'"
     assert said in " ".join(answer.printed.split())

@@ -42,7 +42,7 @@ def damaged_copies(folder: Path, to: Path, files: list[Path]):
 @pytest.fixture(scope="module")
 def merged(radapter, run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("merged") / "merged"
-    assert radapter("merge", run, "--alpha", "0.5", "--to", folder).code == 0
+    assert radapter("merge", run, "--alpha", "0.5", "--out", folder).code == 0
     return folder
 
 
@@ -55,7 +55,7 @@ def probe(finished, written, small):
 @pytest.fixture(scope="module")
 def shards(radapter, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards") / "shards"
-    assert radapter("shards", "{world: train, size: 12}", "--to", folder, "--size", "20kB").code == 0
+    assert radapter("shards", "{world: train, size: 12}", "--out", folder, "--size", "20kB").code == 0
     return folder
 
 
@@ -63,7 +63,7 @@ def shards(radapter, tmp_path_factory):
 def mined(radapter, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mined") / "mined"
     options = ("--floor", "-1", "--margin", "-2", "--limit", 4)
-    assert radapter("mine", "{world: scenes, size: 12}", *options, "--to", folder).code == 0
+    assert radapter("mine", "{world: scenes, size: 12}", *options, "--out", folder).code == 0
     return folder
 
 
@@ -82,7 +82,7 @@ def test_damage_to_an_adapter_is_noticed_when_a_run_is_loaded(radapter, run, tmp
     adapter = run / "adapter"
     files = [adapter / name for name in ("adapter_config.json", "adapter_model.safetensors", "manifest.json")]
     for copy in damaged_copies(run, tmp_path, files):
-        answer = radapter("merge", copy, "--alpha", "0.5", "--to", tmp_path / "merged")
+        answer = radapter("merge", copy, "--alpha", "0.5", "--out", tmp_path / "merged")
         assert (answer.code, "adapter" in answer.said) == (2, True), answer.result.output
 
 
@@ -162,7 +162,7 @@ def test_damage_to_the_small_files_of_shards_is_noticed_when_they_are_opened(sha
 
 def test_damage_to_a_probe_is_noticed_when_it_is_loaded(radapter, probe, tmp_path):
     for copy in damaged_copies(probe, tmp_path, [probe / "head.safetensors", probe / "trained.json"]):
-        answer = radapter("merge", copy, "--alpha", "1", "--to", tmp_path / "merged")
+        answer = radapter("merge", copy, "--alpha", "1", "--out", tmp_path / "merged")
         assert (answer.code, "does not match" in answer.said) == (2, True), answer.result.output
 
 
@@ -172,7 +172,7 @@ def test_a_deleted_tensor_is_damage_with_and_without_a_manifest(radapter, run, t
     tensors = load_file(file)
     gone = sorted(tensors)[0]
     save_file({name: tensor for name, tensor in tensors.items() if name != gone}, file)
-    options = ("--alpha", "0.5", "--to", tmp_path / "merged")
+    options = ("--alpha", "0.5", "--out", tmp_path / "merged")
     assert "does not match" in radapter("merge", tmp_path / "run", *options).said
     (file.parent / "manifest.json").unlink()
     answer = radapter("merge", tmp_path / "run", *options)
@@ -187,7 +187,7 @@ def test_what_a_user_adds_is_no_damage_and_peft_loads_the_adapter_alone(radapter
     assert radapter("verify", tmp_path / "run").code == 0
     PeftModel.from_pretrained(load("world:tiny").module, tmp_path / "run" / "adapter")
     (tmp_path / "run" / "adapter" / "manifest.json").unlink()
-    assert radapter("merge", tmp_path / "run", "--alpha", "0.5", "--to", tmp_path / "merged").code == 0
+    assert radapter("merge", tmp_path / "run", "--alpha", "0.5", "--out", tmp_path / "merged").code == 0
 
 
 def test_damage_to_the_best_epoch_is_noticed_when_it_is_read(tmp_path):

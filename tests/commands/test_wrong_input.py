@@ -124,7 +124,7 @@ def test_value_out_of_range_is_told_with_name_range_and_value(refused, override,
 
 @pytest.mark.parametrize("command", ["merge", "evaluate"])
 def test_alpha_of_a_command_is_checked(radapter, run, here, command):
-    options = ["--to", "merged"] if command == "merge" else ["--data", "{world: sketch}"]
+    options = ["--out", "merged"] if command == "merge" else ["--data", "{world: sketch}"]
     answer = radapter(command, run, "--alpha", "1.5", *options)
     assert (answer.code, list(here.iterdir())) == (2, [])
     assert "alpha must be in [0, 1]. Got 1.5." in answer.said
@@ -135,12 +135,12 @@ def test_alpha_of_a_command_is_checked(radapter, run, here, command):
     [
         "train RUN.YAML model=world:tinny --out",
         "compare RUN.YAML model=world:tinny --out",
-        "merge RUN --alpha 0.5 --to",
+        "merge RUN --alpha 0.5 --out",
         "demo --out",
-        "shards nowhere --to",
-        "mine nowhere.csv --to",
-        "segment world:tinny --image photos --classes sky,road --to",
-        "segment world:tinny --image photos/0.png --classes sky,road --to",
+        "shards nowhere --out",
+        "mine nowhere.csv --out",
+        "segment world:tinny --data photos --classes sky,road --out",
+        "segment world:tinny --data photos/0.png --classes sky,road --out",
     ],
 )
 def test_a_place_below_a_file_is_refused_before_any_work(radapter, refusal, run, written, here, command):
@@ -187,7 +187,7 @@ def test_merge_on_another_base_model_tells_both_fingerprints(radapter, run, here
     about = read_json(here / "run" / "trained.json")
     config = here / "run" / "config.yaml"
     config.write_text(config.read_text().replace("model: world:tiny", f"model: {here / 'model'}"))
-    answer = radapter("merge", here / "run", "--alpha", "0.5", "--to", here / "merged")
+    answer = radapter("merge", here / "run", "--alpha", "0.5", "--out", here / "merged")
     assert answer.code == 2
     assert about["fingerprint"] in answer.said
     assert fingerprint(load(here / "model")) in answer.said
@@ -197,12 +197,12 @@ def test_merge_on_another_base_model_tells_both_fingerprints(radapter, run, here
 def test_merge_into_a_folder_that_exists_is_refused(radapter, run, here):
     (here / "merged").mkdir()
     (here / "merged" / "letter.txt").write_text("dear")
-    answer = radapter("merge", run, "--alpha", "0.5", "--to", "merged")
+    answer = radapter("merge", run, "--alpha", "0.5", "--out", "merged")
     assert answer.code == 2
     assert [file.name for file in (here / "merged").iterdir()] == ["letter.txt"]
 
 
-@pytest.mark.parametrize("command", [("sweep",), ("merge", "--to", "merged")])
+@pytest.mark.parametrize("command", [("sweep",), ("merge", "--out", "merged")])
 def test_a_folder_that_is_no_finished_run_is_named(radapter, here, command):
     answer = radapter(command[0], "nothing", *command[1:])
     assert (answer.code, list(here.iterdir())) == (2, [])
@@ -237,7 +237,7 @@ def test_other_mistakes_are_found_before_anything_is_written(refused, overrides,
 
 
 @pytest.mark.parametrize(
-    "arguments", [("trian",), ("train",), ("init", "sorting", "--to", "a.yaml"), ("merge", "run")]
+    "arguments", [("trian",), ("train",), ("init", "sorting", "--out", "a.yaml"), ("merge", "run")]
 )
 def test_wrong_usage_exits_with_2(radapter, arguments):
     assert radapter(*arguments).code == 2
@@ -249,13 +249,13 @@ def test_wrong_usage_exits_with_2(radapter, arguments):
     [
         "train RUN.YAML model=world:tinny --out",
         "compare RUN.YAML model=world:tinny --out",
-        "merge RUN --alpha 0.5 --to",
+        "merge RUN --alpha 0.5 --out",
         "demo --out",
-        "shards nowhere --to",
-        "mine nowhere.csv --to",
-        "segment world:tinny --image photos --classes sky,road --to",
-        "search world:tinny sky --images photos --html",
-        "init classification --to",
+        "shards nowhere --out",
+        "mine nowhere.csv --out",
+        "segment world:tinny --data photos --classes sky,road --out",
+        "search world:tinny sky --data photos --out",
+        "init classification --out",
     ],
 )
 def test_a_place_that_cannot_be_is_refused_before_any_work(
@@ -285,4 +285,4 @@ def test_a_source_that_no_file_can_be_called_is_refused(radapter, refused, comma
 
 
 def to(command):
-    return () if command == "data check" else ("--to", "new")
+    return () if command == "data check" else ("--out", "new")

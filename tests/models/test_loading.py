@@ -147,7 +147,7 @@ def test_a_tilde_is_the_home_folder(
 def test_a_run_folder_or_an_adapter_is_no_model_and_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "my run").mkdir()
     (tmp_path / "my run" / "trained.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"It is a run folder.*radapter merge '.*/my run' --to MERGED"):
+    with pytest.raises(ModelError, match=r"It is a run folder.*radapter merge '.*/my run' --out MERGED"):
         load(tmp_path / "my run")
     peft.get_peft_model(load("world:tiny").module, RAdapterConfig()).save_pretrained(
         tmp_path / "adapter", save_embedding_layers=False

@@ -38,7 +38,7 @@ def test_alpha_zero_is_explained_with_n_the_error_the_best_and_the_remedy(at):
     assert said == (
         "lora: alpha 0 was chosen, so the zero-shot model was kept unchanged. On the 26 validation images the best "
         "alpha, 0.8, scores 7.7 points more, within one paired standard error (9.1 points). Add validation images, "
-        "or choose yourself: radapter merge 'runs/my run' --alpha 0.8 --to merged"
+        "or choose yourself: radapter merge 'runs/my run' --alpha 0.8 --out merged"
     )
     assert len(said) < 4 * 80
 

@@ -1,4 +1,4 @@
-"""Runs of the embedded world's tiny CLIP, their weights, and signals that stop them."""
+"""Runs of the synthetic benchmark's tiny CLIP, their weights, and signals that stop them."""
 
 import os
 import signal

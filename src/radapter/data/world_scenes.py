@@ -1,4 +1,4 @@
-"""Scenes of the embedded world: the keys that the sources of all tasks share, and the drawing."""
+"""Scenes of the synthetic benchmark: the keys that the sources of all tasks share, and the drawing."""
 
 from collections.abc import Sequence
 from typing import Annotated

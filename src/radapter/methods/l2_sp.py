@@ -6,7 +6,7 @@ pre-trained weights, alpha is `WEIGHT`:
     loss = cross-entropy + alpha / 2 * sum_i (w_i - w0_i)^2
 
 alpha is the 0.1 of the released code (holyseven/TransferLearningClassification), which trains with SGD; under AdamW
-its effect differs. On the embedded world (seed 100, 100 steps, default rate), the matrices of the image tower end at
+its effect differs. On the synthetic benchmark (seed 100, 100 steps, default rate), the matrices of the image tower end at
 these distances from the start:
 
     alpha                  0 (full)   0.1    1

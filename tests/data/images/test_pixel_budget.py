@@ -102,7 +102,7 @@ def test_six_large_images_take_at_most_three_gigabytes(tmp_path):
         Image.new("RGB", (7000, 7000), (number, 90, 200)).save(tmp_path / f"{number}.png")
     code = (
         "import sys, radapter_cli\n"
-        "sys.argv = ['radapter', 'search', 'world:tiny', '--images', sys.argv[1], 'a cat']\n"
+        "sys.argv = ['radapter', 'search', 'world:tiny', '--data', sys.argv[1], 'a cat']\n"
         "try: radapter_cli.main()\n"
         "finally: print(*(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )

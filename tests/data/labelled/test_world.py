@@ -1,4 +1,4 @@
-"""The embedded world as a data set."""
+"""The synthetic benchmark as a data set."""
 
 import pytest
 import torch

@@ -65,7 +65,7 @@ def test_a_shard_that_is_not_listed_is_refused(folder):
 
 
 def test_a_folder_without_sizes_is_refused_with_the_command_that_writes_it(tmp_path):
-    with pytest.raises(DataError, match="radapter shards DATA --to"):
+    with pytest.raises(DataError, match="radapter shards DATA --out"):
         read_shards(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A split of the embedded world: drawn when opened, kept in memory."""
+"""A split of the synthetic benchmark: drawn when opened, kept in memory."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from radapter.data.world_scenes import Correlation, Difficulty, Seed, Size, draw
 
 
 class WorldSource(LabelledSource):
-    """Scenes of the embedded world, drawn when the run starts."""
+    """Scenes of the synthetic benchmark, drawn when the run starts."""
 
     world: str = Field(
         description="the split: train, id_val, id_test, a shift, or one of the tasks colour and pattern"

@@ -1,4 +1,4 @@
-"""Masked and captioned scenes of the embedded world, drawn when opened and kept in memory."""
+"""Masked and captioned scenes of the synthetic benchmark, drawn when opened and kept in memory."""
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ BACKGROUND = "background"
 
 
 class MaskWorldSource(MaskSource):
-    """Scenes of the embedded world, with the class of every pixel."""
+    """Scenes of the synthetic benchmark, with the class of every pixel."""
 
     world: str = Field(description="the split: scenes holds all styles and often two objects")
     seed: Seed = 0

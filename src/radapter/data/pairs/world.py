@@ -1,4 +1,4 @@
-"""Captioned scenes of the embedded world, drawn when opened, kept in memory.
+"""Captioned scenes of the synthetic benchmark, drawn when opened, kept in memory.
 
 A scene has up to WORDINGS different captions with more or less detail ("a car", "a cartoon of a red car on a blue
 background"); the first is the world's own.
@@ -18,7 +18,7 @@ _RATES = {"clean": world.CLEAN, "full": world.FULL, "web": world.WEB}
 
 
 class PairWorldSource(PairSource):
-    """Captioned scenes of the embedded world, drawn when the run starts; each has up to five wordings."""
+    """Captioned scenes of the synthetic benchmark, drawn when the run starts; each has up to five wordings."""
 
     world: str = Field(description="the split: scenes holds all styles and often two objects")
     seed: Seed = 0

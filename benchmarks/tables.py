@@ -177,7 +177,9 @@ def compared(asked: str, root: Path) -> str:
     headers = [
         part for name in found for part in (f"{name}: alpha", "ID / OOD / kept", f"OOD at equal ID, {name}")
     ]
-    lines = [[method, *(cell for each in found.values() for cell in _cells(each, method))] for method in methods]
+    lines = [
+        [method, *(cell for each in found.values() for cell in _cells(each, method))] for method in methods
+    ]
     rule = "|---|" + "---:|" * len(headers)
     return "\n".join([_line(["Method", *headers]), rule, *map(_line, lines)])
 
@@ -190,7 +192,9 @@ def _cells(results: Results, method: str) -> list[str]:
     """Chosen alpha, accuracies there, and the difference in OOD from the reference at equal ID."""
     row, levels = results.row(method), results.levels
     assert levels is not None
-    figures = " / ".join("-" if each is None else f"{100 * each:.1f}" for each in (row.id_mean, row.ood_mean, row.kept))
+    figures = " / ".join(
+        "-" if each is None else f"{100 * each:.1f}" for each in (row.id_mean, row.ood_mean, row.kept)
+    )
     if method == "zero-shot":
         return ["", figures, ""]
     of_method = levels.methods[method]

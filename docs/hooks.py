@@ -10,11 +10,11 @@ from typing import Any
 
 import typer
 from mkdocs.structure.files import File, Files
+from radapter.runs.weights import About
 from typer.cli import get_docs_for_click
 
 import radapter_cli.application
 from radapter.config import RetrievalRunConfig, RunConfig, SegmentationRunConfig
-from radapter.runs.about import About
 from radapter.runs.results import Results
 
 ROOT = Path(__file__).parents[1]

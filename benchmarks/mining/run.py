@@ -1,4 +1,4 @@
-"""How often a mined region shows its noun: 2,000 scenes of the synthetic benchmark, which knows, with floors and without.
+"""How often a mined region shows its noun: 2,000 synthetic scenes, with and without floors.
 
     python benchmarks/mining/run.py [--size 2000] [--seed 1] [--to benchmarks/mining]
 

@@ -6,8 +6,8 @@ pre-trained weights, alpha is `WEIGHT`:
     loss = cross-entropy + alpha / 2 * sum_i (w_i - w0_i)^2
 
 alpha is the 0.1 of the released code (holyseven/TransferLearningClassification), which trains with SGD; under AdamW
-its effect differs. On the synthetic benchmark (seed 100, 100 steps, default rate), the matrices of the image tower end at
-these distances from the start:
+its effect differs. On the synthetic benchmark (seed 100, 100 steps, default rate), the matrices of the image tower
+end at these distances from the start:
 
     alpha                  0 (full)   0.1    1
     distance               1.28       1.07   0.52

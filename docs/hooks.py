@@ -10,12 +10,12 @@ from typing import Any
 
 import typer
 from mkdocs.structure.files import File, Files
-from radapter.runs.weights import About
 from typer.cli import get_docs_for_click
 
 import radapter_cli.application
 from radapter.config import RetrievalRunConfig, RunConfig, SegmentationRunConfig
 from radapter.runs.results import Results
+from radapter.runs.weights import About
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]

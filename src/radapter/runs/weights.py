@@ -72,7 +72,7 @@ class TrainingRecord(BaseModel):
     step_bytes: _Count | None = None
 
 
-class _About(TrainingRecord):
+class About(TrainingRecord):
     """trained.json: alpha is the chosen one, and the fingerprint that of the base model.
 
     A folder that `save_trained` wrote outside a run lacks `model` and the following fields. Further facts of a task
@@ -197,14 +197,14 @@ def read_about(folder: Path) -> dict[str, Any]:
     return always | _read_about(folder).model_dump(by_alias=True, exclude_unset=True)
 
 
-def _read_about(folder: Path) -> _About:
+def _read_about(folder: Path) -> About:
     if not (folder / TRAINED).is_file():
         raise RunError(
             f"'{folder}' must be a finished run and has no {TRAINED}. Train with 'radapter train', or continue "
             "an interrupted run with '--resume'."
         )
     check_recorded(folder, TRAINED)
-    return read_as(folder / TRAINED, _About, reads=(1, _SCHEMA))
+    return read_as(folder / TRAINED, About, reads=(1, _SCHEMA))
 
 
 def _save_adapters(folder: Path, trained: Trained, alpha: float) -> None:

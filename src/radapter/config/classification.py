@@ -42,7 +42,7 @@ class DataConfig(CommonData):
 
     train: TrainSource = Field(description="images to train on")
     id_val: DataSource | None = key(
-        None, "in-distribution validation images: they choose alpha, and nothing else does"
+        None, "in-distribution validation images, which select alpha, epoch and learning rate"
     )
     id_test: NamedSources = Field(
         description="in-distribution test images: one source, or a mapping of names to sources"
@@ -52,18 +52,18 @@ class DataConfig(CommonData):
     )
     transfer: TransferSources = key(
         {},
-        "test sets with classes of their own, novel or of another task: a mapping of names to sources, "
-        "each with its templates if not data.templates; zero-shot accuracy on them is what a model kept; may be "
-        "empty",
+        "test sets with other classes, novel or of another task: a mapping of names to "
+        "sources, each with its own templates or data.templates; zero-shot accuracy on them "
+        "is what a model kept; may be empty",
     )
     classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = key(
-        None, "class names: a list, a text file with one a line, or null for those of data.train"
+        None, "class names: a list, a text file with one per line, or null for those of data.train"
     )
     rename: dict[str, str] = key(
-        {}, "class name: the name to use for it in prompts, messages and files, in every set; may be empty"
+        {}, "class name: its name in prompts, messages and files, in every set; may be empty"
     )
     templates: Annotated[list[str] | str, PATH_OR_NAME] = key(
-        "short", "prompts: short, imagenet, a text file with one a line, or a list; each with one {}"
+        "short", "prompts: short, imagenet, a text file with one per line, or a list; each with one {}"
     )
 
     @classmethod

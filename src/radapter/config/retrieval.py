@@ -44,7 +44,7 @@ class RetrievalDataConfig(CommonData):
         description="image-text pairs to train on: one source, or a list of sources that are trained on together"
     )
     id_val: PairDataSource | None = key(
-        None, "in-distribution validation pairs, one source: they choose alpha, and nothing else does"
+        None, ("in-distribution validation pairs, one source, which select alpha, epoch and learning rate")
     )
     id_test: NamedPairSources = Field(
         description="in-distribution test pairs: one source, or a mapping of names to sources"

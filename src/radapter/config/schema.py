@@ -60,8 +60,8 @@ METHOD: Any = key(
     "what is trained: a name that `radapter methods` lists, or a mapping of it and its settings",
     validate_default=True,
 )
-SELECT = "what is chosen on data.id_val"
-SELECT_BY = "figure on data.id_val that learning rate, epoch and alpha are chosen by"
+SELECT = "what data.id_val selects"
+SELECT_BY = "metric on data.id_val that selects learning rate, epoch and alpha"
 
 
 class Section(BaseModel):
@@ -155,23 +155,23 @@ class TrainConfig(Section):
     )
     flip: bool | None = key(
         Recipe.flip,
-        "whether half of the images, drawn at random, are mirrored; null mirrors in classification and "
-        "segmentation, not in retrieval, whose captions tell left from right",
+        "whether a random half of the images is mirrored; null mirrors in classification and "
+        "segmentation, not in retrieval, whose captions distinguish left from right",
     )
     ema_decay: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = key(
         Recipe.ema_decay, "decay of the accumulated weights; auto is 1 - 25 / steps, between 0 and 0.999"
     )
-    workers: int = key(Recipe.workers, "threads that decode images; 0 decodes in the main one", ge=0)
+    workers: int = key(Recipe.workers, "threads that decode images; 0 decodes in the main thread", ge=0)
     eval_batch_size: int = key(Recipe.eval_batch_size, "images per evaluation batch", ge=1)
     checkpoint_every: Annotated[int, Field(ge=1)] | None = key(
         Recipe.checkpoint_every, "steps between checkpoints; null is an epoch"
     )
     checkpoint_minutes: Annotated[float, Field(gt=0)] | None = key(
-        Recipe.checkpoint_minutes, "minutes after which a checkpoint is saved in any case; null is never"
+        Recipe.checkpoint_minutes, "minutes after which a checkpoint is saved in any case; null disables it"
     )
     timeout_minutes: float = key(
         TIMEOUT_MINUTES,
-        "minutes that a process waits for another one of the same run before it gives up",
+        "minutes that a process waits for another process of the run",
         gt=0,
     )
     keep: Literal["last", "best"] = key(
@@ -179,8 +179,8 @@ class TrainConfig(Section):
     )
     chunk_size: Annotated[int, Field(ge=1)] | None = key(
         Recipe.chunk_size,
-        "images, and captions, encoded at a time, so that memory does not grow with the batch; the step is the "
-        "same, and each is encoded twice. Null encodes a batch at once",
+        "images, and captions, encoded at a time, so that memory does not grow with the "
+        "batch; the step is the same, and each is encoded twice. Null encodes the whole batch",
     )
     fsdp: bool = key(
         Recipe.fsdp,
@@ -189,11 +189,12 @@ class TrainConfig(Section):
     )
     gradient_checkpointing: bool = key(
         Recipe.gradient_checkpointing,
-        "whether blocks keep their inputs alone and are run again in the backward pass: the same step, less "
-        "memory, more time",
+        "whether blocks are recomputed in the backward pass: the same step, less memory, more time",
     )
     max_skipped: int = key(
-        Recipe.max_skipped, "steps in a row with a non-finite loss or gradient that end a run", ge=1
+        Recipe.max_skipped,
+        "number of consecutive steps with a non-finite loss or gradient that ends a run",
+        ge=1,
     )
 
 
@@ -206,8 +207,8 @@ class CompareConfig(Section):
 
     rates: Annotated[dict[str, float], PlainValidator(_rates)] = key(
         {},
-        "method and the centre of its learning rates, such as {full: 1e-4}; the centre of a method that is left "
-        "out is its default, that of train.lr null",
+        "method: the centre of its learning rates, such as {full: 1e-4}; the default is the "
+        "method's default rate",
     )
     points: int = key(
         5,
@@ -230,8 +231,9 @@ class EvaluationConfig(Section):
         Literal["all", "chosen"] | Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
     ) = key(
         "all",
-        "alphas at which the test sets are evaluated: all is 0, 0.1 ... 1; chosen is 0, the chosen alpha, the "
-        "paper's and 1; or a list, beside which 0, the chosen alpha and 1 are always evaluated",
+        "alphas at which the test sets are evaluated: all is 0, 0.1 ... 1; chosen is 0, the "
+        "chosen alpha, the paper's and 1; a list is evaluated in addition to 0, the chosen "
+        "alpha and 1",
     )
 
 
@@ -246,12 +248,12 @@ class CommonConfig(Section):
     )
     method: NamedSettings
     out: Annotated[str, PATH, AfterValidator(os.path.expanduser)] = Field(
-        description="run folder; left out, runs/ and the name of the YAML file"
+        description="run directory; default: runs/ and the name of the YAML file"
     )
     seed: int = key(0, "fixes weights, order, dropping and augmentation", ge=0, lt=2**63)
     allow_download: bool = key(False, "whether models and data may come from the hub")
     tracking: Literal["none", "tensorboard", "wandb"] = key(
-        "none", "where metrics go beside metrics.jsonl (extra: tracking)"
+        "none", "tracker that gets the metrics in addition to metrics.jsonl (extra: tracking)"
     )
     data: CommonData
     select: SelectConfig

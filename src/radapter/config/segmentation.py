@@ -57,9 +57,9 @@ class SegmentationDataConfig(CommonData):
 
     source_kinds: ClassVar[Sequence[type[Source]]] = [*MASKS, CorruptedCopy]
 
-    train: RegionDataSource = Field(description="regions with a noun each to train on")
+    train: RegionDataSource = Field(description="regions to train on, each with a noun")
     id_val: MaskDataSource | None = key(
-        None, "in-distribution masked images: they choose alpha, and nothing else does"
+        None, "in-distribution masked images, which select alpha, epoch and learning rate"
     )
     id_test: NamedMaskSources = Field(
         description="in-distribution masked images: one source, or a mapping of names to sources"
@@ -68,12 +68,12 @@ class SegmentationDataConfig(CommonData):
         {}, "shifted masked images: a mapping of names to sources, or to {corrupt: id_test}; may be empty"
     )
     unseen: list[str] = key(
-        [], "nouns whose regions are not trained on; their IoU is reported apart from the others'"
+        [], "nouns whose regions are not used in training; their IoU is reported separately"
     )
     templates: Annotated[list[str] | str, PATH_OR_NAME] = key(
         "short",
-        "prompts of nouns and class names: short, imagenet, a text file with one a line, or a list; each with one "
-        "{}",
+        "prompts of nouns and class names: short, imagenet, a text file with one per line, or"
+        " a list; each with one {}",
     )
 
     @classmethod
@@ -92,16 +92,21 @@ class RegionsConfig(Section):
     """How regions of a tested image are found, and how regions are cut out."""
 
     scales: list[Annotated[float, Field(gt=0)]] = key(
-        [100.0, 300.0, 900.0], "of Felzenszwalb's segmentation; larger ones give larger regions", min_length=1
+        [100.0, 300.0, 900.0],
+        "scales of Felzenszwalb's segmentation; larger ones give larger regions",
+        min_length=1,
     )
-    sigma: float = key(0.8, "of the Gaussian that smooths an image first, pixels", ge=0)
+    sigma: float = key(0.8, "width of the Gaussian that smooths the image first, in pixels", ge=0)
     min_size: int = key(20, "smaller regions are joined to a neighbour, in pixels of the image", ge=1)
-    max_overlap: float = key(0.8, "of two regions whose IoU is above it the smaller is dropped", ge=0, le=1)
-    max_regions: int = key(100, "most regions of an image", ge=1)
-    expand: float = key(1.0, "by which the sides of a region's box are multiplied, in training too", ge=1)
+    max_overlap: float = key(0.8, "IoU of two regions above which the smaller one is dropped", ge=0, le=1)
+    max_regions: int = key(100, "largest number of regions in an image", ge=1)
+    expand: float = key(1.0, "factor by which a region's box is enlarged, in training too", ge=1)
     square: bool = key(
         False,
-        "whether boxes are widened to squares, which keeps proportions, in training too; else regions are stretched",
+        (
+            "whether boxes are widened to squares, which keeps proportions, in training too; "
+            "otherwise regions are stretched"
+        ),
     )
     ovseg_compat: bool = key(False, "whether crops are resized as in OVSeg's release, without antialiasing")
 

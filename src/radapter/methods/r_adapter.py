@@ -37,16 +37,18 @@ class RAdapterSettings(MethodSettings):
     )
     drop_kind: DropKind = Field(
         RAdapterConfig.drop_kind,
-        description="what drop drops: a sample's adapter, elements of it, or a sample's whole residual branch",
+        description=(
+            "what is dropped: a sample's adapter, elements of it, or a sample's whole residual branch"
+        ),
     )
     init_scale: float = Field(
         RAdapterConfig.init_scale, gt=0, description="initial value of the learned scale s"
     )
     layers_to_transform: list[int] | None = Field(
-        None, description="indices of the blocks that get adapters; null is all"
+        None, description="indices of the blocks with adapters; null is all"
     )
     towers: list[Literal["image", "text"]] | None = Field(
-        None, description="towers that get adapters; null is both, and the image tower in segmentation"
+        None, description="towers with adapters; null is both, and the image tower in segmentation"
     )
 
     def adapter(self) -> RAdapterConfig:

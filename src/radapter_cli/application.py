@@ -6,6 +6,7 @@ Heavy imports happen inside functions, so that `radapter --help` does not import
 import functools
 import inspect
 import io
+import logging
 import os
 import signal
 import sys
@@ -77,6 +78,13 @@ def _options(
     pass
 
 
+class _LineHandler(logging.Handler):
+    """Writes each message as one line of a log file."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
 class _Command(TyperCommand):
     """A command that names the new option where a former one is given."""
 
@@ -111,7 +119,8 @@ def command(
 
     def added(function: Callable[_P, object]) -> Callable[_P, object]:
         @functools.wraps(function)
-        def run(*args: Any, quiet: bool = False, as_json: bool = False, **kwargs: Any) -> None:
+        def run(*args: Any, quiet: bool = False, **kwargs: Any) -> None:
+            as_json = has_json and kwargs.pop("as_json", False)
             if _process_count() > 1 and not in_many_processes:
                 if _is_main():
                     _say(
@@ -246,8 +255,6 @@ def _say(text: str, colour: str = "red") -> None:
 
 
 def _log_to_terminal(*, quiet: bool) -> None:
-    import logging
-
     from rich.console import Console
     from rich.logging import RichHandler
 
@@ -255,8 +262,8 @@ def _log_to_terminal(*, quiet: bool) -> None:
     if not log.handlers:
         console = Console(stderr=True)
         handler: logging.Handler = RichHandler(console=console, show_time=False, show_path=False)
-        if not console.is_terminal:  # a log file has one line per message
-            handler = logging.StreamHandler(sys.stderr)
+        if not console.is_terminal:
+            handler = _LineHandler()
             handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
         log.addHandler(handler)
     level = logging.WARNING if quiet else logging.INFO

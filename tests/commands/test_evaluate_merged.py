@@ -141,12 +141,14 @@ def test_half_a_classifier_is_an_input_error(radapter, probe, name):
     assert (answer.code, name in answer.said.replace("\n", "")) == (2, True)
 
 
-def test_the_readme_snippet_gives_the_figures_of_evaluate_bias_included(merged, tmp_path, monkeypatch):
+def test_the_snippet_of_the_deploy_page_gives_the_figures_of_evaluate_bias_included(
+    merged, tmp_path, monkeypatch
+):
     run, folder = merged("linear-probe")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(folder, "merged")
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    page = Path(__file__).parents[2] / "docs" / "tutorials" / "deploy.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     snippet = {}
     exec(next(block for block in blocks if "merged/classifier" in block), snippet)
     assert snippet["classifier"]["bias"].abs().max() > 0.01

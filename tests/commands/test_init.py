@@ -50,4 +50,4 @@ def test_comments_speak_of_known_keys_only(task, own):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_file_says_where_all_methods_are_listed(task):
-    assert "all of them: radapter methods" in template(task)
+    assert "`radapter methods" in template(task)

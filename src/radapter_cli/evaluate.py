@@ -57,6 +57,7 @@ def evaluate(
     allow_download: AllowDownload = False,
 ) -> object:
     """Evaluate a run, a merged directory or a model on labelled images, image-text pairs or masked images."""
+    from radapter.commands.evaluate import Texts
     from radapter.commands.evaluate import evaluate as run
 
     return run(
@@ -64,8 +65,7 @@ def evaluate(
         data or (),
         task=task,
         alpha=alpha,
-        classnames=classnames,
-        templates=templates,
+        texts=Texts(classnames, templates),
         metric=metric,
         max_bad=max_bad,
         allow_download=allow_download,

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -36,14 +36,20 @@ from radapter.training import Environment
 from radapter.zeroshot import templates as prompts_of
 
 
+class Texts(NamedTuple):
+    """The class names and templates of `--data`, as text of YAML; None for those of the run or the data."""
+
+    classnames: str | None = None
+    templates: str | None = None
+
+
 def evaluate(
     what: str,
     data: Sequence[str] = (),
     *,
     task: str | None = None,
     alpha: float | None = None,
-    classnames: str | None = None,
-    templates: str | None = None,
+    texts: Texts = Texts(),
     metric: str | None = None,
     max_bad: float | None = None,
     allow_download: bool = False,
@@ -74,6 +80,7 @@ def evaluate(
                 f"--metric must be one of {', '.join(entry.metrics)} for {measured}. Got '{metric}'."
                 f"{did_you_mean(metric, entry.metrics)}"
             )
+        classnames, templates = texts
         for option, value in (("--classnames", classnames), ("--templates", templates)):
             if value is not None and option not in entry.options:
                 readers = " and ".join(name for name in TASKS if option in task_of(name).options)

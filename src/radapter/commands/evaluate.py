@@ -43,13 +43,16 @@ class Texts(NamedTuple):
     templates: str | None = None
 
 
+_NO_TEXTS = Texts()
+
+
 def evaluate(
     what: str,
     data: Sequence[str] = (),
     *,
     task: str | None = None,
     alpha: float | None = None,
-    texts: Texts = Texts(),
+    texts: Texts = _NO_TEXTS,
     metric: str | None = None,
     max_bad: float | None = None,
     allow_download: bool = False,

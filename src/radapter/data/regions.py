@@ -172,7 +172,7 @@ class MinedSource(RegionSource):
 
 
 class MineSource(RegionSource):
-    """Captioned images, mined before training with the run's model as it came."""
+    """Captioned images, mined before training with the base model of the run."""
 
     mine: PairDataSource = Field(description="the source, as for retrieval")
     to: Annotated[str, PATH] = Field(

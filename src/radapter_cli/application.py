@@ -42,12 +42,12 @@ _Typer = functools.partial(
 app = _Typer(
     name="radapter",
     pretty_exceptions_enable=False,
-    help="Fine-tune CLIP-like models on one distribution and keep them robust on the others.",
+    help="Fine-tune CLIP-like models, measure their accuracy under distribution shift, and write plain checkpoints.",
     epilog="Start with [bold]radapter demo[/], then [bold]radapter init classification --out run.yaml[/] and "
-    "[bold]radapter train run.yaml[/]. Exit codes: 0 done, "
-    "2 error in the input, 1 fault of radapter, 130 interrupted.",
+    "[bold]radapter train run.yaml[/]. Exit codes: 0 success, "
+    "1 internal error, 2 invalid input, 130 interrupted.",
 )
-data_app = _Typer(help="Check a data set before a run.")
+data_app = _Typer(help="Check a data set before training.")
 app.add_typer(data_app, name="data", rich_help_panel=DATA)
 
 

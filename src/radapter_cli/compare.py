@@ -19,7 +19,12 @@ def compare(
     config: Config,
     overrides: Overrides = None,
     methods: Annotated[
-        str, Option(help="Comma-separated names, or the groups foundation, all, ablation.")
+        str,
+        Option(
+            help="Comma-separated names of methods or groups. foundation: zero-shot, full, flyp, lora, wise-ft, "
+            "r-adapter and r-adapter+head, as far as the task has them. all: every method. ablation: r-adapter with "
+            "one part changed at a time."
+        ),
     ] = "foundation",
     seeds: Annotated[int, Option(min=1, help="Number of seeds, starting at the file's 'seed'.")] = 3,
     grid: Annotated[str | None, Option(hidden=True)] = None,
@@ -29,9 +34,11 @@ def compare(
             help="A CSV with columns model, id and ood of standard models; adds effective and relative robustness."
         ),
     ] = None,
-    out: Annotated[Path | None, Option(help="Directory; overrides the file's 'out'.")] = None,
+    out: Annotated[
+        Path | None, Option(help="Directory of the comparison.", show_default="the file's out")
+    ] = None,
 ) -> None:
-    """Compare methods over several seeds; learning rate, epoch and alpha are selected on ID validation only."""
+    """Compare methods over several seeds. Learning rate, epoch and alpha are selected on ID validation."""
     from radapter.commands.compare import compare as run
     from radapter.errors import ConfigError
 

@@ -39,7 +39,7 @@ def data_check(
     whole: Annotated[bool, Option("--all", help="Decode every image instead of a sample.")] = False,
     allow_download: AllowDownload = False,
 ) -> object:
-    """Describe a data set: classes, images or masks, duplicates, damage. Exit code 2 if a run would refuse it."""
+    """Report classes, images or masks, duplicates and damage. The exit code is 2 if a run would refuse the data."""
     from radapter.commands.data_check import data_check as run
 
     found = run(source, settings or [], task=task, layout=layout, whole=whole, allow_download=allow_download)

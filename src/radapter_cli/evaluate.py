@@ -9,7 +9,7 @@ from radapter_cli.options import AllowDownload, Alpha, RunOrModel, Task
 
 
 @command(
-    "radapter evaluate runs/run --data path/to/class/folders",
+    "radapter evaluate runs/world --data path/to/class/folders",
     "radapter evaluate world:tiny --data 'sketch={world: sketch}' --templates short",
     "radapter evaluate world:tiny --task retrieval --data path/to/pairs.csv",
     "radapter evaluate world:tiny --task segmentation --data '{world: scenes, background: false}'",
@@ -22,20 +22,26 @@ def evaluate(
     data: Annotated[
         list[str] | None,
         Option(
-            help="A source as in run.yaml: a path or a YAML mapping, also NAME=SOURCE. Repeatable. Default: the "
-            "run's own test sets."
+            help="A source as in run.yaml: a path or a YAML mapping, also NAME=SOURCE. Repeatable.",
+            show_default="the run's own test sets",
         ),
     ] = None,
-    task: Annotated[Task | None, Option(help="The task; default: the run's own, or classification.")] = None,
+    task: Annotated[
+        Task | None, Option(help="The task.", show_default="the run's own, or classification")
+    ] = None,
     alpha: Alpha = None,
     classnames: Annotated[
         str | None,
-        Option(help="A file or YAML list; default: those of the run, the merged directory or the data."),
+        Option(
+            help="Class names: a file or a YAML list.",
+            show_default="those of the run, the merged directory or the data",
+        ),
     ] = None,
     templates: Annotated[
         str | None,
         Option(
-            help="short, imagenet, a file or a YAML list; default: those of the run or the merged directory."
+            help="Prompt templates: short, imagenet, a file or a YAML list.",
+            show_default="those of the run or the merged directory",
         ),
     ] = None,
     metric: Annotated[
@@ -44,7 +50,7 @@ def evaluate(
             help="top1, top5, mean_per_class, macro_f1, worst_group, agreement (with zero-shot), ece, brier or nll; "
             "retrieval: rsum, i2t_r1, t2i_r1 and others, see docs/retrieval.md; segmentation: miou, miou_ovseg, "
             "miou_unseen and others.",
-            show_default="top1; rsum; miou",
+            show_default="top1 for classification, rsum for retrieval, miou for segmentation",
         ),
     ] = None,
     max_bad: Annotated[

@@ -14,8 +14,10 @@ from radapter_cli.options import AllowDownload
     has_json=True,
 )
 def inspect(
-    model: Annotated[str, Argument(metavar="MODEL", help="A model's name, as in run.yaml.")],
-    r: Annotated[int | None, Option(help="Rank; default: the full matrix.")] = None,
+    model: Annotated[
+        str, Argument(metavar="MODEL", help="A model's name, as in run.yaml, or a merged directory.")
+    ],
+    r: Annotated[int | None, Option(help="Rank.", show_default="the full matrix")] = None,
     allow_download: AllowDownload = False,
 ) -> object:
     """Show a model's towers, adapter sites and trainable parameters."""

@@ -10,7 +10,7 @@ from radapter_cli.options import AllowDownload, Alpha
 
 
 @command(
-    "radapter merge runs/run --alpha 0.5 --out merged --format open_clip",
+    "radapter merge runs/world --alpha 0.5 --out merged --format open_clip",
     "radapter merge compared --method r-adapter --seed 0 --out merged",
     panel=USE,
 )
@@ -22,11 +22,11 @@ def merge(
     alpha: Alpha = None,
     format: Annotated[
         Literal["transformers", "open_clip", "timm"] | None,
-        Option(help="The library that will load it; default: the model's own."),
+        Option(help="The library that will load it.", show_default="the model's own"),
     ] = None,
     method: Annotated[str | None, Option(help="The method to merge, for a comparison.")] = None,
     seed: Annotated[
-        int | None, Option(help="The seed to merge, for a comparison; default: its first.")
+        int | None, Option(help="The seed to merge, for a comparison.", show_default="its first")
     ] = None,
     allow_download: AllowDownload = False,
 ) -> None:

@@ -26,7 +26,11 @@ def mine(
     out: Shards,
     model: Annotated[
         str | None,
-        Option(metavar="RUN|MODEL", help="The model that scores the regions.", show_default="world:tiny"),
+        Option(
+            metavar="RUN|MODEL",
+            help="The model that scores the regions: a run, a merged directory, or a model's name.",
+            show_default="world:tiny",
+        ),
     ] = None,
     proposer: Annotated[
         str | None,
@@ -52,7 +56,10 @@ def mine(
     ] = None,
     min_area: Annotated[
         float | None,
-        Option(help="Smallest region, as a fraction of the image.", show_default="0.05; masks: 0.001"),
+        Option(
+            help="Smallest region, as a fraction of the image.",
+            show_default="0.05, or 0.001 with --from-masks",
+        ),
     ] = None,
     from_masks: Annotated[
         bool, Option("--from-masks", help="Use the true regions of masked images.")

@@ -26,8 +26,16 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Settings that replace the file's, such as train.epochs=5."),
 ]
-RunOrModel = Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run directory, or a model's name.")]
-Alpha = Annotated[float | None, typer.Option(help="Re-scaling in [0, 1]; default: the run's own.")]
+RunOrModel = Annotated[
+    str, typer.Argument(metavar="RUN|MODEL", help="A run directory, a merged directory, or a model's name.")
+]
+Alpha = Annotated[
+    float | None,
+    typer.Option(
+        help="Interpolation: 0 is the zero-shot model, 1 the fine-tuned one.",
+        show_default="the alpha selected for the run",
+    ),
+]
 Shards = Annotated[Path, typer.Option(help="Directory of shards: new, or one that this command started.")]
 AllowDownload = Annotated[
     bool, typer.Option("--allow-download", help="Allow downloads from the Hugging Face hub.")

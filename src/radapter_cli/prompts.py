@@ -9,7 +9,7 @@ from radapter_cli.application import TRAIN, command
 from radapter_cli.options import AllowDownload
 
 
-@command("radapter prompts runs/segmentation-world", panel=TRAIN)
+@command("radapter prompts runs/segmentation", panel=TRAIN)
 def prompts(
     run_folder: Annotated[Path, Argument(metavar="RUN", help="A finished run of segmentation.")],
     epochs: Annotated[
@@ -19,7 +19,7 @@ def prompts(
     depth: Annotated[int, Option(min=1, help="Number of blocks with their own tokens.")] = 3,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Train mask prompts, the second stage of segmentation: tokens for masked patches, both towers frozen."""
+    """Train mask prompts: tokens that replace the masked background of a region. Both towers stay frozen."""
     from radapter.commands.prompts import prompts as run
 
     run(run_folder, epochs=epochs, lr=lr, depth=depth, allow_download=allow_download)

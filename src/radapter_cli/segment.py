@@ -10,7 +10,7 @@ from radapter_cli.options import AllowDownload, RunOrModel
 
 
 @command(
-    "radapter segment runs/run --data street.jpg --classes 'sky, road, tree' --out street.png",
+    "radapter segment runs/segmentation --data street.jpg --classes 'sky, road, tree' --out street.png",
     "radapter segment world:tiny --data photos --classes 'car, automobile; sky; grass' --out segmented",
     "radapter segment open_clip:ViT-B-16/openai --data photos --classes classes.txt --out segmented "
     "--proposer transformers:mask2former --ensemble ovseg",
@@ -36,7 +36,10 @@ def segment(
         str, Option(help="Region proposer: felzenszwalb, transformers:FOLDER or files:FOLDER.")
     ] = "felzenszwalb",
     templates: Annotated[
-        str | None, Option(help="short, imagenet, a file or one template; default: the run's own.")
+        str | None,
+        Option(
+            help="Prompt templates: short, imagenet, a file or one template.", show_default="the run's own"
+        ),
     ] = None,
     synonyms: Annotated[
         Literal["mean", "max"], Option(help="How the scores of a class's names are combined.")
@@ -49,7 +52,7 @@ def segment(
         str | None,
         Option(
             help="Weight of CLIP in the ensemble; for fcclip two weights, for seen and unseen classes: 0.4,0.8.",
-            show_default="0.7; 0.4,0.8",
+            show_default="0.7 for ovseg and zsseg; 0.4,0.8 for fcclip",
         ),
     ] = None,
     seen: Annotated[

@@ -9,7 +9,7 @@ from radapter_cli.application import LOOK, command
 
 
 @command(
-    "radapter sweep runs/run",
+    "radapter sweep runs/world",
     panel=LOOK,
     has_json=True,
 )

@@ -20,10 +20,13 @@ from radapter_cli.options import Config, Overrides
 def train(
     config: Config,
     overrides: Overrides = None,
-    out: Annotated[Path | None, Option(help="Run directory; overrides the file's 'out'.")] = None,
-    resume: Annotated[bool, Option("--resume", help="Continue from the newest checkpoint.")] = False,
+    out: Annotated[Path | None, Option(help="Run directory.", show_default="the file's out")] = None,
+    resume: Annotated[
+        bool,
+        Option("--resume", help="Continue from the newest checkpoint, or start the run if there is none."),
+    ] = False,
 ) -> None:
-    """Fine-tune a model, choose alpha on ID validation, report ID and OOD."""
+    """Fine-tune a model, select alpha on ID validation, and report ID and OOD accuracy."""
     from radapter.commands.train import train as run
 
     run(config, overrides or [], out=out, resume=resume)

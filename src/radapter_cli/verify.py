@@ -9,7 +9,7 @@ from radapter_cli.application import INPUT, LOOK, command
 
 
 @command(
-    "radapter verify runs/run",
+    "radapter verify runs/world",
     "radapter verify merged --json",
     note="The exit code is 2 if a file is damaged or missing.",
     panel=LOOK,

@@ -40,8 +40,10 @@ def test_every_command_is_listed_and_has_an_example(radapter, name):
     assert f"radapter {name}" in _plain(radapter(*name.split(), "--help").printed)
 
 
-def test_help_tells_the_exit_codes(radapter):
-    assert "Exit codes: 0 done, 2 error in the input" in _plain(radapter("--help").printed)
+def test_help_lists_the_exit_codes(radapter):
+    assert "Exit codes: 0 success, 1 internal error, 2 invalid input, 130 interrupted." in _plain(
+        radapter("--help").printed
+    )
 
 
 def test_no_command_shows_the_help(radapter):

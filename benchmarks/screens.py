@@ -40,9 +40,12 @@ COMMANDS = {  # screen -> the commands before it, and the command that it shows
 def run(command: str, folder: str) -> str:
     """Returns what a command prints in a terminal of 80 columns."""
     environment = os.environ | {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    environment |= {"TTY_INTERACTIVE": "0", "PYTHONUNBUFFERED": "1"}  # no progress bars; lines in their order
     words = [sys.executable, "-m", "radapter_cli", *shlex.split(command)[1:]]
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
-    return done.stderr.split("\r")[-1] + done.stdout if done.returncode == 0 else done.stderr
+    done = subprocess.run(
+        words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return done.stdout
 
 
 def main() -> None:

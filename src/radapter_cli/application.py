@@ -251,7 +251,8 @@ def _say(text: str, colour: str = "red") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text(text, style=colour), soft_wrap=True)
+    console = Console(stderr=True)
+    console.print(Text(text, style=colour), soft_wrap=not console.is_terminal)
 
 
 def _log_to_terminal(*, quiet: bool) -> None:

@@ -5,11 +5,12 @@ from typing import Annotated
 from typer import Option
 
 from radapter_cli.application import LOOK, command
-from radapter_cli.options import AllowDownload, Alpha, RunOrModel, Task
+from radapter_cli.options import AllowDownload, Alpha, RunOrModel, RunOverrides, Task
 
 
 @command(
     "radapter evaluate runs/world --data path/to/class/folders",
+    "radapter evaluate runs/world data.max_bad=0.1 'data.ood={neon: {world: neon}}'",
     "radapter evaluate world:tiny --data 'sketch={world: sketch}' --templates short",
     "radapter evaluate world:tiny --task retrieval --data path/to/pairs.csv",
     "radapter evaluate world:tiny --task segmentation --data '{world: scenes, background: false}'",
@@ -19,6 +20,7 @@ from radapter_cli.options import AllowDownload, Alpha, RunOrModel, Task
 )
 def evaluate(
     what: RunOrModel,
+    overrides: RunOverrides = None,
     data: Annotated[
         list[str] | None,
         Option(
@@ -69,6 +71,7 @@ def evaluate(
     return run(
         what,
         data or (),
+        overrides or (),
         task=task,
         alpha=alpha,
         texts=Texts(classnames, templates),

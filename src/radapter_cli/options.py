@@ -26,6 +26,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Settings that replace the file's, such as train.epochs=5."),
 ]
+RunOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Settings that replace the run's, such as data.max_bad=0.1."),
+]
 RunOrModel = Annotated[
     str, typer.Argument(metavar="RUN|MODEL", help="A run directory, a merged directory, or a model's name.")
 ]

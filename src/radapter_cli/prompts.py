@@ -6,12 +6,13 @@ from typing import Annotated
 from typer import Argument, Option
 
 from radapter_cli.application import TRAIN, command
-from radapter_cli.options import AllowDownload
+from radapter_cli.options import AllowDownload, RunOverrides
 
 
 @command("radapter prompts runs/segmentation", panel=TRAIN)
 def prompts(
     run_folder: Annotated[Path, Argument(metavar="RUN", help="A finished run of segmentation.")],
+    overrides: RunOverrides = None,
     epochs: Annotated[
         int | None, Option(min=1, help="Passes over the regions.", show_default="the run's")
     ] = None,
@@ -22,4 +23,4 @@ def prompts(
     """Train mask prompts: tokens that replace the masked background of a region. Both towers stay frozen."""
     from radapter.commands.prompts import prompts as run
 
-    run(run_folder, epochs=epochs, lr=lr, depth=depth, allow_download=allow_download)
+    run(run_folder, overrides or (), epochs=epochs, lr=lr, depth=depth, allow_download=allow_download)

@@ -2,10 +2,13 @@
 
 import json
 import logging
+import re
+import shlex
 
 import pytest
 from typer.main import get_command
 
+from radapter.commands.terminal import next_steps, say
 from radapter_cli.application import RENAMED, _LineHandler, app
 
 COMMANDS = get_command(app).commands
@@ -72,3 +75,30 @@ def test_a_log_file_has_one_line_per_message(capsys):
 
 def test_the_version_has_a_short_option(radapter):
     assert radapter("-V").result.stdout == radapter("--version").result.stdout
+
+
+def printed(capsys, monkeypatch, function, *arguments, terminal=True):
+    """What a function prints in a terminal of 60 columns, or in a file."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.setenv(name, "1") if terminal else monkeypatch.delenv(name, raising=False)
+    function(*arguments)
+    return re.sub("\x1b[^m]*m", "", capsys.readouterr().out)
+
+
+def test_a_terminal_wraps_between_words_and_a_file_has_whole_lines(capsys, monkeypatch):
+    text = "The learning rate was chosen on the images of ID validation alone."
+    shown = printed(capsys, monkeypatch, say, text)
+    assert max(map(len, shown.splitlines())) <= 60
+    assert shown.split() == text.split()
+    assert printed(capsys, monkeypatch, say, text, terminal=False) == f"{text}\n"
+
+
+def test_a_long_command_of_the_next_steps_can_be_copied_from_a_narrow_terminal(capsys, monkeypatch):
+    command = "radapter train run.yaml 'data.ood={sketch: {world: sketch}}' train.lr=1e-3 --out runs/full-2"
+    shown = printed(capsys, monkeypatch, next_steps, ("again", command))
+    lines = shown.split("again:\n")[1]
+    assert max(map(len, lines.splitlines())) <= 60
+    assert shlex.split(lines.replace("\\\n", "")) == shlex.split(command)
+    assert command in printed(capsys, monkeypatch, next_steps, ("again", command), terminal=False)

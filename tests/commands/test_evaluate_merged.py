@@ -202,3 +202,39 @@ def test_at_the_zero_shot_model_the_next_step_is_the_sweep(radapter, run):
     printed = radapter("evaluate", run, "--data", PLACES["sketch"]).printed
     assert f"radapter sweep {run}" in printed
     assert "radapter merge" not in printed
+
+
+def test_overrides_replace_settings_of_the_run(radapter, run):
+    answer = radapter("evaluate", run, "data.ood={neon: {world: neon, size: 20}}", "--json")
+    row = json.loads(answer.result.stdout)["rows"][-1]
+    assert list(row["ood"]) == ["neon"]
+    assert row["ood"]["neon"]["n"] == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["train.lr=1"],
+            "evaluate reads model, data, regions of a run's settings. Got 'train.lr=1'. Leave it out.",
+        ),
+        (
+            ["data.ood={}", "--data", "{world: neon, size: 20}"],
+            "evaluate --data reads model, data.max_bad, data.max_pixels, data.join_captions, regions of a run's "
+            "settings. Got 'data.ood={}'. Leave it out.",
+        ),
+        (["data.max_pixels=100000", "--data", "{world: neon, size: 20}"], ""),
+        (["data.max_bad=2"], "data.max_bad must be a number in [0, 1]. Got 2"),
+        (["photos"], "override must be key=value"),
+    ],
+)
+def test_overrides_of_what_evaluate_does_not_read_are_refused(radapter, run, words, said):
+    answer = radapter("evaluate", run, *words)
+    assert answer.code == (2 if said else 0)
+    assert said in answer.said
+
+
+def test_overrides_need_a_run(radapter):
+    answer = radapter("evaluate", "world:tiny", "data.max_bad=0.1")
+    assert answer.code == 2
+    assert "'world:tiny' is a model. Leave 'data.max_bad=0.1' out" in answer.said

@@ -188,7 +188,7 @@ def test_a_scene_that_was_mined_may_not_be_tested_on(radapter, written, tmp_path
 def prompted(run, radapter):
     """What was printed when mask prompts were trained for the run."""
     weights = (run / "adapter" / "adapter_model.safetensors").read_bytes()
-    answer = radapter("prompts", run, "--epochs", 2)
+    answer = radapter("prompts", run, "train.epochs=2", "train.workers=1")
     assert answer.code == 0, answer.result.output
     assert (run / "adapter" / "adapter_model.safetensors").read_bytes() == weights
     return answer
@@ -206,6 +206,13 @@ def test_prompts_are_measured_beside_the_fill_on_every_set(run, prompted):
     assert row_of(prompted, "sketch")[1:3] == [
         f"{100 * figures['sketch'][way]:.1f}" for way in ("without", "with")
     ]
+
+
+def test_prompts_refuse_settings_that_they_do_not_read(radapter, run):
+    answer = radapter("prompts", run, "train.lr=1e-3")
+    assert answer.code == 2
+    assert "prompts reads seed, data, regions" in answer.said
+    assert "Got 'train.lr=1e-3'. Leave it out." in answer.said
 
 
 def test_segment_takes_the_prompts_that_were_trained(radapter, run, prompted, tmp_path):

@@ -197,6 +197,11 @@ def test_a_comparison_chooses_rates_on_the_first_seed_and_reports_the_mean_of_al
     assert (
         len(lines) == 3
     )  # two rates at the first seed, one at the second: wise-ft shares the training of full
+    assert lines[:2] == [
+        "[1/3] training full, rate 0.0001, seed 9",
+        "[2/3] training full, rate 0.001, seed 9",
+    ]
+    assert lines[2].startswith("[3/3] training full, rate 0.")
     assert [r.seed for r in found.results] == [9, 1]
     assert {r.row("full").learning_rate for r in found.results} == {found.learning_rates["full"]}
     text = write_study(tmp_path / "out", found.report(), title="A comparison", command="python run.py")
@@ -248,7 +253,7 @@ def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe, load
     store = RunStore(tmp_path, load, lambda _: suite, replace(recipe, epochs=1), starting=lines.append)
     methods = [METHODS[name] for name in ("full", "uniform-soup", "greedy-soup")]
     found = compare_methods(methods, store, grids={"full": [1e-4, 1e-3]}, seeds=[0, 1])
-    assert len(lines) == 4  # two rates at two seeds, and no more for the soups
+    assert [line[:5] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]  # two rates at two seeds
     weights = [store.trained(METHODS["full"], rate, 1).classifier.state_dict() for rate in (1e-4, 1e-3)]
     mixed = store.mixed(METHODS["uniform-soup"], (1e-4, 1e-3), 1).classifier.state_dict()
     for name, tensor in mixed.items():

@@ -210,7 +210,7 @@ def test_comparison_trains_wise_ft_and_full_once(tmp_path: Path, suite, recipe):
         tmp_path, lambda: radapter.load("world:tiny"), lambda _: suite, recipe, starting=started.append
     )
     results = compare_at_seed(methods, store, seed=0)
-    assert [line.split(",")[0] for line in started] == ["full"]
+    assert [line.split(",")[0] for line in started] == ["training full"]
     assert [row.method for row in results.rows] == ["zero-shot", "full", "wise-ft"]
     assert results.row("full").alpha == 1.0
     assert {row.method for row in results.sweep} == {"zero-shot", "full", "wise-ft"}

@@ -51,6 +51,7 @@ def demo(out: Path, *, seed: int, **sizes: int) -> Results:
             environment=Environment(report=bar.report, evaluated=bar.evaluated),
             starting=bar.starting,
         )
+        store.expect(len({method.runs for method in methods if method.build is not None}))
         values: dict[str, PseudoValues] = {}
         results = compare_at_seed(methods, store, seed=seed, learning_rates=WORLD_RATES, pseudo_values=values)
         results = results.model_copy(update={"levels": levels_over_seeds([results], [values])})

@@ -9,6 +9,7 @@ import torch
 
 from radapter.commands.terminal import say_aside
 from radapter.config import CommonConfig, load_stored
+from radapter.errors import ConfigError
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.runs.directory import CONFIG
@@ -36,6 +37,19 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
     encoder.to(_device())
     with trained.interpolation() as line, line.at(about["alpha"]):
         yield encoder, _identity(run, base=trained.base, alpha=about["alpha"])
+
+
+def check_overrides(overrides: Sequence[str], reads: Sequence[str], *, command: str) -> None:
+    """Raise ConfigError if a `key=value` replaces a setting that a command does not read.
+
+    `reads` are keys of run.yaml; a section stands for all of its keys.
+    """
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if equals and not any(f"{key.strip()}.".startswith(f"{read}.") for read in reads):
+            raise ConfigError(
+                f"{command} reads {', '.join(reads)} of a run's settings. Got '{override}'. Leave it out."
+            )
 
 
 def config_of_run(run: Path, overrides: Sequence[str] = (), *, allow_download: bool) -> CommonConfig:

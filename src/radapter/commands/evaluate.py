@@ -10,7 +10,7 @@ import yaml
 
 from radapter.adapter.config import check_alpha
 from radapter.commands.compare import COMPARISON
-from radapter.commands.encoders import config_of_run
+from radapter.commands.encoders import check_overrides, config_of_run
 from radapter.commands.reporting import print_sets
 from radapter.commands.runs import finished, merged_steps
 from radapter.commands.sets import kind_keys
@@ -44,11 +44,16 @@ class Texts(NamedTuple):
 
 
 _NO_TEXTS = Texts()
+READS = ("model", "data", "regions")
+"""Sections of run.yaml that the test sets of a run depend on."""
+READS_WITH_DATA = ("model", "data.max_bad", "data.max_pixels", "data.join_captions", "regions")
+"""The keys of them that apply to the sets of `--data` too."""
 
 
 def evaluate(
     what: str,
     data: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     *,
     task: str | None = None,
     alpha: float | None = None,
@@ -59,9 +64,9 @@ def evaluate(
 ) -> Results:
     """Print the metrics of a run beside zero-shot, or of a model, on test sets.
 
-    A run's data.max_bad, data.max_pixels and data.join_captions apply. A merged folder is evaluated with its own
-    classifier if the data have its classes. With several processes, each evaluates its share, and the main one
-    prints.
+    A run's data.max_bad, data.max_pixels and data.join_captions apply; `overrides` replace its settings. A merged
+    folder is evaluated with its own classifier if the data have its classes. With several processes, each evaluates
+    its share, and the main one prints.
 
     Raises:
         InputError: the run, the model, its classifier, a source, the metric, or alpha.
@@ -75,6 +80,13 @@ def evaluate(
             check_alpha(alpha)
         if not is_run and alpha is not None:
             raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
+        if not is_run and overrides:
+            raise ConfigError(
+                f"key=value replaces settings of a run. '{what}' is a model. Leave '{overrides[0]}' out; --data "
+                "gives test sets, and --max-bad the share of their images that may be unreadable."
+            )
+        command = "evaluate --data" if data else "evaluate"
+        check_overrides(overrides, READS_WITH_DATA if data else READS, command=command)
         about = read_about(run) if is_run else merged_facts(run)
         measured: str = task or about.get("task", DEFAULT_TASK)
         entry = task_of(measured)
@@ -88,8 +100,8 @@ def evaluate(
             if value is not None and option not in entry.options:
                 readers = " and ".join(name for name in TASKS if option in task_of(name).options)
                 raise ConfigError(f"{option} is for {readers}. Got it with {measured}. Leave it out.")
-        limit = [] if max_bad is None else [f"data.max_bad={max_bad}"]
-        config = config_of_run(run, limit, allow_download=allow_download) if is_run else None
+        given = [*overrides, *([] if max_bad is None else [f"data.max_bad={max_bad}"])]
+        config = config_of_run(run, given, allow_download=allow_download) if is_run else None
         if (run / COMPARISON).is_file():
             raise ConfigError(
                 f"evaluate needs a run or a model. '{what}' is a comparison. Write one of its models with 'radapter "
@@ -103,12 +115,12 @@ def evaluate(
         limits = Reading(max_bad=MAX_BAD if max_bad is None else max_bad)
         reading = replace(limits if config is None else config.reading, allow_download=allow_download)
         encoder = load(what if config is None else config.model, allow_download=allow_download)
-        given = None if templates is None else prompts_of(parsed(templates))
+        prompts = None if templates is None else prompts_of(parsed(templates))
         if config is not None and not sources:
-            sets = Opened(_own_sets(config, encoder, given, processes))
+            sets = Opened(_own_sets(config, encoder, prompts, processes))
         else:
             names = None if classnames is None else read_classnames(parsed(classnames))
-            sets = entry.tested(Asked(what, config, about, encoder, sources, reading, names, given))
+            sets = entry.tested(Asked(what, config, about, encoder, sources, reading, names, prompts))
         return encoder, sets, reading.max_bad, about
 
     encoder, (suite, head, note), accepted, about = processes.everywhere(opened)

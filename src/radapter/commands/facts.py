@@ -10,7 +10,7 @@ from rich.text import Text
 
 from radapter.commands.sets import in_flow
 from radapter.commands.task import Spec
-from radapter.commands.terminal import say
+from radapter.commands.terminal import say_to_copy
 from radapter.data import MAX_BAD
 from radapter.data.dividing import divided, siblings_of
 from radapter.errors import DataError
@@ -59,8 +59,7 @@ def propose(roles: Mapping[str, Any], task: str = DEFAULT_TASK, *, more: str = "
             lines += ["  ood:", *(f"    {name}: {in_flow(of_one)}" for name, of_one in spec.items())]
         else:
             lines.append(f"  {role}: {in_flow(spec)}")
-    say("\nNext, in run.yaml:\n")
-    say("\n".join(lines) + more)
+    say_to_copy("\nNext, in run.yaml:\n\n" + "\n".join(lines) + more)
 
 
 def is_cut(spec: Spec) -> bool:

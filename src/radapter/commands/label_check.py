@@ -120,7 +120,7 @@ def _report_class_names(dataset: ClassificationSet) -> None:
 
 
 def _in_one_line(spec: Spec) -> str:
-    return f"\n# the same in one line: data: {in_flow({**spec, 'ood': {'corrupted': facts.COPY}})}"
+    return f"\n# the same in one line:\n# data: {in_flow({**spec, 'ood': {'corrupted': facts.COPY}})}"
 
 
 def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) -> list[tuple[str, str]]:

@@ -1,16 +1,18 @@
 """`radapter prompts`: the second stage of segmentation, after a run of the first."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from radapter.commands.encoders import config_of_run, merged_encoder_of
+from radapter.commands.encoders import check_overrides, config_of_run, merged_encoder_of
 from radapter.commands.runs import finished
 from radapter.commands.terminal import bars, free, next_steps, plain_table, say
 from radapter.config import SegmentationRunConfig
 from radapter.config.building import recipe_of
+from radapter.config.schema import TRAIN_KEYS
 from radapter.config.segmentation import segmentation_suite
 from radapter.data import Memory
 from radapter.errors import ConfigError, RunError
@@ -29,12 +31,25 @@ from radapter.training import Environment
 from radapter.zeroshot import Classifier
 
 FILE, FIGURES = "mask_prompts.safetensors", "mask_prompts.json"
+READS = (
+    *("seed", "data", "regions", "loss.margin", "loss.label_smoothing"),
+    *(f"train.{key}" for key in TRAIN_KEYS if key not in ("keep", "fsdp", "gradient_checkpointing")),
+)
+"""Keys of run.yaml that decide how prompts are trained and tested. The rate is `--lr`; epochs are `--epochs` too."""
 
 
-def prompts(run: Path, *, epochs: int | None, lr: float | None, depth: int, allow_download: bool) -> None:
+def prompts(
+    run: Path,
+    overrides: Sequence[str] = (),
+    *,
+    epochs: int | None,
+    lr: float | None,
+    depth: int,
+    allow_download: bool,
+) -> None:
     """Trains mask prompts for a run's encoder at its alpha, and measures every set without and with them.
 
-    The regions, batch size, margin and label smoothing are the run's. An older file of prompts is replaced.
+    The settings are the run's, with `overrides` for some of them. An older file of prompts is replaced.
 
     Raises:
         InputError: the run is not finished, not of segmentation, trained nothing or has no ID validation, or the
@@ -43,7 +58,8 @@ def prompts(run: Path, *, epochs: int | None, lr: float | None, depth: int, allo
     if lr is not None and not 0 < lr < float("inf"):
         raise ConfigError(f"--lr must be a number above 0. Got {lr}. Leave it out for 0.05.")
     finished(run)
-    config = config_of_run(run, allow_download=allow_download)
+    check_overrides(overrides, READS, command="prompts")
+    config = config_of_run(run, overrides, allow_download=allow_download)
     if not isinstance(config, SegmentationRunConfig):
         raise ConfigError(f"prompts are for runs of segmentation. '{run}' is one of {config.task}.")
     if find_method(config.method.name, config.task).build is None:
@@ -60,7 +76,7 @@ def prompts(run: Path, *, epochs: int | None, lr: float | None, depth: int, allo
     suite = segmentation_suite(config, load(config.model, allow_download=allow_download), ALONE)
     assert suite.train is not None
     with lock(run), bars() as bar:
-        bar.starting("mask prompts")
+        bar.starting("training mask prompts")
         environment = Environment(memory=Memory(), report=bar.report, evaluated=bar.evaluated)
         prompted = tune_prompts(
             encoder, suite, recipe, depth=depth, seed=config.seed, environment=environment

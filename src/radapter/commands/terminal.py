@@ -1,6 +1,7 @@
 """What commands print: bars while they work, tables, and what to do next."""
 
 import os
+import re
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,13 +27,20 @@ _SHOWN = 5  # messages of images that were skipped
 
 
 def say(text: str, style: str = "") -> None:
-    """Prints one line as it is: brackets in a path are no markup."""
-    Console().print(Text(text, style=style), soft_wrap=True)
+    """Prints text without markup; a terminal wraps it between words, a file gets whole lines."""
+    console = Console()
+    console.print(Text(text, style=style), soft_wrap=not console.is_terminal)
 
 
 def say_aside(text: str) -> None:
-    """Prints one line on stderr, where it does not mix with results."""
-    Console(stderr=True).print(Text(text), soft_wrap=True)
+    """Prints text on stderr, where it does not mix with results."""
+    console = Console(stderr=True)
+    console.print(Text(text), soft_wrap=not console.is_terminal)
+
+
+def say_to_copy(text: str) -> None:
+    """Prints lines of a file as they are, to be copied."""
+    Console().print(Text(text), soft_wrap=True)
 
 
 def report_left_out(heading: str, messages: Sequence[str]) -> None:
@@ -56,15 +64,30 @@ def next_steps(*steps: tuple[str, str]) -> None:
     if is_quiet():
         return
     say("\nNext:")
+    console = Console()
     for purpose, command in steps:
         line = Text(f"  {purpose}: ")
         line.append(command, style="bold")
-        Console().print(line, soft_wrap=True)
+        if console.is_terminal and line.cell_len > console.width:
+            line = Text(f"  {purpose}:\n    ").append(_continued(command, console.width - 4), style="bold")
+        console.print(line, soft_wrap=True)
+
+
+def _continued(command: str, width: int) -> str:
+    """A shell command on lines of at most `width` columns where its words allow it, joined by backslashes."""
+    lines = [""]
+    for word in re.findall(r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+", command):
+        if lines[-1] and len(lines[-1]) + len(word) + 3 > width:
+            lines[-1] += " \\"
+            lines.append(f"  {word}")
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return "\n    ".join(lines)
 
 
 def next_in_run_yaml(section: str) -> None:
     """Prints the lines of run.yaml that use what a command made."""
-    say(f"\nNext, in run.yaml:\n\n{section}")
+    say_to_copy(f"\nNext, in run.yaml:\n\n{section}")
 
 
 def free(name: str) -> str:
@@ -95,7 +118,8 @@ class Bars:
         self._name = "training"
 
     def starting(self, name: str) -> None:
-        """Starts the bar of a training of that name."""
+        """Starts the bar of a training of that name; a log file gets a line."""
+        self._log(name)
         if self._training is not None:
             self._progress.remove_task(self._training)
         self._name, self._training = name, None
@@ -122,7 +146,7 @@ class Bars:
 
     def _log(self, line: str) -> None:
         if not self._progress.console.is_terminal:  # a log file shows no bar
-            self._progress.console.print(line, highlight=False, markup=False)
+            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

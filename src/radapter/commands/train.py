@@ -70,7 +70,7 @@ def _train(
     again = ["radapter", "train", str(path), *overrides, *([] if out is None else ["--out", str(out)])]
     how = shlex.join([*again, "--resume"]) if processes.size == 1 else "the same command and --resume"
     with continued_with(how, config.out), bars(quiet=not processes.is_main) as bar:
-        bar.starting(method.name)
+        bar.starting(f"training {method.name}")
         alpha = config.select.alpha if method.alpha == "auto" else method.alpha
         results = run_method(
             RunDirectory(Path(config.out), settings, resume, config.tracking),

@@ -67,6 +67,9 @@ def compare_methods(
     suite has no ID validation, and DivergedError if every method diverged.
     """
     first = seeds[0]
+    mixed = {method.runs for method in methods if method.averages}
+    later = sum(len(grid) if name in mixed else 1 for name, grid in grids.items())
+    store.expect(sum(map(len, grids.values())) + later * (len(seeds) - 1))
     rates: dict[str, RateGrid] = {}
     diverged: dict[str, str] = {}
     for name, grid in grids.items():
@@ -75,7 +78,6 @@ def compare_methods(
         except DivergedError as error:
             diverged |= {method.name: str(error) for method in methods if method.runs == name}
     task = store.task(first)
-    mixed = {method.runs for method in methods if method.averages}
     for name, found in rates.items():
         for rate in found.learning_rates:
             if name not in mixed and rate != found.chosen:

@@ -49,7 +49,7 @@ class RunStore:
         suite_of_seed: Seed -> the data; the same every time if the data are fixed.
         recipe: Common to all methods, except for the learning rate and the loss.
         environment: Memory, stop signal and callbacks.
-        starting: Called with what begins, such as "full, learning rate 0.001, seed 0".
+        starting: Called with what begins, such as "[3/22] training full, rate 0.001, seed 0".
         tested: Alphas at which the test sets are evaluated; see `AlphaRule`.
     """
 
@@ -68,8 +68,13 @@ class RunStore:
         self._environment = replace(environment, memory=environment.memory or Memory())
         self._folder, self._load, self._suite_of_seed, self._recipe = folder, load, suite_of_seed, recipe
         self._starting, self._rule = starting, AlphaRule(tested=tested)
+        self._expected, self._numbers = 0, dict[Path, int]()
         self._suite = lru_cache(1)(self._checked_suite)
         self._evaluator = lru_cache(1)(self._evaluator_of)
+
+    def expect(self, trainings: int) -> None:
+        """Number the trainings in what `starting` receives; a comparison has `trainings` of them."""
+        self._expected = trainings
 
     def encoder(self) -> DualEncoder:
         """A fresh model."""
@@ -85,6 +90,7 @@ class RunStore:
         Raises ConfigError if the suite has no ID validation.
         """
         place = self.folder(method, (rate,), seed)
+        self._number(place)
         file, values = place / _VALIDATION, place / _VALIDATION_VALUES
         if (place / _DIVERGED).is_file():
             return None
@@ -109,6 +115,7 @@ class RunStore:
         Raises DivergedError if training diverges, or did so before.
         """
         place = self.folder(method, () if rate is None else (rate,), seed)
+        number = self._number(place)
         if (place / _DIVERGED).is_file():
             raise DivergedError((place / _DIVERGED).read_text(encoding="utf-8").strip())
         encoder = self._load()
@@ -116,7 +123,8 @@ class RunStore:
             return load_trained(place, encoder)
         peak = rate or default_rate(method, encoder.image_width)
         name = f"{method.name}, learning rate {peak:.4g}, seed {seed}"
-        self._starting(name)
+        counter = f"[{number}/{self._expected}] " if self._expected else ""
+        self._starting(f"{counter}training {method.name}, rate {peak:.4g}, seed {seed}")
         place.mkdir(parents=True, exist_ok=True)
         try:
             trained = train_method(
@@ -143,11 +151,13 @@ class RunStore:
         Raises ConfigError if there are no rates, and DivergedError if all of them diverged.
         """
         place = self.folder(method, rates, seed)
+        single = find_method(method.runs, self.task(seed))
+        for rate in rates:
+            self._number(self.folder(single, (rate,), seed))
         if (place / TRAINED).is_file():
             return load_trained(place, self._load())
         if not rates:
             raise ConfigError(f"'{method.name}' averages trainings at several learning rates. Got none.")
-        single = find_method(method.runs, self.task(seed))
         known = [rate for rate in rates if self.validated(single, rate, seed) is not None]
         if not known:
             raise DivergedError(
@@ -190,6 +200,10 @@ class RunStore:
         """Returns the folder of a run at one rate, of a soup of several, or at the method's own rate for none."""
         numbers = "-".join(f"{rate:g}" for rate in rates) or "own"
         return self._folder / method.name.replace(":", "-") / f"seed-{seed}" / f"lr-{numbers}"
+
+    def _number(self, place: Path) -> int:
+        """The number of a training in this comparison, also if it was trained before."""
+        return self._numbers.setdefault(place, len(self._numbers) + 1)
 
     def _about(self, encoder: DualEncoder, seed: int) -> dict[str, Any]:
         """The facts that `merge` needs."""

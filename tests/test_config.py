@@ -177,7 +177,7 @@ def test_a_source_of_no_kind_or_of_two_says_which_kinds_there_are(tmp_path):
         )
 
 
-def test_every_mistake_is_told_at_once(tmp_path):
+def test_every_mistake_is_reported_at_once(tmp_path):
     text = message(tmp_path, SMALLEST + "metod: full\nmethod: {r: 0, drop: 2}\n", "train.lr=-1")
     assert text.startswith("4 mistakes:\n")
     assert text.count("\n") == 4
@@ -421,7 +421,7 @@ def test_an_old_key_names_the_new_one(tmp_path, override, said):
     assert message(tmp_path, SMALLEST + "method: lora\n", override) == f"override '{override}': {said}"
 
 
-def test_old_keys_of_a_file_are_told_with_their_lines_beside_other_mistakes(tmp_path):
+def test_old_keys_of_a_file_are_reported_with_their_lines_beside_other_mistakes(tmp_path):
     text = message(tmp_path, SMALLEST + "adapter:\n  drop: 0.1\n  alpha: 1\n", "train.lr=-1")
     file = tmp_path / "run.yaml"
     assert text.splitlines() == [
@@ -582,6 +582,13 @@ def test_a_mistake_in_a_list_of_sources_gives_its_line(tmp_path):
     assert message(tmp_path, text).startswith(f"{tmp_path / 'run.yaml'}:6: unknown key 'data.train.1.imag'.")
 
 
+def test_a_mistake_in_one_source_for_all_sets_is_reported_once(tmp_path):
+    text = "model: world:tiny\ndata:\n  folder: photos\n  shots: -1\n"
+    assert message(tmp_path, text) == (
+        f"{tmp_path / 'run.yaml'}:4: data.shots must be null or a whole number >= 1. Got -1."
+    )
+
+
 def test_losses_are_those_of_the_list_of_losses():
     from radapter.losses import LOSSES
 
@@ -589,14 +596,14 @@ def test_losses_are_those_of_the_list_of_losses():
 
 
 @pytest.mark.parametrize("key", known_keys(RunConfig))
-def test_documentation_tells_what_a_key_accepts_its_default_and_what_it_does(key):
+def test_documentation_states_what_a_key_accepts_its_default_and_what_it_does(key):
     page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
     line = next(line for line in page.splitlines() if line.startswith(f"| `{key}` |"))
     assert_tells(line, field_of(RunConfig, key))
 
 
 @pytest.mark.parametrize("key", [key for key in known_keys(RetrievalRunConfig) if key != "task"])
-def test_documentation_tells_every_key_of_retrieval(key):
+def test_documentation_has_every_key_of_retrieval(key):
     page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
     own = page[page.index("## `data` and `train` of retrieval") : page.index("## Sources")]
     lines = [line for part in (own, page) for line in part.splitlines() if line.startswith(f"| `{key}` |")]
@@ -604,7 +611,7 @@ def test_documentation_tells_every_key_of_retrieval(key):
 
 
 @pytest.mark.parametrize("key", [key for key in known_keys(SegmentationRunConfig) if key != "task"])
-def test_documentation_tells_every_key_of_segmentation(key):
+def test_documentation_has_every_key_of_segmentation(key):
     page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
     own = page[page.index("## `data` and `regions` of segmentation") : page.index("## Sources")]
     lines = [line for part in (own, page) for line in part.splitlines() if line.startswith(f"| `{key}` |")]
@@ -613,7 +620,7 @@ def test_documentation_tells_every_key_of_segmentation(key):
 
 
 @pytest.mark.parametrize(("task", "name"), [(task, name) for task, table in TABLES.items() for name in table])
-def test_documentation_tells_every_setting_of_a_method(task, name):
+def test_documentation_has_every_setting_of_a_method(task, name):
     page = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
     section = page[page.index("## `method`") : page.index("## `select`")]
     for key in TABLES[task][name].keys:

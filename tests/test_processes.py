@@ -50,7 +50,7 @@ def test_without_a_launcher_a_process_is_alone(environment):
     assert join() is ALONE
 
 
-def test_a_launcher_is_told_by_rank_and_size(environment):
+def test_a_launcher_is_recognised_by_rank_and_size(environment):
     environment(WORLD_SIZE="8")
     assert launched() == 1  # some machines set a size for all programs
     environment(RANK="3")
@@ -64,7 +64,7 @@ def test_a_launcher_that_would_wrap_the_model_is_refused(environment, monkeypatc
         join()
 
 
-def test_accelerate_s_cpu_launcher_is_told_to_have_started_one_process(environment, caplog):
+def test_accelerate_s_cpu_launcher_is_reported_to_start_one_process(environment, caplog):
     environment(ACCELERATE_USE_CPU="True", MASTER_ADDR="127.0.0.1")
     assert join() is ALONE
     assert "has started one process" in caplog.text

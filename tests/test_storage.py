@@ -493,7 +493,7 @@ def test_a_platform_that_opens_no_folder_can_write_one(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("what", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
-def test_a_full_disk_is_told_with_path_and_free_space_and_leaves_the_old(tmp_path, monkeypatch, what):
+def test_a_full_disk_is_reported_with_path_and_free_space_and_leaves_the_old(tmp_path, monkeypatch, what):
     storage.write_text(tmp_path / "note.txt", "old")
 
     def full(handle):

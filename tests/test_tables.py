@@ -77,10 +77,10 @@ def test_a_value_is_written_into_a_sentence(root):
         (block("results.json lines 'A = name'"), "'lines' of 'lines' is not there"),
         ("<!-- value: results.json rows/name=c/share -->1<!-- end -->", "is not in 'results.json'"),
         ("<!-- table: results.json rows -->", "must have its '<!-- end -->'"),
-        ("<!-- sources: pictures -->\n<!-- end -->", "must be one of labelled, pairs"),
+        ("<!-- sources: photos -->\n<!-- end -->", "must be one of labelled, pairs"),
         (block("results.json levels"), "was written by schema 1; this radapter reads 3"),
     ],
 )
-def test_a_wrong_block_is_told(root, page, said):
+def test_a_wrong_block_is_an_error(root, page, said):
     with pytest.raises(tables.InputError, match=re.escape(said)):
         tables.written(page, root)

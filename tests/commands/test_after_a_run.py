@@ -180,7 +180,7 @@ def test_inspect_of_an_uncached_open_clip_repository_is_a_wrong_input(radapter):
     assert "allow_download: true" in answer.said
 
 
-def test_inspect_tells_sites_and_parameters(radapter):
+def test_inspect_prints_sites_and_parameters(radapter):
     answer = radapter("inspect", "world:tiny", "--r", "4")
     assert answer.code == 0
     sites = 2 * (4 + 2)
@@ -189,14 +189,14 @@ def test_inspect_tells_sites_and_parameters(radapter):
     assert f"Merged into {2 * sites} of its own tensors" in answer.printed
 
 
-def test_inspect_tells_what_fits_the_model_next(radapter, here):
-    told = radapter("inspect", "world:tiny").printed
+def test_inspect_prints_what_fits_the_model_next(radapter, here):
+    shown = radapter("inspect", "world:tiny").printed
     for task in ("classification", "retrieval"):
-        assert f"radapter init {task} --out run.yaml && radapter train run.yaml model=world:tiny" in told
+        assert f"radapter init {task} --out run.yaml && radapter train run.yaml model=world:tiny" in shown
     pytest.importorskip("timm")
-    told = radapter("inspect", "timm:vit_tiny_patch16_224").printed
-    assert "radapter init" not in told  # its one tower reads no class names
-    assert "peft.get_peft_model(module, radapter.RAdapterConfig())" in told
+    shown = radapter("inspect", "timm:vit_tiny_patch16_224").printed
+    assert "radapter init" not in shown  # its one tower reads no class names
+    assert "peft.get_peft_model(module, radapter.RAdapterConfig())" in shown
 
 
 def test_inspect_refuses_a_rank_above_the_width(radapter):

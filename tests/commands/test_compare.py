@@ -101,9 +101,9 @@ def test_the_grids_and_what_they_chose_are_printed(compared):
 
 def test_a_best_rate_at_the_edge_is_printed_and_recorded(compared):
     for name, of in figures(compared[0])["search"].items():
-        told = f"{name}: the best of its 3 learning rates, {of['best']:g}, is the edge of the grid"
-        assert of["at_edge"] == (told in " ".join(compared[1].printed.split()))
-        assert of["at_edge"] == (told in (compared[0] / "results.md").read_text())
+        found = f"{name}: the best of its 3 learning rates, {of['best']:g}, is the edge of the grid"
+        assert of["at_edge"] == (found in " ".join(compared[1].printed.split()))
+        assert of["at_edge"] == (found in (compared[0] / "results.md").read_text())
         assert of["at_edge"] == (f"{of['best']:g}" != list(of["learning_rates"])[1])
 
 
@@ -165,10 +165,10 @@ def test_base_and_novel_classes_are_compared_without_a_shift(radapter, written, 
     row = figures(tmp_path / "out")["rows"][-1]
     assert "mean of H | H of means" in (tmp_path / "out" / "results.md").read_text()
     with (tmp_path / "out" / "results.csv").open(newline="") as file:
-        told = list(csv.DictReader(file))[-1]
+        found = list(csv.DictReader(file))[-1]
     names = ("kept", "harmonic_mean", "harmonic_of_means")
-    assert [float(told[name]) for name in names] == [row[name] for name in names]
-    assert float(told["transfer:novel"]) == row["transfer"]["novel"]["top1"]
+    assert [float(found[name]) for name in names] == [row[name] for name in names]
+    assert float(found["transfer:novel"]) == row["transfer"]["novel"]["top1"]
     title = (tmp_path / "out" / "results.tex").read_text().splitlines()[3]
     assert title.startswith("Method & Trained & ID & Kept & H &")
 
@@ -398,9 +398,9 @@ def test_a_folder_of_another_configuration_is_refused_and_left_alone(
     before = snapshot(folder)
     answer = radapter(*asked, *changes, "--out", folder)
     assert (answer.code, snapshot(folder)) == (2, before)
-    told = " ".join(answer.said.split())
-    assert f"holds another comparison: {said}" in told
-    assert "Give another --out" in told
+    found = " ".join(answer.said.split())
+    assert f"holds another comparison: {said}" in found
+    assert "Give another --out" in found
 
 
 def test_a_folder_that_is_no_comparison_is_left_alone(radapter, asked, tmp_path):
@@ -468,7 +468,7 @@ def test_verify_reads_the_results_of_a_comparison(radapter, compared, tmp_path):
     assert whole["whole"]
     assert not any(file["reason"] for file in whole["files"])
     (out / "results.json").write_text('{"schema": 3}')
-    told = json.loads(radapter("verify", out, "--json").printed)
-    (file,) = (file for file in told["files"] if file["file"] == str(out / "results.json"))
-    assert (told["whole"], file["state"]) == (False, "damaged")
+    found = json.loads(radapter("verify", out, "--json").printed)
+    (file,) = (file for file in found["files"] if file["file"] == str(out / "results.json"))
+    assert (found["whole"], file["state"]) == (False, "damaged")
     assert "model: field required" in file["reason"]

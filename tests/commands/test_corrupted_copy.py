@@ -43,7 +43,7 @@ def test_one_line_gives_every_task_a_corrupted_copy_of_its_test_set(config, task
     check_disjoint(suite)  # images of a test set are no leak of training
 
 
-def test_the_copy_is_the_mix_at_severity_3_unless_told_otherwise(config):
+def test_the_copy_is_the_mix_at_severity_3_by_default(config):
     def image(options):
         loaded = config(DATA["classification"], f"data.ood={{c: {{corrupt: id_test{options}}}}}")
         return suite_of(loaded, radapter.load("world:tiny")).ood["c"].image(0)

@@ -99,7 +99,7 @@ def damaged(radapter, run, here):
 def test_a_wrong_value_gives_a_message(damaged, run, name):
     def write(folder: Path) -> None:
         if not name.endswith("manifest.json"):
-            ((folder / name).parent / "manifest.json").unlink()  # else it is told by its SHA-256 alone
+            ((folder / name).parent / "manifest.json").unlink()  # else its SHA-256 alone reveals the damage
         (folder / name).write_text(json.dumps(replaced(content, at, value)))
 
     content = yaml.safe_load((run / name).read_text())

@@ -60,7 +60,7 @@ def proposed(answer) -> dict[str, dict]:
 
 
 def photos(folder, **classes: int):
-    """Class folders with as many pictures, no two alike."""
+    """Class folders with as many images, no two alike."""
     return add_images(
         folder,
         *(f"{name}/{'x' * number}.png" for name, count in classes.items() for number in range(1, count + 1)),
@@ -111,7 +111,7 @@ def test_groups_are_shown_with_their_images(check, here):
     assert found(check("--layout", "office-home"))["Groups"] == "3: Art (2), Clipart (1), Product (2)"
 
 
-def test_copies_are_counted_by_content_and_told_where_their_classes_differ(check, here):
+def test_copies_are_counted_by_content_and_listed_where_their_classes_differ(check, here):
     photos(here / "set", cat=2, dog=2)
     first = (here / "set" / "cat" / "x.png").read_bytes()
     for copy in ("cat/copy.png", "dog/copy.png"):
@@ -140,8 +140,8 @@ def test_a_sample_is_spread_over_the_set_and_all_reads_all(here):
 
     photos(here / "set", cat=6, dog=6)
     dataset = open_classification("set")
-    told: list[tuple[int, int]] = []
-    assert look_at(dataset, sample=4, progress=lambda *step: told.append(step)).decoded == told[-1][1] == 4
+    steps: list[tuple[int, int]] = []
+    assert look_at(dataset, sample=4, progress=lambda *step: steps.append(step)).decoded == steps[-1][1] == 4
     assert look_at(dataset, sample=None).decoded == 12
 
 

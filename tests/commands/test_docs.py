@@ -209,6 +209,6 @@ def test_eccv_caption_block_runs():
     names = {}
     exec(block, names)
     assert (names["coco_5k"]["n"], names["coco_5k"]["texts"], names["coco_1k"]["texts"]) == (10, 50, 50)
-    # plain pictures tie, and ties count against the model in ours alone
+    # plain images tie, and ties count against the model in ours alone
     assert names["coco_5k"]["i2t_r1"] <= names["eccv"]["i2t_coco_5k_r1"] <= 1
     assert 0 <= names["eccv"]["t2i_eccv_map_at_r"] <= 1

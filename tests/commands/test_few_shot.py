@@ -20,7 +20,7 @@ def here(here):
 
 
 def layout(root: Path, task: str, names: tuple[str, ...], **counts: int) -> None:
-    """A CoOp data set: pictures, and split_zhou_TASK.json."""
+    """A CoOp data set: images, and split_zhou_TASK.json."""
     drawn = random.Random(task)
     splits: dict[str, list[list[object]]] = {split: [] for split in counts}
     for label, name in enumerate(names):
@@ -97,13 +97,13 @@ def test_novel_classes_of_a_run_with_a_trained_head_are_refused_by_evaluate(trai
     assert "trained a head for them" in " ".join(answer.said.split())
 
 
-def test_more_shots_than_a_class_has_are_told_with_the_counts(refused):
+def test_more_shots_than_a_class_has_are_reported_with_the_counts(refused):
     said = refused(train=spec("train", half="base", shots=5))
     assert "distinct images for shots: 5. In 'train' 4 of 4 have fewer: 'star' (4), 'sun' (4)" in said
     assert "Use shots: 4" in said
 
 
-def test_missing_images_are_told_with_how_many_and_which(refused, here):
+def test_missing_images_are_reported_with_how_many_and_which(refused, here):
     for number in range(4):
         (here / "pets" / "sun" / f"train{number}.png").unlink()
     said = refused()

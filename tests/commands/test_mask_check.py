@@ -1,4 +1,4 @@
-"""`radapter data check` of masked pictures."""
+"""`radapter data check` of masked images."""
 
 import pytest
 import yaml

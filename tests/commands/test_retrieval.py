@@ -56,7 +56,7 @@ def with_data(run, here):
 
 @pytest.fixture
 def images(here) -> Path:
-    """Twelve pictures, in the folder where commands run."""
+    """Twelve images, in the folder where commands run."""
     for number in range(12):
         Image.new("RGB", (16, 16), (20 * number, 0, 90)).save(here / f"{number}.png")
     return here
@@ -235,8 +235,8 @@ def test_pairs_that_cannot_be_trained_on_are_named(
     radapter, refusal, written, images, rows, columns, source, said
 ):
     name = table(images, "train.csv", rows, columns)
-    told = refusal(radapter, "train", written, *SMALL, f"data.train={source.format(name)}", "out=out")
-    assert all(part in told for part in said), told
+    found = refusal(radapter, "train", written, *SMALL, f"data.train={source.format(name)}", "out=out")
+    assert all(part in found for part in said), found
 
 
 @pytest.mark.parametrize(
@@ -266,16 +266,16 @@ def test_a_test_image_that_is_trained_on_is_refused(radapter, written, images):
     assert not (images / "out" / "config.yaml").exists()
 
 
-def test_long_captions_are_counted_cut_and_told_once(radapter, written, images, caplog):
+def test_long_captions_are_counted_cut_and_logged_once(radapter, written, images, caplog):
     long = "red " * 40
     tested = table(images, "test.csv", [f"{n}.png,{long if n < 3 else ''}number {n}" for n in range(12)])
     sets = f"data.ood={{a: {tested}, grey: {{csv: {tested}, grayscale: true}}}}"
     answer = radapter("train", written, *SMALL, sets, "method=zero-shot", "out=out")
     assert answer.code == 0, answer.result.output
-    told = [record.getMessage() for record in caplog.records if "more, up to" in record.getMessage()]
-    assert len(told) == 1
-    assert "captions of 'a, grey'" in told[0]
-    assert "3 of 12 have more" in told[0]
+    found = [record.getMessage() for record in caplog.records if "more, up to" in record.getMessage()]
+    assert len(found) == 1
+    assert "captions of 'a, grey'" in found[0]
+    assert "3 of 12 have more" in found[0]
 
 
 def test_several_sources_are_trained_on_together(written, images, encoder):

@@ -52,7 +52,7 @@ def test_top_above_the_number_of_images_gives_all(radapter, scenes):
     assert len(hits(radapter("search", "world:tiny", "--data", scenes, "a car", "--top", 500))) == 60
 
 
-def test_a_text_longer_than_the_context_is_told(radapter, scenes):
+def test_a_text_longer_than_the_context_is_reported(radapter, scenes):
     long = "a red star and " * 40
     answer = radapter("search", "world:tiny", "--data", scenes, "a red star", long, "--top", 1)
     assert answer.code == 0
@@ -130,11 +130,11 @@ def test_the_features_of_a_run_are_those_of_its_merged_model(radapter, tuned, sc
     assert own.features.allclose(merged.features, atol=1e-5)
 
 
-def test_unreadable_images_are_told_and_the_others_found(radapter, here):
+def test_unreadable_images_are_reported_and_the_others_found(radapter, here):
     (here / "photos").mkdir()
     Image.new("RGB", (60, 60), (200, 0, 0)).save(here / "photos" / "red.png")
     for number in range(7):
-        (here / "photos" / f"{number}.jpg").write_bytes(b"no picture")
+        (here / "photos" / f"{number}.jpg").write_bytes(b"no image")
     answer = radapter("search", "world:tiny", "--data", "photos", "a red star")
     assert (answer.code, len(hits(answer))) == (0, 1)
     assert "Unreadable images, left out: 7" in answer.said

@@ -81,7 +81,7 @@ def test_the_same_call_writes_the_same_bytes(segment, here):
 
 def test_a_folder_is_done_image_by_image_and_a_bad_one_is_said(segment, scenes, here, tmp_path):
     folder = shutil.copytree(scenes, tmp_path / "images")
-    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "broken.jpg").write_bytes(b"no image")
     answer = segment(image=folder, to="done")
     assert answer.code == 0, answer.result.output
     assert "Images left out: 1" in answer.said

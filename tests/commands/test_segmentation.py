@@ -107,7 +107,7 @@ def test_what_the_task_lacks_is_refused(radapter, run, options, said):
         ("method=flyp", "method must be one of zero-shot, full-image-tower, lora"),
     ],
 )
-def test_a_wrong_setting_is_told_and_nothing_is_written(radapter, written, tmp_path, override, said):
+def test_a_wrong_setting_is_an_error_and_nothing_is_written(radapter, written, tmp_path, override, said):
     answer = radapter("train", written, *SMALL, override, "--out", tmp_path / "out")
     assert (answer.code, (tmp_path / "out").exists()) == (2, False), answer.result.output
     assert said in answer.said

@@ -94,7 +94,7 @@ def test_damage_to_a_merged_folder_is_noticed_when_it_is_loaded(radapter, merged
         shutil.rmtree(copy)
 
 
-def test_damage_to_the_folder_of_an_older_radapter_is_told_by_its_certificate(radapter, merged, tmp_path):
+def test_damage_to_the_folder_of_an_older_radapter_is_found_by_its_certificate(radapter, merged, tmp_path):
     (shutil.copytree(merged, tmp_path / "old") / "manifest.json").unlink()
     assert radapter("inspect", tmp_path / "old").code == 0
     flip(tmp_path / "old" / "model.safetensors", random.Random(1))
@@ -120,9 +120,9 @@ def test_verify_names_a_next_step(radapter, request, kind, command):
 def test_verify_tells_what_is_whole_and_any_damage(radapter, request, tmp_path, kind):
     folder = request.getfixturevalue(kind)
     answer = radapter("verify", folder, "--json")
-    told = json.loads(answer.printed)
-    assert (answer.code, told["whole"]) == (0, True)
-    recorded = [Path(entry["file"]) for entry in told["files"] if entry["state"] == "whole"]
+    answered = json.loads(answer.printed)
+    assert (answer.code, answered["whole"]) == (0, True)
+    recorded = [Path(entry["file"]) for entry in answered["files"] if entry["state"] == "whole"]
     records = [file for file in folder.rglob("manifest.json") if "checkpoints" not in file.parts]
     for copy in damaged_copies(folder, tmp_path, [*recorded, *records]):
         answer = radapter("verify", copy, "--json")
@@ -213,11 +213,11 @@ def test_verify_tells_base_model_and_resume(radapter, run, tmp_path):
     assert radapter(*command.split()[1:]).code == 0
     for name in ("results.json", "trained.json", "manifest.json"):
         (tmp_path / "run" / name).unlink()
-    told = json.loads(radapter("verify", tmp_path / "run", "--json").printed)
-    assert told["resume"] == f"--resume continues from step {int(step.name[5:])}, {step}"
+    answered = json.loads(radapter("verify", tmp_path / "run", "--json").printed)
+    assert answered["resume"] == f"--resume continues from step {int(step.name[5:])}, {step}"
     (step / "state.json").unlink()
-    told = json.loads(radapter("verify", tmp_path / "run", "--json").printed)
-    assert (told["resume"], told["whole"]) == ("no whole checkpoint is there, 1 are damaged", False)
+    answered = json.loads(radapter("verify", tmp_path / "run", "--json").printed)
+    assert (answered["resume"], answered["whole"]) == ("no whole checkpoint is there, 1 are damaged", False)
 
 
 def test_verify_refuses_what_radapter_did_not_write(radapter, tmp_path):

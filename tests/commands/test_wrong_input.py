@@ -115,7 +115,7 @@ def test_test_classes_that_training_lacks_are_named_with_how_to_map_them(refused
         ("method.drop=1.0", "method.drop", "[0, 1)", "1.0"),
     ],
 )
-def test_value_out_of_range_is_told_with_name_range_and_value(refused, override, name, range_, value):
+def test_value_out_of_range_is_reported_with_name_range_and_value(refused, override, name, range_, value):
     said = refused(override)
     assert f"{name} must be" in said
     assert range_ in said

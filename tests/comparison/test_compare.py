@@ -91,7 +91,7 @@ def test_of_equal_scores_the_best_is_the_one_with_the_lower_loss():
 
 
 @pytest.mark.parametrize(("scores", "at_edge"), [("310", True), ("013", True), ("131", False), ("3", False)])
-def test_the_best_rate_at_an_end_of_several_is_at_the_edge(scores, at_edge):
+def test_the_best_rate_at_an_end_of_the_grid_is_at_the_edge(scores, at_edge):
     found = {10.0**k: measured("1" * int(score) + "0" * (3 - int(score))) for k, score in enumerate(scores)}
     assert choose_rate(found, TOP1, name="full").at_edge is at_edge
 

@@ -11,7 +11,7 @@ NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Seven classes of two pictures."""
+    """Seven classes of two images."""
     for place, name in enumerate(NAMES):
         (tmp_path / name).mkdir()
         for number in range(2):

@@ -18,7 +18,7 @@ def _to_tensor(image):
 
 @pytest.fixture
 def dataset():
-    """Ten pictures of noise in three classes."""
+    """Ten images of noise in three classes."""
     pixels = torch.randint(
         0, 256, (10, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     )
@@ -27,7 +27,7 @@ def dataset():
 
 @pytest.fixture
 def damaged(tmp_path):
-    """Ten pictures in files, of which the third and the eighth are cut short."""
+    """Ten images in files, of which the third and the eighth are cut short."""
     for number in range(10):
         path = tmp_path / "x" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
@@ -103,11 +103,13 @@ def test_pass_left_early_gives_its_memory_back(dataset):
 
 
 def test_progress_ends_at_all(dataset):
-    told = []
+    steps = []
     list(
-        EvalLoader(dataset, _to_tensor, batch_size=4, progress=lambda done, total: told.append((done, total)))
+        EvalLoader(
+            dataset, _to_tensor, batch_size=4, progress=lambda done, total: steps.append((done, total))
+        )
     )
-    assert told == [(4, 10), (8, 10), (10, 10)]
+    assert steps == [(4, 10), (8, 10), (10, 10)]
 
 
 def test_corrupt_images_are_skipped_logged_and_counted_once(damaged, caplog):

@@ -115,7 +115,7 @@ def test_run_yaml_and_python_say_the_same_of_a_wrong_source(tmp_path, task, sour
     assert said.format("data.id_val.", "data.id_val.") in in_run_yaml(tmp_path, task, source)
 
 
-def test_all_mistakes_of_a_source_are_told_at_once():
+def test_all_mistakes_of_a_source_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
         open_classification({"world": "train", "sed": 1, "size": 0, "shots": 0})
     assert str(caught.value).count("\n") == 2

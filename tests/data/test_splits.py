@@ -1,4 +1,4 @@
-"""Which part a picture belongs to depends on its content alone."""
+"""The part of an image depends on its content alone."""
 
 import hashlib
 import os
@@ -56,10 +56,10 @@ def test_changed_file_is_read_again(tmp_path):
 
 
 def test_progress_ends_at_all(tmp_path):
-    told = []
+    steps = []
     images = _files(tmp_path, {str(number): bytes([number % 250]) for number in range(300)})
-    content_keys(images, torch.arange(300), progress=lambda done, total: told.append((done, total)))
-    assert told == [(256, 300), (300, 300)]
+    content_keys(images, torch.arange(300), progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(256, 300), (300, 300)]
 
 
 @given(keys=_KEYS, middle=_FRACTIONS, split_seed=st.integers(-5, 5))

@@ -177,7 +177,7 @@ def test_agreement_is_among_the_classes_of_the_set(classes):
     assert found["agreement"] == (now == then).double().mean()
 
 
-def test_a_class_of_several_columns_is_as_good_as_its_best_one():
+def test_a_class_with_several_columns_scores_as_its_best_one():
     # Columns 1 and 2 are one class, 0 another; 3 is left out.
     logits = torch.tensor([[2.0, 1.0, 3.0, 9.0], [2.0, 1.0, 0.0, 9.0]])
     classes = torch.tensor([[0, 0], [1, 2]])

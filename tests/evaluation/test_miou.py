@@ -135,7 +135,7 @@ def test_a_class_absent_from_both_changes_nothing():
         assert mean_iou(BY_HAND, convention=convention) == smaller
 
 
-def test_a_pixel_without_a_class_is_wrong_and_told():
+def test_a_pixel_without_a_class_is_wrong_and_reported():
     guess = GUESS.clone()
     guess[0, 0] = IGNORE
     metrics = segmentation_metrics(counted(guess, TRUTH))

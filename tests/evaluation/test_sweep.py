@@ -183,16 +183,16 @@ def test_sweep_restricts_a_set_to_its_classes(tuned):
 
 def test_progress_tells_every_image_at_every_alpha(tuned):
     encoder, head, interpolation = tuned
-    told = Counter()
+    counted = Counter()
     alpha_sweep(
         encoder,
         interpolation.at,
         lambda: head,
         {"a": batches()},
         (0, 1),
-        progress=lambda name, images: told.update({name: images}),
+        progress=lambda name, images: counted.update({name: images}),
     )
-    assert told == {"a": 24}
+    assert counted == {"a": 24}
 
 
 def test_a_set_without_an_image_is_named(tuned):

@@ -118,7 +118,7 @@ def test_a_rate_of_one_s_own_moves_the_head_s_rate_by_the_same_factor():
         ),
     ],
 )
-def test_the_rate_and_its_source_are_told_in_one_line(name, rate, words):
+def test_the_rate_and_its_source_are_printed_in_one_line(name, rate, words):
     assert in_words(METHODS[name], 128, rate).startswith(words)
 
 

@@ -1,4 +1,4 @@
-"""The command line in one of several processes, its words kept in files."""
+"""Runs the command line in one process of several, and keeps its output in files."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What each of several processes finds when it trains and evaluates with the others; one alone finds the same."""
+"""The results of each process when several train and evaluate together; one process alone has the same results."""
 
 import copy
 import dataclasses
@@ -368,7 +368,7 @@ def evaluated(size: int, batch_size: int, processes: Processes, **options) -> li
 
 
 def batches(size: int, batch_size: int, processes: Processes, *, max_bad: float = 0.9, **options):
-    """Each step's batch, put together, and whether every process had all of it; bad pictures counted."""
+    """Each step's batch, put together, and whether every process had all of it; bad images are counted."""
     loader = TrainLoader(
         Dots(size, **options),
         as_tensor,
@@ -487,7 +487,7 @@ def sharded_by(processes: Processes, folder: Path):
 
 
 def run(folder: str) -> None:
-    """One of several processes: writes what it found to FOLDER/SIZE-RANK.pt."""
+    """Runs one process of several, and writes its results to FOLDER/SIZE-RANK.pt."""
     processes, place = join(), Path(folder)
     found = found_by(processes, place)
     if processes.size == 2:

@@ -34,6 +34,7 @@ def at(results):
 
 
 def test_alpha_zero_is_explained_with_n_the_error_the_best_and_the_remedy(at):
+    assert kept_zero_shot(at((0.0, KEPT)), run="a", to="merged-2")[0].endswith("--out merged-2")
     (said,) = kept_zero_shot(at((0.0, KEPT)), run="runs/my run")
     assert said == (
         "lora: alpha 0 was chosen, so the zero-shot model was kept unchanged. On the 26 validation images the best "
@@ -57,7 +58,7 @@ def test_nothing_is_said_of_another_alpha_or_one_that_was_given(at, alpha, selec
     assert kept_zero_shot(at((alpha, selection))) == []
 
 
-def test_the_choice_is_told_with_n_the_best_and_the_error(at):
+def test_the_choice_is_reported_with_n_the_best_and_the_error(at):
     (said,) = chosen_alpha(at((0.1, KEPT)))
     assert said == (
         "lora: alpha 0.1 is the a rule on 26 ID validation images. The best alpha, 0.8, scores 7.7 points higher; "
@@ -68,7 +69,7 @@ def test_the_choice_is_told_with_n_the_best_and_the_error(at):
     assert chosen_alpha(at((0.0, KEPT))) == []
 
 
-def test_of_several_seeds_those_that_kept_zero_shot_are_counted(at):
+def test_seeds_that_kept_zero_shot_are_counted(at):
     (said,) = kept_zero_shot(at((0.0, KEPT), (0.4, KEPT | {"best_alpha": 0.4}), (0.0, KEPT)))
     assert "alpha 0 was chosen at 2 of 3 seeds" in said
     assert "train it alone and merge it at an alpha of your own" in said

@@ -175,7 +175,7 @@ def test_terminal_table_has_every_cell_of_the_grid(results):
         assert all(cell in text for cell in line.cells)
 
 
-def test_a_narrow_terminal_gets_whole_columns_and_is_told_so(results):
+def test_a_narrow_terminal_gets_whole_columns_and_a_note(results):
     text = printed(results, 80)
     assert "sketch" not in text
     assert "3 more columns" in text

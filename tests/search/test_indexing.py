@@ -83,7 +83,7 @@ def test_an_index_of_another_folder_is_refused(encoder, photos):
 
 
 def test_unreadable_images_are_reported_and_the_others_indexed(encoder, photos):
-    (photos / "a" / "1.png").write_bytes(b"no picture")
+    (photos / "a" / "1.png").write_bytes(b"no image")
     (photos / "a" / "3.png").symlink_to(photos / "nowhere.png")
     calls = []
     indexed = index_folder(
@@ -99,7 +99,7 @@ def test_unreadable_images_are_reported_and_the_others_indexed(encoder, photos):
 def test_a_folder_without_a_readable_image_is_refused(encoder, tmp_path):
     with pytest.raises(DataError, match="image folder must hold an image"):
         index_folder(encoder, tmp_path, model="m")
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"None of the 1 in .* is: image must be a whole file"):
         index_folder(encoder, tmp_path, model="m")
     with pytest.raises(DataError, match="image folder must exist"):

@@ -99,7 +99,7 @@ def write(path: Path, content: object) -> Path:
         ("a.json", [{}], "region 0 does not"),
         ("a.json", [{}] * 1001, "at most 1000"),
         ("a.json", b"{", "must be whole"),
-        ("a.png", b"no picture", "whole file"),
+        ("a.png", b"no image", "whole file"),
     ],
 )
 def test_what_is_no_mask_file_is_refused(tmp_path: Path, name: str, content: object, message: str):

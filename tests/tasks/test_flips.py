@@ -32,7 +32,7 @@ def suites(suite):
 
 @pytest.mark.parametrize("flipped", [None, True, False])
 @pytest.mark.parametrize("task", ["classification", "retrieval", "segmentation"])
-def test_retrieval_alone_never_mirrors_unless_told(suites, recipe, task, flipped):
+def test_retrieval_alone_never_mirrors_unless_set(suites, recipe, task, flipped):
     def pixels(flip):
         loader, _ = suites[task].training(
             radapter.load("world:tiny"), replace(recipe, flip=flip), seed=0, memory=None

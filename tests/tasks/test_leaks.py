@@ -32,7 +32,7 @@ ON_PACS = [path for path in RECIPES if "RADAPTER_DATA" in path.read_text(encodin
 
 @pytest.fixture
 def folders(tmp_path):
-    """Training and test pictures without a common one; the test set is another file of the same name."""
+    """Training and test images without a common one; the test set is another file of the same name."""
     for number, place in enumerate(("train", "test")):
         for name in ("star", "sun"):
             (tmp_path / place / name).mkdir(parents=True)
@@ -108,7 +108,7 @@ def test_a_run_that_leaks_writes_nothing(folders, encoder, recipe):
 
 @pytest.fixture
 def pairs(folders):
-    """Training and test pairs without a common picture."""
+    """Training and test pairs without a common image."""
     for place in ("train", "test"):
         rows = [
             f"{path.relative_to(folders)},a {path.parent.name}" for path in (folders / place).rglob("*.png")

@@ -24,7 +24,9 @@ EXAMPLE_DATA: Mapping[str, str] = OfEachTask("example")
 
 def write_report(results: Results, folder: Path) -> None:
     """Writes results.md and, where something was swept, frontier.png beside results.json."""
-    notes = [f"{note}\n" for note in report.kept_zero_shot(results, run=_run(results, folder))]
+    notes = [
+        f"{note}\n" for note in report.kept_zero_shot(results, run=_run(results, folder), to=free("merged"))
+    ]
     pages = (levels_markdown, report.results_markdown, report.details_markdown)
     write_text(folder / TABLE, "\n".join(filter(None, [*(page(results) for page in pages), *notes])))
     if _has_curve(results):
@@ -94,7 +96,7 @@ def _print_table(results: Results, console: Console) -> None:
 
 def _print_notes(results: Results, *, run: str | None) -> None:
     say(kept_note(results))
-    for note in report.kept_zero_shot(results, run=run):
+    for note in report.kept_zero_shot(results, run=run, to=free("merged")):
         say(note, style="yellow")
 
 

@@ -10,7 +10,7 @@ from radapter.adapter.config import check_alpha
 from radapter.commands.checks import absent_folder
 from radapter.commands.compare import COMPARISON
 from radapter.commands.reporting import EXAMPLE_DATA, FRONTIER, merge_steps, write_report
-from radapter.commands.terminal import next_steps, plain_table, say
+from radapter.commands.terminal import free, next_steps, plain_table, say
 from radapter.comparison.chosen import CHOSEN, Chosen
 from radapter.config import load_stored
 from radapter.errors import ConfigError, RunError, did_you_mean
@@ -52,7 +52,7 @@ def sweep(run: Path) -> Results:
         say(f"Wrote the figure to {run / FRONTIER}.")
     for sentence in chosen_alpha(results):
         say(sentence)
-    for note in kept_zero_shot(results, run=str(run)):
+    for note in kept_zero_shot(results, run=str(run), to=free("merged")):
         say(note, style="yellow")
     at = f"{shlex.quote(str(run))} --alpha {_another_alpha(trained[-1]):g}"
     another = f"radapter evaluate {at} --data {shlex.quote(EXAMPLE_DATA[results.task])}"

@@ -12,10 +12,17 @@ from radapter.data.wording import requirement, sentence_of, with_value
 from radapter.errors import nearest
 
 Locate = Callable[[Location], str]
+SETS = ("train", "id_val", "id_test")
+"""The sets that a source for all of `data` becomes."""
 
 
-def describe(error: ValidationError, locate: Locate, schema: type[CommonConfig]) -> list[str]:
-    """Return one sentence for each wrong key; `locate` gives a prefix such as "run.yaml:7: " for a location."""
+def describe(
+    error: ValidationError, locate: Locate, schema: type[CommonConfig], *, one_source: bool = False
+) -> list[str]:
+    """Return one sentence for each wrong key; `locate` gives a prefix such as "run.yaml:7: " for a location.
+
+    With `one_source`, the keys of a source are written once in `data` and were copied to its sets.
+    """
     sentences: dict[Location, str] = {}
     for problem in error.errors(include_url=False):
         if problem["loc"][:1] == ("method",):
@@ -23,6 +30,8 @@ def describe(error: ValidationError, locate: Locate, schema: type[CommonConfig])
             sentences.setdefault(location, locate(location) + sentence)
             continue
         location, field, kind = _find(problem["loc"], schema, whole=problem["type"] == "value_error")
+        if one_source and len(location) > 2 and location[:2] in {("data", name) for name in SETS}:
+            location = ("data", *location[2:])
         key = ".".join(map(str, location))
         if problem["type"] == "value_error" and not location:
             sentence = str(problem["ctx"]["error"])  # a rule between keys, which names them itself

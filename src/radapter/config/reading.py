@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from radapter.config.bounded_yaml import ConfigLoader
 from radapter.config.older import moved, renewed
-from radapter.config.problems import describe
+from radapter.config.problems import SETS, describe
 from radapter.config.schema import CommonConfig, CommonData
 from radapter.config.sources import CorruptedCopy
 from radapter.data.source import Location
@@ -23,7 +23,6 @@ from radapter.task_list import DEFAULT_TASK, OfEachTask
 
 TASKS: Mapping[str, type[CommonConfig]] = OfEachTask("config")
 """The schema of each task."""
-_SETS = ("train", "id_val", "id_test")
 SCHEMA = 2
 """Of config.yaml in a run folder; 1 if the file does not state it."""
 
@@ -75,18 +74,21 @@ def _checked(
         return named[0] if named else f"{file}: "
 
     schema = _schema(settings.get("task", DEFAULT_TASK), locate(("task",)))
+    one_source = False
     if isinstance(settings.get("data"), dict):
+        given = settings["data"]
         try:
-            settings["data"] = _written_out(settings["data"], schema)
+            settings["data"] = _written_out(given, schema)
         except ConfigError as error:
             raise ConfigError(f"{locate(('data',))}{error}") from error
+        one_source = "train" in settings["data"] and "train" not in given
     old = moved(settings) if "adapter" in settings else {}
     sentences = [f"{locate(location)}{sentence}" for location, sentence in old.items()]
     settings.pop("adapter", None)
     try:
         config = schema.model_validate(settings)
     except ValidationError as error:
-        sentences += describe(error, locate, schema)
+        sentences += describe(error, locate, schema, one_source=one_source)
     if not sentences:
         return config
     count = f"{len(sentences)} mistakes:\n  " if len(sentences) > 1 else ""
@@ -108,7 +110,7 @@ def _written_out(data: Mapping[str, Any], schema: type[CommonConfig]) -> dict[st
     if not given_kinds:
         return dict(data)
     kind = given_kinds[0]
-    given = [name for name in _SETS if data.get(name) is not None]
+    given = [name for name in SETS if data.get(name) is not None]
     if given:
         raise ConfigError(
             f"data.{kind} is one source for all sets. Got it beside data.{given[0]}. Remove one of the two."
@@ -124,7 +126,7 @@ def _written_out(data: Mapping[str, Any], schema: type[CommonConfig]) -> dict[st
             known = (*keys, *section.model_fields)
             raise ConfigError(f"unknown key 'data.{key}' beside data.{kind}.{did_you_mean(str(key), known)}")
     source = {key: value for key, value in data.items() if key in keys and value is not None}
-    others = {key: value for key, value in data.items() if key not in keys and key not in _SETS}
+    others = {key: value for key, value in data.items() if key not in keys and key not in SETS}
     return {**section.divided(source), **others}
 
 

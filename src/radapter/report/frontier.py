@@ -30,7 +30,8 @@ _ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 _INK, _GREY, _FAINT = "#222222", "#666666", "#9a9a9a"
 _CROWDED = 9  # rows above which only the table shows the chosen alphas
 _TITLE = 38  # letters of a model's name
-# Okabe & Ito 2008, without yellow, which is unreadable on white. Fixed, so that figures can be compared.
+# Okabe & Ito 2008, without yellow, which is unreadable on white, and darker colours for the others. Fixed, so that a
+# method looks the same in all figures. WiSE-FT has the colour of `full`, which is a point of its curve.
 _STYLE_OF = {
     "full": ("#D55E00", "s"),
     "full-both-towers": ("#D55E00", "s"),
@@ -40,6 +41,13 @@ _STYLE_OF = {
     "wise-ft": ("#D55E00", "P"),
     "r-adapter": ("#0072B2", "o"),
     "r-adapter+head": ("#009E73", "v"),
+    "linear-probe": ("#56B4E9", "p"),
+    "lp-ft": ("#666666", "h"),
+    "l2-sp": ("#8C510A", "<"),
+    "mask-fill": ("#4B0092", ">"),
+    "uniform-soup": ("#000000", "X"),
+    "greedy-soup": ("#882255", "d"),
+    "rslora": ("#117733", "8"),
 }
 _OTHER_COLOURS = ("#56B4E9", "#666666", "#8C510A", "#4B0092", "#000000", "#A6761D", "#117733")
 _OTHER_STYLES = list(zip(_OTHER_COLOURS, "ph<>Xd8", strict=True))

@@ -1,4 +1,4 @@
-"""The 15 corruptions: each acts, grows with severity, and is a pure function of picture and seed."""
+"""The 15 corruptions: each acts, grows with severity, and is a pure function of image and seed."""
 
 from statistics import NormalDist
 

@@ -1,4 +1,4 @@
-"""Every kind of image file becomes the picture that its maker saw, or is refused with its path."""
+"""Every kind of image file decodes to the image that its author saw, or is refused with its path."""
 
 import io
 import struct
@@ -16,7 +16,7 @@ from radapter.errors import ConfigError, ImageError
 
 @pytest.fixture
 def upright():
-    """A picture whose four corners differ, 6 wide and 4 high."""
+    """An image whose four corners differ, 6 wide and 4 high."""
     pixels = np.zeros((4, 6, 3), dtype=np.uint8)
     pixels[:2, :3], pixels[:2, 3:], pixels[2:, :3] = (200, 0, 0), (0, 200, 0), (0, 0, 200)
     return Image.fromarray(pixels)

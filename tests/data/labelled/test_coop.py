@@ -19,7 +19,7 @@ SPLITS = {
 
 @pytest.fixture
 def images(tmp_path):
-    """The pictures that SPLITS names."""
+    """The images that SPLITS names."""
     for number, (file, _, _) in enumerate(entry for entries in SPLITS.values() for entry in entries):
         (tmp_path / "images" / file).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / "images" / file)

@@ -23,7 +23,7 @@ def opened(layout: str, path, classnames=None, **options):
 
 
 def shown(dataset) -> list[tuple[str, str]]:
-    """(class name, file name) of every picture."""
+    """(class name, file name) of every image."""
     return [
         (dataset.classnames[label], dataset.where(index).rpartition("/")[2])
         for index, label in enumerate(dataset.labels.tolist())

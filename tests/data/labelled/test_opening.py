@@ -9,7 +9,7 @@ from radapter.errors import ConfigError, DataError
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes of eight pictures."""
+    """Two classes of eight images."""
     for name in ("ant", "bee"):
         (tmp_path / name).mkdir()
         for number in range(8):
@@ -78,10 +78,12 @@ def test_map_may_have_numbers_as_keys(tmp_path):
     assert open_classification(spec, classnames=["cat", "dog"]).labels.tolist() == [1]
 
 
-def test_progress_is_told(folder):
-    told = []
-    open_classification(str(folder), reading=Reading(progress=lambda done, total: told.append((done, total))))
-    assert told == [(16, 16)]
+def test_progress_is_reported(folder):
+    steps = []
+    open_classification(
+        str(folder), reading=Reading(progress=lambda done, total: steps.append((done, total)))
+    )
+    assert steps == [(16, 16)]
 
 
 def test_unknown_key_proposes_the_nearest(folder):

@@ -1,4 +1,4 @@
-"""K pictures of each class."""
+"""K images of each class."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ CLASSES = ("ant", "bee")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes of eight pictures, no two alike."""
+    """Two classes of eight images, no two alike."""
     for name in CLASSES:
         (tmp_path / name).mkdir()
         for number in range(8):

@@ -10,7 +10,7 @@ from radapter.errors import ConfigError, DataError
 
 @pytest.fixture
 def images(tmp_path):
-    """Three pictures in a folder beside the tables."""
+    """Three images in a folder beside the tables."""
     (tmp_path / "images").mkdir()
     for number in range(3):
         Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / "images" / f"{number}.png")

@@ -1,4 +1,4 @@
-"""What is found in a set of masked pictures."""
+"""What is found in a set of masked images."""
 
 import pytest
 from miniatures import mask_layouts as miniatures
@@ -42,9 +42,9 @@ def test_what_is_no_item_is_a_problem(dataset, tmp_path):
 
 def test_a_sample_is_spread_and_copies_are_counted_over_all(dataset, tmp_path):
     (tmp_path / "images" / "3.png").write_bytes((tmp_path / "images" / "0.png").read_bytes())
-    told = []
-    found = look_at_masks(dataset.subset(range(5)), sample=2, progress=lambda *step: told.append(step))
-    assert (found.decoded, found.copies, told) == (2, 0, [(2, 2)])
+    steps = []
+    found = look_at_masks(dataset.subset(range(5)), sample=2, progress=lambda *step: steps.append(step))
+    assert (found.decoded, found.copies, steps) == (2, 0, [(2, 2)])
     fresh = open_masks(
         {"masks": str(tmp_path / "masks"), "images": str(tmp_path / "images"), "classes": ["sky", "road"]}
     )

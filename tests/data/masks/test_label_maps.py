@@ -66,7 +66,7 @@ def test_equal_colour_channels_are_one_grey():
     assert (decoded(encoded(Image.merge("RGB", [Image.fromarray(VALUES)] * 3), "PNG")) == VALUES).all()
 
 
-def test_the_orientation_of_the_file_is_told():
+def test_the_orientation_of_the_file_is_reported():
     exif = Image.Exif()
     exif[0x0112] = 6
     assert decode_label_map(encoded(Image.fromarray(VALUES), "PNG", exif=exif), where="a").orientation == 6

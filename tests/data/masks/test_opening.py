@@ -1,4 +1,4 @@
-"""From a source to a set of masked pictures."""
+"""From a source to a set of masked images."""
 
 import numpy as np
 import pytest

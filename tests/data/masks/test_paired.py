@@ -87,7 +87,7 @@ def test_holders_in_memory_are_a_set_too():
     assert (dataset[0].labels == 1).all()
 
 
-# Orientation: the picture's left half is black and its top left pixel marked, so that no turn equals another.
+# Orientation: the image's left half is black and its top left pixel marked, so that no turn equals another.
 
 STORED = np.array([[1, 0, 0], [2, 0, 0]])
 

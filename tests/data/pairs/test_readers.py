@@ -287,7 +287,7 @@ def test_a_split_list_chooses_images(images):
     assert pairs.name == "test"
 
 
-def test_the_one_image_that_flickr8k_captions_and_lacks_is_skipped_and_told(images, caplog):
+def test_the_one_image_that_flickr8k_captions_and_lacks_is_skipped_and_logged(images, caplog):
     with caplog.at_level("INFO"):
         pairs = flickr(images, TOKENS + "2258277193_586949ec62.jpg.1#0\tA man .\n")
     assert pairs.captions == ("one .", "two", "three", "four")

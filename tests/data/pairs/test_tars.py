@@ -133,7 +133,7 @@ def test_shards_are_read_in_the_order_of_their_numbers(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "odd"), [(1, "1.tar"), (3, "2.tar")])
-def test_shards_that_are_not_as_many_as_told_are_refused(tmp_path, count, odd):
+def test_another_number_of_shards_than_recorded_is_refused(tmp_path, count, odd):
     with pytest.raises(
         DataError, match=f"shards must be those that nshards.txt counts.*only one side has {odd}"
     ):

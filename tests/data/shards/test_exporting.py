@@ -89,7 +89,7 @@ def test_changed_images_are_written_as_they_look_and_known_by_what_they_were(tmp
 
 
 def test_what_is_no_image_file_is_left_out_and_counted(photos, tmp_path):
-    (photos / "dog" / "1.png").write_bytes(b"no picture")
+    (photos / "dog" / "1.png").write_bytes(b"no image")
     dataset = open_classification(str(photos))
     written = export_shards(dataset, tmp_path / "shards", source="photos", max_bad=0.1)
     assert (len(written), written.of) == (11, 12)
@@ -98,7 +98,7 @@ def test_what_is_no_image_file_is_left_out_and_counted(photos, tmp_path):
 
 
 def test_too_many_that_are_no_image_files_are_an_error(photos, tmp_path):
-    (photos / "dog" / "1.png").write_bytes(b"no picture")
+    (photos / "dog" / "1.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"at most 1\.00%"):
         export_shards(open_classification(str(photos)), tmp_path / "shards", source="photos")
 

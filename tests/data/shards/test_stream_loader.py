@@ -65,7 +65,7 @@ def loader(folder, *, opened=open_labelled_stream, stream=None, augment=AUGMENT,
 
 
 def process(rank, size):
-    """One of several processes that is not connected to the others: its batches can be read, not their counts."""
+    """One process of several, not connected to the others: its batches can be read, but not their counts."""
     return SimpleNamespace(rank=rank, size=size, together=ALONE.together)
 
 
@@ -173,7 +173,7 @@ def readers_of_this_process():
     return {child.pid for child in multiprocessing.active_children()}
 
 
-def test_a_reader_that_is_killed_is_told_with_the_remedy_between_two_batches(folder):
+def test_a_reader_that_is_killed_is_reported_with_the_remedy_between_two_batches(folder):
     before, torch_s = readers_of_this_process(), signal.getsignal(signal.SIGCHLD)
     batches = loader(folder, stream={"readers": 1, "buffer": 1}).epoch(0)
     next(batches)
@@ -251,7 +251,7 @@ def test_fewer_shards_than_readers_are_refused(folder):
 
 
 @pytest.mark.parametrize("readers", [0, 2])
-def test_damage_is_told_in_one_sentence_whoever_reads(folder, tmp_path, readers):
+def test_damage_is_reported_in_one_sentence_whoever_reads(folder, tmp_path, readers):
     copy = copied(folder, tmp_path)
     shard = copy / "00003.tar"
     shard.write_bytes(b"x" * 512 + shard.read_bytes()[512:])
@@ -326,7 +326,7 @@ def captions_of(pairs, image):
 
 @pytest.fixture
 def damaged(tmp_path):
-    """Twelve pictures in two shards, of which the third and the eighth are cut short."""
+    """Twelve images in two shards, of which the third and the eighth are cut short."""
     for number in range(12):
         file = tmp_path / "photos" / "x" / f"{number:02d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)

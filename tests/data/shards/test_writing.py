@@ -172,9 +172,9 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
 
 
 def test_progress_counts_items_and_ends_at_all(tmp_path):
-    told = []
-    write(tmp_path / "shards", progress=lambda done, total: told.append((done, total)))
-    assert told == [(n, 30) for n in range(1, 31)]
+    steps = []
+    write(tmp_path / "shards", progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(n, 30) for n in range(1, 31)]
 
 
 @pytest.mark.parametrize("key", ["", "a.b", "../a", "/a", "a/", "__a"])

@@ -9,7 +9,7 @@ CONSTRAINTS ?= -c constraints.txt
 export RADAPTER_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build docs tables test test-all test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak
+.PHONY: help demo build docs tables test test-all test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak screens
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ docs: $(VENV)/.installed-test ## build the documentation site, in site/
 
 tables: $(VENV)/.installed ## write the tables and figures of README and docs from the results.json files
 	@$(BIN)/python benchmarks/tables.py
+
+screens: $(VENV)/.installed ## draw the terminal screens of the docs
+	@$(BIN)/python benchmarks/screens.py
 
 lint: $(VENV)/.installed-test ## ruff: mistakes and layout
 	@$(BIN)/ruff check .

@@ -9,13 +9,16 @@ A page marks what is written for it; what stands between a mark and the next `<!
     takes <!-- value: benchmarks/step/results.json rows/variant=frozen base/seconds:.2f -->7.28<!-- end --> s
 
     <!-- sources: labelled -->
+    <!-- keys: classification data -->
+    <!-- keys: classification method lora -->
     <!-- compared: "Synthetic = benchmarks/world" "PACS = benchmarks/pacs" -->
 
 After a table's file comes the name of one of `TABLES`, or the place of a list of objects, each a line, followed by
 the columns as "HEADER = PLACE:FORMAT". A place is keys of JSON objects with slashes between; `key=value` picks an
 object of a list. A format is Python's, or one of `FORMATS`. What a line lacks is a dash. After `sources` comes a
-name of `SOURCES`: the keys of these kinds of source are written from their classes. After `compared` come names and
-folders of comparisons: a row for each method that all of them have.
+name of `SOURCES`: the keys of these kinds of source are written from their classes. After `keys` come a task, a
+section of its run.yaml, and the keys that are written, all by default; after `method`, the method. After `compared`
+come names and folders of comparisons: a row for each method that all of them have.
 """
 
 import argparse
@@ -32,6 +35,7 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
+from radapter.config.reading import TASKS as CONFIGS
 from radapter.config.sources import CorruptedCopy
 from radapter.data.labelled.kinds import LABELLED
 from radapter.data.labelled.source import LabelledSource
@@ -44,6 +48,7 @@ from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Source
 from radapter.data.wording import requirement
 from radapter.errors import InputError
+from radapter.methods import find_method
 from radapter.report import details_markdown, results_markdown
 from radapter.report.levels import differences_markdown, levels_markdown
 from radapter.report.table import parameters
@@ -79,6 +84,7 @@ FORMATS: dict[str, Callable[[Any], str]] = {
 
 _TABLE = re.compile(r"(<!-- table: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SOURCES = re.compile(r"(<!-- sources: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_KEYS = re.compile(r"(<!-- keys: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _COMPARED = re.compile(r"(<!-- compared: (?P<asked>.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VALUE = re.compile(r"(<!-- value: (?P<asked>.*?) -->).*?(<!-- end -->)", re.DOTALL)
 
@@ -140,6 +146,7 @@ def written(text: str, root: Path) -> str:
     _check_closed(text)
     text = _TABLE.sub(lambda m: f"{m[1]}\n{table(m['asked'], root).strip()}\n\n{m[3]}", text)
     text = _SOURCES.sub(lambda m: f"{m[1]}\n{sources(m['asked']).strip()}\n\n{m[3]}", text)
+    text = _KEYS.sub(lambda m: f"{m[1]}\n{keys(m['asked']).strip()}\n\n{m[3]}", text)
     text = _COMPARED.sub(lambda m: f"{m[1]}\n{compared(m['asked'], root).strip()}\n\n{m[3]}", text)
     return _VALUE.sub(lambda m: f"{m[1]}{value(m['asked'], root)}{m[3]}", text)
 
@@ -225,6 +232,20 @@ def sources(asked: str) -> str:
     return "\n\n".join(parts)
 
 
+def keys(asked: str) -> str:
+    """The Markdown of the keys of one section of a task's run.yaml, or of a method's settings."""
+    task, section, *only = asked.split()
+    if task not in CONFIGS or section not in CONFIGS[task].model_fields:
+        raise BlockError(f"keys must be a task and a section of its run.yaml. Got '{asked}'.")
+    if section == "method":
+        method = find_method(only[0], task)
+        fields = {key: method.settings_type.model_fields[key] for key in method.keys}
+    else:
+        found = CONFIGS[task].model_fields[section].annotation.model_fields  # type: ignore[union-attr]
+        fields = {key: field for key, field in found.items() if not only or key in only}
+    return _keys({f"{section}.{key}": field for key, field in fields.items()})
+
+
 def _keys(fields: Mapping[str, FieldInfo]) -> str:
     lines = [
         (f"`{name}`", requirement(field), _default(field), field.description or "")
@@ -296,7 +317,7 @@ def _read(file: Path) -> Any:
 
 def _check_closed(text: str) -> None:
     """Every mark is followed by an end before the next one."""
-    marks = re.findall(r"<!-- (table:|compared:|value:|sources:|end)", text)
+    marks = re.findall(r"<!-- (table:|compared:|value:|sources:|keys:|end)", text)
     if marks[::2].count("end") or any(mark != "end" for mark in marks[1::2]) or len(marks) % 2:
         raise BlockError(
             "every '<!-- table: ... -->', '<!-- sources: ... -->' and '<!-- value: ... -->' must have its "

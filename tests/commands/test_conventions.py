@@ -80,7 +80,7 @@ def test_the_version_has_a_short_option(radapter):
 def printed(capsys, monkeypatch, function, *arguments, terminal=True):
     """What a function prints in a terminal of 60 columns, or in a file."""
     monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("TERM", "xterm")
     for name in ("FORCE_COLOR", "NO_COLOR"):
         monkeypatch.setenv(name, "1") if terminal else monkeypatch.delenv(name, raising=False)
     function(*arguments)

@@ -27,6 +27,7 @@ from radapter.config.sources import CorruptedCopy
 from radapter.data.dividing import divided
 from radapter.data.paths import PATH, PATH_OR_NAME, with_absolute_paths
 from radapter.data.source import Reading, Source
+from radapter.data.wording import Accepts
 from radapter.errors import did_you_mean
 from radapter.losses import LossName
 from radapter.methods import unknown_method
@@ -150,9 +151,11 @@ class TrainConfig(Section):
     grad_clip: Annotated[float, Field(gt=0)] | None = key(
         Recipe.grad_clip, "largest norm of the gradient; null does not clip"
     )
-    crop_scale: Annotated[tuple[float, float], PlainValidator(_crop_scale)] = key(
-        Recipe.crop_scale, "[low, high] of the area kept by the random crop"
-    )
+    crop_scale: Annotated[
+        tuple[float, float],
+        PlainValidator(_crop_scale),
+        Accepts("[low, high] with 0 < low <= high <= 1"),
+    ] = key(Recipe.crop_scale, "[low, high] of the area kept by the random crop")
     flip: bool | None = key(
         Recipe.flip,
         "whether a random half of the images is mirrored; null mirrors in classification and "
@@ -205,7 +208,9 @@ TRAIN_KEYS = tuple(each.name for each in fields(Recipe) if each.name in TrainCon
 class CompareConfig(Section):
     """The search of learning rates. `radapter compare` reads it, and nothing else does."""
 
-    rates: Annotated[dict[str, float], PlainValidator(_rates)] = key(
+    rates: Annotated[
+        dict[str, float], PlainValidator(_rates), Accepts("a mapping of methods to learning rates > 0")
+    ] = key(
         {},
         "method: the centre of its learning rates, such as {full: 1e-4}; the default is the "
         "method's default rate",

@@ -38,6 +38,7 @@ from radapter.data.pairs.kinds import PAIRS, PairDataSource
 from radapter.data.pairs.source import PairSource
 from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Kinds, Source, is_source, source_type, stored
+from radapter.data.wording import Accepts
 
 
 class CorruptedCopy(Source):
@@ -119,7 +120,8 @@ else:
         str, Annotated[DataSource, WrapValidator(_with_templates), PlainSerializer(_stored_transfer)]
     ]
 
-NamedSources = Annotated[dict[str, DataSource], _named([*LABELLED, StreamSource])]
-NamedPairSources = Annotated[dict[str, PairDataSource], _named([*PAIRS, StreamSource])]
-NamedMaskSources = Annotated[dict[str, MaskDataSource], _named(MASKS)]
+_SETS = Accepts("a source, or a mapping of names to sources")
+NamedSources = Annotated[dict[str, DataSource], _named([*LABELLED, StreamSource]), _SETS]
+NamedPairSources = Annotated[dict[str, PairDataSource], _named([*PAIRS, StreamSource]), _SETS]
+NamedMaskSources = Annotated[dict[str, MaskDataSource], _named(MASKS), _SETS]
 """Names and their sources; a single source is named id_test."""

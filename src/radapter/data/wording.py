@@ -102,6 +102,8 @@ def _words(annotation: Any, metadata: Sequence[object] = ()) -> str:
         return values[0] if len(values) == 1 else "one of " + ", ".join(values)
     if origin is list:
         return f"a list, each item {_words(get_args(annotation)[0])}"
+    if origin is dict:
+        return f"a mapping, each value {_words(get_args(annotation)[1])}"
     if annotation in (int, float):
         return ("a whole number" if annotation is int else "a number") + _range(metadata)
     return {bool: "true or false", str: "text", NoneType: "null"}.get(annotation, "a mapping")

@@ -91,7 +91,7 @@ def test_results_have_a_row_a_method_with_means_spreads_and_seeds(compared):
 
 def test_the_grids_and_what_they_chose_are_printed(compared):
     printed = " ".join(compared[1].printed.split())
-    assert "3 learning rates each" in printed
+    assert "learning rates per method: 3" in printed
     assert "full: learning rates 0.000316, 0.001, 0.00316." in printed
     assert "r-adapter: learning rates 0.000949, 0.003, 0.00949." in printed
     assert "the same way for every method" in printed

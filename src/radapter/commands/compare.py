@@ -78,8 +78,8 @@ def compare(
     inputs = inputs_of(suite, fingerprint(encoder))
     inputs.check(folder)
     say(
-        f"Methods: {len(rows)}, seeds: {seeds}, learning rates per method: {search.points}. Learning rate, epoch and "
-        "alpha are chosen on ID validation, the same way for every method."
+        f"Methods: {len(rows)}, seeds: {seeds}, learning rates per method: {search.points}. Learning rate, epoch "
+        "and alpha are chosen on ID validation, the same way for every method."
     )
     for name, grid in grids.items():
         say(f"{name}: learning rates {', '.join(f'{rate:g}' for rate in grid)}.")

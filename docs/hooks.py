@@ -60,6 +60,6 @@ def _commands() -> str:
     command = typer.main.get_command(radapter_cli.application.app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="radapter")
     _, _, text = unescape(text).partition("\n## ")
-    text = re.sub(r"\{task\}", "TASK", text)
+    text = re.sub(r"\{TASK\}", "TASK", text)
     text = re.sub(r"(?m)^\[bold\](.*?)\[/\]$", r"    \1", text)  # examples become blocks
     return "## " + re.sub(r"(?m)^(    .*)\n\n(?=    )", r"\1\n", text)

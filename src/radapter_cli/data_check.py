@@ -30,6 +30,7 @@ def data_check(
     task: Annotated[
         Task | None,
         Option(
+            metavar="TASK",
             help="classification for images with classes, retrieval for images with captions, segmentation for "
             "images with masks.",
             show_default="by the source",

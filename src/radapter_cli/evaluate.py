@@ -5,7 +5,7 @@ from typing import Annotated
 from typer import Option
 
 from radapter_cli.application import LOOK, command
-from radapter_cli.options import AllowDownload, Alpha, RunOrModel, RunOverrides, Task
+from radapter_cli.options import TASKS, AllowDownload, Alpha, RunOrModel, RunOverrides, Task
 
 
 @command(
@@ -29,7 +29,8 @@ def evaluate(
         ),
     ] = None,
     task: Annotated[
-        Task | None, Option(help="The task.", show_default="the run's own, or classification")
+        Task | None,
+        Option(metavar="TASK", help=f"The task: {TASKS}.", show_default="the run's own, or classification"),
     ] = None,
     alpha: Alpha = None,
     classnames: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from radapter_cli.application import START, command
-from radapter_cli.options import Task
+from radapter_cli.options import TASKS, Task
 
 
 @command(
@@ -16,7 +16,7 @@ from radapter_cli.options import Task
     panel=START,
 )
 def init(
-    task: Annotated[Task, Argument(help="The task to learn.")],
+    task: Annotated[Task, Argument(metavar="TASK", show_choices=False, help=f"The task to learn: {TASKS}.")],
     out: Annotated[Path, Option(help="File to write; an existing file is not overwritten.")],
 ) -> None:
     """Write a commented run.yaml that trains as it is, on the synthetic benchmark."""

@@ -22,7 +22,11 @@ def merge(
     alpha: Alpha = None,
     format: Annotated[
         Literal["transformers", "open_clip", "timm"] | None,
-        Option(help="The library that will load it.", show_default="the model's own"),
+        Option(
+            metavar="LIBRARY",
+            help="The library that will load it: transformers, open_clip or timm.",
+            show_default="the model's own",
+        ),
     ] = None,
     method: Annotated[str | None, Option(help="The method to merge, for a comparison.")] = None,
     seed: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from radapter_cli.application import LOOK, command
-from radapter_cli.options import AllowDownload, Task
+from radapter_cli.options import TASKS, AllowDownload, Task
 
 
 @command(
@@ -18,7 +18,9 @@ def methods(
         str,
         Argument(metavar="MODEL", help="Model, as in run.yaml, whose trainable parameters are counted."),
     ] = "world:tiny",
-    task: Annotated[Task, Option(help="The task whose methods are listed.")] = "classification",
+    task: Annotated[
+        Task, Option(metavar="TASK", help=f"The task whose methods are listed: {TASKS}.")
+    ] = "classification",
     classes: Annotated[
         int | None, Option(min=1, help="Number of classes, for methods with a head.", show_default="20")
     ] = None,

@@ -16,6 +16,10 @@ def _tasks() -> tuple[str, ...]:
     return tuple(runpy.run_path(str(Path(package.origin).with_name("task_list.py")))["TASKS"])
 
 
+*_first, _last = _tasks()
+TASKS = f"{', '.join(_first)} or {_last}"
+"""The tasks, for help texts."""
+
 if TYPE_CHECKING:
     Task = str
 else:

@@ -46,7 +46,11 @@ def segment(
     ] = "mean",
     ensemble: Annotated[
         Literal["region", "ovseg", "zsseg", "fcclip"],
-        Option(help="How the proposer's own class scores are combined with CLIP's; region ignores them."),
+        Option(
+            metavar="NAME",
+            help="How the proposer's own class scores are combined with CLIP's: ovseg, zsseg, fcclip, or region, "
+            "which ignores them.",
+        ),
     ] = "region",
     weight: Annotated[
         str | None,

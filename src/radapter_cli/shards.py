@@ -26,6 +26,7 @@ def shards(
     task: Annotated[
         Literal["classification", "retrieval"] | None,
         Option(
+            metavar="TASK",
             help="classification for images with classes, retrieval for images with captions.",
             show_default="by the source",
         ),
@@ -35,7 +36,10 @@ def shards(
         bool, Option("--apart", help="Do not join images that share a caption, as data.join_captions=false.")
     ] = False,
     max_bad: Annotated[
-        float, Option(min=0, max=1, help="Largest fraction of unreadable images; they are skipped.")
+        float,
+        Option(
+            min=0, max=1, metavar="FRACTION", help="Largest fraction of unreadable images; they are skipped."
+        ),
     ] = 0.01,
     allow_download: AllowDownload = False,
 ) -> None:

@@ -40,6 +40,13 @@ def test_every_command_is_listed_and_has_an_example(radapter, name):
     assert f"radapter {name}" in _plain(radapter(*name.split(), "--help").printed)
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_80_columns_breaks_no_choice_inside_a_word(radapter, name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", radapter(*name.split(), "--help").printed)
+    assert re.findall(r"<[\w|]+ {2,}.*", shown) == []
+
+
 def test_help_lists_the_exit_codes(radapter):
     assert "Exit codes: 0 success, 1 internal error, 2 invalid input, 130 interrupted." in _plain(
         radapter("--help").printed

@@ -31,9 +31,10 @@ from radapter.training import Environment
 from radapter.zeroshot import Classifier
 
 FILE, FIGURES = "mask_prompts.safetensors", "mask_prompts.json"
+_UNREAD = {"keep", "fsdp", "gradient_checkpointing", "checkpoint_every", "checkpoint_minutes"}
 READS = (
     *("seed", "data", "regions", "loss.margin", "loss.label_smoothing"),
-    *(f"train.{key}" for key in TRAIN_KEYS if key not in ("keep", "fsdp", "gradient_checkpointing")),
+    *(f"train.{key}" for key in TRAIN_KEYS if key not in _UNREAD),
 )
 """Keys of run.yaml that decide how prompts are trained and tested. The rate is `--lr`; epochs are `--epochs` too."""
 

@@ -25,6 +25,7 @@ from radapter.data.labelled.world import WorldSource
 from radapter.data.paths import PATH_OR_NAME
 from radapter.data.shards.stream import ShardStream, StreamSource, check_places, open_labelled_stream
 from radapter.data.source import Source
+from radapter.data.wording import Accepts
 from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import METHODS
 from radapter.models import DualEncoder
@@ -59,7 +60,7 @@ class DataConfig(CommonData):
     classnames: Annotated[list[str] | str | None, PATH_OR_NAME] = key(
         None, "class names: a list, a text file with one per line, or null for those of data.train"
     )
-    rename: dict[str, str] = key(
+    rename: Annotated[dict[str, str], Accepts("a mapping of class names to new names")] = key(
         {}, "class name: its name in prompts, messages and files, in every set; may be empty"
     )
     templates: Annotated[list[str] | str, PATH_OR_NAME] = key(

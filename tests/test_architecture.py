@@ -39,6 +39,9 @@ ROOMS = (
     "comparison",
     "report",
     "config",
+    "operations",
+    "run",
+    "compared",
     "commands",
 )
 FREE = {PACKAGE / "__init__.py"}

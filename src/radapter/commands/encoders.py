@@ -1,16 +1,16 @@
 """The encoder that RUN|MODEL names, for commands that look at images with it."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from radapter.commands.terminal import say_aside
-from radapter.config import CommonConfig, load_stored
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
+from radapter.operations.evaluating import config_of_run
 from radapter.runs.directory import CONFIG
 from radapter.runs.weights import ADAPTER, WEIGHTS, load_trained, read_about
 from radapter.storage import sha256
@@ -36,11 +36,6 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
     encoder.to(_device())
     with trained.interpolation() as line, line.at(about["alpha"]):
         yield encoder, _identity(run, base=trained.base, alpha=about["alpha"])
-
-
-def config_of_run(run: Path, overrides: Sequence[str] = (), *, allow_download: bool) -> CommonConfig:
-    """Return a run's configuration; only the caller decides whether the hub may be asked."""
-    return load_stored(run / CONFIG, overrides).model_copy(update={"allow_download": allow_download})
 
 
 def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from radapter.commands.encoders import config_of_run, merged_encoder_of
-from radapter.commands.runs import finished
-from radapter.commands.terminal import bars, free, next_steps, plain_table, say
+from radapter.commands.encoders import merged_encoder_of
+from radapter.commands.terminal import free, next_steps, plain_table, say
 from radapter.config import SegmentationRunConfig
 from radapter.config.building import recipe_of
 from radapter.config.segmentation import segmentation_suite
@@ -18,8 +17,11 @@ from radapter.evaluation import Metrics
 from radapter.manifests import forget, record
 from radapter.methods import find_method
 from radapter.models import load
+from radapter.operations.bars import bars
+from radapter.operations.evaluating import config_of_run
 from radapter.processes import ALONE
 from radapter.report.table import framed
+from radapter.run import open_run
 from radapter.runs.evaluator import Evaluator
 from radapter.runs.mask_prompts import tune_prompts
 from radapter.runs.results import SweepRow
@@ -42,7 +44,7 @@ def prompts(run: Path, *, epochs: int | None, lr: float | None, depth: int, allo
     """
     if lr is not None and not 0 < lr < float("inf"):
         raise ConfigError(f"--lr must be a number above 0. Got {lr}. Leave it out for 0.05.")
-    finished(run)
+    open_run(run)
     config = config_of_run(run, allow_download=allow_download)
     if not isinstance(config, SegmentationRunConfig):
         raise ConfigError(f"prompts are for runs of segmentation. '{run}' is one of {config.task}.")

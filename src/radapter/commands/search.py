@@ -5,11 +5,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from radapter.commands.checks import check_text_tower
 from radapter.commands.encoders import encoder_of
 from radapter.commands.terminal import free, next_steps, report_left_out, say, say_aside
 from radapter.errors import ConfigError
 from radapter.evaluation.features import encode_texts
+from radapter.operations.checks import check_text_tower
 from radapter.progress import counting
 from radapter.search import Hit, find, index_folder, read_index, sheet_html, write_index
 from radapter.search.index import images_below

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from radapter.inference.files import check_new_file, plain
-from radapter.storage import whole_file, write_json, write_tensors
+from radapter.data.paths import plain
+from radapter.storage import check_new_file, whole_file, write_json, write_tensors
 
 SUFFIXES = (".npy", ".parquet", ".safetensors")
 SCHEMA = 1

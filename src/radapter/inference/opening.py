@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def open_predictor(
     )
 
 
-def device_named(device: str | torch.device | None) -> torch.device:
+def device_named(device: str | torch.device | None = None) -> torch.device:
     """A device by its name; None is the GPU if there is one. Raises ConfigError if it does not exist."""
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -83,14 +83,11 @@ def _of_run(what: str, device: torch.device, allow_download: bool) -> OpenedWeig
     encoder = load(about["model"], allow_download=allow_download)
     trained = load_trained(run, encoder)
     trained.classifier.to(device)
-    held = ExitStack()  # as long as the weights: its end would unmerge the adapters
-    interpolation = held.enter_context(trained.interpolation())
     classnames, templates = about.get("classnames"), about.get("templates")
     return OpenedWeights(
         name=what,
         encoder=encoder,
-        at=interpolation.at,
-        held=held,
+        at=trained.merged().at,
         is_run=True,
         alpha=about["alpha"],
         head=trained.classifier.head,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
-from radapter.inference.files import check_new_file, plain
-from radapter.storage import whole_file, write_text
+from radapter.data.paths import plain
+from radapter.storage import check_new_file, whole_file, write_text
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 

@@ -80,7 +80,7 @@ class Predictor:
 
     @property
     def encoder(self) -> DualEncoder:
-        """The encoder, at alpha 0 of a run outside `predict` and `embed`."""
+        """The encoder; its weights are at `alpha` only while `predict` and `embed` run."""
         return self._weights.encoder
 
     @property

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import final
 
@@ -17,9 +17,8 @@ class OpenedWeights:
 
     Attributes:
         name: the run, the directory or the model.
-        encoder: at alpha 0 of a run, or the only weights of a model.
+        encoder: of a run at alpha 1 outside of `at`, with the adapters merged; or the only weights of a model.
         at: gives the weights of an alpha while a block runs; does nothing for a model.
-        held: what must not end before the weights are used no more.
         is_run: whether there is more than one alpha.
         alpha: the run's own, or that of a merged directory; None for a model.
         head: a trained head, whose weights `at` moves too, or that of a merged directory; None for the zero-shot
@@ -35,7 +34,6 @@ class OpenedWeights:
     name: str
     encoder: DualEncoder
     at: Callable[[float], AbstractContextManager[object]]
-    held: ExitStack = field(default_factory=ExitStack)
     is_run: bool = False
     alpha: float | None = None
     head: LinearHead | None = None

@@ -8,22 +8,25 @@ run.merge("merged", format="open_clip")
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from radapter.comparison.chosen import COMPARISON
 from radapter.config import CommonConfig, load_config, load_stored
+from radapter.data.source import Reading
 from radapter.errors import ConfigError, RunError
 from radapter.operations.evaluating import Limits, Texts, evaluate, named
 from radapter.operations.merging import Format, merge
 from radapter.operations.training import train
-from radapter.progress import quietly
+from radapter.progress import counting, quietly
 from radapter.runs.directory import CONFIG
 from radapter.runs.results import RESULTS, Results, Row, SweepRow
 
 if TYPE_CHECKING:
-    from radapter.inference import Embeddings, Predictions, Predictor
+    from radapter.hub import Pushed  # type: ignore[import-not-found]
+    from radapter.inference import Embeddings, ImagesLike, Predictions, Predictor
 
 Given = str | os.PathLike[str] | Mapping[str, Any]
 """The path of a run.yaml, or a mapping with the same keys."""
@@ -122,7 +125,7 @@ class Run:
 
     def predict(
         self,
-        images: Any,
+        images: "ImagesLike",
         top: int = 5,
         *,
         alpha: float | None = None,
@@ -130,10 +133,11 @@ class Run:
         templates: Sequence[str] | None = None,
         raw: bool = False,
         batch_size: int = 64,
+        progress: bool = True,
     ) -> "Predictions":
         """Return the `top` most probable classes of each image, beside zero-shot's answer.
 
-        The model stays in memory for the next call with the same alpha, class names and templates.
+        The model stays in memory for the next call with the same class names and templates.
 
         Args:
             images: A folder, a path or several, PIL images, arrays, or a source as in run.yaml.
@@ -143,15 +147,40 @@ class Run:
             templates: Other templates, with one "{}" each; None for those of the run.
             raw: Whether to leave out the calibration of the probabilities.
             batch_size: Images at a time; the answers do not depend on it.
+            progress: Whether to show a progress bar.
+
+        Raises:
+            InputError: More images than data.max_bad are unreadable, or the class names do not fit the run.
         """
         predictor = self._open_predictor(alpha, classnames, templates, raw)
-        return predictor.predict(images, top=top, batch_size=batch_size)
+        with quietly(not progress), counting() as bar:
+            return predictor.predict(
+                images, top=top, batch_size=batch_size, reading=self._reading, progress=bar("predicting")
+            )
 
     def embed(
-        self, images: Any = None, texts: Sequence[str] | None = None, *, alpha: float | None = None
+        self,
+        images: "ImagesLike | None" = None,
+        texts: Sequence[str] | None = None,
+        *,
+        alpha: float | None = None,
+        batch_size: int = 64,
+        progress: bool = True,
     ) -> "Embeddings":
-        """Return unit-norm features of images and of texts, at an alpha; None is the run's own."""
-        return self._open_predictor(alpha, None, None, False).embed(images=images, texts=texts)
+        """Return unit-norm features of images, of texts, or of both.
+
+        Args:
+            images: As in `predict`.
+            texts: Texts, encoded as they are.
+            alpha: In [0, 1]; None is the run's own.
+            batch_size: Images at a time.
+            progress: Whether to show a progress bar.
+        """
+        predictor = self._open_predictor(alpha, None, None, False)
+        with quietly(not progress), counting() as bar:
+            return predictor.embed(
+                images, texts, batch_size=batch_size, reading=self._reading, progress=bar("encoding")
+            )
 
     def evaluate(
         self,
@@ -217,16 +246,20 @@ class Run:
 
     def report(self, to: str | os.PathLike[str]) -> Path:
         """Write the report of the run as one HTML file, and return its path."""
-        from radapter.report.page import write_page
+        from radapter.report.page import write_page  # type: ignore[import-not-found]
 
         write_page(self.folder, Path(to))
         return Path(to)
 
-    def push(self, repo_id: str, *, private: bool = False) -> str:
-        """Upload the run to the Hugging Face hub as "OWNER/NAME", and return its address."""
+    def push(self, repo_id: str, *, private: bool = False) -> "Pushed":
+        """Upload the run to the Hugging Face hub as "OWNER/NAME", and return its address and its files."""
         from radapter.hub import push
 
         return push(self.folder, repo_id, private=private)
+
+    @property
+    def _reading(self) -> Reading:
+        return replace(self.config.reading, allow_download=self.allow_download)
 
     def _open_predictor(
         self,
@@ -237,15 +270,19 @@ class Run:
     ) -> "Predictor":
         from radapter.inference import open_predictor
 
-        asked = (alpha, classnames and tuple(classnames), templates and tuple(templates), raw)
+        asked = (classnames and tuple(classnames), templates and tuple(templates), raw)
         if self._predictor is None or self._predictor[0] != asked:
             self._predictor = None  # two models need not fit in memory
             opened = open_predictor(
-                self.folder, alpha=alpha, classnames=classnames, templates=templates, raw=raw,
+                self.folder,
+                classnames=classnames,
+                templates=templates,
+                raw=raw,
                 allow_download=self.allow_download,
-            )  # fmt: skip
+            )
             self._predictor = (asked, opened)
-        return self._predictor[1]
+        predictor = self._predictor[1]
+        return predictor if alpha is None else predictor.at(alpha)
 
 
 def trained_rows(run: Run) -> list[Row]:

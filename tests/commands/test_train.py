@@ -7,9 +7,9 @@ import pytest
 import torch
 from peft import PeftModel
 
-from radapter.operations import training
 from radapter.config import load_config
 from radapter.models import load
+from radapter.operations import training
 from radapter.operations.bars import Bars
 from radapter.storage import load_weights
 from radapter.training import Progress

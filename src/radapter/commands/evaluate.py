@@ -20,6 +20,7 @@ from radapter.processes import join
 from radapter.run import open_run
 from radapter.runs.directory import CONFIG
 from radapter.runs.results import Results
+from radapter.storage import check_new_file
 from radapter.task_list import DEFAULT_TASK
 
 
@@ -30,7 +31,14 @@ class Texts(NamedTuple):
     templates: str | None = None
 
 
-_NO_TEXTS = Texts()
+class Output(NamedTuple):
+    """What `evaluate` shows: a metric, None for the task's own, and a file for the results, None for none."""
+
+    metric: str | None = None
+    file: Path | None = None
+
+
+_NO_TEXTS, _OWN_METRIC = Texts(), Output()
 
 
 def evaluate(
@@ -40,18 +48,20 @@ def evaluate(
     task: str | None = None,
     alpha: float | None = None,
     texts: Texts = _NO_TEXTS,
-    metric: str | None = None,
+    output: Output = _OWN_METRIC,
     max_bad: float | None = None,
     allow_download: bool = False,
 ) -> Results:
     """Print the metrics of a run beside zero-shot, or of a model, on test sets; see `evaluating.evaluate`.
 
     Raises:
-        InputError: the run, the model, its classifier, a source, the metric, or alpha.
+        InputError: the run, the model, its classifier, a source, the metric, the output file, or alpha.
     """
-    processes = join()
+    processes, (metric, file) = join(), output
 
     def read() -> tuple[dict[str, str | Spec], evaluating.Texts]:
+        if file is not None and processes.is_main:
+            check_new_file(file, (".json",), name="--out")
         measured: str = task or recorded(what).get("task", DEFAULT_TASK)
         metrics = task_of(measured).metrics
         if metric is not None and metric not in metrics:
@@ -69,6 +79,9 @@ def evaluate(
         if found.note is not None:
             say(found.note)
         print_sets(found.results, metric=metric, roles=not data)
+        if file is not None:
+            found.results.write_file(file)
+            say(f"Wrote {file}.")
         _print_next(what, found, alpha)
     return found.results
 

@@ -63,6 +63,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             raise FileNotFoundError(f"{page.file.src_uri} links to '{match[1]}', which does not exist.")
         return f"]({REPOSITORY}/blob/main/{place})"
 
+    markdown = re.sub(r"(\]\([\w./-]*notebooks/[\w-]+)\.ipynb\)", r"\1.md)", markdown)
     markdown = re.sub(r"\]\((\.\./[\w./-]+)\)", linked, markdown)
     return markdown.replace("<!-- commands -->", _commands())
 
@@ -73,16 +74,20 @@ def _page(notebook: Path) -> dict[str, str | bytes]:
     if os.environ.get("RADAPTER_RUN_NOTEBOOKS") == "1":
         with tempfile.TemporaryDirectory(prefix="radapter-") as folder:
             NotebookClient(content, resources={"metadata": {"path": folder}}).execute()
-        for cell in content.cells:  # a progress bar leaves an empty output
-            outputs = cell.get("outputs", [])
-            kept = [each for each in outputs if each.get("data", {}).get("text/html") != ""]
-            cell.update({"outputs": kept} if cell.cell_type == "code" else {})
+        for cell in content.cells:
+            if cell.cell_type == "code":
+                cell.outputs = list(filter(_is_content, cell.outputs))
     names = {"unique_key": notebook.stem, "output_files_dir": "."}
     page, resources = MarkdownExporter().from_notebook_node(content, resources=names)
     download = f"[Download this notebook]({notebook.name})"
     title, newline, rest = page.partition("\n")
     figures = {posixpath.basename(name): figure for name, figure in (resources.get("outputs") or {}).items()}
     return {f"{notebook.stem}.md": f"{title}{newline}\n{download}\n{rest}", **figures}
+
+
+def _is_content(output: Any) -> bool:
+    """Whether an output is neither a warning nor what a progress bar left."""
+    return output.get("name") != "stderr" and output.get("data", {}).get("text/html") != ""
 
 
 def _commands() -> str:

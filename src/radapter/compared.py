@@ -15,9 +15,10 @@ from radapter.comparison.chosen import CHOSEN, COMPARISON, Chosen
 from radapter.config import load_config, overridden
 from radapter.errors import ConfigError, RunError
 from radapter.operations import comparing
+from radapter.operations.bars import shown
+from radapter.operations.compared_runs import run_of_comparison
 from radapter.operations.merging import Format, merge
-from radapter.progress import quietly
-from radapter.run import Given
+from radapter.run import Given, Run
 from radapter.runs.results import Results
 
 
@@ -62,7 +63,7 @@ def compare(
     names = methods.split(",") if isinstance(methods, str) else list(methods)
     given = load_config({} if config is None else config, overrides, settings)
     is_file = isinstance(config, str | os.PathLike)
-    with quietly(not progress):
+    with shown(progress):
         study = comparing.compare(
             given,
             comparing.Choice(
@@ -134,6 +135,19 @@ class Comparison:
         """The seeds of every method."""
         return tuple(self.results.seeds)
 
+    def run(self, method: str, seed: int | None = None) -> Run:
+        """Return one of the methods at one seed as a run, with all that a `Run` can do.
+
+        The first call writes its directory, in `runs/` of the comparison's folder; nothing is trained.
+
+        Args:
+            method: One of `methods`.
+            seed: One of `seeds`; None is the first.
+        """
+        with shown():
+            folder = run_of_comparison(self.folder, method, seed, allow_download=self.allow_download)
+        return Run(folder, allow_download=self.allow_download)
+
     def merge(
         self,
         to: str | os.PathLike[str],
@@ -154,15 +168,16 @@ class Comparison:
         Raises:
             InputError: There is no such method or seed, `to` exists, or alpha is out of range or chosen as 0.
         """
-        return merge(
-            self.folder,
-            Path(to),
-            alpha=alpha,
-            format=format,
-            method=method,
-            seed=seed,
-            allow_download=self.allow_download,
-        ).folder
+        with shown():
+            return merge(
+                self.folder,
+                Path(to),
+                alpha=alpha,
+                format=format,
+                method=method,
+                seed=seed,
+                allow_download=self.allow_download,
+            ).folder
 
     def report(self, to: str | os.PathLike[str]) -> Path:
         """Write the report of the comparison as one HTML file, and return its path."""

@@ -17,10 +17,11 @@ from radapter.comparison.chosen import COMPARISON
 from radapter.config import CommonConfig, load_config, load_stored
 from radapter.data.source import Reading
 from radapter.errors import ConfigError, RunError
+from radapter.operations.bars import shown
 from radapter.operations.evaluating import Limits, Texts, evaluate, named
 from radapter.operations.merging import Format, merge
 from radapter.operations.training import train
-from radapter.progress import counting, quietly
+from radapter.progress import counting
 from radapter.runs.directory import CONFIG
 from radapter.runs.results import RESULTS, Results, Row, SweepRow
 
@@ -64,7 +65,7 @@ def fit(
             "fit needs settings: the path of a run.yaml, a mapping, or keyword arguments. Got none."
         )
     given = {} if config is None else config
-    with quietly(not progress):
+    with shown(progress):
         trained = train(
             lambda: load_config(given, overrides, settings),
             resume=resume,
@@ -152,8 +153,8 @@ class Run:
         Raises:
             InputError: More images than data.max_bad are unreadable, or the class names do not fit the run.
         """
-        predictor = self._open_predictor(alpha, classnames, templates, raw)
-        with quietly(not progress), counting() as bar:
+        with shown(progress), counting() as bar:
+            predictor = self._open_predictor(alpha, classnames, templates, raw)
             return predictor.predict(
                 images, top=top, batch_size=batch_size, reading=self._reading, progress=bar("predicting")
             )
@@ -176,8 +177,8 @@ class Run:
             batch_size: Images at a time.
             progress: Whether to show a progress bar.
         """
-        predictor = self._open_predictor(alpha, None, None, False)
-        with quietly(not progress), counting() as bar:
+        with shown(progress), counting() as bar:
+            predictor = self._open_predictor(alpha, None, None, False)
             return predictor.embed(
                 images, texts, batch_size=batch_size, reading=self._reading, progress=bar("encoding")
             )
@@ -208,7 +209,7 @@ class Run:
         """
         sources = {} if source is None else named(source, self.results.task)
         limits = Limits(max_bad, self.allow_download)
-        with quietly(not progress):
+        with shown(progress):
             return evaluate(
                 str(self.folder), sources, alpha=alpha, texts=Texts(classnames, templates), limits=limits
             ).results
@@ -234,15 +235,16 @@ class Run:
         Raises:
             InputError: `to` exists, alpha is out of range or chosen as 0, or the library lacks the architecture.
         """
-        return merge(
-            self.folder,
-            Path(to),
-            alpha=alpha,
-            format=format,
-            method=None,
-            seed=None,
-            allow_download=self.allow_download,
-        ).folder
+        with shown():
+            return merge(
+                self.folder,
+                Path(to),
+                alpha=alpha,
+                format=format,
+                method=None,
+                seed=None,
+                allow_download=self.allow_download,
+            ).folder
 
     def report(self, to: str | os.PathLike[str]) -> Path:
         """Write the report of the run as one HTML file, and return its path."""

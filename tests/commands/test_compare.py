@@ -18,12 +18,12 @@ from models.small import OPEN_CLIP, clip_folder
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from radapter.commands.compare import _alone
 from radapter.config import load_config
 from radapter.config.building import recipe_of
 from radapter.methods import METHODS as METHODS_ROWS
 from radapter.models import fingerprint, load
 from radapter.operations.checks import check_settings
+from radapter.operations.comparing import alone
 
 METHODS = "zero-shot,wise-ft,r-adapter"
 QUICK = (
@@ -202,7 +202,7 @@ def test_a_next_step_is_a_run_that_train_accepts_whatever_the_file_fixes(radapte
     settings["train"] = {**settings["train"], "lr": 0.02, "ema_decay": 0.9}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
     given = load_config(tmp_path / "run.yaml")
-    words = _alone(given, METHODS_ROWS[name], 1e-3)
+    words = alone(given, METHODS_ROWS[name], 1e-3)
     config = load_config(tmp_path / "run.yaml", words)
     check_settings(config, METHODS_ROWS[name])
     assert (config.train.lr, config.select.alpha, config.loss.name) == (1e-3, "auto", None)

@@ -60,6 +60,28 @@ def test_a_comparison_is_continued_by_the_same_call(compared, written, model):
     assert {path: path.stat().st_mtime_ns for path in (compared.folder / "trainings").rglob("*")} == before
 
 
+@pytest.mark.parametrize("method", ["wise-ft", "r-adapter"])
+def test_a_method_of_a_comparison_is_a_run(compared, method):
+    run = compared.run(method, seed=1)
+    row = run.results.row(method)
+    assert row.alpha == compared.results.row(method).alphas[1]
+    source = {"sketch": SETTINGS["data"]["ood"]["sketch"]}
+    assert run.evaluate(source, progress=False).row(method).id == {"sketch": {**row.ood["sketch"]}}
+    assert run.config.method.name == method
+    assert run.config.train.lr == compared.results.search[{"wise-ft": "full"}.get(method, method)].chosen
+    assert [point.alpha for point in run.sweep()] == [point.alpha for point in compared.results.sweep[1:12]]
+    written = (run.folder / "results.json").stat().st_mtime_ns
+    assert compared.run(method, seed=1).results == run.results
+    assert (run.folder / "results.json").stat().st_mtime_ns == written
+
+
+def test_the_runs_of_a_comparison_average_to_its_results(compared):
+    each = [compared.run("r-adapter", seed).results.row("r-adapter") for seed in compared.seeds]
+    mean = compared.results.row("r-adapter")
+    assert sum(row.id_mean for row in each) / 2 == pytest.approx(mean.id_mean)
+    assert sum(row.ood_mean for row in each) / 2 == pytest.approx(mean.ood_mean)
+
+
 def test_a_method_of_a_comparison_is_merged(compared, tmp_path):
     folder = compared.merge(tmp_path / "merged", method="r-adapter", seed=1, alpha=0.5)
     assert json.loads((folder / "certificate.json").read_text())["method"] == "r-adapter"

@@ -173,9 +173,9 @@ def test_what_is_worth_knowing_is_logged(written, tmp_path, caplog):
     assert "few for choosing alpha" not in caplog.text
 
 
-def test_progress_can_be_switched_off(written, tmp_path, capfd):
+def test_progress_can_be_switched_off(written, tmp_path, capsys):
     library.fit(written, **QUICK, method="zero-shot", out=tmp_path / "run", progress=False)
-    assert "evaluated" not in capfd.readouterr().err
+    assert "evaluated" not in capsys.readouterr().err
 
 
 def test_open_run_gives_the_results_and_the_settings(opened, run):
@@ -221,7 +221,8 @@ def test_evaluate_takes_paths_and_several_sets(opened, tmp_path):
     [
         (3, None, "a source must be a path or a mapping"),
         ({}, None, "a source must be a path or a mapping"),
-        ({"wrld": "sketch"}, None, "wrld"),
+        ({"wrld": 3}, None, "a source must be a path or a mapping"),
+        ({"wrld": "sketch"}, None, "'sketch' does not"),
         ("nosuch", None, "'nosuch' does not"),
         (SKETCH, 1.5, "alpha must be"),
     ],

@@ -46,17 +46,13 @@ class Recorder(transformers.TrainerCallback):
 
 
 def trained(model) -> dict[str, torch.Tensor]:
-    return {
-        name: value.detach().clone()
-        for name, value in model.named_parameters()
-        if "r_adapter" in name.lower() and "default" in name
-    } or {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
+    return {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
 
 
 def adapted():
     clip = transformers.CLIPModel.from_pretrained(TINY, dtype=torch.float32)
     torch.manual_seed(0)
-    return peft.get_peft_model(clip, radapter.RAdapterConfig(drop=0.0))
+    return peft.get_peft_model(clip, radapter.RAdapterConfig(adapter_drop=0.0))
 
 
 class Contrastive(transformers.Trainer):

@@ -1,18 +1,15 @@
 """`radapter compare`: several methods on the user's data, at several seeds, each selected in the same way."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from radapter.commands.reporting import merge_steps, print_study
 from radapter.commands.terminal import free, next_steps
-from radapter.config import CommonConfig, load_config, overridden
+from radapter.config import load_config, overridden
 from radapter.errors import DivergedError
 from radapter.evaluation import HEADLINES
-from radapter.methods import Method
-from radapter.operations.checks import FIXABLE, value_and_default
-from radapter.operations.comparing import SHARED, Choice, Study, read_of, reads
+from radapter.operations.comparing import Choice, Study, alone
 from radapter.operations.comparing import compare as compare_by
 
 
@@ -62,20 +59,6 @@ def _steps(study: Study, path: Path, overrides: Sequence[str]) -> list[tuple[str
     best = max(single, key=lambda method: scores[method.name, first.row(method.name).alpha])
     purpose = "the best on ID validation, as a plain checkpoint"
     steps = merge_steps(first.row(best.name), study.folder, "--method", best.name, purpose=purpose)
-    alone = _alone(study.given, best, study.found.learning_rates[best.runs])
-    training = shlex.join(["radapter", "train", str(path), *overrides, *alone, "--out"])
+    words = alone(study.given, best, study.found.learning_rates[best.runs])
+    training = shlex.join(["radapter", "train", str(path), *overrides, *words, "--out"])
     return [*steps, ("the same as a run of its own", f"{training} {free(f'runs/{best.name}')}")]
-
-
-def _alone(given: CommonConfig, method: Method, rate: float) -> list[str]:
-    """The overrides that make one training of a comparison out of its file."""
-    settings = given.methods.settings(given.method)
-    own = {key: getattr(settings, key) for key in read_of(settings, method)}
-    named = method.name if not own else json.dumps({"name": method.name, **own})
-    words = [f"method={named}", "train.keep=best", f"train.lr={rate:g}"]
-    unread = [FIXABLE[setting] for setting in SHARED if not reads(given, setting, method)]
-    for section, key in (("loss", "name"), ("select", "alpha"), *unread):
-        value, default = value_and_default(given, section, key)
-        if value != default:
-            words.append(f"{section}.{key}={'null' if default is None else default}")
-    return words

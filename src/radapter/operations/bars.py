@@ -1,6 +1,7 @@
 """Bars for training and evaluation, and what an interruption says."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from radapter.data.images.bad_images import skipped_images
 from radapter.processes import is_shared, shared
-from radapter.progress import progress_of
+from radapter.progress import progress_of, quietly
 from radapter.report.table import duration
 from radapter.training import Evaluated, Interrupted
 from radapter.training import Progress as Step
@@ -66,6 +67,14 @@ class Bars:
     def _line(self, line: str) -> None:
         if not self._progress.console.is_terminal:  # a log file shows no bar
             self._progress.console.print(line, highlight=False, markup=False)
+
+
+@contextmanager
+def shown(progress: bool = True) -> Iterator[None]:
+    """A block with or without progress bars, in which libraries do not announce their own next versions."""
+    with quietly(not progress), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Comparing methods on the user's data, at several seeds, each selected in the same way."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ from radapter.tasks.leaks import check_disjoint
 from radapter.training import Environment, Evaluated, StopSignal, check_precision
 
 TRAININGS = "trainings"
-SHARED = ("margin", "label_smoothing", "ema_decay")
+_SHARED = ("margin", "label_smoothing", "ema_decay")
 """Settings of the recipe that a comparison takes from run.yaml for the methods that read them."""
 _HEAD = "# The settings of a radapter compare. The same settings continue it in this folder.\n"
 
@@ -141,6 +142,20 @@ def compare(
     return Study(folder, given, rows, found, results)
 
 
+def alone(given: CommonConfig, method: Method, rate: float) -> list[str]:
+    """The overrides that make one training of a comparison out of its file."""
+    settings = given.methods.settings(given.method)
+    own = {key: getattr(settings, key) for key in _read_of(settings, method)}
+    named = method.name if not own else json.dumps({"name": method.name, **own})
+    words = [f"method={named}", "train.keep=best", f"train.lr={rate:g}"]
+    unread = [FIXABLE[setting] for setting in _SHARED if not _reads(given, setting, method)]
+    for section, key in (("loss", "name"), ("select", "alpha"), *unread):
+        value, default = value_and_default(given, section, key)
+        if value != default:
+            words.append(f"{section}.{key}={'null' if default is None else default}")
+    return words
+
+
 def _write_chosen(
     folder: Path, found: Compared, store: RunStore, methods: Sequence[Method], *, model: str
 ) -> None:
@@ -165,7 +180,7 @@ def _without_choices(
     """Resets and logs what a comparison chooses for each method; `fixed` must not set it."""
     rate = "the learning rate is searched for every method; compare.rates centres the search"
     trained = [method for method in methods if method.build is not None]
-    unread = [s for s in SHARED if not any(reads(config, s, method) for method in trained)]
+    unread = [s for s in _SHARED if not any(_reads(config, s, method) for method in trained)]
     chosen = [
         ("select", "alpha", "alpha is chosen for every method"),
         ("loss", "name", "every method has its own loss"),
@@ -190,13 +205,13 @@ def _without_choices(
     return config
 
 
-def read_of(settings: MethodSettings, method: Method) -> list[str]:
+def _read_of(settings: MethodSettings, method: Method) -> list[str]:
     """The given keys of one method's settings that another method reads too."""
     same_family = type(settings) is method.settings_type
     return [key for key in method.keys if same_family and key in settings.model_fields_set]
 
 
-def reads(config: CommonConfig, setting: str, method: Method) -> bool:
+def _reads(config: CommonConfig, setting: str, method: Method) -> bool:
     """Whether a method, with its own loss as in a comparison, takes this setting of the recipe from run.yaml."""
     own = recipe_of(config).with_own_loss(method)
     return getattr(own, setting) is not None and setting not in method.fixed_recipe
@@ -232,7 +247,7 @@ def _check(config: CommonConfig, methods: Sequence[Method], standard_models: Pat
     settings, names = config.methods.settings(config.method), ", ".join(method.name for method in trained)
     for key, field in type(settings).model_fields.items():
         given = getattr(settings, key)
-        if given != field.default and not any(key in read_of(settings, method) for method in trained):
+        if given != field.default and not any(key in _read_of(settings, method) for method in trained):
             raise ConfigError(
                 f"method.{key} must be read by a method that is compared. Got {given} for "
                 f"'{config.method.name}' with {names}, none of which reads it. Leave it out."

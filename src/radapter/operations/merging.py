@@ -46,7 +46,7 @@ def merge(
     """
     if alpha is not None:
         check_alpha(alpha)
-    source = _of_comparison if (run / COMPARISON).is_file() else _of_run
+    source = of_comparison if (run / COMPARISON).is_file() else _of_run
     folder, about, model = source(run, method, seed)
     at = alpha_to_merge(run, about, alpha)
     check_destination(to)
@@ -66,7 +66,12 @@ def _of_run(run: Path, method: str | None, seed: int | None) -> _Source:
     return run, about, load_stored(run / CONFIG).model
 
 
-def _of_comparison(folder: Path, method: str | None, seed: int | None) -> _Source:
+def of_comparison(folder: Path, method: str | None, seed: int | None) -> _Source:
+    """Return the folder of a method's weights at a seed, None for the first, the facts, and the base model.
+
+    Raises:
+        InputError: the comparison is not finished, or has no such method or seed.
+    """
     if not (folder / CHOSEN).is_file():
         raise RunError(
             f"comparison must be finished. '{folder}' has no {CHOSEN}. Run the same 'radapter compare' again to "

@@ -37,7 +37,7 @@ build: $(VENV)/.installed ## make the wheel, in dist/
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 docs: $(VENV)/.installed-test ## build the documentation site, in site/
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 RADAPTER_RUN_NOTEBOOKS=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Open site/index.html."
 
 tables: $(VENV)/.installed ## write the tables and figures of README and docs from the results.json files

@@ -36,9 +36,13 @@ ROOMS = (
     "training",
     "tasks",
     "runs",
+    "inference",
     "comparison",
     "report",
     "config",
+    "operations",
+    "run",
+    "compared",
     "commands",
 )
 FREE = {PACKAGE / "__init__.py"}

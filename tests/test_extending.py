@@ -198,7 +198,7 @@ import torch
 from pydantic import Field
 
 from radapter.commands.label_check import label_check
-from radapter.commands.task import Opened, Task
+from radapter.operations.task import Opened, Task
 from radapter.config.building import tested_sets
 from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.schema import METHOD, CommonConfig, CommonData, SelectConfig

@@ -12,12 +12,14 @@ import os
 import pickle
 import re
 import secrets
+import shlex
 import shutil
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain, count
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +30,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from radapter import pickles
-from radapter.errors import DamagedError, DiskError, ModelError, RunError, UnsafeFileError
+from radapter.errors import ConfigError, DamagedError, DiskError, ModelError, RunError, UnsafeFileError
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,22 @@ def check_destination(path: str | os.PathLike[str]) -> None:
     """Raises RunError if a file or folder of this name, which may exist, cannot be written."""
     target = Path(path).absolute()
     check_writable(target if not os.path.lexists(target) else target.parent)
+
+
+def check_new_file(path: str | os.PathLike[str], suffixes: Sequence[str], *, name: str = "output") -> Path:
+    """Checks a file before the work that fills it, and returns its path; `name` is its name in messages.
+
+    Raises:
+        ConfigError: it has none of the suffixes.
+        RunError: it exists, or cannot be written.
+    """
+    target = Path(path)
+    if target.suffix not in suffixes:
+        raise ConfigError(f"{name} must end in {' or '.join(suffixes)}. Got '{target}'. Give another name.")
+    check_destination(target)
+    if os.path.lexists(target):
+        raise RunError(f"{name} must be a new file. '{target}' exists. Give another name or remove it.")
+    return target
 
 
 @contextmanager
@@ -392,3 +410,10 @@ def _flush(path: Path) -> None:
             f"folders cannot be forced to disk on this file system or platform ({os.strerror(error.errno)}): after "
             "a power cut the newest files may be missing."
         )
+
+
+def free(name: str) -> str:
+    """A name for a suggested command, quoted for a shell: the given one, or with a number if it exists already."""
+    path = Path(name)
+    others = (f"{path.with_suffix('')}-{number}{path.suffix}" for number in count(2))
+    return shlex.quote(next(each for each in chain([name], others) if not os.path.lexists(each)))

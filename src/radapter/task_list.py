@@ -13,7 +13,7 @@ TASKS = {
     "retrieval": "radapter.commands.retrieval",
     "segmentation": "radapter.commands.segmentation",
 }
-"""Name of a task -> the module whose `TASK` is a `radapter.commands.task.Task`."""
+"""Name of a task -> the module whose `TASK` is a `radapter.operations.task.Task`."""
 DEFAULT_TASK = "classification"
 """The task of a run.yaml, a run or a source that does not name one."""
 

@@ -18,12 +18,12 @@ from models.small import OPEN_CLIP, clip_folder
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from radapter.commands.checks import check_settings
-from radapter.commands.compare import _alone
 from radapter.config import load_config
 from radapter.config.building import recipe_of
 from radapter.methods import METHODS as METHODS_ROWS
 from radapter.models import fingerprint, load
+from radapter.operations.checks import check_settings
+from radapter.operations.comparing import alone
 
 METHODS = "zero-shot,wise-ft,r-adapter"
 QUICK = (
@@ -90,11 +90,11 @@ def test_results_have_a_row_a_method_with_means_spreads_and_seeds(compared):
 
 
 def test_the_grids_and_what_they_chose_are_printed(compared):
-    printed = " ".join(compared[1].printed.split())
-    assert "learning rates per method: 3" in printed
-    assert "full: learning rates 0.000316, 0.001, 0.00316." in printed
-    assert "r-adapter: learning rates 0.000949, 0.003, 0.00949." in printed
-    assert "the same way for every method" in printed
+    printed, said = (" ".join(text.split()) for text in (compared[1].printed, compared[1].said))
+    assert "learning rates per method: 3" in said
+    assert "full: learning rates 0.000316, 0.001, 0.00316." in said
+    assert "r-adapter: learning rates 0.000949, 0.003, 0.00949." in said
+    assert "the same way for every method" in said
     chosen = figures(compared[0])["search"]["full"]["chosen"]
     assert f"within one paired standard error of the best on ID validation: full {chosen:g}" in printed
 
@@ -202,7 +202,7 @@ def test_a_next_step_is_a_run_that_train_accepts_whatever_the_file_fixes(radapte
     settings["train"] = {**settings["train"], "lr": 0.02, "ema_decay": 0.9}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
     given = load_config(tmp_path / "run.yaml")
-    words = _alone(given, METHODS_ROWS[name], 1e-3)
+    words = alone(given, METHODS_ROWS[name], 1e-3)
     config = load_config(tmp_path / "run.yaml", words)
     check_settings(config, METHODS_ROWS[name])
     assert (config.train.lr, config.select.alpha, config.loss.name) == (1e-3, "auto", None)
@@ -292,14 +292,14 @@ def test_what_a_file_fixes_for_one_training_is_ignored_and_reported(radapter, as
     before = {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")}
     answer = radapter("compare", tmp_path / "run.yaml", *asked[2:], "--out", folder)
     assert answer.code == 0, answer.result.output
-    said = " ".join(answer.printed.split())
+    said = " ".join(answer.said.split())
     assert "gives train.lr 0.02, which is ignored" in said
     assert "gives select.alpha 0.5, which is ignored" in said
     assert {path: path.stat().st_mtime_ns for path in (folder / "trainings").rglob("*")} == before
 
 
 def test_sigterm_while_sets_are_evaluated_stops_too(radapter, asked, tmp_path, monkeypatch):
-    from radapter.commands.terminal import Bars
+    from radapter.operations.bars import Bars
 
     monkeypatch.setattr(Bars, "evaluated", lambda *_: signal.raise_signal(signal.SIGTERM))
     answer = radapter(*asked, "--out", tmp_path / "out")

@@ -3,8 +3,8 @@
 import pytest
 
 from radapter.commands.demo import demo
-from radapter.commands.reporting import FILES
 from radapter.methods import groups_of
+from radapter.report.files import FILES
 
 pytestmark = pytest.mark.slow
 

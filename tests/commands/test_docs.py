@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from miniatures.drawings import drawn
 from PIL import Image
 from typer.main import get_command
 
 from radapter.config import load_config
 from radapter.evaluation.eccv_caption import _package
-from radapter.world import CLASSES, TINY
+from radapter.models import load
+from radapter.world import CLASSES, TINY, split
 from radapter_cli.application import app
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +29,8 @@ RETRIEVAL = (ROOT / "docs" / "retrieval.md").read_text(encoding="utf-8")
 SEGMENTATION = (ROOT / "docs" / "segmentation.md").read_text(encoding="utf-8")
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 OWN_MODEL = (ROOT / "docs" / "how-to" / "own-model.md").read_text(encoding="utf-8")
+PYTHON = (ROOT / "docs" / "tutorials" / "python.md").read_text(encoding="utf-8")
+TRAINER = (ROOT / "docs" / "how-to" / "trainer.md").read_text(encoding="utf-8")
 DEPLOY = (ROOT / "docs" / "tutorials" / "deploy.md").read_text(encoding="utf-8")
 
 
@@ -96,6 +100,35 @@ def test_python_block_runs(block):
     exec(block, {})
 
 
+@pytest.mark.parametrize("block", [b for b in blocks(README + PYTHON, "python") if '"new-photos"' in b])
+def test_ten_lines_go_from_a_folder_of_images_to_predictions(block, here, capsys):
+    drawn(here / "photos", size=160)
+    drawn(here / "new-photos", name="painting", size=4, by_class=False)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 10
+    exec(block.replace("open_clip:ViT-B-16/openai", "world:tiny"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("new-photos/") and line.endswith("%") for line in lines)
+
+
+def test_trainer_block_runs(here, monkeypatch):
+    (block,) = blocks(TRAINER, "python")
+    names = {
+        "openai/clip-vit-base-patch16": str(TINY),
+        "num_train_epochs=10": "max_steps=2, use_cpu=True, disable_tqdm=True",
+        "batch_size=64": "batch_size=8",
+    }
+    for before, after in names.items():
+        assert before in block
+        block = block.replace(before, after)
+    drawings = split("train", size=8)
+    images = [Image.fromarray(pixels.permute(1, 2, 0).numpy()) for pixels in drawings.images]
+    captions = list(drawings.captions)
+    exec(block, {"images": images, "captions": captions, "labels": drawings.labels.tolist()})
+    assert Path("merged/model.safetensors").is_file()
+    load("merged")
+
+
 def test_yaml_blocks_are_read(tmp_path):
     for block in blocks(README, "yaml"):
         (tmp_path / "run.yaml").write_text(block)
@@ -144,6 +177,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "radapter compare" in page
     schema = json.loads((tmp_path / "site" / "schemas" / "results.json").read_text(encoding="utf-8"))
     assert "sweep" in schema["properties"]
+    notebook = (tmp_path / "site" / "notebooks" / "classification.html").read_text(encoding="utf-8")
+    assert "radapter.fit" in notebook
+    assert (tmp_path / "site" / "notebooks" / "classification.ipynb").is_file()
     assert "https://fonts." not in page  # the site loads nothing from the network
 
 

@@ -196,7 +196,7 @@ def test_torchrun_starts_a_killed_run_again_with_one_command_to_the_same_weights
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("has no run yet. Starting one.") == 1
+    assert done.stderr.count("has no run yet. Starting one.") == 1
     whole, again = (
         load_weights(run / "adapter" / "adapter_model.safetensors")
         for run in (shared_run[0], tmp_path / "run")

@@ -81,7 +81,7 @@ def test_resume_starts_a_run_where_there_is_none_and_says_so(radapter, small, wr
     Path("out", ".config.yaml.0123abcd.part").touch()  # of a process that was killed at once
     answer = radapter("train", written, *small, "evaluation.alphas=chosen", "--out", "out", "--resume")
     assert answer.code == 0, answer.result.output
-    assert "'out' has no run yet. Starting one." in answer.printed.replace(str(here) + "/", "")
+    assert "'out' has no run yet. Starting one." in answer.said.replace(str(here) + "/", "")
     assert not Path("out", ".config.yaml.0123abcd.part").exists()
 
 

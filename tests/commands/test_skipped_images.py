@@ -23,7 +23,7 @@ def test_evaluate_takes_the_option_that_its_message_names_and_totals_what_it_ski
     assert "--max-bad of evaluate" in answer.said
     answer = radapter("evaluate", "world:tiny", "--data", photos, "--max-bad", 0.05)
     assert answer.code == 0, answer.result.output
-    assert "Skipped because they cannot be read: 1 images (photos 1)." in answer.printed
+    assert "Skipped because they cannot be read: 1 images (photos 1)." in answer.said
 
 
 @pytest.mark.parametrize("command", ["train", "compare"])
@@ -43,4 +43,4 @@ def test_training_totals_what_it_skips(radapter, initialised, tmp_path, photos, 
         arguments += ["data.ood={}"]
     answer = radapter(command, initialised("classification"), *arguments, "--out", tmp_path / "run")
     assert answer.code == 0, answer.result.output
-    assert "Skipped because they cannot be read: 1 images" in answer.printed
+    assert "Skipped because they cannot be read: 1 images" in answer.said

@@ -7,10 +7,10 @@ import pytest
 import torch
 from peft import PeftModel
 
-from radapter.commands import train as command
-from radapter.commands.terminal import Bars
 from radapter.config import load_config
 from radapter.models import load
+from radapter.operations import training
+from radapter.operations.bars import Bars
 from radapter.storage import load_weights
 from radapter.training import Progress
 
@@ -60,7 +60,7 @@ def test_the_learning_rate_that_was_used_stands_beside_the_configured_one(run):
 
 def test_train_prints_the_learning_rate_and_where_it_comes_from(radapter, small, run, written):
     answer = radapter("train", written, *small, "--out", run, "--resume")
-    assert RATE in " ".join(answer.printed.split())
+    assert RATE in " ".join(answer.said.split())
 
 
 def test_a_run_resumes_whatever_the_file_says_of_comparisons(radapter, small, run, written):
@@ -116,7 +116,7 @@ def test_a_fault_of_radapter_exits_1_with_the_traceback(radapter, written, small
     def broken(*arguments, **options):
         raise ZeroDivisionError("our fault")
 
-    monkeypatch.setattr(command, "load", broken)
+    monkeypatch.setattr(training, "load", broken)
     answer = radapter("train", written, *small, "--out", tmp_path / "out")
     assert answer.code == 1
     assert "ZeroDivisionError: our fault" in answer.said
@@ -127,7 +127,7 @@ def test_ctrl_c_before_training_exits_130(radapter, written, small, tmp_path, mo
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "load", interrupted)
+    monkeypatch.setattr(training, "load", interrupted)
     assert radapter("train", written, *small, "--out", tmp_path / "out").code == 130
 
 

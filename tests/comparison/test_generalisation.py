@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import radapter
-from radapter.comparison.compare import Comparison, compare_at_seed
+from radapter.comparison.compare import Compared, compare_at_seed
 from radapter.comparison.generalisation import base_to_novel
 from radapter.comparison.over_seeds import over_seeds
 from radapter.comparison.store import RunStore
@@ -130,7 +130,7 @@ def test_over_seeds_the_harmonic_mean_is_the_mean_of_each_seeds():
 
 
 def test_a_comparison_shows_both_harmonic_means():
-    comparison = Comparison({}, [results(0.8, 0.4, seed=0), results(0.6, 0.6, seed=1)])
+    comparison = Compared({}, [results(0.8, 0.4, seed=0), results(0.6, 0.6, seed=1)])
     assert "| zero-shot | 70.0 | 50.0 | 56.7 | 58.3 |" in base_to_novel_markdown(comparison.report())
 
 

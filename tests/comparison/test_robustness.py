@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from radapter.comparison.compare import Comparison
+from radapter.comparison.compare import Compared
 from radapter.comparison.over_seeds import robustness
 from radapter.errors import ConfigError
 from radapter.evaluation import fit_baseline
@@ -49,7 +49,7 @@ def test_over_seeds_it_is_the_mean_of_each_seeds_with_its_spread():
 
 
 def test_results_markdown_and_csv_show_it():
-    comparison = Comparison({}, [results(0, (0.75, 0.4), (0.5, 0.45))])
+    comparison = Compared({}, [results(0, (0.75, 0.4), (0.5, 0.45))])
     shown = comparison.report(STANDARD)
     assert shown.standard_models == STANDARD
     text = robustness_markdown(shown, STANDARD)

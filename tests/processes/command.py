@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import radapter_cli
-from radapter.commands.terminal import Bars
+from radapter.operations.bars import Bars
 
 
 def run(folder: str, *arguments: str) -> None:

@@ -4,9 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from radapter.commands.class_texts import check_texts
 from radapter.commands.label_check import label_check
-from radapter.commands.task import Asked, Opened, Task
 from radapter.config.classification import RunConfig, classification_suite
 from radapter.data import ClassificationSet, open_classification
 from radapter.data.labelled.kinds import LABELLED, labelled_source
@@ -14,6 +12,8 @@ from radapter.errors import ConfigError, DataError
 from radapter.evaluation import Headline
 from radapter.methods import Method
 from radapter.models import DualEncoder
+from radapter.operations.class_texts import check_texts
+from radapter.operations.task import Asked, Opened, Task
 from radapter.report.metrics import Shown
 from radapter.runs.merging import FolderClassifier, folder_classifier
 from radapter.runs.weights import HEAD

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from radapter.commands.evaluate import parsed
-from radapter.commands.task import Spec, task_of
 from radapter.data.labelled.folder import FolderSource
 from radapter.data.labelled.layouts import LAYOUTS
 from radapter.data.masks.layouts import LAYOUTS as MASK_LAYOUTS
@@ -14,6 +13,7 @@ from radapter.data.shards.exporting import LABELLED
 from radapter.data.shards.stream import open_labelled_stream, open_pair_stream
 from radapter.data.source import Source, keys_of, kind_of
 from radapter.errors import ConfigError, did_you_mean
+from radapter.operations.task import Spec, task_of
 from radapter.task_list import DEFAULT_TASK, TASKS
 
 

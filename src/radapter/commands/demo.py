@@ -5,16 +5,18 @@ from pathlib import Path
 
 import torch
 
-from radapter.commands.reporting import FILES, print_results, write_report
-from radapter.commands.terminal import bars, free, next_steps, say
+from radapter.commands.reporting import print_results
+from radapter.commands.terminal import next_steps, say
 from radapter.comparison.compare import compare_at_seed
 from radapter.comparison.levels import PseudoValues, levels_over_seeds
 from radapter.comparison.store import RunStore
 from radapter.errors import RunError
 from radapter.methods import find_methods
 from radapter.models import load
+from radapter.operations.bars import bars
+from radapter.report.files import FILES, write_report
 from radapter.runs.results import Results
-from radapter.storage import check_destination, whole_folder
+from radapter.storage import check_destination, free, whole_folder
 from radapter.tasks.world_benchmark import WORLD_RATES, world_recipe, world_suite
 from radapter.training import Environment
 

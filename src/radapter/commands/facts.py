@@ -1,6 +1,6 @@
 """What `radapter data check` prints for any kind of data set: a table of facts, and lines of run.yaml."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -8,15 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from radapter.commands.sets import in_flow
-from radapter.commands.task import Spec
-from radapter.commands.terminal import say_to_copy
+from radapter.commands.terminal import say, say_to_copy
 from radapter.data import MAX_BAD
 from radapter.data.dividing import divided, siblings_of
-from radapter.errors import DataError
+from radapter.errors import DataError, listed
+from radapter.operations.sets import in_flow
+from radapter.operations.task import Spec
 from radapter.report.table import framed
 from radapter.task_list import DEFAULT_TASK
+from radapter.zeroshot import spoken
 
+_NAMES = 3  # shown of those that are spelt differently
 COPY = {"corrupt": "id_test"}
 """A corrupted copy of the test set."""
 
@@ -48,6 +50,17 @@ def check_damage(name: str, damaged: int, decoded: int, *, word: str = "unreadab
         raise DataError(
             f"at most {MAX_BAD:.2%} of the images may be {word} (data.max_bad). Of the {decoded:,} decoded in "
             f"'{name}' {damaged:,} are. Repair them, or raise data.max_bad."
+        )
+
+
+def report_spelling(given_names: Sequence[str]) -> None:
+    """Print which names of a source are spelt differently in prompts."""
+    changed = [name for name in given_names if "_" in name]
+    if changed:
+        shown = listed([f"{name} -> '{spoken(name)}'" for name in changed], _NAMES)
+        say(
+            f"Underscores in class names become spaces in prompts: {shown} ({len(changed):,} of "
+            f"{len(given_names):,})."
         )
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from radapter.commands.task import task_of
 from radapter.errors import ConfigError
+from radapter.operations.task import task_of
 from radapter.storage import check_destination, write_text
 
 

@@ -8,15 +8,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from radapter.commands.task import task_of
-from radapter.commands.terminal import free, next_steps, plain_table, say
+from radapter.commands.terminal import next_steps, plain_table, say
 from radapter.errors import ConfigError, SiteError
 from radapter.losses import bound_loss
 from radapter.methods import TABLES, Method, MethodSettings, count_trained, groups_of
 from radapter.methods.rates import CLIP_WIDTH, scientific
 from radapter.models import DualEncoder, Inspection, load
 from radapter.models import inspect as facts_of
+from radapter.operations.task import task_of
 from radapter.report.table import framed, parameters
+from radapter.storage import free
 from radapter.zeroshot import LinearHead
 
 _CLASSES = 20

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from radapter.commands import facts
-from radapter.commands.class_texts import report_spelling
-from radapter.commands.sets import in_flow, set_in_words
-from radapter.commands.task import Spec
+from radapter.commands.facts import report_spelling
 from radapter.commands.terminal import say
 from radapter.data import ClassificationSet, open_classification
 from radapter.data.dividing import CUTS, divided, siblings_of, split_folders, splits_of
@@ -19,6 +17,8 @@ from radapter.data.source import Reading
 from radapter.data.splits import in_part
 from radapter.data.text_tables import separator_of
 from radapter.errors import listed
+from radapter.operations.sets import in_flow, set_in_words
+from radapter.operations.task import Spec
 from radapter.progress import counting
 
 _DEEPEST = 3  # levels of class folders in a layout, as in CORRUPTION/SEVERITY/ID

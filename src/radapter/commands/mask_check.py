@@ -6,13 +6,13 @@ from rich.table import Table
 from rich.text import Text
 
 from radapter.commands import facts
-from radapter.commands.class_texts import report_spelling
-from radapter.commands.task import Spec
+from radapter.commands.facts import report_spelling
 from radapter.commands.terminal import say
 from radapter.data import PairedMaskDataset, open_masks
 from radapter.data.masks.checking import SAMPLE, MaskFindings, look_at_masks
 from radapter.data.source import Reading
 from radapter.errors import DataError, listed
+from radapter.operations.task import Spec
 from radapter.progress import counting
 
 _SHOWN, _ROWS = 3, 25

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from radapter.commands.checks import check_text_tower
 from radapter.commands.encoders import encoder_of
 from radapter.commands.evaluate import parsed
 from radapter.commands.region_options import find_proposer
-from radapter.commands.sets import in_flow
-from radapter.commands.terminal import continued_with, next_in_run_yaml, plain_table, say
+from radapter.commands.terminal import next_in_run_yaml, plain_table, say
 from radapter.data import MinedRegions, Reading, open_masks, open_pairs
 from radapter.data.shards.writing import require_webdataset
 from radapter.errors import ConfigError
+from radapter.operations.bars import continued_with
+from radapter.operations.checks import check_text_tower
+from radapter.operations.sets import in_flow
 from radapter.progress import counting
 from radapter.segmentation import mining
 from radapter.segmentation.mining.matching import MIN_AREA, TEMPLATE

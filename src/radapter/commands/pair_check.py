@@ -4,7 +4,6 @@ import collections
 from statistics import median
 
 from radapter.commands import facts
-from radapter.commands.task import Spec
 from radapter.commands.terminal import say
 from radapter.data import PairSet, open_pairs
 from radapter.data.images.sampling import looked_at, spread
@@ -13,6 +12,7 @@ from radapter.data.source import Reading
 from radapter.data.splits import UNREADABLE
 from radapter.data.text_tables import column_names
 from radapter.errors import ImageError
+from radapter.operations.task import Spec
 from radapter.progress import counting
 
 SAMPLE = 1000

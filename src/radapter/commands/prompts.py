@@ -7,9 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from radapter.commands.encoders import check_overrides, config_of_run, merged_encoder_of
-from radapter.commands.runs import finished
-from radapter.commands.terminal import bars, free, next_steps, plain_table, say
+from radapter.commands.encoders import merged_encoder_of
+from radapter.commands.terminal import next_steps, plain_table, say
 from radapter.config import SegmentationRunConfig
 from radapter.config.building import recipe_of
 from radapter.config.schema import TRAIN_KEYS
@@ -20,13 +19,16 @@ from radapter.evaluation import Metrics
 from radapter.manifests import forget, record
 from radapter.methods import find_method
 from radapter.models import load
+from radapter.operations.bars import bars
+from radapter.operations.evaluating import check_overrides, config_of_run
 from radapter.processes import ALONE
 from radapter.report.table import framed
+from radapter.run import open_run
 from radapter.runs.evaluator import Evaluator
 from radapter.runs.mask_prompts import tune_prompts
 from radapter.runs.results import SweepRow
 from radapter.segmentation import MaskPrompts
-from radapter.storage import lock, write_json
+from radapter.storage import free, lock, write_json
 from radapter.training import Environment
 from radapter.zeroshot import Classifier
 
@@ -58,7 +60,7 @@ def prompts(
     """
     if lr is not None and not 0 < lr < float("inf"):
         raise ConfigError(f"--lr must be a number above 0. Got {lr}. Leave it out for 0.05.")
-    finished(run)
+    open_run(run)
     check_overrides(overrides, READS, command="prompts")
     config = config_of_run(run, overrides, allow_download=allow_download)
     if not isinstance(config, SegmentationRunConfig):

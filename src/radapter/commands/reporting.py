@@ -1,4 +1,4 @@
-"""A run's results as files and in the terminal."""
+"""A run's results in the terminal."""
 
 import shlex
 from collections.abc import Mapping
@@ -7,30 +7,18 @@ from pathlib import Path
 from rich.console import Console
 
 from radapter import report
-from radapter.commands.terminal import free, say
-from radapter.report.levels import levels_markdown, levels_table
+from radapter.commands.terminal import say
+from radapter.report.files import FRONTIER, TABLE, has_curve, run_of
+from radapter.report.levels import levels_table
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import edge_lines
 from radapter.report.table import duration, kept_note
 from radapter.runs.results import RESULTS, Results, Row
-from radapter.storage import write_text
+from radapter.storage import free
 from radapter.task_list import OfEachTask
 
-TABLE, FRONTIER = "results.md", "frontier.png"
-FILES = (RESULTS, TABLE, FRONTIER)
 EXAMPLE_DATA: Mapping[str, str] = OfEachTask("example")
 """Placeholder data sources in suggested commands."""
-
-
-def write_report(results: Results, folder: Path) -> None:
-    """Writes results.md and, where something was swept, frontier.png beside results.json."""
-    notes = [
-        f"{note}\n" for note in report.kept_zero_shot(results, run=_run(results, folder), to=free("merged"))
-    ]
-    pages = (levels_markdown, report.results_markdown, report.details_markdown)
-    write_text(folder / TABLE, "\n".join(filter(None, [*(page(results) for page in pages), *notes])))
-    if _has_curve(results):
-        report.draw(results, folder / FRONTIER)
 
 
 def print_results(results: Results, folder: Path) -> None:
@@ -39,10 +27,10 @@ def print_results(results: Results, folder: Path) -> None:
     _print_table(results, console)
     if (beside := report.beside_table(results)) is not None:
         console.print(beside)
-    _print_notes(results, run=_run(results, folder))
+    _print_notes(results, run=run_of(results, folder))
     if results.evaluation_seconds is not None:
         say(f"Time is the time of training. Evaluation took {duration(results.evaluation_seconds)}.")
-    files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
+    files = [RESULTS, TABLE, *([FRONTIER] if has_curve(results) else [])]
     say(f"In {folder}: {', '.join(files)}.")
 
 
@@ -96,15 +84,5 @@ def _print_table(results: Results, console: Console) -> None:
 
 def _print_notes(results: Results, *, run: str | None) -> None:
     say(kept_note(results))
-    for note in report.kept_zero_shot(results, run=run, to=free("merged")):
+    for note in report.kept_zero_shot(results, run=run):
         say(note, style="yellow")
-
-
-def _run(results: Results, folder: Path) -> str | None:
-    """The folder of a run of one method; None for a demo, which has several."""
-    return str(folder) if len(results.rows) == 2 else None
-
-
-def _has_curve(results: Results) -> bool:
-    """Whether there is a frontier to draw: a trained method and shifted sets."""
-    return len(results.sweep) > 1 and results.sweep[0].ood_mean is not None

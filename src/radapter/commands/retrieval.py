@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from radapter.commands.checks import check_text_tower
 from radapter.commands.pair_check import is_captioned_table, pair_check
-from radapter.commands.task import Asked, Opened, Task
 from radapter.config.retrieval import RetrievalRunConfig, report_long_captions, retrieval_suite
 from radapter.data import open_pairs
 from radapter.data.pairs.kinds import PAIRS, pair_source
 from radapter.evaluation import Headline
+from radapter.operations.checks import check_text_tower
+from radapter.operations.task import Asked, Opened, Task
 from radapter.report.metrics import Shown
 from radapter.report.recalls import recalls_markdown
 from radapter.tasks.retrieval import RetrievalSuite

@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from radapter import segmentation
-from radapter.commands.checks import check_text_tower
-from radapter.commands.class_texts import check_texts
 from radapter.commands.encoders import encoder_of
 from radapter.commands.region_options import proposer_of_images, read_classes, read_seen, read_weights
 from radapter.commands.terminal import next_steps, report_left_out, say
@@ -20,6 +18,8 @@ from radapter.config import SegmentationRunConfig, load_stored
 from radapter.config.segmentation import frame_of
 from radapter.data.images.decoding import decode, opened
 from radapter.errors import ConfigError, DataError
+from radapter.operations.checks import check_text_tower
+from radapter.operations.class_texts import check_texts
 from radapter.progress import counting
 from radapter.runs.directory import CONFIG
 from radapter.runs.weights import read_about

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import torch
 
-from radapter.commands.checks import check_text_tower
-from radapter.commands.class_texts import check_texts
 from radapter.commands.mask_check import mask_check
-from radapter.commands.task import Asked, Opened, Task
 from radapter.config.segmentation import (
     RegionsConfig,
     SegmentationRunConfig,
@@ -21,6 +18,9 @@ from radapter.data.masks.layouts import LAYOUTS
 from radapter.evaluation import Headline
 from radapter.methods import Method
 from radapter.models import DualEncoder
+from radapter.operations.checks import check_text_tower
+from radapter.operations.class_texts import check_texts
+from radapter.operations.task import Asked, Opened, Task
 from radapter.report.metrics import Shown
 from radapter.report.regions import oracles_table, regions_markdown
 from radapter.segmentation import names_of

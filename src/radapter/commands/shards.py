@@ -11,8 +11,7 @@ from rich.filesize import decimal
 
 from radapter.commands.data_check import advising, spec_of_path, task_of_source
 from radapter.commands.evaluate import parsed
-from radapter.commands.sets import in_flow
-from radapter.commands.terminal import continued_with, next_in_run_yaml, say
+from radapter.commands.terminal import next_in_run_yaml, say
 from radapter.data import ClassificationSet, open_classification, open_pairs
 from radapter.data.images.image_files import place_inside, roots_of
 from radapter.data.labelled.kinds import labelled_source
@@ -23,6 +22,8 @@ from radapter.data.shards.exporting import export_shards
 from radapter.data.shards.writing import require_webdataset
 from radapter.data.source import Reading, Source
 from radapter.errors import ConfigError
+from radapter.operations.bars import continued_with
+from radapter.operations.sets import in_flow
 from radapter.progress import counting
 from radapter.storage import check_writable
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from radapter.commands.compare import COMPARISON
-from radapter.commands.terminal import free, next_steps, plain_table, say
-from radapter.comparison.chosen import CHOSEN, Chosen
+from radapter.commands.terminal import next_steps, plain_table, say
+from radapter.comparison.chosen import CHOSEN, COMPARISON, Chosen
 from radapter.config import load_stored
 from radapter.data.regions import NOUNS
 from radapter.data.shards import SIZES, read_shards
@@ -25,7 +24,7 @@ from radapter.runs.inputs import INPUTS, Inputs
 from radapter.runs.results import RESULTS, Results
 from radapter.runs.weights import TRAINED, read_about
 from radapter.search import read_index
-from radapter.storage import read_json
+from radapter.storage import free, read_json
 
 _STYLES = {"whole": "green", "damaged": "bold red", "missing": "bold red", "not recorded": "dim"}
 _KINDS = {

@@ -9,7 +9,8 @@ from radapter.manifests import check_recorded, is_inside, record
 from radapter.schemas import read_as
 from radapter.storage import write_json
 
-CHOSEN = "chosen.json"
+COMPARISON, CHOSEN = "comparison.yaml", "chosen.json"
+"""A comparison's settings, by which its folder is known, and the file that this module reads."""
 _SCHEMA = 1
 
 

@@ -22,7 +22,7 @@ _AT_ALPHA_1 = "smallest learning rate within one paired standard error of the be
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compared:
     """The result of a comparison, with one `Results` per seed.
 
     rates: training -> its learning rates. levels: OOD at fixed ID levels; None without OOD sets, or if nothing was
@@ -60,7 +60,7 @@ class Comparison:
 
 def compare_methods(
     methods: Sequence[Method], store: RunStore, *, grids: Grids, seeds: Sequence[int]
-) -> Comparison:
+) -> Compared:
     """Chooses learning rates from grids on the first seed, then compares the methods on all seeds.
 
     The weights at other learning rates are removed at once, unless a soup needs them. Raises ConfigError if the
@@ -112,7 +112,7 @@ def compare_methods(
     ]
     if diverged and all(len(each.rows) == 1 for each in results):
         raise DivergedError(" ".join(diverged.values()))
-    return Comparison(rates, results, levels_over_seeds(results, values), diverged)
+    return Compared(rates, results, levels_over_seeds(results, values), diverged)
 
 
 def compare_at_seed(

@@ -36,7 +36,8 @@ from radapter.tasks.suite import Suite
 from radapter.training import Checkpoints, Environment
 
 _LOG = logging.getLogger(__name__)
-_CHECKPOINTS, _ZERO_SHOT, _DIVERGED = "checkpoints", "zero-shot", "diverged.txt"
+ZERO_SHOT = "zero-shot"
+_CHECKPOINTS, _DIVERGED = "checkpoints", "diverged.txt"
 _VALIDATION, _VALIDATION_VALUES, _KEY = "validation.json", "validation.safetensors", "pseudo_values"
 
 
@@ -171,7 +172,7 @@ class RunStore:
 
     def zero_shot(self, seed: int) -> AlphaSweep:
         """The model before training, on the data of a seed."""
-        place = self._folder / _ZERO_SHOT / f"seed-{seed}"
+        place = self._folder / ZERO_SHOT / seed_folder(seed)
         return _kept(place, lambda: self._evaluator(seed).zero_shot(self._load()))
 
     def sweep(self, trained: Trained, seed: int, rates: Sequence[float]) -> AlphaSweep:
@@ -199,7 +200,7 @@ class RunStore:
     def folder(self, method: Method, rates: Sequence[float], seed: int) -> Path:
         """Returns the folder of a run at one rate, of a soup of several, or at the method's own rate for none."""
         numbers = "-".join(f"{rate:g}" for rate in rates) or "own"
-        return self._folder / method.name.replace(":", "-") / f"seed-{seed}" / f"lr-{numbers}"
+        return self._folder / method.name.replace(":", "-") / seed_folder(seed) / f"lr-{numbers}"
 
     def _number(self, place: Path) -> int:
         """The number of a training in this comparison, also if it was trained before."""
@@ -221,6 +222,11 @@ class RunStore:
     def _validator(self, trained: Trained, seed: int) -> Validator:
         suite, encoder = self._suite(seed).sealed(), trained.classifier.encoder
         return Validator(suite, encoder, self._recipe, self._environment)
+
+
+def seed_folder(seed: int) -> str:
+    """Returns the name of the folder of a seed."""
+    return f"seed-{seed}"
 
 
 def _kept(place: Path, make: Callable[[], AlphaSweep]) -> AlphaSweep:

@@ -1,4 +1,4 @@
-"""Reads a YAML file and `key=value` overrides as one configuration, or raises one error with all mistakes."""
+"""Reads a YAML file or a mapping, and overrides, as one configuration, or raises one error with all mistakes."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from radapter.config.older import moved, renewed
 from radapter.config.problems import SETS, describe
 from radapter.config.schema import CommonConfig, CommonData
 from radapter.config.sources import CorruptedCopy
-from radapter.data.source import Location
+from radapter.data.source import Location, written
 from radapter.errors import ConfigError, did_you_mean
 from radapter.given_files import read_text
 from radapter.schemas import check_schema
@@ -23,6 +23,8 @@ from radapter.task_list import DEFAULT_TASK, OfEachTask
 
 TASKS: Mapping[str, type[CommonConfig]] = OfEachTask("config")
 """The schema of each task."""
+NOTHING: Mapping[str, Any] = {}
+"""No settings."""
 SCHEMA = 2
 """Of config.yaml in a run folder; 1 if the file does not state it."""
 
@@ -32,19 +34,39 @@ _FREE = {"out", "tracking", "allow_download"} | {
 }
 
 
-def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> CommonConfig:
-    """Read and check a run.yaml by the schema of its task, which is classification by default.
+def load_config(
+    given: str | os.PathLike[str] | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] = NOTHING,
+) -> CommonConfig:
+    """Read and check the settings of a run by the schema of its task, which is classification by default.
 
     Relative paths in it, `out` included, are relative to the current folder, not to the file.
 
     Args:
-        path: the YAML file.
+        given: the path of a run.yaml, or a mapping with the same keys; paths in it may be `Path` objects.
         overrides: "train.lr=1e-3", dotted keys and YAML values; later ones win.
+        settings: key -> value, applied after the overrides. A mapping sets the keys that it has in its section;
+            any other value replaces the one before.
 
     Raises:
         ConfigError: the file is missing or not YAML, or keys or values are wrong; the message lists all with places.
     """
-    return _checked(*_read(Path(path)), Path(path), overrides)
+    if isinstance(given, Mapping):
+        content = plain(given)
+        check_schema(content, Path("config"), reads=(1, SCHEMA))
+        content.pop("schema", None)
+        return _checked(content, {}, None, overrides, settings)
+    return _checked(*_read(Path(given)), Path(given), overrides, settings)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as YAML would give it: paths as text, and any mapping or sequence as a dict or list."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else written(value)
 
 
 def load_stored(file: Path, overrides: Sequence[str] = ()) -> CommonConfig:
@@ -59,19 +81,26 @@ def load_stored(file: Path, overrides: Sequence[str] = ()) -> CommonConfig:
 
 
 def _checked(
-    settings: dict[str, Any], lines: Mapping[Location, int], file: Path, overrides: Sequence[str]
+    settings: dict[str, Any],
+    lines: Mapping[Location, int],
+    file: Path | None,
+    overrides: Sequence[str],
+    replaced: Mapping[str, Any] = NOTHING,
 ) -> CommonConfig:
     origins: dict[Location, str] = {}
     for override in overrides:
         origins[_override(settings, override)] = f"override '{override}': "
-    settings.setdefault("out", str(Path("runs") / file.stem))
+    for key, value in replaced.items():
+        for location in _replace(settings, key, plain(value)):
+            origins[location] = "" if file is None else f"argument {'.'.join(location)}: "
+    settings.setdefault("out", str(Path("runs") / ("run" if file is None else file.stem)))
 
     def locate(location: Location) -> str:
         """The override that set the key or its section, else its line, else that of the section that lacks it."""
         sections = [location[:end] for end in range(len(location), 0, -1)]
         named = [origins[section] for section in sections if section in origins]
         named += [f"{file}:{lines[section]}: " for section in sections if section in lines]
-        return named[0] if named else f"{file}: "
+        return named[0] if named else "" if file is None else f"{file}: "
 
     schema = _schema(settings.get("task", DEFAULT_TASK), locate(("task",)))
     one_source = False
@@ -227,6 +256,17 @@ def _lines(node: yaml.Node, location: Location, file: Path) -> Iterator[tuple[Lo
         seen[name] = line
         yield (*location, name), line
         yield from _lines(value, (*location, name), file)
+
+
+def _replace(settings: dict[str, Any], key: str, value: Any) -> list[tuple[str, ...]]:
+    """Sets a key, or the keys of its section that `value` has, and returns their locations."""
+    before = settings.get(key)
+    is_section = isinstance(value, dict) and key != "method"  # which is replaced with its settings
+    if is_section and isinstance(before, dict):
+        settings[key] = {**before, **value}
+        return [(key, str(name)) for name in value]
+    settings[key] = value
+    return [(key,)]
 
 
 def _override(settings: dict[str, Any], override: str) -> Location:

@@ -3,11 +3,12 @@
 import shlex
 
 from radapter.runs.results import Results, Selection
+from radapter.storage import free
 
 
-def kept_zero_shot(results: Results, *, run: str | None = None, to: str = "merged") -> list[str]:
+def kept_zero_shot(results: Results, *, run: str | None = None) -> list[str]:
     """A paragraph for each method whose alpha the rule set to 0, at one seed or more. `run` is the run folder, which
-    the remedy merges into the folder `to`; None for a comparison."""
+    the remedy names; None for a comparison."""
     paragraphs = []
     for row in results.rows:
         kept = [
@@ -19,7 +20,7 @@ def kept_zero_shot(results: Results, *, run: str | None = None, to: str = "merge
             seeds = "" if len(row.alphas) == 1 else f" at {len(kept)} of {len(row.alphas)} seeds"
             paragraphs.append(
                 f"{row.method}: alpha 0 was chosen{seeds}, so the zero-shot model was kept unchanged. "
-                f"{_why(kept[0], run, to)}"
+                f"{_why(kept[0], run)}"
             )
     return paragraphs
 
@@ -46,7 +47,7 @@ def _points(selection: Selection) -> tuple[str, str]:
     return f"{100 * selection.gain:.1f}", f"{100 * (selection.paired_error or 0.0):.1f}"
 
 
-def _why(selection: Selection, run: str | None, to: str) -> str:
+def _why(selection: Selection, run: str | None) -> str:
     best, images = selection.best_alpha, selection.n
     if best == 0:
         return (
@@ -57,7 +58,7 @@ def _why(selection: Selection, run: str | None, to: str) -> str:
     remedy = (
         "train it alone and merge it at an alpha of your own."
         if run is None
-        else f"choose yourself: radapter merge {shlex.quote(run)} --alpha {best:g} --out {to}"
+        else f"choose yourself: radapter merge {shlex.quote(run)} --alpha {best:g} --out {free('merged')}"
     )
     return (
         f"On the {images:,} validation images the best alpha, {best:g}, scores {gain} points more, within one "

@@ -8,13 +8,13 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from radapter.commands.task import task_of
 from radapter.config import CommonConfig
 from radapter.data import ClassificationSet
 from radapter.data.regions import REGIONS
 from radapter.data.shards.stream import StreamSource
 from radapter.data.source import Source, written
 from radapter.errors import listed
+from radapter.operations.task import task_of
 from radapter.task_list import TASKS
 from radapter.tasks.suite import Suite
 

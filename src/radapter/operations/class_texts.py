@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Callable, Sequence
 
-from radapter.commands.task import task_of
-from radapter.commands.terminal import say
 from radapter.errors import DataError, listed
 from radapter.methods import Method
 from radapter.models import DualEncoder
 from radapter.models.reading import equal_texts, unknown_words
+from radapter.operations.task import task_of
 from radapter.tasks.suite import Suite
-from radapter.zeroshot import prompts, spoken
+from radapter.zeroshot import prompts
 
 _GROUPS, _NAMES = 3, 3  # shown of equal names
 
@@ -81,17 +80,6 @@ def check_texts(
             origin,
             listed(named, _NAMES),
             remedy.format(name=next(iter(unknown))),
-        )
-
-
-def report_spelling(given_names: Sequence[str]) -> None:
-    """Print which names of a source are spelt differently in prompts."""
-    changed = [name for name in given_names if "_" in name]
-    if changed:
-        shown = listed([f"{name} -> '{spoken(name)}'" for name in changed], _NAMES)
-        say(
-            f"Underscores in class names become spaces in prompts: {shown} ({len(changed):,} of "
-            f"{len(given_names):,})."
         )
 
 

@@ -218,7 +218,8 @@ def _images(
 
 
 def _report(found: Predictions, to: Path) -> None:
-    then = Counter(row.zero_shot for row in found if row.zero_shot is not None)
+    is_tuned = found.alpha is not None  # else the zero-shot model itself
+    then = Counter(row.zero_shot for row in found if is_tuned and row.zero_shot is not None)
     columns = ("Images", "Zero-shot") if then else ("Images",)
     table = plain_table("Class", *columns, left=("Class",))
     labels = list(found.counts)
@@ -235,7 +236,7 @@ def _report(found: Predictions, to: Path) -> None:
     report_left_out("Unreadable images", list(found.errors.values()))
     if found.differing is None:
         say("The zero-shot model is not at hand, so its answers are left empty.")
-    else:
+    elif is_tuned:
         readable = len(found) - len(found.errors)
         say(f"{found.differing:,} of {readable:,} images have another class than the zero-shot model gives.")
     for note in found.notes:

@@ -13,7 +13,7 @@ from rich.console import Console
 from radapter.commands.checks import check_text_tower
 from radapter.commands.class_texts import check_texts
 from radapter.commands.compare import COMPARISON
-from radapter.commands.encoders import config_of_run, warn_of_long_texts
+from radapter.commands.encoders import config_of_run, report_alpha_zero, warn_of_long_texts
 from radapter.commands.evaluate import parsed
 from radapter.commands.terminal import free, next_steps, plain_table, report_left_out, say
 from radapter.data import MAX_BAD
@@ -189,7 +189,7 @@ def _opened(
             f"a run or a model is needed. '{what}' is a comparison. Write one of its models with 'radapter merge "
             f"{what} --method METHOD --out merged', and use that."
         )
-    return open_predictor(
+    opened = open_predictor(
         what,
         alpha=alpha,
         classnames=names,
@@ -198,6 +198,9 @@ def _opened(
         device=loading.device,
         allow_download=loading.allow_download,
     )
+    if opened.is_run and alpha is None and opened.alpha == 0:
+        report_alpha_zero(what)
+    return opened
 
 
 def _images(

@@ -11,6 +11,7 @@ from radapter_cli.options import AllowDownload, Alpha
 
 @command(
     "radapter merge runs/run --alpha 0.5 --out merged --format open_clip",
+    "radapter merge runs/run --out merged-onnx --format onnx",
     "radapter merge compared --method r-adapter --seed 0 --out merged",
     panel=USE,
 )
@@ -21,8 +22,8 @@ def merge(
     out: Annotated[Path, Option(help="New directory for the plain checkpoint.")],
     alpha: Alpha = None,
     format: Annotated[
-        Literal["transformers", "open_clip", "timm"] | None,
-        Option(help="The library that will load it; default: the model's own."),
+        Literal["transformers", "open_clip", "timm", "onnx"] | None,
+        Option(help="The library that will load it; default: the model's own. onnx needs the extra onnx."),
     ] = None,
     method: Annotated[str | None, Option(help="The method to merge, for a comparison.")] = None,
     seed: Annotated[

@@ -27,9 +27,11 @@ from transformers.utils import logging as transformers_logging
 from radapter.adapter.sites import Block, Family, Tower
 from radapter.errors import ModelError, did_you_mean
 from radapter.models import folders
+from radapter.models.crossing import open_clip_preprocess
 from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
 from radapter.models.folders import reading
 from radapter.models.openclip_files import hub_folder
+from radapter.models.preparation import Preparation
 from radapter.models.token_crossing import write_tokenizer
 from radapter.models.tokenizing import lazy_tokenizer, tokenizer_from_folder
 from radapter.storage import load_weights
@@ -98,6 +100,9 @@ class _HfTowers:
     def preprocess(self, image: Image.Image) -> Tensor:
         pixels: Tensor = self._prepare(images=image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
         return pixels
+
+    def preparation(self) -> Preparation:
+        return Preparation.of_open_clip(open_clip_preprocess(self._prepare, self.image_size), offset="floor")
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
         new = hasattr(module, "activation_checkpointing_enable")

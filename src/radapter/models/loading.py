@@ -16,6 +16,7 @@ from radapter.models import hf, openclip, timm_vit
 from radapter.models.certificate import check_certified
 from radapter.models.encoder import DualEncoder, Library, Request
 from radapter.models.folders import LARGEST_SIDE, check_folder, reading
+from radapter.models.onnx_files import IMAGE_ENCODER
 from radapter.models.openclip_files import CONFIG, import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
 from radapter.world import TINY
@@ -107,6 +108,8 @@ def _hint(folder: Path) -> str:
     if (folder / TRAINED).is_file():
         merge = f"radapter merge {shlex.quote(str(folder))} --out MERGED"
         return f" It is a run folder. Write its plain checkpoint by '{merge}' and give MERGED."
+    if (folder / IMAGE_ENCODER).is_file():
+        return " It holds ONNX files, which onnxruntime runs; its README.md shows how. Merge without --format onnx."
     if (folder / PEFT_CONFIG).is_file():
         call = f"PeftModel.from_pretrained(encoder.module, {str(folder)!r})"
         return f" It holds PEFT's adapters. Load the base model and call {call}."

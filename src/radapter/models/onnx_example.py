@@ -21,9 +21,9 @@ def prepare(image: Image.Image, about: dict[str, Any]) -> np.ndarray:
     half = math.floor if about["offset"] == "floor" else round
     left, top = (half((side - about["crop"]) / 2) for side in image.size)
     cropped = image.crop((left, top, left + about["crop"], top + about["crop"]))
-    pixels = np.asarray(cropped, np.float64) / 255
+    pixels: np.ndarray = np.asarray(cropped, np.float64) / 255
     pixels = (pixels - np.array(about["mean"])) / np.array(about["std"])
-    return pixels.transpose(2, 0, 1).astype(np.float32)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
 
 
 if __name__ == "__main__":

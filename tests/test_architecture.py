@@ -40,6 +40,7 @@ ROOMS = (
     "comparison",
     "report",
     "config",
+    "hub",
     "commands",
 )
 FREE = {PACKAGE / "__init__.py"}

@@ -15,6 +15,7 @@ from radapter.comparison.chosen import CHOSEN, Chosen
 from radapter.config import load_stored
 from radapter.errors import ConfigError, RunError, did_you_mean
 from radapter.evaluation import HEADLINES, Headline
+from radapter.hub import write_merged_card
 from radapter.models import load
 from radapter.models.export import CLASSES, CLASSIFIER
 from radapter.report import chosen_alpha, kept_zero_shot
@@ -30,6 +31,7 @@ _LOADING = {
     "transformers": "AutoModel.from_pretrained('{to}')",
     "open_clip": "model, preprocess = open_clip.create_model_from_pretrained('local-dir:{to}')",
     "timm": "timm.create_model('local-dir:{to}')",
+    "onnx": "python {to}/example.py photo.jpg",
 }
 
 
@@ -128,6 +130,8 @@ def merge(
         raise RunError(f"--out must be a new folder. '{to}' exists. Give another.")
     encoder = load(model, allow_download=allow_download)
     merged = merge_run(folder, encoder, to=to, format=format, alpha=at, method=about["method"])
+    results = Results.read(run) if (run / RESULTS).is_file() else None
+    write_merged_card(merged, folder, results=results, about=about, library=encoder.library)
     difference = read_json(merged / "certificate.json")["max_relative_difference"]
     line = f"Wrote {merged}: '{about['method']}' at alpha {at:g}, features equal to {difference:.1e}"
     if "classnames" in about:
@@ -171,13 +175,15 @@ def merged_steps(
 ) -> list[tuple[str, str]]:
     """The next steps with a merged folder that `library` reads."""
     towers = f"load the towers (radapter's README, 'Deploy', applies {CLASSIFIER})"
+    quoted = shlex.quote(str(folder))
+    push = ("upload it", f"radapter push {quoted} OWNER/NAME")
+    if library == "onnx":
+        return [("run it without torch", _LOADING[library].format(to=quoted)), push]
     return [
-        (
-            "measure it",
-            f"radapter evaluate {shlex.quote(str(folder))} --data {shlex.quote(EXAMPLE_DATA[task])}",
-        ),
+        ("measure it", f"radapter evaluate {quoted} --data {shlex.quote(EXAMPLE_DATA[task])}"),
         (
             towers if has_classifier else "load it",
             _LOADING.get(library, "radapter.load('{to}')").format(to=folder),
         ),
+        push,
     ]

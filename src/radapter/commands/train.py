@@ -15,6 +15,7 @@ from radapter.config import CommonConfig, load_config, resolved_yaml
 from radapter.config.building import recipe_of, suite_of
 from radapter.data import Memory
 from radapter.errors import InputError
+from radapter.hub import write_adapter_card
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate, in_words, multiplier
 from radapter.models import DualEncoder, load
@@ -134,6 +135,8 @@ def _rates(method: Method, config: CommonConfig, image_width: int) -> str:
 
 def _report(results: Results, out: Path, method: Method, path: Path) -> None:
     write_report(results, out)
+    if method.build is not None:
+        write_adapter_card(out)
     print_results(results, out)
     if method.build is None:
         tune = f"radapter train {shlex.quote(str(path))} method=r-adapter --out {free(f'{out}-tuned')}"

@@ -105,6 +105,8 @@ def export(
         has_tokenizer = write(plain, model.towers, draft)
         if head is not None:
             _write_head(head, model, draft)
+            if name == hf.NAME:
+                hf.write_labels(draft, head.classnames)
         with torch.no_grad():
             if name == onnx_files.NAME:
                 before, after = _of_onnx(before, draft, batch)

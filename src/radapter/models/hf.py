@@ -13,6 +13,7 @@ import pickle
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from radapter.models.openclip_files import hub_folder
 from radapter.models.preparation import Preparation
 from radapter.models.token_crossing import write_tokenizer
 from radapter.models.tokenizing import lazy_tokenizer, tokenizer_from_folder
-from radapter.storage import load_weights
+from radapter.storage import load_weights, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -248,6 +249,16 @@ def save(plain: Any, processor: Any, folder: Path) -> None:
     with quiet():
         plain.save_pretrained(folder)
     processor.save_pretrained(folder)
+
+
+def write_labels(folder: Path, classnames: Sequence[str]) -> None:
+    """Writes the class names into a folder's config.json, as transformers keeps them."""
+    file = folder / "config.json"
+    labels = {
+        "id2label": dict(enumerate(classnames)),
+        "label2id": dict(zip(classnames, count(), strict=False)),
+    }
+    write_json(file, read_json(file) | labels)
 
 
 def features(folder: Path, batch: Batch, dtype: torch.dtype) -> Features:

@@ -78,6 +78,21 @@ def load(
     raise ModelError(f"model must be {FORMS}. Got '{text}', which is no folder here.{_nearest(text)}")
 
 
+def hub_repository(name: str) -> str | None:
+    """The OWNER/NAME on the hub that a model's name for `load` stands for; None for a folder or another name."""
+    scheme, _, rest = name.partition(":")
+    rest = rest.removeprefix("hf-hub:") if scheme == openclip.SCHEME else rest
+    return rest if scheme in (hf.SCHEME, openclip.SCHEME) and _HUB_ID.fullmatch(rest) else None
+
+
+def place_for_transformers(name: str) -> str:
+    """What transformers loads for a model's name for `load`: OWNER/NAME or an absolute folder; other names stay."""
+    if name == "world:tiny":
+        return str(TINY)
+    folder = Path(name).expanduser()
+    return hub_repository(name) or (str(folder.absolute()) if folder.is_dir() else name)
+
+
 def _load_folder(folder: Path, request: Request) -> DualEncoder:
     check_certified(folder)
     check_folder(folder)

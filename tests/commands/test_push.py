@@ -101,7 +101,7 @@ def test_a_refusal_is_one_sentence(radapter, copied, hub, status, words, monkeyp
     assert "Traceback" not in answer.result.output
 
 
-def test_a_hub_that_is_not_there_is_one_sentence(copied):
+def test_a_hub_that_is_not_there_is_one_sentence(copied, hub):
     with pytest.raises(ModelError, match=r"was not uploaded.*Check the network"):
         push(copied, "owner/name", api=HfApi(endpoint="http://127.0.0.1:9", token="x"))
 

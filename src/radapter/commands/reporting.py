@@ -11,8 +11,9 @@ from radapter.commands.terminal import free, say
 from radapter.report.levels import levels_markdown, levels_table
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import edge_lines
-from radapter.report.table import duration, kept_note
+from radapter.report.table import duration, grid, kept_note
 from radapter.runs.results import RESULTS, Results, Row
+from radapter.runs.trackers import Drawn
 from radapter.storage import write_text
 from radapter.task_list import OfEachTask
 
@@ -29,6 +30,15 @@ def write_report(results: Results, folder: Path) -> None:
     write_text(folder / TABLE, "\n".join(filter(None, [*(page(results) for page in pages), *notes])))
     if _has_curve(results):
         report.draw(results, folder / FRONTIER)
+
+
+def drawn(results: Results) -> Drawn:
+    """What a tracker shows of the results: the table, and the frontier where something was swept."""
+    table = grid(results)
+    figure = report.frontier_figure(results) if _has_curve(results) else None
+    return Drawn(
+        table.headers, [line.cells for line in table.lines], report.results_markdown(results), figure
+    )
 
 
 def print_results(results: Results, folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from radapter.commands import checks
 from radapter.commands.class_texts import check_suite_texts
-from radapter.commands.reporting import merge_steps, print_results, write_report
+from radapter.commands.reporting import drawn, merge_steps, print_results, write_report
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, continued_with, free, next_steps, say
 from radapter.config import CommonConfig, load_config, resolved_yaml
@@ -74,7 +74,15 @@ def _train(
         bar.starting(method.name)
         alpha = config.select.alpha if method.alpha == "auto" else method.alpha
         results = run_method(
-            RunDirectory(Path(config.out), settings, resume, config.tracking),
+            RunDirectory(
+                Path(config.out),
+                settings,
+                resume,
+                config.tracking,
+                config.tracking_project,
+                config.tracking_name,
+                drawn,
+            ),
             method,
             encoder,
             suite,

@@ -184,6 +184,12 @@ def test_a_preparation_that_differs_is_refused(
         export(tiny, to=tmp_path / "merged", format="onnx")
 
 
+def test_the_docs_show_the_example_as_it_is() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "how-to" / "share.md").read_text(encoding="utf-8")
+    assert (root / "src" / "radapter" / "models" / "onnx_example.py").read_text(encoding="utf-8") in page
+
+
 def test_radapter_says_that_it_does_not_load_onnx_files(written: Path) -> None:
     with pytest.raises(ModelError, match="It holds ONNX files"):
         load(written)

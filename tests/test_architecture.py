@@ -40,6 +40,7 @@ ROOMS = (
     "comparison",
     "report",
     "config",
+    "hub",
     "operations",
     "run",
     "compared",

@@ -26,7 +26,7 @@ from radapter.runs.directory import CONFIG
 from radapter.runs.results import RESULTS, Results, Row, SweepRow
 
 if TYPE_CHECKING:
-    from radapter.hub import Pushed  # type: ignore[import-not-found]
+    from radapter.hub import Pushed
     from radapter.inference import Embeddings, ImagesLike, Predictions, Predictor
 
 Given = str | os.PathLike[str] | Mapping[str, Any]

@@ -11,6 +11,7 @@ from radapter_cli.options import AllowDownload, Alpha
 
 @command(
     "radapter merge runs/world --alpha 0.5 --out merged --format open_clip",
+    "radapter merge runs/world --out merged-onnx --format onnx",
     "radapter merge compared --method r-adapter --seed 0 --out merged",
     panel=USE,
 )
@@ -21,10 +22,10 @@ def merge(
     out: Annotated[Path, Option(help="New directory for the plain checkpoint.")],
     alpha: Alpha = None,
     format: Annotated[
-        Literal["transformers", "open_clip", "timm"] | None,
+        Literal["transformers", "open_clip", "timm", "onnx"] | None,
         Option(
             metavar="LIBRARY",
-            help="The library that will load it: transformers, open_clip or timm.",
+            help="The library that will load it: transformers, open_clip, timm or onnx (needs the extra onnx).",
             show_default="the model's own",
         ),
     ] = None,

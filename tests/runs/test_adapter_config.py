@@ -48,6 +48,10 @@ def test_adapters_that_radapter_writes_are_read(saved, kind):
         ("r", "4"),
         ("peft_type", "PROMPT_TUNING"),
         ("peft_type", 4),
+        ("auto_mapping", {"base_model_class": "system", "parent_library": "os"}),
+        ("auto_mapping", {"base_model_class": "CLIPModel", "parent_library": "mine"}),
+        ("auto_mapping", {"base_model_class": "CLIPModel"}),
+        ("auto_mapping", "os"),
     ],
 )
 def test_a_value_that_radapter_does_not_write_is_named(saved, kind, key, value, tmp_path: Path):

@@ -25,6 +25,7 @@ from radapter.runs.weights import load_trained
 from radapter.storage import lock
 from radapter.tasks.recipe import Recipe
 from radapter.training import Environment, Evaluated, Interrupted
+from radapter.world import TINY
 from radapter.zeroshot import Classifier
 
 CHOSEN = AlphaRule(tested="chosen")
@@ -137,9 +138,9 @@ def test_plain_peft_reads_the_adapter_and_gives_the_reported_figures(tmp_path: P
     )  # the model as it is, which now is the adapted one
     assert row.id["photo"]["nll"] == pytest.approx(results.row("r-adapter").id["photo"]["nll"], rel=1e-4)
     assert row.id["photo"]["nll"] != pytest.approx(results.row("zero-shot").id["photo"]["nll"], rel=1e-3)
-    assert PeftConfig.from_pretrained(tmp_path / "adapter").base_model_name_or_path == "world:tiny"
+    assert PeftConfig.from_pretrained(tmp_path / "adapter").base_model_name_or_path == str(TINY)
     card = (tmp_path / "adapter" / "README.md").read_text()
-    assert 'base_model: "world:tiny"' in card
+    assert 'radapter.load("world:tiny")' in card
     assert "More Information Needed" not in card
 
 

@@ -133,7 +133,7 @@ def _print_next(what: str, found: Evaluation, alpha: float | None) -> None:
         elif _can_be_swept(what):
             next_steps(("every alpha", f"radapter sweep {shlex.quote(what)}"))
     elif found.is_merged:
-        _, loading = merged_steps(what, found.library, task, has_classifier=found.has_head)
+        _, loading, *_ = merged_steps(what, found.library, task, has_classifier=found.has_head)
         next_steps(loading)
     else:
         next_steps(("fine-tune it", f"radapter init {task} --out {free('run.yaml')}"))

@@ -55,5 +55,6 @@ TASK = Task(
         "t2i_mean_rank": Shown("Text-to-image mean rank", 1.0, lower_is_better=True),
     },
     metrics_beside={"i2t_r1": "I2T R@1", "t2i_r1": "T2I R@1"},
+    hub_task="image-text-retrieval",
     page=recalls_markdown,
 )

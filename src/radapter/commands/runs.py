@@ -21,6 +21,7 @@ _LOADING = {
     "transformers": "AutoModel.from_pretrained('{to}')",
     "open_clip": "model, preprocess = open_clip.create_model_from_pretrained('local-dir:{to}')",
     "timm": "timm.create_model('local-dir:{to}')",
+    "onnx": "python {to}/example.py photo.jpg",
 }
 
 
@@ -104,13 +105,15 @@ def merged_steps(
 ) -> list[tuple[str, str]]:
     """The next steps with a merged folder that `library` reads."""
     towers = f"load the towers (radapter's README, 'Deploy', applies {CLASSIFIER})"
+    quoted = shlex.quote(str(folder))
+    push = ("upload it", f"radapter push {quoted} OWNER/NAME")
+    if library == "onnx":
+        return [("run it without torch", _LOADING[library].format(to=quoted)), push]
     return [
-        (
-            "measure it",
-            f"radapter evaluate {shlex.quote(str(folder))} --data {shlex.quote(EXAMPLE_DATA[task])}",
-        ),
+        ("measure it", f"radapter evaluate {quoted} --data {shlex.quote(EXAMPLE_DATA[task])}"),
         (
             towers if has_classifier else "load it",
             _LOADING.get(library, "radapter.load('{to}')").format(to=folder),
         ),
+        push,
     ]

@@ -95,6 +95,7 @@ TASK = Task(
     },
     metrics_beside={"true_masks_miou": "true masks"},
     shared_metrics={"true_classes_miou": "proposals, true classes"},
+    hub_task="image-segmentation",
     page=regions_markdown,
     table_below=oracles_table,
 )

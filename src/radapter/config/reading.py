@@ -29,7 +29,7 @@ SCHEMA = 2
 """Of config.yaml in a run folder; 1 if the file does not state it."""
 
 # Keys that do not change what a run computes: it may resume with other values.
-_FREE = {"out", "tracking", "allow_download"} | {
+_FREE = {"out", "tracking", "tracking_project", "tracking_name", "allow_download"} | {
     f"train.{key}" for key in ("workers", "checkpoint_every", "checkpoint_minutes", "timeout_minutes", "fsdp")
 }
 

@@ -32,6 +32,7 @@ from radapter.errors import did_you_mean
 from radapter.losses import LossName
 from radapter.methods import unknown_method
 from radapter.processes import TIMEOUT_MINUTES
+from radapter.runs.trackers import PROJECT, Tracking
 from radapter.tasks.recipe import Recipe
 
 
@@ -257,9 +258,13 @@ class CommonConfig(Section):
     )
     seed: int = key(0, "fixes weights, order, dropping and augmentation", ge=0, lt=2**63)
     allow_download: bool = key(False, "whether models and data may come from the hub")
-    tracking: Literal["none", "tensorboard", "wandb"] = key(
-        "none", "tracker that gets the metrics in addition to metrics.jsonl (extra: tracking)"
+    tracking: Tracking = key(
+        "none",
+        "tracker that gets settings, metrics and results in addition to the files (extra: tracking; for mlflow "
+        "its own package)",
     )
+    tracking_project: str = key(PROJECT, "project of the run in the tracker")
+    tracking_name: str | None = key(None, "name of the run in the tracker; default: that of its directory")
     data: CommonData
     select: SelectConfig
     loss: LossConfig = key(LossConfig(), "the loss")

@@ -18,7 +18,10 @@ from radapter.storage import read_json, sha256
 CERTIFICATE = "certificate.json"
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 SAMPLES, SEED = 4, 0
-_PACKAGES = ("torch", "transformers", "open_clip_torch", "timm", "peft", "safetensors", "radapter")
+_PACKAGES = (
+    *("torch", "transformers", "open_clip_torch", "timm", "peft", "safetensors", "onnx", "onnxruntime"),
+    "radapter",
+)
 
 
 def dtype_of(module: nn.Module) -> torch.dtype:
@@ -54,10 +57,10 @@ def features_of(module: nn.Module, towers: Towers, batch: Batch) -> Features:
     return features
 
 
-def certify(before: Features, after: Features, dtype: torch.dtype) -> dict[str, float]:
-    """The difference per tower. Raises ExportError if one is above the tolerance of the dtype."""
+def certify(before: Features, after: Features, dtype: torch.dtype, *, tolerance: float) -> dict[str, float]:
+    """The difference per tower. Raises ExportError if one is above the tolerance."""
     differences = {tower: _relative_difference(before[tower], after[tower]) for tower in before}
-    worst, tolerance = max(differences.values()), TOLERANCES[dtype]
+    worst = max(differences.values())
     if math.isinf(worst):
         raise ExportError(
             "features of the exported model must be finite. Look for NaN in the weights of base model and run."
@@ -72,7 +75,12 @@ def certify(before: Features, after: Features, dtype: torch.dtype) -> dict[str, 
 
 
 def content(
-    folder: Path, differences: dict[str, float], dtype: torch.dtype, facts: dict[str, Any]
+    folder: Path,
+    differences: dict[str, float],
+    dtype: torch.dtype,
+    facts: dict[str, Any],
+    *,
+    tolerance: float,
 ) -> dict[str, Any]:
     """The content of `certificate.json`."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
@@ -86,7 +94,7 @@ def content(
         "dtype": str(dtype).removeprefix("torch."),
         "max_relative_difference": max(differences.values()),
         "differences": differences,
-        "tolerance": TOLERANCES[dtype],
+        "tolerance": tolerance,
         "measured_on": {"samples": SAMPLES, "seed": SEED, "device": "cpu", "arithmetic": "float32 or wider"},
         "versions": versions,
         "sha256": {str(file.relative_to(folder)): sha256(file) for file in files},

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from radapter.adapter.sites import Family
 from radapter.errors import ModelError
+from radapter.models.preparation import Preparation
 from radapter.models.tokenizing import LazyTokenizer, TokenizerSpec
 
 Channels = tuple[float, float, float]  # of red, green and blue, for pixels in [0, 1]
@@ -45,6 +46,9 @@ class Towers(Protocol):
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """Prepares an image as the library does for evaluation: (3, H, W), float32."""
+
+    def preparation(self) -> Preparation:
+        """What `preprocess` does, as numbers. Raises ModelError if it is not in that form."""
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
         """Switches gradient checkpointing of both towers by the library's own function."""

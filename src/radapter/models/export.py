@@ -14,20 +14,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.manifests import write_manifest
-from radapter.models import certificate, crossing, hf, openclip
-from radapter.models.encoder import DualEncoder
+from radapter.models import certificate, crossing, hf, onnx_files, openclip
+from radapter.models.encoder import Batch, DualEncoder, Features
 from radapter.models.loading import LIBRARIES
 from radapter.models.merging import adapted_copy, fingerprint, merge_in_place
 from radapter.models.openclip_files import import_open_clip
 from radapter.models.token_crossing import AWKWARD, plain_tokens, rows_that_differ, write_tokenizer
-from radapter.storage import save_tensors, whole_folder, write_json
+from radapter.storage import load_weights, save_tensors, whole_folder, write_json
 
 logger = logging.getLogger(__name__)
 
 CLASSIFIER, CLASSES = "classifier.safetensors", "classes.json"
+FORMATS = (*(library.NAME for library in LIBRARIES), onnx_files.NAME)
+_Write = Callable[[nn.Module, Any, Path], bool]
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def export(
         model: Adapted (by any of PEFT's tuners) or plain; it does not change.
         to: A folder that does not exist.
         format: "transformers", "open_clip" or "timm"; None for the model's own library. CLIP ViTs cross between
-            transformers and open_clip.
+            transformers and open_clip. "onnx" writes float32 files for onnxruntime; see `models.onnx_files`.
         alpha: The R-Adapters' alpha, in [0, 1]; None keeps theirs.
         head: Written beside the model: "weight", "bias", "logit_scale" and "temperature" in
             `classifier.safetensors`, the names in `classes.json`.
@@ -76,16 +79,23 @@ def export(
         ModelError: The other library has no such architecture; names the difference.
         RunError: `to` exists.
         MergeError: Merging would give non-finite weights.
-        ExportError: The reloaded folder's features differ by more than 1e-5, or 1e-2 for weights of 16 bits.
+        ExportError: The reloaded folder's features differ by more than 1e-5, 1e-2 for weights of 16 bits, or 1e-4
+            for ONNX.
+        MissingExtraError: "onnx" without the extra.
     """
     name, known = format or model.library, {library.NAME: library for library in LIBRARIES}
-    if name not in known:
-        raise ConfigError(f"format must be in {', '.join(known)}. Got '{name}'.{did_you_mean(name, known)}")
-    library = known[name]
+    if name not in FORMATS:
+        raise ConfigError(
+            f"format must be in {', '.join(FORMATS)}. Got '{name}'.{did_you_mean(name, FORMATS)}"
+        )
     dtype = certificate.dtype_of(model.module)
     with whole_folder(to) as draft:
-        write = library.write if name == model.library else _crossing(model, name)
         twin = adapted_copy(model.module, alpha=alpha)
+        if name == onnx_files.NAME:
+            twin, dtype = twin.float(), torch.float32
+            write: _Write = onnx_files.write
+        else:
+            write = known[name].write if name == model.library else _crossing(model, name)
         # Measured in float32 or wider: a 16-bit forward differs from itself by as much as the weights' rounding.
         wide = torch.promote_types(dtype, torch.float32)
         batch = certificate.fixed_batch(model.towers, wide)
@@ -95,8 +105,15 @@ def export(
         has_tokenizer = write(plain, model.towers, draft)
         if head is not None:
             _write_head(head, model, draft)
+            if name == hf.NAME:
+                hf.write_labels(draft, head.classnames)
         with torch.no_grad():
-            differences = certificate.certify(before, library.features(draft, batch, wide), dtype)
+            if name == onnx_files.NAME:
+                before, after = _of_onnx(before, draft, batch)
+                tolerance = onnx_files.TOLERANCE
+            else:
+                after, tolerance = known[name].features(draft, batch, wide), certificate.TOLERANCES[dtype]
+            differences = certificate.certify(before, after, dtype, tolerance=tolerance)
         facts = {
             "model": model.name,
             "format": name,
@@ -106,12 +123,27 @@ def export(
             "weights_fingerprint": fingerprint(plain),
             **(about or {}),
         }
-        write_json(draft / certificate.CERTIFICATE, certificate.content(draft, differences, dtype, facts))
+        content = certificate.content(draft, differences, dtype, facts, tolerance=tolerance)
+        write_json(draft / certificate.CERTIFICATE, content)
         write_manifest(draft)
     return Path(to)
 
 
-def _crossing(model: DualEncoder, library: str) -> Callable[[nn.Module, Any, Path], bool]:
+def _of_onnx(before: Features, folder: Path, batch: Batch) -> tuple[Features, Features]:
+    """The features that ONNX files must give, and those that they give; with a head, writes the classifier, and adds
+    its logits to both."""
+    wanted = {tower: normalize(found, dim=-1) for tower, found in before.items()}
+    found = onnx_files.features(folder, batch)
+    if (folder / CLASSIFIER).is_file():
+        onnx_files.write_classifier(folder, folder / CLASSIFIER)
+        head = load_weights(folder / CLASSIFIER)
+        logits = head["logit_scale"] * wanted["image"] @ head["weight"].T + head["bias"]
+        wanted["classifier"] = logits / head.get("temperature", torch.ones(()))
+        found["classifier"] = onnx_files.logits(folder, batch[0])
+    return wanted, found
+
+
+def _crossing(model: DualEncoder, library: str) -> _Write:
     """`Library.write` for another library's form. Raises ModelError if that has no such architecture."""
     towers: Any = model.towers
     if (model.library, library) == (hf.NAME, openclip.NAME):
@@ -139,8 +171,15 @@ def _crossing(model: DualEncoder, library: str) -> Callable[[nn.Module, Any, Pat
 
 def _compared_tokens(model: DualEncoder, library: str, folder: Path) -> dict[str, Any]:
     before = model.tokenize(AWKWARD)
-    after = plain_tokens(folder, library, AWKWARD, model.context_length)
-    crosses = library != model.library  # only CLIP does; padding is the library's own there, and not read
+    is_onnx = library == onnx_files.NAME
+    crosses = (
+        library != model.library and not is_onnx
+    )  # only CLIP does; padding is the library's own there, and not read
+    after = (
+        onnx_files.tokens(folder, AWKWARD)
+        if is_onnx
+        else plain_tokens(folder, library, AWKWARD, model.context_length)
+    )
     rows = rows_that_differ(before, after, eos_id=model.towers.eos_id if crosses else None)
     differ = [AWKWARD[row] for row in rows]
     if differ:

@@ -13,6 +13,7 @@ import pickle
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ from transformers.utils import logging as transformers_logging
 from radapter.adapter.sites import Block, Family, Tower
 from radapter.errors import ModelError, did_you_mean
 from radapter.models import folders
+from radapter.models.crossing import open_clip_preprocess
 from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
 from radapter.models.folders import reading
 from radapter.models.openclip_files import hub_folder
+from radapter.models.preparation import Preparation
 from radapter.models.token_crossing import write_tokenizer
 from radapter.models.tokenizing import lazy_tokenizer, tokenizer_from_folder
-from radapter.storage import load_weights
+from radapter.storage import load_weights, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +101,9 @@ class _HfTowers:
     def preprocess(self, image: Image.Image) -> Tensor:
         pixels: Tensor = self._prepare(images=image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
         return pixels
+
+    def preparation(self) -> Preparation:
+        return Preparation.of_open_clip(open_clip_preprocess(self._prepare, self.image_size), offset="floor")
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
         new = hasattr(module, "activation_checkpointing_enable")
@@ -243,6 +249,16 @@ def save(plain: Any, processor: Any, folder: Path) -> None:
     with quiet():
         plain.save_pretrained(folder)
     processor.save_pretrained(folder)
+
+
+def write_labels(folder: Path, classnames: Sequence[str]) -> None:
+    """Writes the class names into a folder's config.json, as transformers keeps them."""
+    file = folder / "config.json"
+    labels = {
+        "id2label": dict(enumerate(classnames)),
+        "label2id": dict(zip(classnames, count(), strict=False)),
+    }
+    write_json(file, read_json(file) | labels)
 
 
 def features(folder: Path, batch: Batch, dtype: torch.dtype) -> Features:

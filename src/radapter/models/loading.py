@@ -16,6 +16,7 @@ from radapter.models import hf, openclip, timm_vit
 from radapter.models.certificate import check_certified
 from radapter.models.encoder import DualEncoder, Library, Request
 from radapter.models.folders import LARGEST_SIDE, check_folder, reading
+from radapter.models.onnx_files import IMAGE_ENCODER
 from radapter.models.openclip_files import CONFIG, import_open_clip
 from radapter.models.tokenizing import TokenizerSpec
 from radapter.world import TINY
@@ -77,6 +78,21 @@ def load(
     raise ModelError(f"model must be {FORMS}. Got '{text}', which is no folder here.{_nearest(text)}")
 
 
+def hub_repository(name: str) -> str | None:
+    """The OWNER/NAME on the hub that a model's name for `load` stands for; None for a folder or another name."""
+    scheme, _, rest = name.partition(":")
+    rest = rest.removeprefix("hf-hub:") if scheme == openclip.SCHEME else rest
+    return rest if scheme in (hf.SCHEME, openclip.SCHEME) and _HUB_ID.fullmatch(rest) else None
+
+
+def place_for_transformers(name: str) -> str:
+    """What transformers loads for a model's name for `load`: OWNER/NAME or an absolute folder; other names stay."""
+    if name == "world:tiny":
+        return str(TINY)
+    folder = Path(name).expanduser()
+    return hub_repository(name) or (str(folder.absolute()) if folder.is_dir() else name)
+
+
 def _load_folder(folder: Path, request: Request) -> DualEncoder:
     check_certified(folder)
     check_folder(folder)
@@ -107,6 +123,8 @@ def _hint(folder: Path) -> str:
     if (folder / TRAINED).is_file():
         merge = f"radapter merge {shlex.quote(str(folder))} --out MERGED"
         return f" It is a run folder. Write its plain checkpoint by '{merge}' and give MERGED."
+    if (folder / IMAGE_ENCODER).is_file():
+        return " It holds ONNX files, which onnxruntime runs; its README.md shows how. Merge without --format onnx."
     if (folder / PEFT_CONFIG).is_file():
         call = f"PeftModel.from_pretrained(encoder.module, {str(folder)!r})"
         return f" It holds PEFT's adapters. Load the base model and call {call}."

@@ -22,6 +22,7 @@ from radapter.models.crossing import HERE
 from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
 from radapter.models.folders import check_hub_name, described, read_config, reading, table_of
 from radapter.models.openclip_files import CONFIG, import_open_clip
+from radapter.models.preparation import Preparation
 from radapter.models.token_crossing import write_tokenizer
 from radapter.models.tokenizing import LazyTokenizer, has_tokenizer, lazy_tokenizer
 from radapter.storage import load_weights, save_tensors, write_json
@@ -84,6 +85,9 @@ class _OpenClipTowers:
     def preprocess(self, image: Image.Image) -> Tensor:
         pixels: Tensor = self._transform(image.convert("RGB"))
         return pixels
+
+    def preparation(self) -> Preparation:
+        return Preparation.of_open_clip(self.preprocess_config, offset="round")
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]

@@ -1,5 +1,6 @@
 """Plain vision transformers of timm: an image tower without a text tower."""
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from radapter.errors import ConfigError, ModelError, did_you_mean
 from radapter.models.encoder import Batch, Channels, DualEncoder, Features, Request, TowerParts
 from radapter.models.folders import described, file_of, prefix_note, read_config, reading, without_prefixes
 from radapter.models.openclip_files import import_timm
+from radapter.models.preparation import Preparation
 from radapter.models.tokenizing import LazyTokenizer
 from radapter.storage import load_weights
 
@@ -53,6 +55,7 @@ class _TimmTowers:
         self.image_mean: Channels = tuple(data["mean"])
         self.image_std: Channels = tuple(data["std"])
         self.tokenizer = LazyTokenizer(partial(_no_text, architecture), self.context_length)
+        self._data = data
         self._transform = create_transform(**data, is_training=False)
 
     def encode_image(self, module: nn.Module, pixels: Tensor) -> Tensor:
@@ -64,6 +67,14 @@ class _TimmTowers:
     def preprocess(self, image: Image.Image) -> Tensor:
         pixels: Tensor = self._transform(image.convert("RGB"))
         return pixels
+
+    def preparation(self) -> Preparation:
+        mode = {"center": "shortest", "squash": "squash"}.get(
+            self._data["crop_mode"], self._data["crop_mode"]
+        )
+        config = {**self._data, "size": self.image_size, "resize_mode": mode}
+        resize = math.floor(self.image_size / self._data["crop_pct"])
+        return Preparation.of_open_clip(config, offset="round", resize=resize)
 
     def set_checkpointing(self, module: nn.Module, enabled: bool) -> None:
         module.set_grad_checkpointing(enabled)  # type: ignore[operator]

@@ -15,7 +15,7 @@ from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, gro
 from radapter.models import DualEncoder
 from radapter.runs.directory import CONFIG
 from radapter.runs.fine_tuning import check_epochs, check_loss, loss_of
-from radapter.runs.tracking import check_tracking
+from radapter.runs.trackers import check_tracking
 from radapter.storage import check_writable, is_lock_or_draft
 from radapter.tasks.recipe import Recipe
 from radapter.training import check_precision

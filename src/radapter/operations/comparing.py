@@ -281,6 +281,7 @@ def _check_folder(folder: Path, plan: str) -> None:
 
 def _deciding(plan: str) -> dict[str, object]:
     """The settings that cannot change. Methods, seeds and learning rates may: no training depends on another."""
-    free_to_change = {"schema", "methods", "seeds", "out", "tracking", "compare"}
+    free_to_change = {"schema", "methods", "seeds", "out", "compare"}
+    free_to_change |= {"tracking", "tracking_project", "tracking_name"}
     content = yaml.load(plan, Loader=BoundedLoader)
     return {key: value for key, value in content.items() if key not in free_to_change}

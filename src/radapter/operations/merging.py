@@ -8,14 +8,16 @@ from radapter.adapter.config import check_alpha
 from radapter.comparison.chosen import CHOSEN, COMPARISON, Chosen
 from radapter.config import load_stored
 from radapter.errors import ConfigError, RunError, did_you_mean
+from radapter.hub import write_merged_card
 from radapter.models import load
 from radapter.operations.checks import absent_folder
 from radapter.runs.directory import CONFIG
 from radapter.runs.merging import alpha_to_merge, merge_run
+from radapter.runs.results import RESULTS, Results
 from radapter.runs.weights import read_about
 from radapter.storage import check_destination
 
-Format = Literal["transformers", "open_clip", "timm"]
+Format = Literal["transformers", "open_clip", "timm", "onnx"]
 _Source = tuple[Path, dict[str, Any], str]
 
 
@@ -54,6 +56,8 @@ def merge(
         raise RunError(f"--out must be a new folder. '{to}' exists. Give another.")
     encoder = load(model, allow_download=allow_download)
     merged = merge_run(folder, encoder, to=to, format=format, alpha=at, method=about["method"])
+    results = Results.read(run) if (run / RESULTS).is_file() else None
+    write_merged_card(merged, folder, results=results, about=about, library=encoder.library)
     return Merged(merged, about, at, format or encoder.library)
 
 

@@ -79,6 +79,7 @@ class Task:
         metrics: How each metric is shown; the first is the headline, as a share of its largest value.
         metrics_beside: Metrics whose means are shown beside the headline's, and their headers.
         shared_metrics: Metrics that are equal for all methods, and their names.
+        hub_task: The task's name in the metadata of a model card.
         page, table_below: Markdown and a table for the terminal that follow the table of results.
     """
 
@@ -98,6 +99,7 @@ class Task:
     metrics: Mapping[str, Shown]
     metrics_beside: Mapping[str, str] = field(default_factory=dict)
     shared_metrics: Mapping[str, str] = field(default_factory=dict)
+    hub_task: str = "zero-shot-image-classification"
     page: Callable[[Results], str] | None = None
     table_below: Callable[[Results], Table] | None = None
 

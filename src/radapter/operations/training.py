@@ -10,6 +10,7 @@ from radapter.config import CommonConfig, resolved_yaml
 from radapter.config.building import recipe_of, suite_of
 from radapter.data import Memory
 from radapter.errors import InputError
+from radapter.hub import write_adapter_card
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate, in_words, multiplier
 from radapter.models import DualEncoder, load
@@ -18,7 +19,7 @@ from radapter.operations.bars import bars, continued_with
 from radapter.operations.class_texts import check_suite_texts
 from radapter.operations.sets import report_sets
 from radapter.processes import ALONE, TIMEOUT_MINUTES, Processes, join, launched
-from radapter.report.files import write_report
+from radapter.report.files import drawn, write_report
 from radapter.runs.alpha_sweep import AlphaRule
 from radapter.runs.directory import RunDirectory, run_method
 from radapter.runs.fine_tuning import soup_rates
@@ -87,7 +88,15 @@ def _train(processes: Processes, read: Callable[[], CommonConfig], *, resume: bo
         bar.starting(f"training {method.name}")
         alpha = config.select.alpha if method.alpha == "auto" else method.alpha
         results = run_method(
-            RunDirectory(out, settings, resume, config.tracking),
+            RunDirectory(
+                out,
+                settings,
+                resume,
+                config.tracking,
+                config.tracking_project,
+                config.tracking_name,
+                drawn,
+            ),
             method,
             encoder,
             suite,
@@ -96,8 +105,14 @@ def _train(processes: Processes, read: Callable[[], CommonConfig], *, resume: bo
             rule=AlphaRule(alpha, config.evaluation.alphas),
             environment=Environment(processes, Memory(), report=bar.report, evaluated=bar.evaluated),
         )
-    processes.on_main(lambda: write_report(results, out))
+    processes.on_main(lambda: _write_pages(results, out, method))
     return Trained(out, method, results, processes.is_main, config.allow_download)
+
+
+def _write_pages(results: Results, out: Path, method: Method) -> None:
+    write_report(results, out)
+    if method.build is not None:
+        write_adapter_card(out)
 
 
 def checked_suite(

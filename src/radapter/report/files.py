@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from radapter.report.frontier import draw
+from radapter.report.frontier import draw, frontier_figure
 from radapter.report.levels import levels_markdown
 from radapter.report.pages import details_markdown
 from radapter.report.selection import kept_zero_shot
-from radapter.report.table import results_markdown
+from radapter.report.table import grid, results_markdown
 from radapter.runs.results import RESULTS, Results
+from radapter.runs.trackers import Drawn
 from radapter.storage import write_text
 
 TABLE, FRONTIER = "results.md", "frontier.png"
@@ -21,6 +22,13 @@ def write_report(results: Results, folder: Path) -> None:
     write_text(folder / TABLE, "\n".join(filter(None, [*(page(results) for page in pages), *notes])))
     if has_curve(results):
         draw(results, folder / FRONTIER)
+
+
+def drawn(results: Results) -> Drawn:
+    """Returns what a tracker shows of the results: the table, and the frontier where something was swept."""
+    table = grid(results)
+    figure = frontier_figure(results) if has_curve(results) else None
+    return Drawn(table.headers, [line.cells for line in table.lines], results_markdown(results), figure)
 
 
 def run_of(results: Results, folder: Path) -> str | None:

@@ -17,6 +17,7 @@ from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from torch import Tensor
 
 from radapter.adapter import RAdapterConfig
+from radapter.adapter.sites import FAMILIES
 from radapter.errors import ConfigError, DamagedError, ModelError, RAdapterError, RunError
 from radapter.manifests import check_recorded
 from radapter.methods.lora_attention import use_separate_pairs
@@ -87,6 +88,7 @@ def read_adapter_config(folder: Path) -> PeftConfig:
                 f"{field.name} in '{file}' must be left at PEFT's default, got {value!r}. Remove it, or load the "
                 "adapters with PEFT."
             )
+    _check_auto_mapping(about.get("auto_mapping"), file)
     _check_rank(about.get("r"), folder)
     with reading(file):
         try:
@@ -118,6 +120,23 @@ def _check_rank(rank: Any, folder: Path) -> None:
         raise ModelError(
             f"r in '{folder / CONFIG_NAME}' must be in [1, {largest}], the largest side of its weights, got "
             f"{rank!r}. Correct it."
+        )
+
+
+def _check_auto_mapping(mapping: Any, file: Path) -> None:
+    """Requires the class of a model that radapter adapts: AutoPeftModel imports what is named here."""
+    if mapping is None:
+        return
+    known = {path for family in FAMILIES for path in family.towers}
+    keys = {"parent_library", "base_model_class"}
+    if (
+        not isinstance(mapping, dict)
+        or mapping.keys() != keys
+        or f"{mapping['parent_library']}:{mapping['base_model_class']}" not in known
+    ):
+        raise ModelError(
+            f"auto_mapping in '{file}' must name the class of a model that radapter adapts, got {mapping!r}. Remove "
+            "it; only PEFT's AutoPeftModel reads it."
         )
 
 

@@ -5,6 +5,7 @@ results.json, pseudo_values.safetensors, results.md and frontier.png. Its lock e
 processes, only the main one reads and writes it.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from radapter.runs.evaluator import Evaluator
 from radapter.runs.fine_tuning import train_method
 from radapter.runs.inputs import inputs_of
 from radapter.runs.results import RESULTS, Results, Selection
-from radapter.runs.tracking import Tracking, tracked
+from radapter.runs.trackers import PROJECT, Drawn, Tracked, Tracking
+from radapter.runs.tracking import NO_LOG, tracked
 from radapter.runs.weights import load_trained, read_about, save_trained
 from radapter.storage import lock, save_tensors, write_text
 from radapter.tasks.leaks import check_disjoint
@@ -38,13 +40,17 @@ class RunDirectory:
     """Where a run is kept, and how it is started.
 
     settings: the resolved configuration, kept as config.yaml. resume: whether to continue from a checkpoint, if
-    there is one; a finished run is only read. tracking: a tracker beside metrics.jsonl.
+    there is one; a finished run is only read. tracking: a tracker beside metrics.jsonl. project, name: of the run in
+    the tracker; no name is the folder's. drawn: what the tracker shows of the results; None for nothing.
     """
 
     folder: Path
     settings: str
     resume: bool = False
     tracking: Tracking = "none"
+    project: str = PROJECT
+    name: str | None = None
+    drawn: Callable[[Results], Drawn] | None = None
 
 
 def run_method(
@@ -94,12 +100,15 @@ def run_method(
         zero_shot = evaluator.zero_shot(encoder)
         rows, sweep, headline = [zero_shot_row(*zero_shot.rows)], [*zero_shot.rows], HEADLINES[suite.task]
         selection, pseudo_values, seconds = NOTHING_SELECTED, zero_shot.pseudo_values, zero_shot.seconds
+        log = NO_LOG
         if method.build is not None:
-            logging = tracked(out, directory.tracking) if processes.is_main else nullcontext(lambda _: None)
-            with environment.stop.listening(), logging as log:
+            called = Tracked(directory.project, directory.name, directory.settings)
+            logging = tracked(out, directory.tracking, called) if processes.is_main else nullcontext(NO_LOG)
+            log = held.enter_context(logging)  # until the results are there
+            with environment.stop.listening():
 
                 def report(step: Progress) -> None:
-                    log(step)
+                    log.step(step)
                     environment.report(step)
 
                 trained = train_method(
@@ -110,7 +119,7 @@ def run_method(
                     seed=seed,
                     checkpoints=Checkpoints(out / CHECKPOINTS),
                     resume=directory.resume,
-                    environment=replace(environment, report=report),
+                    environment=replace(environment, report=report, validated=log.epoch),
                 )
             rule = rule or AlphaRule(method.alpha)
             swept = evaluator.sweep(trained, zero_shot, rule.alphas, tested=rule.tests(headline))
@@ -133,6 +142,8 @@ def run_method(
         processes.on_main(lambda: save_tensors(out / PSEUDO_VALUES, pseudo_values))
         processes.on_main(lambda: results.write(out))
         processes.on_main(lambda: record(out, PSEUDO_VALUES, RESULTS))
+        if directory.drawn is not None and directory.tracking != "none" and processes.is_main:
+            log.results(directory.drawn(results))
         return results
 
 

@@ -1,73 +1,72 @@
-"""Logs the metrics of a run to metrics.jsonl, and to TensorBoard or Weights & Biases on request."""
+"""Logs the steps of a run to metrics.jsonl and its validated epochs to epochs.jsonl.
+
+Both also go to a tracker on request, with the results at the end.
+"""
 
 import json
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, NamedTuple
 
-from radapter.errors import MissingExtraError
+from radapter.runs.trackers import Drawn, Tracked, Tracker, Tracking, check_tracking
 from radapter.storage import write_text
 from radapter.training import Progress
 
 _LOG = logging.getLogger(__name__)
-Tracking = Literal["none", "tensorboard", "wandb"]
-METRICS = "metrics.jsonl"
+METRICS, EPOCHS = "metrics.jsonl", "epochs.jsonl"
+
+
+class Log(NamedTuple):
+    """Logs a step, an epoch, counted from 0, with its metrics on ID validation, and what a tracker shows of the
+    results."""
+
+    step: Callable[[Progress], None]
+    epoch: Callable[[int, Mapping[str, float]], None]
+    results: Callable[[Drawn], None] = lambda _: None
+
+
+NO_LOG = Log(lambda _: None, lambda _, __: None)
 
 
 @contextmanager
-def tracked(folder: Path, tracking: Tracking) -> Iterator[Callable[[Progress], None]]:
-    """Yields a function that logs the progress of a step. Raises MissingExtraError if the tracker is not installed.
+def tracked(folder: Path, tracking: Tracking, run: Tracked | None = None) -> Iterator[Log]:
+    """Yields functions that log. Raises MissingExtraError if the tracker is not installed.
 
-    A run that continues from a checkpoint first drops the lines of repeated steps, so each step is logged once.
+    A run that continues from a checkpoint first drops the lines of repeated steps and epochs: each is logged once.
     """
     check_tracking(tracking)
-    path = folder / METRICS
-    tracker = _tracker(tracking, folder)
-    started = False
+    path, epochs = folder / METRICS, folder / EPOCHS
+    tracker = None if tracking == "none" else Tracker(tracking, folder, run or Tracked())
+    started: set[Path] = set()
 
     def log(progress: Progress) -> None:
-        nonlocal started
-        if not started:
-            _drop_from(path, progress.step)
-            started = True
-        values = {name: value if math.isfinite(value) else None for name, value in asdict(progress).items()}
-        _append(path, json.dumps(values, allow_nan=False) + "\n")
+        values = _finite(asdict(progress))
+        write(path, "step", values)
         if tracker is not None:
-            tracker.log(values, step=progress.step)
+            tracker.step(progress.step, values)
+
+    def log_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
+        values = _finite(metrics)
+        write(epochs, "epoch", {"epoch": epoch, "id_val": values})
+        if tracker is not None:
+            tracker.epoch(epoch, values)
+
+    def write(file: Path, counter: str, values: dict[str, Any]) -> None:
+        if file not in started:
+            _drop_from(file, counter, values[counter])
+            started.add(file)
+        _append(file, json.dumps(values, allow_nan=False) + "\n")
 
     try:
-        yield log
+        yield Log(log, log_epoch, lambda drawn: None if tracker is None else tracker.results(drawn))
     finally:
         if tracker is not None:
             tracker.finish()
-
-
-def check_tracking(tracking: Tracking) -> None:
-    """Raises MissingExtraError, which names the extra, if the tracker's package is not installed."""
-    if tracking != "none" and find_spec(tracking) is None:
-        raise MissingExtraError(f"tracking {tracking} needs its package: pip install 'radapter[tracking]'.")
-
-
-def _tracker(tracking: Tracking, folder: Path):  # type: ignore[no-untyped-def]  # accelerate ships no types
-    if tracking == "none":
-        return None
-    from accelerate import PartialState
-    from accelerate.tracking import TensorBoardTracker, WandBTracker
-
-    PartialState()  # accelerate's trackers ask it which process they are in
-    tracker = (
-        TensorBoardTracker("tensorboard", logging_dir=folder)
-        if tracking == "tensorboard"
-        else WandBTracker("radapter", name=folder.name, dir=str(folder))
-    )
-    tracker.start()
-    return tracker
 
 
 def _append(path: Path, line: str) -> None:
@@ -82,18 +81,28 @@ def _append(path: Path, line: str) -> None:
             os.truncate(path, size)
 
 
-def _drop_from(path: Path, step: int) -> None:
+def lines_of(path: Path, counter: str) -> list[dict[str, Any]]:
+    """The whole lines of a log with a number under `counter`; empty if there is no log. A crash may leave a line
+    half written or full of NULs."""
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(values, dict) and type(values.get(counter)) is int:
+            found.append(values)
+    return found
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, Any]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _drop_from(path: Path, counter: str, number: int) -> None:
     if not path.is_file():
         return
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    kept = [line for line in lines if (done := _step_of(line)) is not None and done < step]
-    write_text(path, "".join(line + "\n" for line in kept))
-
-
-def _step_of(line: str) -> int | None:
-    """The step of a line; None if it is damaged: a crash may leave it half written or full of NULs."""
-    try:
-        step = json.loads(line)["step"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return step if type(step) is int else None
+    kept = [line for line in lines_of(path, counter) if line[counter] < number]
+    write_text(path, "".join(json.dumps(line) + "\n" for line in kept))

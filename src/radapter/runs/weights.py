@@ -22,6 +22,7 @@ from radapter.evaluation import Interpolation, TaskName
 from radapter.manifests import check_recorded, forget, record, write_manifest
 from radapter.models import DualEncoder, fingerprint
 from radapter.models.loading import TRAINED as TRAINED
+from radapter.models.loading import place_for_transformers
 from radapter.runs.adapters import check_fits, load_adapters
 from radapter.schemas import read_as
 from radapter.storage import load_weights, save_tensors, whole_folder, write_json, write_text
@@ -33,7 +34,6 @@ _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Rate = Annotated[float, Field(gt=0)]
 
 _CARD = """---
-base_model: {quoted}
 library_name: peft
 ---
 
@@ -49,6 +49,7 @@ encoder = radapter.load({quoted})
 PeftModel.from_pretrained(encoder.module, "path/to/this/folder")
 ```
 """
+"""The model card outside a finished run; `radapter.hub` writes the whole one."""
 
 
 class TrainingRecord(BaseModel):
@@ -222,7 +223,7 @@ def _save_adapters(folder: Path, trained: Trained, alpha: float) -> None:
     base = trained.classifier.encoder.name
     with whole_folder(folder, replace=True) as draft:
         for config in trained.adapters.peft_config.values():
-            config.base_model_name_or_path = base
+            config.base_model_name_or_path = place_for_transformers(base)  # what AutoPeftModel loads
         # "auto" would ask the hub for the base model's configuration.
         trained.adapters.save_pretrained(draft, save_embedding_layers=False)
         card = _CARD.format(base=base, quoted=json.dumps(base), method=trained.record.method, alpha=alpha)

@@ -26,6 +26,7 @@ def pairs() -> list[dict[str, torch.Tensor]]:
             "pixel_values": pixels[row],
             "input_ids": texts.input_ids[row],
             "attention_mask": texts.attention_mask[row],
+            "labels": found.labels[row],  # for the loss of an evaluation
         }
         for row in range(len(found))
     ]
@@ -57,6 +58,7 @@ def adapted():
 
 class Contrastive(transformers.Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, **_):
+        inputs.pop("labels")
         output = model(**inputs, return_loss=True)
         return (output.loss, output) if return_outputs else output.loss
 
@@ -68,6 +70,7 @@ def trainer_of(model, pairs, folder, *callbacks, steps=STEPS, **settings):
         per_device_train_batch_size=8,
         learning_rate=1e-2,
         remove_unused_columns=False,
+        label_names=["labels"],
         report_to="none",
         use_cpu=True,
         disable_tqdm=True,

@@ -23,8 +23,8 @@ def step(number: int) -> Progress:
 
 def log_two_steps(folder: Path, tracking) -> list[int]:
     with tracked(folder, tracking) as log:
-        log(step(1))
-        log(step(2))
+        log.step(step(1))
+        log.step(step(2))
     return [json.loads(line)["step"] for line in (folder / METRICS).read_text().splitlines()]
 
 
@@ -50,7 +50,7 @@ def test_a_loss_that_is_no_number_is_null_and_every_line_is_json(tmp_path):
         raise AssertionError(name)
 
     with tracked(tmp_path, "none") as log:
-        log(replace(step(1), loss=float("nan"), gradient_norm=float("inf")))
+        log.step(replace(step(1), loss=float("nan"), gradient_norm=float("inf")))
     line = json.loads((tmp_path / METRICS).read_text(), parse_constant=refuse)
     assert (line["step"], line["loss"], line["gradient_norm"]) == (1, None, None)
 
@@ -61,5 +61,5 @@ def test_a_log_that_a_crash_left_full_of_nulls_loses_its_damaged_lines_alone(tmp
     damaged = b"\x00" * 40 + b"\n\xff\xfe{\n" + first[:9] + b"\n[]\n7\n" + b"\x00" * 99
     (tmp_path / METRICS).write_bytes(first + damaged)
     with tracked(tmp_path, "none") as log:
-        log(step(2))
+        log.step(step(2))
     assert [json.loads(line)["step"] for line in (tmp_path / METRICS).read_text().splitlines()] == [1, 2]

@@ -31,6 +31,7 @@ class BestEpoch:
     `validated` returns the metrics on ID validation at the current weights, and `is_better` compares them as
     `Headline.is_better`. Without a folder they do not outlive the process. With `resume`, the choice continues
     from the folder; its epoch may be later than the checkpoint, since a repeated epoch gives the same figures.
+    `report` is called with every epoch and its metrics.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class BestEpoch:
         folder: Path | None,
         resume: bool,
         processes: Processes = ALONE,
+        report: Callable[[int, Metrics], None] = lambda _, __: None,
     ) -> None:
         self._ema, self._validated, self._is_better, self._folder = ema, validated, is_better, folder
-        self._processes = processes
+        self._processes, self._report = processes, report
         self.epoch: int | None = None
         self._metrics: Metrics | None = None
         self._average: dict[str, Tensor] = {}
@@ -56,6 +58,7 @@ class BestEpoch:
         """Validates the averages after `epoch`, counted from 0; of equal epochs the earlier one is kept."""
         with self._ema.applied():
             found = self._validated()
+        self._report(epoch, found)
         if not self._is_better(found, self._metrics):
             return
         self.epoch, self._metrics = epoch, found

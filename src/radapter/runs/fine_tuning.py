@@ -209,6 +209,7 @@ def _trained(
             folder=None if saving.checkpoints is None else saving.checkpoints.folder / "best-epoch",
             resume=saving.resume,
             processes=processes,
+            report=environment.validated,
         )
     count, memory_bytes = count_trained(learner), None
     learner.train()

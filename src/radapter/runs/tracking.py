@@ -1,15 +1,18 @@
-"""Logs the metrics of a run to metrics.jsonl, and to TensorBoard or Weights & Biases on request."""
+"""Logs the steps of a run to metrics.jsonl and its validated epochs to epochs.jsonl.
+
+Steps also go to TensorBoard or Weights & Biases on request.
+"""
 
 import json
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from radapter.errors import MissingExtraError
 from radapter.storage import write_text
@@ -17,32 +20,47 @@ from radapter.training import Progress
 
 _LOG = logging.getLogger(__name__)
 Tracking = Literal["none", "tensorboard", "wandb"]
-METRICS = "metrics.jsonl"
+METRICS, EPOCHS = "metrics.jsonl", "epochs.jsonl"
+
+
+class Log(NamedTuple):
+    """Logs a step, and an epoch, counted from 0, with its metrics on ID validation."""
+
+    step: Callable[[Progress], None]
+    epoch: Callable[[int, Mapping[str, float]], None]
+
+
+NO_LOG = Log(lambda _: None, lambda _, __: None)
 
 
 @contextmanager
-def tracked(folder: Path, tracking: Tracking) -> Iterator[Callable[[Progress], None]]:
-    """Yields a function that logs the progress of a step. Raises MissingExtraError if the tracker is not installed.
+def tracked(folder: Path, tracking: Tracking) -> Iterator[Log]:
+    """Yields functions that log. Raises MissingExtraError if the tracker is not installed.
 
-    A run that continues from a checkpoint first drops the lines of repeated steps, so each step is logged once.
+    A run that continues from a checkpoint first drops the lines of repeated steps and epochs: each is logged once.
     """
     check_tracking(tracking)
-    path = folder / METRICS
+    path, epochs = folder / METRICS, folder / EPOCHS
     tracker = _tracker(tracking, folder)
-    started = False
+    started: set[Path] = set()
 
     def log(progress: Progress) -> None:
-        nonlocal started
-        if not started:
-            _drop_from(path, progress.step)
-            started = True
-        values = {name: value if math.isfinite(value) else None for name, value in asdict(progress).items()}
-        _append(path, json.dumps(values, allow_nan=False) + "\n")
+        values = _finite(asdict(progress))
+        write(path, "step", values)
         if tracker is not None:
             tracker.log(values, step=progress.step)
 
+    def log_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
+        write(epochs, "epoch", {"epoch": epoch, "id_val": _finite(metrics)})
+
+    def write(file: Path, counter: str, values: dict[str, Any]) -> None:
+        if file not in started:
+            _drop_from(file, counter, values[counter])
+            started.add(file)
+        _append(file, json.dumps(values, allow_nan=False) + "\n")
+
     try:
-        yield log
+        yield Log(log, log_epoch)
     finally:
         if tracker is not None:
             tracker.finish()
@@ -82,18 +100,28 @@ def _append(path: Path, line: str) -> None:
             os.truncate(path, size)
 
 
-def _drop_from(path: Path, step: int) -> None:
+def lines_of(path: Path, counter: str) -> list[dict[str, Any]]:
+    """The whole lines of a log with a number under `counter`; empty if there is no log. A crash may leave a line
+    half written or full of NULs."""
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(values, dict) and type(values.get(counter)) is int:
+            found.append(values)
+    return found
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, Any]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _drop_from(path: Path, counter: str, number: int) -> None:
     if not path.is_file():
         return
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    kept = [line for line in lines if (done := _step_of(line)) is not None and done < step]
-    write_text(path, "".join(line + "\n" for line in kept))
-
-
-def _step_of(line: str) -> int | None:
-    """The step of a line; None if it is damaged: a crash may leave it half written or full of NULs."""
-    try:
-        step = json.loads(line)["step"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return step if type(step) is int else None
+    kept = [line for line in lines_of(path, counter) if line[counter] < number]
+    write_text(path, "".join(json.dumps(line) + "\n" for line in kept))

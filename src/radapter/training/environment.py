@@ -1,7 +1,7 @@
 """What surrounds a training: processes, memory, the signal to stop, and the callbacks that report progress."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -91,7 +91,8 @@ class Environment:
 
     processes: share the work; all call the same functions with the same arguments. memory: for preprocessed
     images; None keeps none. stop: requests to save and stop. report, evaluated: called after each training step,
-    and as images are evaluated.
+    and as images are evaluated. validated: called with the number of an epoch, from 0, and the metrics on ID
+    validation after it, where epochs are validated.
     """
 
     processes: Processes = ALONE
@@ -99,3 +100,4 @@ class Environment:
     stop: StopSignal = field(default_factory=StopSignal)
     report: Callable[[Progress], None] = lambda _: None
     evaluated: Callable[[Evaluated], None] = lambda _: None
+    validated: Callable[[int, Mapping[str, float]], None] = lambda _, __: None

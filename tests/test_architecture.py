@@ -37,8 +37,8 @@ ROOMS = (
     "tasks",
     "runs",
     "comparison",
-    "report",
     "config",
+    "report",
     "commands",
 )
 FREE = {PACKAGE / "__init__.py"}
@@ -118,6 +118,8 @@ def test_import_brings_no_extra():
         "webdataset",
         "skimage",
         "gradio",
+        "altair",
+        "vl_convert",
         "wandb",
         "tensorboard",
     }

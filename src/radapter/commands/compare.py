@@ -8,11 +8,12 @@ from pathlib import Path
 import yaml
 
 from radapter.commands.checks import FIXABLE, absent_folder, check_processes, value_and_default
+from radapter.commands.page import write_page_beside
 from radapter.commands.reporting import merge_steps, print_study
 from radapter.commands.task import task_of
 from radapter.commands.terminal import bars, continued_with, free, next_steps, say
 from radapter.commands.train import checked_suite, config_in
-from radapter.comparison.chosen import Chosen, ChosenTraining
+from radapter.comparison.chosen import COMPARISON, Chosen, ChosenTraining
 from radapter.comparison.compare import Comparison, compare_methods
 from radapter.comparison.learning_rates import rate_grids
 from radapter.comparison.store import RunStore
@@ -28,11 +29,12 @@ from radapter.models import fingerprint, load
 from radapter.report.study import write_study
 from radapter.runs.fine_tuning import check_epochs
 from radapter.runs.inputs import inputs_of
+from radapter.runs.versions import write_versions
 from radapter.storage import check_writable, lock, write_text
 from radapter.tasks.leaks import check_disjoint
 from radapter.training import Environment, Evaluated, StopSignal, check_precision
 
-COMPARISON, TRAININGS = "comparison.yaml", "trainings"
+TRAININGS = "trainings"
 _HEAD = "# The settings of a radapter compare. The same settings continue it in this folder.\n"
 _SHARED = ("margin", "label_smoothing", "ema_decay")
 """Settings of the recipe that a comparison takes from run.yaml for the methods that read them."""
@@ -93,6 +95,7 @@ def compare(
 
         write_text(folder / COMPARISON, plan)
         inputs.write(folder)
+        write_versions(folder)
         store = RunStore(
             folder / TRAININGS,
             lambda: load(config.model, allow_download=config.allow_download),
@@ -109,6 +112,7 @@ def compare(
     words += [] if standard_models is None else ["--standard-models", str(standard_models)]
     results = found.report(standard)
     write_study(folder, results, title="Comparison", command=shlex.join(words))
+    write_page_beside(folder, suite)
     print_study(results, folder)
     single = [method for method in rows if method.build is not None and method.averages is None]
     steps = [("the whole table", f"{folder / 'results.md'}")]

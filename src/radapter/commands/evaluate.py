@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import yaml
 
 from radapter.adapter.config import check_alpha
-from radapter.commands.compare import COMPARISON
 from radapter.commands.encoders import config_of_run
 from radapter.commands.reporting import print_sets
 from radapter.commands.runs import finished, merged_steps
 from radapter.commands.sets import kind_keys
 from radapter.commands.task import Asked, Opened, Spec, task_of
 from radapter.commands.terminal import bars, free, next_steps, say
+from radapter.comparison.chosen import COMPARISON
 from radapter.config import CommonConfig
 from radapter.config.bounded_yaml import BoundedLoader
 from radapter.config.building import suite_of

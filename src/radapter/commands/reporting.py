@@ -9,6 +9,7 @@ from rich.console import Console
 from radapter import report
 from radapter.commands.terminal import free, say
 from radapter.report.levels import levels_markdown, levels_table
+from radapter.report.page import PAGE
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import edge_lines
 from radapter.report.table import duration, kept_note
@@ -40,8 +41,8 @@ def print_results(results: Results, folder: Path) -> None:
     _print_notes(results, run=_run(results, folder))
     if results.evaluation_seconds is not None:
         say(f"Time is the time of training. Evaluation took {duration(results.evaluation_seconds)}.")
-    files = [RESULTS, TABLE, *([FRONTIER] if _has_curve(results) else [])]
-    say(f"In {folder}: {', '.join(files)}.")
+    names = (RESULTS, TABLE, FRONTIER, PAGE)
+    say(f"In {folder}: {', '.join(name for name in names if (folder / name).is_file())}.")
 
 
 def print_sets(results: Results, *, metric: str | None = None, roles: bool = False) -> None:
@@ -72,7 +73,7 @@ def print_study(results: Results, folder: Path) -> None:
     )
     for line in edge_lines(results.search):
         say(line)
-    say(f"In {folder}: {', '.join(name for name in STUDY_FILES if (folder / name).is_file())}.")
+    say(f"In {folder}: {', '.join(name for name in (*STUDY_FILES, PAGE) if (folder / name).is_file())}.")
 
 
 def merge_steps(

@@ -8,10 +8,9 @@ from rich.console import Console, Group
 
 from radapter.adapter.config import check_alpha
 from radapter.commands.checks import absent_folder
-from radapter.commands.compare import COMPARISON
 from radapter.commands.reporting import EXAMPLE_DATA, FRONTIER, merge_steps, write_report
 from radapter.commands.terminal import next_steps, plain_table, say
-from radapter.comparison.chosen import CHOSEN, Chosen
+from radapter.comparison.chosen import CHOSEN, COMPARISON, Chosen
 from radapter.config import load_stored
 from radapter.errors import ConfigError, RunError, did_you_mean
 from radapter.evaluation import HEADLINES, Headline

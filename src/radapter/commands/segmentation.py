@@ -13,6 +13,7 @@ from radapter.config.segmentation import (
     RegionsConfig,
     SegmentationRunConfig,
     region_settings,
+    reopened_masks,
     segmentation_suite,
 )
 from radapter.data import open_masks
@@ -22,6 +23,7 @@ from radapter.evaluation import Headline
 from radapter.methods import Method
 from radapter.models import DualEncoder
 from radapter.report.metrics import Shown
+from radapter.report.page.details import segmented
 from radapter.report.regions import oracles_table, regions_markdown
 from radapter.segmentation import names_of
 from radapter.tasks.segmentation import SegmentationSuite
@@ -97,4 +99,6 @@ TASK = Task(
     shared_metrics={"true_classes_miou": "proposals, true classes"},
     page=regions_markdown,
     table_below=oracles_table,
+    describe=segmented,
+    reopened=reopened_masks,
 )

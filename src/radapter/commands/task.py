@@ -18,6 +18,8 @@ from radapter.methods import Method
 from radapter.models import DualEncoder
 from radapter.processes import Processes
 from radapter.report.metrics import Shown
+from radapter.report.page.details import Describe
+from radapter.report.page.pictures import ShownSet
 from radapter.runs.results import Results
 from radapter.task_list import entry_of
 from radapter.tasks.suite import Suite
@@ -80,6 +82,8 @@ class Task:
         metrics_beside: Metrics whose means are shown beside the headline's, and their headers.
         shared_metrics: Metrics that are equal for all methods, and their names.
         page, table_below: Markdown and a table for the terminal that follow the table of results.
+        describe: What the HTML report shows of single images and classes.
+        reopened: Opens a test set again for the report: (configuration, role, name, class names of the training).
     """
 
     config: type[CommonConfig]
@@ -100,6 +104,8 @@ class Task:
     shared_metrics: Mapping[str, str] = field(default_factory=dict)
     page: Callable[[Results], str] | None = None
     table_below: Callable[[Results], Table] | None = None
+    describe: Describe | None = None
+    reopened: Callable[[Any, str, str, Sequence[str]], ShownSet] | None = None
 
     @property
     def methods(self) -> Mapping[str, Method]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from radapter.commands import checks
 from radapter.commands.class_texts import check_suite_texts
+from radapter.commands.page import write_page_beside
 from radapter.commands.reporting import merge_steps, print_results, write_report
 from radapter.commands.sets import report_sets
 from radapter.commands.terminal import bars, continued_with, free, next_steps, say
@@ -82,7 +83,7 @@ def _train(
             rule=AlphaRule(alpha, config.evaluation.alphas),
             environment=Environment(processes, Memory(), report=bar.report, evaluated=bar.evaluated),
         )
-    processes.on_main(lambda: _report(results, Path(config.out), method, path))
+    processes.on_main(lambda: _report(results, Path(config.out), suite, method, path))
 
 
 def config_in(path: Path, overrides: Sequence[str], out: Path | None) -> CommonConfig:
@@ -132,8 +133,9 @@ def _rates(method: Method, config: CommonConfig, image_width: int) -> str:
     return words
 
 
-def _report(results: Results, out: Path, method: Method, path: Path) -> None:
+def _report(results: Results, out: Path, suite: Suite, method: Method, path: Path) -> None:
     write_report(results, out)
+    write_page_beside(out, suite)
     print_results(results, out)
     if method.build is None:
         tune = f"radapter train {shlex.quote(str(path))} method=r-adapter --out {free(f'{out}-tuned')}"

@@ -9,9 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from radapter.commands.compare import COMPARISON
 from radapter.commands.terminal import free, next_steps, plain_table, say
-from radapter.comparison.chosen import CHOSEN, Chosen
+from radapter.comparison.chosen import CHOSEN, COMPARISON, Chosen
 from radapter.config import load_stored
 from radapter.data.regions import NOUNS
 from radapter.data.shards import SIZES, read_shards

@@ -9,7 +9,7 @@ from radapter.manifests import check_recorded, is_inside, record
 from radapter.schemas import read_as
 from radapter.storage import write_json
 
-CHOSEN = "chosen.json"
+CHOSEN, COMPARISON = "chosen.json", "comparison.yaml"
 _SCHEMA = 1
 
 

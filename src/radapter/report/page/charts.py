@@ -59,7 +59,7 @@ def _of_results(results: Results, facts: Mapping[str, Any]) -> Iterator[tuple[st
             )
         if results.sets("transfer"):
             yield "frontier_kept", _frontier(results, facts, "kept", "Kept against in distribution")
-        yield "gains", _gains(results)
+        yield "gains", _gains(results, len(facts["sets"]))
     levels = results.levels
     for number, level in enumerate(levels.id if levels is not None else ()):
         chart = _at_level(results, number, level)
@@ -92,9 +92,9 @@ def _frontier(results: Results, facts: Mapping[str, Any], of: str, title: str) -
         end["place"] = min(ys) + place * height
         end["x"] = high + 0.03 * room
     ordinate = alt.Scale(domain=[min(ys) - 0.1 * height, max(ys) + 0.1 * height])
-    x = alt.X("ID:Q", axis=alt.Axis(format=".0%", tickCount=5), scale=alt.Scale(domain=domain, nice=False))
+    x = alt.X("ID:Q", axis=alt.Axis(format=".1~%", tickCount=5), scale=alt.Scale(domain=domain, nice=False))
     words = "Kept" if of == "kept" else "Out of distribution"
-    x, y = x.title(f"In distribution, {label}"), alt.Y("y:Q", scale=ordinate).axis(format=".0%", tickCount=6)
+    x, y = x.title(f"In distribution, {label}"), alt.Y("y:Q", scale=ordinate).axis(format=".1~%", tickCount=6)
     y = y.title(f"{words}, {label}")
     names = [end["method"] for end in ends]
     scale = alt.Scale(
@@ -121,11 +121,11 @@ def _frontier(results: Results, facts: Mapping[str, Any], of: str, title: str) -
         {"method": r["method"], "alpha": r["alpha"], "ID": _percent(r["ID"]), words: _percent(r["y"])}
         for r in rows
     ]
-    alternative = f"A line for each of {', '.join(names)}, from the zero-shot model to the fine-tuned one."
+    alternative = f"From the zero-shot model to the fine-tuned one: {', '.join(names)}."
     return Chart(_spec(layers, 300), title, alternative, table)
 
 
-def _gains(results: Results) -> Chart:
+def _gains(results: Results, sets: int) -> Chart:
     base = alt.Chart(alt.NamedData("gains")).encode(
         y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150))
     )
@@ -141,7 +141,9 @@ def _gains(results: Results) -> Chart:
     bars = base.mark_bar(height={"band": 0.55}).encode(x=x, color=colour, tooltip=tip)
     intervals = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", title=""), x2="high:Q")
     text = "A bar for each test set, with the 95 % interval. The table below has the numbers."
-    return Chart(_spec(alt.layer(bars, intervals), alt.Step(24)), "Gain over zero-shot on each set", text, [])
+    return Chart(
+        _spec(alt.layer(bars, intervals), 24 * sets + 75), "Gain over zero-shot on each set", text, []
+    )
 
 
 def _at_level(results: Results, number: int, level: float) -> Chart | None:
@@ -162,7 +164,7 @@ def _at_level(results: Results, number: int, level: float) -> Chart | None:
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("method:N", sort=methods, title=None, axis=alt.Axis(labelLimit=150)), color=colour
     )
-    x = alt.X("OOD:Q", axis=alt.Axis(format=".1%", tickCount=4), scale=alt.Scale(zero=False, padding=14))
+    x = alt.X("OOD:Q", axis=alt.Axis(format=".1~%", tickCount=4), scale=alt.Scale(zero=False, padding=14))
     dots = base.mark_point(filled=True, size=55, opacity=0.75).encode(
         x=x.title("Out of distribution"), tooltip=["method:N", "seed:N", alt.Tooltip("OOD:Q", format=".1%")]
     )
@@ -170,7 +172,7 @@ def _at_level(results: Results, number: int, level: float) -> Chart | None:
     title = f"At ID {level:.1%}"
     text = "A dot for each method and seed, a bar at the mean."
     table = [{**row, "OOD": _percent(row["OOD"]), "mean": _percent(row["mean"])} for row in rows]
-    return Chart(_spec(alt.layer(dots, means), alt.Step(26)), title, text, table)
+    return Chart(_spec(alt.layer(dots, means), 28 * len(methods) + 45), title, text, table)
 
 
 def _training(logged: Sequence[Logged], results: Results) -> dict[str, Chart]:
@@ -195,7 +197,7 @@ def _training(logged: Sequence[Logged], results: Results) -> dict[str, Chart]:
     ]
     if epochs:
         title = f"ID validation, {results.headline.label}"
-        found["training_id_val"] = _lines(epochs, "epoch", title, methods, ".0%", points=True)
+        found["training_id_val"] = _lines(epochs, "epoch", title, methods, ".1~%", points=True)
     return found
 
 
@@ -301,7 +303,7 @@ def _confusion(rows: Rows, model: str) -> Chart:
     )[:20]
     table = [{key: row[key] for key in ("truth", "predicted", "images")} for row in wrong]
     text = f"The predictions of {model} for the images of each class, as shares of the class."
-    return Chart(_spec(chart, alt.Step(17)), f"Confusion of {model}", text, table)
+    return Chart(_spec(chart, 16 * len(names) + 145), f"Confusion of {model}", text, table)
 
 
 def _classes(rows: Rows) -> Chart:
@@ -320,7 +322,7 @@ def _classes(rows: Rows) -> Chart:
     ]
     note = "" if shown is rows else f", the {_BARS // 2} first and last of {len(rows)}"
     text = f"A bar for each class{note}, blue for a gain and orange for a loss."
-    return Chart(_spec(bars, alt.Step(17)), "Gain of each class", text, table)
+    return Chart(_spec(bars, 17 * len(shown) + 45), "Gain of each class", text, table)
 
 
 def _recalls(rows: Rows, title: str) -> Chart:
@@ -335,7 +337,7 @@ def _recalls(rows: Rows, title: str) -> Chart:
             axis=alt.Axis(tickCount=5),
         ),
         y=alt.Y(
-            "recall:Q", title="Recall", axis=alt.Axis(format=".0%", tickCount=5), scale=alt.Scale(zero=False)
+            "recall:Q", title="Recall", axis=alt.Axis(format=".1~%", tickCount=5), scale=alt.Scale(zero=False)
         ),
         color=alt.Color("cutoff:N", scale=scale, legend=None),
     )
@@ -387,8 +389,8 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f} %"
 
 
-def _spec(chart: Any, height: Any) -> dict[str, Any]:
-    fit = alt.AutoSizeParams(type="fit-x" if isinstance(height, alt.Step) else "fit", contains="padding")
+def _spec(chart: Any, height: int) -> dict[str, Any]:
+    fit = alt.AutoSizeParams(type="fit", contains="padding")
     whole = chart.properties(width="container", height=height, autosize=fit).configure_view(stroke=None)
     spec: dict[str, Any] = whole.configure(background="transparent").to_dict(validate=False)
     return spec

@@ -76,7 +76,7 @@ def _frontier(results: Results, facts: Mapping[str, Any], of: str, title: str) -
         if not named:
             continue
         line = ", ".join(named)
-        points = facts["methods"][named[0]]
+        points = max((facts["methods"][name] for name in named), key=len)
         rows += [{"method": line, "alpha": p["alpha"], "ID": p["id"], "y": p[of]} for p in points]
         ends.append(
             {"method": line, "ID": points[-1]["id"], "y": points[-1][of], "colour": colours[named[-1]][0]}
@@ -90,7 +90,7 @@ def _frontier(results: Results, facts: Mapping[str, Any], of: str, title: str) -
     ends.sort(key=lambda end: end["y"])
     for end, place in zip(ends, spread([(e["y"] - min(ys)) / height for e in ends], 0.09), strict=True):
         end["place"] = min(ys) + place * height
-        end["x"] = high + 0.03 * room
+        end["x"] = end["ID"] + 0.03 * room
     ordinate = alt.Scale(domain=[min(ys) - 0.1 * height, max(ys) + 0.1 * height])
     x = alt.X("ID:Q", axis=alt.Axis(format=".1~%", tickCount=5), scale=alt.Scale(domain=domain, nice=False))
     words = "Kept" if of == "kept" else "Out of distribution"
@@ -236,7 +236,7 @@ def _of_details(details: Details) -> dict[str, Chart]:
         of_model = [row for row in details.confusion if row["model"] == model]
         found[f"confusion_{number + 1}"] = _confusion(of_model, model)
     if details.classes:
-        found["classes"] = _classes(details.classes)
+        found["classes"] = _classes(details.classes, details.score)
     for direction in dict.fromkeys(row["direction"] for row in details.recalls):
         of_direction = [row for row in details.recalls if row["direction"] == direction]
         for words in dict.fromkeys(row["sets"] for row in of_direction):
@@ -306,23 +306,42 @@ def _confusion(rows: Rows, model: str) -> Chart:
     return Chart(_spec(chart, 16 * len(names) + 145), f"Confusion of {model}", text, table)
 
 
-def _classes(rows: Rows) -> Chart:
+def _classes(rows: Rows, score: str) -> Chart:
     shown = rows if len(rows) <= _BARS else [*rows[: _BARS // 2], *rows[-(_BARS // 2) :]]
-    base = alt.Chart(alt.Data(values=[{**row, "points": 100 * row["gain"]} for row in shown])).encode(
-        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=130))
+    models = ["zero-shot", "now"]
+    points = [
+        {"name": row["name"], "model": model, "score": row[key]}
+        for row in shown
+        for model, key in zip(models, ("before", "after"), strict=True)
+    ]
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=130, grid=True))
+    x = alt.X(
+        "score:Q", title=score, axis=alt.Axis(format=".0%", tickCount=5), scale=alt.Scale(domain=[0, 1])
     )
-    colour = alt.condition("datum.gain < 0", alt.value(_BEFORE), alt.value(_AFTER))
-    tip = ["name:N", alt.Tooltip("before:Q", format=".1%"), alt.Tooltip("after:Q", format=".1%")]
-    bars = base.mark_bar(height={"band": 0.6}).encode(
-        x=alt.X("points:Q", title="Points over zero-shot"), color=colour, tooltip=tip
+    colour = alt.Color(
+        "model:N",
+        scale=alt.Scale(domain=models, range=[_BEFORE, _AFTER]),
+        legend=alt.Legend(orient="top", title=None),
+    )
+    moves = alt.Chart(alt.Data(values=shown)).mark_rule(strokeWidth=2.5, color="#767676")
+    dots = alt.Chart(alt.Data(values=points)).mark_point(filled=True, size=75, opacity=1)
+    tip = ["name:N", "model:N", alt.Tooltip("score:Q", format=".1%")]
+    chart = alt.layer(
+        moves.encode(y=y, x=alt.X("before:Q", title=""), x2="after:Q"),
+        dots.encode(y=y, x=x, color=colour, tooltip=tip),
     )
     table = [
-        {"class": row["name"], "before": _percent(row["before"]), "after": _percent(row["after"])}
+        {
+            "class": row["name"],
+            "before": _percent(row["before"]),
+            "after": _percent(row["after"]),
+            "gain": f"{100 * row['gain']:+.1f}",
+        }
         for row in rows
     ]
-    note = "" if shown is rows else f", the {_BARS // 2} first and last of {len(rows)}"
-    text = f"A bar for each class{note}, blue for a gain and orange for a loss."
-    return Chart(_spec(bars, 17 * len(shown) + 45), "Gain of each class", text, table)
+    note = "" if shown is rows else f" The {_BARS // 2} first and last of {len(rows)} classes."
+    text = f"Each class from zero-shot to now, the largest gain first.{note}"
+    return Chart(_spec(chart, 18 * len(shown) + 75), f"{score} of each class", text, table)
 
 
 def _recalls(rows: Rows, title: str) -> Chart:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from radapter.evaluation.metrics import CALIBRATION_BINS
+from radapter.report.cells import at_alpha
 from radapter.runs.results import Results
 from radapter.tasks.suite import Role
 
@@ -58,12 +59,13 @@ Rows = list[dict[str, Any]]
 class Details:
     """Rows of the charts that show classes, and galleries.
 
-    of: such as "r-adapter at alpha 0.3, seed 0". reliability: model, confidence, accuracy, images. confusion: model,
-    truth, predicted, share, images. classes: name, gain, before, after. recalls: direction, cutoff, role, alpha,
-    recall.
+    of: such as "r-adapter at alpha 0.3, seed 0". score: what `classes` compares. reliability: model, confidence,
+    accuracy, images. confusion: model, truth, predicted, share, images. classes: name, gain, before, after. recalls:
+    direction, cutoff, sets, alpha, recall.
     """
 
     of: str
+    score: str = "Accuracy"
     reliability: Rows = field(default_factory=list)
     confusion: Rows = field(default_factory=list)
     classes: Rows = field(default_factory=list)
@@ -83,7 +85,9 @@ class Answered(NamedTuple):
     @property
     def of(self) -> str:
         """The model in words."""
-        return f"{self.method} at alpha {self.alpha:.2g}, seed {self.results.seed}"
+        is_chosen = self.alpha in self.results.row(self.method).alphas
+        why = "" if is_chosen else " (alpha 0, the zero-shot model, was chosen)"
+        return f"{self.method} at alpha {self.alpha:.2g}{why}, seed {self.results.seed}"
 
     def sets(self, role: Role, kind: str) -> "list[SetAnswers]":
         """The sets of a role with answers of a kind at both alphas."""
@@ -155,10 +159,8 @@ def retrieved(answered: Answered) -> Details:
             ranks = [of.at(alpha, "text_rank").long() for alpha in (0.0, answered.alpha)]
             asked = _Asked(of, of.at(answered.alpha, "first_image"), ranks)
             # ties: the order of the set
-            best.append(
-                [asked.example(n) for n in torch.argsort(ranks[1] - ranks[0], stable=True)[:_QUERIES]]
-            )
-            worst.append([asked.example(n) for n in torch.argsort(-ranks[1], stable=True)[:_QUERIES]])
+            best.append(asked.examples(torch.argsort(ranks[1] - ranks[0], stable=True)))
+            worst.append(asked.examples(torch.argsort(-ranks[1], stable=True)))
         note = "Left the query's image, right the image that ranks first now."
         for title, found in ((f"Best queries {words}", best), (f"Worst queries {words}", worst)):
             rule = "Most ranks gained over zero-shot" if found is best else "Largest ranks"
@@ -174,8 +176,18 @@ class _Asked(NamedTuple):
     first: Tensor
     ranks: Sequence[Tensor]
 
-    def example(self, place: Tensor) -> Example:
-        n, of = int(place), self.of
+    def examples(self, order: Tensor) -> list[Example]:
+        """The first queries in an order, one of each image."""
+        first: dict[int, int] = {}
+        images = self.of.truth("image_of_text")
+        for n in order.tolist():
+            first.setdefault(int(images[n]), n)
+            if len(first) == _QUERIES:
+                break
+        return [self._example(n) for n in first.values()]
+
+    def _example(self, n: int) -> Example:
+        of = self.of
         own, first, text = (
             int(numbers[n]) for numbers in (of.truth("image_of_text"), self.first, of.truth("text"))
         )
@@ -186,8 +198,9 @@ class _Asked(NamedTuple):
 
 def segmented(answered: Answered) -> Details:
     """IoU of each class before and after, on the ID sets, and label maps of some images of each set."""
-    details = Details(answered.of)
-    zero_shot, row = answered.results.rows[0], answered.results.row(answered.method)
+    details = Details(answered.of, score="IoU")
+    zero_shot = answered.results.rows[0]
+    row = at_alpha(answered.results, answered.results.row(answered.method), answered.alpha) or zero_shot
     iou = "iou/"
     for metric in sorted({metric for of in row.id.values() for metric in of if metric.startswith(iou)}):
         before, after = zero_shot.average("id", metric), row.average("id", metric)

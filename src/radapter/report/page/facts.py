@@ -7,7 +7,7 @@ import numpy as np
 
 from radapter.report.cells import curves
 from radapter.report.page.source import Folder, Values
-from radapter.runs.results import Figures, Results, SweepRow
+from radapter.runs.results import Figures, Results, Row, SweepRow
 from radapter.tasks.suite import TESTED
 
 Z95 = 1.959964
@@ -22,7 +22,12 @@ def page_facts(folder: Folder) -> dict[str, Any]:
     for curve in curves(results):
         for row in curve.rows:
             values = folder.values(row.method)
-            methods[row.method] = [_point(results, point, zero_shot, values) for point in curve.points]
+            points = [_point(results, point, zero_shot, values) for point in curve.points]
+            if len(curve.rows) > 1 and _is_given(
+                row
+            ):  # `full` is the end of WiSE-FT's curve, and no curve itself
+                points = [point for point in points if point["alpha"] == row.alpha] or points
+            methods[row.method] = points
     return {
         "figure": results.headline.label,
         "sets": [{"role": role, "name": name} for role in TESTED for name in results.sets(role)],
@@ -32,6 +37,11 @@ def page_facts(folder: Folder) -> dict[str, Any]:
         "first": folder.first if folder.first in methods else next(iter(methods), None),
         "seeds": len(results.seeds),
     }
+
+
+def _is_given(row: Row) -> bool:
+    """Whether the alpha of a row was given rather than chosen."""
+    return all(selection is None or selection.split is None for selection in row.selections)
 
 
 def _point(results: Results, point: SweepRow, zero_shot: Figures, values: Values) -> dict[str, Any]:

@@ -4,7 +4,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const theme = () => {
   const get = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const ink = get("--ink"), line = get("--line");
-  return { font: "system-ui, sans-serif", rule: { color: ink }, tick: { color: ink },
+  return { font: "system-ui, sans-serif", view: { stroke: "transparent" }, rule: { color: ink }, tick: { color: ink },
     axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 11 },
     legend: { labelColor: ink, titleColor: ink }, header: { labelColor: ink } };
 };
@@ -18,11 +18,15 @@ const datasets = () => {
     low: 100 * (g.gain - (g.error ?? 0)), high: 100 * (g.gain + (g.error ?? 0)) }));
   return { frontier_ood: { chosen: chosen("ood") }, frontier_kept: { chosen: chosen("kept") }, gains: { gains } };
 };
+// the colours of the methods, as light on a dark page as they are dark on a light one
+const lighter = { "#0072B2": "#4AA8E8", "#009E73": "#2EC49A", "#D55E00": "#FF8A45", "#767676": "#A9A9A9", "#666666": "#A9A9A9",
+  "#8C510A": "#D0975A", "#4B0092": "#B995F0", "#000000": "#E0E0E0", "#A6761D": "#D9AE5F", "#117733": "#55BD78" };
+const coloured = (spec) => !dark.matches ? spec : JSON.parse(JSON.stringify(spec), (_, value) => lighter[value] ?? value);
 const draw = async () => {
   const data = datasets();
   for (const place of document.querySelectorAll("[data-chart]")) {
     const name = place.dataset.chart;
-    const spec = { ...specs[name], config: { ...specs[name].config, ...theme() } };
+    const spec = { ...coloured(specs[name]), config: { ...specs[name].config, ...theme() } };
     if (name in data) spec.datasets = { ...spec.datasets, ...data[name] };
     if (views[name]) views[name].finalize();
     const { view } = await vegaEmbed(place, spec, { actions: false, renderer: "svg", ast: true });

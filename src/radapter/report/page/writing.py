@@ -111,7 +111,8 @@ def details_of(source: Folder) -> Details | None:
     if describe is None or first is None or first not in source.trainings:
         return None
     names = source.about(first).get("classnames") or ()
-    return describe(Answered(source.results, first, source.alphas[first], source.answers(first), names))
+    alpha = source.alphas[first] or 1.0  # at 0 there is nothing to compare
+    return describe(Answered(source.results, first, alpha, source.answers(first), names))
 
 
 def _images(
@@ -144,7 +145,7 @@ def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("equal", "OOD at equal ID", shown["levels"]),
         ("table", "Results", True),
         ("recall", "Recall", shown["recalls"]),
-        ("classes", "Calibration and classes", has_classes),
+        ("classes", "Classes", has_classes),
         ("images", "Images", shown["galleries"] or shown["image_notes"]),
         ("training", "Training", shown["training"]),
         ("moved", "Layers", shown["layers"]),

@@ -91,6 +91,8 @@ def _frontier(results: Results, facts: Mapping[str, Any], of: str, title: str) -
     for end, place in zip(ends, spread([(e["y"] - min(ys)) / height for e in ends], 0.09), strict=True):
         end["place"] = min(ys) + place * height
         end["x"] = end["ID"] + 0.03 * room
+    # the name stands where the curves do not start
+    rises = sum(points[1][of] - start["y"] for points in facts["methods"].values() if len(points) > 1)
     ordinate = alt.Scale(domain=[min(ys) - 0.1 * height, max(ys) + 0.1 * height])
     x = alt.X("ID:Q", axis=alt.Axis(format=".1~%", tickCount=5), scale=alt.Scale(domain=domain, nice=False))
     words = "Kept" if of == "kept" else "Out of distribution"
@@ -112,9 +114,9 @@ def _frontier(results: Results, facts: Mapping[str, Any], of: str, title: str) -
         lines.encode(x=x, y=y, color=colour, order="alpha:Q", tooltip=tip),
         text.encode(x=alt.X("x:Q", title=""), y=alt.Y("place:Q", title=""), text="method:N", color=colour),
         star.mark_point(shape="diamond", filled=True, size=130, color="#767676", opacity=1),
-        star.mark_text(dy=-13, align="left", color="#767676", fontSize=12, fontWeight="bold").encode(
-            text="method:N"
-        ),
+        star.mark_text(
+            dy=15 if rises > 0 else -13, align="left", color="#767676", fontSize=12, fontWeight="bold"
+        ).encode(text="method:N"),
         chosen.encode(x=x, y=y, color=colour, tooltip=tip),
     )
     table = [

@@ -209,7 +209,8 @@ def _lines(
     colours = styles(methods)
     scale = alt.Scale(domain=list(methods), range=[colours[method][0] for method in methods])
     legend = alt.Legend(orient="bottom", columns=3, title=None) if len(methods) > 1 else None
-    axis = alt.Axis(tickMinStep=1, format="d", tickCount=6)
+    last = max(row[x] for row in rows)
+    axis = alt.Axis(format="d", values=list(range(1, last + 1, -(-last // 8))))
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_line(point=points, strokeWidth=1.6)
@@ -222,10 +223,13 @@ def _lines(
             tooltip=["method:N", f"{x}:Q", alt.Tooltip("value:Q", format=".4~g")],
         )
     )
-    first, last = rows[0]["value"], rows[-1]["value"]
-    text = f"From {first:.3g} at the start to {last:.3g} at the end" + (
-        "." if len(methods) == 1 else f", for {rows[0]['method']} and {rows[-1]['method']}."
-    )
+    ends = []
+    for method in methods:
+        values = [row["value"] for row in rows if row["method"] == method]
+        if values:
+            of = f"{method} from " if len(methods) > 1 else "From "
+            ends.append(f"{of}{values[0]:.3g} at the start to {values[-1]:.3g} at the end")
+    text = f"{'; '.join(ends)}."
     table = [{**row, "value": f"{row['value']:.4g}"} for row in rows] if len(rows) <= 60 else []
     return Chart(_spec(chart, 170), title, text, table)
 
@@ -386,7 +390,9 @@ def _moved_rows(moved: Sequence[Moved], tower: str) -> Rows:
 
 
 def _moved(rows: Rows, tower: str) -> Chart:
-    scale = alt.Scale(domain=["attention", "ffn", "other"], range=["#0072B2", "#E69F00", "#009E73"])
+    colours = {"attention": "#0072B2", "ffn": "#E69F00", "other": "#009E73"}
+    parts = [part for part in colours if any(row["part"] == part for row in rows)]
+    scale = alt.Scale(domain=parts, range=[colours[part] for part in parts])
     blocks = list(dict.fromkeys(row["block"] for row in rows))
     chart = (
         alt.Chart(alt.Data(values=rows))
@@ -395,7 +401,7 @@ def _moved(rows: Rows, tower: str) -> Chart:
             x=alt.X("block:N", title="Block", sort=blocks, axis=alt.Axis(labelAngle=0)),
             y=alt.Y("moved:Q", axis=alt.Axis(format=".1~%", tickCount=5), title="Relative change"),
             color=alt.Color("part:N", title=None, scale=scale, legend=alt.Legend(orient="top")),
-            xOffset=alt.XOffset("part:N", sort=["attention", "ffn", "other"]),
+            xOffset=alt.XOffset("part:N", sort=parts),
             tooltip=["block:N", "part:N", alt.Tooltip("moved:Q", format=".2%")],
         )
     )

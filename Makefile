@@ -9,7 +9,7 @@ CONSTRAINTS ?= -c constraints.txt
 export RADAPTER_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build docs tables test test-all test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak screens
+.PHONY: help demo build docs tables test test-all test-lowest lint format types bench-world bench-step bench-loss bench-memory bench-pacs bench-mining bench-ablation bench-segmentation bench-regions bench-camvid bench-retrieval bench-flickr8k clean python-is-new-enough bench-search soak screens test-browser
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ test: $(VENV)/.installed-test lint types ## ruff, mypy and pytest, without the s
 
 test-all: $(VENV)/.installed-test lint types ## ruff, mypy and every test: also full-size models, the demo and long runs
 	@$(PYTEST)
+
+# Outside .ci/run: it installs Debian's chromium.
+test-browser: $(VENV)/.installed-test ## the HTML report in headless Chromium, which this installs
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get install --yes --quiet chromium; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[browser]'
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser
 
 # Outside .ci/run: it downloads another torch. The newest indirect dependencies deprecate what the oldest direct ones use.
 test-lowest: | python-is-new-enough ## every test with the oldest versions that pyproject.toml admits, in .venv-lowest

@@ -38,8 +38,8 @@ ROOMS = (
     "runs",
     "inference",
     "comparison",
-    "report",
     "config",
+    "report",
     "hub",
     "operations",
     "run",
@@ -123,6 +123,8 @@ def test_import_brings_no_extra():
         "webdataset",
         "skimage",
         "gradio",
+        "altair",
+        "vl_convert",
         "wandb",
         "tensorboard",
     }

@@ -181,7 +181,7 @@ class Comparison:
 
     def report(self, to: str | os.PathLike[str]) -> Path:
         """Write the report of the comparison as one HTML file, and return its path."""
-        from radapter.report.page import write_page  # type: ignore[import-not-found]
+        from radapter.report.page import write_page
 
         write_page(self.folder, Path(to))
         return Path(to)

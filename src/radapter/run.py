@@ -248,7 +248,7 @@ class Run:
 
     def report(self, to: str | os.PathLike[str]) -> Path:
         """Write the report of the run as one HTML file, and return its path."""
-        from radapter.report.page import write_page  # type: ignore[import-not-found]
+        from radapter.report.page import write_page
 
         write_page(self.folder, Path(to))
         return Path(to)

@@ -14,6 +14,7 @@ from radapter.evaluation import (
     ALPHAS,
     ClassificationMeasure,
     Interpolation,
+    Measured,
     alpha_sweep,
     classification_metrics,
     measured,
@@ -28,6 +29,10 @@ class Batch(NamedTuple):
     pixels: Tensor
     labels: Tensor
     groups: Tensor | None = None
+
+    @property
+    def indices(self) -> Tensor:
+        return torch.arange(len(self.labels))
 
 
 class TinyEncoder(nn.Module):
@@ -150,12 +155,12 @@ def test_known_results_are_taken_over_and_not_computed(tuned):
 
 def test_pseudo_values_of_an_accuracy_are_its_hits_at_every_alpha_computed(tuned):
     encoder, head, interpolation = tuned
-    found: dict[tuple[float, str], Tensor] = {}
+    found: dict[tuple[float, str], Measured] = {}
     measures = {"a": ClassificationMeasure(encoder, lambda: head, list(batches()))}
     known = {0.0: {"a": {"top1": 0.125, "n": 12}}}
-    swept = sweep(encoder, interpolation.at, measures, (0.0, 0.5, 1.0), known=known, pseudo_values=found)
+    swept = sweep(encoder, interpolation.at, measures, (0.0, 0.5, 1.0), known=known, kept=found)
     assert found.keys() == {(0.5, "a"), (1.0, "a")}
-    for (alpha, _), values in found.items():
+    for (alpha, _), (_, values, _) in found.items():
         assert (values.dtype, values.shape, set(values.tolist())) == (torch.float32, (12,), {0.0, 1.0})
         assert float(values.mean()) == pytest.approx(swept[alpha]["a"]["top1"])
 

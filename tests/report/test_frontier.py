@@ -6,7 +6,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from radapter.report.frontier import _spread, draw, frontier_figure
+from radapter.report.frontier import draw, frontier_figure, spread
 from radapter.runs.results import Results
 
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
@@ -129,6 +129,6 @@ def test_without_ood_sets_there_is_no_frontier(results):
 
 
 def test_labels_are_moved_apart_by_no_more_than_needed():
-    assert _spread([0.1, 0.5], 0.1) == [0.1, 0.5]
-    assert _spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
-    assert _spread([0.3, 0.5, 0.52, 0.9], 0.1) == pytest.approx([0.3, 0.46, 0.56, 0.9])
+    assert spread([0.1, 0.5], 0.1) == [0.1, 0.5]
+    assert spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    assert spread([0.3, 0.5, 0.52, 0.9], 0.1) == pytest.approx([0.3, 0.46, 0.56, 0.9])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from radapter.commands.label_check import label_check
-from radapter.config.classification import RunConfig, classification_suite
+from radapter.config.classification import RunConfig, classification_suite, reopened_set
 from radapter.data import ClassificationSet, open_classification
 from radapter.data.labelled.kinds import LABELLED, labelled_source
 from radapter.errors import ConfigError, DataError
@@ -15,6 +15,7 @@ from radapter.models import DualEncoder
 from radapter.operations.class_texts import check_texts
 from radapter.operations.task import Asked, Opened, Task
 from radapter.report.metrics import Shown
+from radapter.report.page.details import classified
 from radapter.runs.merging import FolderClassifier, folder_classifier
 from radapter.runs.weights import HEAD
 from radapter.tasks.classification import ClassificationSuite
@@ -139,4 +140,6 @@ TASK = Task(
     check_texts=_check_texts,
     check_data=label_check,
     metrics=_METRICS,
+    describe=classified,
+    reopened=reopened_set,
 )

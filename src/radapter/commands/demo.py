@@ -15,6 +15,7 @@ from radapter.methods import find_methods
 from radapter.models import load
 from radapter.operations.bars import bars
 from radapter.report.files import FILES, write_report
+from radapter.report.page import PAGE
 from radapter.runs.results import Results
 from radapter.storage import check_destination, free, whole_folder
 from radapter.tasks.world_benchmark import WORLD_RATES, world_recipe, world_suite
@@ -31,7 +32,7 @@ def demo(out: Path, *, seed: int, **sizes: int) -> Results:
         RunError: `out` holds something else than an earlier demo; nothing is written.
     """
     check_destination(out)
-    if out.exists() and not (out.is_dir() and {file.name for file in out.iterdir()} <= set(FILES)):
+    if out.exists() and not (out.is_dir() and {file.name for file in out.iterdir()} <= {*FILES, PAGE}):
         raise RunError(
             f"--out must be a new folder or an earlier demo's. '{out}' holds something else. Give another."
         )
@@ -71,6 +72,7 @@ def demo(out: Path, *, seed: int, **sizes: int) -> Results:
     next_steps(
         ("your own data", f"radapter init classification --out {file}"),
         ("then", f"radapter train {file}"),
+        ("one page with a slider for alpha", f"radapter report {out}"),
         ("a model's adapter sites", "radapter inspect open_clip:ViT-B-16"),
     )
     return results

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from radapter import report
 from radapter.commands.terminal import say
-from radapter.report.files import FRONTIER, TABLE, has_curve, run_of
+from radapter.report.files import FRONTIER, TABLE, run_of
 from radapter.report.levels import levels_table
+from radapter.report.page import PAGE
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import edge_lines
 from radapter.report.table import duration, kept_note
@@ -30,8 +31,8 @@ def print_results(results: Results, folder: Path) -> None:
     _print_notes(results, run=run_of(results, folder))
     if results.evaluation_seconds is not None:
         say(f"Time is the time of training. Evaluation took {duration(results.evaluation_seconds)}.")
-    files = [RESULTS, TABLE, *([FRONTIER] if has_curve(results) else [])]
-    say(f"In {folder}: {', '.join(files)}.")
+    names = (RESULTS, TABLE, FRONTIER, PAGE)
+    say(f"In {folder}: {', '.join(name for name in names if (folder / name).is_file())}.")
 
 
 def print_sets(results: Results, *, metric: str | None = None, roles: bool = False) -> None:
@@ -62,7 +63,7 @@ def print_study(results: Results, folder: Path) -> None:
     )
     for line in edge_lines(results.search):
         say(line)
-    say(f"In {folder}: {', '.join(name for name in STUDY_FILES if (folder / name).is_file())}.")
+    say(f"In {folder}: {', '.join(name for name in (*STUDY_FILES, PAGE) if (folder / name).is_file())}.")
 
 
 def merge_steps(

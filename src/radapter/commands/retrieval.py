@@ -3,13 +3,19 @@
 from pathlib import Path
 
 from radapter.commands.pair_check import is_captioned_table, pair_check
-from radapter.config.retrieval import RetrievalRunConfig, report_long_captions, retrieval_suite
+from radapter.config.retrieval import (
+    RetrievalRunConfig,
+    reopened_pairs,
+    report_long_captions,
+    retrieval_suite,
+)
 from radapter.data import open_pairs
 from radapter.data.pairs.kinds import PAIRS, pair_source
 from radapter.evaluation import Headline
 from radapter.operations.checks import check_text_tower
 from radapter.operations.task import Asked, Opened, Task
 from radapter.report.metrics import Shown
+from radapter.report.page.details import retrieved
 from radapter.report.recalls import recalls_markdown
 from radapter.tasks.retrieval import RetrievalSuite
 
@@ -57,4 +63,6 @@ TASK = Task(
     metrics_beside={"i2t_r1": "I2T R@1", "t2i_r1": "T2I R@1"},
     hub_task="image-text-retrieval",
     page=recalls_markdown,
+    describe=retrieved,
+    reopened=reopened_pairs,
 )

@@ -10,6 +10,7 @@ from radapter.config.segmentation import (
     RegionsConfig,
     SegmentationRunConfig,
     region_settings,
+    reopened_masks,
     segmentation_suite,
 )
 from radapter.data import open_masks
@@ -22,6 +23,7 @@ from radapter.operations.checks import check_text_tower
 from radapter.operations.class_texts import check_texts
 from radapter.operations.task import Asked, Opened, Task
 from radapter.report.metrics import Shown
+from radapter.report.page.details import segmented
 from radapter.report.regions import oracles_table, regions_markdown
 from radapter.segmentation import names_of
 from radapter.tasks.segmentation import SegmentationSuite
@@ -98,4 +100,6 @@ TASK = Task(
     hub_task="image-segmentation",
     page=regions_markdown,
     table_below=oracles_table,
+    describe=segmented,
+    reopened=reopened_masks,
 )

@@ -5,8 +5,8 @@ checkpoint, and a missing one is trained. So a killed comparison continues when 
 share a training share its run.
 
     FOLDER/METHOD/seed-S/lr-R/   the weights, the results on ID validation and the sweep in JSON, and their
-                                 pseudo-values in safetensors; checkpoints/ until it is finished; diverged.txt
-                                 if training diverged
+                                 pseudo-values in safetensors; logs of steps and epochs, and what a report shows
+                                 besides; checkpoints/ until it is finished; diverged.txt if training diverged
 """
 
 import logging
@@ -24,16 +24,17 @@ from radapter.manifests import MANIFEST, check_recorded, forget, record
 from radapter.methods import Method, find_method
 from radapter.methods.rates import default_rate
 from radapter.models import DualEncoder
-from radapter.runs.alpha_sweep import FILES, AlphaRule, AlphaSweep, TestedAlphas
+from radapter.runs.alpha_sweep import FILES, FOR_REPORTS, AlphaRule, AlphaSweep, TestedAlphas
 from radapter.runs.evaluator import Evaluator, Validator
 from radapter.runs.fine_tuning import soup, train_method
+from radapter.runs.tracking import tracked
 from radapter.runs.weights import HEAD, TRAINED, WEIGHTS, Trained, load_trained, save_trained
 from radapter.schemas import read_as
 from radapter.storage import load_weights, save_tensors, write_json, write_text
 from radapter.tasks.leaks import check_disjoint
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import Suite
-from radapter.training import Checkpoints, Environment
+from radapter.training import Checkpoints, Environment, Progress
 
 _LOG = logging.getLogger(__name__)
 ZERO_SHOT = "zero-shot"
@@ -128,16 +129,22 @@ class RunStore:
         self._starting(f"{counter}training {method.name}, rate {peak:.4g}, seed {seed}")
         place.mkdir(parents=True, exist_ok=True)
         try:
-            trained = train_method(
-                method,
-                encoder,
-                self._suite(seed),
-                replace(self._recipe.with_own_loss(method), learning_rate=rate),
-                seed=seed,
-                checkpoints=Checkpoints(place / _CHECKPOINTS),
-                resume=True,
-                environment=self._environment,
-            )
+            with tracked(place, "none") as log:
+
+                def report(step: Progress) -> None:
+                    log.step(step)
+                    self._environment.report(step)
+
+                trained = train_method(
+                    method,
+                    encoder,
+                    self._suite(seed),
+                    replace(self._recipe.with_own_loss(method), learning_rate=rate),
+                    seed=seed,
+                    checkpoints=Checkpoints(place / _CHECKPOINTS),
+                    resume=True,
+                    environment=replace(self._environment, report=report, validated=log.epoch),
+                )
         except DivergedError as error:
             shutil.rmtree(place / _CHECKPOINTS, ignore_errors=True)
             write_text(place / _DIVERGED, f"{name}: {error}\n")
@@ -193,7 +200,7 @@ class RunStore:
         """Removes the weights of a run that is not needed again; its metrics on ID validation stay."""
         place = self.folder(method, (rate,), seed)
         for path in place.iterdir() if place.is_dir() else ():
-            if path.name not in (_VALIDATION, _VALIDATION_VALUES, _DIVERGED, MANIFEST, *FILES):
+            if path.name not in (_VALIDATION, _VALIDATION_VALUES, _DIVERGED, MANIFEST, *FILES, *FOR_REPORTS):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         forget(place, TRAINED, WEIGHTS, HEAD)
 

@@ -55,6 +55,11 @@ def tested_sets(
     }
 
 
+def tested_source(data: CommonData, role: str, name: str, source_of: Callable[[Any], Source]) -> Any:
+    """Return the source of the ID or OOD test set of that name."""
+    return data.id_test[name] if role == "id" else shifted_sources(data.ood, data.id_test, source_of)[name]
+
+
 def shifted_sources(
     ood: Mapping[str, str | AnySource | CorruptedCopy],
     id_test: Mapping[str, str | AnySource],

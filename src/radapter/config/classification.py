@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from radapter.config.building import tested_sets
+from radapter.config.building import tested_sets, tested_source
 from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.schema import METHOD, SELECT, SELECT_BY, CommonConfig, CommonData, SelectConfig, key
 from radapter.config.sources import (
@@ -129,6 +129,15 @@ def classification_suite(
     opened = (train, *suite.sets(*ROLES).values())
     _check_renamed(data.rename, {name for data in opened for name in data.given_names}.union(listed))
     return suite
+
+
+def reopened_set(config: RunConfig, role: str, name: str, classnames: Sequence[str]) -> ClassificationSet:
+    """Open one ID or OOD test set again; `classnames` are those of the training, empty for the set's own."""
+    source = tested_source(config.data, role, name, labelled_source)
+    names = tuple(classnames) or None
+    return open_classification(
+        source, classnames=names, rename=config.data.rename, name=name, reading=config.reading
+    )
 
 
 def _check_renamed(rename: Mapping[str, str], known: Collection[str]) -> None:

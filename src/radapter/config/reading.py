@@ -28,6 +28,7 @@ NOTHING: Mapping[str, Any] = {}
 SCHEMA = 2
 """Of config.yaml in a run folder; 1 if the file does not state it."""
 
+_OF_A_COMPARISON = {"methods", "seeds"}  # keys of comparison.yaml that no run.yaml has
 # Keys that do not change what a run computes: it may resume with other values.
 _FREE = {"out", "tracking", "tracking_project", "tracking_name", "allow_download"} | {
     f"train.{key}" for key in ("workers", "checkpoint_every", "checkpoint_minutes", "timeout_minutes", "fsdp")
@@ -70,13 +71,14 @@ def plain(value: Any) -> Any:
 
 
 def load_stored(file: Path, overrides: Sequence[str] = ()) -> CommonConfig:
-    """Read and check the config.yaml of a run directory, also one of schema 1.
+    """Read and check the config.yaml of a run directory, also one of schema 1, or a comparison's comparison.yaml.
 
     Raises:
         ConfigError: as `load_config`.
         RunError: the schema is unknown.
     """
     settings, lines = _read(file)
+    settings = {name: value for name, value in settings.items() if name not in _OF_A_COMPARISON}
     return _checked(renewed(settings), lines, file, overrides)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import torch
 from pydantic import Field, model_validator
 
-from radapter.config.building import tested_sets
+from radapter.config.building import tested_sets, tested_source
 from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.schema import (
     METHOD,
@@ -113,6 +113,12 @@ def retrieval_suite(config: RetrievalRunConfig, encoder: DualEncoder, processes:
     )
     report_long_captions(suite, encoder)
     return suite
+
+
+def reopened_pairs(config: RetrievalRunConfig, role: str, name: str, classnames: Sequence[str]) -> PairSet:
+    """Open one ID or OOD test set again; class names do not matter."""
+    source = tested_source(config.data, role, name, pair_source)
+    return open_pairs(source, name=name, reading=config.reading, join=config.data.join_captions)
 
 
 def report_long_captions(suite: RetrievalSuite, encoder: DualEncoder) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from radapter.config.building import tested_sets
+from radapter.config.building import tested_sets, tested_source
 from radapter.config.methods import MethodOf, NamedSettings
 from radapter.config.schema import (
     METHOD,
@@ -21,7 +21,7 @@ from radapter.config.schema import (
     key,
 )
 from radapter.config.sources import CorruptedCopy, NamedMaskSources, ShiftedMaskSource
-from radapter.data import MinedRegions, open_masks, open_pairs
+from radapter.data import MinedRegions, PairedMaskDataset, open_masks, open_pairs
 from radapter.data.dividing import divided
 from radapter.data.masks.kinds import MASKS, MaskDataSource, mask_source
 from radapter.data.paths import PATH_OR_NAME, place
@@ -146,6 +146,13 @@ def segmentation_suite(
         **region_settings(config.regions, encoder),
         unseen=unseen,
     )
+
+
+def reopened_masks(
+    config: SegmentationRunConfig, role: str, name: str, classnames: Sequence[str]
+) -> PairedMaskDataset:
+    """Open one ID or OOD test set again; it has class names of its own."""
+    return open_masks(tested_source(config.data, role, name, mask_source), name=name, reading=config.reading)
 
 
 def region_settings(regions: RegionsConfig, encoder: DualEncoder) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from radapter.data import Batch
 from radapter.evaluation.calibration import TEMPERATURE, fitted_temperature
+from radapter.evaluation.cosines import TILE
 from radapter.evaluation.features import encode_images
 from radapter.evaluation.jackknife import miou_pseudo_values, rsum_pseudo_values, standard_error
 from radapter.evaluation.metrics import (
@@ -30,10 +31,10 @@ from radapter.evaluation.retrieval import (
     retrieval_metrics,
     retrieval_ranks_of_groups,
 )
-from radapter.evaluation.sweep import ALPHAS, Measured, Progress, sweep
+from radapter.evaluation.sweep import ALPHAS, Answers, Measured, Progress, sweep
 from radapter.losses.batch import widen
 from radapter.models import DualEncoder
-from radapter.segmentation.pixels import Cells
+from radapter.segmentation.pixels import NOTHING, Cells
 from radapter.segmentation.region_loader import RegionBatch, SeenImage, TrueRegions
 from radapter.zeroshot import LinearHead
 
@@ -67,9 +68,9 @@ class ClassificationMeasure:
         """B."""
         return len(batch.labels)
 
-    def truth(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Labels and groups."""
-        return batch.labels.cpu(), batch.groups
+    def truth(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Labels, groups and the images' numbers."""
+        return batch.labels.cpu(), batch.groups, batch.indices.cpu()
 
     def observe(self, prepared: LinearHead, batch: Batch) -> Tensor:
         """Logits, (B, C), on the CPU."""
@@ -81,10 +82,16 @@ class ClassificationMeasure:
             self.zero_shot[self.name] = predicted(torch.cat(list(observed)), self.classes)
 
     def summarise(
-        self, prepared: LinearHead, observed: Sequence[Tensor], truths: Sequence[tuple[Tensor, Tensor | None]]
+        self,
+        prepared: LinearHead,
+        observed: Sequence[Tensor],
+        truths: Sequence[tuple[Tensor, Tensor | None, Tensor]],
     ) -> Measured:
-        """Returns `classification_metrics`; an image's pseudo-value is 1 if its label is predicted, else 0."""
-        of_batch, groups = zip(*truths, strict=True)
+        """Returns `classification_metrics`; an image's pseudo-value is 1 if its label is predicted, else 0.
+
+        Answers: `class` and `probability` of each image's prediction; `label` and `image`, its number in the set.
+        """
+        of_batch, groups, images = zip(*truths, strict=True)
         known = [each.cpu() for each in groups if each is not None]
         logits, labels = restricted(torch.cat(list(observed)), torch.cat(of_batch), self.classes)
         metrics = classification_metrics(
@@ -96,6 +103,14 @@ class ClassificationMeasure:
         if self.calibrates:
             metrics[TEMPERATURE] = fitted_temperature(logits, labels)
         return Measured(metrics, is_right(logits, labels).float())
+        probability, column = logits.softmax(1).max(1)
+        names = torch.arange(logits.shape[1]) if self.classes is None else self.classes.cpu()
+        names = names if names.ndim == 1 else names[:, 0]  # of several columns of a class, the first
+        answers = Answers(
+            {"class": names[column].int(), "probability": probability.float()},
+            {"label": names[labels].int(), "image": torch.cat(images).int()},
+        )
+        return Measured(metrics, is_right(logits, labels).float(), answers)
 
 
 def alpha_sweep(
@@ -172,7 +187,9 @@ class RetrievalMeasure:
     def summarise(self, prepared: Tensor, observed: Sequence[Tensor], truths: Sequence[Tensor]) -> Measured:
         """Returns `retrieval_metrics`, rsum_se (its standard error over images), i2t_map_at_r and t2i_map_at_r.
 
-        Pseudo-values are those of rsum / 6, one for each image, or for each group if images share captions.
+        Pseudo-values are those of rsum / 6, one for each image, or for each group if images share captions. Answers:
+        `text_rank` and `image_rank` of each text's image and each image's caption, `first_image` and `first_text`,
+        which rank first; `image` and `text`, their numbers in the set, and `image_of_text`.
         """
         images = torch.cat(list(truths))
         place = torch.full((len(self.targets),), -1)
@@ -197,7 +214,20 @@ class RetrievalMeasure:
             "rsum_se": standard_error(pseudo_values),
             **retrieval_map_at_r(image_features, text_features, of_target),
         }
-        return Measured(metrics, (pseudo_values / 6).float())
+        first_image, first_text = (
+            _nearest(text_features, image_features),
+            _nearest(image_features, text_features),
+        )
+        answers = Answers(
+            {
+                "text_rank": ranks.text_to_image.cpu().int(),
+                "image_rank": ranks.image_to_text.cpu().int(),
+                "first_image": images[first_image].int(),
+                "first_text": shown[first_text].int(),
+            },
+            {"image": images.int(), "text": shown.int(), "image_of_text": images[image_of_text].int()},
+        )
+        return Measured(metrics, (pseudo_values / 6).float(), answers)
 
 
 @final
@@ -246,6 +276,8 @@ class SegmentationMeasure:
         Beside `segmentation_metrics`: miou_se, its standard error; true_masks_miou, true_classes_miou; region_top1,
         the share of true regions whose class is right; miou_unseen if training left out classes that the set shows,
         and miou_seen and miou_harmonic if it shows others too; "iou/NAME" of each class that the set shows; n.
+        Answers, for each image with a small map: `NUMBER/labels`; `NUMBER/truth` and `NUMBER/oracle`, the label maps
+        of the truth and of a perfect classifier.
         """
         images = [image for batch in truths for image in batch]
         cells, true = [image.cells for image in images], [image.true for image in images]
@@ -271,7 +303,13 @@ class SegmentationMeasure:
             "n": len(images),
             "regions": sum(image.cells.shares.shape[1] for image in images),
         }
-        return Measured(metrics, pseudo_values.float())
+        maps = [number for number, image in enumerate(images) if image.places is not None]
+        answers = Answers(
+            {f"{images[n].number}/labels": _drawn(of_cells[n], images[n], classes) for n in maps},
+            {f"{images[n].number}/truth": _drawn(cells[n].classes, images[n], classes) for n in maps}
+            | {f"{images[n].number}/oracle": _drawn(ideal[n], images[n], classes) for n in maps},
+        )
+        return Measured(metrics, pseudo_values.float(), answers)
 
     def _by_class(self, iou: Tensor) -> Metrics:
         found = {f"iou/{name}": each for name, each in zip(self.classnames, iou.tolist(), strict=True)}
@@ -280,6 +318,18 @@ class SegmentationMeasure:
             if not math.isnan(found["miou_unseen"]):
                 found |= {"miou_seen": seen, "miou_harmonic": harmonic_mean(seen, found["miou_unseen"])}
         return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def _drawn(of_cells: Tensor, image: SeenImage, classes: int) -> Tensor:
+    """A small label map, (h, w), int16, from the classes of an image's cells; NOTHING where there is none."""
+    assert image.places is not None
+    named = torch.cat([torch.where(of_cells < classes, of_cells, NOTHING), torch.tensor([NOTHING])])
+    return named[image.places.long()].short()  # the place -1 is the last
+
+
+def _nearest(queries: Tensor, items: Tensor) -> Tensor:
+    """The item with the largest cosine of each query, (Q, E), (K, E) -> (Q,)."""
+    return torch.cat([(part @ items.T).argmax(1).cpu() for part in torch.split(queries, TILE)])
 
 
 def _confusion(found: Sequence[Tensor], groups: Sequence[Cells | TrueRegions], classes: int) -> Tensor:

@@ -36,12 +36,25 @@ Progress = Callable[[str, int], None]
 """Called with a set's name and the number of images just done."""
 
 
+class Answers(NamedTuple):
+    """What a report shows of single images, as small tensors by name.
+
+    model: the answers at the current weights, such as the predicted class of each image. truth: what does not depend
+    on the weights, such as the labels and the images' numbers in the set. `docs/reference/files.md` lists the names.
+    """
+
+    model: Mapping[str, Tensor]
+    truth: Mapping[str, Tensor]
+
+
 class Measured(NamedTuple):
     """The metrics of a set at the current weights, and the `jackknife` pseudo-values of the task's score, (N,),
-    float32, in the set's order of images; they compare two models on the same images."""
+    float32, in the set's order of images; they compare two models on the same images. `answers` are None for a task
+    whose report shows no single images."""
 
     metrics: Metrics
     pseudo_values: Tensor
+    answers: Answers | None = None
 
 
 class Measure(Protocol):
@@ -108,6 +121,16 @@ class Interpolation:
         """The parameters and buffers that differ between the two states."""
         return tuple(self._ends)
 
+    def changes(self) -> dict[str, tuple[float, float]]:
+        """Name -> the Frobenius norms of tuned - original and of original, for each of `names` with fractions."""
+        found = {}
+        for name, (original, tuned) in self._ends.items():
+            if original.is_floating_point():
+                start = original.float()
+                change = tuned.to(device=start.device, dtype=torch.float32) - start
+                found[name] = (float(change.norm()), float(start.norm()))
+        return found
+
     @contextmanager
     def at(self, alpha: float) -> Iterator[None]:
         """Gives the module the weights at `alpha` while the block runs, and restores it bitwise.
@@ -135,7 +158,7 @@ def sweep(
     alphas: Sequence[float] = ALPHAS,
     *,
     known: Mapping[float, Mapping[str, Metrics]] | None = None,
-    pseudo_values: MutableMapping[tuple[float, str], Tensor] | None = None,
+    kept: MutableMapping[tuple[float, str], Measured] | None = None,
     progress: Progress | None = None,
     processes: Processes = ALONE,
 ) -> dict[float, dict[str, Metrics]]:
@@ -151,7 +174,7 @@ def sweep(
         measures: By name of the set.
         alphas: Each in [0, 1]; repeated ones are computed once.
         known: alpha -> name -> metrics that are not computed again (alpha 0 is the same for every method).
-        pseudo_values: Receives (alpha, name) -> the pseudo-values of each set and alpha that is computed.
+        kept: Receives (alpha, name) -> metrics, pseudo-values and answers of each set and alpha that is computed.
         progress: Called with each set's images, once per image and computed alpha.
         processes: Each observes its share of a set's batches; the main one computes the metrics for all.
 
@@ -193,9 +216,10 @@ def sweep(
                     measure.remember(whole)
                 of_alpha = prepared[alpha, measure.prepare]
                 summary = partial(_summary, name, measure, of_alpha, whole, truths)
-                results[alpha][name], values = processes.on_main(summary)
-                if pseudo_values is not None:
-                    pseudo_values[alpha, name] = values
+                found = processes.on_main(summary)
+                results[alpha][name] = found.metrics
+                if kept is not None:
+                    kept[alpha, name] = found
     return {alpha: {name: found[name] for name in measures} for alpha, found in results.items()}
 
 
@@ -208,11 +232,9 @@ def measured(
     processes: Processes = ALONE,
 ) -> Measured:
     """Measures one set at the model's current weights, as `sweep` does. Raises DataError if there is no image."""
-    kept: dict[tuple[float, str], Tensor] = {}
-    found = sweep(
-        model, nullcontext, {name: measure}, [1.0], pseudo_values=kept, progress=progress, processes=processes
-    )
-    return Measured(found[1.0][name], kept[1.0, name])
+    kept: dict[tuple[float, str], Measured] = {}
+    sweep(model, nullcontext, {name: measure}, [1.0], kept=kept, progress=progress, processes=processes)
+    return kept[1.0, name]
 
 
 def blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:

@@ -23,12 +23,14 @@ from radapter.methods import Method, MethodSettings, find_method, find_methods
 from radapter.models import fingerprint, load
 from radapter.operations.bars import bars, continued_with
 from radapter.operations.checks import FIXABLE, absent_folder, check_processes, value_and_default
+from radapter.operations.page import write_page_beside
 from radapter.operations.task import task_of
 from radapter.operations.training import checked_suite
 from radapter.report.study import write_study
 from radapter.runs.fine_tuning import check_epochs
 from radapter.runs.inputs import inputs_of
 from radapter.runs.results import Results
+from radapter.runs.versions import write_versions
 from radapter.storage import check_writable, lock, write_text
 from radapter.tasks.leaks import check_disjoint
 from radapter.training import Environment, Evaluated, StopSignal, check_precision
@@ -125,6 +127,7 @@ def compare(
 
         write_text(folder / COMPARISON, plan)
         inputs.write(folder)
+        write_versions(folder)
         store = RunStore(
             folder / TRAININGS,
             lambda: load(config.model, allow_download=config.allow_download),
@@ -139,6 +142,7 @@ def compare(
     _write_chosen(folder, found, store, rows, model=absolute_if_local(config.model))
     results = found.report(standard)
     write_study(folder, results, title="Comparison", command=command)
+    write_page_beside(folder, suite)
     return Study(folder, given, rows, found, results)
 
 

@@ -18,6 +18,8 @@ from radapter.methods import Method
 from radapter.models import DualEncoder
 from radapter.processes import Processes
 from radapter.report.metrics import Shown
+from radapter.report.page.details import Describe
+from radapter.report.page.pictures import ShownSet
 from radapter.runs.results import Results
 from radapter.task_list import entry_of
 from radapter.tasks.suite import Suite
@@ -81,6 +83,8 @@ class Task:
         shared_metrics: Metrics that are equal for all methods, and their names.
         hub_task: The task's name in the metadata of a model card.
         page, table_below: Markdown and a table for the terminal that follow the table of results.
+        describe: What the HTML report shows of single images and classes.
+        reopened: Opens a test set again for the report: (configuration, role, name, class names of the training).
     """
 
     config: type[CommonConfig]
@@ -102,6 +106,8 @@ class Task:
     hub_task: str = "zero-shot-image-classification"
     page: Callable[[Results], str] | None = None
     table_below: Callable[[Results], Table] | None = None
+    describe: Describe | None = None
+    reopened: Callable[[Any, str, str, Sequence[str]], ShownSet] | None = None
 
     @property
     def methods(self) -> Mapping[str, Method]:

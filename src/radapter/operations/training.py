@@ -17,6 +17,7 @@ from radapter.models import DualEncoder, load
 from radapter.operations import checks
 from radapter.operations.bars import bars, continued_with
 from radapter.operations.class_texts import check_suite_texts
+from radapter.operations.page import write_page_beside
 from radapter.operations.sets import report_sets
 from radapter.processes import ALONE, TIMEOUT_MINUTES, Processes, join, launched
 from radapter.report.files import drawn, write_report
@@ -105,12 +106,13 @@ def _train(processes: Processes, read: Callable[[], CommonConfig], *, resume: bo
             rule=AlphaRule(alpha, config.evaluation.alphas),
             environment=Environment(processes, Memory(), report=bar.report, evaluated=bar.evaluated),
         )
-    processes.on_main(lambda: _write_pages(results, out, method))
+    processes.on_main(lambda: _write_pages(results, out, suite, method))
     return Trained(out, method, results, processes.is_main, config.allow_download)
 
 
-def _write_pages(results: Results, out: Path, method: Method) -> None:
+def _write_pages(results: Results, out: Path, suite: Suite, method: Method) -> None:
     write_report(results, out)
+    write_page_beside(out, suite)
     if method.build is not None:
         write_adapter_card(out)
 

@@ -93,14 +93,13 @@ def _draw_panel(axes: Axes, results: Results, role: Role) -> list[_Label]:
     """Draws one panel, with the sets of `role` on the vertical axis, and returns its labels, which are not drawn."""
     off = _far_below(results.rows)
     _dress(axes, results, role, off if role == "ood" else [])
-    others = (row.method for row in results.rows if row.method not in {"zero-shot", *_STYLE_OF})
-    styles = _STYLE_OF | dict(zip(others, cycle(_OTHER_STYLES), strict=False))
+    style_of = styles([row.method for row in results.rows])
     hidden = {"zero-shot", *(row.method for row in off)}
     drawn = [curve for curve in curves(results) if _name(curve) not in hidden]
     labels: dict[str, _Label] = {}
     for curve in drawn:
         name = _name(curve)
-        colour, marker = styles.get(name, (_FAINT, "o"))
+        colour, marker = style_of.get(name, (_FAINT, "o"))
         _draw_curve(axes, curve, role, colour, marker, paper_alpha=results.headline.paper_alpha)
         labels[name] = _Label(*_place(curve.points[-1], role), name, colour)
     curved = set(labels)
@@ -109,7 +108,7 @@ def _draw_panel(axes: Axes, results: Results, role: Role) -> list[_Label]:
             rises = [_place(curve.points[1], role)[1] - _place(row, role)[1] for curve in drawn]
             _draw_zero_shot(axes, row, role, below=sum(rises) > 0)
         elif row.method not in hidden:
-            colour, marker = styles[row.method]
+            colour, marker = style_of[row.method]
             _draw_row(axes, row, role, colour, marker)
             end = labels.setdefault(row.method, _Label(*_place(row, role), row.method, colour))
             if row.method not in curved or (row.alpha != 1 and len(results.rows) <= _CROWDED):
@@ -163,6 +162,28 @@ def _far_below(rows: Sequence[Row]) -> list[Row]:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"mean of {len(names)} sets"
+
+
+def styles(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every method, the same in all figures."""
+    others = (method for method in methods if method not in {"zero-shot", *_STYLE_OF})
+    return _STYLE_OF | dict(zip(others, cycle(_OTHER_STYLES), strict=False))
+
+
+def spread(heights: Sequence[float], step: float) -> list[float]:
+    """Ascending heights moved apart to at least `step`, around where they were."""
+    groups: list[list[float]] = []  # of neighbours that touch; each is centred on its members' mean
+    for height in heights:
+        groups.append([height])
+        while (
+            len(groups) > 1
+            and fmean(groups[-1]) - fmean(groups[-2]) < step * len(groups[-2] + groups[-1]) / 2
+        ):
+            last = groups.pop()
+            groups[-1] += last
+    return [
+        fmean(group) - step * (len(group) - 1) / 2 + step * i for group in groups for i in range(len(group))
+    ]
 
 
 def _name(curve: Curve) -> str:
@@ -232,7 +253,7 @@ def _write(axes: Axes, labels: Sequence[_Label]) -> None:
     bottom, top = axes.get_ylim()
     step = 1.5 * _NAME_SIZE / 72 / (0.79 * SIZE_INCHES[1])  # of two labels, as a share of the axes
     order = sorted(labels, key=lambda label: label.y)
-    heights = _spread([(label.y - bottom) / (top - bottom) for label in order], step)
+    heights = spread([(label.y - bottom) / (top - bottom) for label in order], step)
     line = {
         "arrowstyle": "-",
         "linewidth": 0.8,
@@ -254,19 +275,3 @@ def _write(axes: Axes, labels: Sequence[_Label]) -> None:
             color=label.colour,
             **_NAME,
         )
-
-
-def _spread(heights: Sequence[float], step: float) -> list[float]:
-    """Ascending heights moved apart to at least `step`, around where they were."""
-    groups: list[list[float]] = []  # of neighbours that touch; each is centred on its members' mean
-    for height in heights:
-        groups.append([height])
-        while (
-            len(groups) > 1
-            and fmean(groups[-1]) - fmean(groups[-2]) < step * len(groups[-2] + groups[-1]) / 2
-        ):
-            last = groups.pop()
-            groups[-1] += last
-    return [
-        fmean(group) - step * (len(group) - 1) / 2 + step * i for group in groups for i in range(len(group))
-    ]

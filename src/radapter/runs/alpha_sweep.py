@@ -2,10 +2,12 @@
 
 Pseudo-values, one figure per image, have a file of their own, `pseudo_values.safetensors`, with keys such as
 "0.3/ood/sketch" (ALPHA/ROLE/NAME). With them two alphas, learning rates or methods are compared on the same images.
+What a report shows of single images is in `answers.safetensors`, and what training moved in `moved.json`; older runs
+lack both.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +18,16 @@ from radapter.errors import ConfigError, RunError
 from radapter.evaluation import ALPHAS, Headline, Measured, Metrics, smallest_within_paired_error
 from radapter.evaluation.calibration import TEMPERATURE
 from radapter.manifests import check_recorded, record
+from radapter.runs.movement import MOVED, MOVED_PARTS, Moved
 from radapter.runs.results import ID_VAL, RESULTS, Results, Row, Selection, SweepRow
 from radapter.runs.weights import Trained
 from radapter.schemas import read_as
 from radapter.storage import load_weights, save_tensors, write_json
 
 SWEEP, ON_VALIDATION, PSEUDO_VALUES = "sweep.json", "on_validation.json", "pseudo_values.safetensors"
+ANSWERS = "answers.safetensors"
 FILES = (SWEEP, ON_VALIDATION, PSEUDO_VALUES)
+FOR_REPORTS = (ANSWERS, MOVED)
 NOTHING_SELECTED = Selection(split=None, rule="nothing was selected", n=0)
 TestedAlphas = Literal["all", "chosen"] | Sequence[float]
 """See `AlphaRule`."""
@@ -45,13 +50,16 @@ class AlphaSweep:
 
     rows: one per alpha at which the test sets were evaluated. validation: alpha -> metrics on ID validation, at
     every alpha; empty without ID validation. pseudo_values: `pseudo_value_key` -> (N,), float32, in the set's
-    order of images. seconds: evaluation time.
+    order of images. seconds: evaluation time. answers: `answers_by_key` of the test sets. moved: what training
+    changed, by part of the model.
     """
 
     rows: list[SweepRow]
     validation: dict[float, Metrics]
     pseudo_values: dict[str, Tensor]
     seconds: float = 0.0
+    answers: dict[str, Tensor] = field(default_factory=dict)
+    moved: list[Moved] = field(default_factory=list)
 
     def of_alpha(self, alpha: float) -> dict[str, Tensor]:
         """The pseudo-values at one alpha: "ROLE/NAME" -> (N,)."""
@@ -66,13 +74,20 @@ class AlphaSweep:
         }
 
     def write(self, folder: Path) -> None:
-        """Writes `FILES` into `folder`, which is created if needed."""
+        """Writes `FILES` and `FOR_REPORTS` into `folder`, which is created if needed."""
         folder.mkdir(parents=True, exist_ok=True)
+        self.write_for_reports(folder)
         save_tensors(folder / PSEUDO_VALUES, self.pseudo_values)
         on_validation = {f"{alpha:g}": metrics for alpha, metrics in self.validation.items()}
         write_json(folder / ON_VALIDATION, {"seconds": self.seconds, "alphas": on_validation})
         write_json(folder / SWEEP, [row.model_dump(mode="json") for row in self.rows])
         record(folder, *FILES)
+
+    def write_for_reports(self, folder: Path) -> None:
+        """Writes `FOR_REPORTS` into `folder` and records them in its manifest."""
+        save_tensors(folder / ANSWERS, self.answers)
+        write_json(folder / MOVED, MOVED_PARTS.dump_python(self.moved))
+        record(folder, *FOR_REPORTS)
 
     @classmethod
     def read(cls, folder: Path) -> "AlphaSweep | None":
@@ -82,7 +97,8 @@ class AlphaSweep:
         check_recorded(folder, *FILES)
         found = read_as(folder / ON_VALIDATION, _OnValidation, reads=(_SCHEMA,))
         rows = read_as(folder / SWEEP, _ROWS, reads=(_SCHEMA,))
-        return cls(rows, found.alphas, load_weights(folder / PSEUDO_VALUES), found.seconds)
+        values, answers = load_weights(folder / PSEUDO_VALUES), read_answers(folder)
+        return cls(rows, found.alphas, values, found.seconds, answers, read_moved(folder))
 
 
 def pseudo_value_key(alpha: float, name: str) -> str:
@@ -106,6 +122,34 @@ def temperatures_of(folder: Path, method: str) -> dict[float, float]:
         swept = AlphaSweep.read(folder)
         validated = {} if swept is None else swept.validation
     return {alpha: of[TEMPERATURE] for alpha, of in validated.items() if TEMPERATURE in of}
+
+
+def answers_by_key(found: Mapping[tuple[float, str], Measured]) -> dict[str, Tensor]:
+    """The answers at each (alpha, "ROLE/NAME") under keys such as "0.3/ood/sketch/class", and what does not depend
+    on alpha under keys such as "ood/sketch/label"."""
+    by_key: dict[str, Tensor] = {}
+    for (alpha, name), measured in found.items():
+        if measured.answers is not None and name != ID_VAL:
+            by_key |= {f"{name}/{field}": of for field, of in measured.answers.truth.items()}
+            start = pseudo_value_key(alpha, name)
+            by_key |= {f"{start}/{field}": of for field, of in measured.answers.model.items()}
+    return by_key
+
+
+def read_answers(folder: Path) -> dict[str, Tensor]:
+    """Reads what `answers_by_key` returned; empty if an older version evaluated. Raises DamagedError."""
+    if not (folder / ANSWERS).is_file():
+        return {}
+    check_recorded(folder, ANSWERS)
+    return load_weights(folder / ANSWERS)
+
+
+def read_moved(folder: Path) -> list[Moved]:
+    """Reads what training moved; empty if an older version evaluated. Raises DamagedError."""
+    if not (folder / MOVED).is_file():
+        return []
+    check_recorded(folder, MOVED)
+    return read_as(folder / MOVED, MOVED_PARTS, reads=(_SCHEMA,))
 
 
 @dataclass(frozen=True)

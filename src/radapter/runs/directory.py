@@ -1,8 +1,8 @@
 """A run directory: one method trained, interrupted, resumed and evaluated in one folder.
 
 It holds config.yaml, metrics.jsonl, checkpoints/, the evaluated weights (adapter/ or weights and head),
-results.json, pseudo_values.safetensors, results.md and frontier.png. Its lock excludes a second run. With several
-processes, only the main one reads and writes it.
+results.json, pseudo_values.safetensors, what a report shows besides, results.md and frontier.png. Its lock excludes
+a second run. With several processes, only the main one reads and writes it.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from radapter.runs.inputs import inputs_of
 from radapter.runs.results import RESULTS, Results, Selection
 from radapter.runs.trackers import PROJECT, Drawn, Tracked, Tracking
 from radapter.runs.tracking import NO_LOG, tracked
+from radapter.runs.versions import write_versions
 from radapter.runs.weights import load_trained, read_about, save_trained
 from radapter.storage import lock, save_tensors, write_text
 from radapter.tasks.leaks import check_disjoint
@@ -95,11 +96,12 @@ def run_method(
         if done is not None:
             return done
         processes.on_main(lambda: write_text(out / CONFIG, directory.settings))
+        processes.on_main(lambda: write_versions(out))
         encoder.to(make_accelerator(recipe.precision).device)
         evaluator = Evaluator(suite, encoder, recipe, environment)
         zero_shot = evaluator.zero_shot(encoder)
         rows, sweep, headline = [zero_shot_row(*zero_shot.rows)], [*zero_shot.rows], HEADLINES[suite.task]
-        selection, pseudo_values, seconds = NOTHING_SELECTED, zero_shot.pseudo_values, zero_shot.seconds
+        selection, last, seconds = NOTHING_SELECTED, zero_shot, zero_shot.seconds
         log = NO_LOG
         if method.build is not None:
             called = Tracked(directory.project, directory.name, directory.settings)
@@ -128,7 +130,7 @@ def run_method(
             processes.on_main(lambda: save_trained(out, trained, alpha=chosen, about=about))
             rows.append(row_at(chosen, swept, zero_shot, trained, headline, selection))
             sweep += swept.rows
-            pseudo_values, seconds = swept.pseudo_values, seconds + swept.seconds
+            last, seconds = swept, seconds + swept.seconds
         results = Results(
             model=encoder.name,
             fingerprint=base,
@@ -139,7 +141,8 @@ def run_method(
             sweep=sweep,
             evaluation_seconds=seconds,
         )
-        processes.on_main(lambda: save_tensors(out / PSEUDO_VALUES, pseudo_values))
+        processes.on_main(lambda: save_tensors(out / PSEUDO_VALUES, last.pseudo_values))
+        processes.on_main(lambda: last.write_for_reports(out))
         processes.on_main(lambda: results.write(out))
         processes.on_main(lambda: record(out, PSEUDO_VALUES, RESULTS))
         if directory.drawn is not None and directory.tracking != "none" and processes.is_main:

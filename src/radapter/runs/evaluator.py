@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from torch import Tensor
 
 from radapter.errors import ConfigError
 from radapter.evaluation import ALPHAS, HEADLINES, Measured, Metrics, measured, sweep
 from radapter.models import DualEncoder
-from radapter.runs.alpha_sweep import AlphaSweep, Tests, pseudo_value_key
+from radapter.runs.alpha_sweep import AlphaSweep, Tests, answers_by_key, pseudo_value_key
+from radapter.runs.movement import moved_parts
 from radapter.runs.results import ID_VAL, SweepRow
 from radapter.runs.weights import Trained
 from radapter.tasks.recipe import Recipe
@@ -55,7 +57,9 @@ class Evaluator:
             if not self._saw_zero_shot:  # its rows were read from a file
                 with interpolation.at(0.0):
                     self.states("zero-shot", classifier, lambda _: nullcontext(), (0.0,))
-            return self.states(method, classifier, interpolation.at, alphas, zero_shot, tested)
+            swept = self.states(method, classifier, interpolation.at, alphas, zero_shot, tested)
+            module = classifier.encoder.module
+            return replace(swept, moved=moved_parts(module, interpolation.changes(), "encoder.module."))
 
     def states(
         self,
@@ -76,11 +80,11 @@ class Evaluator:
             zero_shot: The rows at alpha 0, which are the same for every method; None computes them.
             tested: Chooses the alphas of the test sets; None for `alphas`.
         """
-        start, processes = time.monotonic(), self._environment.processes
+        began, processes = time.monotonic(), self._environment.processes
         known = {} if zero_shot is None else {0.0: zero_shot.rows[0].by_key()}
-        values: dict[tuple[float, str], Tensor] = {}
-        if zero_shot is not None and 0.0 in alphas:
-            values = {(0.0, name): of_set for name, of_set in zero_shot.of_alpha(0.0).items()}
+        kept: dict[tuple[float, str], Measured] = {}
+        start = zero_shot if zero_shot is not None and 0.0 in alphas else AlphaSweep([], {}, {})
+        values = {(0.0, name): of_set for name, of_set in start.of_alpha(0.0).items()}
 
         def metrics(alphas: Sequence[float], roles: Sequence[str]) -> dict[float, dict[str, Metrics]]:
             loaders = {key: loader for key, loader in self._loaders.items() if key[0] in roles}
@@ -98,11 +102,12 @@ class Evaluator:
                 self._suite.measures(classifier, loaders, self._zero_shot, processes),
                 alphas,
                 known=known,
-                pseudo_values=values,
+                kept=kept,
                 progress=progress,
                 processes=processes,
             )
             progress.finish()
+            values.update({key: measured.pseudo_values for key, measured in kept.items()})
             self._saw_zero_shot |= zero_shot is None and 0.0 in alphas
             return found
 
@@ -114,7 +119,8 @@ class Evaluator:
         headline = HEADLINES[self.task]
         rows = [SweepRow.of_keys(method, alpha, of, headline=headline) for alpha, of in found.items()]
         by_key = {pseudo_value_key(*key): of_set for key, of_set in values.items()}
-        return AlphaSweep(rows, validation, by_key, seconds=time.monotonic() - start)
+        answers = start.answers | answers_by_key(kept)
+        return AlphaSweep(rows, validation, by_key, time.monotonic() - began, answers)
 
 
 class Validator:

@@ -78,12 +78,13 @@ def overlay(image: Image.Image, labels: Tensor, classnames: Sequence[str]) -> Im
     rows = np.arange(height) * labels.shape[0] // height
     columns = np.arange(width) * labels.shape[1] // width
     resized: _Labels = labels.numpy()[rows[:, None], columns[None, :]]
-    drawn = _tinted(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), resized)
+    drawn = tinted(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), resized)
     _write_names(drawn, resized, classnames)
     return _with_legend(drawn, shares(labels), classnames)
 
 
-def _tinted(image: Image.Image, labels: _Labels) -> Image.Image:
+def tinted(image: Image.Image, labels: _Labels) -> Image.Image:
+    """An image of the size of its labels, in grey under the colours of their classes."""
     colours = [colour(number) for number in range(-1, int(labels.max()) + 1)]
     tint = np.array(colours, dtype=np.float64)[labels + 1]
     share = np.where(labels < 0, 0.75, _TINT)[..., None]

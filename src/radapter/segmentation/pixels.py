@@ -72,6 +72,11 @@ class Cells(NamedTuple):
 def cells_of(masks: Tensor, labels: Tensor) -> Cells:
     """The cells of one image: its regions (Q, H, W), bool or floating point in [0, 1], and the true class of each
     pixel (H, W), int64, negative for none. Raises ValueError if masks and labels differ in size."""
+    return placed_cells(masks, labels)[0]
+
+
+def placed_cells(masks: Tensor, labels: Tensor) -> tuple[Cells, Tensor]:
+    """As `cells_of`, with the cell of each pixel, (H, W), int64, -1 for a pixel without a true class."""
     if masks.shape[1:] != labels.shape:
         wanted = ", ".join(map(str, ("Q", *labels.shape)))
         raise ValueError(f"masks must be ({wanted}), as labels. Got {tuple(masks.shape)}.")
@@ -86,7 +91,10 @@ def cells_of(masks: Tensor, labels: Tensor) -> Cells:
     cell, count = _numbered(cell)
     first = torch.zeros(count, dtype=torch.int64)
     first.scatter_(0, cell, torch.arange(len(cell)))  # any of its pixels
-    return Cells(columns[:, first].T.float().contiguous(), true[first], torch.bincount(cell, minlength=count))
+    places = torch.full(labels.shape, -1)
+    places[known] = cell
+    counts = torch.bincount(cell, minlength=count)
+    return Cells(columns[:, first].T.float().contiguous(), true[first], counts), places
 
 
 def _numbered(values: Tensor) -> tuple[Tensor, int]:

@@ -19,8 +19,12 @@ from radapter.data.memory import Lease
 from radapter.errors import DataError, ImageError
 from radapter.processes import ALONE, Processes
 from radapter.segmentation.crops import Crop, RegionCrops, pixels_of
-from radapter.segmentation.pixels import Cells, cells_of, label_regions
+from radapter.segmentation.pixels import Cells, label_regions, placed_cells
 from radapter.segmentation.proposals import MaskProposer
+
+DRAWN = 4
+"""Images of a set, spread evenly over it, whose label maps a report draws."""
+_SIDE = 160  # pixels of a drawn map's longer side, at most
 
 
 class TrueRegions(NamedTuple):
@@ -37,6 +41,9 @@ class SeenImage(NamedTuple):
     cells: Cells  # of its Q proposals
     true: TrueRegions
     shares: Tensor  # (Q, C), float32, of each class in a proposal's pixels; the rest has no class
+    places: Tensor | None = (
+        None  # (h, w), int32, the cell of each pixel of a small map, -1 for none; of few images
+    )
 
 
 class RegionBatch(NamedTuple):
@@ -86,6 +93,7 @@ class RegionLoader:
         self._batches_lease, self._bits_lease = Lease(memory), Lease(memory)
         self._kept: list[RegionBatch] | None = None
         self._bits: dict[int, tuple[np.ndarray, tuple[int, ...]]] = {}
+        self._drawn = {len(dataset) * part // DRAWN for part in range(DRAWN)}
 
     def __iter__(self) -> Iterator[RegionBatch]:
         """One pass. Raises DataError if too many images are unreadable, or all of them."""
@@ -135,7 +143,9 @@ class RegionLoader:
         found = self._crop(pixels_of(image), torch.cat([masks, true_masks.to(masks.dtype)]))
         true = TrueRegions(classes, true_masks.flatten(1).sum(1))
         shares = _shares(masks, labels, len(self.dataset.classnames))
-        return found, SeenImage(index, cells_of(masks, labels), true, shares)
+        cells, places = placed_cells(masks, labels)
+        small = _small(places).int() if index in self._drawn else None
+        return found, SeenImage(index, cells, true, shares, small)
 
     def _proposals(self, index: int, image: Image) -> Tensor:
         if index in self._bits:
@@ -156,6 +166,12 @@ def _joined(seen: list[tuple[RegionCrops, SeenImage]]) -> RegionBatch:
     crops, images = zip(*seen, strict=True)
     pixels, valid = (torch.cat([getattr(each, name) for each in crops]) for name in ("pixels", "valid"))
     return RegionBatch(pixels, valid, images)
+
+
+def _small(values: Tensor) -> Tensor:
+    """Every n-th row and column of a map, so that its longer side has at most `_SIDE`."""
+    step = -(-max(values.shape) // _SIDE)
+    return values[::step, ::step].contiguous()
 
 
 def _shares(masks: Tensor, labels: Tensor, classes: int) -> Tensor:

@@ -38,6 +38,7 @@ ROOMS = (
     "runs",
     "comparison",
     "report",
+    "serve",
     "config",
     "commands",
 )

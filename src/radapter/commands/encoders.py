@@ -9,10 +9,11 @@ import torch
 
 from radapter.commands.terminal import say_aside
 from radapter.config import CommonConfig, load_stored
+from radapter.evaluation import Interpolation
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.runs.directory import CONFIG
-from radapter.runs.weights import ADAPTER, WEIGHTS, load_trained, read_about
+from radapter.runs.weights import ADAPTER, WEIGHTS, Trained, load_trained, read_about
 from radapter.storage import sha256
 
 
@@ -30,12 +31,19 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
             f"Alpha 0 was chosen for '{what}', so the zero-shot model is used. Run 'radapter sweep {what}' to see "
             "why."
         )
+    with weights_of_run(run, allow_download=allow_download) as (trained, line), line.at(about["alpha"]):
+        yield trained.classifier.encoder, identity(run, base=trained.base, alpha=about["alpha"])
+
+
+@contextmanager
+def weights_of_run(run: Path, *, allow_download: bool) -> Iterator[tuple[Trained, Interpolation]]:
+    """Return the training of a run, on the device, and the line between its weights before and after."""
     config = config_of_run(run, allow_download=allow_download)
     encoder = load(config.model, allow_download=config.allow_download)
     trained = load_trained(run, encoder)
     encoder.to(_device())
-    with trained.interpolation() as line, line.at(about["alpha"]):
-        yield encoder, _identity(run, base=trained.base, alpha=about["alpha"])
+    with trained.interpolation() as line:
+        yield trained, line
 
 
 def config_of_run(run: Path, overrides: Sequence[str] = (), *, allow_download: bool) -> CommonConfig:
@@ -50,7 +58,8 @@ def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:
     return DualEncoder(encoder.name, plain, encoder.towers).to(_device())
 
 
-def _identity(run: Path, *, base: str, alpha: float) -> str:
+def identity(run: Path, *, base: str, alpha: float) -> str:
+    """Return a name of a run's weights at an alpha, for features that are kept."""
     # not of the merged weights, whose bits differ between machines
     files = [file for file in (run / WEIGHTS, *(run / ADAPTER).rglob("*.safetensors")) if file.is_file()]
     parts = [base, f"{alpha!r}", *map(sha256, sorted(files))]

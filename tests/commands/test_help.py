@@ -14,6 +14,7 @@ COMMANDS = (
     "evaluate",
     "search",
     "segment",
+    "serve",
     "sweep",
     "merge",
     "verify",

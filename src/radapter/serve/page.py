@@ -40,11 +40,12 @@ _log = logging.getLogger(__name__)
 _CSS = (
     CARDS_CSS
     + """
-.gradio-container { max-width: 72rem !important; margin: 0 auto !important; }
+.gradio-container { width: 100% !important; max-width: 76rem !important; margin: 0 auto !important; }
 .note p { margin: 0; }
 .note .problem { border-left: 4px solid #d9480f; padding: .5rem .75rem; background: var(--block-background-fill); }
-.legend { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.legend th, .legend td { padding: .2rem .5rem; text-align: right; }
+.legend { width: 100%; border: 0 !important; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.legend tr { border-bottom: 1px solid var(--border-color-primary); }
+.legend th, .legend td { padding: .2rem .5rem; text-align: right; border: 0 !important; }
 .legend th:first-child, .legend td:first-child { text-align: left; overflow-wrap: anywhere; }
 .legend i { display: inline-block; width: .9em; height: .9em; margin-right: .5em; border-radius: 2px; }
 """
@@ -132,12 +133,12 @@ def build(
 
 def _classify_tab(blend: Blend, uploads: Uploads, classes: Sequence[str]) -> None:
     with gr.Row():
-        with gr.Column():
+        with gr.Column(scale=2):
             image = _drop()
             names = _names(classes, "Separated by commas, or by semicolons if a name has a comma.")
             slider = _slider(blend.alpha)
             button = gr.Button("Classify", variant="primary")
-        with gr.Column():
+        with gr.Column(scale=3):
             note = _note(_BEGIN)
             with gr.Row():
                 before = gr.Label(label=_BEFORE, num_top_classes=_SHOWN, min_width=200)
@@ -177,7 +178,7 @@ def _classify_tab(blend: Blend, uploads: Uploads, classes: Sequence[str]) -> Non
 
 def _segment_tab(blend: Blend, uploads: Uploads, regions: Regions) -> None:
     with gr.Row():
-        with gr.Column():
+        with gr.Column(scale=2):
             image = _drop()
             names = _names(
                 regions.classnames,
@@ -185,10 +186,11 @@ def _segment_tab(blend: Blend, uploads: Uploads, regions: Regions) -> None:
             )
             slider = _slider(blend.alpha)
             button = gr.Button("Segment", variant="primary")
-        with gr.Column():
+        with gr.Column(scale=3):
             note = _note(_BEGIN)
-            before = gr.Image(label=_BEFORE, interactive=False, buttons=[])
-            after = gr.Image(label=_after(blend.alpha), interactive=False, buttons=[])
+            with gr.Row():
+                before = gr.Image(label=_BEFORE, interactive=False, buttons=[], min_width=240)
+                after = gr.Image(label=_after(blend.alpha), interactive=False, buttons=[], min_width=240)
             legend = gr.HTML()
 
     outputs = [note, before, after, legend, image]
@@ -269,7 +271,7 @@ def _drop() -> gr.Image:
 def _names(classes: Sequence[str], info: str) -> gr.Textbox:
     separator = "; " if any("," in name for name in classes) else ", "
     return gr.Textbox(
-        separator.join(classes), label="Class names", info=info, lines=2, max_lines=4, max_length=_LETTERS
+        separator.join(classes), label="Class names", info=info, lines=3, max_lines=6, max_length=_LETTERS
     )
 
 

@@ -36,6 +36,7 @@ ROOMS = (
     "training",
     "tasks",
     "runs",
+    "inference",
     "comparison",
     "report",
     "serve",

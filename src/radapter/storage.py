@@ -15,7 +15,7 @@ import secrets
 import shutil
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from radapter import pickles
-from radapter.errors import DamagedError, DiskError, ModelError, RunError, UnsafeFileError
+from radapter.errors import ConfigError, DamagedError, DiskError, ModelError, RunError, UnsafeFileError
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,22 @@ def check_destination(path: str | os.PathLike[str]) -> None:
     """Raises RunError if a file or folder of this name, which may exist, cannot be written."""
     target = Path(path).absolute()
     check_writable(target if not os.path.lexists(target) else target.parent)
+
+
+def check_new_file(path: str | os.PathLike[str], suffixes: Sequence[str], *, name: str = "output") -> Path:
+    """Checks a file before the work that fills it, and returns its path; `name` is its name in messages.
+
+    Raises:
+        ConfigError: it has none of the suffixes.
+        RunError: it exists, or cannot be written.
+    """
+    target = Path(path)
+    if target.suffix not in suffixes:
+        raise ConfigError(f"{name} must end in {' or '.join(suffixes)}. Got '{target}'. Give another name.")
+    check_destination(target)
+    if os.path.lexists(target):
+        raise RunError(f"{name} must be a new file. '{target}' exists. Give another name or remove it.")
+    return target
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`radapter evaluate`."""
 
+from pathlib import Path
 from typing import Annotated
 
 from typer import Option
@@ -11,6 +12,7 @@ from radapter_cli.options import AllowDownload, Alpha, RunOrModel, Task
 @command(
     "radapter evaluate runs/run --data path/to/class/folders",
     "radapter evaluate world:tiny --data 'sketch={world: sketch}' --templates short",
+    "radapter evaluate runs/run --out evaluated.json",
     "radapter evaluate world:tiny --task retrieval --data path/to/pairs.csv",
     "radapter evaluate world:tiny --task segmentation --data '{world: scenes, background: false}'",
     in_many_processes=True,
@@ -47,6 +49,10 @@ def evaluate(
             show_default="top1; rsum; miou",
         ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        Option(help="Write the results to this new JSON file, in the form of a run's results.json."),
+    ] = None,
     max_bad: Annotated[
         float | None,
         Option(
@@ -57,7 +63,7 @@ def evaluate(
     allow_download: AllowDownload = False,
 ) -> object:
     """Evaluate a run, a merged directory or a model on labelled images, image-text pairs or masked images."""
-    from radapter.commands.evaluate import Texts
+    from radapter.commands.evaluate import Output, Texts
     from radapter.commands.evaluate import evaluate as run
 
     return run(
@@ -66,7 +72,7 @@ def evaluate(
         task=task,
         alpha=alpha,
         texts=Texts(classnames, templates),
-        metric=metric,
+        output=Output(metric, out),
         max_bad=max_bad,
         allow_download=allow_download,
     )

@@ -32,3 +32,22 @@ Shards = Annotated[Path, typer.Option(help="Directory of shards: new, or one tha
 AllowDownload = Annotated[
     bool, typer.Option("--allow-download", help="Allow downloads from the Hugging Face hub.")
 ]
+RunOrFolder = Annotated[
+    str,
+    typer.Argument(metavar="RUN|MODEL|DIR", help="A run directory, a model's name, or a merged directory."),
+]
+MaxBad = Annotated[
+    float | None,
+    typer.Option(
+        help="Largest fraction of unreadable images; they are reported.",
+        show_default="the run's data.max_bad, or 0.01",
+    ),
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images at a time; the results do not depend on it.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Threads that decode images.", show_default="the processors, at most 4"),
+]
+Device = Annotated[
+    str | None, typer.Option(help="Such as cpu or cuda:1.", show_default="the GPU if there is one")
+]

@@ -34,7 +34,7 @@ def pictures() -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def server(browser, pictures, tmp_path_factory):
+def server(chromium, pictures, tmp_path_factory):
     """A server for a run at alpha 0.5, which asked nothing of the network at the end."""
     folder = tmp_path_factory.mktemp("serve")
     (folder / "photos").mkdir()
@@ -51,12 +51,12 @@ def server(browser, pictures, tmp_path_factory):
 
 
 @pytest.fixture(params=[1200, 360])
-def opened(request, page, server):
+def opened(request, chromium, server):
     """The page at two widths; all its requests went to the server, and its scripts did not fail."""
+    page = chromium.new_page(viewport={"width": request.param, "height": 900})
     addresses, failures = [], []
     page.on("request", lambda sent: addresses.append(sent.url))
     page.on("pageerror", lambda error: failures.append(str(error)))
-    page.set_viewport_size({"width": request.param, "height": 900})
     page.goto(server.url)
     page.wait_for_selector(UPLOAD, state="attached")
     yield page
@@ -64,6 +64,7 @@ def opened(request, page, server):
     assert "Traceback" not in page.content()
     assert [each for each in addresses if not each.startswith((server.url, "data:", "blob:"))] == []
     assert failures == []
+    page.close()
 
 
 def drop(page, name: str, content: bytes, place: int = 0) -> None:

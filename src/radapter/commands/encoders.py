@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from radapter.commands.terminal import say_aside
 from radapter.config import CommonConfig, load_stored
 from radapter.evaluation import Interpolation
+from radapter.inference.opening import device_named
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.runs.directory import CONFIG
 from radapter.runs.weights import ADAPTER, WEIGHTS, Trained, load_trained, read_about
+from radapter.search.sheet import printable
 from radapter.storage import sha256
 
 
@@ -23,7 +23,7 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
     run = Path(what)
     if not (run / CONFIG).is_file():
         encoder = load(what, allow_download=allow_download)
-        yield encoder.to(_device()), fingerprint(encoder)
+        yield encoder.to(device_named()), fingerprint(encoder)
         return
     about = read_about(run)
     if about["alpha"] == 0:
@@ -41,7 +41,7 @@ def weights_of_run(run: Path, *, allow_download: bool) -> Iterator[tuple[Trained
     config = config_of_run(run, allow_download=allow_download)
     encoder = load(config.model, allow_download=config.allow_download)
     trained = load_trained(run, encoder)
-    encoder.to(_device())
+    encoder.to(device_named())
     with trained.interpolation() as line:
         yield trained, line
 
@@ -55,7 +55,17 @@ def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:
     """Return a run's encoder at its alpha, with its adapters merged."""
     with encoder_of(str(run), allow_download=allow_download) as (encoder, _):
         plain = merge_in_place(adapted_copy(encoder.module))
-    return DualEncoder(encoder.name, plain, encoder.towers).to(_device())
+    return DualEncoder(encoder.name, plain, encoder.towers).to(device_named())
+
+
+def warn_of_long_texts(encoder: DualEncoder, texts: Sequence[str]) -> None:
+    """Print the texts that the text tower cuts."""
+    for text, tokens in zip(texts, encoder.token_counts(texts), strict=True):
+        if tokens > encoder.context_length:
+            say_aside(
+                f"a text should have at most {encoder.context_length} tokens, the text tower's context. "
+                f"'{printable(text[:80])}...' has {tokens}, and its end is cut. Shorten it."
+            )
 
 
 def identity(run: Path, *, base: str, alpha: float) -> str:
@@ -64,7 +74,3 @@ def identity(run: Path, *, base: str, alpha: float) -> str:
     files = [file for file in (run / WEIGHTS, *(run / ADAPTER).rglob("*.safetensors")) if file.is_file()]
     parts = [base, f"{alpha!r}", *map(sha256, sorted(files))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -30,6 +30,7 @@ from radapter.runs.evaluator import Evaluator
 from radapter.runs.merging import merged_facts
 from radapter.runs.results import Results
 from radapter.runs.weights import read_about
+from radapter.storage import check_new_file
 from radapter.task_list import DEFAULT_TASK, TASKS
 from radapter.tasks.recipe import Recipe
 from radapter.training import Environment
@@ -43,7 +44,14 @@ class Texts(NamedTuple):
     templates: str | None = None
 
 
-_NO_TEXTS = Texts()
+class Output(NamedTuple):
+    """What `evaluate` shows: a metric, None for the task's own, and a file for the results, None for none."""
+
+    metric: str | None = None
+    file: Path | None = None
+
+
+_NO_TEXTS, _OWN_METRIC = Texts(), Output()
 
 
 def evaluate(
@@ -53,7 +61,7 @@ def evaluate(
     task: str | None = None,
     alpha: float | None = None,
     texts: Texts = _NO_TEXTS,
-    metric: str | None = None,
+    output: Output = _OWN_METRIC,
     max_bad: float | None = None,
     allow_download: bool = False,
 ) -> Results:
@@ -64,15 +72,17 @@ def evaluate(
     prints.
 
     Raises:
-        InputError: the run, the model, its classifier, a source, the metric, or alpha.
+        InputError: the run, the model, its classifier, a source, the metric, the output file, or alpha.
     """
     processes = join()
-    run = Path(what)
+    run, (metric, file) = Path(what), output
     is_run = (run / CONFIG).is_file()
 
     def opened() -> tuple[DualEncoder, Opened, float, Mapping[str, Any]]:
         if alpha is not None:
             check_alpha(alpha)
+        if file is not None and processes.is_main:
+            check_new_file(file, (".json",), name="--out")
         if not is_run and alpha is not None:
             raise ConfigError(f"--alpha is for a run. '{what}' is a model. Leave it out.")
         about = read_about(run) if is_run else merged_facts(run)
@@ -130,6 +140,9 @@ def evaluate(
     if note is not None:
         say(note)
     print_sets(results, metric=metric, roles=not data)
+    if file is not None:
+        results.write_file(file)
+        say(f"Wrote {file}.")
     if is_run:
         at = "" if alpha is None else f" --alpha {alpha:g}"
         if (about["alpha"] if alpha is None else alpha) != 0:

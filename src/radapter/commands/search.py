@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from radapter.commands.checks import check_text_tower
-from radapter.commands.encoders import encoder_of
+from radapter.commands.encoders import encoder_of, warn_of_long_texts
 from radapter.commands.terminal import free, next_steps, report_left_out, say, say_aside
 from radapter.errors import ConfigError
 from radapter.evaluation.features import encode_texts
@@ -42,12 +42,7 @@ def search(
     with encoder_of(what, allow_download=allow_download) as (encoder, model):
         check_text_tower(encoder)
         texts = list(dict.fromkeys(queries))
-        for text, tokens in zip(texts, encoder.token_counts(texts), strict=True):
-            if tokens > encoder.context_length:
-                say_aside(
-                    f"a text should have at most {encoder.context_length} tokens, the text tower's context. "
-                    f"'{printable(text[:80])}...' has {tokens}, and its end is cut. Shorten it."
-                )
+        warn_of_long_texts(encoder, texts)
         text_features = encode_texts(encoder, texts)
         indexed = updated_index(encoder, images, model=model, known=known, to=index)
     found = dict(zip(texts, find(indexed, text_features, top=top), strict=True))

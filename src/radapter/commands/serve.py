@@ -14,6 +14,7 @@ from radapter.config.segmentation import frame_of, proposer_of
 from radapter.data.images.decoding import check_max_pixels
 from radapter.errors import ConfigError, MissingExtraError, import_extra
 from radapter.progress import is_quiet
+from radapter.runs.alpha_sweep import temperatures_of
 from radapter.runs.directory import CONFIG
 from radapter.runs.weights import read_about
 from radapter.segmentation import CropStyle, FelzenszwalbProposer
@@ -66,7 +67,14 @@ def serve(
         with weights_of_run(run, allow_download=allow_download) as (trained, line):
             check_text_tower(trained.classifier.encoder)
             classnames, prompts = about.get("classnames") or (), prompts_of(about.get("templates") or "short")
-            blend = Blend(trained, line, alpha=about["alpha"], classnames=classnames, templates=prompts)
+            blend = Blend(
+                trained,
+                line,
+                alpha=about["alpha"],
+                classnames=classnames,
+                templates=prompts,
+                temperatures=temperatures_of(run, about["method"]),
+            )
             searched = None
             if data is not None:
                 with blend.at(blend.alpha) as encoder:

@@ -92,6 +92,11 @@ def absolute_if_local(name: str) -> str:
     return name
 
 
+def plain(path: str) -> str:
+    """A path as text for a file: bytes of a name that are no UTF-8 become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def with_absolute_paths(values: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
     """The values of a mapping, with absolute paths (texts and lists of texts) in marked fields."""
     return {

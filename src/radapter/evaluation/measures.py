@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.data import Batch
+from radapter.evaluation.calibration import TEMPERATURE, fitted_temperature
 from radapter.evaluation.features import encode_images
 from radapter.evaluation.jackknife import miou_pseudo_values, rsum_pseudo_values, standard_error
 from radapter.evaluation.metrics import (
@@ -50,7 +51,8 @@ class ClassificationMeasure:
     """Labelled images under a head, which `prepare` returns at the current weights; `sweep` evaluates it.
 
     `classes` are the columns of the head that the set can hold; see `restricted`. `zero_shot` holds the zero-shot
-    model's predictions by set, written by `remember`, for the agreement with them; None disables it.
+    model's predictions by set, written by `remember`, for the agreement with them; None disables it. With
+    `calibrates`, the metrics have the temperature that fits the set.
     """
 
     encoder: DualEncoder
@@ -59,6 +61,7 @@ class ClassificationMeasure:
     classes: Tensor | None = None
     name: str = "set"
     zero_shot: MutableMapping[str, Tensor] | None = None
+    calibrates: bool = False
 
     def count(self, batch: Batch) -> int:
         """B."""
@@ -90,6 +93,8 @@ class ClassificationMeasure:
             groups=torch.cat(known) if len(known) == len(groups) else None,
             zero_shot=(self.zero_shot or {}).get(self.name),
         )
+        if self.calibrates:
+            metrics[TEMPERATURE] = fitted_temperature(logits, labels)
         return Measured(metrics, is_right(logits, labels).float())
 
 

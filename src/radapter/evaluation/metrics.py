@@ -146,12 +146,17 @@ def restricted(logits: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[
             f"every label must be one of the {logits.shape[1]} classes. {int(outside.sum())} are not, the first in "
             f"row {int(outside.nonzero()[0])}. Map the labels, or give classes that hold them."
         )
+    check_finite(logits)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)), labels
+
+
+def check_finite(logits: Tensor) -> None:
+    """Raises DivergedError if logits (N, C) are not finite."""
     if not logits.isfinite().all():
         bad = int((~logits.isfinite()).any(1).sum())
         raise DivergedError(
             f"logits must be finite. {bad} of {len(logits)} rows are not. Check the model's weights."
         )
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)), labels
 
 
 def _columns(logits: Tensor, classes: Tensor) -> Tensor:

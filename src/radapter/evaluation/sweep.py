@@ -178,7 +178,7 @@ def sweep(
                 continue
             observed: dict[float, list[Tensor]] = {alpha: [] for alpha in missing[name]}
             truths: list[Any] = []
-            for block in _blocks(measure.batches, CACHE_MIB if len(observed) > 1 else 0):
+            for block in blocks(measure.batches, CACHE_MIB if len(observed) > 1 else 0):
                 truths.extend(measure.truth(batch) for batch in block)
                 for alpha, of_alpha in observed.items():
                     with at(alpha):
@@ -215,7 +215,8 @@ def measured(
     return Measured(found[1.0][name], kept[1.0, name])
 
 
-def _blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:
+def blocks(batches: Iterable[Any], cache_mib: float) -> Iterator[list[Any]]:
+    """Groups batches into lists of `cache_mib` MiB of pixels or a little more."""
     block: list[Any] = []
     held = 0
     for batch in batches:

@@ -32,12 +32,18 @@ CLASSIFIER, CLASSES = "classifier.safetensors", "classes.json"
 
 @dataclass(frozen=True)
 class ClassHead:
-    """A classifier over the image features: logits = logit_scale * normalise(f(pixels)) @ weight.T + bias"""
+    """A classifier over the image features:
+
+    logits = logit_scale * normalise(f(pixels)) @ weight.T + bias, and probabilities = softmax(logits / temperature).
+    """
 
     weight: Tensor  # (C, E), zero-shot class embeddings or a trained head
     classnames: Sequence[str]  # in the order of the rows
     bias: Tensor | None = None  # (C,); None for zeros
     logit_scale: float | None = None  # None is the model's own; trained heads, which include theirs, have 1
+    temperature: float | None = (
+        None  # that calibrates the probabilities; None if none was fitted, written as 1
+    )
 
 
 def export(
@@ -57,8 +63,8 @@ def export(
         format: "transformers", "open_clip" or "timm"; None for the model's own library. CLIP ViTs cross between
             transformers and open_clip.
         alpha: The R-Adapters' alpha, in [0, 1]; None keeps theirs.
-        head: Written beside the model: "weight", "bias" and "logit_scale" in `classifier.safetensors`, the names in
-            `classes.json`.
+        head: Written beside the model: "weight", "bias", "logit_scale" and "temperature" in
+            `classifier.safetensors`, the names in `classes.json`.
         about: JSON that is added to `certificate.json`, such as the method.
 
     Returns:
@@ -155,6 +161,12 @@ def _write_head(head: ClassHead, model: DualEncoder, folder: Path) -> None:
             f"{tuple(bias.shape)} and {len(head.classnames)} names. Give the head that belongs to these names."
         )
     scale = model.logit_scale.detach() if head.logit_scale is None else torch.tensor(head.logit_scale)
-    tensors = {"weight": head.weight, "bias": bias, "logit_scale": scale.reshape(())}
+    temperature = torch.tensor(1.0 if head.temperature is None else head.temperature)
+    tensors = {
+        "weight": head.weight,
+        "bias": bias,
+        "logit_scale": scale.reshape(()),
+        "temperature": temperature,
+    }
     save_tensors(folder / CLASSIFIER, {name: tensor.float() for name, tensor in tensors.items()})
     write_json(folder / CLASSES, list(head.classnames))

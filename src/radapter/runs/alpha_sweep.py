@@ -12,10 +12,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from torch import Tensor
 
-from radapter.errors import ConfigError
+from radapter.errors import ConfigError, RunError
 from radapter.evaluation import ALPHAS, Headline, Measured, Metrics, smallest_within_paired_error
+from radapter.evaluation.calibration import TEMPERATURE
 from radapter.manifests import check_recorded, record
-from radapter.runs.results import ID_VAL, Row, Selection, SweepRow
+from radapter.runs.results import ID_VAL, RESULTS, Results, Row, Selection, SweepRow
 from radapter.runs.weights import Trained
 from radapter.schemas import read_as
 from radapter.storage import load_weights, save_tensors, write_json
@@ -87,6 +88,24 @@ class AlphaSweep:
 def pseudo_value_key(alpha: float, name: str) -> str:
     """The key of a set's pseudo-values, such as "0.3/ood/sketch"; `name` is "ROLE/NAME"."""
     return f"{alpha:g}/{name}"
+
+
+def temperatures_of(folder: Path, method: str) -> dict[float, float]:
+    """Alpha -> the temperature of a method on ID validation, from results.json of a run, or the files of a training.
+
+    Empty without ID validation, and for what an older radapter wrote. Raises DamagedError as `Results.read`.
+    """
+    if (folder / RESULTS).is_file():
+        try:
+            sweep = Results.read(folder).sweep
+        except RunError:  # of an older schema
+            return {}
+        rows = [row for row in sweep if row.method == method or row.alpha == 0]
+        validated = {row.alpha: row.id_val for row in rows if row.id_val is not None}
+    else:
+        swept = AlphaSweep.read(folder)
+        validated = {} if swept is None else swept.validation
+    return {alpha: of[TEMPERATURE] for alpha, of in validated.items() if TEMPERATURE in of}
 
 
 @dataclass(frozen=True)

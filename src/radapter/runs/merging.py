@@ -3,6 +3,7 @@
 A merged folder has a certificate, which names the run, and the classifier of a classification run.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +14,11 @@ from pydantic import BaseModel, Field, ValidationError
 from radapter.adapter.config import check_alpha
 from radapter.errors import DamagedError, ModelError, RunError
 from radapter.evaluation import TaskName
+from radapter.evaluation.calibration import temperature_at
 from radapter.models import ClassHead, DualEncoder, export
 from radapter.models.certificate import CERTIFICATE
 from radapter.models.export import CLASSES, CLASSIFIER
+from radapter.runs.alpha_sweep import temperatures_of
 from radapter.runs.results import RESULTS, Results
 from radapter.runs.weights import load_trained, read_about
 from radapter.schemas import first_problem
@@ -26,6 +29,8 @@ from radapter.zeroshot import Classifier, LinearHead, class_embeddings
 class _Facts(BaseModel):
     """The part of a certificate that is read."""
 
+    model: str | None = None
+    base_fingerprint: str | None = None
     task: TaskName | None = None
     method: str | None = None
     alpha: float | None = Field(default=None, ge=0, le=1)
@@ -33,15 +38,17 @@ class _Facts(BaseModel):
 
 
 class FolderClassifier(NamedTuple):
-    """A head and its class names, in the order of its rows."""
+    """A head, its class names in the order of its rows, and the temperature of its probabilities, 1 if none was
+    fitted."""
 
     head: LinearHead
     classnames: tuple[str, ...]
+    temperature: float = 1.0
 
 
 def merged_facts(folder: Path) -> dict[str, Any]:
-    """The recorded task, method, alpha and templates of the run that `folder` was merged from. Raises ModelError if
-    the certificate is not JSON or a value does not fit."""
+    """The recorded base model and its fingerprint, task, method, alpha and templates of the run that `folder` was
+    merged from. Raises ModelError if the certificate is not JSON or a value does not fit."""
     if not (folder / CERTIFICATE).is_file():
         return {}
     try:
@@ -60,9 +67,10 @@ def folder_classifier(folder: Path, embed_dim: int) -> FolderClassifier | None:
         raise ModelError(f"'{folder}' must have {CLASSES} beside {CLASSIFIER}. Merge the run again.")
     names = _read(folder / CLASSES)
     tensors = load_weights(folder / CLASSIFIER)
+    tensors.setdefault("temperature", torch.ones(()))  # older folders have none
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     count = len(names) if isinstance(names, list) else 0
-    wanted = {"weight": (count, embed_dim), "bias": (count,), "logit_scale": ()}
+    wanted = {"weight": (count, embed_dim), "bias": (count,), "logit_scale": (), "temperature": ()}
     if found != wanted or len(set(map(str, names))) != count:
         raise ModelError(
             f"'{folder / CLASSIFIER}' must hold {wanted} for the {count} different names of {CLASSES} and the "
@@ -71,7 +79,12 @@ def folder_classifier(folder: Path, embed_dim: int) -> FolderClassifier | None:
     weight = tensors["weight"] * tensors["logit_scale"]
     if not (torch.isfinite(weight).all() and torch.isfinite(tensors["bias"]).all()):
         raise ModelError(f"'{folder / CLASSIFIER}' must hold finite numbers. Merge the run again.")
-    return FolderClassifier(LinearHead(weight, tensors["bias"]), tuple(map(str, names)))
+    temperature = float(tensors["temperature"])
+    if not 0 < temperature < math.inf:
+        raise ModelError(
+            f"temperature in '{folder / CLASSIFIER}' must be above 0, got {temperature}. Merge the run again."
+        )
+    return FolderClassifier(LinearHead(weight, tensors["bias"]), tuple(map(str, names)), temperature)
 
 
 def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> float:
@@ -119,24 +132,26 @@ def merge_run(
     about = read_about(run)
     at = alpha_to_merge(run, about, alpha)
     facts = {fact: about[fact] for fact in ("task", "method", "templates") if fact in about} | {"alpha": at}
-    facts |= {} if method is None else {"method": method}
+    facts |= {"base_fingerprint": about["fingerprint"]} | ({} if method is None else {"method": method})
     trained = load_trained(run, encoder)
     with trained.interpolation() as interpolation, interpolation.at(at):
-        head = _class_head(trained.classifier, about) if "classnames" in about else None
+        temperature = temperature_at(temperatures_of(run, about["method"]), at)
+        head = _class_head(trained.classifier, about, temperature) if "classnames" in about else None
         if not trained.rescalable:
             return export(encoder, to=to, format=format, head=head, about=facts)
     # Adapters that can be re-scaled are merged by the export itself, so that its certificate holds for the merge.
     return export(encoder, to=to, format=format, alpha=at, head=head, about=facts)
 
 
-def _class_head(classifier: Classifier, about: Mapping[str, Any]) -> ClassHead:
+def _class_head(classifier: Classifier, about: Mapping[str, Any], temperature: float | None) -> ClassHead:
     """The head at the current weights: the trained one, or the zero-shot head."""
     names = about["classnames"]
     trained = classifier.head
     if trained is None:
-        return ClassHead(class_embeddings(classifier.encoder, names, about["templates"]), names)
+        embeddings = class_embeddings(classifier.encoder, names, about["templates"])
+        return ClassHead(embeddings, names, temperature=temperature)
     weight, bias = trained.weight.detach().clone(), trained.bias.detach().clone()
-    return ClassHead(weight, names, bias=bias, logit_scale=1.0)
+    return ClassHead(weight, names, bias=bias, logit_scale=1.0, temperature=temperature)
 
 
 def _read(file: Path) -> Any:

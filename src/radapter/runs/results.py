@@ -345,8 +345,12 @@ class Results(_Part):
 
     def write(self, folder: Path) -> Path:
         """Writes `results.json` atomically and returns its path."""
-        write_json(folder / RESULTS, self.model_dump(mode="json", by_alias=True))
+        self.write_file(folder / RESULTS)
         return folder / RESULTS
+
+    def write_file(self, file: Path) -> None:
+        """Writes a file of another name atomically."""
+        write_json(file, self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def read(cls, folder: Path) -> Self:

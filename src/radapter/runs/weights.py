@@ -115,15 +115,25 @@ class Trained:
     @contextmanager
     def interpolation(self) -> Iterator[Interpolation]:
         """The weights before and after, as one line; adapters are merged while the block runs."""
-        now = {name: tensor.detach().clone() for name, tensor in self.classifier.state_dict().items()}
-        if self.adapters is not None:
-            self.adapters.merge_adapter()
+        now = self._weights()
         try:
-            yield Interpolation(self.classifier, now | self.before, self.classifier.state_dict())
+            yield self._line(now)
         finally:
             if self.adapters is not None:
                 self.adapters.unmerge_adapter()
                 self.classifier.load_state_dict(now)  # LoRA's unmerging subtracts, which rounds
+
+    def merged(self) -> Interpolation:
+        """As `interpolation`, but the adapters stay merged: for weights that nothing else uses."""
+        return self._line(self._weights())
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.classifier.state_dict().items()}
+
+    def _line(self, now: Mapping[str, Tensor]) -> Interpolation:
+        if self.adapters is not None:
+            self.adapters.merge_adapter()
+        return Interpolation(self.classifier, {**now, **self.before}, self.classifier.state_dict())
 
 
 def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ Features, class embeddings and label maps of the last requests are kept.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import final
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from radapter.errors import DataError, listed
 from radapter.evaluation import Interpolation
+from radapter.evaluation.calibration import probabilities as calibrated
+from radapter.evaluation.calibration import temperature_at
 from radapter.evaluation.features import encode_images, encode_texts
 from radapter.models import DualEncoder
 from radapter.models.reading import equal_texts, unknown_words
@@ -47,6 +49,7 @@ class Blend:
         alpha: The run's own.
         classnames: Those that the run was trained on; empty if it has none.
         templates: Prompts with one "{}" each.
+        temperatures: Alpha -> the temperature of the run's classes on ID validation; empty if none was fitted.
     """
 
     def __init__(
@@ -57,11 +60,13 @@ class Blend:
         alpha: float,
         classnames: Sequence[str],
         templates: Sequence[str],
+        temperatures: Mapping[float, float],
     ) -> None:
         self.encoder: DualEncoder = trained.classifier.encoder
         self.alpha = alpha
         self.classnames, self.templates = tuple(classnames), tuple(templates)
         self._trained_head, self._line = trained.classifier.head, line
+        self._temperatures = temperatures
         self._moves_texts = _moves_texts(self.encoder, line)
         self._lock, self._moved = threading.Lock(), ExitStack()
         self._at: float | None = None
@@ -130,13 +135,18 @@ class Blend:
         )
 
     def probabilities(self, upload: Upload, names: Names, alpha: float) -> Tensor:
-        """The probability of each of C classes, (C,); only typed classes compete."""
+        """The probability of each of C classes, (C,); only typed classes compete.
+
+        Those of the run's own classes are calibrated, as `radapter predict` does.
+        """
         with self.at(alpha):
             features = self._features(upload, alpha)
             head = self._heads(names, alpha if self._moves_texts or self.has_head_for(names) else 0.0)
         with torch.no_grad():
             logits: Tensor = head(features)
-        return logits[0].softmax(-1)
+        are_own = {*map(name_key, names)} == {*map(name_key, self.classnames)}
+        known = temperature_at(self._temperatures, alpha) if are_own else None
+        return calibrated(logits[0], 1.0 if known is None else known)
 
     def text_features(self, text: str) -> Tensor:
         """The features of a text at the run's own alpha, (1, E), of unit norm."""

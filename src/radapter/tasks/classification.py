@@ -105,7 +105,13 @@ class ClassificationSuite(Suite[ClassificationSet | ShardStream, ClassificationS
                 own = self.transfer[name].templates
                 head = partial(self._zero_shot, encoder, data.classnames, own, processes)
             found[key] = ClassificationMeasure(
-                encoder, head, loader, data.candidates, name=key, zero_shot=zero_shot
+                encoder,
+                head,
+                loader,
+                data.candidates,
+                name=key,
+                zero_shot=zero_shot,
+                calibrates=role == "id_val",
             )
         return found
 

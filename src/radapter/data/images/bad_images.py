@@ -59,5 +59,5 @@ class BadImages:
             raise DataError(
                 f"at most {self._max_bad:.2%} of the images may be unreadable (max_bad). Of the {self._total} in "
                 f"'{self._name}' at least {len(self)} are: {shown} Repair the data, or raise max_bad: data.max_bad "
-                "in run.yaml, --max-bad of evaluate, shards and mine."
+                "in run.yaml, --max-bad of evaluate, predict, embed, shards and mine."
             )

@@ -63,11 +63,21 @@ def decode(
         ImageError: The file is missing, of an unknown format, truncated, corrupt or too large.
     """
     with readable(source, where=where, max_pixels=max_pixels) as image, loaded(image):
-        rgb = _rgb(image, where=where, background=background)
-        turn = _TURNS.get(_orientation(image))
-        upright = rgb if turn is None else rgb.transpose(turn)
-    upright.info = {}  # otherwise the next reader would apply the EXIF orientation again
-    return upright
+        return _upright(image, where=where, background=background)
+
+
+def upright_rgb(
+    image: Image.Image, *, where: str, max_pixels: int = MAX_PIXELS, background: tuple[int, int, int] = WHITE
+) -> Image.Image:
+    """Converts an image of Pillow, which may not be loaded yet, as `decode` converts that of a file.
+
+    Raises:
+        ImageError: As `decode`.
+    """
+    with _named(where=where, max_pixels=max_pixels, what="image", formats=FORMATS):
+        _check_size(image, where=where, max_pixels=max_pixels, what="image")
+        with loaded(image):
+            return _upright(image, where=where, background=background)
 
 
 def decode_cutout(content: bytes, *, where: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -155,15 +165,25 @@ def readable(
     source: File, *, where: str, max_pixels: int, what: str = "image", formats: Sequence[str] = FORMATS
 ) -> Iterator[Image.Image]:
     """Opens a file of at most `max_pixels`; any error in the block is raised as ImageError, naming `formats`."""
+    with _named(where=where, max_pixels=max_pixels, what=what, formats=formats), opened(source) as image:
+        _check_size(image, where=where, max_pixels=max_pixels, what=what)
+        yield image
+
+
+def _check_size(image: Image.Image, *, where: str, max_pixels: int, what: str) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{what} must have at most {max_pixels} pixels. '{where}' has {width} x {height} = "
+            f"{width * height}. Shrink it, or raise max_pixels."
+        )
+
+
+@contextmanager
+def _named(*, where: str, max_pixels: int, what: str, formats: Sequence[str]) -> Iterator[None]:
+    """Raises any error of the block as ImageError."""
     try:
-        with opened(source) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageError(
-                    f"{what} must have at most {max_pixels} pixels. '{where}' has {width} x {height} = "
-                    f"{width * height}. Shrink it, or raise max_pixels."
-                )
-            yield image
+        yield
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError as error:
@@ -184,6 +204,14 @@ def loaded(image: Image.Image) -> Iterator[None]:
     with DECODING.held(image.width * image.height):
         image.load()
         yield
+
+
+def _upright(image: Image.Image, *, where: str, background: tuple[int, int, int]) -> Image.Image:
+    rgb = _rgb(image, where=where, background=background)
+    turn = _TURNS.get(_orientation(image))
+    upright = rgb if turn is None else rgb.transpose(turn)
+    upright.info = {}  # otherwise the next reader would apply the EXIF orientation again
+    return upright
 
 
 def _orientation(image: Image.Image) -> object:

@@ -165,7 +165,7 @@ class ArrayImages(Images):
 
     def encoded(self, index: int) -> bytes:
         """The image as PNG."""
-        return _png(self.image(index))
+        return png(self.image(index))
 
     def where(self, index: int) -> str:
         """The name and the index."""
@@ -216,7 +216,7 @@ class ChangedImages(_View):
 
     def encoded(self, index: int) -> bytes:
         """The changed image as PNG; raises ImageError."""
-        return _png(self.image(index))
+        return png(self.image(index))
 
 
 class ChosenImages(_View):
@@ -249,7 +249,8 @@ class JoinedImages(_View):
         return self._parts[number], index - (self._ends[number] - len(self._parts[number]))
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """The image as a PNG file."""
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()

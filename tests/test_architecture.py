@@ -38,6 +38,7 @@ ROOMS = (
     "runs",
     "inference",
     "comparison",
+    "serve",
     "config",
     "report",
     "hub",

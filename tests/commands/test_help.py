@@ -16,6 +16,7 @@ COMMANDS = (
     "embed",
     "search",
     "segment",
+    "serve",
     "sweep",
     "merge",
     "verify",

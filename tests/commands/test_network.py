@@ -11,7 +11,7 @@ import pytest
 import typer
 from PIL import Image
 
-from radapter.commands import demo
+from radapter.commands import demo, serve
 from radapter.methods import GROUPS
 from radapter.storage import read_json, write_json
 from radapter_cli import app
@@ -35,6 +35,7 @@ ROWS = {
     "segment": ["{run}", "--data", "photos", "--classes", "star, moon", "--out", "segmented"],
     "mine": ["{world: scenes, size: 4}", "--out", "mined"],
     "prompts": ["{regions}", "--epochs", "1"],
+    "serve": ["{run}", "--data", "photos", "--port", "0"],
     "sweep": ["{run}"],
     "verify": ["{run}"],
     "merge": ["{run}", "--alpha", "0.5", "--out", "merged"],
@@ -86,6 +87,10 @@ def smaller(suite_of, *arguments, **options):
     )
 
 
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_every_command_has_a_row():
     assert commands(typer.main.get_command(app)) == set(ROWS)
 
@@ -106,13 +111,14 @@ def test_a_command_makes_no_lookup(
     monkeypatch.setitem(GROUPS, "foundation", ("zero-shot", "full", "r-adapter"))  # all take minutes
     monkeypatch.setattr(demo, "world_suite", partial(smaller, demo.world_suite))
     monkeypatch.setattr(demo, "demo", partial(demo.demo, id_size=40, ood_size=8, kept_size=20))
+    monkeypatch.setattr(serve, "run_server", interrupted)  # tests/commands/test_serve.py runs it
     given = {"{written}": [written], "{small}": small, "{run}": [run], "{regions}": [regions]}
     answer = radapter(*command.split(), *(word for row in ROWS[command] for word in given.get(row, [row])))
     assert answer.code == 0, answer.result.output
     assert lookups == []
 
 
-@pytest.mark.parametrize("command", ["evaluate", "merge", "sweep", "search", "segment", "prompts"])
+@pytest.mark.parametrize("command", ["evaluate", "merge", "sweep", "search", "segment", "prompts", "serve"])
 def test_a_run_does_not_allow_downloads_itself(command, radapter, regions, here, lookups):
     shutil.copytree(regions, here / "run", ignore=shutil.ignore_patterns("manifest.json"))
     config = here / "run" / "config.yaml"

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from radapter.commands.terminal import say_aside
+from radapter.evaluation import Interpolation
 from radapter.inference.opening import device_named
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.operations.evaluating import config_of_run
 from radapter.runs.directory import CONFIG
-from radapter.runs.weights import ADAPTER, WEIGHTS, load_trained, read_about
+from radapter.runs.weights import ADAPTER, WEIGHTS, Trained, load_trained, read_about
 from radapter.search.sheet import printable
 from radapter.storage import sha256
 
@@ -27,12 +28,19 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
     about = read_about(run)
     if about["alpha"] == 0:
         report_alpha_zero(what)
+    with weights_of_run(run, allow_download=allow_download) as (trained, line), line.at(about["alpha"]):
+        yield trained.classifier.encoder, identity(run, base=trained.base, alpha=about["alpha"])
+
+
+@contextmanager
+def weights_of_run(run: Path, *, allow_download: bool) -> Iterator[tuple[Trained, Interpolation]]:
+    """Return the training of a run, on the device, and the line between its weights before and after."""
     config = config_of_run(run, allow_download=allow_download)
     encoder = load(config.model, allow_download=config.allow_download)
     trained = load_trained(run, encoder)
     encoder.to(device_named())
-    with trained.interpolation() as line, line.at(about["alpha"]):
-        yield encoder, _identity(run, base=trained.base, alpha=about["alpha"])
+    with trained.interpolation() as line:
+        yield trained, line
 
 
 def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:
@@ -59,7 +67,8 @@ def warn_of_long_texts(encoder: DualEncoder, texts: Sequence[str]) -> None:
             )
 
 
-def _identity(run: Path, *, base: str, alpha: float) -> str:
+def identity(run: Path, *, base: str, alpha: float) -> str:
+    """Return a name of a run's weights at an alpha, for features that are kept."""
     # not of the merged weights, whose bits differ between machines
     files = [file for file in (run / WEIGHTS, *(run / ADAPTER).rglob("*.safetensors")) if file.is_file()]
     parts = [base, f"{alpha!r}", *map(sha256, sorted(files))]

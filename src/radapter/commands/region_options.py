@@ -106,6 +106,4 @@ def proposer_of_images(
 
 
 def _listed(text: str) -> list[str]:
-    return [
-        ", ".join(segmentation.names_of(entry.strip())) for entry in text.split(";" if ";" in text else ",")
-    ]
+    return [", ".join(segmentation.names_of(entry)) for entry in segmentation.listed_classes(text)]

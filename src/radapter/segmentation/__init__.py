@@ -15,7 +15,14 @@ training_regions.py, region_loader.py  regions to train on and to evaluate
 mining/          regions with nouns to train on
 """
 
-from radapter.segmentation.classifier import RegionClassifier, Segmentation, class_head, names_of, segment
+from radapter.segmentation.classifier import (
+    RegionClassifier,
+    Segmentation,
+    class_head,
+    listed_classes,
+    names_of,
+    segment,
+)
 from radapter.segmentation.crops import CropStyle, region_crops, tight_boxes
 from radapter.segmentation.ensembles import ENSEMBLES, Ensemble, check_ensemble, combine
 from radapter.segmentation.felzenszwalb import FelzenszwalbProposer
@@ -28,6 +35,6 @@ from radapter.segmentation.transformers_masks import TransformersProposer
 __all__ = [
     "ENSEMBLES", "NOTHING", "CropStyle", "Ensemble", "FelzenszwalbProposer", "MaskFile", "MaskPrompts",
     "MaskProposer", "PromptedEncoder", "Proposals", "RegionClassifier", "Segmentation", "TransformersProposer",
-    "check_ensemble", "class_head", "combine", "label_map", "label_regions", "mask_file_of", "names_of",
-    "region_crops", "segment", "tight_boxes",
+    "check_ensemble", "class_head", "combine", "label_map", "label_regions", "listed_classes", "mask_file_of",
+    "names_of", "region_crops", "segment", "tight_boxes",
 ]  # fmt: skip

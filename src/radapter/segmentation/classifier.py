@@ -52,6 +52,11 @@ def names_of(entry: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def listed_classes(text: str) -> list[str]:
+    """The classes of a text, separated by commas; by semicolons if there is one, so that a class may have commas."""
+    return [entry.strip() for entry in text.split(";" if ";" in text else ",")]
+
+
 def class_head(
     encoder: DualEncoder, classnames: Sequence[str], templates: Sequence[str], *, synonyms: Synonyms = "mean"
 ) -> ClassHead:

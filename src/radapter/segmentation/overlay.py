@@ -71,8 +71,13 @@ def shares(labels: Tensor) -> list[Share]:
 
 
 def overlay(image: Image.Image, labels: Tensor, classnames: Sequence[str]) -> Image.Image:
-    """Draws labels (H, W), int, into the classes or NOTHING, over their image: RGB, the image part with LONGEST
-    pixels on its longer side. Of several names of a class, separated by commas, only the first is drawn."""
+    """`coloured`, with a legend to its right."""
+    return _with_legend(coloured(image, labels, classnames), shares(labels), classnames)
+
+
+def coloured(image: Image.Image, labels: Tensor, classnames: Sequence[str]) -> Image.Image:
+    """Draws labels (H, W), int, into the classes or NOTHING, over their image: RGB, with LONGEST pixels on its
+    longer side. Of several names of a class, separated by commas, only the first is drawn."""
     scale = LONGEST / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     rows = np.arange(height) * labels.shape[0] // height
@@ -80,7 +85,7 @@ def overlay(image: Image.Image, labels: Tensor, classnames: Sequence[str]) -> Im
     resized: _Labels = labels.numpy()[rows[:, None], columns[None, :]]
     drawn = tinted(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), resized)
     _write_names(drawn, resized, classnames)
-    return _with_legend(drawn, shares(labels), classnames)
+    return drawn
 
 
 def tinted(image: Image.Image, labels: _Labels) -> Image.Image:

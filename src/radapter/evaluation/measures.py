@@ -102,7 +102,6 @@ class ClassificationMeasure:
         )
         if self.calibrates:
             metrics[TEMPERATURE] = fitted_temperature(logits, labels)
-        return Measured(metrics, is_right(logits, labels).float())
         probability, column = logits.softmax(1).max(1)
         names = torch.arange(logits.shape[1]) if self.classes is None else self.classes.cpu()
         names = names if names.ndim == 1 else names[:, 0]  # of several columns of a class, the first

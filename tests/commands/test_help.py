@@ -12,6 +12,8 @@ COMMANDS = (
     "train",
     "compare",
     "evaluate",
+    "predict",
+    "embed",
     "search",
     "segment",
     "sweep",

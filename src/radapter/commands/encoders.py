@@ -26,10 +26,7 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
         return
     about = read_about(run)
     if about["alpha"] == 0:
-        say_aside(
-            f"Alpha 0 was chosen for '{what}', so the zero-shot model is used. Run 'radapter sweep {what}' to see "
-            "why."
-        )
+        report_alpha_zero(what)
     config = config_of_run(run, allow_download=allow_download)
     encoder = load(config.model, allow_download=config.allow_download)
     trained = load_trained(run, encoder)
@@ -43,6 +40,13 @@ def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:
     with encoder_of(str(run), allow_download=allow_download) as (encoder, _):
         plain = merge_in_place(adapted_copy(encoder.module))
     return DualEncoder(encoder.name, plain, encoder.towers).to(device_named())
+
+
+def report_alpha_zero(what: str) -> None:
+    """Print that a run's own alpha is the zero-shot model."""
+    say_aside(
+        f"Alpha 0 was chosen for '{what}', so the zero-shot model is used. Run 'radapter sweep {what}' to see why."
+    )
 
 
 def warn_of_long_texts(encoder: DualEncoder, texts: Sequence[str]) -> None:

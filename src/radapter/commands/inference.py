@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from radapter.commands.encoders import warn_of_long_texts
+from radapter.commands.encoders import report_alpha_zero, warn_of_long_texts
 from radapter.commands.evaluate import parsed
 from radapter.commands.terminal import free, next_steps, plain_table, report_left_out, say
 from radapter.comparison.chosen import COMPARISON
@@ -190,7 +190,7 @@ def _opened(
             f"a run or a model is needed. '{what}' is a comparison. Write one of its models with 'radapter merge "
             f"{what} --method METHOD --out merged', and use that."
         )
-    return open_predictor(
+    opened = open_predictor(
         what,
         alpha=alpha,
         classnames=names,
@@ -199,6 +199,9 @@ def _opened(
         device=loading.device,
         allow_download=loading.allow_download,
     )
+    if opened.is_run and alpha is None and opened.alpha == 0:
+        report_alpha_zero(what)
+    return opened
 
 
 def _images(
@@ -219,7 +222,8 @@ def _images(
 
 
 def _report(found: Predictions, to: Path) -> None:
-    then = Counter(row.zero_shot for row in found if row.zero_shot is not None)
+    is_tuned = found.alpha is not None  # else the zero-shot model itself
+    then = Counter(row.zero_shot for row in found if is_tuned and row.zero_shot is not None)
     columns = ("Images", "Zero-shot") if then else ("Images",)
     table = plain_table("Class", *columns, left=("Class",))
     labels = list(found.counts)
@@ -236,7 +240,7 @@ def _report(found: Predictions, to: Path) -> None:
     report_left_out("Unreadable images", list(found.errors.values()))
     if found.differing is None:
         say("The zero-shot model is not at hand, so its answers are left empty.")
-    else:
+    elif is_tuned:
         readable = len(found) - len(found.errors)
         say(f"{found.differing:,} of {readable:,} images have another class than the zero-shot model gives.")
     for note in found.notes:

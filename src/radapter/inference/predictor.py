@@ -5,8 +5,8 @@ Images are loaded, preprocessed and classified by the functions of the evaluatio
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import final
 
 import numpy as np
@@ -76,7 +76,7 @@ class Predictor:
         self.classnames = None if names is None else tuple(map(spoken, names))
         self.templates = tuple(templates or weights.templates or templates_of("short"))
         self.temperature, self.notes = self._calibration()
-        self._heads: dict[bool, LinearHead] = {}  # by whether it is that of the model before training
+        self._heads: dict[bool, LinearHead] = {}  # zero-shot heads, by whether of the model before training
 
     @property
     def encoder(self) -> DualEncoder:
@@ -93,9 +93,11 @@ class Predictor:
         if not self.is_run:
             raise ConfigError(f"alpha is for a run. '{self._weights.name}' is a model. Leave it out.")
         classnames, templates = self._given
-        return Predictor(
+        found = Predictor(
             self._weights, alpha=alpha, classnames=classnames, templates=templates, raw=self._raw
         )
+        found._heads |= {is_before: head for is_before, head in self._heads.items() if is_before}
+        return found
 
     def among(self, classnames: Sequence[str], templates: Sequence[str] | None = None) -> "Predictor":
         """The same weights with other classes, and prompts for them. Raises ConfigError if a head was trained."""
@@ -137,15 +139,15 @@ class Predictor:
         opened = self._opened(images, reading)
         columns = self._columns(opened)
         names = [self.classnames[column] for column in columns.tolist()]
-        before = self._before()
+        before = self._weights.base()
         is_before = before is self.encoder and not (self.is_run and self.alpha)
         loader = self._loader(opened, batch_size, workers)
         rows: dict[int, Prediction] = {}
-        for block in blocks(loader, CACHE_MIB if before is self.encoder else 0):
-            logits = self._logits(block, columns, self.encoder, self._now)
+        for block in blocks(loader, CACHE_MIB if self.is_run else 0):
+            logits = self._logits(block, columns, self.encoder, is_before=False)
             earlier = logits if is_before else None
             if before is not None and not is_before:
-                earlier = self._logits(block, columns, before, self._then)
+                earlier = self._logits(block, columns, before, is_before=True)
             indices = torch.cat([batch.indices for batch in block]).tolist()
             paths = [opened.paths[index] for index in indices]
             for index, row in zip(indices, self._rows(paths, names, logits, earlier, top), strict=True):
@@ -181,7 +183,7 @@ class Predictor:
             opened = self._opened(images, reading)
             loader = self._loader(opened, batch_size, workers)
             for block in blocks(loader, CACHE_MIB if self.is_run else 0):
-                with self._weights.lock, self._now():
+                with self._weights_at(self.alpha):
                     found = encode_images(self.encoder, [batch.pixels for batch in block])
                 of_images.append(found)
                 indices += torch.cat([batch.indices for batch in block]).tolist()
@@ -190,7 +192,7 @@ class Predictor:
             errors = {opened.paths[index]: error for index, error in sorted(loader.bad.messages.items())}
         of_texts = none
         if texts:
-            with self._weights.lock, self._now():
+            with self._weights_at(self.alpha):
                 of_texts = encode_texts(self.encoder, texts)
         labels = None if opened is None else opened.labels
         return Embeddings(
@@ -219,15 +221,10 @@ class Predictor:
             )
         return 1.0, (f"Probabilities are not calibrated: {why}.",)
 
-    def _now(self) -> AbstractContextManager[object]:
-        return nullcontext() if self.alpha is None else self._weights.at(self.alpha)
-
-    def _then(self) -> AbstractContextManager[object]:
-        return self._weights.at(0.0)
-
-    def _before(self) -> DualEncoder | None:
-        """The encoder that the zero-shot model answers with; None if it is not at hand."""
-        return self._weights.base()
+    @contextmanager
+    def _weights_at(self, alpha: float | None) -> Iterator[None]:
+        with self._weights.lock, self._weights.at(alpha or 0.0):
+            yield
 
     def _opened(self, images: ImagesLike | OpenedImages, reading: Reading) -> OpenedImages:
         if isinstance(images, OpenedImages):
@@ -254,15 +251,11 @@ class Predictor:
 
     @torch.no_grad()
     def _logits(
-        self,
-        block: Sequence[Batch],
-        columns: Tensor,
-        encoder: DualEncoder,
-        at: Callable[[], AbstractContextManager[object]],
+        self, block: Sequence[Batch], columns: Tensor, encoder: DualEncoder, *, is_before: bool
     ) -> Tensor:
         """(N, K), float32 or wider, on the CPU."""
-        with self._weights.lock, at(), evaluating(encoder):
-            head = self._head(encoder, is_before=at == self._then)
+        with self._weights_at(0.0 if is_before else self.alpha), evaluating(encoder):
+            head = self._head(encoder, is_before=is_before)
             found = [class_logits(encoder, head, batch.pixels).cpu() for batch in block]
         logits = torch.cat(found)[:, columns]
         check_finite(logits)

@@ -8,8 +8,8 @@ from huggingface_hub import cached_assets_path
 from radapter.errors import RAdapterError, import_extra
 from radapter.storage import write_text
 
-NEED = "the report needs altair, vl-convert and Jinja"
 EXTRA = "report"
+NEED = f"the report needs the extra '{EXTRA}'"
 _LOG = logging.getLogger(__name__)
 
 

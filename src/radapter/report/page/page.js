@@ -36,10 +36,15 @@ const draw = async () => {
 
 const words = { id: "in distribution", ood: "out of distribution", transfer: "kept" };
 const slider = document.getElementById("alpha"), select = document.getElementById("method");
-const percent = (value) => value === null ? "" : (100 * value).toFixed(1);
+// as Python rounds: x.25 and x.75 to the even digit, where toFixed rounds up
+const fixed = (value) => {
+  const tenths = Math.floor(10 * value), isTie = Number.isInteger(4 * value) && !Number.isInteger(2 * value);
+  return isTie ? ((tenths + tenths % 2) / 10).toFixed(1) : value.toFixed(1);
+};
+const percent = (value) => value === null ? "" : fixed(100 * value);
 const points = (value, error) => {
-  const size = `${value < -5e-5 ? "\u2212" : "+"}${Math.abs(100 * value).toFixed(1)}`;
-  return error === null ? size : `${size} \u00b1 ${(100 * error).toFixed(1)}`;
+  const size = `${value < -5e-5 ? "\u2212" : "+"}${fixed(Math.abs(100 * value))}`;
+  return error === null ? size : `${size} \u00b1 ${fixed(100 * error)}`;
 };
 const nearest = (method, alpha) => facts.methods[method].reduce((best, point) =>
   Math.abs(point.alpha - alpha) < Math.abs(best.alpha - alpha) ? point : best);
@@ -77,7 +82,7 @@ const update = () => {
 const sentence = (method, here) => {
   const zero = facts.zeroShot;
   const moved = (value, from, error) => {
-    const gain = value - from, size = `${Math.abs(100 * gain).toFixed(1)}${error === null ? "" : ` \u00b1 ${(100 * error).toFixed(1)}`}`;
+    const gain = value - from, size = `${fixed(Math.abs(100 * gain))}${error === null ? "" : ` \u00b1 ${fixed(100 * error)}`}`;
     return `${gain < -5e-5 ? "loses" : "gains"} ${size}`;
   };
   const parts = [`${moved(here.id, zero.id, here.errors.id)} points of ${facts.figure} in distribution`];

@@ -50,7 +50,7 @@ _IMAGE_FEATURES = {
 _CLASSIFY = """
 head = load_file(folder / "classifier.safetensors")
 classes = json.loads((folder / "classes.json").read_text())
-logits = head["logit_scale"] * normalize(features, dim=-1) @ head["weight"].T + head["bias"]
+logits = head["logit_scale"] * normalize(features.detach(), dim=-1) @ head["weight"].T + head["bias"]
 probabilities = (logits / head["temperature"]).softmax(-1)
 print(classes[int(probabilities.argmax())], float(probabilities.max()))"""
 
@@ -256,13 +256,11 @@ def _merged_code(subject: Subject) -> str:
     lines = [
         *(["import json"] if has_classes else []),
         "from pathlib import Path\n",
-        "import torch",
         "from PIL import Image",
         *(["from safetensors.torch import load_file"] if has_classes else []),
         *(["from torch.nn.functional import normalize"] if has_classes else []),
         f"{imports}\n",
         f'folder, image = Path("{FOLDER}"), Image.open("photo.jpg").convert("RGB")',
-        "torch.set_grad_enabled(False)",
         features,
     ]
     return "\n".join(lines) + (_CLASSIFY if has_classes else "")

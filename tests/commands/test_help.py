@@ -18,6 +18,7 @@ COMMANDS = (
     "segment",
     "sweep",
     "merge",
+    "push",
     "verify",
     "inspect",
     "methods",

@@ -38,6 +38,7 @@ ROWS = {
     "sweep": ["{run}"],
     "verify": ["{run}"],
     "merge": ["{run}", "--alpha", "0.5", "--out", "merged"],
+    "push": ["{run}", "owner/name", "--dry-run"],
     "inspect": ["world:tiny"],
     "methods": ["world:tiny"],
     "shards": ["{parquet: pairs.parquet}", "--task", "retrieval", "--out", "shards"],

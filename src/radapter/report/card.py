@@ -144,7 +144,9 @@ def _at(results: Results, subject: Subject) -> Results | None:
 
 
 def _evaluations(subject: Subject, results: Results) -> Iterator[EvalResult]:
-    metric, row = results.headline.metric, results.row(subject.method)
+    headline, row = results.headline, results.row(subject.method)
+    title = shown_as(results.task, headline.metric).title.removesuffix(" in %")
+    metric = headline.metric
     for role in TESTED:
         for name, metrics in row.sets(role).items():
             yield EvalResult(
@@ -152,7 +154,7 @@ def _evaluations(subject: Subject, results: Results) -> Iterator[EvalResult]:
                 dataset_type=name,
                 dataset_name=f"{name} ({_ROLES[role]})",
                 metric_type=metric,
-                metric_name=shown_as(results.task, metric).title.removesuffix(" in %"),
+                metric_name=title if headline.most == 1 else metric,  # the title is of the share of `most`
                 metric_value=metrics[metric],
             )
 

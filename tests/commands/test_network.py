@@ -37,6 +37,8 @@ ROWS = {
     "prompts": ["{regions}", "--epochs", "1"],
     "sweep": ["{run}"],
     "verify": ["{run}"],
+    "predict": ["{run}", "--data", "photos", "--out", "predictions.csv"],
+    "embed": ["{run}", "--data", "photos", "--out", "embeddings.npy"],
     "merge": ["{run}", "--alpha", "0.5", "--out", "merged"],
     "push": ["{run}", "owner/name", "--dry-run"],
     "inspect": ["world:tiny"],

@@ -19,6 +19,7 @@ COMMANDS = (
     "serve",
     "sweep",
     "merge",
+    "push",
     "verify",
     "inspect",
     "methods",

@@ -80,9 +80,10 @@ def load(
 
 def hub_repository(name: str) -> str | None:
     """The OWNER/NAME on the hub that a model's name for `load` stands for; None for a folder or another name."""
-    scheme, _, rest = name.partition(":")
-    rest = rest.removeprefix("hf-hub:") if scheme == openclip.SCHEME else rest
-    return rest if scheme in (hf.SCHEME, openclip.SCHEME) and _HUB_ID.fullmatch(rest) else None
+    for prefix in (f"{hf.SCHEME}:", f"{openclip.SCHEME}:hf-hub:"):
+        if name.startswith(prefix) and _HUB_ID.fullmatch(name.removeprefix(prefix)):
+            return name.removeprefix(prefix)
+    return None
 
 
 def place_for_transformers(name: str) -> str:

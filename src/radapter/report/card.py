@@ -50,7 +50,7 @@ _IMAGE_FEATURES = {
 _CLASSIFY = """
 head = load_file(folder / "classifier.safetensors")
 classes = json.loads((folder / "classes.json").read_text())
-logits = head["logit_scale"] * normalize(features, dim=-1) @ head["weight"].T + head["bias"]
+logits = head["logit_scale"] * normalize(features.detach(), dim=-1) @ head["weight"].T + head["bias"]
 probabilities = (logits / head["temperature"]).softmax(-1)
 print(classes[int(probabilities.argmax())], float(probabilities.max()))"""
 
@@ -144,7 +144,9 @@ def _at(results: Results, subject: Subject) -> Results | None:
 
 
 def _evaluations(subject: Subject, results: Results) -> Iterator[EvalResult]:
-    metric, row = results.headline.metric, results.row(subject.method)
+    headline, row = results.headline, results.row(subject.method)
+    title = shown_as(results.task, headline.metric).title.removesuffix(" in %")
+    metric = headline.metric
     for role in TESTED:
         for name, metrics in row.sets(role).items():
             yield EvalResult(
@@ -152,7 +154,7 @@ def _evaluations(subject: Subject, results: Results) -> Iterator[EvalResult]:
                 dataset_type=name,
                 dataset_name=f"{name} ({_ROLES[role]})",
                 metric_type=metric,
-                metric_name=shown_as(results.task, metric).title.removesuffix(" in %"),
+                metric_name=title if headline.most == 1 else metric,  # the title is of the share of `most`
                 metric_value=metrics[metric],
             )
 
@@ -256,13 +258,11 @@ def _merged_code(subject: Subject) -> str:
     lines = [
         *(["import json"] if has_classes else []),
         "from pathlib import Path\n",
-        "import torch",
         "from PIL import Image",
         *(["from safetensors.torch import load_file"] if has_classes else []),
         *(["from torch.nn.functional import normalize"] if has_classes else []),
         f"{imports}\n",
         f'folder, image = Path("{FOLDER}"), Image.open("photo.jpg").convert("RGB")',
-        "torch.set_grad_enabled(False)",
         features,
     ]
     return "\n".join(lines) + (_CLASSIFY if has_classes else "")

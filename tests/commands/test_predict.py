@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_predict_is_right_as_often_as_evaluate_says(radapter, run):
     world = split("sketch", seed=0, size=40)
     true = [world.classnames[label] for label in world.labels]
     rows = rows_of("found.csv")
-    reported = json.loads(open("results.json").read())["rows"]  # noqa: PTH123, SIM115
+    reported = json.loads(Path("results.json").read_text())["rows"]
     for column, row in zip(("zero_shot", "label"), reported, strict=True):
         share = sum(each[column] == name for each, name in zip(rows, true, strict=True)) / 40
         assert share == next(iter(row["id"].values()))["top1"]
@@ -55,7 +56,7 @@ def test_predict_with_a_model_needs_classes(radapter, refusal, scenes):
     )
     summary = json.loads(answer.result.stdout)
     assert summary["images"] == sum(summary["counts"].values()) == 12
-    lines = [json.loads(line) for line in open("found.jsonl")]  # noqa: PTH123, SIM115
+    lines = [json.loads(line) for line in Path("found.jsonl").read_text().splitlines()]
     assert {len(line["top"]) for line in lines} == {3}
 
 

@@ -200,6 +200,7 @@ def test_without_its_base_a_merged_directory_has_no_zero_shot_answers(merged, sk
     (alone / "certificate.json").write_text(
         json.dumps({key: of for key, of in facts.items() if of is not None})
     )
+    write_manifest(alone)
     found = open_predictor(alone).predict(sketches)
     assert found.differing is None
     assert {(row.zero_shot, row.differs) for row in found} == {(None, None)}

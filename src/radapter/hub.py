@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from peft.utils import CONFIG_NAME
 
 from radapter.config import CommonConfig, load_stored
 from radapter.data.columns import HubKeys
-from radapter.errors import ConfigError, ModelError, RunError
+from radapter.errors import ConfigError, ModelError, RAdapterError, RunError
 from radapter.manifests import MANIFEST, check_recorded, recorded
 from radapter.models.certificate import CERTIFICATE
 from radapter.models.export import CLASSES
@@ -206,7 +205,9 @@ def _one_sentence(repo_id: str) -> Iterator[None]:
         raise ModelError(f"'{repo_id}' was not uploaded: {why}.") from error
     except OfflineModeIsEnabled as error:
         raise ModelError(f"'{repo_id}' was not uploaded: HF_HUB_OFFLINE is set. Unset it.") from error
-    except (httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
+    except RAdapterError:
+        raise
+    except Exception as error:  # what httpx, hf_xet and the client itself raise
         cause = error.__cause__ or error  # the client wraps what one file's upload raised
         why = " ".join(str(cause).split())[:300].rstrip(".")
         raise ModelError(

@@ -95,7 +95,7 @@ log_two_steps(Path({str(tmp_path)!r}), "trackio", RUN)
 
 
 def test_mlflow_has_the_names_and_receives_everything(tmp_path, monkeypatch):
-    pytest.importorskip("mlflow", reason="mlflow absent: pip install mlflow")
+    pytest.importorskip("mlflow", reason="mlflow absent: pip install 'radapter[mlflow]'")
     import mlflow
 
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")

@@ -260,8 +260,8 @@ class CommonConfig(Section):
     allow_download: bool = key(False, "whether models and data may come from the hub")
     tracking: Tracking = key(
         "none",
-        "tracker that gets settings, metrics and results in addition to the files (extra: tracking; for mlflow "
-        "its own package)",
+        "tracker that gets settings, metrics and results in addition to the files (extra: tracking; for mlflow: "
+        "mlflow)",
     )
     tracking_project: str = key(PROJECT, "project of the run in the tracker")
     tracking_name: str | None = key(None, "name of the run in the tracker; default: that of its directory")

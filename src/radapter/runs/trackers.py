@@ -90,8 +90,8 @@ class Tracker:
 def check_tracking(tracking: Tracking) -> None:
     """Raises MissingExtraError, which names the package, if the tracker's is not installed."""
     if tracking != "none" and find_spec(tracking) is None:
-        extra = "mlflow" if tracking == "mlflow" else "'radapter[tracking]'"
-        raise MissingExtraError(f"tracking {tracking} needs its package: pip install {extra}.")
+        extra = "mlflow" if tracking == "mlflow" else "tracking"
+        raise MissingExtraError(f"tracking {tracking} needs its package: pip install 'radapter[{extra}]'.")
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:

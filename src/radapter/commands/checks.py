@@ -59,6 +59,11 @@ def check_settings(config: CommonConfig, method: Method) -> None:
             raise ConfigError(
                 f"train.ema_decay is for methods that train. Got {given} with method '{method.name}'. Leave it out."
             )
+    if config.train.lr is not None and method.build is not None and not method.is_optimized:
+        raise ConfigError(
+            f"train.lr is for methods with a training loop. Got {config.train.lr} with method '{method.name}'. "
+            "Leave it out."
+        )
     check_loss(method, config.loss.name)
     check_epochs(method, config.train.epochs)
     check_tracking(config.tracking)

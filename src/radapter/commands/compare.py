@@ -118,8 +118,10 @@ def compare(
         scores = {(row.method, row.alpha): score(row.id_val) for row in first.sweep if row.id_val}
         best = max(single, key=lambda method: scores[method.name, first.row(method.name).alpha])
         purpose = "the best on ID validation, as a plain checkpoint"
-        steps += merge_steps(first.row(best.name), folder, "--method", best.name, purpose=purpose)
-        alone = _alone(given, best, found.learning_rates[best.runs])
+        steps += merge_steps(
+            first.row(best.name), folder, "--method", best.name, task=first.task, purpose=purpose
+        )
+        alone = _alone(given, best, found.learning_rates.get(best.runs))
         training = shlex.join(["radapter", "train", str(path), *overrides, *alone, "--out"])
         steps.append(("the same as a run of its own", f"{training} {free(f'runs/{best.name}')}"))
     next_steps(*steps)
@@ -133,8 +135,10 @@ def _write_chosen(
 ) -> None:
     of_method: dict[str, dict[str, ChosenTraining]] = {}
     for method in (method for method in methods if method.build is not None):
-        search = found.rates[method.runs]
-        rates = tuple(search.learning_rates) if method.averages else (search.chosen,)
+        search = found.rates.get(method.runs)  # none for a method without a training loop
+        rates: tuple[float, ...] = () if search is None else (search.chosen,)
+        if search is not None and method.averages:
+            rates = tuple(search.learning_rates)
         trained = method if method.averages else find_method(method.runs, found.results[0].task)
         of_method[method.name] = {
             str(results.seed): ChosenTraining(
@@ -178,12 +182,12 @@ def _without_choices(
     return config
 
 
-def _alone(given: CommonConfig, method: Method, rate: float) -> list[str]:
+def _alone(given: CommonConfig, method: Method, rate: float | None) -> list[str]:
     """The overrides that make one training of a comparison out of its file."""
     settings = given.methods.settings(given.method)
     own = {key: getattr(settings, key) for key in _read_of(settings, method)}
     named = method.name if not own else json.dumps({"name": method.name, **own})
-    words = [f"method={named}", "train.keep=best", f"train.lr={rate:g}"]
+    words = [f"method={named}", "train.keep=best", *([] if rate is None else [f"train.lr={rate:g}"])]
     unread = [FIXABLE[setting] for setting in _SHARED if not _reads(given, setting, method)]
     for section, key in (("loss", "name"), ("select", "alpha"), *unread):
         value, default = value_and_default(given, section, key)

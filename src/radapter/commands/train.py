@@ -63,7 +63,7 @@ def _train(
         processes.on_main(lambda: say(f"'{config.out}' has no run yet. Starting one."))
     encoder, suite = processes.everywhere(opened)
     settings = resolved_yaml(config)
-    if method.build is not None:
+    if method.is_optimized:
         rates = _rates(method, config, encoder.image_width)
         settings = f"# {rates}.\n{settings}"  # beside "lr: null"
         processes.on_main(lambda: say(f"{rates}."))
@@ -140,5 +140,6 @@ def _report(results: Results, out: Path, method: Method, path: Path) -> None:
         next_steps(("fine-tune it", tune))
     else:
         next_steps(
-            ("every alpha", f"radapter sweep {shlex.quote(str(out))}"), *merge_steps(results.rows[-1], out)
+            ("every alpha", f"radapter sweep {shlex.quote(str(out))}"),
+            *merge_steps(results.rows[-1], out, task=results.task),
         )

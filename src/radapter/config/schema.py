@@ -306,6 +306,11 @@ class CommonConfig(Section):
                 " data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training, or give "
                 "select.alpha a number."
             )
+        if self.data.id_val is None and self.methods.settings(self.method).needs_validation:
+            raise ValueError(
+                f"data.id_val is required for method '{self.method.name}', which searches its alpha and beta on it. "
+                "Give data.id_val, or give method.alpha and method.beta numbers."
+            )
         if self.data.id_val is None and (self.train.keep == "best" or method.averages == "greedy"):
             raise ValueError(
                 "data.id_val is required while train.keep is best or the method is a greedy soup: both choose on it."

@@ -34,12 +34,12 @@ from radapter.losses.batch import widen
 from radapter.models import DualEncoder
 from radapter.segmentation.pixels import Cells
 from radapter.segmentation.region_loader import RegionBatch, SeenImage, TrueRegions
-from radapter.zeroshot import LinearHead
+from radapter.zeroshot import Head, LinearHead, device_of
 
 
-def class_logits(encoder: DualEncoder, head: LinearHead, pixels: Tensor) -> Tensor:
-    """normalise(f(pixels)) @ weight.T + bias, (B, 3, H, W) -> (B, C), float32 or wider, in the encoder's mode."""
-    embeddings = encoder.encode_image(pixels.to(head.weight.device))
+def class_logits(encoder: DualEncoder, head: Head, pixels: Tensor) -> Tensor:
+    """head(normalise(f(pixels))), (B, 3, H, W) -> (B, C), float32 or wider, in the encoder's mode."""
+    embeddings = encoder.encode_image(pixels.to(device_of(encoder)))
     logits: Tensor = head(F.normalize(widen(embeddings), dim=-1))
     return logits
 
@@ -54,7 +54,7 @@ class ClassificationMeasure:
     """
 
     encoder: DualEncoder
-    prepare: Callable[[], LinearHead]
+    prepare: Callable[[], Head]
     batches: Iterable[Batch]
     classes: Tensor | None = None
     name: str = "set"
@@ -68,7 +68,7 @@ class ClassificationMeasure:
         """Labels and groups."""
         return batch.labels.cpu(), batch.groups
 
-    def observe(self, prepared: LinearHead, batch: Batch) -> Tensor:
+    def observe(self, prepared: Head, batch: Batch) -> Tensor:
         """Logits, (B, C), on the CPU."""
         return class_logits(self.encoder, prepared, batch.pixels).cpu()
 
@@ -78,7 +78,7 @@ class ClassificationMeasure:
             self.zero_shot[self.name] = predicted(torch.cat(list(observed)), self.classes)
 
     def summarise(
-        self, prepared: LinearHead, observed: Sequence[Tensor], truths: Sequence[tuple[Tensor, Tensor | None]]
+        self, prepared: Head, observed: Sequence[Tensor], truths: Sequence[tuple[Tensor, Tensor | None]]
     ) -> Measured:
         """Returns `classification_metrics`; an image's pseudo-value is 1 if its label is predicted, else 0."""
         of_batch, groups = zip(*truths, strict=True)

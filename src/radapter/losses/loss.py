@@ -64,7 +64,7 @@ class FeatureLoss(Protocol):
     def __call__(
         self, images: Tensor, others: Any, targets: Tensor, scale: Tensor, parts: Parts | None = None, /
     ) -> Tensor:
-        """The scalar loss of image features (B, E) and text features (B, E), or a `LinearHead`.
+        """The scalar loss of image features (B, E) and text features (B, E), or a head.
 
         With `parts` these are this process's rows of a batch, and the loss is that of the whole batch.
         """

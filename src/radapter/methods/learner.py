@@ -1,8 +1,8 @@
 """What a method trains: the encoder, possibly a classification head, and the loss of one batch.
 
-`ContrastiveLearner` matches images to captions with both towers. `HeadLearner` classifies images with a `LinearHead`
-that starts as the zero-shot head. Their `forward` returns the loss, so that a distributed wrapper sees one module
-with one call per step.
+`ContrastiveLearner` matches images to captions with both towers. `HeadLearner` classifies images with a `Head`,
+usually a `LinearHead` that starts as the zero-shot head. Their `forward` returns the loss, so that a distributed
+wrapper sees one module with one call per step.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from radapter.adapter import hold_statistics
 from radapter.losses import FeatureLoss, Parts
 from radapter.models import DualEncoder
-from radapter.zeroshot import LinearHead
+from radapter.zeroshot import Head, LinearHead
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class LabelledPairs:
     targets: Tensor  # (B,), int; equal values are positives of each other
     parts: Parts | None = None  # the processes that share the batch, if these are this process's rows
     text_features: Tensor | None = None  # (U, E), unit norm, of the captions; None runs the text tower
+    image_features: Tensor | None = None  # (B, E), unit norm; None runs the image tower
 
 
 class _Learner(nn.Module):
@@ -87,19 +88,21 @@ class HeadLearner(_Learner):
     def __init__(
         self,
         encoder: DualEncoder,
-        head: LinearHead,
+        head: Head,
         loss: FeatureLoss,
         *,
         train_head: bool = True,
         regulariser: nn.Module | None = None,
     ) -> None:
         super().__init__(encoder, loss)
-        self.head = LinearHead(head.weight, head.bias).requires_grad_(train_head)
+        self.head = head.copied().requires_grad_(train_head)
         self.regulariser = regulariser
 
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar; captions are ignored."""
-        image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
+        image_features = pairs.image_features
+        if image_features is None:
+            image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
         return self.loss_of(image_features, None, pairs)
 
     def loss_of(self, image_features: Tensor, text_features: None, pairs: LabelledPairs) -> Tensor:

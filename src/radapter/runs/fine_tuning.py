@@ -10,14 +10,18 @@ from dataclasses import replace
 from functools import partial
 
 import torch
+from peft import PeftModel
+from torch import Tensor
 
 from radapter.adapter import Ema, auto_decay
 from radapter.data import Memory
 from radapter.data.memory import Lease
 from radapter.errors import ConfigError, ModelError
+from radapter.evaluation import Metrics
 from radapter.losses import FeatureLoss, LossName, bound_loss
 from radapter.methods import Method, find_method, greedy_soup, trained_towers, uniform_soup
-from radapter.methods.learner import count_trained, trained_parameters
+from radapter.methods.learner import Learner, count_trained, trained_parameters
+from radapter.methods.method import EncodedOnce
 from radapter.methods.rates import default_rate, head_rate, multiplier
 from radapter.models import DualEncoder, fingerprint
 from radapter.runs.best_epoch import BestEpoch
@@ -35,6 +39,7 @@ from radapter.training import (
     make_accelerator,
 )
 from radapter.training.captions import frozen_text_features
+from radapter.training.encoded import encoded_images
 from radapter.training.memory import first_loss, step_bytes
 from radapter.zeroshot import Classifier, LinearHead
 
@@ -87,7 +92,9 @@ def train_method(
     shorter = replace(recipe, epochs=recipe.epochs // 2, learning_rate=factor * default_rate(first, width))
     before = train(first, encoder, shorter, saving(first.name))
     rest = replace(recipe, epochs=recipe.epochs - shorter.epochs)
-    then = train(method, encoder, rest, saving(), head=before.classifier.head)
+    head = before.classifier.head
+    assert isinstance(head, LinearHead)
+    then = train(method, encoder, rest, saving(), head=head)
     seconds = before.record.seconds + then.record.seconds
     return replace(
         then,
@@ -178,13 +185,36 @@ def _trained(
     loss = loss_of(method, recipe, encoder)
     learner, adapters = method.build(encoder, head=head, loss=loss, settings=recipe.settings)
     learner.to(accelerator.device)
-    of_head = [] if learner.head is None else [id(parameter) for parameter in learner.head.parameters()]
-    before = {
-        name: parameter.detach().clone()
-        for name, parameter in trained_parameters(learner).items()
-        if adapters is None or id(parameter) in of_head
-    }
     data = TrainingData(*suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes))
+    if isinstance(recipe.settings, EncodedOnce):
+        images, loader = encoded_images(
+            data.loader,
+            encoder,
+            accelerator,
+            views=recipe.settings.views,
+            batch_size=recipe.batch_size,
+            processes=processes,
+        )
+        data = replace(data, loader=loader, image_features=images.features)
+        if method.start is not None:
+            assert learner.head is not None
+            method.start(learner.head, images)
+            learner.to(accelerator.device)
+    before = _before(learner, adapters)
+    validator = None
+    if recipe.settings.needs_validation or (recipe.keep == "best" and method.is_optimized):
+        validator = Validator(suite, encoder, recipe, environment)
+    if not method.is_optimized:
+        _choose(method, learner, recipe, validator)
+        record = TrainingRecord(
+            method=method.name,
+            trained_parameters=0,
+            learning_rate=None,
+            epochs=0,
+            epoch=None,
+            seconds=saving.watch.seconds,
+        )
+        return Trained(record, Classifier(encoder, learner.head).eval(), adapters, base, before)
     steps = recipe.epochs * data.loader.steps_per_epoch
     optimization = Optimization(
         epochs=recipe.epochs,
@@ -201,10 +231,10 @@ def _trained(
     ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
     best = None
     if recipe.keep == "best":
-        validator = Validator(suite, encoder, recipe, environment)
+        assert validator is not None
         best = BestEpoch(
             ema,
-            lambda: validator.metrics(Classifier(encoder, learner.head)),
+            partial(_validated, validator, learner),
             validator.headline.is_better,
             folder=None if saving.checkpoints is None else saving.checkpoints.folder / "best-epoch",
             resume=saving.resume,
@@ -239,6 +269,7 @@ def _trained(
     if best is not None:
         best.restore()
     ema.adopt()
+    _choose(method, learner, recipe, validator)
     classifier = Classifier(encoder, learner.head)
     classifier.eval()
     record = TrainingRecord(
@@ -252,6 +283,28 @@ def _trained(
         step_bytes=memory_bytes,
     )
     return Trained(record, classifier, adapters, base, before)
+
+
+def _before(learner: Learner, adapters: PeftModel | None) -> dict[str, Tensor]:
+    """The weights that alpha moves, at alpha 0, by the classifier's names; without adapters."""
+    head = {} if learner.head is None else learner.head.at_zero_shot()
+    towers = {} if adapters is not None else trained_parameters(learner.encoder)
+    return {f"encoder.{name}": parameter.detach().clone() for name, parameter in towers.items()} | {
+        f"head.{name}": tensor for name, tensor in head.items()
+    }
+
+
+def _choose(method: Method, learner: Learner, recipe: Recipe, validator: Validator | None) -> None:
+    """Sets what a method chooses on ID validation after training."""
+    if recipe.settings.needs_validation:
+        assert method.choose is not None
+        assert learner.head is not None
+        assert validator is not None
+        method.choose(learner.head, recipe.settings, *validator.features(learner.encoder))
+
+
+def _validated(validator: Validator, learner: Learner) -> Metrics:
+    return validator.metrics(Classifier(learner.encoder, learner.head))
 
 
 @contextmanager

@@ -73,6 +73,11 @@ def backward_of_pairs(
 ) -> Tensor:
     """`backward_in_chunks` of a learner's loss; `source` draws the coins of a chunk from its keys, by tower."""
     encoder = learner.encoder
+    if pairs.image_features is not None and not learner.reads_texts:  # nothing is left to encode
+        with accelerator.autocast():
+            whole = learner(pairs)
+        accelerator.backward(whole)
+        return whole.detach()  # type: ignore[no-any-return]
 
     def encode(tower: str, encode_rows: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
         def of_rows(rows: Tensor, keys_of_rows: Tensor) -> Tensor:

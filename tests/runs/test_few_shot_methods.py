@@ -16,13 +16,13 @@ from radapter.runs.alpha_sweep import AlphaRule
 from radapter.runs.directory import RunDirectory, evaluate_run, run_method
 from radapter.runs.evaluator import Evaluator
 from radapter.runs.fine_tuning import train_method
-from radapter.runs.merging import merge_run
+from radapter.runs.merging import folder_classifier, merge_run
 from radapter.runs.weights import load_trained
 from radapter.training import Environment, Interrupted
 
-HEADS = ("clip-adapter", "tip-adapter", "tip-adapter-f")
-UNMERGEABLE = HEADS
-OPTIMIZED = ("clip-adapter", "tip-adapter-f")
+HEADS = ("clip-adapter", "tip-adapter", "tip-adapter-f", "coop", "cocoop")
+UNMERGEABLE = ("clip-adapter", "tip-adapter", "tip-adapter-f", "cocoop")
+OPTIMIZED = ("clip-adapter", "tip-adapter-f", "coop", "cocoop")
 
 
 @pytest.fixture(params=["transformers", "open_clip"])
@@ -85,6 +85,21 @@ def test_what_cannot_be_merged_says_why(tmp_path, method, suite, recipe):
             tmp_path / "run", radapter.load("world:tiny"), to=tmp_path / "merged", format=None, alpha=None
         )
     assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize("format", ["transformers", "open_clip"])
+def test_coop_merges_to_a_classifier(tmp_path, format, suite, recipe):
+    run(tmp_path / "run", "world:tiny", "coop", suite, recipe)
+    merge_run(tmp_path / "run", radapter.load("world:tiny"), to=tmp_path / "merged", format=format, alpha=0.5)
+    found = folder_classifier(tmp_path / "merged", 128)
+    assert found.classnames == suite.classnames
+    tuned, base = load_trained(tmp_path / "run", radapter.load("world:tiny")), radapter.load("world:tiny")
+    with tuned.interpolation() as interpolation, interpolation.at(0.5):
+        torch.testing.assert_close(found.head.weight, tuned.classifier.head.prepared().weight)
+    pixels = torch.randn(2, 3, base.image_size, base.image_size)
+    torch.testing.assert_close(
+        radapter.load(str(tmp_path / "merged")).encode_image(pixels), base.encode_image(pixels)
+    )
 
 
 def trained(method: str, suite, recipe):

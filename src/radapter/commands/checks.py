@@ -130,6 +130,8 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
             pass
     if method.losses:
         loss_of(method, recipe, encoder)
+    if method.check is not None:
+        method.check(encoder, recipe.settings)
     if isinstance(recipe.settings, LoraSettings):
         find_sites(encoder.module)  # LoRA's matrices are around these
         if recipe.fsdp and any(isinstance(part, nn.MultiheadAttention) for part in encoder.module.modules()):

@@ -6,6 +6,8 @@ from dataclasses import replace
 from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import (
     clip_adapter,
+    cocoop,
+    coop,
     flyp,
     frozen,
     full,
@@ -61,6 +63,8 @@ METHODS = _by_name(
     clip_adapter.METHOD,
     tip_adapter.FROZEN,
     tip_adapter.TRAINED,
+    coop.METHOD,
+    cocoop.METHOD,
     *r_adapter.PARTS,
 )
 

@@ -85,6 +85,7 @@ class Method:
     start: Callable[[Head, EncodedImages], None] | None = None  # sets the head up before training
     choose: Callable[[Head, MethodSettings, Tensor, Tensor], None] | None = None
     """Sets values of the trained head by features (N, E) of unit norm and labels (N,) of ID validation."""
+    check: Callable[[DualEncoder, MethodSettings], None] | None = None  # raises if the model lacks something
     unmergeable: str = ""  # why its weights cannot be merged; empty if they can
     counted: str = ""  # the number of trained parameters in words, if the training set decides it
 

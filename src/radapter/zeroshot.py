@@ -43,6 +43,12 @@ class Head(nn.Module):
 
     path: ClassVar[tuple[str, ...]]
 
+    changes_features: ClassVar[bool] = False  # whether its `encode` depends on what is trained
+
+    def encode(self, encoder: DualEncoder, pixels: Tensor) -> Tensor:
+        """The image features that it reads, (B, E), not normalised."""
+        return encoder.encode_image(pixels)
+
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, C), float32 or wider, of features (B, E) of unit norm."""
         raise NotImplementedError

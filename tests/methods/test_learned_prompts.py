@@ -4,12 +4,13 @@ import copy
 
 import pytest
 import torch
-from models.small import OPEN_CLIP, clip_folder
+from models.small import OPEN_CLIP, clip_folder, siglip_folder
+from reference import maple
 from reference import prompts as reference
 from torch.nn import functional as F
 
 import radapter
-from radapter.errors import ConfigError
+from radapter.errors import ConfigError, ModelError
 from radapter.losses import bound_loss
 from radapter.methods import find_method
 from radapter.methods.prompting import check_context, prompt_tokens, starting_context
@@ -100,6 +101,54 @@ def test_a_context_classifies_other_names(towers, name):
     torch.testing.assert_close(other(f)[:, 1], head(f)[:, 0])
 
 
+def unit(features: torch.Tensor) -> torch.Tensor:
+    return F.normalize(features, dim=-1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"depth": 1}, {"vectors": 4}])
+def test_maple_is_the_release(towers, settings):
+    learner = built("maple", towers, **settings)
+    head, pixels = learner.head, torch.randn(3, 3, towers.image_size, towers.image_size).double()
+    rows = maple.text_features(towers, NAMES, head.prompts)
+    images = maple.image_features(towers, pixels, head.prompts, head.projections)
+    expected = towers.logit_scale * images @ rows.T
+    torch.testing.assert_close(head(unit(learner.encode_image(pixels))), expected)
+    prepared = head.prepared()
+    torch.testing.assert_close(prepared(unit(prepared.encode(towers, pixels))), expected)
+    trained = [head.prompts, *head.projections.parameters()]
+    gradients = torch.autograd.grad(expected.square().sum(), trained)
+    found = torch.autograd.grad(head(unit(learner.encode_image(pixels))).square().sum(), trained)
+    torch.testing.assert_close(found, gradients)
+
+
+def test_more_vectors_than_words_take_the_place_of_all(towers):
+    head = built("maple", towers, vectors=6, depth=1).head
+    prompts, ends = reference.coop_prompts(towers, NAMES, head.prompts[0], "end")
+    rows = reference.text_features(towers, prompts, ends)
+    torch.testing.assert_close(head.rows(), towers.logit_scale * rows)
+
+
+def test_alpha_of_maple_mixes_the_logits_with_those_of_zero_shot(towers):
+    learner = built("maple", towers)
+    head, pixels = learner.head, torch.randn(3, 3, towers.image_size, towers.image_size).double()
+    own = head(unit(learner.encode_image(pixels)))
+    zero_shot = LinearHead(head.weight)(unit(towers.encode_image(pixels)))
+    for mix in (0.0, 0.25):
+        head.mix.fill_(mix)
+        torch.testing.assert_close(
+            head(unit(learner.encode_image(pixels))), (1 - mix) * zero_shot + mix * own
+        )
+
+
+def test_maple_refuses_other_image_towers_and_too_many_blocks(towers, tmp_path):
+    check, settings = find_method("maple").check, find_method("maple").settings_type
+    with pytest.raises(ConfigError, match=r"method\.depth must be null or at most 2"):
+        check(towers, settings(depth=3))
+    siglip = radapter.load(str(siglip_folder(tmp_path / "siglip")))
+    with pytest.raises(ModelError, match="MaPLe needs the image tower of CLIP"):
+        check(siglip, settings())
+
+
 def test_the_embedding_is_unchanged_after_a_prompt_was_read(towers):
     tokens = towers.tokenize(["a star"])
     before = towers.encode_text(tokens)
@@ -113,7 +162,7 @@ def test_random_vectors_have_coop_s_spread(towers):
 
 
 def test_a_context_that_leaves_no_place_is_an_error(towers):
-    with pytest.raises(ConfigError, match="Give fewer in method.context"):
+    with pytest.raises(ConfigError, match=r"Give fewer in method\.context"):
         check_context(towers, towers.context_length)
     with pytest.raises(ConfigError, match="a prompt must have at most"):
         prompt_tokens(towers, ["star " * 20], 4)

@@ -36,6 +36,7 @@ PUBLISHED = [
     ("tip-adapter-f", "classification", 1e-3, None),
     ("coop", "classification", 2e-3, None),
     ("cocoop", "classification", 2e-3, None),
+    ("maple", "classification", 3.5e-3, None),
     ("full-both-towers", "retrieval", 1e-5, None),  # both towers and CLIP's loss, as FLYP
     ("wise-ft", "retrieval", 1e-5, None),
     ("uniform-soup", "retrieval", 1e-5, None),

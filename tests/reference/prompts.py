@@ -16,7 +16,7 @@ def embedded(encoder, text: str) -> tuple[Tensor, int]:
 
 
 def coop_prompts(encoder, classnames, context: Tensor, position: str) -> tuple[Tensor, list[int]]:
-    """Prompts (C, L, D): "X X .. NAME." is embedded, then the vectors take the places of the Xs. `context` is (M, D)."""
+    """Prompts (C, L, D): "X X .. NAME." is embedded, then the vectors (M, D) take the places of the Xs."""
     count, prompts, ends = len(context), [], []
     for name in classnames:
         name = name.replace("_", " ")

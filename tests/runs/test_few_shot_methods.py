@@ -11,6 +11,7 @@ from runs.running import StopAfter
 
 import radapter
 from radapter.errors import ConfigError, RunError
+from radapter.evaluation.measures import class_logits
 from radapter.methods import find_method
 from radapter.runs.alpha_sweep import AlphaRule
 from radapter.runs.directory import RunDirectory, evaluate_run, run_method
@@ -20,9 +21,9 @@ from radapter.runs.merging import folder_classifier, merge_run
 from radapter.runs.weights import load_trained
 from radapter.training import Environment, Interrupted
 
-HEADS = ("clip-adapter", "tip-adapter", "tip-adapter-f", "coop", "cocoop")
-UNMERGEABLE = ("clip-adapter", "tip-adapter", "tip-adapter-f", "cocoop")
-OPTIMIZED = ("clip-adapter", "tip-adapter-f", "coop", "cocoop")
+HEADS = ("clip-adapter", "tip-adapter", "tip-adapter-f", "coop", "cocoop", "maple")
+UNMERGEABLE = ("clip-adapter", "tip-adapter", "tip-adapter-f", "cocoop", "maple")
+OPTIMIZED = ("clip-adapter", "tip-adapter-f", "coop", "cocoop", "maple")
 
 
 @pytest.fixture(params=["transformers", "open_clip"])
@@ -53,12 +54,13 @@ def test_a_run_is_evaluated_again_from_its_directory(tmp_path, tower, method, su
     by_alpha = {row.alpha: row for row in done.sweep if row.method != "zero-shot"}
     assert by_alpha[0.0].ood == done.rows[0].ood  # alpha 0 is zero-shot
     tuned = load_trained(tmp_path / "run", radapter.load(tower))
-    features = torch.nn.functional.normalize(torch.randn(3, encoder.embed_dim), dim=-1)
-    at_one = tuned.classifier.head(features)
+    pixels = torch.randn(3, 3, encoder.image_size, encoder.image_size)
+    head, base = tuned.classifier.head, tuned.classifier.encoder
+    at_one = class_logits(base, head, pixels)
     with tuned.interpolation() as interpolation, interpolation.at(0.0):
-        zero_shot = suite.head(encoder)(features)
+        zero_shot = class_logits(encoder, suite.head(encoder), pixels)
         # a residual of weight 0 still scales the features to unit norm again
-        torch.testing.assert_close(tuned.classifier.head(features), zero_shot, atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(class_logits(base, head, pixels), zero_shot, atol=1e-4, rtol=1e-5)
     assert not torch.allclose(at_one, zero_shot, atol=1e-3)
 
 

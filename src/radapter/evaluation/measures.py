@@ -39,7 +39,7 @@ from radapter.zeroshot import Head, LinearHead, device_of
 
 def class_logits(encoder: DualEncoder, head: Head, pixels: Tensor) -> Tensor:
     """head(normalise(f(pixels))), (B, 3, H, W) -> (B, C), float32 or wider, in the encoder's mode."""
-    embeddings = encoder.encode_image(pixels.to(device_of(encoder)))
+    embeddings = head.encode(encoder, pixels.to(device_of(encoder)))
     logits: Tensor = head(F.normalize(widen(embeddings), dim=-1))
     return logits
 

@@ -13,6 +13,7 @@ from radapter.methods import (
     full,
     l2_sp,
     lora,
+    maple,
     mask_fill,
     r_adapter,
     soups,
@@ -65,6 +66,7 @@ METHODS = _by_name(
     tip_adapter.TRAINED,
     coop.METHOD,
     cocoop.METHOD,
+    maple.METHOD,
     *r_adapter.PARTS,
 )
 

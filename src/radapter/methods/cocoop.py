@@ -7,8 +7,8 @@ hidden layer of E / 16 units, f image features of unit norm, g the text tower, t
     W_c(x) = normalise(g([v_1(x) .. v_M(x), NAME_c, "."]))
     logits_c = t f W_c(x)
 
-h starts at random, so training does not start at zero-shot. Every image costs C passes of the text tower, in training
-and in evaluation. radapter's alpha mixes logits with those of the zero-shot head, (1 - alpha) zero-shot + alpha own.
+h starts at random, so training does not start at zero-shot. Every image costs C passes of the text tower, also in
+evaluation. radapter's alpha mixes logits with those of the zero-shot head, (1 - alpha) zero-shot + alpha own.
 """
 
 from collections.abc import Mapping, Sequence

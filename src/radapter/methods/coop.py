@@ -6,9 +6,9 @@ width, g the text tower, f image features of unit norm, t the temperature:
     W_c = normalise(g([v_1 .. v_M, NAME_c, "."]))
     logits = t W f
 
-The vectors start as the embeddings of "a photo of a", the release's setting for new classes; a number of random ones,
-such as its 16 for other experiments, is an option. radapter's alpha mixes the rows of the two classifiers, W0 being
-the zero-shot head:
+The vectors start as embeddings of "a photo of a", the release's setting for new classes. A number of random ones,
+such as its 16 for other experiments, is an option. radapter's alpha mixes the rows of two classifiers; W0 are those
+of the zero-shot head:
 
     W(alpha) = (1 - alpha) t W0 + alpha t W
 """

@@ -67,6 +67,14 @@ class ContrastiveLearner(_Learner):
             image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
         return self.loss_of(image_features, text_features, pairs)
 
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """The image tower's features, not normalised."""
+        return self.encoder.encode_image(pixels)
+
+    def trains_images(self) -> bool:
+        """Whether what is trained changes image features."""
+        return learns(self.encoder.image_tower())
+
     def loss_of(self, image_features: Tensor, text_features: Tensor, pairs: LabelledPairs) -> Tensor:
         """The loss from features of unit norm: of the images (B, E) and of the distinct captions (U, E)."""
         of_images = text_features[pairs.caption_of_image]
@@ -102,8 +110,16 @@ class HeadLearner(_Learner):
         """The loss of one batch, a scalar; captions are ignored."""
         image_features = pairs.image_features
         if image_features is None:
-            image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
+            image_features = F.normalize(self.encode_image(pairs.pixels), dim=-1)
         return self.loss_of(image_features, None, pairs)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """The image features that the head reads, not normalised."""
+        return self.head.encode(self.encoder, pixels)
+
+    def trains_images(self) -> bool:
+        """Whether what is trained changes image features."""
+        return self.head.changes_features or learns(self.encoder.image_tower())
 
     def loss_of(self, image_features: Tensor, text_features: None, pairs: LabelledPairs) -> Tensor:
         """The loss from image features of unit norm, (B, E); the regulariser reads the batch itself."""

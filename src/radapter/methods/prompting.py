@@ -7,7 +7,7 @@ from. Towers that pool at the largest id never pool at a place.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, final
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,26 @@ class Borrowed:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Borrowed":
         return Borrowed(memo.get(id(self.encoder), self.encoder))
+
+
+class Prompts(NamedTuple):
+    """Texts with places for vectors."""
+
+    tokens: Tensor  # (C, L), with -1 to -M at the places
+    first: int  # the position of the first place
+
+    @classmethod
+    def after_words(
+        cls, encoder: DualEncoder, classnames: Sequence[str], vectors: int, words: str
+    ) -> "Prompts":
+        """Prompts "WORDS NAME." whose first words are places; more vectors than words take the place of all.
+
+        Raises ConfigError as `prompt_tokens`.
+        """
+        ids, begin, end = _parts(encoder, words)
+        count = len(ids) - begin - end
+        kept = [] if vectors > count else ids[begin + vectors : len(ids) - end]
+        return cls(prompt_tokens(encoder, classnames, vectors, kept=kept), begin)
 
 
 def token_embedding(encoder: DualEncoder) -> nn.Embedding:
@@ -67,15 +87,22 @@ def check_context(encoder: DualEncoder, context: int | str) -> None:
 
 
 def prompt_tokens(
-    encoder: DualEncoder, classnames: Sequence[str], vectors: int, position: Position = "end"
+    encoder: DualEncoder,
+    classnames: Sequence[str],
+    vectors: int,
+    position: Position = "end",
+    *,
+    kept: Sequence[int] = (),
 ) -> Tensor:
-    """Token ids (C, L) of "CONTEXT NAME.", with -1 to -M at the places of M vectors; underscores become spaces.
+    """Token ids (C, L) of "CONTEXT NAME.", with -1 to -M at the places of M vectors; underscores become spaces. The
+    ids `kept` follow the places as they are.
 
     Raises ConfigError if a name does not fit the text tower beside the vectors.
     """
     padding = int(encoder.tokenize([""])[0, -1])
     rows = torch.full((len(classnames), encoder.context_length), padding)
-    places = [-1 - number for number in range(vectors)]
+    places = [*(-1 - number for number in range(vectors)), *kept]
+    vectors = len(places)
     for row, classname in zip(rows, map(spoken, classnames), strict=True):
         ids, begin, end = _check_length(encoder, classname, vectors)
         name_end = len(_parts(encoder, classname)[0]) - end

@@ -93,8 +93,8 @@ def backward_of_pairs(
         with accelerator.autocast():
             return learner.loss_of(image_features, text_features, pairs)  # type: ignore[arg-type]
 
-    images = encode("image", encoder.encode_image), (pairs.pixels, keys["image"])
-    towers = [Tower(*images, learns(encoder.image_tower()))]
+    images = encode("image", learner.encode_image), (pairs.pixels, keys["image"])
+    towers = [Tower(*images, learner.trains_images())]
     if learner.reads_texts and pairs.text_features is None:
         texts = encode("text", encoder.encode_text), (pairs.tokens, keys["text"])
         towers.append(Tower(*texts, learns(encoder.text_tower())))

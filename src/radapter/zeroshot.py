@@ -80,7 +80,8 @@ class Head(nn.Module):
 class LinearHead(Head):
     """A linear classifier over image features of unit norm: logits = features @ weight.T + bias.
 
-    Weight (C, E) and bias (C,) are copied; a bias of None is zero. `classnames` are those of the rows, if known.
+    Weight (C, E) and bias (C,) are copied; a bias of None is zero. `classnames` are those of the rows, if known, and
+    `templates` the prompts that they stood in.
 
     Source: the classification head of Wortsman et al., CVPR 2022 (`src/models/zeroshot.py` and `modeling.py` of the
     released wise-ft): the zero-shot head is stored multiplied by the logit scale. Adam's steps do not depend on the
@@ -90,21 +91,30 @@ class LinearHead(Head):
     path = ("weight", "bias")
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None = None, classnames: Sequence[str] | None = None
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        classnames: Sequence[str] | None = None,
+        templates: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.classnames = None if classnames is None else tuple(classnames)
+        self.templates = tuple(templates)
         bias = weight.new_zeros(len(weight)) if bias is None else bias
         self.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
         self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
 
     @classmethod
     def zero_shot(
-        cls, embeddings: Tensor, logit_scale: Tensor | float, classnames: Sequence[str] | None = None
+        cls,
+        embeddings: Tensor,
+        logit_scale: Tensor | float,
+        classnames: Sequence[str] | None = None,
+        templates: Sequence[str] = (),
     ) -> Self:
         """The head of class embeddings (C, E) of unit norm: embeddings times the logit scale, with no bias."""
         scale = widen(logit_scale.detach()) if isinstance(logit_scale, Tensor) else logit_scale
-        return cls(embeddings * scale, classnames=classnames)
+        return cls(embeddings * scale, classnames=classnames, templates=templates)
 
     @classmethod
     def sized(cls, tensors: Mapping[str, Tensor], encoder: DualEncoder, classnames: Sequence[str]) -> Self:

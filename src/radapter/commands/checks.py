@@ -14,7 +14,7 @@ from radapter.errors import ConfigError, ModelError, RunError
 from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, groups_of, trained_towers
 from radapter.models import DualEncoder
 from radapter.runs.directory import CONFIG
-from radapter.runs.fine_tuning import check_epochs, check_loss, loss_of
+from radapter.runs.fine_tuning import check_anchor, check_epochs, check_loss, loss_of
 from radapter.runs.tracking import check_tracking
 from radapter.storage import check_writable, is_lock_or_draft
 from radapter.tasks.recipe import Recipe
@@ -28,6 +28,7 @@ FIXABLE = {
     "margin": ("loss", "margin"),
     "label_smoothing": ("loss", "label_smoothing"),
     "ema_decay": ("train", "ema_decay"),
+    "anchor": ("loss", "anchor"),
 }
 """Settings that a method may fix -> the section and key of run.yaml that is then not read."""
 
@@ -64,6 +65,12 @@ def check_settings(config: CommonConfig, method: Method) -> None:
             f"train.lr is for methods with a training loop. Got {config.train.lr} with method '{method.name}'. "
             "Leave it out."
         )
+    if config.loss.anchor_words and config.loss.anchor is None and "anchor" not in method.fixed_recipe:
+        raise ConfigError(
+            f"loss.anchor_words is for loss.anchor. Got {len(config.loss.anchor_words)} words without it. Set "
+            "loss.anchor=1, or leave them out."
+        )
+    check_anchor(method, config.loss.anchor)
     check_loss(method, config.loss.name)
     check_epochs(method, config.train.epochs)
     check_tracking(config.tracking)

@@ -23,6 +23,8 @@ def recipe_of(config: CommonConfig) -> Recipe:
         loss=config.loss.name,
         margin=config.loss.margin,
         label_smoothing=config.loss.label_smoothing,
+        anchor=config.loss.anchor,
+        anchor_words=tuple(config.loss.anchor_words),
         learning_rate=config.train.lr,
         max_bad=config.data.max_bad,
         **{key: getattr(config.train, key) for key in TRAIN_KEYS},

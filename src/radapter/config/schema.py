@@ -129,6 +129,12 @@ class LossConfig(Section):
         None,
         "share of the target given to negatives; null is the paper's 0.02 for mpm-nce, and 0 for cross-entropy",
     )
+    anchor: Annotated[float, Field(ge=0)] | None = key(
+        None,
+        "contrastive methods: weight of a term that keeps the model near its start on the texts of a broad "
+        "vocabulary; null is none",
+    )
+    anchor_words: list[str] = key([], "words that are added to the vocabulary of loss.anchor")
 
 
 class TrainConfig(Section):

@@ -66,4 +66,4 @@ def logits_cross_entropy(logits: Tensor, targets: Tensor, *, label_smoothing: fl
     return F.cross_entropy(logits, targets.long(), label_smoothing=label_smoothing)
 
 
-LOSS = Loss("cross-entropy", _of_batch, {"label_smoothing": 0.0})
+LOSS = Loss("cross-entropy", _of_batch, {"label_smoothing": 0.0}, reads_head=True)

@@ -78,6 +78,7 @@ class Loss:
     function: Callable[..., Tensor]  # a `FeatureLoss` that takes the settings as further keyword arguments
     settings: Mapping[str, float] = field(default_factory=dict)  # `margin`, `label_smoothing`: defaults
     reads_logit_bias: bool = False
+    reads_head: bool = False  # rather than texts
 
 
 def own_targets(targets: Tensor, parts: Parts | None) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import (
+    car_ft,
     clip_adapter,
     cocoop,
     coop,
@@ -12,6 +13,7 @@ from radapter.methods import (
     frozen,
     full,
     l2_sp,
+    lipsum_ft,
     lora,
     maple,
     mask_fill,
@@ -67,6 +69,9 @@ METHODS = _by_name(
     coop.METHOD,
     cocoop.METHOD,
     maple.METHOD,
+    car_ft.METHOD,
+    lipsum_ft.METHOD,
+    r_adapter.ANCHORED,
     *r_adapter.PARTS,
 )
 

@@ -64,7 +64,7 @@ class ConditionalHead(Head):
         """Logits (B, C), float32 or wider, of features (B, E) of unit norm."""
         zero_shot = linear_logits(features, self.weight, self.bias)
         images = max(1, TEXTS_AT_ONCE // max(1, len(self._tokens)))
-        own = torch.cat([self._own(chunk) for chunk in features.split(images)])
+        own = torch.cat([self._own(chunk) for chunk in torch.split(features, images)])
         return torch.lerp(zero_shot, own.to(zero_shot), self.mix)
 
     def _own(self, features: Tensor) -> Tensor:

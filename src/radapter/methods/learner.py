@@ -36,6 +36,11 @@ class _Learner(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.loss = loss
+        self.regulariser: nn.Module | None = None
+
+    def regularised(self, loss: Tensor, pairs: LabelledPairs, image_features: Tensor) -> Tensor:
+        """The loss of a batch with the regulariser's term, if there is one."""
+        return loss if self.regulariser is None else loss + self.regulariser(self, pairs, image_features)
 
     def train(self, mode: bool = True) -> Self:
         """Sets the mode, but keeps in evaluation mode what training must not change: frozen towers, and statistics.
@@ -78,7 +83,8 @@ class ContrastiveLearner(_Learner):
     def loss_of(self, image_features: Tensor, text_features: Tensor, pairs: LabelledPairs) -> Tensor:
         """The loss from features of unit norm: of the images (B, E) and of the distinct captions (U, E)."""
         of_images = text_features[pairs.caption_of_image]
-        return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale, pairs.parts)
+        loss = self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale, pairs.parts)
+        return self.regularised(loss, pairs, image_features)
 
 
 class HeadLearner(_Learner):
@@ -88,7 +94,7 @@ class HeadLearner(_Learner):
         encoder: Its parameters that require a gradient are trained.
         head: The head's start; copied, and trained unless `train_head` is False.
         loss: Of image features and head.
-        regulariser: A module; forward(learner, pairs), of the whole batch, is added to the loss.
+        regulariser: A module; forward(learner, pairs, image_features), of the whole batch, is added to the loss.
     """
 
     reads_texts = False
@@ -122,9 +128,9 @@ class HeadLearner(_Learner):
         return self.head.changes_features or learns(self.encoder.image_tower())
 
     def loss_of(self, image_features: Tensor, text_features: None, pairs: LabelledPairs) -> Tensor:
-        """The loss from image features of unit norm, (B, E); the regulariser reads the batch itself."""
+        """The loss from image features of unit norm, (B, E)."""
         loss = self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale, pairs.parts)
-        return loss if self.regulariser is None else loss + self.regulariser(self, pairs)
+        return self.regularised(loss, pairs, image_features)
 
 
 Learner = ContrastiveLearner | HeadLearner

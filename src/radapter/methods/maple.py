@@ -125,9 +125,9 @@ class MapleHead(Head):
 
     def for_classes(self, classnames: Sequence[str], zero_shot: LinearHead) -> Head:
         """The same vectors with other names."""
-        width = self.projections[0].weight.shape[0]
+        width = len(self.state_dict()["projections.0.weight"])
         other = MapleHead(
-            self._towers.encoder, zero_shot, classnames, prompts=self.prompts.detach(), image_width=int(width)
+            self._towers.encoder, zero_shot, classnames, prompts=self.prompts.detach(), image_width=width
         )
         rows = {"weight": zero_shot.weight.detach(), "bias": zero_shot.bias.detach()}
         other.load_state_dict({**self.state_dict(), **rows})
@@ -235,8 +235,9 @@ def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings
     depth = min(DEPTH, block_count(encoder)) if settings.depth is None else settings.depth
     deeper = torch.randn(depth - 1, *first.shape).to(first) * STD
     prompts = torch.cat([first[None], deeper])
-    (width,) = image_entrance(encoder).normalized_shape  # type: ignore[union-attr, misc]
-    prompted = MapleHead(encoder, head, head.classnames or (), prompts=prompts, image_width=int(width))
+    prompted = MapleHead(
+        encoder, head, head.classnames or (), prompts=prompts, image_width=encoder.image_width
+    )
     return Built(HeadLearner(encoder, prompted, loss), adapters=None)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from radapter.adapter.config import TOWERS
-from radapter.losses import FeatureLoss, LossName
+from radapter.losses import LOSSES, FeatureLoss, LossName
 from radapter.methods.learner import Learner
 from radapter.models import DualEncoder
 from radapter.zeroshot import Head, LinearHead
@@ -96,6 +96,11 @@ class Method:
     def keys(self) -> tuple[str, ...]:
         """The settings that users can set."""
         return tuple(key for key in self.settings_type.model_fields if key not in self.fixed)
+
+    @property
+    def is_contrastive(self) -> bool:
+        """Whether it learns from texts, rather than a head by its labels."""
+        return bool(self.losses) and not LOSSES[self.losses[0]].reads_head
 
     @property
     def is_optimized(self) -> bool:

@@ -20,6 +20,7 @@ from radapter.errors import ConfigError, ModelError
 from radapter.evaluation import Metrics
 from radapter.losses import FeatureLoss, LossName, bound_loss
 from radapter.methods import Method, find_method, greedy_soup, trained_towers, uniform_soup
+from radapter.methods.anchor import anchor
 from radapter.methods.learner import Learner, count_trained, trained_parameters
 from radapter.methods.method import EncodedOnce
 from radapter.methods.rates import default_rate, head_rate, multiplier
@@ -155,6 +156,15 @@ def check_loss(method: Method, loss: LossName | None) -> None:
         raise ConfigError(f"loss.name for method '{method.name}' must be one of: {known}. Got '{loss}'.")
 
 
+def check_anchor(method: Method, weight: float | None) -> None:
+    """Raises ConfigError if a method cannot have the term of `loss.anchor`."""
+    if weight is not None and not method.is_contrastive:
+        raise ConfigError(
+            f"loss.anchor is for contrastive methods. Got {weight} with method '{method.name}'. Leave it out; "
+            "car-ft and lipsum-ft have such a term for a head."
+        )
+
+
 def check_epochs(method: Method, epochs: int) -> None:
     """Raises ConfigError if a method with two stages has no epoch for one of them."""
     if method.after is not None and epochs < 2:
@@ -183,7 +193,13 @@ def _trained(
     head = suite.head(encoder, processes) if head is None else head
     torch.manual_seed(seed)
     loss = loss_of(method, recipe, encoder)
+    term = None
+    if recipe.anchor:
+        check_anchor(method, recipe.anchor)
+        term = anchor(encoder, recipe.anchor_words, weight=recipe.anchor, processes=processes)
     learner, adapters = method.build(encoder, head=head, loss=loss, settings=recipe.settings)
+    if term is not None:
+        learner.regulariser = term
     learner.to(accelerator.device)
     data = TrainingData(*suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes))
     if isinstance(recipe.settings, EncodedOnce):

@@ -64,7 +64,7 @@ class ClassificationSuite(Suite[ClassificationSet | ShardStream, ClassificationS
         self, encoder: DualEncoder, classnames: Sequence[str], templates: Sequence[str], processes: Processes
     ) -> LinearHead:
         embeddings = self.texts.class_embeddings(encoder, classnames, templates, processes)
-        return LinearHead.zero_shot(embeddings, encoder.logit_scale, classnames)
+        return LinearHead.zero_shot(embeddings, encoder.logit_scale, classnames, templates)
 
     def training(
         self,

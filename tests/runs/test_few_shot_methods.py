@@ -23,7 +23,8 @@ from radapter.training import Environment, Interrupted
 
 HEADS = ("clip-adapter", "tip-adapter", "tip-adapter-f", "coop", "cocoop", "maple")
 UNMERGEABLE = ("clip-adapter", "tip-adapter", "tip-adapter-f", "cocoop", "maple")
-OPTIMIZED = ("clip-adapter", "tip-adapter-f", "coop", "cocoop", "maple")
+TEACHERS = ("car-ft", "lipsum-ft", "r-adapter:anchored")
+OPTIMIZED = ("clip-adapter", "tip-adapter-f", "coop", "cocoop", "maple", *TEACHERS)
 
 
 @pytest.fixture(params=["transformers", "open_clip"])
@@ -44,7 +45,12 @@ def run(out: Path, tower: str, method: str, suite, recipe, *, resume=False, **en
     return run_method(directory, row, radapter.load(tower), suite, recipe, rule=rule, environment=around)
 
 
-@pytest.mark.parametrize("method", HEADS)
+def logits(classifier, suite, pixels):
+    head = suite.head(classifier.encoder) if classifier.head is None else classifier.head
+    return class_logits(classifier.encoder, head, pixels)
+
+
+@pytest.mark.parametrize("method", (*HEADS, *TEACHERS))
 def test_a_run_is_evaluated_again_from_its_directory(tmp_path, tower, method, suite, recipe):
     done = run(tmp_path / "run", tower, method, suite, recipe)
     encoder = radapter.load(tower)
@@ -55,12 +61,11 @@ def test_a_run_is_evaluated_again_from_its_directory(tmp_path, tower, method, su
     assert by_alpha[0.0].ood == done.rows[0].ood  # alpha 0 is zero-shot
     tuned = load_trained(tmp_path / "run", radapter.load(tower))
     pixels = torch.randn(3, 3, encoder.image_size, encoder.image_size)
-    head, base = tuned.classifier.head, tuned.classifier.encoder
-    at_one = class_logits(base, head, pixels)
+    at_one = logits(tuned.classifier, suite, pixels)
     with tuned.interpolation() as interpolation, interpolation.at(0.0):
         zero_shot = class_logits(encoder, suite.head(encoder), pixels)
         # a residual of weight 0 still scales the features to unit norm again
-        torch.testing.assert_close(class_logits(base, head, pixels), zero_shot, atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(logits(tuned.classifier, suite, pixels), zero_shot, atol=1e-4, rtol=1e-5)
     assert not torch.allclose(at_one, zero_shot, atol=1e-3)
 
 

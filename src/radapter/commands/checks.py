@@ -14,7 +14,7 @@ from radapter.errors import ConfigError, ModelError, RunError
 from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, groups_of, trained_towers
 from radapter.models import DualEncoder
 from radapter.runs.directory import CONFIG
-from radapter.runs.fine_tuning import check_anchor, check_epochs, check_loss, loss_of
+from radapter.runs.fine_tuning import check_contrastive, check_epochs, check_loss, loss_of
 from radapter.runs.tracking import check_tracking
 from radapter.storage import check_writable, is_lock_or_draft
 from radapter.tasks.recipe import Recipe
@@ -29,6 +29,7 @@ FIXABLE = {
     "label_smoothing": ("loss", "label_smoothing"),
     "ema_decay": ("train", "ema_decay"),
     "anchor": ("loss", "anchor"),
+    "train_scale": ("loss", "train_scale"),
 }
 """Settings that a method may fix -> the section and key of run.yaml that is then not read."""
 
@@ -70,7 +71,7 @@ def check_settings(config: CommonConfig, method: Method) -> None:
             f"loss.anchor_words is for loss.anchor. Got {len(config.loss.anchor_words)} words without it. Set "
             "loss.anchor=1, or leave them out."
         )
-    check_anchor(method, config.loss.anchor)
+    check_contrastive(method, anchor=config.loss.anchor, train_scale=config.loss.train_scale)
     check_loss(method, config.loss.name)
     check_epochs(method, config.train.epochs)
     check_tracking(config.tracking)
@@ -107,6 +108,11 @@ def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> Non
         raise ConfigError(
             "train.fsdp shards the weights across processes. There is one. Start several, such as torchrun "
             "--nproc-per-node 2, or leave it out."
+        )
+    if config.loss.train_scale:
+        raise ConfigError(
+            "train.fsdp does not go with loss.train_scale: a number cannot be sharded. Got true for both. Leave one "
+            "out."
         )
     for key, given, usual, why in (
         ("chunk_size", train.chunk_size, None, "processes would gather a block differently often"),

@@ -34,7 +34,7 @@ from radapter.training import Environment, Evaluated, StopSignal, check_precisio
 
 COMPARISON, TRAININGS = "comparison.yaml", "trainings"
 _HEAD = "# The settings of a radapter compare. The same settings continue it in this folder.\n"
-_SHARED = ("margin", "label_smoothing", "ema_decay", "anchor")
+_SHARED = ("margin", "label_smoothing", "ema_decay", "anchor", "train_scale")
 """Settings of the recipe that a comparison takes from run.yaml for the methods that read them."""
 
 

@@ -24,6 +24,7 @@ def recipe_of(config: CommonConfig) -> Recipe:
         margin=config.loss.margin,
         label_smoothing=config.loss.label_smoothing,
         anchor=config.loss.anchor,
+        train_scale=config.loss.train_scale,
         anchor_words=tuple(config.loss.anchor_words),
         learning_rate=config.train.lr,
         max_bad=config.data.max_bad,

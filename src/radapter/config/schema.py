@@ -134,6 +134,11 @@ class LossConfig(Section):
         "contrastive methods: weight of a term that keeps the model near its start on the texts of a broad "
         "vocabulary; null is none",
     )
+    train_scale: bool | None = key(
+        None,
+        "contrastive methods: whether the temperature is trained, and with siglip the bias; null leaves both "
+        "as they are",
+    )
     anchor_words: list[str] = key([], "words that are added to the vocabulary of loss.anchor")
 
 

@@ -18,7 +18,7 @@ from radapter.data import Memory
 from radapter.data.memory import Lease
 from radapter.errors import ConfigError, ModelError
 from radapter.evaluation import Metrics
-from radapter.losses import FeatureLoss, LossName, bound_loss
+from radapter.losses import LOSSES, FeatureLoss, LossName, Parts, bound_loss
 from radapter.methods import Method, find_method, greedy_soup, trained_towers, uniform_soup
 from radapter.methods.anchor import anchor
 from radapter.methods.learner import Learner, count_trained, trained_parameters
@@ -141,12 +141,18 @@ def loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss
     """Returns the loss of a method with its settings bound. Raises ConfigError if the loss does not fit the method
     or the model, or does not take a setting."""
     check_loss(method, recipe.loss)
-    return bound_loss(
-        recipe.loss or method.losses[0],
-        margin=recipe.margin,
-        label_smoothing=recipe.label_smoothing,
-        logit_bias=encoder.logit_bias,
-    )
+    name = recipe.loss or method.losses[0]
+    bound = partial(bound_loss, name, margin=recipe.margin, label_smoothing=recipe.label_smoothing)
+    loss = bound(logit_bias=encoder.logit_bias)
+    if not (recipe.train_scale and LOSSES[name].reads_logit_bias):
+        return loss
+
+    def with_trained_bias(
+        images: Tensor, texts: Tensor, targets: Tensor, scale: Tensor, parts: Parts | None = None
+    ) -> Tensor:
+        return loss(images, texts, targets, scale, parts, logit_bias=encoder.logit_bias)  # type: ignore[call-arg]
+
+    return with_trained_bias
 
 
 def check_loss(method: Method, loss: LossName | None) -> None:
@@ -156,13 +162,17 @@ def check_loss(method: Method, loss: LossName | None) -> None:
         raise ConfigError(f"loss.name for method '{method.name}' must be one of: {known}. Got '{loss}'.")
 
 
-def check_anchor(method: Method, weight: float | None) -> None:
-    """Raises ConfigError if a method cannot have the term of `loss.anchor`."""
-    if weight is not None and not method.is_contrastive:
-        raise ConfigError(
-            f"loss.anchor is for contrastive methods. Got {weight} with method '{method.name}'. Leave it out; "
-            "car-ft and lipsum-ft have such a term for a head."
-        )
+def check_contrastive(method: Method, *, anchor: float | None, train_scale: bool | None) -> None:
+    """Raises ConfigError if an option of contrastive methods is given for another method."""
+    for key, given, more in (
+        ("anchor", anchor, "; car-ft and lipsum-ft have such a term for a head"),
+        ("train_scale", train_scale, ""),
+    ):
+        if given is not None and not method.is_contrastive:
+            raise ConfigError(
+                f"loss.{key} is for contrastive methods. Got {given} with method '{method.name}'. Leave it "
+                f"out{more}."
+            )
 
 
 def check_epochs(method: Method, epochs: int) -> None:
@@ -193,13 +203,15 @@ def _trained(
     head = suite.head(encoder, processes) if head is None else head
     torch.manual_seed(seed)
     loss = loss_of(method, recipe, encoder)
+    check_contrastive(method, anchor=recipe.anchor, train_scale=recipe.train_scale)
     term = None
     if recipe.anchor:
-        check_anchor(method, recipe.anchor)
         term = anchor(encoder, recipe.anchor_words, weight=recipe.anchor, processes=processes)
     learner, adapters = method.build(encoder, head=head, loss=loss, settings=recipe.settings)
     if term is not None:
         learner.regulariser = term
+    if recipe.train_scale:
+        encoder.train_scale(bias=LOSSES[recipe.loss or method.losses[0]].reads_logit_bias)
     learner.to(accelerator.device)
     data = TrainingData(*suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes))
     if isinstance(recipe.settings, EncodedOnce):
@@ -304,7 +316,10 @@ def _trained(
 def _before(learner: Learner, adapters: PeftModel | None) -> dict[str, Tensor]:
     """The weights that alpha moves, at alpha 0, by the classifier's names; without adapters."""
     head = {} if learner.head is None else learner.head.at_zero_shot()
-    towers = {} if adapters is not None else trained_parameters(learner.encoder)
+    towers = trained_parameters(learner.encoder)
+    if adapters is not None:
+        scales = learner.encoder.scale_parameters()
+        towers = {name: p for name, p in towers.items() if any(p is scale for scale in scales)}
     return {f"encoder.{name}": parameter.detach().clone() for name, parameter in towers.items()} | {
         f"head.{name}": tensor for name, tensor in head.items()
     }

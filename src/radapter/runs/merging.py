@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from radapter.adapter.config import check_alpha
 from radapter.errors import DamagedError, ModelError, RunError
-from radapter.evaluation import TaskName
+from radapter.evaluation import Interpolation, TaskName
 from radapter.methods import TABLES
 from radapter.models import ClassHead, DualEncoder, export
 from radapter.models.certificate import CERTIFICATE
@@ -139,7 +139,10 @@ def merge_run(
         if not trained.rescalable:
             return export(encoder, to=to, format=format, head=head, about=facts)
     # Adapters that can be re-scaled are merged by the export itself, so that its certificate holds for the merge.
-    return export(encoder, to=to, format=format, alpha=at, head=head, about=facts)
+    now = trained.classifier.state_dict()
+    others = Interpolation(trained.classifier, trained.before, {name: now[name] for name in trained.before})
+    with others.at(at):  # a trained temperature
+        return export(encoder, to=to, format=format, alpha=at, head=head, about=facts)
 
 
 def _class_head(classifier: Classifier, about: Mapping[str, Any]) -> ClassHead:

@@ -141,9 +141,9 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
     if trained.adapters is not None:
         with set_alpha(trained.adapters, alpha) if trained.rescalable else nullcontext():
             _save_adapters(folder / ADAPTER, trained, alpha)
-    else:
+    towers = [name for name in trained.before if name not in {f"head.{part}" for part in of_head}]
+    if trained.adapters is None or towers:  # beside adapters: a trained temperature
         after = trained.classifier.state_dict()
-        towers = [name for name in trained.before if name not in {f"head.{part}" for part in of_head}]
         save_tensors(folder / WEIGHTS, {name: after[name] for name in towers})
     if head is not None:
         tensors = {f"fine_tuned.{part}": tuned for part, tuned in of_head.items()}
@@ -178,7 +178,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
         adapters = load_adapters(folder / ADAPTER, encoder)
         if isinstance(adapters.base_model, RAdapterModel):
             set_alpha(adapters, 1.0)
-    else:
+    if adapters is None or (folder / WEIGHTS).is_file():
         after = load_weights(folder / WEIGHTS)
         here = classifier.state_dict()
         check_fits(after, {name: here[name].shape for name in after if name in here}, folder / WEIGHTS)

@@ -17,6 +17,7 @@ class Recipe:
         loss, margin, label_smoothing, learning_rate: None is the method's own, or that of its loss.
         anchor: weight of the term of `methods.anchor`; None or 0 leaves it out.
         anchor_words: added to its vocabulary.
+        train_scale: whether contrastive methods train the temperature, and SigLIP's bias; None is no.
         max_bad: share of corrupt images above which training fails.
         fsdp: whether weights are sharded across processes.
     """
@@ -28,6 +29,7 @@ class Recipe:
     label_smoothing: float | None = None
     anchor: float | None = None
     anchor_words: tuple[str, ...] = ()
+    train_scale: bool | None = None
     epochs: int = 10
     batch_size: int = 64
     learning_rate: float | None = None
@@ -54,8 +56,8 @@ class Recipe:
 
     def with_own_loss(self, method: Method) -> "Recipe":
         """Return the recipe for a comparison: the method's own loss; margin and label smoothing only for MPM-NCE,
-        and the anchor only for contrastive methods."""
-        own = self if method.is_contrastive else replace(self, anchor=None, anchor_words=())
+        and the anchor and a trained temperature only for contrastive methods."""
+        own = self if method.is_contrastive else replace(self, anchor=None, anchor_words=(), train_scale=None)
         if method.losses[:1] == ("mpm-nce",):
             return replace(own, loss=None)
         return replace(own, loss=None, margin=None, label_smoothing=None)

@@ -13,6 +13,7 @@ import radapter
 from radapter.errors import ConfigError, RunError
 from radapter.evaluation.measures import class_logits
 from radapter.methods import find_method
+from radapter.methods.method import EncodedImages
 from radapter.runs.alpha_sweep import AlphaRule
 from radapter.runs.directory import RunDirectory, evaluate_run, run_method
 from radapter.runs.evaluator import Evaluator
@@ -121,7 +122,7 @@ def test_encoded_once_equals_encoding_every_batch(suite, recipe, monkeypatch):
     monkeypatch.setattr(
         fine_tuning,
         "encoded_images",
-        lambda loader, *_, **__: (fine_tuning.EncodedImages(None, None), loader),
+        lambda loader, *_, **__: (EncodedImages(None, None), loader),
     )
     every = trained("clip-adapter", suite, recipe).classifier.head
     # the same images in batches of other sizes

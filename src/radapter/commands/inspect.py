@@ -139,7 +139,7 @@ def methods(model: str, *, task: str, classes: int | None, allow_download: bool)
 
 def _merged(methods: Iterable[Method]) -> str:
     """Which methods merge, and why the others do not."""
-    all_merge = "merges into the model's own weights and adds no inference cost."
+    all_merge = "merges into the model's own weights or a classifier over them, at no inference cost."
     reasons = _grouped((method.unmergeable, method) for method in methods if method.unmergeable)
     return f"Each {all_merge}" if not reasons else f"Each {all_merge[:-1]}, except where {reasons}."
 

@@ -13,24 +13,15 @@ divergence, nor the temperature, nor the weight. The rate is that of WiSE-FT.
 from typing import final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from radapter.losses import FeatureLoss
 from radapter.methods.learner import tower_and_head
 from radapter.methods.method import Built, Method, MethodSettings
-from radapter.methods.teacher import Drawn, FrozenTeacher, kl_divergence
+from radapter.methods.teacher import Drawn, FrozenTeacher, TeacherSettings, kl_divergence
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead, prompts, unit_texts
-
-
-class TeacherSettings(MethodSettings):
-    """What users set of CAR-FT and Lipsum-FT."""
-
-    weight: float = Field(
-        default=1.0, ge=0, description="weight of the frozen teacher's term; 0 is full fine-tuning"
-    )
 
 
 @final

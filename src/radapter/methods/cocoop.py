@@ -20,10 +20,16 @@ from torch.nn import functional as F
 
 from radapter.losses import FeatureLoss
 from radapter.losses.batch import full_precision, linear_logits, wide_dtype
-from radapter.methods.coop import ContextSettings, check
 from radapter.methods.learner import HeadLearner
 from radapter.methods.method import Built, Method, MethodSettings
-from radapter.methods.prompting import Borrowed, prompt_features, prompt_tokens, starting_context
+from radapter.methods.prompting import (
+    Borrowed,
+    ContextSettings,
+    check_settings,
+    prompt_features,
+    prompt_tokens,
+    starting_context,
+)
 from radapter.models import DualEncoder
 from radapter.zeroshot import Head, LinearHead
 
@@ -110,5 +116,5 @@ METHOD = Method(
     settings_type=ContextSettings,
     head_type=ConditionalHead,
     unmergeable="its class embeddings depend on the image",
-    check=check,
+    check=check_settings,
 )

@@ -14,7 +14,7 @@ of the zero-shot head:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self, final, get_args
+from typing import Self, final, get_args
 
 import torch
 from pydantic import Field
@@ -23,11 +23,12 @@ from torch import Tensor, nn
 from radapter.losses import FeatureLoss
 from radapter.losses.batch import linear_logits
 from radapter.methods.learner import HeadLearner
-from radapter.methods.method import Built, EncodedOnce, Method, MethodSettings
+from radapter.methods.method import Built, Method, MethodSettings
 from radapter.methods.prompting import (
     Borrowed,
+    ContextSettings,
     Position,
-    check_context,
+    check_settings,
     prompt_features,
     prompt_tokens,
     starting_context,
@@ -35,16 +36,7 @@ from radapter.methods.prompting import (
 from radapter.models import DualEncoder
 from radapter.zeroshot import Head, LinearHead, evaluating
 
-WORDS = "a photo of a"
 POSITIONS: tuple[Position, ...] = get_args(Position)
-
-
-class ContextSettings(EncodedOnce):
-    """What users set of a learned context."""
-
-    context: Annotated[int, Field(ge=1)] | str = Field(
-        WORDS, description="words whose embeddings start the learned vectors, or a number of random vectors"
-    )
 
 
 class CoOpSettings(ContextSettings):
@@ -138,12 +130,6 @@ def build(encoder: DualEncoder, *, head: LinearHead, loss: FeatureLoss, settings
     return Built(HeadLearner(encoder, prompts, loss), adapters=None)
 
 
-def check(encoder: DualEncoder, settings: MethodSettings) -> None:
-    """Raises as `check_context`."""
-    assert isinstance(settings, ContextSettings)
-    check_context(encoder, settings.context)
-
-
 METHOD = Method(
     name="coop",
     summary="words around the class name, cross-entropy",
@@ -155,5 +141,5 @@ METHOD = Method(
     build=build,
     settings_type=CoOpSettings,
     head_type=ContextHead,
-    check=check,
+    check=check_settings,
 )

@@ -19,10 +19,9 @@ from torch.nn import functional as F
 
 from radapter.losses import FeatureLoss
 from radapter.losses.batch import widen
-from radapter.methods.car_ft import TeacherSettings
 from radapter.methods.learner import tower_and_head
 from radapter.methods.method import Built, Method, MethodSettings
-from radapter.methods.teacher import Drawn, FrozenTeacher, half_mean_square
+from radapter.methods.teacher import Drawn, FrozenTeacher, TeacherSettings, half_mean_square
 from radapter.models import DualEncoder
 from radapter.zeroshot import LinearHead, device_of
 

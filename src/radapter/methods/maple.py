@@ -25,10 +25,9 @@ from radapter.adapter import block_names
 from radapter.errors import ConfigError, ModelError
 from radapter.losses import FeatureLoss
 from radapter.losses.batch import full_precision, linear_logits, wide_dtype
-from radapter.methods.coop import WORDS
 from radapter.methods.learner import HeadLearner
 from radapter.methods.method import Built, Method, MethodSettings
-from radapter.methods.prompting import STD, Borrowed, Prompts, prompt_features, starting_context
+from radapter.methods.prompting import STD, WORDS, Borrowed, Prompts, prompt_features, starting_context
 from radapter.models import DualEncoder
 from radapter.zeroshot import Head, LinearHead, evaluating
 

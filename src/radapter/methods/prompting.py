@@ -7,20 +7,31 @@ from. Towers that pool at the largest id never pool at a place.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, final
+from typing import Annotated, Any, Literal, NamedTuple, final
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.errors import ConfigError, ModelError
 from radapter.losses.batch import widen
+from radapter.methods.method import EncodedOnce, MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import device_of, spoken
 
 Position = Literal["end", "middle", "front"]
 """Where the class name stands: after the vectors, between two halves of them, or before them."""
+WORDS = "a photo of a"  # whose embeddings start learned vectors, in the releases
 STD = 0.02  # of vectors that start at random, in CoOp's release
+
+
+class ContextSettings(EncodedOnce):
+    """What users set of a learned context."""
+
+    context: Annotated[int, Field(ge=1)] | str = Field(
+        WORDS, description="words whose embeddings start the learned vectors, or a number of random vectors"
+    )
 
 
 @final
@@ -84,6 +95,12 @@ def check_context(encoder: DualEncoder, context: int | str) -> None:
     """Raises ConfigError if the context leaves no place for a class name, and ModelError as `token_embedding`."""
     vectors = len(starting_context(encoder, context))
     _check_length(encoder, "x", vectors)
+
+
+def check_settings(encoder: DualEncoder, settings: MethodSettings) -> None:
+    """Raises as `check_context`."""
+    assert isinstance(settings, ContextSettings)
+    check_context(encoder, settings.context)
 
 
 def prompt_tokens(

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, Self, final
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radapter.losses.batch import full_precision, scaled_cosines, widen
 from radapter.methods.learner import LabelledPairs, Learner, learns
+from radapter.methods.method import MethodSettings
 from radapter.models import DualEncoder
 from radapter.zeroshot import evaluating
 
@@ -25,6 +27,14 @@ IMAGES_AT_ONCE = 256  # images that the teacher encodes together
 
 Divergence = Callable[[Tensor, Tensor], Tensor]
 """The teacher's and the learner's logits (B, M), float32 or wider -> (B,)."""
+
+
+class TeacherSettings(MethodSettings):
+    """What users set of CAR-FT and Lipsum-FT."""
+
+    weight: float = Field(
+        default=1.0, ge=0, description="weight of the frozen teacher's term; 0 is full fine-tuning"
+    )
 
 
 class Drawn(NamedTuple):

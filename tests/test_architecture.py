@@ -57,6 +57,7 @@ COLLECTIONS = {
         "mask_fill",
         "lora",
         "r_adapter",
+        *("clip_adapter", "tip_adapter", "coop", "cocoop", "maple", "car_ft", "lipsum_ft"),
     ),
     "data": (
         *(f"labelled.{name}" for name in ("folder", "tables", "world", "coop", "imagenet", "shards")),

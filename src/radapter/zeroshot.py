@@ -4,12 +4,13 @@ Source: CLIP's prompt ensemble (Radford et al., ICML 2021): a class is the mean 
 scaled back to unit norm. These rows times the logit scale are the weight of the zero-shot head, a `LinearHead`.
 """
 
+import copy
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self, final
+from typing import ClassVar, Self, final
 
 import torch
 from torch import Tensor, nn
@@ -34,28 +35,95 @@ SHORT_TEMPLATES = (
 """Templates of several styles, so that none is preferred."""
 
 
+class Head(nn.Module):
+    """A classifier over image features of unit norm. Kinds of heads derive from it.
+
+    `path` names the tensors that alpha moves, from those of `at_zero_shot` to its own; its others have one value.
+    """
+
+    path: ClassVar[tuple[str, ...]]
+
+    changes_features: ClassVar[bool] = False  # whether its `encode` depends on what is trained
+
+    def encode(self, encoder: DualEncoder, pixels: Tensor) -> Tensor:
+        """The image features that it reads, (B, E), not normalised."""
+        return encoder.encode_image(pixels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, C), float32 or wider, of features (B, E) of unit norm."""
+        raise NotImplementedError
+
+    @classmethod
+    def sized(cls, tensors: Mapping[str, Tensor], encoder: DualEncoder, classnames: Sequence[str]) -> Self:
+        """A head whose tensors have the sizes of a stored one's and any values. `encoder` and `classnames` are those
+        that it was trained with."""
+        raise NotImplementedError
+
+    def at_zero_shot(self) -> dict[str, Tensor]:
+        """The tensors of `path` at alpha 0; asked for before training."""
+        return {name: torch.zeros_like(self.get_buffer(name)) for name in self.path}
+
+    def copied(self) -> Self:
+        """A copy that is not trained."""
+        return copy.deepcopy(self).requires_grad_(False)
+
+    def prepared(self) -> "Head":
+        """What classifies many images at the current weights."""
+        return self
+
+    def for_classes(self, classnames: Sequence[str], zero_shot: "LinearHead") -> "Head":
+        """What classifies images of other classes, of which `zero_shot` is the zero-shot head."""
+        return zero_shot
+
+
 @final
-class LinearHead(nn.Module):
+class LinearHead(Head):
     """A linear classifier over image features of unit norm: logits = features @ weight.T + bias.
 
-    Weight (C, E) and bias (C,) are copied; a bias of None is zero.
+    Weight (C, E) and bias (C,) are copied; a bias of None is zero. `classnames` are those of the rows, if known, and
+    `templates` the prompts that they stood in.
 
     Source: the classification head of Wortsman et al., CVPR 2022 (`src/models/zeroshot.py` and `modeling.py` of the
     released wise-ft): the zero-shot head is stored multiplied by the logit scale. Adam's steps do not depend on the
     scale of a gradient, so this fixes how fast training moves the head relative to its start.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    path = ("weight", "bias")
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        classnames: Sequence[str] | None = None,
+        templates: Sequence[str] = (),
+    ) -> None:
         super().__init__()
+        self.classnames = None if classnames is None else tuple(classnames)
+        self.templates = tuple(templates)
         bias = weight.new_zeros(len(weight)) if bias is None else bias
         self.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
         self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
 
     @classmethod
-    def zero_shot(cls, embeddings: Tensor, logit_scale: Tensor | float) -> Self:
+    def zero_shot(
+        cls,
+        embeddings: Tensor,
+        logit_scale: Tensor | float,
+        classnames: Sequence[str] | None = None,
+        templates: Sequence[str] = (),
+    ) -> Self:
         """The head of class embeddings (C, E) of unit norm: embeddings times the logit scale, with no bias."""
         scale = widen(logit_scale.detach()) if isinstance(logit_scale, Tensor) else logit_scale
-        return cls(embeddings * scale)
+        return cls(embeddings * scale, classnames=classnames, templates=templates)
+
+    @classmethod
+    def sized(cls, tensors: Mapping[str, Tensor], encoder: DualEncoder, classnames: Sequence[str]) -> Self:
+        """See `Head`."""
+        return cls(tensors["bias"].new_zeros(tensors["bias"].numel(), encoder.embed_dim))
+
+    def at_zero_shot(self) -> dict[str, Tensor]:
+        """Its trained tensors at their start."""
+        return {name: p.detach().clone() for name, p in self.named_parameters() if p.requires_grad}
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, C), float32 or wider, of features (B, E) of unit norm."""
@@ -209,10 +277,10 @@ def device_of(encoder: nn.Module) -> torch.device:
 class Classifier(nn.Module):
     """An encoder and a copy of the head that a method trains; without a head the zero-shot head classifies."""
 
-    def __init__(self, encoder: DualEncoder, head: LinearHead | None) -> None:
+    def __init__(self, encoder: DualEncoder, head: Head | None) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = None if head is None else LinearHead(head.weight, head.bias)
+        self.head = None if head is None else head.copied()
 
 
 def _imagenet_templates() -> tuple[str, ...]:

@@ -32,6 +32,14 @@ PUBLISHED = [
     ("rslora", "classification", 2e-4, None),
     ("r-adapter", "classification", 5e-4, None),
     ("r-adapter+head", "classification", 5e-4, 0.05),  # 5e-4 times CLIP's logit scale of 100
+    ("car-ft", "classification", 3e-5, 3e-5),  # WiSE-FT's
+    ("lipsum-ft", "classification", 1e-5, 1e-3),  # 1e-5 times CLIP's logit scale of 100
+    ("r-adapter:anchored", "classification", 5e-4, None),
+    ("clip-adapter", "classification", 2e-3, None),  # CoOp's settings
+    ("tip-adapter-f", "classification", 1e-3, None),
+    ("coop", "classification", 2e-3, None),
+    ("cocoop", "classification", 2e-3, None),
+    ("maple", "classification", 3.5e-3, None),
     ("full-both-towers", "retrieval", 1e-5, None),  # both towers and CLIP's loss, as FLYP
     ("wise-ft", "retrieval", 1e-5, None),
     ("uniform-soup", "retrieval", 1e-5, None),

@@ -59,7 +59,9 @@ def _steps(study: Study, path: Path, overrides: Sequence[str]) -> list[tuple[str
     scores = {(row.method, row.alpha): score(row.id_val) for row in first.sweep if row.id_val}
     best = max(single, key=lambda method: scores[method.name, first.row(method.name).alpha])
     purpose = "the best on ID validation, as a plain checkpoint"
-    steps = merge_steps(first.row(best.name), study.folder, "--method", best.name, purpose=purpose)
-    words = alone(study.given, best, study.found.learning_rates[best.runs])
+    steps = merge_steps(
+        first.row(best.name), study.folder, "--method", best.name, task=first.task, purpose=purpose
+    )
+    words = alone(study.given, best, study.found.learning_rates.get(best.runs))
     training = shlex.join(["radapter", "train", str(path), *overrides, *words, "--out"])
     return [*steps, ("the same as a run of its own", f"{training} {free(f'runs/{best.name}')}")]

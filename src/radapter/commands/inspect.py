@@ -111,6 +111,7 @@ def methods(model: str, *, task: str, classes: int | None, allow_download: bool)
                 "trains": method.summary,
                 "trained_parameters": None if isinstance(count, str) else count,
                 "alpha": method.alpha,
+                "merges": method.build is not None and not method.unmergeable,
                 "losses": method.losses,
                 "learning_rate": method.learning_rate,
                 "source": method.source,
@@ -120,12 +121,12 @@ def methods(model: str, *, task: str, classes: int | None, allow_download: bool)
     console = Console()
     console.print(framed(table, title=f"Methods, on {model}{of}"))
     console.print()
-    rates = _grouped((scientific(method.learning_rate), method) for method in listed if method.build)
+    rates = _grouped((scientific(method.learning_rate), method) for method in listed if method.is_optimized)
     for sentence in (
         f"Default learning rates for CLIP ViT-B: {rates}. Rates of towers are multiplied by {CLIP_WIDTH} / width "
         "of the image tower.",
         f"Sources: {_grouped((method.source, method) for method in listed)}.",
-        "Each merges into the model's own weights and adds no inference cost.",
+        _merged(listed),
         f"Groups for --methods: {', '.join(f'{name} ({len(names)})' for name, names in groups.items())}.",
     ):
         console.print(Text(sentence))  # unlike `say`, wraps between words
@@ -135,6 +136,13 @@ def methods(model: str, *, task: str, classes: int | None, allow_download: bool)
         ("compare some", f"radapter compare run.yaml --methods {full},wise-ft,r-adapter --seeds 3"),
     )
     return found
+
+
+def _merged(methods: Iterable[Method]) -> str:
+    """Which methods merge, and why the others do not."""
+    all_merge = "merges into the model's own weights or a classifier over them, at no inference cost."
+    reasons = _grouped((method.unmergeable, method) for method in methods if method.unmergeable)
+    return f"Each {all_merge}" if not reasons else f"Each {all_merge[:-1]}, except where {reasons}."
 
 
 def _grouped(facts: Iterable[tuple[str, Method]]) -> str:
@@ -152,6 +160,8 @@ def _count(method: Method, encoder: DualEncoder, classes: int) -> int | str:
         return 0
     if not encoder.context_length:
         return "needs a text tower"
+    if method.counted:
+        return method.counted
     loss = bound_loss(method.losses[0], margin=None, label_smoothing=None, logit_bias=encoder.logit_bias)
     head = LinearHead(next(encoder.parameters()).new_zeros(classes, encoder.embed_dim))
     settings = method.settings(MethodSettings())

@@ -41,7 +41,7 @@ def sweep(run: Path) -> Results:
         say(note, style="yellow")
     at = f"{shlex.quote(str(run))} --alpha {_another_alpha(trained[-1]):g}"
     another = f"radapter evaluate {at} --data {shlex.quote(EXAMPLE_DATA[results.task])}"
-    next_steps(("evaluate another alpha", another), *merge_steps(results.rows[-1], run))
+    next_steps(("evaluate another alpha", another), *merge_steps(results.rows[-1], run, task=results.task))
     return results
 
 

@@ -37,5 +37,5 @@ def _report(trained: Trained, path: Path) -> None:
     else:
         next_steps(
             ("every alpha", f"radapter sweep {shlex.quote(str(folder))}"),
-            *merge_steps(trained.results.rows[-1], folder),
+            *merge_steps(trained.results.rows[-1], folder, task=trained.results.task),
         )

@@ -44,7 +44,7 @@ def rate_grids(
             )
     grids = {}
     for method in methods:
-        if method.build is not None:
+        if method.is_optimized:
             own = given.get(method.runs) or given.get(method.part_of or "")
             centre = default_rate(method, image_width) if own is None else own[1]
             steps = range(-(points // 2), points // 2 + 1)

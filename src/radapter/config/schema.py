@@ -131,6 +131,17 @@ class LossConfig(Section):
         None,
         "share of the target given to negatives; null is the paper's 0.02 for mpm-nce, and 0 for cross-entropy",
     )
+    anchor: Annotated[float, Field(ge=0)] | None = key(
+        None,
+        "contrastive methods: weight of a term that keeps the model near its start on the texts of a broad "
+        "vocabulary; null is none",
+    )
+    train_scale: bool | None = key(
+        None,
+        "contrastive methods: whether the temperature is trained, and with siglip the bias; null leaves both "
+        "as they are",
+    )
+    anchor_words: list[str] = key([], "words that are added to the vocabulary of loss.anchor")
 
 
 class TrainConfig(Section):
@@ -315,6 +326,11 @@ class CommonConfig(Section):
                 "data.id_val is required while select.alpha is auto, chosen on it. Give data.id_val, such as"
                 " data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training, or give "
                 "select.alpha a number."
+            )
+        if self.data.id_val is None and self.methods.settings(self.method).needs_validation:
+            raise ValueError(
+                f"data.id_val is required for method '{self.method.name}', which searches its alpha and beta on it. "
+                "Give data.id_val, or give method.alpha and method.beta numbers."
             )
         if self.data.id_val is None and (self.train.keep == "best" or method.averages == "greedy"):
             raise ValueError(

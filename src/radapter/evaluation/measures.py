@@ -36,12 +36,12 @@ from radapter.losses.batch import widen
 from radapter.models import DualEncoder
 from radapter.segmentation.pixels import NOTHING, Cells
 from radapter.segmentation.region_loader import RegionBatch, SeenImage, TrueRegions
-from radapter.zeroshot import LinearHead
+from radapter.zeroshot import Head, LinearHead, device_of
 
 
-def class_logits(encoder: DualEncoder, head: LinearHead, pixels: Tensor) -> Tensor:
-    """normalise(f(pixels)) @ weight.T + bias, (B, 3, H, W) -> (B, C), float32 or wider, in the encoder's mode."""
-    embeddings = encoder.encode_image(pixels.to(head.weight.device))
+def class_logits(encoder: DualEncoder, head: Head, pixels: Tensor) -> Tensor:
+    """head(normalise(f(pixels))), (B, 3, H, W) -> (B, C), float32 or wider, in the encoder's mode."""
+    embeddings = head.encode(encoder, pixels.to(device_of(encoder)))
     logits: Tensor = head(F.normalize(widen(embeddings), dim=-1))
     return logits
 
@@ -57,7 +57,7 @@ class ClassificationMeasure:
     """
 
     encoder: DualEncoder
-    prepare: Callable[[], LinearHead]
+    prepare: Callable[[], Head]
     batches: Iterable[Batch]
     classes: Tensor | None = None
     name: str = "set"
@@ -72,7 +72,7 @@ class ClassificationMeasure:
         """Labels, groups and the images' numbers."""
         return batch.labels.cpu(), batch.groups, batch.indices.cpu()
 
-    def observe(self, prepared: LinearHead, batch: Batch) -> Tensor:
+    def observe(self, prepared: Head, batch: Batch) -> Tensor:
         """Logits, (B, C), on the CPU."""
         return class_logits(self.encoder, prepared, batch.pixels).cpu()
 
@@ -83,7 +83,7 @@ class ClassificationMeasure:
 
     def summarise(
         self,
-        prepared: LinearHead,
+        prepared: Head,
         observed: Sequence[Tensor],
         truths: Sequence[tuple[Tensor, Tensor | None, Tensor]],
     ) -> Measured:

@@ -28,7 +28,7 @@ from radapter.inference.images import ImagesLike, OpenedImages, open_images
 from radapter.inference.predictions import Prediction, Predictions, Ranked
 from radapter.inference.weights import OpenedWeights
 from radapter.models import DualEncoder
-from radapter.zeroshot import LinearHead, class_embeddings, evaluating, name_key, spoken
+from radapter.zeroshot import Head, LinearHead, class_embeddings, evaluating, name_key, spoken
 from radapter.zeroshot import templates as templates_of
 
 WORKERS = min(4, os.cpu_count() or 1)
@@ -76,7 +76,7 @@ class Predictor:
         self.classnames = None if names is None else tuple(map(spoken, names))
         self.templates = tuple(templates or weights.templates or templates_of("short"))
         self.temperature, self.notes = self._calibration()
-        self._heads: dict[bool, LinearHead] = {}  # zero-shot heads, by whether of the model before training
+        self._heads: dict[bool, Head] = {}  # by whether of the model before training
 
     @property
     def encoder(self) -> DualEncoder:
@@ -261,9 +261,10 @@ class Predictor:
         check_finite(logits)
         return logits
 
-    def _head(self, encoder: DualEncoder, *, is_before: bool) -> LinearHead:
-        if self._is_own and not is_before and self._weights.head is not None:
-            return self._weights.head
+    def _head(self, encoder: DualEncoder, *, is_before: bool) -> Head:
+        own = self._weights.head
+        if is_before not in self._heads and self._is_own and not is_before and own is not None:
+            self._heads[False] = own.prepared()
         if is_before not in self._heads:
             assert self.classnames is not None
             embeddings = class_embeddings(encoder, self.classnames, self.templates)

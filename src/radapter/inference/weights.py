@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from radapter.models import DualEncoder
-from radapter.zeroshot import LinearHead
+from radapter.zeroshot import Head
 
 
 @final
@@ -36,7 +36,7 @@ class OpenedWeights:
     at: Callable[[float], AbstractContextManager[object]]
     is_run: bool = False
     alpha: float | None = None
-    head: LinearHead | None = None
+    head: Head | None = None
     classnames: tuple[str, ...] | None = None
     templates: tuple[str, ...] | None = None
     temperatures: Mapping[float, float] = field(default_factory=dict)

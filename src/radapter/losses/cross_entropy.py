@@ -46,18 +46,24 @@ def head_cross_entropy(
         )
     if tuple(bias.shape) != (len(weight),):
         raise ValueError(f"bias must be (C,) = ({len(weight)},) of weight. Got {tuple(bias.shape)}.")
-    check_settings(label_smoothing)
     logits = linear_logits(image_features, weight, bias)  # (B, C), float32 or wider
-    return F.cross_entropy(logits, targets.long(), label_smoothing=label_smoothing)
+    return logits_cross_entropy(logits, targets, label_smoothing=label_smoothing)
 
 
 def _of_batch(
     images: Tensor, head: Any, targets: Tensor, scale: Tensor, parts: Parts | None = None, **settings: float
 ) -> Tensor:
-    """`head` is a `LinearHead`, whose weight includes the scale."""
+    """`head` gives logits of image features, with the scale included."""
     if parts is not None:
         images, targets = parts.joined(images), parts.joined(targets)
-    return head_cross_entropy(images, head.weight, head.bias, targets, **settings)
+    return logits_cross_entropy(head(images), targets, **settings)
 
 
-LOSS = Loss("cross-entropy", _of_batch, {"label_smoothing": 0.0})
+def logits_cross_entropy(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """The cross-entropy of logits (B, C), float32 or wider; see `head_cross_entropy`."""
+    check_images(logits, targets)
+    check_settings(label_smoothing)
+    return F.cross_entropy(logits, targets.long(), label_smoothing=label_smoothing)
+
+
+LOSS = Loss("cross-entropy", _of_batch, {"label_smoothing": 0.0}, reads_head=True)

@@ -64,7 +64,7 @@ class FeatureLoss(Protocol):
     def __call__(
         self, images: Tensor, others: Any, targets: Tensor, scale: Tensor, parts: Parts | None = None, /
     ) -> Tensor:
-        """The scalar loss of image features (B, E) and text features (B, E), or a `LinearHead`.
+        """The scalar loss of image features (B, E) and text features (B, E), or a head.
 
         With `parts` these are this process's rows of a batch, and the loss is that of the whole batch.
         """
@@ -78,6 +78,7 @@ class Loss:
     function: Callable[..., Tensor]  # a `FeatureLoss` that takes the settings as further keyword arguments
     settings: Mapping[str, float] = field(default_factory=dict)  # `margin`, `label_smoothing`: defaults
     reads_logit_bias: bool = False
+    reads_head: bool = False  # rather than texts
 
 
 def own_targets(targets: Tensor, parts: Parts | None) -> Tensor:

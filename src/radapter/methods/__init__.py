@@ -4,7 +4,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from radapter.errors import ConfigError, did_you_mean
-from radapter.methods import flyp, frozen, full, l2_sp, lora, mask_fill, r_adapter, soups
+from radapter.methods import (
+    car_ft,
+    clip_adapter,
+    cocoop,
+    coop,
+    flyp,
+    frozen,
+    full,
+    l2_sp,
+    lipsum_ft,
+    lora,
+    maple,
+    mask_fill,
+    r_adapter,
+    soups,
+    tip_adapter,
+)
 from radapter.methods.learner import (
     ContrastiveLearner,
     HeadLearner,
@@ -47,6 +63,15 @@ METHODS = _by_name(
     full.WISE_FT,
     r_adapter.METHOD,
     r_adapter.WITH_HEAD,
+    clip_adapter.METHOD,
+    tip_adapter.FROZEN,
+    tip_adapter.TRAINED,
+    coop.METHOD,
+    cocoop.METHOD,
+    maple.METHOD,
+    car_ft.METHOD,
+    lipsum_ft.METHOD,
+    r_adapter.ANCHORED,
     *r_adapter.PARTS,
 )
 
@@ -126,6 +151,8 @@ def unknown_method(name: str, task: str) -> str:
     """A sentence for an error: the new name of a method or the nearest one, with a leading space, or empty."""
     if name in RENAMED.get(task, {}):
         return f" In {task}, '{name}' is now '{RENAMED[task][name]}'."
+    if name in METHODS and name not in TABLES[task]:
+        return f" '{name}' classifies images into a list of classes, so it is for classification alone."
     return did_you_mean(name, (*TABLES[task], *groups_of(task)))
 
 

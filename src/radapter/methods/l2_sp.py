@@ -39,7 +39,9 @@ class StartingPoint(nn.Module):
         for number, parameter in enumerate(_matrices(learner)):
             self.register_buffer(str(number), parameter.detach().clone(), persistent=False)
 
-    def forward(self, learner: HeadLearner, pairs: LabelledPairs) -> Tensor:
+    def forward(
+        self, learner: HeadLearner, pairs: LabelledPairs, image_features: Tensor | None = None
+    ) -> Tensor:
         """A scalar; the batch is ignored."""
         pairs_of = zip(_matrices(learner), self.buffers(), strict=True)
         distances = [(now - start).square().sum() for now, start in pairs_of]

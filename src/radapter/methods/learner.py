@@ -1,8 +1,8 @@
 """What a method trains: the encoder, possibly a classification head, and the loss of one batch.
 
-`ContrastiveLearner` matches images to captions with both towers. `HeadLearner` classifies images with a `LinearHead`
-that starts as the zero-shot head. Their `forward` returns the loss, so that a distributed wrapper sees one module
-with one call per step.
+`ContrastiveLearner` matches images to captions with both towers. `HeadLearner` classifies images with a `Head`,
+usually a `LinearHead` that starts as the zero-shot head. Their `forward` returns the loss, so that a distributed
+wrapper sees one module with one call per step.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from radapter.adapter import hold_statistics
 from radapter.losses import FeatureLoss, Parts
 from radapter.models import DualEncoder
-from radapter.zeroshot import LinearHead
+from radapter.zeroshot import Head, LinearHead
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class LabelledPairs:
     targets: Tensor  # (B,), int; equal values are positives of each other
     parts: Parts | None = None  # the processes that share the batch, if these are this process's rows
     text_features: Tensor | None = None  # (U, E), unit norm, of the captions; None runs the text tower
+    image_features: Tensor | None = None  # (B, E), unit norm; None runs the image tower
 
 
 class _Learner(nn.Module):
@@ -35,6 +36,11 @@ class _Learner(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.loss = loss
+        self.regulariser: nn.Module | None = None
+
+    def regularised(self, loss: Tensor, pairs: LabelledPairs, image_features: Tensor) -> Tensor:
+        """The loss of a batch with the regulariser's term, if there is one."""
+        return loss if self.regulariser is None else loss + self.regulariser(self, pairs, image_features)
 
     def train(self, mode: bool = True) -> Self:
         """Sets the mode, but keeps in evaluation mode what training must not change: frozen towers, and statistics.
@@ -66,10 +72,19 @@ class ContrastiveLearner(_Learner):
             image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
         return self.loss_of(image_features, text_features, pairs)
 
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """The image tower's features, not normalised."""
+        return self.encoder.encode_image(pixels)
+
+    def trains_images(self) -> bool:
+        """Whether what is trained changes image features."""
+        return learns(self.encoder.image_tower())
+
     def loss_of(self, image_features: Tensor, text_features: Tensor, pairs: LabelledPairs) -> Tensor:
         """The loss from features of unit norm: of the images (B, E) and of the distinct captions (U, E)."""
         of_images = text_features[pairs.caption_of_image]
-        return self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale, pairs.parts)
+        loss = self.loss(image_features, of_images, pairs.targets, self.encoder.logit_scale, pairs.parts)
+        return self.regularised(loss, pairs, image_features)
 
 
 class HeadLearner(_Learner):
@@ -79,7 +94,7 @@ class HeadLearner(_Learner):
         encoder: Its parameters that require a gradient are trained.
         head: The head's start; copied, and trained unless `train_head` is False.
         loss: Of image features and head.
-        regulariser: A module; forward(learner, pairs), of the whole batch, is added to the loss.
+        regulariser: A module; forward(learner, pairs, image_features), of the whole batch, is added to the loss.
     """
 
     reads_texts = False
@@ -87,25 +102,35 @@ class HeadLearner(_Learner):
     def __init__(
         self,
         encoder: DualEncoder,
-        head: LinearHead,
+        head: Head,
         loss: FeatureLoss,
         *,
         train_head: bool = True,
         regulariser: nn.Module | None = None,
     ) -> None:
         super().__init__(encoder, loss)
-        self.head = LinearHead(head.weight, head.bias).requires_grad_(train_head)
+        self.head = head.copied().requires_grad_(train_head)
         self.regulariser = regulariser
 
     def forward(self, pairs: LabelledPairs) -> Tensor:
         """The loss of one batch, a scalar; captions are ignored."""
-        image_features = F.normalize(self.encoder.encode_image(pairs.pixels), dim=-1)
+        image_features = pairs.image_features
+        if image_features is None:
+            image_features = F.normalize(self.encode_image(pairs.pixels), dim=-1)
         return self.loss_of(image_features, None, pairs)
 
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """The image features that the head reads, not normalised."""
+        return self.head.encode(self.encoder, pixels)
+
+    def trains_images(self) -> bool:
+        """Whether what is trained changes image features."""
+        return self.head.changes_features or learns(self.encoder.image_tower())
+
     def loss_of(self, image_features: Tensor, text_features: None, pairs: LabelledPairs) -> Tensor:
-        """The loss from image features of unit norm, (B, E); the regulariser reads the batch itself."""
+        """The loss from image features of unit norm, (B, E)."""
         loss = self.loss(image_features, self.head, pairs.targets, self.encoder.logit_scale, pairs.parts)
-        return loss if self.regulariser is None else loss + self.regulariser(self, pairs)
+        return self.regularised(loss, pairs, image_features)
 
 
 Learner = ContrastiveLearner | HeadLearner

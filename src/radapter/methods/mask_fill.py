@@ -62,8 +62,10 @@ class CounterfactualDistillation(nn.Module):
         self.teacher.eval()
         return self
 
-    def forward(self, learner: HeadLearner, pairs: LabelledPairs) -> Tensor:
-        """A scalar; labels and captions are ignored."""
+    def forward(
+        self, learner: HeadLearner, pairs: LabelledPairs, image_features: Tensor | None = None
+    ) -> Tensor:
+        """A scalar; labels, captions and the features of the images as they are, are ignored."""
         pixels, own = pairs.pixels, slice(None)
         if pairs.parts is not None:
             pixels, own = pairs.parts.joined(pixels), pairs.parts.own

@@ -1,23 +1,47 @@
 """One entry of the list of methods."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from peft import PeftModel
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from radapter.adapter.config import TOWERS
-from radapter.losses import FeatureLoss, LossName
+from radapter.losses import LOSSES, FeatureLoss, LossName
 from radapter.methods.learner import Learner
 from radapter.models import DualEncoder
-from radapter.zeroshot import LinearHead
+from radapter.zeroshot import Head, LinearHead
 
 
 class MethodSettings(BaseModel):
     """What users set of a method, `method: {name: NAME, KEY: VALUE}` in run.yaml. Most methods have no settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether something is chosen on ID validation after training, by the method's `choose`."""
+        return False
+
+
+class EncodedOnce(MethodSettings):
+    """Settings of methods that train a head on image features, which are encoded once before training."""
+
+    views: int = Field(
+        default=10,
+        ge=1,
+        description="augmentations of an image that are encoded before training; epoch e trains on number e modulo "
+        "views",
+    )
+
+
+class EncodedImages(NamedTuple):
+    """Features of a training set, encoded before training."""
+
+    features: Tensor  # (V, N, E), not normalised, of V augmentations of N images
+    labels: Tensor  # (N,), int64
 
 
 class Built(NamedTuple):
@@ -57,6 +81,13 @@ class Method:
     head_learning_rate: float | None = None  # the trained head's peak rate at that of the towers
     part_of: str | None = None  # the method of which it changes one part
     towers: tuple[str, ...] = TOWERS  # what it trains, unless its settings name others
+    head_type: type[Head] = LinearHead  # of the head in its run directory, if it has one
+    start: Callable[[Head, EncodedImages], None] | None = None  # sets the head up before training
+    choose: Callable[[Head, MethodSettings, Tensor, Tensor], None] | None = None
+    """Sets values of the trained head by features (N, E) of unit norm and labels (N,) of ID validation."""
+    check: Callable[[DualEncoder, MethodSettings], None] | None = None  # raises if the model lacks something
+    unmergeable: str = ""  # why its weights cannot be merged; empty if they can
+    counted: str = ""  # the number of trained parameters in words, if the training set decides it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "runs", self.runs or self.name)
@@ -65,6 +96,16 @@ class Method:
     def keys(self) -> tuple[str, ...]:
         """The settings that users can set."""
         return tuple(key for key in self.settings_type.model_fields if key not in self.fixed)
+
+    @property
+    def is_contrastive(self) -> bool:
+        """Whether it learns from texts, rather than a head by its labels."""
+        return bool(self.losses) and not LOSSES[self.losses[0]].reads_head
+
+    @property
+    def is_optimized(self) -> bool:
+        """Whether the training loop runs: zero-shot and Tip-Adapter have no learning rate."""
+        return self.learning_rate > 0
 
     @property
     def trains_head(self) -> bool:

@@ -113,6 +113,17 @@ WITH_HEAD = replace(
 )
 
 
+ANCHORED = replace(
+    METHOD,
+    name="r-adapter:anchored",
+    runs="r-adapter:anchored",
+    summary="as r-adapter, held on a broad vocabulary",
+    source="Kim et al. 2024 + anchor",
+    fixed_recipe={"anchor": 1.0},
+)
+"""Ours: `loss.anchor` with weight 1."""
+
+
 def _changed(part: str, summary: str, fixed: Mapping[str, Any] | None = None, /, **recipe: Any) -> Method:
     own: dict[str, Any] = {"name": f"r-adapter:{part}", "runs": f"r-adapter:{part}", "part_of": METHOD.name}
     return replace(METHOD, summary=summary, fixed=fixed or {}, fixed_recipe=recipe, **own)

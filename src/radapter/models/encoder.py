@@ -101,6 +101,16 @@ class DualEncoder(nn.Module):
         bias = getattr(self.module, "logit_bias", None)
         return None if bias is None else bias.reshape(())
 
+    def scale_parameters(self) -> list[nn.Parameter]:
+        """The parameters of `logit_scale` and `logit_bias`, as far as there are any."""
+        found = (getattr(self.module, name, None) for name in ("logit_scale", "logit_bias"))
+        return [parameter for parameter in found if isinstance(parameter, nn.Parameter)]
+
+    def train_scale(self, *, bias: bool) -> None:
+        """Makes the temperature trainable, and with `bias` the logit bias."""
+        for parameter in self.scale_parameters()[: 2 if bias else 1]:
+            parameter.requires_grad_(True)
+
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Image features (B, E), not normalised, of preprocessed pixels (B, 3, H, W), cast to the weights' dtype."""
         return self.towers.encode_image(self.module, pixels)

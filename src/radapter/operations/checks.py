@@ -14,7 +14,7 @@ from radapter.errors import ConfigError, ModelError, RunError
 from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, groups_of, trained_towers
 from radapter.models import DualEncoder
 from radapter.runs.directory import CONFIG
-from radapter.runs.fine_tuning import check_epochs, check_loss, loss_of
+from radapter.runs.fine_tuning import check_contrastive, check_epochs, check_loss, loss_of
 from radapter.runs.trackers import check_tracking
 from radapter.storage import check_writable, is_lock_or_draft
 from radapter.tasks.recipe import Recipe
@@ -28,6 +28,8 @@ FIXABLE = {
     "margin": ("loss", "margin"),
     "label_smoothing": ("loss", "label_smoothing"),
     "ema_decay": ("train", "ema_decay"),
+    "anchor": ("loss", "anchor"),
+    "train_scale": ("loss", "train_scale"),
 }
 """Settings that a method may fix -> the section and key of run.yaml that is then not read."""
 
@@ -59,6 +61,17 @@ def check_settings(config: CommonConfig, method: Method) -> None:
             raise ConfigError(
                 f"train.ema_decay is for methods that train. Got {given} with method '{method.name}'. Leave it out."
             )
+    if config.train.lr is not None and method.build is not None and not method.is_optimized:
+        raise ConfigError(
+            f"train.lr is for methods with a training loop. Got {config.train.lr} with method '{method.name}'. "
+            "Leave it out."
+        )
+    if config.loss.anchor_words and config.loss.anchor is None and "anchor" not in method.fixed_recipe:
+        raise ConfigError(
+            f"loss.anchor_words is for loss.anchor. Got {len(config.loss.anchor_words)} words without it. Set "
+            "loss.anchor=1, or leave them out."
+        )
+    check_contrastive(method, anchor=config.loss.anchor, train_scale=config.loss.train_scale)
     check_loss(method, config.loss.name)
     check_epochs(method, config.train.epochs)
     check_tracking(config.tracking)
@@ -96,6 +109,11 @@ def check_processes(config: CommonConfig, recipe: Recipe, processes: int) -> Non
             "train.fsdp shards the weights across processes. There is one. Start several, such as torchrun "
             "--nproc-per-node 2, or leave it out."
         )
+    if config.loss.train_scale:
+        raise ConfigError(
+            "train.fsdp does not go with loss.train_scale: a number cannot be sharded. Got true for both. Leave one "
+            "out."
+        )
     for key, given, usual, why in (
         ("chunk_size", train.chunk_size, None, "processes would gather a block differently often"),
         ("keep", train.keep, "last", "validating after an epoch needs the whole model"),
@@ -125,6 +143,8 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
             pass
     if method.losses:
         loss_of(method, recipe, encoder)
+    if method.check is not None:
+        method.check(encoder, recipe.settings)
     if isinstance(recipe.settings, LoraSettings):
         find_sites(encoder.module)  # LoRA's matrices are around these
         if recipe.fsdp and any(isinstance(part, nn.MultiheadAttention) for part in encoder.module.modules()):

@@ -93,5 +93,6 @@ def _settings(comparison: Path, to: Path, method: str, seed: int) -> str:
     settings = {key: value for key, value in content.items() if key not in ("methods", "seeds")}
     given = load_config(settings)
     row = find_method(method, given.task)
-    words = alone(given, row, Results.read(comparison).search[row.runs].chosen)
+    search = Results.read(comparison).search.get(row.runs)  # none for a method without a training loop
+    words = alone(given, row, None if search is None else search.chosen)
     return resolved_yaml(load_config(settings, words, {"seed": seed, "out": to}))

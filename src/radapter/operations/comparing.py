@@ -36,7 +36,7 @@ from radapter.tasks.leaks import check_disjoint
 from radapter.training import Environment, Evaluated, StopSignal, check_precision
 
 TRAININGS = "trainings"
-_SHARED = ("margin", "label_smoothing", "ema_decay")
+_SHARED = ("margin", "label_smoothing", "ema_decay", "anchor", "train_scale")
 """Settings of the recipe that a comparison takes from run.yaml for the methods that read them."""
 _HEAD = "# The settings of a radapter compare. The same settings continue it in this folder.\n"
 
@@ -146,12 +146,13 @@ def compare(
     return Study(folder, given, rows, found, results)
 
 
-def alone(given: CommonConfig, method: Method, rate: float) -> list[str]:
-    """The overrides that make one training of a comparison out of its file."""
+def alone(given: CommonConfig, method: Method, rate: float | None) -> list[str]:
+    """The overrides that make one training of a comparison out of its file; `rate` is None for a method without a
+    training loop."""
     settings = given.methods.settings(given.method)
     own = {key: getattr(settings, key) for key in _read_of(settings, method)}
     named = method.name if not own else json.dumps({"name": method.name, **own})
-    words = [f"method={named}", "train.keep=best", f"train.lr={rate:g}"]
+    words = [f"method={named}", "train.keep=best", *([] if rate is None else [f"train.lr={rate:g}"])]
     unread = [FIXABLE[setting] for setting in _SHARED if not _reads(given, setting, method)]
     for section, key in (("loss", "name"), ("select", "alpha"), *unread):
         value, default = value_and_default(given, section, key)
@@ -165,8 +166,10 @@ def _write_chosen(
 ) -> None:
     of_method: dict[str, dict[str, ChosenTraining]] = {}
     for method in (method for method in methods if method.build is not None):
-        search = found.rates[method.runs]
-        rates = tuple(search.learning_rates) if method.averages else (search.chosen,)
+        search = found.rates.get(method.runs)  # none for a method without a training loop
+        rates: tuple[float, ...] = () if search is None else (search.chosen,)
+        if search is not None and method.averages:
+            rates = tuple(search.learning_rates)
         trained = method if method.averages else find_method(method.runs, found.results[0].task)
         of_method[method.name] = {
             str(results.seed): ChosenTraining(

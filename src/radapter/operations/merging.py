@@ -12,7 +12,7 @@ from radapter.hub import write_merged_card
 from radapter.models import load
 from radapter.operations.checks import absent_folder
 from radapter.runs.directory import CONFIG
-from radapter.runs.merging import alpha_to_merge, merge_run
+from radapter.runs.merging import alpha_to_merge, check_mergeable, merge_run
 from radapter.runs.results import RESULTS, Results
 from radapter.runs.weights import read_about
 from radapter.storage import check_destination
@@ -50,6 +50,7 @@ def merge(
         check_alpha(alpha)
     source = of_comparison if (run / COMPARISON).is_file() else _of_run
     folder, about, model = source(run, method, seed)
+    check_mergeable(about)
     at = alpha_to_merge(run, about, alpha)
     check_destination(to)
     if not absent_folder(to):

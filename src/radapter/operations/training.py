@@ -81,7 +81,7 @@ def _train(processes: Processes, read: Callable[[], CommonConfig], *, resume: bo
         processes.on_main(lambda: _log.info("'%s' has no run yet. Starting one.", out))
     encoder, suite = processes.everywhere(opened)
     settings = resolved_yaml(config)
-    if method.build is not None:
+    if method.is_optimized:
         rates = _rates(method, config, encoder.image_width)
         settings = f"# {rates}.\n{settings}"  # beside "lr: null"
         processes.on_main(lambda: _log.info("%s.", rates))

@@ -222,7 +222,7 @@ def row_at(
         learning_rate=training.learning_rate,
         forgetting=headline.forgetting(zero_shot.rows[0].all_sets(), at.all_sets()),
         seconds=training.seconds,
-        seconds_per_epoch=training.seconds / training.epochs,
+        seconds_per_epoch=training.seconds / training.epochs if training.epochs else None,
         step_bytes=training.step_bytes,
         alphas=[alpha],
         selections=[selection],

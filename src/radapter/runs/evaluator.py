@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from radapter.errors import ConfigError
 from radapter.evaluation import ALPHAS, HEADLINES, Measured, Metrics, measured, sweep
+from radapter.losses.batch import widen
 from radapter.models import DualEncoder
 from radapter.runs.alpha_sweep import AlphaSweep, Tests, answers_by_key, pseudo_value_key
 from radapter.runs.movement import moved_parts
@@ -17,7 +20,7 @@ from radapter.runs.weights import Trained
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import ROLES, TESTED, EvaluationBatches, Suite, eval_loaders
 from radapter.training import Environment, Evaluated, Interrupted
-from radapter.zeroshot import Classifier
+from radapter.zeroshot import Classifier, device_of, evaluating
 
 
 class Evaluator:
@@ -154,6 +157,22 @@ class Validator:
                 raise Interrupted("stopped while validating")
 
         return self.measured(classifier, progress=check).metrics
+
+    @torch.no_grad()
+    def features(self, encoder: DualEncoder) -> tuple[Tensor, Tensor]:
+        """Image features (N, E) of unit norm, and labels (N,), on the CPU, in evaluation mode."""
+        (loader,) = self._loaders.values()
+        with evaluating(encoder):
+            own = [
+                (
+                    F.normalize(widen(encoder.encode_image(b.pixels.to(device_of(encoder)))), dim=-1).cpu(),
+                    b.labels,
+                )
+                for b in loader
+            ]
+        found = [each for share in self._environment.processes.gather(own) for each in share]
+        features, labels = zip(*found, strict=True)
+        return torch.cat(features), torch.cat(labels)
 
     def measured(
         self, classifier: Classifier, *, progress: Callable[[str, int], None] | None = None

@@ -10,14 +10,19 @@ from dataclasses import replace
 from functools import partial
 
 import torch
+from peft import PeftModel
+from torch import Tensor
 
 from radapter.adapter import Ema, auto_decay
 from radapter.data import Memory
 from radapter.data.memory import Lease
 from radapter.errors import ConfigError, ModelError
-from radapter.losses import FeatureLoss, LossName, bound_loss
+from radapter.evaluation import Metrics
+from radapter.losses import LOSSES, FeatureLoss, LossName, Parts, bound_loss
 from radapter.methods import Method, find_method, greedy_soup, trained_towers, uniform_soup
-from radapter.methods.learner import count_trained, trained_parameters
+from radapter.methods.anchor import anchor
+from radapter.methods.learner import Learner, count_trained, trained_parameters
+from radapter.methods.method import EncodedOnce
 from radapter.methods.rates import default_rate, head_rate, multiplier
 from radapter.models import DualEncoder, fingerprint
 from radapter.runs.best_epoch import BestEpoch
@@ -35,6 +40,7 @@ from radapter.training import (
     make_accelerator,
 )
 from radapter.training.captions import frozen_text_features
+from radapter.training.encoded import encoded_images
 from radapter.training.memory import first_loss, step_bytes
 from radapter.zeroshot import Classifier, LinearHead
 
@@ -87,7 +93,9 @@ def train_method(
     shorter = replace(recipe, epochs=recipe.epochs // 2, learning_rate=factor * default_rate(first, width))
     before = train(first, encoder, shorter, saving(first.name))
     rest = replace(recipe, epochs=recipe.epochs - shorter.epochs)
-    then = train(method, encoder, rest, saving(), head=before.classifier.head)
+    head = before.classifier.head
+    assert isinstance(head, LinearHead)
+    then = train(method, encoder, rest, saving(), head=head)
     seconds = before.record.seconds + then.record.seconds
     return replace(
         then,
@@ -133,12 +141,18 @@ def loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss
     """Returns the loss of a method with its settings bound. Raises ConfigError if the loss does not fit the method
     or the model, or does not take a setting."""
     check_loss(method, recipe.loss)
-    return bound_loss(
-        recipe.loss or method.losses[0],
-        margin=recipe.margin,
-        label_smoothing=recipe.label_smoothing,
-        logit_bias=encoder.logit_bias,
-    )
+    name = recipe.loss or method.losses[0]
+    bound = partial(bound_loss, name, margin=recipe.margin, label_smoothing=recipe.label_smoothing)
+    loss = bound(logit_bias=encoder.logit_bias)
+    if not (recipe.train_scale and LOSSES[name].reads_logit_bias):
+        return loss
+
+    def with_trained_bias(
+        images: Tensor, texts: Tensor, targets: Tensor, scale: Tensor, parts: Parts | None = None
+    ) -> Tensor:
+        return loss(images, texts, targets, scale, parts, logit_bias=encoder.logit_bias)  # type: ignore[call-arg]
+
+    return with_trained_bias
 
 
 def check_loss(method: Method, loss: LossName | None) -> None:
@@ -146,6 +160,19 @@ def check_loss(method: Method, loss: LossName | None) -> None:
     if loss is not None and loss not in method.losses:
         known = ", ".join(method.losses) or "none, since it trains nothing"
         raise ConfigError(f"loss.name for method '{method.name}' must be one of: {known}. Got '{loss}'.")
+
+
+def check_contrastive(method: Method, *, anchor: float | None, train_scale: bool | None) -> None:
+    """Raises ConfigError if an option of contrastive methods is given for another method."""
+    for key, given, more in (
+        ("anchor", anchor, "; car-ft and lipsum-ft have such a term for a head"),
+        ("train_scale", train_scale, ""),
+    ):
+        if given is not None and not method.is_contrastive:
+            raise ConfigError(
+                f"loss.{key} is for contrastive methods. Got {given} with method '{method.name}'. Leave it "
+                f"out{more}."
+            )
 
 
 def check_epochs(method: Method, epochs: int) -> None:
@@ -176,15 +203,46 @@ def _trained(
     head = suite.head(encoder, processes) if head is None else head
     torch.manual_seed(seed)
     loss = loss_of(method, recipe, encoder)
+    check_contrastive(method, anchor=recipe.anchor, train_scale=recipe.train_scale)
+    term = None
+    if recipe.anchor:
+        term = anchor(encoder, recipe.anchor_words, weight=recipe.anchor, processes=processes)
     learner, adapters = method.build(encoder, head=head, loss=loss, settings=recipe.settings)
+    if term is not None:
+        learner.regulariser = term
+    if recipe.train_scale:
+        encoder.train_scale(bias=LOSSES[recipe.loss or method.losses[0]].reads_logit_bias)
     learner.to(accelerator.device)
-    of_head = [] if learner.head is None else [id(parameter) for parameter in learner.head.parameters()]
-    before = {
-        name: parameter.detach().clone()
-        for name, parameter in trained_parameters(learner).items()
-        if adapters is None or id(parameter) in of_head
-    }
     data = TrainingData(*suite.training(encoder, recipe, seed=seed, memory=memory, processes=processes))
+    if isinstance(recipe.settings, EncodedOnce):
+        images, loader = encoded_images(
+            data.loader,
+            encoder,
+            accelerator,
+            views=recipe.settings.views,
+            batch_size=recipe.batch_size,
+            processes=processes,
+        )
+        data = replace(data, loader=loader, image_features=images.features)
+        if method.start is not None:
+            assert learner.head is not None
+            method.start(learner.head, images)
+            learner.to(accelerator.device)
+    before = _before(learner, adapters)
+    validator = None
+    if recipe.settings.needs_validation or (recipe.keep == "best" and method.is_optimized):
+        validator = Validator(suite, encoder, recipe, environment)
+    if not method.is_optimized:
+        _choose(method, learner, recipe, validator)
+        record = TrainingRecord(
+            method=method.name,
+            trained_parameters=0,
+            learning_rate=None,
+            epochs=0,
+            epoch=None,
+            seconds=saving.watch.seconds,
+        )
+        return Trained(record, Classifier(encoder, learner.head).eval(), adapters, base, before)
     steps = recipe.epochs * data.loader.steps_per_epoch
     optimization = Optimization(
         epochs=recipe.epochs,
@@ -201,10 +259,10 @@ def _trained(
     ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
     best = None
     if recipe.keep == "best":
-        validator = Validator(suite, encoder, recipe, environment)
+        assert validator is not None
         best = BestEpoch(
             ema,
-            lambda: validator.metrics(Classifier(encoder, learner.head)),
+            partial(_validated, validator, learner),
             validator.headline.is_better,
             folder=None if saving.checkpoints is None else saving.checkpoints.folder / "best-epoch",
             resume=saving.resume,
@@ -240,6 +298,7 @@ def _trained(
     if best is not None:
         best.restore()
     ema.adopt()
+    _choose(method, learner, recipe, validator)
     classifier = Classifier(encoder, learner.head)
     classifier.eval()
     record = TrainingRecord(
@@ -253,6 +312,31 @@ def _trained(
         step_bytes=memory_bytes,
     )
     return Trained(record, classifier, adapters, base, before)
+
+
+def _before(learner: Learner, adapters: PeftModel | None) -> dict[str, Tensor]:
+    """The weights that alpha moves, at alpha 0, by the classifier's names; without adapters."""
+    head = {} if learner.head is None else learner.head.at_zero_shot()
+    towers = trained_parameters(learner.encoder)
+    if adapters is not None:
+        scales = learner.encoder.scale_parameters()
+        towers = {name: p for name, p in towers.items() if any(p is scale for scale in scales)}
+    return {f"encoder.{name}": parameter.detach().clone() for name, parameter in towers.items()} | {
+        f"head.{name}": tensor for name, tensor in head.items()
+    }
+
+
+def _choose(method: Method, learner: Learner, recipe: Recipe, validator: Validator | None) -> None:
+    """Sets what a method chooses on ID validation after training."""
+    if recipe.settings.needs_validation:
+        assert method.choose is not None
+        assert learner.head is not None
+        assert validator is not None
+        method.choose(learner.head, recipe.settings, *validator.features(learner.encoder))
+
+
+def _validated(validator: Validator, learner: Learner) -> Metrics:
+    return validator.metrics(Classifier(learner.encoder, learner.head))
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from radapter.adapter.config import check_alpha
 from radapter.errors import DamagedError, ModelError, RunError
-from radapter.evaluation import TaskName
+from radapter.evaluation import Interpolation, TaskName
 from radapter.evaluation.calibration import temperature_at
+from radapter.methods import TABLES
 from radapter.models import ClassHead, DualEncoder, export
 from radapter.models.certificate import CERTIFICATE
 from radapter.models.export import CLASSES, CLASSIFIER
@@ -23,6 +24,7 @@ from radapter.runs.results import RESULTS, Results
 from radapter.runs.weights import load_trained, read_about
 from radapter.schemas import first_problem
 from radapter.storage import load_weights, read_json
+from radapter.task_list import DEFAULT_TASK
 from radapter.zeroshot import Classifier, LinearHead, class_embeddings
 
 
@@ -104,6 +106,16 @@ def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> 
     )
 
 
+def check_mergeable(about: Mapping[str, Any]) -> None:
+    """Raises RunError if the method of `about = read_about(run)` leaves nothing that can be merged."""
+    method = TABLES[about.get("task", DEFAULT_TASK)].get(about["method"])
+    if method is not None and method.unmergeable:
+        raise RunError(
+            f"method '{method.name}' cannot be merged: {method.unmergeable}. Evaluate its run directory, or merge a "
+            "run of another method ('radapter methods' says which can be)."
+        )
+
+
 def _best_alpha(run: Path, about: Mapping[str, Any]) -> float | None:
     results, seed = Results.read(run), about.get("seed", 0)
     rows = {row.method: dict(zip(results.seeds, row.selections, strict=True)) for row in results.rows}
@@ -130,6 +142,7 @@ def merge_run(
         ExportError: The written model differs from the one in memory; nothing is left.
     """
     about = read_about(run)
+    check_mergeable(about)
     at = alpha_to_merge(run, about, alpha)
     facts = {fact: about[fact] for fact in ("task", "method", "templates") if fact in about} | {"alpha": at}
     facts |= {"base_fingerprint": about["fingerprint"]} | ({} if method is None else {"method": method})
@@ -140,7 +153,10 @@ def merge_run(
         if not trained.rescalable:
             return export(encoder, to=to, format=format, head=head, about=facts)
     # Adapters that can be re-scaled are merged by the export itself, so that its certificate holds for the merge.
-    return export(encoder, to=to, format=format, alpha=at, head=head, about=facts)
+    now = trained.classifier.state_dict()
+    others = Interpolation(trained.classifier, trained.before, {name: now[name] for name in trained.before})
+    with others.at(at):  # a trained temperature
+        return export(encoder, to=to, format=format, alpha=at, head=head, about=facts)
 
 
 def _class_head(classifier: Classifier, about: Mapping[str, Any], temperature: float | None) -> ClassHead:
@@ -150,6 +166,8 @@ def _class_head(classifier: Classifier, about: Mapping[str, Any], temperature: f
     if trained is None:
         embeddings = class_embeddings(classifier.encoder, names, about["templates"])
         return ClassHead(embeddings, names, temperature=temperature)
+    trained = trained.prepared()
+    assert isinstance(trained, LinearHead)  # `check_mergeable`
     weight, bias = trained.weight.detach().clone(), trained.bias.detach().clone()
     return ClassHead(weight, names, bias=bias, logit_scale=1.0, temperature=temperature)
 

@@ -20,13 +20,14 @@ from radapter.adapter import RAdapterModel, set_alpha
 from radapter.errors import RunError
 from radapter.evaluation import Interpolation, TaskName
 from radapter.manifests import check_recorded, forget, record, write_manifest
+from radapter.methods import TABLES
 from radapter.models import DualEncoder, fingerprint
 from radapter.models.loading import TRAINED as TRAINED
 from radapter.models.loading import place_for_transformers
 from radapter.runs.adapters import check_fits, load_adapters
 from radapter.schemas import read_as
 from radapter.storage import load_weights, save_tensors, whole_folder, write_json, write_text
-from radapter.zeroshot import Classifier, LinearHead
+from radapter.zeroshot import Classifier, Head, LinearHead
 
 ADAPTER, WEIGHTS, HEAD = "adapter", "weights.safetensors", "head.safetensors"
 _SCHEMA = 2  # version 1 may lack `schema`, `head_learning_rate` and `step_bytes`
@@ -141,26 +142,27 @@ def save_trained(folder: Path, trained: Trained, *, alpha: float, about: Mapping
     """Writes the evaluated weights at the chosen alpha into `folder`, which must exist.
 
     `adapter/` is PEFT's own format with alpha in its config. Other methods write the tensors they changed, at
-    alpha 1. With a head, `head.safetensors` holds weight and bias at `alpha` ("head."), at 1 ("fine_tuned.") and
-    at 0 ("zero_shot."). `about` has further facts for `trained.json`. The folder's manifest records all files.
+    alpha 1. `head.safetensors` holds a head's tensors at alpha 1 ("fine_tuned."), and those that alpha moves also at
+    `alpha` ("head.") and at 0 ("zero_shot."). `about` has further facts for `trained.json`. The folder's manifest
+    records all files.
     """
     forget(folder, TRAINED, WEIGHTS, HEAD)  # if killed from here on, the manifest claims nothing false
     head = trained.classifier.head
-    of_head = {} if head is None else dict(head.named_parameters())
+    of_head = {} if head is None else head.state_dict()
     if trained.adapters is not None:
         with set_alpha(trained.adapters, alpha) if trained.rescalable else nullcontext():
             _save_adapters(folder / ADAPTER, trained, alpha)
-    else:
+    towers = [name for name in trained.before if name not in {f"head.{part}" for part in of_head}]
+    if trained.adapters is None or towers:  # beside adapters: a trained temperature
         after = trained.classifier.state_dict()
-        towers = [name for name in trained.before if name not in {f"head.{part}" for part in of_head}]
         save_tensors(folder / WEIGHTS, {name: after[name] for name in towers})
-    if of_head:
-        tensors: dict[str, Tensor] = {}
-        for part, tuned in of_head.items():
+    if head is not None:
+        tensors = {f"fine_tuned.{part}": tuned for part, tuned in of_head.items()}
+        for part in head.path:
+            tuned = of_head[part]
             # a head that was not trained is its own start
             start = trained.before.get(f"head.{part}", tuned).to(tuned)
-            tensors |= {f"zero_shot.{part}": start, f"fine_tuned.{part}": tuned}
-            tensors[f"head.{part}"] = torch.lerp(start, tuned, alpha)
+            tensors |= {f"zero_shot.{part}": start, f"head.{part}": torch.lerp(start, tuned, alpha)}
         save_tensors(folder / HEAD, tensors)
     facts = {"schema": _SCHEMA, "alpha": alpha, "fingerprint": trained.base, **trained.record.model_dump()}
     write_json(folder / TRAINED, {**facts, **about})
@@ -180,14 +182,14 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
             f"'{encoder.name}' has {given}. Give the original model."
         )
     check_recorded(folder, WEIGHTS, HEAD)
-    head, before = _load_head(folder / HEAD, encoder.embed_dim) if (folder / HEAD).is_file() else (None, {})
+    head, before = _load_head(folder / HEAD, encoder, about) if (folder / HEAD).is_file() else (None, {})
     classifier = Classifier(encoder, head)
     adapters = None
     if (folder / ADAPTER).is_dir():
         adapters = load_adapters(folder / ADAPTER, encoder)
         if isinstance(adapters.base_model, RAdapterModel):
             set_alpha(adapters, 1.0)
-    else:
+    if adapters is None or (folder / WEIGHTS).is_file():
         after = load_weights(folder / WEIGHTS)
         here = classifier.state_dict()
         check_fits(after, {name: here[name].shape for name in after if name in here}, folder / WEIGHTS)
@@ -231,17 +233,25 @@ def _save_adapters(folder: Path, trained: Trained, alpha: float) -> None:
         write_manifest(draft)
 
 
-def _load_head(file: Path, embed_dim: int) -> tuple[LinearHead, dict[str, Tensor]]:
+def _load_head(file: Path, encoder: DualEncoder, about: About) -> tuple[Head, dict[str, Tensor]]:
     """The head at alpha 1, and its tensors at alpha 0 by the classifier's names."""
+    method = TABLES[about.task].get(about.method)
+    kind: type[Head] = LinearHead if method is None else method.head_type
     tensors = load_weights(file)
     if "fine_tuned.bias" not in tensors:
         raise RunError(
             f"'{file}' must hold a head with a bias. It has {', '.join(sorted(tensors))}: another version of "
             "radapter wrote it. Train again."
         )
-    rows = tensors["fine_tuned.bias"].numel()
-    of_part = {"weight": torch.Size((rows, embed_dim)), "bias": torch.Size((rows,))}
-    shapes = {f"{at}.{part}": of_part[part] for at in ("head", "zero_shot", "fine_tuned") for part in of_part}
+    tuned = {
+        name.removeprefix("fine_tuned."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("fine_tuned.")
+    }
+    head = kind.sized(tuned, encoder, about.classnames or ())
+    expected = head.state_dict()
+    shapes = {f"fine_tuned.{part}": tensor.shape for part, tensor in expected.items()}
+    shapes |= {f"{at}.{part}": expected[part].shape for at in ("head", "zero_shot") for part in head.path}
     check_fits(tensors, shapes, file)
-    start = {f"head.{part}": tensors[f"zero_shot.{part}"] for part in of_part}
-    return LinearHead(tensors["fine_tuned.weight"], tensors["fine_tuned.bias"]), start
+    head.load_state_dict(tuned)
+    return head, {f"head.{part}": tensors[f"zero_shot.{part}"] for part in head.path}

@@ -18,15 +18,18 @@ from radapter.evaluation import Interpolation
 from radapter.evaluation.calibration import probabilities as calibrated
 from radapter.evaluation.calibration import temperature_at
 from radapter.evaluation.features import encode_images, encode_texts
+from radapter.evaluation.measures import class_logits
 from radapter.models import DualEncoder
 from radapter.models.reading import equal_texts, unknown_words
 from radapter.runs.weights import Trained
 from radapter.segmentation import CropStyle, MaskProposer, Proposals, RegionClassifier, segment
 from radapter.serve.uploads import Upload
 from radapter.zeroshot import (
+    Head,
     LinearHead,
     check_classnames,
     class_embeddings,
+    device_of,
     name_key,
     prompts,
     spellings,
@@ -139,14 +142,15 @@ class Blend:
 
         Those of the run's own classes are calibrated, as `radapter predict` does.
         """
+        has_head = self.has_head_for(names)
         with self.at(alpha):
-            features = self._features(upload, alpha)
-            head = self._heads(names, alpha if self._moves_texts or self.has_head_for(names) else 0.0)
-        with torch.no_grad():
-            logits: Tensor = head(features)
+            logits = self._logits(upload, self.classnames if has_head else names, alpha)
+        if has_head:
+            place = {name_key(name): number for number, name in enumerate(self.classnames)}
+            logits = logits[[place[name_key(name)] for name in names]]
         are_own = {*map(name_key, names)} == {*map(name_key, self.classnames)}
         known = temperature_at(self._temperatures, alpha) if are_own else None
-        return calibrated(logits[0], 1.0 if known is None else known)
+        return calibrated(logits, 1.0 if known is None else known)
 
     def text_features(self, text: str) -> Tensor:
         """The features of a text at the run's own alpha, (1, E), of unit norm."""
@@ -169,14 +173,23 @@ class Blend:
     def _encoded(self, upload: Upload, alpha: float) -> Tensor:
         return encode_images(self.encoder, [upload.pixels[None]]).float()
 
-    def _head(self, names: Names, alpha: float) -> LinearHead:
-        head = self._trained_head
-        if head is None or not self.has_head_for(names):
-            found = class_embeddings(self.encoder, names, self.templates).float().cpu()
-            return LinearHead.zero_shot(found, self.encoder.logit_scale.cpu())
-        place = {name_key(name): number for number, name in enumerate(self.classnames)}
-        rows = [place[name_key(name)] for name in names]
-        return LinearHead(head.weight[rows].float().cpu(), head.bias[rows].float().cpu())
+    @torch.no_grad()
+    def _logits(self, upload: Upload, names: Names, alpha: float) -> Tensor:
+        """The logits (C,) of the run's classes or of others, float32 or wider, on the CPU."""
+        has_own = self._trained_head is not None or self._moves_texts
+        head = self._heads(names, alpha if has_own else 0.0)
+        if head.changes_features:
+            return class_logits(self.encoder, head, upload.pixels[None])[0].cpu()
+        logits: Tensor = head(self._features(upload, alpha).to(device_of(self.encoder)))
+        return logits[0].cpu()
+
+    def _head(self, names: Names, alpha: float) -> Head:
+        trained = self._trained_head
+        if trained is not None and names == self.classnames:
+            return trained.prepared()
+        embeddings = class_embeddings(self.encoder, names, self.templates)
+        zero_shot = LinearHead.zero_shot(embeddings, self.encoder.logit_scale, names, self.templates)
+        return zero_shot if trained is None else trained.for_classes(names, zero_shot).prepared()
 
     def _region_classifier(self, names: Names, style: CropStyle, alpha: float) -> RegionClassifier:
         return RegionClassifier(self.encoder, names, self.templates, style=style)

@@ -1,6 +1,6 @@
 """Classification: images are trained with captions of their class, a head classifies, top-1 accuracy counts."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, final
@@ -17,7 +17,7 @@ from radapter.processes import ALONE, Processes
 from radapter.tasks.recipe import Recipe
 from radapter.tasks.suite import Sealed, Suite, stream_loader, train_loader
 from radapter.training import ClassCaptions
-from radapter.zeroshot import Classifier, LinearHead
+from radapter.zeroshot import Classifier, Head, LinearHead
 
 
 @final
@@ -64,7 +64,7 @@ class ClassificationSuite(Suite[ClassificationSet | ShardStream, ClassificationS
         self, encoder: DualEncoder, classnames: Sequence[str], templates: Sequence[str], processes: Processes
     ) -> LinearHead:
         embeddings = self.texts.class_embeddings(encoder, classnames, templates, processes)
-        return LinearHead.zero_shot(embeddings, encoder.logit_scale)
+        return LinearHead.zero_shot(embeddings, encoder.logit_scale, classnames, templates)
 
     def training(
         self,
@@ -94,16 +94,21 @@ class ClassificationSuite(Suite[ClassificationSet | ShardStream, ClassificationS
         zero_shot: MutableMapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
     ) -> dict[str, ClassificationMeasure]:
-        """Sets of the training classes share a head; each transfer set has its own zero-shot head."""
+        """Sets of the training classes share a head; each transfer set has one of its own classes."""
         encoder, trained = classifier.encoder, classifier.head
-        shared = partial(self.head, encoder, processes) if trained is None else lambda: trained
+        shared: Callable[[], Head] = partial(self.head, encoder, processes)
+        if trained is not None:
+            shared = trained.prepared
         found: dict[str, ClassificationMeasure] = {}
         for (role, name), loader in loaders.items():
             key, data, head = f"{role}/{name}", loader.dataset, shared
             assert isinstance(data, ClassificationSet)
             if role == "transfer":
                 own = self.transfer[name].templates
-                head = partial(self._zero_shot, encoder, data.classnames, own, processes)
+                zero_shot_head = partial(self._zero_shot, encoder, data.classnames, own, processes)
+                head = zero_shot_head
+                if trained is not None:
+                    head = partial(_of_other_classes, trained, data.classnames, zero_shot_head)
             found[key] = ClassificationMeasure(
                 encoder,
                 head,
@@ -118,3 +123,7 @@ class ClassificationSuite(Suite[ClassificationSet | ShardStream, ClassificationS
     def about(self) -> dict[str, Any]:
         """Return class names and templates."""
         return {"classnames": list(self.classnames), "templates": list(self.templates)}
+
+
+def _of_other_classes(trained: Head, classnames: Sequence[str], zero_shot: Callable[[], LinearHead]) -> Head:
+    return trained.for_classes(classnames, zero_shot()).prepared()

@@ -15,6 +15,9 @@ class Recipe:
     Attributes:
         settings: of a method; `of` ignores them for methods of other families.
         loss, margin, label_smoothing, learning_rate: None is the method's own, or that of its loss.
+        anchor: weight of the term of `methods.anchor`; None or 0 leaves it out.
+        anchor_words: added to its vocabulary.
+        train_scale: whether contrastive methods train the temperature, and SigLIP's bias; None is no.
         max_bad: share of corrupt images above which training fails.
         fsdp: whether weights are sharded across processes.
     """
@@ -24,6 +27,9 @@ class Recipe:
     loss: LossName | None = None
     margin: float | None = None
     label_smoothing: float | None = None
+    anchor: float | None = None
+    anchor_words: tuple[str, ...] = ()
+    train_scale: bool | None = None
     epochs: int = 10
     batch_size: int = 64
     learning_rate: float | None = None
@@ -49,7 +55,9 @@ class Recipe:
         return replace(self, settings=method.settings(self.settings), **method.fixed_recipe)
 
     def with_own_loss(self, method: Method) -> "Recipe":
-        """Return the recipe for a comparison: the method's own loss; margin and label smoothing only for MPM-NCE."""
+        """Return the recipe for a comparison: the method's own loss; margin and label smoothing only for MPM-NCE,
+        and the anchor and a trained temperature only for contrastive methods."""
+        own = self if method.is_contrastive else replace(self, anchor=None, anchor_words=(), train_scale=None)
         if method.losses[:1] == ("mpm-nce",):
-            return replace(self, loss=None)
-        return replace(self, loss=None, margin=None, label_smoothing=None)
+            return replace(own, loss=None)
+        return replace(own, loss=None, margin=None, label_smoothing=None)

@@ -99,14 +99,17 @@ class StreamCaptions:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A training set; text_features, if known, are those (T, E) of all captions by their ids.
+    """A training set.
 
-    Without them, captions are encoded in every step.
+    text_features: those of all captions by their ids, (T, E), unit norm; None encodes captions in every step.
+    image_features: those of V augmentations of N images, (V, N, E), not normalised, of which epoch e reads number
+    e mod V; None encodes the images of every batch.
     """
 
     loader: Loader
     captions: Captions
     text_features: Tensor | None = None
+    image_features: Tensor | None = None
 
     def pairs(
         self, batch: Batch, *, epoch: int, device: torch.device, processes: Processes = ALONE
@@ -118,6 +121,10 @@ class TrainingData:
         if batch.sizes is not None:
             assert processes.group is not None
             parts = Parts(processes.group, batch.sizes)
+        image_features = None
+        if self.image_features is not None:
+            view = self.image_features[epoch % len(self.image_features), batch.indices]
+            image_features = F.normalize(view.to(device), dim=-1)
         pairs = LabelledPairs(
             batch.pixels.to(device),
             tokens.to(device),
@@ -125,6 +132,7 @@ class TrainingData:
             batch.labels.to(device),
             parts,
             None if self.text_features is None else self.text_features[caption_ids].to(device),
+            image_features,
         )
         return pairs, {"image": batch.indices, "text": caption_ids}
 

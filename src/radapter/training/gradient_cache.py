@@ -73,6 +73,11 @@ def backward_of_pairs(
 ) -> Tensor:
     """`backward_in_chunks` of a learner's loss; `source` draws the coins of a chunk from its keys, by tower."""
     encoder = learner.encoder
+    if pairs.image_features is not None and not learner.reads_texts:  # nothing is left to encode
+        with accelerator.autocast():
+            whole = learner(pairs)
+        accelerator.backward(whole)
+        return whole.detach()  # type: ignore[no-any-return]
 
     def encode(tower: str, encode_rows: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
         def of_rows(rows: Tensor, keys_of_rows: Tensor) -> Tensor:
@@ -88,8 +93,8 @@ def backward_of_pairs(
         with accelerator.autocast():
             return learner.loss_of(image_features, text_features, pairs)  # type: ignore[arg-type]
 
-    images = encode("image", encoder.encode_image), (pairs.pixels, keys["image"])
-    towers = [Tower(*images, learns(encoder.image_tower()))]
+    images = encode("image", learner.encode_image), (pairs.pixels, keys["image"])
+    towers = [Tower(*images, learner.trains_images())]
     if learner.reads_texts and pairs.text_features is None:
         texts = encode("text", encoder.encode_text), (pairs.tokens, keys["text"])
         towers.append(Tower(*texts, learns(encoder.text_tower())))

@@ -118,7 +118,9 @@ def compare(
         scores = {(row.method, row.alpha): score(row.id_val) for row in first.sweep if row.id_val}
         best = max(single, key=lambda method: scores[method.name, first.row(method.name).alpha])
         purpose = "the best on ID validation, as a plain checkpoint"
-        steps += merge_steps(first.row(best.name), folder, "--method", best.name, purpose=purpose)
+        steps += merge_steps(
+            first.row(best.name), folder, "--method", best.name, task=first.task, purpose=purpose
+        )
         alone = _alone(given, best, found.learning_rates[best.runs])
         training = shlex.join(["radapter", "train", str(path), *overrides, *alone, "--out"])
         steps.append(("the same as a run of its own", f"{training} {free(f'runs/{best.name}')}"))
@@ -134,7 +136,7 @@ def _write_chosen(
     of_method: dict[str, dict[str, ChosenTraining]] = {}
     for method in (method for method in methods if method.build is not None):
         search = found.rates[method.runs]
-        rates = tuple(search.learning_rates) if method.averages else (search.chosen,)
+        rates = tuple(search.learning_rates) if method.spans_rates else (search.chosen,)
         trained = method if method.averages else find_method(method.runs, found.results[0].task)
         of_method[method.name] = {
             str(results.seed): ChosenTraining(
@@ -195,7 +197,8 @@ def _alone(given: CommonConfig, method: Method, rate: float) -> list[str]:
 def _read_of(settings: MethodSettings, method: Method) -> list[str]:
     """The given keys of one method's settings that another method reads too."""
     same_family = type(settings) is method.settings_type
-    return [key for key in method.keys if same_family and key in settings.model_fields_set]
+    known = (*method.keys, *(settings.model_extra or ()))
+    return [key for key in known if same_family and key in settings.model_fields_set]
 
 
 def _reads(config: CommonConfig, setting: str, method: Method) -> bool:

@@ -9,6 +9,7 @@ import torch
 
 from radapter.commands.terminal import say_aside
 from radapter.config import CommonConfig, load_stored
+from radapter.methods import find_method
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.runs.directory import CONFIG
@@ -44,9 +45,12 @@ def config_of_run(run: Path, overrides: Sequence[str] = (), *, allow_download: b
 
 
 def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:
-    """Return a run's encoder at its alpha, with its adapters merged."""
+    """Return a run's encoder at its alpha, with its adapters merged if they can be."""
     with encoder_of(str(run), allow_download=allow_download) as (encoder, _):
-        plain = merge_in_place(adapted_copy(encoder.module))
+        plain = adapted_copy(encoder.module)
+        about = read_about(run)
+        if not find_method(about["method"], about["task"]).unmergeable:
+            plain = merge_in_place(plain)
     return DualEncoder(encoder.name, plain, encoder.towers).to(_device())
 
 

@@ -23,6 +23,7 @@ from radapter.data import MAX_BAD
 from radapter.data.labelled.labels import read_classnames
 from radapter.data.source import Reading, is_source
 from radapter.errors import ConfigError, InputError, did_you_mean
+from radapter.methods import find_method
 from radapter.models import DualEncoder, load
 from radapter.processes import Processes, join
 from radapter.runs.directory import CONFIG, evaluate_model, evaluate_run
@@ -132,7 +133,8 @@ def evaluate(
     print_sets(results, metric=metric, roles=not data)
     if is_run:
         at = "" if alpha is None else f" --alpha {alpha:g}"
-        if (about["alpha"] if alpha is None else alpha) != 0:
+        unmergeable = find_method(about["method"], results.task).unmergeable
+        if (about["alpha"] if alpha is None else alpha) != 0 and not unmergeable:
             next_steps(
                 ("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --out {free('merged')}")
             )

@@ -110,6 +110,7 @@ def methods(model: str, *, task: str, classes: int | None, allow_download: bool)
                 "trains": method.summary,
                 "trained_parameters": None if isinstance(count, str) else count,
                 "alpha": method.alpha,
+                "merges": method.build is not None and not method.unmergeable,
                 "losses": method.losses,
                 "learning_rate": method.learning_rate,
                 "source": method.source,
@@ -124,7 +125,7 @@ def methods(model: str, *, task: str, classes: int | None, allow_download: bool)
         f"Default learning rates for CLIP ViT-B: {rates}. Rates of towers are multiplied by {CLIP_WIDTH} / width "
         "of the image tower.",
         f"Sources: {_grouped((method.source, method) for method in listed)}.",
-        "Each merges into the model's own weights and adds no inference cost.",
+        _merged(listed),
         f"Groups for --methods: {', '.join(f'{name} ({len(names)})' for name, names in groups.items())}.",
     ):
         console.print(Text(sentence))  # unlike `say`, wraps between words
@@ -134,6 +135,13 @@ def methods(model: str, *, task: str, classes: int | None, allow_download: bool)
         ("compare some", f"radapter compare run.yaml --methods {full},wise-ft,r-adapter --seeds 3"),
     )
     return found
+
+
+def _merged(methods: Iterable[Method]) -> str:
+    """Which methods merge, and why the others do not."""
+    all_merge = "merges into the model's own weights and adds no inference cost."
+    reasons = _grouped((method.unmergeable, method) for method in methods if method.unmergeable)
+    return f"Each {all_merge}" if not reasons else f"Each {all_merge[:-1]}, except where {reasons}."
 
 
 def _grouped(facts: Iterable[tuple[str, Method]]) -> str:

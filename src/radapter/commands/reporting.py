@@ -8,6 +8,8 @@ from rich.console import Console
 
 from radapter import report
 from radapter.commands.terminal import free, say
+from radapter.evaluation import TaskName
+from radapter.methods import find_method
 from radapter.report.levels import levels_markdown, levels_table
 from radapter.report.study import FILES as STUDY_FILES
 from radapter.report.study import edge_lines
@@ -76,9 +78,12 @@ def print_study(results: Results, folder: Path) -> None:
 
 
 def merge_steps(
-    row: Row, folder: Path, *options: str, purpose: str = "a plain checkpoint"
+    row: Row, folder: Path, *options: str, task: TaskName, purpose: str = "a plain checkpoint"
 ) -> list[tuple[str, str]]:
-    """The next step that merges a row of a run or comparison; none where every alpha gives the zero-shot model."""
+    """The next step that merges a row of a run or comparison; none where every alpha gives the zero-shot model, or
+    the method cannot be merged."""
+    if find_method(row.method, task).unmergeable:
+        return []
     at = row.alpha or (row.selection and row.selection.best_alpha)  # the best one where 0 was chosen
     if not at:
         return []

@@ -20,7 +20,7 @@ from radapter.models.export import CLASSES, CLASSIFIER
 from radapter.report import chosen_alpha, kept_zero_shot
 from radapter.report.table import framed
 from radapter.runs.directory import CONFIG
-from radapter.runs.merging import alpha_to_merge, merge_run
+from radapter.runs.merging import alpha_to_merge, check_mergeable, merge_run
 from radapter.runs.results import RESULTS, Results, Row, SweepRow
 from radapter.runs.weights import read_about
 from radapter.storage import check_destination, read_json
@@ -56,7 +56,7 @@ def sweep(run: Path) -> Results:
         say(note, style="yellow")
     at = f"{shlex.quote(str(run))} --alpha {_another_alpha(trained[-1]):g}"
     another = f"radapter evaluate {at} --data {shlex.quote(EXAMPLE_DATA[results.task])}"
-    next_steps(("evaluate another alpha", another), *merge_steps(results.rows[-1], run))
+    next_steps(("evaluate another alpha", another), *merge_steps(results.rows[-1], run, task=results.task))
     return results
 
 
@@ -122,6 +122,7 @@ def merge(
         check_alpha(alpha)
     source = _of_comparison if (run / COMPARISON).is_file() else _of_run
     folder, about, model = source(run, method, seed)
+    check_mergeable(about)
     at = alpha_to_merge(run, about, alpha)
     check_destination(to)
     if not absent_folder(to):

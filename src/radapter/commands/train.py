@@ -126,7 +126,7 @@ def _rates(method: Method, config: CommonConfig, image_width: int) -> str:
         first = find_method(method.after, config.task)
         rate = multiplier(method, image_width, config.train.lr) * default_rate(first, image_width)
         words += f". First {first.name} at {rate:.4g}"
-    if method.averages is not None:
+    if method.spans_rates:
         rates = soup_rates(config.train.lr or default_rate(method, image_width))
         words += f". The soup averages trainings at {', '.join(f'{rate:.4g}' for rate in rates)}"
     return words
@@ -140,5 +140,6 @@ def _report(results: Results, out: Path, method: Method, path: Path) -> None:
         next_steps(("fine-tune it", tune))
     else:
         next_steps(
-            ("every alpha", f"radapter sweep {shlex.quote(str(out))}"), *merge_steps(results.rows[-1], out)
+            ("every alpha", f"radapter sweep {shlex.quote(str(out))}"),
+            *merge_steps(results.rows[-1], out, task=results.task),
         )

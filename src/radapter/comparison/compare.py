@@ -75,7 +75,7 @@ def compare_methods(
         except DivergedError as error:
             diverged |= {method.name: str(error) for method in methods if method.runs == name}
     task = store.task(first)
-    mixed = {method.runs for method in methods if method.averages}
+    mixed = {method.runs for method in methods if method.spans_rates}
     for name, found in rates.items():
         for rate in found.learning_rates:
             if name not in mixed and rate != found.chosen:
@@ -149,7 +149,8 @@ def compare_at_seed(
             if method.averages is None:
                 trained = store.trained(find_method(method.runs, task), rate, seed)
             else:
-                rates = tuple((grids or {}).get(method.runs, ()))
+                if method.spans_rates:
+                    rates = tuple((grids or {}).get(method.runs, ()))
                 trained = store.mixed(method, rates, seed)
             swept = store.sweep(trained, seed, rates)
         except DivergedError as error:

@@ -306,9 +306,9 @@ class CommonConfig(Section):
                 " data.train with 'part: [0.8, 1.0]' beside 'part: [0.0, 0.8]' for training, or give "
                 "select.alpha a number."
             )
-        if self.data.id_val is None and (self.train.keep == "best" or method.averages == "greedy"):
+        if self.data.id_val is None and (self.train.keep == "best" or method.averages in ("greedy", "lines")):
             raise ValueError(
-                "data.id_val is required while train.keep is best or the method is a greedy soup: both choose on it."
-                " Give data.id_val, or set train.keep=last."
+                "data.id_val is required while train.keep is best or the method is greedy-soup or lines: all choose "
+                "on it. Give data.id_val, or set train.keep=last."
             )
         return self

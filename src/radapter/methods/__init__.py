@@ -4,7 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from radapter.errors import ConfigError, did_you_mean
-from radapter.methods import flyp, frozen, full, l2_sp, lora, mask_fill, r_adapter, soups
+from radapter.methods import (
+    adaptformer,
+    all_linear,
+    any_peft,
+    flyp,
+    frozen,
+    full,
+    l2_sp,
+    lines,
+    lora,
+    mask_fill,
+    model_stock,
+    r_adapter,
+    repadapter,
+    soups,
+)
 from radapter.methods.learner import (
     ContrastiveLearner,
     HeadLearner,
@@ -48,13 +63,19 @@ METHODS = _by_name(
     r_adapter.METHOD,
     r_adapter.WITH_HEAD,
     *r_adapter.PARTS,
+    all_linear.METHOD,
+    adaptformer.METHOD,
+    repadapter.METHOD,
+    any_peft.METHOD,
+    model_stock.METHOD,
+    lines.METHOD,
 )
 
 _HEADLESS_PARTS = tuple(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses)
 
 
 def _averaged(whole: Method) -> tuple[Method, ...]:
-    """WiSE-FT and the soups of `whole`, which takes the place of `full` in tasks without a head."""
+    """WiSE-FT and the rules for weights of `whole`, which takes the place of `full` in tasks without a head."""
     return tuple(
         replace(
             whole,
@@ -64,7 +85,7 @@ def _averaged(whole: Method) -> tuple[Method, ...]:
             alpha=method.alpha,
             averages=method.averages,
         )
-        for method in (full.WISE_FT, soups.UNIFORM, soups.GREEDY)
+        for method in (full.WISE_FT, soups.UNIFORM, soups.GREEDY, model_stock.METHOD, lines.METHOD)
     )
 
 
@@ -76,6 +97,10 @@ RETRIEVAL = _by_name(
     *_averaged(flyp.BOTH_TOWERS),
     r_adapter.METHOD,
     *_HEADLESS_PARTS,
+    all_linear.METHOD,
+    adaptformer.METHOD,
+    repadapter.METHOD,
+    any_peft.METHOD,
 )
 """Without a head there is one way of fine-tuning everything: both towers, contrastively."""
 SEGMENTATION = _by_name(
@@ -85,6 +110,10 @@ SEGMENTATION = _by_name(
     *_averaged(flyp.IMAGE_TOWER),
     replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE", towers=("image",)),
     *(replace(part, towers=("image",)) for part in _HEADLESS_PARTS if "towers" not in part.fixed),
+    replace(all_linear.METHOD, towers=("image",)),
+    adaptformer.IMAGE_TOWER,
+    repadapter.IMAGE_TOWER,
+    any_peft.IMAGE_TOWER,
 )
 """The image tower learns regions, the text tower keeps the class names; all have R-Adapter's loss."""
 TABLES: Mapping[str, Mapping[str, Method]] = OfEachTask("methods")

@@ -20,6 +20,10 @@ class MethodSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+WeightRule = Literal["uniform", "greedy", "stock", "lines"]
+"""Means of the trainings at all rates of a grid, of two seeds, and a scaling of one training by depth."""
+
+
 class Built(NamedTuple):
     """A learner ready to train, and the PeftModel of its adapters if it has some."""
 
@@ -53,10 +57,11 @@ class Method:
     fixed: Mapping[str, Any] = field(default_factory=dict)  # settings that users cannot set
     fixed_recipe: Mapping[str, Any] = field(default_factory=dict)  # what it fixes of the recipe
     after: str | None = None  # trained first, on half of the epochs; its head is this one's start
-    averages: Literal["uniform", "greedy"] | None = None  # of the trainings of `runs` at all rates of a grid
+    averages: WeightRule | None = None  # how its weights come from those of trainings of `runs`
     head_learning_rate: float | None = None  # the trained head's peak rate at that of the towers
     part_of: str | None = None  # the method of which it changes one part
     towers: tuple[str, ...] = TOWERS  # what it trains, unless its settings name others
+    unmergeable: str = ""  # why its weights cannot be merged; empty if they can
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "runs", self.runs or self.name)
@@ -65,6 +70,16 @@ class Method:
     def keys(self) -> tuple[str, ...]:
         """The settings that users can set."""
         return tuple(key for key in self.settings_type.model_fields if key not in self.fixed)
+
+    @property
+    def spans_rates(self) -> bool:
+        """Whether its weights come from the trainings at all learning rates of a grid."""
+        return self.averages in ("uniform", "greedy")
+
+    @property
+    def draws(self) -> int:
+        """The number of trainings at each rate, which differ in their seed."""
+        return 2 if self.averages == "stock" else 1
 
     @property
     def trains_head(self) -> bool:
@@ -77,5 +92,6 @@ class Method:
         settings = {"towers": list(self.towers)} if "towers" in self.keys else {}
         if type(given) is self.settings_type:
             own = {key: getattr(given, key) for key in given.model_fields_set if key in self.keys}
+            own |= given.model_extra or {}  # options that only the method's own library knows
             settings |= {key: value for key, value in own.items() if value is not None}
         return self.settings_type(**settings, **self.fixed)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from radapter.adapter.config import check_alpha
 from radapter.errors import DamagedError, ModelError, RunError
 from radapter.evaluation import TaskName
+from radapter.methods import TABLES
 from radapter.models import ClassHead, DualEncoder, export
 from radapter.models.certificate import CERTIFICATE
 from radapter.models.export import CLASSES, CLASSIFIER
@@ -20,6 +21,7 @@ from radapter.runs.results import RESULTS, Results
 from radapter.runs.weights import load_trained, read_about
 from radapter.schemas import first_problem
 from radapter.storage import load_weights, read_json
+from radapter.task_list import DEFAULT_TASK
 from radapter.zeroshot import Classifier, LinearHead, class_embeddings
 
 
@@ -91,6 +93,16 @@ def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> 
     )
 
 
+def check_mergeable(about: Mapping[str, Any]) -> None:
+    """Raises RunError if the method of `about = read_about(run)` leaves nothing that can be merged."""
+    method = TABLES[about.get("task", DEFAULT_TASK)].get(about["method"])
+    if method is not None and method.unmergeable:
+        raise RunError(
+            f"method '{method.name}' cannot be merged: {method.unmergeable}. Evaluate its run directory, or merge a "
+            "run of another method ('radapter methods' says which can be)."
+        )
+
+
 def _best_alpha(run: Path, about: Mapping[str, Any]) -> float | None:
     results, seed = Results.read(run), about.get("seed", 0)
     rows = {row.method: dict(zip(results.seeds, row.selections, strict=True)) for row in results.rows}
@@ -117,6 +129,7 @@ def merge_run(
         ExportError: The written model differs from the one in memory; nothing is left.
     """
     about = read_about(run)
+    check_mergeable(about)
     at = alpha_to_merge(run, about, alpha)
     facts = {fact: about[fact] for fact in ("task", "method", "templates") if fact in about} | {"alpha": at}
     facts |= {} if method is None else {"method": method}

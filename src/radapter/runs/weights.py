@@ -6,7 +6,7 @@ as two sets of weights: its own before, and merged after. One alpha sweep serves
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,9 +16,9 @@ from peft import PeftModel
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from radapter.adapter import RAdapterModel, set_alpha
+from radapter.adapter import SiteTuner, has_alpha, set_alpha
 from radapter.errors import RunError
-from radapter.evaluation import Interpolation, TaskName
+from radapter.evaluation import AlphaPath, Interpolation, TaskName
 from radapter.manifests import check_recorded, forget, record, write_manifest
 from radapter.models import DualEncoder, fingerprint
 from radapter.models.loading import TRAINED as TRAINED
@@ -110,11 +110,18 @@ class Trained:
     @property
     def rescalable(self) -> bool:
         """Whether its adapters have an alpha of their own: those of R-Adapter have, those of LoRA do not."""
-        return self.adapters is not None and isinstance(self.adapters.base_model, RAdapterModel)
+        return self.adapters is not None and has_alpha(self.adapters)
 
     @contextmanager
-    def interpolation(self) -> Iterator[Interpolation]:
-        """The weights before and after, as one line; adapters are merged while the block runs."""
+    def interpolation(self) -> Iterator[AlphaPath]:
+        """The weights before and after, as one line; adapters are merged while the block runs.
+
+        Adapters that cannot be merged are scaled instead.
+        """
+        if self.adapters is not None and not _merges(self.adapters):
+            assert not self.before, "a head would have to be interpolated as well"
+            yield _Scaling(self.adapters)
+            return
         now = {name: tensor.detach().clone() for name, tensor in self.classifier.state_dict().items()}
         if self.adapters is not None:
             self.adapters.merge_adapter()
@@ -174,7 +181,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
     adapters = None
     if (folder / ADAPTER).is_dir():
         adapters = load_adapters(folder / ADAPTER, encoder)
-        if isinstance(adapters.base_model, RAdapterModel):
+        if has_alpha(adapters):
             set_alpha(adapters, 1.0)
     else:
         after = load_weights(folder / WEIGHTS)
@@ -195,6 +202,22 @@ def read_about(folder: Path) -> dict[str, Any]:
     """
     always = dict.fromkeys(("head_learning_rate", "step_bytes"))  # an older file may lack them
     return always | _read_about(folder).model_dump(by_alias=True, exclude_unset=True)
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    """Multiplies the output of adapters by alpha, which is no path between two sets of weights."""
+
+    adapters: PeftModel
+
+    def at(self, alpha: float) -> AbstractContextManager[object]:
+        """A block in which the adapters have this alpha."""
+        return set_alpha(self.adapters, alpha)
+
+
+def _merges(adapters: PeftModel) -> bool:
+    tuner = adapters.base_model
+    return not isinstance(tuner, SiteTuner) or tuner.merges
 
 
 def _read_about(folder: Path) -> About:

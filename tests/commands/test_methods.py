@@ -31,7 +31,8 @@ def test_published_learning_rates_are_named_once_with_their_methods(lines):
     said = " ".join(" ".join(lines).split())
     assert "5e-4 (r-adapter, r-adapter+head, r-adapter:all-linear, adaptformer)" in said
     assert (
-        "3e-5 (full, lp-ft, l2-sp, mask-fill, uniform-soup, greedy-soup, wise-ft, model-stock, lines)" in said
+        "3e-5 (full, lp-ft, l2-sp, mask-fill, uniform-soup, greedy-soup, wise-ft, model-stock, lines, spd)"
+        in said
     )
 
 

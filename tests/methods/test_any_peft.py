@@ -14,7 +14,9 @@ from reference import peft_methods as reference
 from torch import nn
 
 import radapter
+from radapter.commands.checks import check_model
 from radapter.config import load_config
+from radapter.config.building import recipe_of
 from radapter.errors import ConfigError, ModelError
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, count_trained
@@ -37,6 +39,10 @@ NAMED = [
     {"type": "LORA", "use_rslora": True},
     {"type": "LOKR"},
 ]
+SMALLEST = (
+    "task: classification\nmodel: world:tiny\nselect: {alpha: 1}\n"
+    "data: {train: {world: train}, id_test: {world: id_test}}\n"
+)
 METHOD = METHODS["peft"]
 
 
@@ -175,18 +181,22 @@ def test_an_option_that_peft_lacks_or_that_is_unsafe_is_refused(options, words, 
 
 
 def test_options_are_keys_of_run_yaml(tmp_path):
-    text = (
-        "task: classification\nmodel: world:tiny\nselect: {alpha: 1}\n"
-        "data: {train: {world: train}, id_test: {world: id_test}}\n"
-    )
     path = tmp_path / "run.yaml"
-    path.write_text(text + "method: {name: peft, type: OFT, oft_block_size: 16}\n", encoding="utf-8")
+    path.write_text(SMALLEST + "method: {name: peft, type: OFT, oft_block_size: 16}\n", encoding="utf-8")
     config = load_config(path, ["method.coft=true"])
     settings = config.methods.table["peft"].settings(config.methods.settings(config.method))
     assert (settings.type, settings.options) == ("OFT", {"oft_block_size": 16, "coft": True})
-    path.write_text(text + "method: {name: peft, type: OFT, blocks: 16}\n", encoding="utf-8")
+    path.write_text(SMALLEST + "method: {name: peft, type: OFT, blocks: 16}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"run.yaml:5: method.blocks is no option of OFT"):
         load_config(path)
+
+
+def test_a_model_that_the_type_does_not_fit_is_refused_before_anything_is_read(of_open_clip, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(SMALLEST + "method: {name: peft, type: OFT}\n", encoding="utf-8")
+    config = load_config(path)
+    with pytest.raises(ConfigError, match="OFT has no layer for MultiheadAttention"):
+        check_model(of_open_clip, config, recipe_of(config), METHOD)
 
 
 def test_only_what_radapter_writes_is_read(tiny, tmp_path):

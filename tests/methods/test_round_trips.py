@@ -18,7 +18,7 @@ from radapter.runs.merging import merge_run
 from radapter.storage import read_json
 from radapter.training import Environment, Interrupted
 
-NEW = ["r-adapter:all-linear", "adaptformer", "repadapter", "peft", "model-stock", "lines"]
+NEW = ["r-adapter:all-linear", "adaptformer", "repadapter", "peft", "model-stock", "lines", "spd"]
 ALPHA = 0.5
 
 

@@ -19,6 +19,7 @@ from radapter.methods import (
     r_adapter,
     repadapter,
     soups,
+    spd,
 )
 from radapter.methods.learner import (
     ContrastiveLearner,
@@ -69,6 +70,7 @@ METHODS = _by_name(
     any_peft.METHOD,
     model_stock.METHOD,
     lines.METHOD,
+    spd.METHOD,
 )
 
 _HEADLESS_PARTS = tuple(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses)

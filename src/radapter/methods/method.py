@@ -19,6 +19,11 @@ class MethodSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    @property
+    def projection(self) -> float:
+        """The strength of the optimizer's projection towards the starting weights; 0 for none."""
+        return 0.0
+
 
 WeightRule = Literal["uniform", "greedy", "stock", "lines"]
 """Means of the trainings at all rates of a grid, of two seeds, and a scaling of one training by depth."""

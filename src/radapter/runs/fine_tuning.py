@@ -242,6 +242,7 @@ def _trained(
         max_skipped=recipe.max_skipped,
         chunk_size=recipe.chunk_size,
         fsdp=recipe.fsdp,
+        projection=recipe.settings.projection,
     )
     ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
     best = None

@@ -1,5 +1,7 @@
 """SPD: the projection after AdamW's step."""
 
+import copy
+
 import pytest
 import torch
 from reference import spd as reference
@@ -23,7 +25,7 @@ def steps(strength: float, count: int = 40):
         before = [p.detach().clone() for p in ours]
         twins = [torch.nn.Parameter(p.clone()) for p in before]
         adam = torch.optim.AdamW([{"params": twins, "lr": RATE}], weight_decay=0.0)
-        state = spd.state_dict()["state"]
+        state = copy.deepcopy(spd.state_dict()["state"])  # the optimizers would share its tensors
         adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
         gradients = [torch.randn(p.shape, generator=generator).double() for p in ours]
         for parameters in (ours, twins):

@@ -140,12 +140,8 @@ def test_a_tower_without_a_layer_of_the_type_is_refused_by_name(of_open_clip, ki
         ConfigError, match=rf"{kind} has no layer for MultiheadAttention, which the image tower"
     ):
         built(of_open_clip, type=kind)
-    assert (
-        count_trained(built(of_open_clip, type=kind, target_modules=["c_fc"], **FF.get(kind, {})).learner) > 0
-    )
-
-
-FF = {"IA3": {"feedforward_modules": ["c_fc"]}}
+    more = {"IA3": {"feedforward_modules": ["c_fc"]}, "OFT": {"oft_block_size": 8}}.get(kind, {})
+    assert count_trained(built(of_open_clip, type=kind, target_modules=["c_fc"], **more).learner) > 0
 
 
 def test_adapters_that_do_not_merge_are_refused_with_the_towers_name(tiny):

@@ -381,7 +381,8 @@ def test_a_method_is_a_name_or_a_mapping_and_overrides_reach_into_it(tmp_path, l
     [
         (
             "{name: lora, drop: 0.3}",
-            "method.drop is for r-adapter, r-adapter+head. Got 0.3 with method 'lora', which does not read it.",
+            "method.drop is for r-adapter, r-adapter+head, r-adapter:all-linear. Got 0.3 with method "
+            "'lora', which does not read it.",
         ),
         ("{name: r-adapter:r-4, r: 8}", "method.r is 4 in method 'r-adapter:r-4'. Got 8. Leave it out."),
         ("{name: r-adapter, alpha: 0.5}", "unknown key 'method.alpha'. Did you mean 'select.alpha'?"),
@@ -448,6 +449,8 @@ def test_one_name_is_one_training_in_every_task():
         "wise-ft",
         "uniform-soup",
         "greedy-soup",
+        "model-stock",
+        "lines",
     }:
         rows = [table[name] for table in TABLES.values() if name in table]
         assert len({(row.losses, row.alpha, row.settings_type, row.learning_rate) for row in rows}) == 1

@@ -11,7 +11,8 @@ from adapter.families import build, open_clip_model, relative_difference
 from peft.utils import PeftType
 from torch import nn
 
-from radapter.adapter import RAdapterConfig, RAdapterLayer, RAdapterModel, set_alpha, tuner
+from radapter.adapter import RAdapterConfig, RAdapterLayer, RAdapterModel, set_alpha
+from radapter.adapter.registration import register_tuner
 from radapter.errors import ConfigError, MergeError
 
 
@@ -45,7 +46,7 @@ def test_peft_knows_the_method_by_name_and_by_pickle():
 
 
 def test_registering_again_changes_nothing():
-    tuner._register()
+    register_tuner("radapter", config=RAdapterConfig, tuner=RAdapterModel)
     assert [member.name for member in PeftType].count("RADAPTER") == 1
 
 

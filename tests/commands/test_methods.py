@@ -29,8 +29,11 @@ def test_each_paper_is_named_once_with_its_methods(lines):
 
 def test_published_learning_rates_are_named_once_with_their_methods(lines):
     said = " ".join(" ".join(lines).split())
-    assert "5e-4 (r-adapter, r-adapter+head, r-adapter:anchored)" in said
-    assert "3e-5 (full, lp-ft, l2-sp, mask-fill, uniform-soup, greedy-soup, wise-ft, car-ft)" in said
+    assert "5e-4 (r-adapter, r-adapter+head, r-adapter:anchored, r-adapter:all-linear, adaptformer)" in said
+    assert (
+        "3e-5 (full, lp-ft, l2-sp, mask-fill, uniform-soup, greedy-soup, wise-ft, car-ft, model-stock, lines, spd)"
+        in said
+    )
 
 
 def test_zero_shot_of_retrieval_has_no_classes():

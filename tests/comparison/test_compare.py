@@ -261,6 +261,21 @@ def test_soups_mix_the_trainings_of_the_grid(tmp_path: Path, suite, recipe, load
     assert found.results[1].row("uniform-soup").selection.split == "id_val"
 
 
+def test_weight_rules_use_the_training_at_the_chosen_rate(tmp_path: Path, suite, recipe, load):
+    started: list[str] = []
+    store = RunStore(tmp_path, load, lambda _: suite, replace(recipe, epochs=1), starting=started.append)
+    methods = [METHODS[name] for name in ("full", "lines", "model-stock")]
+    found = compare_methods(methods, store, grids={"full": [1e-4, 1e-3]}, seeds=[0])
+    assert len(started) == 3  # two rates, and a second draw at the chosen one
+    chosen = found.learning_rates["full"]
+    assert {row.learning_rate for row in found.results[0].rows[1:]} == {chosen}
+    second = store.trained(METHODS["full"], chosen, 0, draw=1).classifier.state_dict()
+    first = store.trained(METHODS["full"], chosen, 0).classifier.state_dict()
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    compare_methods(methods, store, grids={"full": [1e-4, 1e-3]}, seeds=[0])
+    assert len(started) == 3  # all were kept
+
+
 def test_a_soup_of_other_rates_is_another_soup(tmp_path: Path, suite, recipe, load):
     store = RunStore(tmp_path, load, lambda _: suite, replace(recipe, epochs=1))
     narrow, wide = (

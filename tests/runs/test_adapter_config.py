@@ -73,7 +73,6 @@ def test_a_value_that_radapter_does_not_write_is_named(saved, kind, key, value, 
         ("megatron_config", {"a": 1}),
         ("megatron_core", "os"),
         ("init_lora_weights", "pissa_niter_1000000"),
-        ("use_dora", True),
     ],
 )
 def test_an_option_of_lora_that_radapter_does_not_set_is_named(saved, key, value, tmp_path: Path):

@@ -17,6 +17,8 @@ from radapter.errors import ConfigError, did_you_mean
 TOWERS = ("image", "text")
 DropKind = Literal["adapter", "dropout", "drop-path"]
 DROP_KINDS: tuple[DropKind, ...] = get_args(DropKind)
+SiteRule = Literal["outputs", "linears"]
+SITE_RULES: tuple[SiteRule, ...] = get_args(SiteRule)
 
 
 @dataclass
@@ -41,6 +43,9 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
         towers: Which of "image" and "text" to adapt.
         drop_kind: What `adapter_drop` drops in training, the rest divided by 1 - p: "adapter" a sample's adapter
             branch; "dropout" elements of it; "drop-path" a sample's whole residual branch, pre-trained part too.
+        sites: Where adapters are: "outputs", after the attention and the FFN of every block, as in the paper, or
+            "linears", after every Linear of the blocks, which excludes `target_modules` and other kinds of dropping.
+        r_hidden: Rank of the adapters after the FFN's hidden layer, for "linears"; None is r, 0 leaves them out.
 
     Raises:
         ConfigError: A value is out of range.
@@ -57,6 +62,8 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
     modules_to_save: list[str] | None = None
     towers: tuple[str, ...] = TOWERS
     drop_kind: DropKind = "adapter"
+    sites: SiteRule = "outputs"
+    r_hidden: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +76,7 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
         if (kind := self.drop_kind) not in DROP_KINDS:
             hint = did_you_mean(str(kind), DROP_KINDS)
             raise ConfigError(f"drop_kind must be one of {', '.join(DROP_KINDS)}. Got {kind!r}.{hint}")
+        self._check_sites()
         check_alpha(self.alpha)
         if not _is_number(self.init_scale) or not math.isfinite(self.init_scale) or self.init_scale == 0:
             raise ConfigError(f"init_scale must be finite and not 0. Got {self.init_scale!r}. Use 0.1.")
@@ -79,6 +87,27 @@ class RAdapterConfig(PeftConfig):  # type: ignore[misc]
         self.towers = check_towers(self.towers)
         if self.layers_to_transform is not None:
             self.layers_to_transform = _layers(self.layers_to_transform)
+
+    def rank_at(self, kind: str) -> int | None:
+        """The rank at a site of this kind, None for the full matrix."""
+        return self.r_hidden if kind == "hidden" and self.r_hidden is not None else self.r
+
+    def _check_sites(self) -> None:
+        if self.sites not in SITE_RULES:
+            hint = did_you_mean(str(self.sites), SITE_RULES)
+            raise ConfigError(f"sites must be one of {', '.join(SITE_RULES)}. Got {self.sites!r}.{hint}")
+        if self.r_hidden is not None and not _is_int(self.r_hidden, at_least=0):
+            raise ConfigError(
+                f"r_hidden must be None, for r, or an int >= 0. Got {self.r_hidden!r}. 0 leaves these out."
+            )
+        if self.sites == "outputs" and self.r_hidden is not None:
+            raise ConfigError(f"r_hidden must be None unless sites is 'linears'. Got {self.r_hidden!r}.")
+        if self.sites == "linears" and self.target_modules is not None:
+            raise ConfigError(
+                f"target_modules must be None with sites 'linears'. Got {self.target_modules!r}."
+            )
+        if self.sites == "linears" and self.drop_kind != "adapter":
+            raise ConfigError(f"drop_kind must be 'adapter' with sites 'linears'. Got {self.drop_kind!r}.")
 
 
 def check_alpha(alpha: object) -> float:

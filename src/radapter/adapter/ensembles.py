@@ -12,9 +12,9 @@ averaged.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from peft import PeftModel
@@ -23,10 +23,11 @@ from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
 from radapter.adapter.config import check_alpha
-from radapter.adapter.layer import RAdapterLayer
+from radapter.adapter.layer import RAdapterLayer, RescalableLayer
 from radapter.errors import ConfigError, MergeError
 
 EMA_ADAPTER = "ema"
+_Layer = TypeVar("_Layer", bound=nn.Module | RescalableLayer)
 
 
 def set_alpha(model: Any, value: float) -> AbstractContextManager[object]:
@@ -43,7 +44,7 @@ def set_alpha(model: Any, value: float) -> AbstractContextManager[object]:
         MergeError: The adapters are merged, so alpha has no effect.
     """
     alpha = check_alpha(value)
-    layers = adapter_layers(model)
+    layers = _layers_of(model, RescalableLayer)
     active = [
         layer.configs[name] for layer in layers for name in layer.active_adapters if name in layer.configs
     ]
@@ -63,15 +64,24 @@ def set_alpha(model: Any, value: float) -> AbstractContextManager[object]:
     return setting
 
 
+def has_alpha(model: Any) -> bool:
+    """Whether `set_alpha` acts on the model."""
+    return bool(_layers_of(model, RescalableLayer))
+
+
 def adapter_layers(model: Any) -> list[RAdapterLayer]:
-    """The adapter layers inside a module, or inside the `.module` of anything else."""
+    """The layers of R-Adapters inside a module, or inside the `.module` of anything else."""
+    return _layers_of(model, RAdapterLayer)
+
+
+def _layers_of(model: Any, kind: type[_Layer]) -> list[_Layer]:
     module = model if isinstance(model, nn.Module) else getattr(model, "module", None)
     if not isinstance(module, nn.Module):
         raise ConfigError(f"model must be an nn.Module or have one as .module. Got {type(model).__name__}.")
-    return [part for part in module.modules() if isinstance(part, RAdapterLayer)]
+    return [part for part in module.modules() if isinstance(part, kind)]
 
 
-def merged_adapters(layers: list[RAdapterLayer]) -> list[str]:
+def merged_adapters(layers: Sequence[RescalableLayer]) -> list[str]:
     """The names of the adapters that are merged in any of the layers."""
     return sorted({name for layer in layers for name in layer.merged_adapters})
 

@@ -12,7 +12,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer, _maybe_include_all_linear_l
 from torch import nn
 
 from radapter.adapter import sites as rules
-from radapter.adapter.config import RAdapterConfig
+from radapter.adapter.config import RAdapterConfig, SiteRule
 from radapter.adapter.layer import RAdapterLayer
 from radapter.adapter.sites import Site, Tower, base_of
 from radapter.errors import ConfigError, SiteError, did_you_mean
@@ -45,24 +45,29 @@ def select_sites(module: nn.Module, config: RAdapterConfig) -> list[Site]:
     for site in sites:
         if site.obstacle:
             raise SiteError(site.obstacle)
-        _check_carries(module, site.name)
+        _check_carries(module, site)
     if not sites:
         raise SiteError(
             "exclude_modules, layers_to_transform and modules_to_save leave no adapter site. Narrow them."
         )
-    narrowest = min(site.width for site in sites)
-    if config.r is not None and config.r > narrowest:
-        raise ConfigError(
-            f"r must be None or an int in [1, {narrowest}], the narrowest adapted tower's width. Got {config.r}. "
-            "Use r=None for the full matrix."
-        )
+    for option, of in (("r", False), ("r_hidden", True)):
+        widths = [site.width for site in sites if (site.kind == "hidden") == of]
+        rank = config.rank_at("hidden" if of else "other")
+        if widths and rank is not None and rank > min(widths):
+            raise ConfigError(
+                f"{option} must be None or an int in [1, {min(widths)}], the narrowest adapted tower's width. "
+                f"Got {rank}. Use {option}=None for the full matrix."
+            )
     return sites
 
 
-def named_sites(module: nn.Module, names: Iterable[str], towers: tuple[str, ...]) -> list[Site]:
+def named_sites(
+    module: nn.Module, names: Iterable[str], towers: tuple[str, ...], rule: SiteRule = "outputs"
+) -> list[Site]:
     """Sites at the modules `names` of these towers: of a known family, or derived from the module alone."""
+    find = rules.candidate_sites if rule == "outputs" else rules.linear_sites
     try:
-        known = {site.name: site for site in rules.candidate_sites(module)}
+        known = {site.name: site for site in find(module)}
     except SiteError:
         known = {}  # an unknown family, which is what target_modules is for
     roots = [(name, tower) for name, _, tower in rules.present_towers(module)]
@@ -73,15 +78,16 @@ def named_sites(module: nn.Module, names: Iterable[str], towers: tuple[str, ...]
     return sites
 
 
-def _check_carries(module: nn.Module, name: str) -> None:
-    """Raises SiteError if the submodule `name` cannot carry an adapter, or would ignore it."""
+def _check_carries(module: nn.Module, site: Site) -> None:
+    """Raises SiteError if the module of a site cannot carry an adapter, or would ignore it."""
+    name = site.name
     target = module.get_submodule(name)
     if reason := rules.inert_reason(module, name):
         raise SiteError(f"an adapter at {name!r} would do nothing. {reason[0].upper()}{reason[1:]}.")
     if isinstance(target, BaseTunerLayer) and not isinstance(target, RAdapterLayer):
         kind = f"{type(target).__module__}.{type(target).__name__}"
         raise SiteError(f"{name!r} carries an adapter of another kind, {kind}. Merge or unload it first.")
-    if rules.output_width(base_of(target)) is None:
+    if rules.output_width(base_of(target)) is None and not site.parts:
         raise SiteError(
             f"{name!r} must be an nn.Linear or nn.MultiheadAttention with a floating-point weight. "
             f"Got {type(base_of(target)).__name__}. Leave it out of target_modules."
@@ -90,6 +96,9 @@ def _check_carries(module: nn.Module, name: str) -> None:
 
 def _candidates(module: nn.Module, config: RAdapterConfig) -> list[Site]:
     patterns = config.target_modules
+    if config.sites == "linears":
+        every = rules.linear_sites(module, config.towers)
+        return [site for site in every if site.kind != "hidden" or config.r_hidden != 0]
     if patterns is None:
         return rules.candidate_sites(module, config.towers)
     if isinstance(patterns, str):
@@ -103,13 +112,13 @@ def _candidates(module: nn.Module, config: RAdapterConfig) -> list[Site]:
 
 
 def _own_site(module: nn.Module, name: str, roots: list[tuple[str, Tower]], towers: tuple[str, ...]) -> Site:
-    _check_carries(module, name)
     target = base_of(module.get_submodule(name))
-    width = rules.output_width(target)
-    assert width is not None
     inside = [tower for root, tower in roots if not root or name == root or name.startswith(f"{root}.")]
     tower: Tower = inside[0] if inside else ("text" if towers == ("text",) else "image")
-    return Site(name, tower, "other", width, rules.sample_axis(target), rules.numbered_block(name))
+    width = rules.output_width(target) or 0
+    site = Site(name, tower, "other", width, rules.sample_axis(target), rules.numbered_block(name))
+    _check_carries(module, site)
+    return site
 
 
 def _in_layers(sites: list[Site], layers: list[int] | int | None) -> list[Site]:

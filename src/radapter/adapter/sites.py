@@ -1,4 +1,5 @@
-"""Adapter sites: after the attention output and the FFN output of every block, before the residual addition.
+"""Adapter sites: after the attention output and the FFN output of every block, before the residual addition; or
+after every Linear of the blocks.
 
 Everything is found by type, by the rules of `FAMILIES`, which `radapter.models` fills with one family per library. A
 type's library is looked up among the loaded modules: a model cannot exist before its library is imported.
@@ -7,7 +8,7 @@ type's library is looked up among the loaded modules: a model cannot exist befor
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Literal, NamedTuple
 
@@ -18,6 +19,10 @@ from radapter.adapter.config import TOWERS, check_towers
 from radapter.errors import SiteError
 
 Tower = Literal["image", "text"]
+SiteKind = Literal["attention", "ffn", "projection", "hidden", "other"]
+"""What a site is in its block: the attention's or the FFN's output; the projections of queries, keys and values; the
+FFN's hidden layer; or a module that the user named in an unknown block."""
+FUSED = ("q", "k", "v")
 
 
 @dataclass(frozen=True)
@@ -26,21 +31,25 @@ class Site:
 
     name: str  # of the wrapped module, relative to the searched module
     tower: Tower
-    kind: Literal["attention", "ffn", "other"]  # "other" for a module that the user named in an unknown block
-    width: int  # D, the size of the output that is adapted
+    kind: SiteKind
+    width: int  # D, the size of the output that is adapted, or of each of its parts
     sample_axis: int  # of the output: 0 if the batch comes first, 1 in blocks that see (L, B, D)
     block: int | None = None  # its number within the tower, from 0; None outside of numbered blocks
     obstacle: str = field(default="", repr=False)  # what makes an exact merge impossible here, for an error
+    parts: tuple[str, ...] = ()  # outputs of one module with an adapter each: "q", "k", "v", and "out"
 
 
 class Block(NamedTuple):
-    """A residual block: its type, its two outputs, and the norms that may follow them, by their names in it."""
+    """A residual block: its type, its two outputs, and other parts of it, by their names in it."""
 
     kind: str  # "module:Type"
     attention: tuple[str, ...]  # versions of a library differ: the first that can carry an adapter is used
     ffn: str
-    attention_norm: str = ""
+    attention_norm: str = ""  # norms that may follow the outputs
     ffn_norm: str = ""
+    attention_input: str = ""  # norms in front of attention and FFN; empty in blocks without
+    ffn_input: str = ""
+    ffn_scale: str = ""  # what may scale the FFN's output
 
 
 class Family(NamedTuple):
@@ -103,6 +112,98 @@ def candidate_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[S
             f"{_fast_path_note(module)} Give target_modules."
         )
     return found
+
+
+def linear_sites(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[Site]:
+    """The sites after every Linear of these towers' blocks, in the module's order.
+
+    A Linear that gives queries, keys and values at once has three parts. An attention with `in_proj_weight` is one
+    site with four parts, its output projection included. Raises SiteError as `find_sites`.
+    """
+    known = find_sites(module, towers)
+    found: list[Site] = []
+    for attention, ffn in zip(
+        (site for site in known if site.kind == "attention"),
+        (site for site in known if site.kind == "ffn"),
+        strict=True,
+    ):
+        block = _common_parent(attention.name, ffn.name)
+        for name in linear_names(module, block):
+            linear = base_of(module.get_submodule(name))
+            if is_packed_attention(linear):
+                found.append(replace(attention, name=name, parts=(*FUSED, "out")))
+                continue
+            assert isinstance(linear, nn.Linear)
+            kind: SiteKind = "hidden" if name.startswith(_parent(ffn.name)) else "projection"
+            kind = {attention.name: attention.kind, ffn.name: ffn.kind}.get(name, kind)
+            fused = kind == "projection" and linear.out_features == len(FUSED) * linear.in_features
+            parts = FUSED if fused else ()
+            width = linear.out_features // max(1, len(parts))
+            found.append(replace(ffn, name=name, kind=kind, width=width, parts=parts))
+    return found
+
+
+class PreNormBlock(NamedTuple):
+    """The names of the parts of a block with norms in front of attention and FFN."""
+
+    tower: Tower
+    attention_norm: str
+    attention_readers: tuple[
+        str, ...
+    ]  # the modules that read that norm's output: Linears, or a whole attention
+    ffn_norm: str
+    ffn_readers: tuple[str, ...]
+    ffn: str
+    ffn_scale: str  # empty if nothing scales the FFN's output
+    width: int
+
+
+def pre_norm_blocks(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[PreNormBlock]:
+    """These towers' blocks. Raises SiteError as `find_sites`, or if a block has no norm in front of a part."""
+    found = []
+    kinds = {block.kind: block for family in FAMILIES for block in family.blocks}
+    every = {site.name: site for site in linear_sites(module, towers)}
+    for name in block_names(module, towers):
+        part = module.get_submodule(name)
+        block = next(block for kind, block in kinds.items() if _is(part, kind))
+        for norm in (block.attention_input, block.ffn_input):
+            if not norm or not hasattr(part, norm):
+                raise SiteError(
+                    f"{name!r}, a {type(part).__name__}, has no norm in front of attention and FFN."
+                )
+        own = [site for site in every.values() if site.name.startswith(f"{name}.")]
+        ffn = next(site for site in own if site.kind == "ffn")
+        scale = getattr(part, block.ffn_scale, None) if block.ffn_scale else None
+        found.append(
+            PreNormBlock(
+                tower=ffn.tower,
+                attention_norm=f"{name}.{block.attention_input}",
+                attention_readers=tuple(
+                    s.name for s in own if s.kind == "projection" or len(s.parts) > len(FUSED)
+                ),
+                ffn_norm=f"{name}.{block.ffn_input}",
+                ffn_readers=tuple(site.name for site in own if site.kind == "hidden"),
+                ffn=_parent(ffn.name)[:-1],
+                ffn_scale=""
+                if scale is None or isinstance(scale, nn.Identity)
+                else f"{name}.{block.ffn_scale}",
+                width=ffn.width,
+            )
+        )
+    return found
+
+
+def linear_names(module: nn.Module, block: str) -> list[str]:
+    """The Linears in the block of that name, adapted or not; an attention with one matrix for queries, keys and
+    values is named whole."""
+    inside = [(name, part) for name, part in module.named_modules() if name.startswith(f"{block}.")]
+    whole = [name for name, part in inside if is_packed_attention(base_of(part))]
+    closed = tuple(f"{name}." for name, part in inside if name in whole or isinstance(part, BaseTunerLayer))
+    return [
+        name
+        for name, part in inside
+        if (isinstance(base_of(part), nn.Linear) or name in whole) and not name.startswith(closed)
+    ]
 
 
 def present_towers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module, Tower]]:
@@ -245,6 +346,11 @@ def _is(module: nn.Module, kind: str) -> bool:
 
 def _joined(name: str, child: str) -> str:
     return f"{name}.{child}" if name and child else name or child
+
+
+def _parent(name: str) -> str:
+    """The prefix of a module's siblings, such as "mlp."."""
+    return name[: name.rfind(".") + 1]
 
 
 def _common_parent(first: str, second: str) -> str:

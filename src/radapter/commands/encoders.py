@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from radapter.commands.terminal import say_aside
-from radapter.evaluation import Interpolation
+from radapter.evaluation import AlphaPath
 from radapter.inference.opening import device_named
+from radapter.methods import why_unmergeable
 from radapter.models import DualEncoder, fingerprint, load
 from radapter.models.merging import adapted_copy, merge_in_place
 from radapter.operations.evaluating import config_of_run
@@ -33,7 +34,7 @@ def encoder_of(what: str, *, allow_download: bool) -> Iterator[tuple[DualEncoder
 
 
 @contextmanager
-def weights_of_run(run: Path, *, allow_download: bool) -> Iterator[tuple[Trained, Interpolation]]:
+def weights_of_run(run: Path, *, allow_download: bool) -> Iterator[tuple[Trained, AlphaPath]]:
     """Return the training of a run, on the device, and the line between its weights before and after."""
     config = config_of_run(run, allow_download=allow_download)
     encoder = load(config.model, allow_download=config.allow_download)
@@ -44,9 +45,12 @@ def weights_of_run(run: Path, *, allow_download: bool) -> Iterator[tuple[Trained
 
 
 def merged_encoder_of(run: Path, *, allow_download: bool) -> DualEncoder:
-    """Return a run's encoder at its alpha, with its adapters merged."""
+    """Return a run's encoder at its alpha, with its adapters merged if they can be."""
     with encoder_of(str(run), allow_download=allow_download) as (encoder, _):
-        plain = merge_in_place(adapted_copy(encoder.module))
+        plain = adapted_copy(encoder.module)
+        about = read_about(run)
+        if not why_unmergeable(about["method"], about["task"]):
+            plain = merge_in_place(plain)
     return DualEncoder(encoder.name, plain, encoder.towers).to(device_named())
 
 

@@ -13,6 +13,7 @@ from radapter.commands.terminal import next_steps, say
 from radapter.config.bounded_yaml import BoundedLoader
 from radapter.data.source import is_source
 from radapter.errors import ConfigError, InputError, did_you_mean
+from radapter.methods import why_unmergeable
 from radapter.operations import evaluating
 from radapter.operations.evaluating import Evaluation, Limits, name_of, recorded
 from radapter.operations.task import Spec, task_of
@@ -126,7 +127,8 @@ def _print_next(what: str, found: Evaluation, alpha: float | None) -> None:
     task = found.results.task
     if (Path(what) / CONFIG).is_file():
         at = "" if alpha is None else f" --alpha {alpha:g}"
-        if (found.about["alpha"] if alpha is None else alpha) != 0:
+        unmergeable = why_unmergeable(found.about["method"], task)
+        if (found.about["alpha"] if alpha is None else alpha) != 0 and not unmergeable:
             next_steps(
                 ("a plain checkpoint", f"radapter merge {shlex.quote(what)}{at} --out {free('merged')}")
             )

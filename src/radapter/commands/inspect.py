@@ -169,4 +169,6 @@ def _count(method: Method, encoder: DualEncoder, classes: int) -> int | str:
         learner, _ = method.build(encoder, head=head, loss=loss, settings=settings)
     except SiteError:
         return "no adapter site"
+    except ConfigError:
+        return "does not fit it"
     return count_trained(learner)

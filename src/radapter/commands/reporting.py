@@ -9,7 +9,7 @@ from rich.console import Console
 from radapter import report
 from radapter.commands.terminal import say
 from radapter.evaluation import TaskName
-from radapter.methods import find_method
+from radapter.methods import why_unmergeable
 from radapter.report.files import FRONTIER, TABLE, run_of
 from radapter.report.levels import levels_table
 from radapter.report.page import PAGE
@@ -73,7 +73,7 @@ def merge_steps(
 ) -> list[tuple[str, str]]:
     """The next step that merges a row of a run or comparison; none where every alpha gives the zero-shot model, or
     the method cannot be merged."""
-    if find_method(row.method, task).unmergeable:
+    if why_unmergeable(row.method, task):
         return []
     at = row.alpha or (row.selection and row.selection.best_alpha)  # the best one where 0 was chosen
     if not at:

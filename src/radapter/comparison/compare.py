@@ -67,9 +67,11 @@ def compare_methods(
     suite has no ID validation, and DivergedError if every method diverged.
     """
     first = seeds[0]
-    mixed = {method.runs for method in methods if method.averages}
+    mixed = {method.runs for method in methods if method.spans_rates}
     later = sum(len(grid) if name in mixed else 1 for name, grid in grids.items())
-    store.expect(sum(map(len, grids.values())) + later * (len(seeds) - 1))
+    further = sum(method.draws - 1 for method in methods)
+    further += sum(method.build is not None and not method.is_optimized for method in methods)
+    store.expect(sum(map(len, grids.values())) + later * (len(seeds) - 1) + further * len(seeds))
     rates: dict[str, RateGrid] = {}
     diverged: dict[str, str] = {}
     for name, grid in grids.items():
@@ -151,7 +153,8 @@ def compare_at_seed(
             if method.averages is None:
                 trained = store.trained(find_method(method.runs, task), rate, seed)
             else:
-                rates = tuple((grids or {}).get(method.runs, ()))
+                if method.spans_rates:
+                    rates = tuple((grids or {}).get(method.runs, ()))
                 trained = store.mixed(method, rates, seed)
             swept = store.sweep(trained, seed, rates)
         except DivergedError as error:

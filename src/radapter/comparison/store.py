@@ -26,7 +26,7 @@ from radapter.methods.rates import default_rate
 from radapter.models import DualEncoder
 from radapter.runs.alpha_sweep import FILES, FOR_REPORTS, AlphaRule, AlphaSweep, TestedAlphas
 from radapter.runs.evaluator import Evaluator, Validator
-from radapter.runs.fine_tuning import soup, train_method
+from radapter.runs.fine_tuning import seed_of_draw, soup, train_method
 from radapter.runs.tracking import tracked
 from radapter.runs.weights import HEAD, TRAINED, WEIGHTS, Trained, load_trained, save_trained
 from radapter.schemas import read_as
@@ -111,12 +111,14 @@ class RunStore:
         check_recorded(place, _VALIDATION, _VALIDATION_VALUES)
         return Measured(read_as(file, Metrics, reads=(1,)), load_weights(values)[_KEY])
 
-    def trained(self, method: Method, rate: float | None, seed: int) -> Trained:
-        """The trained method of a run, which is no soup; rate None is the method's own.
+    def trained(self, method: Method, rate: float | None, seed: int, draw: int = 0) -> Trained:
+        """The trained method of a run, which is no soup; rate None is the method's own. Further draws have the same
+        data and seeds of their own.
 
         Raises DivergedError if training diverges, or did so before.
         """
         place = self.folder(method, () if rate is None else (rate,), seed)
+        place = place.with_name(f"{place.name}-draw-{draw}") if draw else place
         number = self._number(place)
         if (place / _DIVERGED).is_file():
             raise DivergedError((place / _DIVERGED).read_text(encoding="utf-8").strip())
@@ -140,7 +142,7 @@ class RunStore:
                     encoder,
                     self._suite(seed),
                     replace(self._recipe.with_own_loss(method), learning_rate=rate),
-                    seed=seed,
+                    seed=seed_of_draw(seed, draw),
                     checkpoints=Checkpoints(place / _CHECKPOINTS),
                     resume=True,
                     environment=replace(self._environment, report=report, validated=log.epoch),
@@ -154,9 +156,9 @@ class RunStore:
         return trained
 
     def mixed(self, method: Method, rates: Sequence[float], seed: int) -> Trained:
-        """A soup of the runs that a method averages, at every learning rate of a grid that did not diverge.
+        """The weights that a method makes of the trainings at these rates; a soup leaves out those that diverged.
 
-        Raises ConfigError if there are no rates, and DivergedError if all of them diverged.
+        Raises ConfigError if a soup has no rates, and DivergedError if all of them diverged.
         """
         place = self.folder(method, rates, seed)
         single = find_method(method.runs, self.task(seed))
@@ -164,14 +166,18 @@ class RunStore:
             self._number(self.folder(single, (rate,), seed))
         if (place / TRAINED).is_file():
             return load_trained(place, self._load())
-        if not rates:
+        if not rates and method.spans_rates:
             raise ConfigError(f"'{method.name}' averages trainings at several learning rates. Got none.")
-        known = [rate for rate in rates if self.validated(single, rate, seed) is not None]
+        known: list[float | None] = [*rates] or [None]
+        if method.spans_rates:
+            known = [rate for rate in rates if self.validated(single, rate, seed) is not None]
         if not known:
             raise DivergedError(
                 f"'{method.name}' has nothing to average: {single.name} diverged at every rate."
             )
-        ingredients = [self.trained(single, rate, seed) for rate in known]
+        ingredients = [
+            self.trained(single, rate, seed, draw) for rate in known for draw in range(method.draws)
+        ]
         mixed = soup(method, ingredients, self._validator(ingredients[0], seed))
         place.mkdir(parents=True, exist_ok=True)
         save_trained(place, mixed, alpha=1.0, about=self._about(mixed.classifier.encoder, seed))

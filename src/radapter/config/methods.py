@@ -62,4 +62,9 @@ def _member(method: Method) -> type[NamedSettings]:
     fields = method.settings_type.model_fields
     own: dict[str, Any] = {key: (fields[key].annotation, fields[key]) for key in method.keys}
     own["name"] = (Literal[method.name], ...)
-    return create_model(method.name, __base__=NamedSettings, **own)
+    is_open = (
+        method.settings_type.model_config.get("extra") == "allow"
+    )  # its validators check the further keys
+    bases: Any = (NamedSettings, method.settings_type) if is_open else NamedSettings
+    member: type[NamedSettings] = create_model(method.name, __base__=bases, **own)
+    return member

@@ -75,6 +75,8 @@ def _of_method(problem: ErrorDetails, schema: type[CommonConfig]) -> tuple[Locat
         key, value = ("method.name", value["name"]) if named else ("method", value)
         rule = problem["ctx"]["error"] if problem["type"] == "value_error" else problem["msg"]
         return tuple(key.split(".")), f"{key} {with_value(str(rule), value)}"
+    if len(problem["loc"]) == 2:  # a rule of the method's own, which names its key
+        return ("method",), str(problem["ctx"]["error"])
     _, name, key, *_ = map(str, problem["loc"])
     member, method = schema.methods.members[name], schema.methods.table[name]
     readers = schema.methods.readers(key)

@@ -332,9 +332,9 @@ class CommonConfig(Section):
                 f"data.id_val is required for method '{self.method.name}', which searches its alpha and beta on it. "
                 "Give data.id_val, or give method.alpha and method.beta numbers."
             )
-        if self.data.id_val is None and (self.train.keep == "best" or method.averages == "greedy"):
+        if self.data.id_val is None and (self.train.keep == "best" or method.averages in ("greedy", "lines")):
             raise ValueError(
-                "data.id_val is required while train.keep is best or the method is a greedy soup: both choose on it."
-                " Give data.id_val, or set train.keep=last."
+                "data.id_val is required while train.keep is best or the method is greedy-soup or lines: all choose "
+                "on it. Give data.id_val, or set train.keep=last."
             )
         return self

@@ -42,10 +42,20 @@ from radapter.evaluation.robustness import (
     read_standard_models,
     relative_robustness,
 )
-from radapter.evaluation.sweep import ALPHAS, Answers, Interpolation, Measure, Measured, measured, sweep
+from radapter.evaluation.sweep import (
+    ALPHAS,
+    AlphaPath,
+    Answers,
+    Interpolation,
+    Measure,
+    Measured,
+    measured,
+    sweep,
+)
 
 __all__ = [
-    "ALPHAS", "HEADLINES", "Answers", "Baseline", "ClassificationMeasure", "Headline", "Interpolation", "Measure",
+    "ALPHAS", "HEADLINES", "AlphaPath", "Answers", "Baseline", "ClassificationMeasure", "Headline", "Interpolation",
+    "Measure",
     "Measured", "Metrics", "RetrievalMeasure", "RetrievalRanks", "SegmentationMeasure", "TaskName",
     "alpha_sweep", "boundary_counts", "boundary_iou", "class_iou", "classification_metrics",
     "confusion_matrix", "effective_robustness", "fit_baseline", "harmonic_mean", "mean_accuracy",

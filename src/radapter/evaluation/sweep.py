@@ -85,6 +85,17 @@ class Measure(Protocol):
         """The metrics of the whole set, and each image's contribution to the score."""
 
 
+class AlphaPath(Protocol):
+    """The states of a model between the zero-shot and the fine-tuned one."""
+
+    def at(self, alpha: float) -> AbstractContextManager[object]:
+        """A block in which the model is in the state of an alpha in [0, 1]."""
+
+    def changes(self) -> dict[str, tuple[float, float]]:
+        """Name of a changed weight -> the Frobenius norms of its change and of its original; empty if the states
+        are no weights."""
+
+
 @final
 class Interpolation:
     """Moves a module between its original and its tuned weights, in place; both map names of its parameters and

@@ -5,6 +5,9 @@ from dataclasses import replace
 
 from radapter.errors import ConfigError, did_you_mean
 from radapter.methods import (
+    adaptformer,
+    all_linear,
+    any_peft,
     car_ft,
     clip_adapter,
     cocoop,
@@ -13,12 +16,16 @@ from radapter.methods import (
     frozen,
     full,
     l2_sp,
+    lines,
     lipsum_ft,
     lora,
     maple,
     mask_fill,
+    model_stock,
     r_adapter,
+    repadapter,
     soups,
+    spd,
     tip_adapter,
 )
 from radapter.methods.learner import (
@@ -73,13 +80,20 @@ METHODS = _by_name(
     lipsum_ft.METHOD,
     r_adapter.ANCHORED,
     *r_adapter.PARTS,
+    all_linear.METHOD,
+    adaptformer.METHOD,
+    repadapter.METHOD,
+    any_peft.METHOD,
+    model_stock.METHOD,
+    lines.METHOD,
+    spd.METHOD,
 )
 
 _HEADLESS_PARTS = tuple(part for part in r_adapter.PARTS if part.losses == r_adapter.METHOD.losses)
 
 
 def _averaged(whole: Method) -> tuple[Method, ...]:
-    """WiSE-FT and the soups of `whole`, which takes the place of `full` in tasks without a head."""
+    """WiSE-FT and the rules for weights of `whole`, which takes the place of `full` in tasks without a head."""
     return tuple(
         replace(
             whole,
@@ -89,7 +103,7 @@ def _averaged(whole: Method) -> tuple[Method, ...]:
             alpha=method.alpha,
             averages=method.averages,
         )
-        for method in (full.WISE_FT, soups.UNIFORM, soups.GREEDY)
+        for method in (full.WISE_FT, soups.UNIFORM, soups.GREEDY, model_stock.METHOD, lines.METHOD)
     )
 
 
@@ -101,6 +115,10 @@ RETRIEVAL = _by_name(
     *_averaged(flyp.BOTH_TOWERS),
     r_adapter.METHOD,
     *_HEADLESS_PARTS,
+    all_linear.METHOD,
+    adaptformer.METHOD,
+    repadapter.METHOD,
+    any_peft.METHOD,
 )
 """Without a head there is one way of fine-tuning everything: both towers, contrastively."""
 SEGMENTATION = _by_name(
@@ -110,6 +128,10 @@ SEGMENTATION = _by_name(
     *_averaged(flyp.IMAGE_TOWER),
     replace(r_adapter.METHOD, summary="linear adapters in the image tower, MPM-NCE", towers=("image",)),
     *(replace(part, towers=("image",)) for part in _HEADLESS_PARTS if "towers" not in part.fixed),
+    replace(all_linear.METHOD, towers=("image",)),
+    adaptformer.IMAGE_TOWER,
+    repadapter.IMAGE_TOWER,
+    any_peft.IMAGE_TOWER,
 )
 """The image tower learns regions, the text tower keeps the class names; all have R-Adapter's loss."""
 TABLES: Mapping[str, Mapping[str, Method]] = OfEachTask("methods")
@@ -154,6 +176,12 @@ def unknown_method(name: str, task: str) -> str:
     if name in METHODS and name not in TABLES[task]:
         return f" '{name}' classifies images into a list of classes, so it is for classification alone."
     return did_you_mean(name, (*TABLES[task], *groups_of(task)))
+
+
+def why_unmergeable(name: str, task: str) -> str:
+    """Why the weights of a method cannot be merged; empty if they can, or the method is not in the list."""
+    method = TABLES[task].get(name)
+    return "" if method is None else method.unmergeable
 
 
 def groups_of(task: str) -> dict[str, tuple[str, ...]]:

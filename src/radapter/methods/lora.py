@@ -15,7 +15,7 @@ from torch import nn
 
 from radapter.adapter import block_names
 from radapter.adapter.config import TOWERS
-from radapter.adapter.sites import is_packed_attention
+from radapter.adapter.sites import linear_names
 from radapter.losses import FeatureLoss
 from radapter.methods.learner import ContrastiveLearner
 from radapter.methods.lora_attention import use_separate_pairs
@@ -52,16 +52,7 @@ def build(
 def lora_targets(module: nn.Module, towers: Sequence[str] = TOWERS) -> list[str]:
     """The matrices in these towers' residual blocks, by name; an attention with one matrix for queries, keys and
     values is named whole (see `lora_attention`). Raises SiteError if there is no block."""
-    in_blocks = tuple(f"{block}." for block in block_names(module, towers))
-    attentions = [name for name, part in module.named_modules() if is_packed_attention(part)]
-    in_attentions = tuple(f"{attention}." for attention in attentions)
-    return [
-        name
-        for name, part in module.named_modules()
-        if name.startswith(in_blocks)
-        and (isinstance(part, nn.Linear) or name in attentions)
-        and not name.startswith(in_attentions)
-    ]
+    return [name for block in block_names(module, towers) for name in linear_names(module, block)]
 
 
 METHOD = Method(

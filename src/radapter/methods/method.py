@@ -25,6 +25,11 @@ class MethodSettings(BaseModel):
         """Whether something is chosen on ID validation after training, by the method's `choose`."""
         return False
 
+    @property
+    def projection(self) -> float:
+        """The strength of the optimizer's projection towards the starting weights; 0 for none."""
+        return 0.0
+
 
 class EncodedOnce(MethodSettings):
     """Settings of methods that train a head on image features, which are encoded once before training."""
@@ -42,6 +47,10 @@ class EncodedImages(NamedTuple):
 
     features: Tensor  # (V, N, E), not normalised, of V augmentations of N images
     labels: Tensor  # (N,), int64
+
+
+WeightRule = Literal["uniform", "greedy", "stock", "lines"]
+"""Means of the trainings at all rates of a grid, of two seeds, and a scaling of one training by depth."""
 
 
 class Built(NamedTuple):
@@ -77,7 +86,7 @@ class Method:
     fixed: Mapping[str, Any] = field(default_factory=dict)  # settings that users cannot set
     fixed_recipe: Mapping[str, Any] = field(default_factory=dict)  # what it fixes of the recipe
     after: str | None = None  # trained first, on half of the epochs; its head is this one's start
-    averages: Literal["uniform", "greedy"] | None = None  # of the trainings of `runs` at all rates of a grid
+    averages: WeightRule | None = None  # how its weights come from those of trainings of `runs`
     head_learning_rate: float | None = None  # the trained head's peak rate at that of the towers
     part_of: str | None = None  # the method of which it changes one part
     towers: tuple[str, ...] = TOWERS  # what it trains, unless its settings name others
@@ -108,6 +117,16 @@ class Method:
         return self.learning_rate > 0
 
     @property
+    def spans_rates(self) -> bool:
+        """Whether its weights come from the trainings at all learning rates of a grid."""
+        return self.averages in ("uniform", "greedy")
+
+    @property
+    def draws(self) -> int:
+        """The number of trainings at each rate, which differ in their seed."""
+        return 2 if self.averages == "stock" else 1
+
+    @property
     def trains_head(self) -> bool:
         """Whether it trains a classification head, which can separate classes with the same text features."""
         return self.head_learning_rate is not None
@@ -118,5 +137,6 @@ class Method:
         settings = {"towers": list(self.towers)} if "towers" in self.keys else {}
         if type(given) is self.settings_type:
             own = {key: getattr(given, key) for key in given.model_fields_set if key in self.keys}
+            own |= given.model_extra or {}  # options that only the method's own library knows
             settings |= {key: value for key, value in own.items() if value is not None}
         return self.settings_type(**settings, **self.fixed)

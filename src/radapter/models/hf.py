@@ -55,7 +55,16 @@ _TOWERS: dict[str, dict[str, Tower]] = {
 }
 FAMILY = Family(
     "transformers CLIP, SigLIP, SigLIP2",
-    tuple(Block(f"{kind}EncoderLayer", ("self_attn.out_proj",), "mlp.fc2") for kind in _TYPES),
+    tuple(
+        Block(
+            f"{kind}EncoderLayer",
+            ("self_attn.out_proj",),
+            "mlp.fc2",
+            attention_input="layer_norm1",
+            ffn_input="layer_norm2",
+        )
+        for kind in _TYPES
+    ),
     {f"{kind}{name}": towers for kind in _TYPES for name, towers in _TOWERS.items()},
 )
 

@@ -32,11 +32,14 @@ logger = logging.getLogger(__name__)
 _Config = dict[str, Any]
 NAME = SCHEME = "open_clip"
 _BLOCKS, _MODELS = "open_clip.transformer", "open_clip.model"
+_PARTS = {"attention_input": "ln_1", "ffn_input": "ln_2", "ffn_scale": "ls_2"}
 FAMILY = Family(
     "open_clip",
     (
-        Block(f"{_BLOCKS}:ResidualAttentionBlock", ("attn", "attn.out_proj"), "mlp.c_proj"),
-        Block(f"{_BLOCKS}:CustomResidualAttentionBlock", ("attn.out_proj",), "mlp.c_proj", "ln_attn"),
+        Block(f"{_BLOCKS}:ResidualAttentionBlock", ("attn", "attn.out_proj"), "mlp.c_proj", **_PARTS),
+        Block(
+            f"{_BLOCKS}:CustomResidualAttentionBlock", ("attn.out_proj",), "mlp.c_proj", "ln_attn", **_PARTS
+        ),
     ),
     {
         f"{_MODELS}:CLIP": {"visual": "image", "transformer": "text"},

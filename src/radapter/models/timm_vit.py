@@ -21,12 +21,13 @@ from radapter.storage import load_weights
 
 NAME = SCHEME = "timm"
 _VIT, _EVA = "timm.models.vision_transformer", "timm.models.eva"
+_PARTS = {"attention_input": "norm1", "ffn_input": "norm2"}
 FAMILY = Family(
     "timm ViT and EVA",
     (
-        Block(f"{_VIT}:Block", ("attn.proj",), "mlp.fc2"),
+        Block(f"{_VIT}:Block", ("attn.proj",), "mlp.fc2", **_PARTS, ffn_scale="ls2"),
         Block(f"{_VIT}:ResPostBlock", ("attn.proj",), "mlp.fc2", "norm1", "norm2"),
-        Block(f"{_EVA}:EvaBlock", ("attn.proj",), "mlp.fc2"),
+        Block(f"{_EVA}:EvaBlock", ("attn.proj",), "mlp.fc2", **_PARTS, ffn_scale="gamma_2"),
         Block(f"{_EVA}:EvaBlockPostNorm", ("attn.proj",), "mlp.fc2", "norm1", "norm2"),
     ),
     {f"{_VIT}:VisionTransformer": {"": "image"}, f"{_EVA}:Eva": {"": "image"}},

@@ -1,5 +1,6 @@
 """Checks of a run before it writes its first file."""
 
+import copy
 import logging
 import math
 from collections.abc import Sequence, Sized
@@ -12,6 +13,9 @@ from radapter.adapter.selection import select_sites
 from radapter.config import CommonConfig, differences, load_stored
 from radapter.errors import ConfigError, ModelError, RunError
 from radapter.methods import TABLES, LoraSettings, Method, RAdapterSettings, groups_of, trained_towers
+from radapter.methods.adaptformer import AdaptFormerSettings
+from radapter.methods.any_peft import PeftSettings
+from radapter.methods.repadapter import RepAdapterSettings
 from radapter.models import DualEncoder
 from radapter.runs.directory import CONFIG
 from radapter.runs.fine_tuning import check_contrastive, check_epochs, check_loss, loss_of
@@ -19,6 +23,7 @@ from radapter.runs.trackers import check_tracking
 from radapter.storage import check_writable, is_lock_or_draft
 from radapter.tasks.recipe import Recipe
 from radapter.training import check_precision
+from radapter.zeroshot import LinearHead
 
 _LOG = logging.getLogger(__name__)
 ENOUGH_IMAGES = 100
@@ -130,14 +135,18 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
 
     Raises:
         ModelError: the model has no text tower, or a tower does not support gradient checkpointing.
-        ConfigError: the rank is larger than the narrowest tower with adapters, or the loss does not fit a setting or
-            the model.
+        ConfigError: the rank is larger than the narrowest tower with adapters, the loss does not fit a setting or
+            the model, or PEFT's adapters do not merge into it.
         SiteError: the model lacks a tower, a layer or a place for an adapter.
     """
     check_text_tower(encoder)
     recipe = recipe.of(method)
     if recipe.fsdp:
         block_names(encoder.module)  # its units
+    if recipe.fsdp and recipe.settings.projection:
+        raise ConfigError(
+            f"train.fsdp does not fit '{method.name}', whose optimizer keeps whole tensors. Leave it out."
+        )
     if recipe.gradient_checkpointing:
         with encoder.checkpointing(trained_towers(method, recipe.settings)):
             pass
@@ -152,6 +161,11 @@ def check_model(encoder: DualEncoder, config: CommonConfig, recipe: Recipe, meth
                 f"train.fsdp does not shard nn.MultiheadAttention with LoRA, whose weights PEFT removes from the "
                 f"module. '{encoder.name}' has them. Leave one out, or give the model in the form of transformers."
             )
+    if isinstance(recipe.settings, AdaptFormerSettings | RepAdapterSettings | PeftSettings):
+        assert method.build is not None
+        head = LinearHead(next(encoder.parameters()).new_zeros(1, encoder.embed_dim))
+        loss = loss_of(method, recipe, encoder)
+        method.build(copy.deepcopy(encoder), head=head, loss=loss, settings=recipe.settings)
     if not isinstance(recipe.settings, RAdapterSettings):
         return
     adapter = recipe.settings.adapter()

@@ -168,7 +168,7 @@ def _write_chosen(
     for method in (method for method in methods if method.build is not None):
         search = found.rates.get(method.runs)  # none for a method without a training loop
         rates: tuple[float, ...] = () if search is None else (search.chosen,)
-        if search is not None and method.averages:
+        if search is not None and method.spans_rates:
             rates = tuple(search.learning_rates)
         trained = method if method.averages else find_method(method.runs, found.results[0].task)
         of_method[method.name] = {
@@ -215,7 +215,8 @@ def _without_choices(
 def _read_of(settings: MethodSettings, method: Method) -> list[str]:
     """The given keys of one method's settings that another method reads too."""
     same_family = type(settings) is method.settings_type
-    return [key for key in method.keys if same_family and key in settings.model_fields_set]
+    known = (*method.keys, *(settings.model_extra or ()))
+    return [key for key in known if same_family and key in settings.model_fields_set]
 
 
 def _reads(config: CommonConfig, setting: str, method: Method) -> bool:

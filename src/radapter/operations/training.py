@@ -153,7 +153,7 @@ def _rates(method: Method, config: CommonConfig, image_width: int) -> str:
         first = find_method(method.after, config.task)
         rate = multiplier(method, image_width, config.train.lr) * default_rate(first, image_width)
         words += f". First {first.name} at {rate:.4g}"
-    if method.averages is not None:
+    if method.spans_rates:
         rates = soup_rates(config.train.lr or default_rate(method, image_width))
         words += f". The soup averages trainings at {', '.join(f'{rate:.4g}' for rate in rates)}"
     return words

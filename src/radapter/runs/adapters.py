@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from torch import Tensor
 
@@ -20,19 +20,21 @@ from radapter.adapter import RAdapterConfig
 from radapter.adapter.sites import FAMILIES
 from radapter.errors import ConfigError, DamagedError, ModelError, RAdapterError, RunError
 from radapter.manifests import check_recorded
-from radapter.methods.lora_attention import use_separate_pairs
+from radapter.methods.adaptformer import AdaptFormerConfig
+from radapter.methods.any_peft import LISTS_OF_NAMES, config_types, option_problem, options_of, prepare, quiet
+from radapter.methods.repadapter import RepAdapterConfig
 from radapter.models import DualEncoder
 from radapter.models.folders import check_folder, read_config, reading
 from radapter.storage import load_weights
 
-_CONFIGS: dict[str, type[PeftConfig]] = {"RADAPTER": RAdapterConfig, "LORA": LoraConfig}
-_NAMES = ("target_modules", "exclude_modules", "modules_to_save")
+_OURS: dict[str, type[PeftConfig]] = {
+    "RADAPTER": RAdapterConfig,
+    "ADAPTFORMER": AdaptFormerConfig,
+    "REPADAPTER": RepAdapterConfig,
+}
+_NAMES = (*LISTS_OF_NAMES, "modules_to_save")
 _OF_PEFT = {
     *("peft_type", "peft_version", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode")
-}
-_SET_BY_RADAPTER: dict[str, set[str]] = {
-    "RADAPTER": {field.name for field in dataclasses.fields(RAdapterConfig)},
-    "LORA": {"r", "lora_alpha", "lora_dropout", "use_rslora", *_NAMES},
 }
 _NAME = re.compile(r"[\w.]+")
 
@@ -49,9 +51,8 @@ def load_adapters(folder: Path, encoder: DualEncoder) -> PeftModel:
             raise DamagedError(f"'{folder / name}' is missing. Copy it again or train again.")
     try:
         config = read_adapter_config(folder)
-        if isinstance(config, LoraConfig):
-            use_separate_pairs(config, encoder.module)
-        with warnings.catch_warnings():
+        prepare(config, encoder.module)
+        with quiet():
             warnings.filterwarnings("ignore", message="Found missing adapter keys")  # an error, below
             adapters = PeftModel.from_pretrained(encoder.module, folder, config=config)
     except RAdapterError:
@@ -75,21 +76,28 @@ def read_adapter_config(folder: Path) -> PeftConfig:
     file = folder / CONFIG_NAME
     about = read_config(file)
     kind = about.get("peft_type")
-    if not isinstance(kind, str) or kind not in _CONFIGS:
+    known = config_types() | _OURS
+    if not isinstance(kind, str) or kind not in known:
         raise ModelError(
-            f"peft_type in '{file}' must be one of {', '.join(_CONFIGS)}, got {kind!r}. Train again."
+            f"peft_type in '{file}' must be one of {', '.join(known)}, got {kind!r}. Train again."
         )
     for name in _NAMES:
         _check_names(name, about.get(name), file)
-    for field in dataclasses.fields(_CONFIGS[kind]):
-        value = about.get(field.name)
-        if field.name not in _OF_PEFT | _SET_BY_RADAPTER[kind] and value and value != field.default:
+    config = known[kind]
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    options = set() if kind in _OURS else set(options_of(config))
+    free = fields.keys() if kind in _OURS else options | {*_NAMES}
+    for name, value in about.items():
+        if name in options and (problem := option_problem(config, name, value)):
+            raise ModelError(f"{name} in '{file}' {problem}, got {value!r}. Correct it.")
+        if name in fields.keys() - _OF_PEFT - free and value and value != fields[name].default:
             raise ModelError(
-                f"{field.name} in '{file}' must be left at PEFT's default, got {value!r}. Remove it, or load the "
+                f"{name} in '{file}' must be left at PEFT's default, got {value!r}. Remove it, or load the "
                 "adapters with PEFT."
             )
     _check_auto_mapping(about.get("auto_mapping"), file)
-    _check_rank(about.get("r"), folder)
+    for name in ("r", "r_hidden") if kind in {*_OURS, "LORA"} else ():
+        _check_rank(name, about.get(name), folder)
     with reading(file):
         try:
             return PeftConfig.from_pretrained(folder)
@@ -112,14 +120,15 @@ def check_fits(tensors: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], 
             )
 
 
-def _check_rank(rank: Any, folder: Path) -> None:
+def _check_rank(name: str, rank: Any, folder: Path) -> None:
     """Compares the rank with the weights beside it, before PEFT allocates matrices of that rank."""
     weights = load_weights(folder / SAFETENSORS_WEIGHTS_NAME).values()
     largest = max((side for tensor in weights for side in tensor.shape), default=0)
-    if rank is not None and not (isinstance(rank, int) and 0 < rank <= largest):
+    least = 0 if name == "r_hidden" else 1
+    if rank is not None and not (isinstance(rank, int) and least <= rank <= largest):
         raise ModelError(
-            f"r in '{folder / CONFIG_NAME}' must be in [1, {largest}], the largest side of its weights, got "
-            f"{rank!r}. Correct it."
+            f"{name} in '{folder / CONFIG_NAME}' must be in [{least}, {largest}], the largest side of its "
+            f"weights, got {rank!r}. Correct it."
         )
 
 

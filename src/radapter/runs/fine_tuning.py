@@ -13,16 +13,19 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from radapter.adapter import Ema, auto_decay
+from radapter.adapter import Ema, auto_decay, block_names
+from radapter.adapter.config import TOWERS
 from radapter.data import Memory
 from radapter.data.memory import Lease
 from radapter.errors import ConfigError, ModelError
-from radapter.evaluation import Metrics
+from radapter.evaluation import Measured, Metrics, smallest_within_paired_error
 from radapter.losses import LOSSES, FeatureLoss, LossName, Parts, bound_loss
 from radapter.methods import Method, find_method, greedy_soup, trained_towers, uniform_soup
 from radapter.methods.anchor import anchor
 from radapter.methods.learner import Learner, count_trained, trained_parameters
+from radapter.methods.lines import ALPHAS, lines
 from radapter.methods.method import EncodedOnce
+from radapter.methods.model_stock import model_stock
 from radapter.methods.rates import default_rate, head_rate, multiplier
 from radapter.models import DualEncoder, fingerprint
 from radapter.runs.best_epoch import BestEpoch
@@ -77,11 +80,22 @@ def train_method(
 
     train = partial(_trained, suite=suite, seed=seed, environment=environment)
     if method.averages is not None:
-        rates = soup_rates(recipe.learning_rate or default_rate(method, encoder.image_width))
+        rate = recipe.learning_rate or default_rate(method, encoder.image_width)
+        trainings = [
+            (rate, draw)
+            for rate in (soup_rates(rate) if method.spans_rates else (rate,))
+            for draw in range(method.draws)
+        ]
         single = find_method(method.runs, suite.task)
         ingredients = [
-            train(single, copy.deepcopy(encoder), replace(recipe, learning_rate=rate), saving(f"{number}"))
-            for number, rate in enumerate(rates)
+            train(
+                single,
+                copy.deepcopy(encoder),
+                replace(recipe, learning_rate=rate),
+                saving(f"{number}"),
+                seed=seed_of_draw(seed, draw),
+            )
+            for number, (rate, draw) in enumerate(trainings)
         ]
         return soup(method, ingredients, Validator(suite, encoder, recipe, environment))
     if method.after is None:
@@ -104,13 +118,18 @@ def train_method(
     )
 
 
+def seed_of_draw(seed: int, draw: int) -> int:
+    """The seed of the trainings of one run that differ in nothing else; draw 0 has the run's own."""
+    return seed + 7919 * draw
+
+
 def soup_rates(learning_rate: float) -> tuple[float, ...]:
     """The learning rates of a soup's ingredients without a grid: one lower, its own, one higher."""
     return (learning_rate / 3, learning_rate, learning_rate * 3)
 
 
 def soup(method: Method, ingredients: Sequence[Trained], validator: Validator) -> Trained:
-    """Averages trainings of one base model as the method says; the validator scores the candidates of a greedy soup.
+    """Makes a method's weights from trainings of one base model; the validator scores candidates.
 
     The first ingredient's classifier carries the soup. Raises ConfigError if the base models differ.
     """
@@ -127,14 +146,39 @@ def soup(method: Method, ingredients: Sequence[Trained], validator: Validator) -
         carrier.load_state_dict(state, strict=False)  # type: ignore[arg-type]
         return validator.headline.score(validator.measured(carrier).metrics)
 
-    mixed = uniform_soup(weights) if method.averages == "uniform" else greedy_soup(weights, score)[0]
+    def measured(alpha: float) -> Measured:
+        carrier.load_state_dict(lines(first.before, weights[0], blocks, alpha), strict=False)
+        return validator.measured(carrier)
+
+    if method.averages == "uniform":
+        mixed = uniform_soup(weights)
+    elif method.averages == "greedy":
+        mixed = greedy_soup(weights, score)[0]
+    elif method.averages == "stock":
+        mixed = model_stock(first.before, weights)
+    else:
+        blocks = _numbered_blocks(carrier.encoder)
+        found = [measured(alpha) for alpha in ALPHAS]
+        scores = [validator.headline.score(each.metrics) for each in found]
+        chosen = smallest_within_paired_error(ALPHAS, scores, [each.pseudo_values for each in found]).value
+        mixed = lines(first.before, weights[0], blocks, chosen)
     carrier.load_state_dict(mixed, strict=False)
     changes = {
-        **{"method": method.name, "learning_rate": None, "head_learning_rate": None},
+        **{"method": method.name},
+        **({"learning_rate": None, "head_learning_rate": None} if method.spans_rates else {}),
         "seconds": sum(trained.record.seconds for trained in ingredients),
         "epochs": sum(trained.record.epochs for trained in ingredients),
     }
     return replace(first, record=first.record.model_copy(update=changes))
+
+
+def _numbered_blocks(encoder: DualEncoder) -> dict[str, tuple[int, int]]:
+    """Each block by its name in a classifier: its number in its tower, and the tower's number of blocks."""
+    found: dict[str, tuple[int, int]] = {}
+    for tower in TOWERS:
+        names = block_names(encoder.module, (tower,))
+        found |= {f"encoder.module.{name}": (number, len(names)) for number, name in enumerate(names)}
+    return found
 
 
 def loss_of(method: Method, recipe: Recipe, encoder: DualEncoder) -> FeatureLoss:
@@ -255,6 +299,7 @@ def _trained(
         max_skipped=recipe.max_skipped,
         chunk_size=recipe.chunk_size,
         fsdp=recipe.fsdp,
+        projection=recipe.settings.projection,
     )
     ema = Ema(learner, decay=auto_decay(steps) if recipe.ema_decay == "auto" else recipe.ema_decay)
     best = None

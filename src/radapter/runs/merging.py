@@ -13,9 +13,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from radapter.adapter.config import check_alpha
 from radapter.errors import DamagedError, ModelError, RunError
-from radapter.evaluation import Interpolation, TaskName
+from radapter.evaluation import TaskName
 from radapter.evaluation.calibration import temperature_at
-from radapter.methods import TABLES
+from radapter.methods import why_unmergeable
 from radapter.models import ClassHead, DualEncoder, export
 from radapter.models.certificate import CERTIFICATE
 from radapter.models.export import CLASSES, CLASSIFIER
@@ -108,10 +108,9 @@ def alpha_to_merge(run: Path, about: Mapping[str, Any], alpha: float | None) -> 
 
 def check_mergeable(about: Mapping[str, Any]) -> None:
     """Raises RunError if the method of `about = read_about(run)` leaves nothing that can be merged."""
-    method = TABLES[about.get("task", DEFAULT_TASK)].get(about["method"])
-    if method is not None and method.unmergeable:
+    if reason := why_unmergeable(about["method"], about.get("task", DEFAULT_TASK)):
         raise RunError(
-            f"method '{method.name}' cannot be merged: {method.unmergeable}. Evaluate its run directory, or merge a "
+            f"method '{about['method']}' cannot be merged: {reason}. Evaluate its run directory, or merge a "
             "run of another method ('radapter methods' says which can be)."
         )
 
@@ -153,9 +152,7 @@ def merge_run(
         if not trained.rescalable:
             return export(encoder, to=to, format=format, head=head, about=facts)
     # Adapters that can be re-scaled are merged by the export itself, so that its certificate holds for the merge.
-    now = trained.classifier.state_dict()
-    others = Interpolation(trained.classifier, trained.before, {name: now[name] for name in trained.before})
-    with others.at(at):  # a trained temperature
+    with trained.beside_adapters().at(at):
         return export(encoder, to=to, format=format, alpha=at, head=head, about=facts)
 
 

@@ -16,9 +16,9 @@ from peft import PeftModel
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from radapter.adapter import RAdapterModel, set_alpha
+from radapter.adapter import SiteTuner, has_alpha, set_alpha
 from radapter.errors import RunError
-from radapter.evaluation import Interpolation, TaskName
+from radapter.evaluation import AlphaPath, Interpolation, TaskName
 from radapter.manifests import check_recorded, forget, record, write_manifest
 from radapter.methods import TABLES
 from radapter.models import DualEncoder, fingerprint
@@ -112,11 +112,17 @@ class Trained:
     @property
     def rescalable(self) -> bool:
         """Whether its adapters have an alpha of their own: those of R-Adapter have, those of LoRA do not."""
-        return self.adapters is not None and isinstance(self.adapters.base_model, RAdapterModel)
+        return self.adapters is not None and has_alpha(self.adapters)
 
     @contextmanager
-    def interpolation(self) -> Iterator[Interpolation]:
-        """The weights before and after, as one line; adapters are merged while the block runs."""
+    def interpolation(self) -> Iterator[AlphaPath]:
+        """The weights before and after, as one line; adapters are merged while the block runs.
+
+        Adapters that cannot be merged are scaled instead.
+        """
+        if self.adapters is not None and not _merges(self.adapters):
+            yield self._scaling()
+            return
         now = self._weights()
         try:
             yield self._line(now)
@@ -125,9 +131,20 @@ class Trained:
                 self.adapters.unmerge_adapter()
                 self.classifier.load_state_dict(now)  # LoRA's unmerging subtracts, which rounds
 
-    def merged(self) -> Interpolation:
+    def merged(self) -> AlphaPath:
         """As `interpolation`, but the adapters stay merged: for weights that nothing else uses."""
+        if self.adapters is not None and not _merges(self.adapters):
+            return self._scaling()
         return self._line(self._weights())
+
+    def beside_adapters(self) -> Interpolation:
+        """The weights that training replaced beside adapters with an alpha of their own: a trained temperature."""
+        now = self.classifier.state_dict()
+        return Interpolation(self.classifier, self.before, {name: now[name] for name in self.before})
+
+    def _scaling(self) -> "_Scaling":
+        assert self.adapters is not None
+        return _Scaling(self.adapters, self.beside_adapters())
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.classifier.state_dict().items()}
@@ -187,7 +204,7 @@ def load_trained(folder: Path, encoder: DualEncoder) -> Trained:
     adapters = None
     if (folder / ADAPTER).is_dir():
         adapters = load_adapters(folder / ADAPTER, encoder)
-        if isinstance(adapters.base_model, RAdapterModel):
+        if has_alpha(adapters):
             set_alpha(adapters, 1.0)
     if adapters is None or (folder / WEIGHTS).is_file():
         after = load_weights(folder / WEIGHTS)
@@ -208,6 +225,29 @@ def read_about(folder: Path) -> dict[str, Any]:
     """
     always = dict.fromkeys(("head_learning_rate", "step_bytes"))  # an older file may lack them
     return always | _read_about(folder).model_dump(by_alias=True, exclude_unset=True)
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    """Multiplies the output of adapters by alpha, which is no path between two sets of weights."""
+
+    adapters: PeftModel
+    beside: Interpolation
+
+    @contextmanager
+    def at(self, alpha: float) -> Iterator[None]:
+        """A block in which the adapters have this alpha."""
+        with set_alpha(self.adapters, alpha), self.beside.at(alpha):
+            yield
+
+    def changes(self) -> dict[str, tuple[float, float]]:
+        """Nothing: the base weights stay, and adapters have no counterpart there."""
+        return {}
+
+
+def _merges(adapters: PeftModel) -> bool:
+    tuner = adapters.base_model
+    return not isinstance(tuner, SiteTuner) or tuner.merges
 
 
 def _read_about(folder: Path) -> About:

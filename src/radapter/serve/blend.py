@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from radapter.errors import DataError, listed
-from radapter.evaluation import Interpolation
+from radapter.evaluation import AlphaPath, Interpolation
 from radapter.evaluation.calibration import probabilities as calibrated
 from radapter.evaluation.calibration import temperature_at
 from radapter.evaluation.features import encode_images, encode_texts
@@ -58,7 +58,7 @@ class Blend:
     def __init__(
         self,
         trained: Trained,
-        line: Interpolation,
+        line: AlphaPath,
         *,
         alpha: float,
         classnames: Sequence[str],
@@ -209,8 +209,10 @@ def unknown_note(names: Sequence[str]) -> str:
     )
 
 
-def _moves_texts(encoder: DualEncoder, line: Interpolation) -> bool:
+def _moves_texts(encoder: DualEncoder, line: AlphaPath) -> bool:
     """Whether the text tower or the logit scale differs between the two ends of the line."""
+    if not isinstance(line, Interpolation):
+        return True  # adapters that are scaled may be in both towers
     parts = [*encoder.text_tower(), getattr(encoder.module, "logit_scale", None)]
     own = {
         id(tensor)

@@ -11,7 +11,8 @@ class Optimization:
     learning_rate: peak for the towers. head_learning_rate: peak for the trained head; None for the same.
     weight_decay: decoupled. grad_clip: largest gradient norm; None does not clip. seed: of everything drawn in a
     step. max_skipped: number of steps in a row with a non-finite loss or gradient that ends the run. chunk_size:
-    samples encoded at a time (gradient caching); None encodes the batch at once. fsdp: shards the weights across
+    samples encoded at a time (gradient caching); None encodes the batch at once. projection: strength of SPD's
+    projection towards the starting weights; 0 for none. fsdp: shards the weights across
     processes (FSDP2), for towers that do not fit one device.
     """
 
@@ -25,6 +26,7 @@ class Optimization:
     max_skipped: int = 10
     chunk_size: int | None = None
     fsdp: bool = False
+    projection: float = 0.0
 
 
 def cosine_with_warmup(step: int, *, steps: int, warmup_steps: int) -> float:

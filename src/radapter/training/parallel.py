@@ -19,6 +19,7 @@ from radapter.adapter import block_names
 from radapter.methods import Learner, trained_parameters
 from radapter.processes import Processes
 from radapter.training.optimization import Optimization
+from radapter.training.selective_projection import SelectiveProjection
 
 OptimizerState = dict[int, dict[str, Tensor]]
 
@@ -134,6 +135,9 @@ def _adamw(learner: Learner, optimization: Optimization) -> torch.optim.AdamW:
         for parameters, peak in ((inside, rate), (outside, rate if head_rate is None else head_rate))
         if parameters
     ]
+    if optimization.projection:
+        strength = optimization.projection
+        return SelectiveProjection(groups, strength=strength, weight_decay=optimization.weight_decay)
     return torch.optim.AdamW(groups, weight_decay=optimization.weight_decay)
 
 

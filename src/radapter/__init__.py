@@ -13,7 +13,7 @@ The pieces for a loop of your own:
     loss = radapter.mpm_nce(image_features, text_features, labels, encoder.logit_scale, margin=0.05)
     radapter.export(encoder, to="merged", alpha=0.5)
 
-Importing this package registers the adapter with PEFT, so that `PeftModel.from_pretrained` knows it.
+Importing this package registers its adapters with PEFT, so that `PeftModel.from_pretrained` knows them.
 CONTRIBUTING.md lists the packages.
 """
 
@@ -21,6 +21,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from radapter import methods as _methods  # noqa: F401  AdaptFormer and RepAdapter register themselves
 from radapter.adapter import Ema, RAdapterConfig, RAdapterModel, set_alpha
 from radapter.evaluation import alpha_sweep
 from radapter.losses import clip_loss, head_cross_entropy, mpm_nce, mpm_nce_tiled, siglip_loss

@@ -19,6 +19,7 @@ from radapter.config import CommonConfig, load_stored
 from radapter.data.columns import HubKeys
 from radapter.errors import ConfigError, ModelError, RAdapterError, RunError
 from radapter.manifests import MANIFEST, check_recorded, recorded
+from radapter.methods import why_unmergeable
 from radapter.models.certificate import CERTIFICATE
 from radapter.models.export import CLASSES
 from radapter.models.loading import hub_repository
@@ -174,6 +175,7 @@ def _of_run(
         datasets=[] if config is None else list(_hub_datasets(config)),
         classnames=about.get("classnames"),
         templates=None if (run / HEAD).is_file() else about.get("templates"),
+        unmergeable=why_unmergeable(about["method"], about["task"]),
     )
 
 

@@ -17,6 +17,8 @@ from radapter.manifests import write_manifest
 from radapter.runs.results import Results
 
 METHODS = ("r-adapter", "r-adapter+head")
+HEADS = ("clip-adapter", "tip-adapter", "tip-adapter-f", "coop", "cocoop", "maple")
+OTHERS = (*HEADS, "adaptformer", "repadapter", "peft", "r-adapter:all-linear")
 SETS = {"sketch": ("ood", "sketch"), "id_test": ("id", "photo")}
 
 
@@ -30,7 +32,7 @@ def right(predictions, opened) -> float:
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, *OTHERS])
 @pytest.mark.parametrize("name", SETS)
 def test_predictions_are_right_as_often_as_the_run_reports(runs, method, name):
     predictor = open_predictor(runs(method))
@@ -42,6 +44,27 @@ def test_predictions_are_right_as_often_as_the_run_reports(runs, method, name):
     assert then == zero_shot.sets(role)[of_set]["top1"]
     assert found.differing == sum(row.label != row.zero_shot for row in found)
     assert 1 - found.differing / 40 == pytest.approx(row.sets(role)[of_set]["agreement"])
+
+
+@pytest.mark.parametrize("method", [*HEADS, "adaptformer"])
+def test_predictions_move_with_alpha_and_are_zero_shot_at_0(runs, sketches, method):
+    predictor = open_predictor(runs(method), raw=True)
+    shares = {
+        alpha: [row.probability for row in predictor.at(alpha).predict(sketches)] for alpha in (0, 0.5, 1)
+    }
+    zero_shot = open_predictor("world:tiny", classnames=predictor.classnames, templates=predictor.templates)
+    expected = [row.probability for row in zero_shot.predict(sketches)]
+    # CLIP-Adapter scales the features to unit norm once more
+    assert shares[0] == pytest.approx(expected, abs=1e-4)
+    assert shares[0.5] != pytest.approx(shares[0], abs=1e-4)
+    assert shares[1] != pytest.approx(shares[0.5], abs=1e-4)
+
+
+def test_image_features_of_prompted_towers_are_refused(runs, sketches):
+    predictor = open_predictor(runs("maple"))
+    with pytest.raises(ConfigError, match="belong to its classes"):
+        predictor.embed(sketches)
+    assert predictor.embed(texts=["a star"]).text_features.shape == (1, 128)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])

@@ -10,7 +10,6 @@ from models.small import OPEN_CLIP, clip_folder
 from peft.tuners.ia3 import IA3Layer
 from peft.tuners.lora import LoraLayer
 from pydantic import ValidationError
-from radapter.commands.checks import check_model
 from reference import peft_methods as reference
 from torch import nn
 
@@ -21,6 +20,7 @@ from radapter.errors import ConfigError, ModelError
 from radapter.losses import bound_loss
 from radapter.methods import METHODS, count_trained
 from radapter.methods.any_peft import PeftSettings, config_types
+from radapter.operations.checks import check_model
 from radapter.runs.adapters import read_adapter_config
 from radapter.runs.alpha_sweep import AlphaRule
 from radapter.runs.directory import RunDirectory, evaluate_run, run_method

@@ -60,9 +60,11 @@ def print_study(results: Results, folder: Path) -> None:
                 f"{100 * row.harmonic_of_means:.1f}, of the means."
             )
     rates = ", ".join(f"{name} {found.chosen:g}" for name, found in results.search.items())
-    say(
-        f"Learning rates, each the smallest within one paired standard error of the best on ID validation: {rates}."
-    )
+    if rates:
+        say(
+            "Learning rates, each the smallest within one paired standard error of the best on ID validation: "
+            f"{rates}."
+        )
     for line in edge_lines(results.search):
         say(line)
     say(f"In {folder}: {', '.join(name for name in (*STUDY_FILES, PAGE) if (folder / name).is_file())}.")

@@ -127,8 +127,9 @@ class RunStore:
             return load_trained(place, encoder)
         peak = rate or default_rate(method, encoder.image_width)
         name = f"{method.name}, learning rate {peak:.4g}, seed {seed}"
+        at = f"rate {peak:.4g}, seed {seed}" if method.is_optimized else f"seed {seed}"
         counter = f"[{number}/{self._expected}] " if self._expected else ""
-        self._starting(f"{counter}training {method.name}, rate {peak:.4g}, seed {seed}")
+        self._starting(f"{counter}training {method.name}, {at}")
         place.mkdir(parents=True, exist_ok=True)
         try:
             with tracked(place, "none") as log:

@@ -171,11 +171,16 @@ class Predictor:
     ) -> Embeddings:
         """Encodes images, texts, or both, at the predictor's alpha; texts are encoded as they are.
 
-        Arguments are those of `predict`. Raises ConfigError if there is nothing to encode, and DataError as
-        `predict`.
+        Arguments are those of `predict`. Raises ConfigError if there is nothing to encode, or the run's head reads
+        image features of its own, and DataError as `predict`.
         """
         if images is None and not texts:
             raise ConfigError("embeddings need images or texts. Got neither. Give at least one.")
+        if images is not None and self._weights.head is not None and self._weights.head.changes_features:
+            raise ConfigError(
+                f"image features of '{self._weights.name}' belong to its classes: its method learned tokens of the "
+                "image tower beside the plain ones. Use 'radapter predict', or embed with its base model."
+            )
         texts = tuple(texts or ())
         none = torch.empty(0, self.encoder.embed_dim)
         of_images, indices, opened, errors = [none], list[int](), None, dict[str, str]()

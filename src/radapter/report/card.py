@@ -63,6 +63,7 @@ class Subject:
     `radapter.load`. repository: of the base model on the hub; None if it has none. library: of the base model.
     has_adapters: whether the method trained adapters. datasets: hub ids of the training data. templates: None if
     the classifier is a trained head, or the task has no classes. fingerprint: of the base model.
+    unmergeable: why the method cannot be merged; empty if it can.
     """
 
     form: str
@@ -77,6 +78,7 @@ class Subject:
     datasets: Sequence[str] = ()
     classnames: Sequence[str] | None = None
     templates: Sequence[str] | None = None
+    unmergeable: str = ""
 
     @property
     def base_words(self) -> str:
@@ -233,10 +235,14 @@ def _use(subject: Subject) -> Iterator[str]:
             yield "transformers' pipeline takes any classes:"
             yield _block(_pipeline_code(subject))
             yield "sentence-transformers loads it too: `SentenceTransformer(folder)` encodes images and texts."
+    elif subject.unmergeable:
+        yield f"The method `{subject.method}` cannot be merged into the base model: {subject.unmergeable}."
     else:
         yield "`radapter merge RUN --out merged` writes a folder that the base model's library loads."
     yield "### Unmerged"
-    if not subject.has_adapters:
+    if subject.unmergeable and not subject.has_adapters:
+        yield f"`radapter predict {FOLDER} photo.jpg` classifies images with the run directory."
+    elif not subject.has_adapters:
         yield f"The method `{subject.method}` trains no adapters, so there is no unmerged form."
     elif subject.form == PEFT:
         yield _block(_adapter_code(subject))
@@ -245,6 +251,8 @@ def _use(subject: Subject) -> Iterator[str]:
             yield _block(_auto_code())
     else:
         yield "The adapters are in the directory `adapter` of the run, in PEFT's format."
+    if subject.unmergeable:
+        return
     yield "### ONNX"
     if subject.form == ONNX:
         yield _onnx_words(subject)

@@ -28,7 +28,8 @@ def write_study(folder: Path, results: Results, *, title: str, command: str) -> 
     parts += [results_markdown(results), details_markdown(results), *kept_zero_shot(results)]
     parts += [robustness_markdown(results, results.standard_models)] if results.standard_models else []
     parts += [base_to_novel_markdown(results)] if results.sets("transfer") else []
-    parts.append(search_markdown(results.search, results.headline))
+    if results.search:
+        parts.append(search_markdown(results.search, results.headline))
     text = "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
     write_text(folder / "results.md", text)
     write_text(folder / "results.csv", results_csv(results))

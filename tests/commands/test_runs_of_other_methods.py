@@ -102,7 +102,7 @@ def test_the_served_page_gives_the_predicted_probabilities(runs, here, method):
         names = tuple(reversed(predictor.classnames))
         for alpha in (1.0, 0.0, 0.5):
             (row,) = predictor.at(alpha).predict(image, top=len(names))
-            expected = torch.tensor([dict(row.top)[name] for name in names])
+            expected = torch.tensor([dict(row.top)[name] for name in names], dtype=torch.float64)
             # the classes that were trained on, in another order
             torch.testing.assert_close(
                 blend.probabilities(upload, names, alpha), expected, atol=1e-5, rtol=1e-4

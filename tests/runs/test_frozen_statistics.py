@@ -21,7 +21,8 @@ from radapter.zeroshot import LinearHead
 open_clip = pytest.importorskip("open_clip")
 timm = pytest.importorskip("timm")
 
-TRAINED = [name for name, method in METHODS.items() if method.build is not None]
+# MaPLe adds tokens to CLIP's own ViT alone
+TRAINED = [name for name, method in METHODS.items() if method.build is not None and name != "maple"]
 
 
 def tiny_hybrid_vit(pretrained=False, **settings):

@@ -85,9 +85,10 @@ def _of_method(problem: ErrorDetails, schema: type[CommonConfig]) -> tuple[Locat
     elif key in method.fixed:
         sentence = f"method.{key} is {method.fixed[key]} in method '{name}'. Got {value}. Leave it out."
     elif readers:
+        elsewhere = next((known for known in _keys(schema, "") if known.endswith(f".{key}")), None)
         sentence = (
             f"method.{key} is for {', '.join(readers)}. Got {value} with method '{name}', which does not read it. "
-            "Leave it out."
+            + ("Leave it out." if elsewhere is None else f"Did you mean '{elsewhere}'?")
         )
     else:
         sentence = _unknown(("method", key), schema, list(method.keys))

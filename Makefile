@@ -14,7 +14,7 @@ export RADAPTER_DATA ?= $(abspath ../shared/data)
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## compare every method on the synthetic benchmark, offline, on a CPU
+demo: $(VENV)/.installed ## compare six methods with zero-shot on the synthetic benchmark, offline, on a CPU
 	@$(BIN)/radapter demo
 
 # Two processes with a thread each are faster on two cores than one with two.

@@ -84,7 +84,7 @@ def open_comparison(folder: str | os.PathLike[str], *, allow_download: bool = Fa
 
     Args:
         folder: The folder of a comparison.
-        allow_download: Whether its methods may fetch the model from the Hugging Face hub.
+        allow_download: Whether its methods may fetch the model from the Hugging Face Hub.
 
     Raises:
         RunError: It is not the folder of a comparison, or the comparison is not finished.
@@ -106,7 +106,7 @@ class Comparison:
 
     Attributes:
         folder: Its folder, with results.md and the trainings.
-        allow_download: Whether its methods may fetch the model from the Hugging Face hub.
+        allow_download: Whether its methods may fetch the model from the Hugging Face Hub.
     """
 
     def __init__(self, folder: Path, *, allow_download: bool = False) -> None:

@@ -79,7 +79,7 @@ def open_run(folder: str | os.PathLike[str], *, allow_download: bool = False) ->
 
     Args:
         folder: The run directory.
-        allow_download: Whether the methods of the run may fetch models and data from the Hugging Face hub.
+        allow_download: Whether the methods of the run may fetch models and data from the Hugging Face Hub.
 
     Raises:
         RunError: It is not the directory of a run, or the run is not finished.
@@ -104,7 +104,7 @@ class Run:
 
     Attributes:
         folder: The run directory.
-        allow_download: Whether its methods may fetch models and data from the Hugging Face hub.
+        allow_download: Whether its methods may fetch models and data from the Hugging Face Hub.
     """
 
     def __init__(self, folder: Path, *, allow_download: bool = False) -> None:
@@ -254,7 +254,7 @@ class Run:
         return Path(to)
 
     def push(self, repo_id: str, *, private: bool = False) -> "Pushed":
-        """Upload the run to the Hugging Face hub as "OWNER/NAME", and return its address and its files."""
+        """Upload the run to the Hugging Face Hub as "OWNER/NAME", and return its address and its files."""
         from radapter.hub import push
 
         return push(self.folder, repo_id, private=private)

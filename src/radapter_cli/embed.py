@@ -10,7 +10,7 @@ from radapter_cli.options import AllowDownload, Alpha, BatchSize, Device, MaxBad
 
 
 @command(
-    "radapter embed runs/run --data photos --out photos.npy",
+    "radapter embed runs/photos --data photos --out photos.npy",
     "radapter embed world:tiny --data '{world: sketch}' --texts 'a red star, a car' --out sketches.safetensors",
     "radapter embed merged --texts captions.txt --out captions.parquet",
     panel=USE,

@@ -13,7 +13,7 @@ from radapter_cli.options import TASKS, AllowDownload, Alpha, RunOrModel, RunOve
     "radapter evaluate runs/world --data path/to/class/folders",
     "radapter evaluate runs/world data.max_bad=0.1 'data.ood={neon: {world: neon}}'",
     "radapter evaluate world:tiny --data 'sketch={world: sketch}' --templates short",
-    "radapter evaluate runs/run --out evaluated.json",
+    "radapter evaluate runs/world --out evaluated.json",
     "radapter evaluate world:tiny --task retrieval --data path/to/pairs.csv",
     "radapter evaluate world:tiny --task segmentation --data '{world: scenes, background: false}'",
     in_many_processes=True,

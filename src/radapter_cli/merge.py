@@ -25,7 +25,7 @@ def merge(
         Literal["transformers", "open_clip", "timm", "onnx"] | None,
         Option(
             metavar="LIBRARY",
-            help="The library that will load it: transformers, open_clip, timm or onnx (needs the extra onnx).",
+            help="The library that will load it: transformers, open_clip or onnx (needs the extra onnx).",
             show_default="the model's own",
         ),
     ] = None,

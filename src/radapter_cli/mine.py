@@ -38,11 +38,17 @@ def mine(
     ] = None,
     floor: Annotated[
         str | None,
-        Option(help="Smallest cosine of region and noun; auto: median of 256 images.", show_default="auto"),
+        Option(
+            help="Minimum cosine between region and noun. auto: the median over the regions of 256 images.",
+            show_default="auto",
+        ),
     ] = None,
     margin: Annotated[
         str | None,
-        Option(help="Smallest lead over another noun and over another region; or auto.", show_default="auto"),
+        Option(
+            help="Minimum difference in cosine to the runner-up, another noun or another region; or auto.",
+            show_default="auto",
+        ),
     ] = None,
     nouns: Annotated[
         list[str] | None,

@@ -46,7 +46,7 @@ Alpha = Annotated[
 ]
 Shards = Annotated[Path, typer.Option(help="Directory of shards: new, or one that this command started.")]
 AllowDownload = Annotated[
-    bool, typer.Option("--allow-download", help="Allow downloads from the Hugging Face hub.")
+    bool, typer.Option("--allow-download", help="Allow downloads from the Hugging Face Hub.")
 ]
 RunOrFolder = Annotated[
     str,

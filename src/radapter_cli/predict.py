@@ -10,7 +10,7 @@ from radapter_cli.options import AllowDownload, Alpha, BatchSize, Device, MaxBad
 
 
 @command(
-    "radapter predict runs/run --data photos --out predictions.csv",
+    "radapter predict runs/photos --data photos --out predictions.csv",
     "radapter predict world:tiny --data '{world: sketch}' --classes 'star, moon, car' --out predictions.jsonl",
     "radapter predict merged --data photos --top 3 --out predictions.parquet",
     panel=USE,

@@ -9,7 +9,7 @@ from radapter_cli.application import USE, command
 
 
 @command(
-    "radapter push runs/run OWNER/NAME --private",
+    "radapter push runs/world OWNER/NAME --private",
     "radapter push merged OWNER/NAME --dry-run",
     note="The token is that of 'hf auth login' or HF_TOKEN.",
     has_json=True,

@@ -11,7 +11,7 @@ Finished = Annotated[Path, Argument(metavar="RUN|COMPARISON", help="A finished r
 
 
 @command(
-    "radapter report runs/run",
+    "radapter report runs/world",
     "radapter report compared --out report.html --no-images",
     panel=LOOK,
 )
@@ -30,7 +30,7 @@ def report(
     run(folder, out=out, images=images)
 
 
-@command("radapter plot runs/run", "radapter plot compared --out figures", panel=LOOK)
+@command("radapter plot runs/world", "radapter plot compared --out figures", panel=LOOK)
 def plot(
     folder: Finished,
     out: Annotated[Path | None, Option(help="The directory.", show_default="plots in the directory")] = None,

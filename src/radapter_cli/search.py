@@ -11,7 +11,7 @@ from radapter_cli.options import AllowDownload, RunOrModel
 
 @command(
     "radapter search runs/world --data photos 'a red car' --top 20",
-    "radapter search world:tiny --data photos 'a cat' 'a dog' --out hits.html --index photos.safetensors",
+    "radapter search runs/photos --data photos 'a cat' 'a dog' --out hits.html --index photos.safetensors",
     panel=USE,
     has_json=True,
 )

@@ -11,7 +11,7 @@ from radapter_cli.options import AllowDownload, RunOrModel
 
 @command(
     "radapter segment runs/segmentation --data street.jpg --classes 'sky, road, tree' --out street.png",
-    "radapter segment world:tiny --data photos --classes 'car, automobile; sky; grass' --out segmented",
+    "radapter segment world:tiny --data photos --classes 'car, automobile; sky; tree' --out segmented",
     "radapter segment open_clip:ViT-B-16/openai --data photos --classes classes.txt --out segmented "
     "--proposer transformers:mask2former --ensemble ovseg",
     panel=USE,

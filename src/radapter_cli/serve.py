@@ -10,10 +10,11 @@ from radapter_cli.options import AllowDownload
 
 
 @command(
-    "radapter serve runs/run",
-    "radapter serve runs/run --data photos --index photos.safetensors --port 8000",
+    "radapter serve runs/photos",
+    "radapter serve runs/photos --data photos --index photos.safetensors --port 8000",
     panel=USE,
-    note="Nobody else can open the page, unless --host says so; it has no password.",
+    note="The page has no password. By default only this machine can open it, which includes its other users; "
+    "--host opens it to the network.",
 )
 def serve(
     run_folder: Annotated[Path, Argument(metavar="RUN", help="A run directory.")],

@@ -33,7 +33,12 @@ def shards(
     ] = None,
     size: Annotated[str, Option(help="Approximate size of a shard: 500MB, 2GB.")] = "1GB",
     apart: Annotated[
-        bool, Option("--apart", help="Do not join images that share a caption, as data.join_captions=false.")
+        bool,
+        Option(
+            "--apart",
+            help="Do not treat images that share a caption as positives of each other, as data.join_captions=false "
+            "does.",
+        ),
     ] = False,
     max_bad: Annotated[
         float,

@@ -13,7 +13,7 @@ from radapter_cli.options import Config, Overrides
     "radapter train run.yaml",
     "radapter train run.yaml train.lr=3e-3 method=wise-ft --out runs/wise-ft",
     "radapter train run.yaml --resume",
-    "torchrun --nproc-per-node 4 -m radapter_cli train run.yaml",
+    "torchrun --standalone --nproc-per-node 4 -m radapter_cli train run.yaml",
     in_many_processes=True,
     panel=TRAIN,
 )

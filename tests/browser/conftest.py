@@ -45,7 +45,7 @@ def folder_of(tmp_path_factory) -> Callable[[str], Path]:
         write_page(place, place / "report.html")
         return place
 
-    words = ("compare.points=1", "--methods", "zero-shot,wise-ft,r-adapter", "--seeds", "2")
+    words = ("compare.points=1", "--methods", "zero-shot,full,wise-ft,lora,r-adapter", "--seeds", "3")
     kinds: dict[str, Callable[[], Path]] = {
         "run": lambda: run("classification", SMALL),
         "comparison": lambda: run("classification", SMALL, *words, command="compare"),

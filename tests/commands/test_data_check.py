@@ -117,7 +117,7 @@ def test_copies_are_counted_by_content_and_listed_where_their_classes_differ(che
     for copy in ("cat/copy.png", "dog/copy.png"):
         (here / "set" / copy).write_bytes(first)
     answer = check()
-    assert found(answer)["Copies"] == "2 of 6, by content"
+    assert found(answer)["Duplicates"] == "2 of 6, by content"
     assert "two different classes: 1: set/dog/copy.png and set/cat/copy.png." in " ".join(
         answer.printed.split()
     )

@@ -130,3 +130,10 @@ def test_a_log_that_a_crash_left_full_of_nulls_loses_its_damaged_lines_alone(tmp
     with tracked(tmp_path, "none") as log:
         log.step(step(2))
     assert [json.loads(line)["step"] for line in (tmp_path / METRICS).read_text().splitlines()] == [1, 2]
+
+
+def test_a_tracker_that_fails_at_the_end_is_reported_and_ends_nothing(tmp_path, caplog):
+    pytest.importorskip("tensorboard")
+    with tracked(tmp_path, "tensorboard") as log:
+        log.results(None)
+    assert "results were not sent to tensorboard: AttributeError" in caplog.text

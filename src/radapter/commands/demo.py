@@ -1,6 +1,7 @@
 """`radapter demo`: every method on the synthetic benchmark, side by side."""
 
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -72,8 +73,8 @@ def demo(out: Path, *, seed: int, **sizes: int) -> Results:
     next_steps(
         ("your own data", f"radapter init classification --out {file}"),
         ("then", f"radapter train {file}"),
-        ("one page with a slider for alpha", f"radapter report {out}"),
-        ("a model's adapter sites", "radapter inspect open_clip:ViT-B-16"),
+        *([("one page with a slider for alpha", f"radapter report {out}")] if find_spec("altair") else []),
+        ("a model's adapter sites", "radapter inspect world:tiny"),
     )
     return results
 

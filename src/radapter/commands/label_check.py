@@ -37,7 +37,7 @@ def label_check(
         return found
     roles, more = _roles(spec, dataset), ""
     if _is_to_cut(spec, dataset):
-        say("Cut by content:")
+        say("Split by content:")
         for role, (low, high) in CUTS.items():
             say(f"  {role}: {set_in_words(dataset, in_part(dataset.keys, low, high))}")
         more = _in_one_line(spec)
@@ -136,7 +136,7 @@ def _facts(dataset: ClassificationSet, found: Findings, expected: int | None) ->
     if found.per_group:
         groups = [f"{name} ({count:,})" for name, count in found.per_group.items()]
         rows.append(("Groups", f"{len(groups):,}: {listed(groups, 10)}"))
-    rows.append(("Copies", f"{found.copies:,} of {found.images:,}, by content"))
+    rows.append(("Duplicates", f"{found.copies:,} of {found.images:,}, by content"))
     rows.append(("Decoded", facts.decoded_in_words(found.decoded, found.images)))
     if found.widths is not None and found.heights is not None:
         rows.append(("Size in pixels", facts.sizes_in_words(found.widths, found.heights)))
@@ -161,10 +161,10 @@ def _report_problems(found: Findings) -> None:
         say(f"Classes without an image: {len(empty):,}: {listed(empty)}.", "yellow")
     if found.copy_pairs:
         shown = listed([f"{copy} is {first}" for copy, first in found.copy_pairs])
-        say(f"Copies, which fall on one side of every part: {shown}.", "yellow")
+        say(f"Duplicates, which fall on one side of every part: {shown}.", "yellow")
     if found.torn:
         shown = listed([f"{copy} and {first}" for copy, first in found.torn])
-        say(f"Copies with two different classes: {len(found.torn):,}: {shown}.", "yellow")
+        say(f"Duplicates with two different classes: {len(found.torn):,}: {shown}.", "yellow")
     for message in found.unreadable[:SHOWN]:
         say(message, "yellow")
     if len(found.unreadable) > SHOWN:

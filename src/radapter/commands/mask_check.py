@@ -58,7 +58,7 @@ def _facts(dataset: PairedMaskDataset, found: MaskFindings) -> list[tuple[str, s
         ]
     return [
         *rows,
-        ("Copies", f"{found.copies:,} of {found.images:,}, by content"),
+        ("Duplicates", f"{found.copies:,} of {found.images:,}, by content"),
         ("Unusable", f"{len(found.unusable):,}"),
         ("Masks with other values", f"{len(found.strange):,}"),
     ]

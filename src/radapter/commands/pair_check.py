@@ -72,7 +72,7 @@ def _facts(pairs: PairSet, sizes: list[tuple[int, int]], tried: int) -> list[tup
         ("Words of a caption", f"{min(words)} / {median(words):g} / {max(words)}"),
         ("Captions that groups share", f"{figures.shared_captions:,}"),
         ("Target classes", f"{figures.classes:,}, the largest of {figures.largest:,} images"),
-        ("Copies", f"{copies:,} of {figures.images:,}, by content"),
+        ("Duplicates", f"{copies:,} of {figures.images:,}, by content"),
         ("Decoded", facts.decoded_in_words(tried, len(pairs))),
     ]
     if sizes:

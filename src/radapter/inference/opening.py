@@ -38,7 +38,7 @@ def open_predictor(
         templates: prompts as in run.yaml; None takes those of the run or the merged directory, else the short ones.
         raw: whether probabilities are left as the model gives them, without the temperature.
         device: such as "cuda:1"; None takes the GPU if there is one.
-        allow_download: whether the model may be downloaded from the Hugging Face hub.
+        allow_download: whether the model may be downloaded from the Hugging Face Hub.
 
     Raises:
         ConfigError: alpha is out of range or given for a model, or the device does not exist.

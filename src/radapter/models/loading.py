@@ -51,7 +51,7 @@ def load(
             folder on the hub; "open_clip:NAME" (random weights), "open_clip:NAME/TAG", "open_clip:NAME/PATH",
             "open_clip:hf-hub:OWNER/NAME"; "timm:NAME" (image tower only). `~` is expanded in paths.
         dtype: Of the weights, whatever they were saved in.
-        allow_download: Whether the Hugging Face hub may be asked; otherwise only local files are read.
+        allow_download: Whether the Hugging Face Hub may be asked; otherwise only local files are read.
         tokenizer: Replaces the model's own: a callable from texts to (N, L) ids, a transformers tokenizer, or a
             folder with one's files.
         seed: Of random weights; torch's global generator is not used.

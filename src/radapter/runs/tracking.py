@@ -62,8 +62,16 @@ def tracked(folder: Path, tracking: Tracking, run: Tracked | None = None) -> Ite
             started.add(file)
         _append(file, json.dumps(values, allow_nan=False) + "\n")
 
+    def log_results(drawn: Drawn) -> None:
+        if tracker is None:
+            return
+        try:
+            tracker.results(drawn)
+        except Exception as error:  # the results are written already; the tracker must not end the run
+            _LOG.warning("The results were not sent to %s: %s: %s", tracking, type(error).__name__, error)
+
     try:
-        yield Log(log, log_epoch, lambda drawn: None if tracker is None else tracker.results(drawn))
+        yield Log(log, log_epoch, log_results)
     finally:
         if tracker is not None:
             tracker.finish()

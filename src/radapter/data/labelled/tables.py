@@ -85,7 +85,7 @@ class ParquetSource(ParquetKeys, _LabelColumns):
 
 
 class HubSource(HubKeys, _LabelColumns):
-    """A data set of the Hugging Face hub, with `allow_download: true`, or a folder that `save_to_disk` wrote."""
+    """A data set of the Hugging Face Hub, with `allow_download: true`, or a folder that `save_to_disk` wrote."""
 
 
 def _rows(path: Path, table: Mapping[str, list[str]], conditions: Mapping[str, list[str]]) -> list[int]:

@@ -124,7 +124,7 @@ class PairParquetSource(ParquetKeys, _CaptionColumns):
 
 
 class PairHubSource(HubKeys, _CaptionColumns):
-    """A data set of the Hugging Face hub (`allow_download: true`) or a `save_to_disk` folder; a row is an image."""
+    """A data set of the Hugging Face Hub (`allow_download: true`) or a `save_to_disk` folder; a row is an image."""
 
 
 def _entries(path: Path) -> dict[str, dict[str, Any]]:

@@ -227,12 +227,14 @@ def _limits(subject: Subject, results: Results | None) -> list[str]:
 def _use(subject: Subject) -> Iterator[str]:
     merged = subject.form not in (PEFT, RUN)
     yield "### Merged"
-    if merged and subject.form != ONNX:
+    if subject.form in _IMAGE_FEATURES:
         yield _block(_merged_code(subject))
         if subject.form == "transformers":
             yield "transformers' pipeline takes any classes:"
             yield _block(_pipeline_code(subject))
             yield "sentence-transformers loads it too: `SentenceTransformer(folder)` encodes images and texts."
+    elif merged and subject.form != ONNX:
+        yield f"`{subject.form}` loads the folder."
     else:
         yield "`radapter merge RUN --out merged` writes a folder that the base model's library loads."
     yield "### Unmerged"

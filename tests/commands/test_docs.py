@@ -155,6 +155,7 @@ def test_links_lead_somewhere(page):
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     build = [
         sys.executable,

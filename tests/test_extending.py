@@ -380,6 +380,7 @@ def test_a_method_a_loss_and_a_source_are_a_file_and_a_line_each(extended):
     assert "Did you mean 'method.layer_norms'?" in " ".join(refused.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_task_is_a_file_and_a_line(extended):
     settings = config(task="naming", method="lora")
     folder, done = extended(settings, "train", "run.yaml", "--out", "naming")

@@ -21,7 +21,8 @@ def test_a_notebook_is_committed_without_output(notebook):
     assert content.metadata.keys() == {"kernelspec", "language_info"}
 
 
-@pytest.mark.parametrize("name", ["classification", pytest.param("retrieval", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["classification", "retrieval"])
 def test_a_notebook_runs(name, tmp_path):
     shutil.copy(ROOT / "docs" / "notebooks" / f"{name}.ipynb", tmp_path)
     words = ["-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", f"{name}.ipynb"]

@@ -26,7 +26,7 @@ from radapter.models.loading import hub_repository
 from radapter.report.card import PEFT, RUN, Subject, model_card
 from radapter.runs.adapters import read_adapter_config
 from radapter.runs.directory import CONFIG
-from radapter.runs.results import RESULTS, Results
+from radapter.runs.results import Results
 from radapter.runs.weights import ADAPTER, HEAD, TRAINED, read_about
 from radapter.storage import read_json, write_text
 
@@ -47,7 +47,7 @@ def write_adapter_card(run: Path) -> None:
     """Writes the model card of a finished run's `adapter/`; does nothing for methods without adapters."""
     if (run / ADAPTER).is_dir():
         subject = _of_run(run, read_about(run), form=PEFT)
-        write_text(run / ADAPTER / CARD, model_card(subject, _results(run)))
+        write_text(run / ADAPTER / CARD, model_card(subject, Results.read_if_known(run)))
 
 
 def write_merged_card(
@@ -118,11 +118,11 @@ def _write_missing_card(folder: Path) -> None:
     if (folder / CERTIFICATE).is_file():
         subject, results = _of_merged(folder), None
     elif (folder / TRAINED).is_file():
-        subject, results = _of_run(folder, read_about(folder), form=RUN), _results(folder)
+        subject, results = _of_run(folder, read_about(folder), form=RUN), Results.read_if_known(folder)
     elif (folder / CONFIG_NAME).is_file() and (folder.parent / TRAINED).is_file():
         subject, results = (
             _of_run(folder.parent, read_about(folder.parent), form=PEFT),
-            _results(folder.parent),
+            Results.read_if_known(folder.parent),
         )
     else:
         raise RunError(
@@ -185,10 +185,6 @@ def _hub_datasets(config: CommonConfig) -> Iterator[str]:
     for source in trained if isinstance(trained, list) else [trained]:
         if isinstance(source, HubKeys) and not Path(source.hub).expanduser().exists():
             yield source.hub
-
-
-def _results(run: Path) -> Results | None:
-    return Results.read(run) if (run / RESULTS).is_file() else None
 
 
 @contextmanager

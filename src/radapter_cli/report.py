@@ -20,14 +20,17 @@ def report(
     out: Annotated[
         Path | None, Option(help="The HTML file.", show_default="report.html in the directory")
     ] = None,
-    images: Annotated[
-        bool, Option("--images/--no-images", help="Show at most 40 thumbnails, read again from the data.")
-    ] = True,
+    no_images: Annotated[
+        bool,
+        Option(
+            "--no-images", help="Leave out the thumbnails, at most 40, which are read again from the data."
+        ),
+    ] = False,
 ) -> None:
     """Write one self-contained HTML page: what was gained and kept, at every alpha."""
     from radapter.commands.page import report as run
 
-    run(folder, out=out, images=images)
+    run(folder, out=out, images=not no_images)
 
 
 @command("radapter plot runs/world", "radapter plot compared --out figures", panel=LOOK)

@@ -10,10 +10,11 @@ from radapter.runs.results import Results
 
 KINDS = [
     "run",
-    "comparison",
-    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("retrieval", "segmentation")),
+    *(
+        pytest.param(kind, marks=pytest.mark.slow)
+        for kind in ("comparison", "retrieval", "segmentation", "demo")
+    ),
 ]
-KINDS += [pytest.param("demo", marks=pytest.mark.slow)]
 
 
 class Opened:

@@ -174,6 +174,7 @@ def test_a_process_that_is_killed_ends_the_others_with_2_and_is_no_fault_of_rada
     assert "fault of radapter" not in answer.said
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_given_up_after_the_time_that_the_user_sets(written, tmp_path):
     arguments = ("train", written, *TINY_RUN, "train.timeout_minutes=1", "--out", tmp_path / "run")
     answer = Together(tmp_path, *arguments, work=command.run_hanging)

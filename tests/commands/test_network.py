@@ -36,6 +36,8 @@ ROWS = {
     "mine": ["{world: scenes, size: 4}", "--out", "mined"],
     "prompts": ["{regions}", "--epochs", "1"],
     "serve": [],  # it runs until it is stopped: the servers of test_serve.py have sockets blocked
+    "report": ["{run}", "--out", "report.html"],
+    "plot": ["{run}", "--out", "plots"],
     "sweep": ["{run}"],
     "verify": ["{run}"],
     "predict": ["{run}", "--data", "photos", "--out", "predictions.csv"],

@@ -1,6 +1,7 @@
 """`radapter report` and `radapter plot`, the page beside results.md, and what the evaluation keeps for it."""
 
 import json
+import logging
 import re
 import shutil
 import sys
@@ -11,8 +12,8 @@ from commands.test_retrieval import SMALL as SMALL_RETRIEVAL
 from commands.test_segmentation import SMALL as SMALL_SEGMENTATION
 from safetensors.torch import load_file
 
-from radapter.commands.page import write_page_beside
 from radapter.manifests import forget
+from radapter.operations.page import write_page_beside
 from radapter.report.page.writing import _json
 from radapter.storage import read_json, write_json
 
@@ -161,14 +162,14 @@ def test_an_unfinished_folder_is_refused(radapter, refusal, here):
     )
 
 
-def test_without_the_extra_report_names_it_and_train_goes_on(radapter, copied, monkeypatch, capsys):
+def test_without_the_extra_report_names_it_and_train_goes_on(radapter, copied, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "altair", None)
     answer = radapter("report", copied)
     assert (answer.code, "pip install 'radapter[report]'" in answer.said) == (2, True)
     (copied / "report.html").unlink()
-    write_page_beside(copied)
-    said = capsys.readouterr().out
-    assert said.count("\n") == 1
+    with caplog.at_level(logging.INFO, "radapter"):
+        write_page_beside(copied)
+    (said,) = caplog.messages
     assert "report.html was not written" in said
     assert "pip install 'radapter[report]'" in said
 

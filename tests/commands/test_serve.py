@@ -293,6 +293,7 @@ def test_many_clients_and_malformed_uploads_leave_the_server_running(server, pic
     assert server.ask("classify", file, NAMES, 0.5) == expected
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses_with_a_sentence(server, picture):
     """Requests of pages that do not wait for their answers."""
     file = server.uploaded("a.png", picture)
@@ -305,6 +306,7 @@ def test_a_full_queue_refuses_with_a_sentence(server, picture):
     assert "Queue is full" in refused[0].json()["detail"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_server_and_leaves_no_file(half, picture, tmp_path):
     with serving(tmp_path, half, TMPDIR=str(tmp_path)) as started:
         folder = folder_of(started, picture)

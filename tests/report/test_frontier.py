@@ -111,7 +111,7 @@ def test_a_long_model_name_is_cut_at_its_start(results):
 
 def test_a_method_that_the_figure_does_not_know_gets_a_style_of_its_own(results):
     for part in results["rows"] + results["sweep"]:
-        part["method"] = part["method"].replace("r-adapter", "lp-ft")
+        part["method"] = part["method"].replace("r-adapter", "new-method")
     lines = frontier_figure(typed(results)).axes[0].lines
     assert "#56B4E9" in {line.get_color() for line in lines}
 

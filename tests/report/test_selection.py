@@ -33,8 +33,14 @@ def at(results):
     return at
 
 
-def test_alpha_zero_is_explained_with_n_the_error_the_best_and_the_remedy(at):
-    assert kept_zero_shot(at((0.0, KEPT)), run="a", to="merged-2")[0].endswith("--out merged-2")
+def test_alpha_zero_is_explained_with_a_folder_that_is_free(at, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "merged").mkdir()
+    assert kept_zero_shot(at((0.0, KEPT)), run="a")[0].endswith("--out merged-2")
+
+
+def test_alpha_zero_is_explained_with_n_the_error_the_best_and_the_remedy(at, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (said,) = kept_zero_shot(at((0.0, KEPT)), run="runs/my run")
     assert said == (
         "lora: alpha 0 was chosen, so the zero-shot model was kept unchanged. On the 26 validation images the best "

@@ -13,7 +13,7 @@ from radapter.models import load
 from radapter.operations.checks import absent_folder
 from radapter.runs.directory import CONFIG
 from radapter.runs.merging import alpha_to_merge, check_mergeable, merge_run
-from radapter.runs.results import RESULTS, Results
+from radapter.runs.results import Results
 from radapter.runs.weights import read_about
 from radapter.storage import check_destination
 
@@ -57,7 +57,7 @@ def merge(
         raise RunError(f"--out must be a new folder. '{to}' exists. Give another.")
     encoder = load(model, allow_download=allow_download)
     merged = merge_run(folder, encoder, to=to, format=format, alpha=at, method=about["method"])
-    results = Results.read(run) if (run / RESULTS).is_file() else None
+    results = Results.read_if_known(run)
     write_merged_card(merged, folder, results=results, about=about, library=encoder.library)
     return Merged(merged, about, at, format or encoder.library)
 

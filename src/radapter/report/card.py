@@ -229,14 +229,14 @@ def _limits(subject: Subject, results: Results | None) -> list[str]:
 def _use(subject: Subject) -> Iterator[str]:
     merged = subject.form not in (PEFT, RUN)
     yield "### Merged"
-    if merged and subject.form in _IMAGE_FEATURES:
+    if subject.form in _IMAGE_FEATURES:
         yield _block(_merged_code(subject))
         if subject.form == "transformers":
             yield "transformers' pipeline takes any classes:"
             yield _block(_pipeline_code(subject))
             yield "sentence-transformers loads it too: `SentenceTransformer(folder)` encodes images and texts."
-    elif merged and subject.form != ONNX:  # a tower family of an extension
-        yield _block(f'import radapter\n\nencoder = radapter.load("{FOLDER}")')
+    elif merged and subject.form != ONNX:
+        yield f"`{subject.form}` loads the folder."
     elif subject.unmergeable:
         yield f"The method `{subject.method}` cannot be merged into the base model: {subject.unmergeable}."
     else:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from torch import Tensor
 
-from radapter.errors import ConfigError, RunError
+from radapter.errors import ConfigError
 from radapter.evaluation import ALPHAS, Headline, Measured, Metrics, smallest_within_paired_error
 from radapter.evaluation.calibration import TEMPERATURE
 from radapter.manifests import check_recorded, record
@@ -112,10 +112,8 @@ def temperatures_of(folder: Path, method: str) -> dict[float, float]:
     Empty without ID validation, and for what an older radapter wrote. Raises DamagedError as `Results.read`.
     """
     if (folder / RESULTS).is_file():
-        try:
-            sweep = Results.read(folder).sweep
-        except RunError:  # of an older schema
-            return {}
+        results = Results.read_if_known(folder)
+        sweep = [] if results is None else results.sweep
         rows = [row for row in sweep if row.method == method or row.alpha == 0]
         validated = {row.alpha: row.id_val for row in rows if row.id_val is not None}
     else:

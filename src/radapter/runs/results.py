@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from radapter.errors import RunError
 from radapter.evaluation import HEADLINES, Baseline, Headline, Metrics, TaskName, harmonic_mean
 from radapter.manifests import check_recorded
 from radapter.schemas import read_as
@@ -358,3 +359,11 @@ class Results(_Part):
         folder's manifest or does not follow the schema."""
         check_recorded(folder, RESULTS)
         return read_as(folder / RESULTS, cls, reads=(SCHEMA,))
+
+    @classmethod
+    def read_if_known(cls, folder: Path) -> Self | None:
+        """As `read`; None if there is no `results.json`, or another version wrote it."""
+        try:
+            return cls.read(folder) if (folder / RESULTS).is_file() else None
+        except RunError:
+            return None

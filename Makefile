@@ -27,7 +27,7 @@ test-all: $(VENV)/.installed-test lint types ## ruff, mypy and every test: also 
 	@$(PYTEST)
 
 # Outside .ci/run: it installs Debian's chromium.
-test-browser: $(VENV)/.installed-test ## the HTML report in headless Chromium, which this installs
+test-browser: $(VENV)/.installed-test ## the report and the page of a run in headless Chromium, which this installs
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get install --yes --quiet chromium; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[browser]'
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser

@@ -1,7 +1,7 @@
 """CoCoOp: CoOp's vectors, shifted for each image by a small network that reads the image.
 
 Source: Zhou et al., "Conditional prompt learning for vision-language models", CVPR 2022. h is a network with one
-hidden layer of E / 16 units, f image features of unit norm, g the text tower, t the temperature:
+hidden layer of E / 16 units, f image features of unit norm, g the text tower, t the logit scale:
 
     v_m(x) = v_m + h(f(x))
     W_c(x) = normalise(g([v_1(x) .. v_M(x), NAME_c, "."]))

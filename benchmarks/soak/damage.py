@@ -26,7 +26,7 @@ def everything_written(folder: Path) -> list[Path]:
     )
     training.run_command(folder, "merge", str(folder / "run"), "--out", merged)
     training.run_command(folder, "shards", "{world: train, size: 40}", "--out", shards)
-    training.run_command(folder, "search", "world:tiny", "--images", str(photos), "a star", "--index", index)
+    training.run_command(folder, "search", "world:tiny", "--data", str(photos), "a star", "--index", index)
     training.run_command(folder, "mine", "{world: scenes, size: 20}", "--out", mined)
     return [folder / "run", Path(merged), Path(shards), Path(index), Path(mined)]
 

@@ -214,7 +214,7 @@ def test_a_folder_that_is_no_finished_run_is_named(radapter, here, command):
     [
         (
             ("method=full", "method.r=4"),
-            "method.r is for lora, rslora, r-adapter, r-adapter+head. Got 4 with method 'full'",
+            "method.r is for lora, rslora, r-adapter, r-adapter+head, r-adapter:anchored, r-adapter:all-linear",
         ),
         (("method=full", "select.alpha=0.5"), "select.alpha is for linear-probe, flyp, lp-ft, l2-sp"),
         (("method=full", "loss.name=clip"), "loss.name for method 'full' must be one of: cross-entropy"),

@@ -17,7 +17,7 @@ from radapter.serve.uploads import Uploads
 from radapter.storage import read_json
 from radapter.world import split
 
-pytestmark = pytest.mark.usefixtures("here")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("here")]
 METHODS = ("tip-adapter", "coop", "cocoop", "maple", "adaptformer")
 MERGES = ("coop",)
 SKETCHES = "{world: sketch, size: 40}"

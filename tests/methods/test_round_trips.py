@@ -44,6 +44,7 @@ def train(folder, model, method, suite, recipe, *, resume=False, **around):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", NEW)
 def test_a_run_is_evaluated_again_from_its_directory_and_resumed_bitwise(
     method, model, suite, recipe, tmp_path
@@ -64,6 +65,7 @@ def test_a_run_is_evaluated_again_from_its_directory_and_resumed_bitwise(
     assert same(tensors(tmp_path / "run"), tensors(tmp_path / "stopped"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", NEW)
 def test_a_run_moves_the_features_and_merges_to_them(method, model, suite, recipe, tmp_path):
     train(tmp_path / "run", model, method, suite, recipe)

@@ -51,6 +51,7 @@ def logits(classifier, suite, pixels):
     return class_logits(classifier.encoder, head, pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [*HEADS, *TEACHERS])
 def test_a_run_is_evaluated_again_from_its_directory(tmp_path, tower, method, suite, recipe):
     done = run(tmp_path / "run", tower, method, suite, recipe)
@@ -71,6 +72,7 @@ def test_a_run_is_evaluated_again_from_its_directory(tmp_path, tower, method, su
     assert not torch.allclose(at_one, zero_shot, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", OPTIMIZED)
 def test_a_run_resumes_bitwise(tmp_path, method, suite, recipe):
     frequent = replace(recipe, checkpoint_every=1)
@@ -86,6 +88,7 @@ def test_a_run_resumes_bitwise(tmp_path, method, suite, recipe):
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", UNMERGEABLE)
 def test_what_cannot_be_merged_says_why(tmp_path, method, suite, recipe):
     run(tmp_path / "run", "world:tiny", method, suite, replace(recipe, epochs=1))

@@ -162,7 +162,7 @@ class Comparison:
             to: A new folder.
             method: One of `methods`.
             seed: One of `seeds`; None is the first.
-            format: The library that will load it: transformers, open_clip or timm; None is the model's own.
+            format: The library that will load it: transformers, open_clip or onnx; None is the model's own.
             alpha: In [0, 1]; None is the one chosen for the method.
 
         Raises:

@@ -229,7 +229,7 @@ class Run:
 
         Args:
             to: A new folder.
-            format: The library that will load it: transformers, open_clip or timm; None is the model's own.
+            format: The library that will load it: transformers, open_clip or onnx; None is the model's own.
             alpha: In [0, 1]; None is the run's own.
 
         Raises:

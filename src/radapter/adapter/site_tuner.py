@@ -1,5 +1,6 @@
 """What radapter's PEFT tuners share: modules are found by type, and statistics do not change in training."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -49,6 +50,28 @@ class SiteTuner(BaseTuner):  # type: ignore[misc]
 
     def _prepare_adapter_config(self, peft_config: PeftConfig, model_config: Any) -> PeftConfig:
         return peft_config  # target_modules stays None: the sites are found again when the adapter is loaded
+
+    @abstractmethod
+    def _layer_at(self, key: str, target: nn.Module) -> Any:
+        """A layer of `tuner_layer_cls` around the target of that name."""
+
+    def _create_and_replace(
+        self,
+        peft_config: PeftConfig,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        **unused: Any,
+    ) -> None:
+        if isinstance(target, self.tuner_layer_cls):
+            target.update_layer(adapter_name, peft_config)
+            return
+        layer = self._layer_at(current_key, target)
+        layer.set_adapter(self.active_adapters)
+        layer.update_layer(adapter_name, peft_config)
+        self._replace_module(parent, target_name, layer, target)
 
     def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: Any) -> None:
         # PEFT's own copies `child.weight`, which nn.MultiheadAttention lacks; layers place their own parameters

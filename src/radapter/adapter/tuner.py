@@ -93,23 +93,8 @@ class RAdapterModel(SiteTuner):
         # PEFT warns when exclude_modules excluded nothing; `select_sites` has made sure that it did
         return ExcludedModule() if config.exclude_modules else False
 
-    def _create_and_replace(
-        self,
-        peft_config: RAdapterConfig,
-        adapter_name: str,
-        target: nn.Module,
-        target_name: str,
-        parent: nn.Module,
-        current_key: str,
-        **unused: Any,
-    ) -> None:
-        if isinstance(target, RAdapterLayer):
-            target.update_layer(adapter_name, peft_config)
-            return
-        layer = RAdapterLayer(target, self._sites[current_key])
-        layer.set_adapter(self.active_adapters)
-        layer.update_layer(adapter_name, peft_config)
-        self._replace_module(parent, target_name, layer, target)
+    def _layer_at(self, key: str, target: nn.Module) -> RAdapterLayer:
+        return RAdapterLayer(target, self._sites[key])
 
 
 register_tuner(_NAME, config=RAdapterConfig, tuner=RAdapterModel)

@@ -15,9 +15,7 @@ def report(folder: Path, *, out: Path | None, images: bool) -> None:
         MissingExtraError: the extra `report` is not installed.
         InputError: the run or comparison is not finished, or `out` cannot be written.
     """
-    to = folder / PAGE if out is None else out
-    if folder.is_dir():
-        check_destination(to)
+    to = _destination(folder, out, PAGE)
     write_page(folder, to, images=images)
     say(f"Wrote {to}, {to.stat().st_size / 2**20:.1f} MiB. Open it in a browser; it loads nothing.")
 
@@ -29,10 +27,16 @@ def plot(folder: Path, *, out: Path | None) -> None:
         MissingExtraError: the extra `report` is not installed.
         InputError: the run or comparison is not finished, or `out` cannot be written.
     """
-    to = folder / PLOTS if out is None else out
-    if folder.is_dir():
-        check_destination(to)
+    to = _destination(folder, out, PLOTS)
     written = write_plots(folder, to)
     names = sorted({path.stem for path in written})
     say(f"Wrote {len(written)} files to {to}: {', '.join(names)}, each as PNG and SVG.")
     next_steps(("all of it on one page", f"radapter report {folder}"))
+
+
+def _destination(folder: Path, out: Path | None, default: str) -> Path:
+    """The place to write to, checked before the work; a folder that is missing is reported by the work."""
+    to = folder / default if out is None else out
+    if folder.is_dir():
+        check_destination(to)
+    return to

@@ -149,23 +149,9 @@ class AdaptFormerModel(SiteTuner):
     def _check_target_module_exists(self, config: AdaptFormerConfig, key: str) -> bool:
         return key in self._blocks
 
-    def _create_and_replace(
-        self,
-        peft_config: AdaptFormerConfig,
-        adapter_name: str,
-        target: nn.Module,
-        target_name: str,
-        parent: nn.Module,
-        current_key: str,
-        **unused: Any,
-    ) -> None:
-        if not isinstance(target, AdaptFormerLayer):
-            block = self._blocks[current_key]
-            layer = AdaptFormerLayer(target, self.model.get_submodule(block.ffn_norm), block.width)
-            layer.set_adapter(self.active_adapters)
-            self._replace_module(parent, target_name, layer, target)
-            target = layer
-        target.update_layer(adapter_name, peft_config)
+    def _layer_at(self, key: str, target: nn.Module) -> AdaptFormerLayer:
+        block = self._blocks[key]
+        return AdaptFormerLayer(target, self.model.get_submodule(block.ffn_norm), block.width)
 
 
 register_tuner("adaptformer", config=AdaptFormerConfig, tuner=AdaptFormerModel)

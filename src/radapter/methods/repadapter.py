@@ -223,23 +223,9 @@ class RepAdapterModel(SiteTuner):
     def _check_target_module_exists(self, config: RepAdapterConfig, key: str) -> bool:
         return key in self._readers
 
-    def _create_and_replace(
-        self,
-        peft_config: RepAdapterConfig,
-        adapter_name: str,
-        target: nn.Module,
-        target_name: str,
-        parent: nn.Module,
-        current_key: str,
-        **unused: Any,
-    ) -> None:
-        if not isinstance(target, RepAdapterLayer):
-            readers = [self.model.get_submodule(name) for name in self._readers[current_key]]
-            layer = RepAdapterLayer(target, readers, self._width[current_key])
-            layer.set_adapter(self.active_adapters)
-            self._replace_module(parent, target_name, layer, target)
-            target = layer
-        target.update_layer(adapter_name, peft_config)
+    def _layer_at(self, key: str, target: nn.Module) -> RepAdapterLayer:
+        readers = [self.model.get_submodule(name) for name in self._readers[key]]
+        return RepAdapterLayer(target, readers, self._width[key])
 
 
 register_tuner("repadapter", config=RepAdapterConfig, tuner=RepAdapterModel)
